@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Renew the hashed pins (no index addresses are written).
+set -eu
+cd "$(dirname "$0")/.."
+common=(--generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet)
+uv pip compile pyproject.toml --group build "${common[@]}" -o requirements/run.txt
+uv pip compile pyproject.toml --extra dicom --extra zoo --group build --group dev -c requirements/run.txt --override requirements/overrides.txt "${common[@]}" -o requirements/dev.txt
+echo 'uv' | uv pip compile - "${common[@]}" -o requirements/uv.txt

@@ -1,0 +1,29 @@
+"""The errors a user may meet: one sentence each, saying what was found, where, and what to do next."""
+
+
+class EquipoiseError(Exception):
+    """Something the user can mend; the command line prints its one sentence and exits with 1."""
+
+
+class ProtocolError(EquipoiseError):
+    """A protocol that cannot be run as written."""
+
+
+class CohortError(EquipoiseError):
+    """A cohort that cannot be read, or that would fool whoever trusted it."""
+
+
+class FileRefused(CohortError):
+    """An untrusted file that is corrupt, too large, or not what it claims to be."""
+
+
+class LedgerError(EquipoiseError):
+    """A run folder whose record does not match what lies in it."""
+
+
+class PredictionError(EquipoiseError):
+    """Predictions from which no honest number can be computed."""
+
+
+class Interrupted(EquipoiseError):
+    """The user stopped the run; the same command resumes it (exit code 75)."""
