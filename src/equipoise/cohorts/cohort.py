@@ -1,0 +1,165 @@
+"""Patients, cases and cohorts; the conventions of arrays, units and orientation are stated here and nowhere else.
+
+Arrays are ordered (channel, z, y, x) in 3D and (channel, y, x) in 2D; masks have no channel axis. Spacings are in
+millimetres, in the order of the spatial axes. World coordinates are RAS+ millimetres: an affine is 4 × 4 and maps the
+homogeneous voxel index (x, y, z, 1) to (right, anterior, superior, 1). Volumes are stored so that index x grows to the
+patient's right, y to anterior and z to superior as nearly as the scan's own grid allows (no resampling).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import CohortError
+
+Task = Literal["classification", "segmentation", "detection"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One case's pixels and the truth that lies on their grid.
+
+    array: (channel, z, y, x) or (channel, y, x), any real dtype, intensities in the source's own unit.
+    spacing_mm: one per spatial axis, in array order.
+    mask: integer class per voxel, shape of one channel; None where the task has no mask.
+    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm; None where the source has no world (PNG, 2D crops).
+    """
+
+    array: NDArray[Any]
+    spacing_mm: tuple[float, ...]
+    mask: NDArray[np.integer[Any]] | None = None
+    affine: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse pixels whose parts do not fit together."""
+        if self.array.ndim not in (3, 4):
+            raise CohortError(
+                f"an image needs the axes (channel, y, x) or (channel, z, y, x), found shape {self.array.shape}; "
+                "add the missing axis"
+            )
+        if len(self.spacing_mm) != self.array.ndim - 1:
+            raise CohortError(
+                f"{len(self.spacing_mm)} spacings were given for {self.array.ndim - 1} spatial axes; give one per axis"
+            )
+        if self.mask is not None and self.mask.shape != self.array.shape[1:]:
+            raise CohortError(
+                f"the mask has shape {self.mask.shape}, its image {self.array.shape[1:]}; "
+                "resample the mask to the image's grid"
+            )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image, nodule or volume with its truth; pixels are read only when `read` is called.
+
+    label: index into the cohort's classes (classification), else None.
+    part: "train", "validation" or "test" where the source has official parts, else None.
+    attributes: what is known beside the pixels (diameter_mm, site, sex …): subgroups and size rules use it.
+    sha256: by file name, of every file the case was read from.
+    """
+
+    id: str
+    patient: str
+    read: Callable[[], Image] = field(repr=False, compare=False)
+    label: int | None = None
+    part: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A case that the source holds and the cohort leaves out, and why; it is counted in the report."""
+
+    case: str
+    patient: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one case of a source: what `equipoise check` lists."""
+
+    case: str
+    file: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Cases of one task with their classes, in a fixed order.
+
+    classes: class names; a case's label, or a mask's value, is an index into them (0 is background in masks).
+    channels: a name per channel (modalities, or the slices' planes).
+    regions: overlapping targets by name as sets of mask values (BraTS: WT, TC, ET); empty for plain classes.
+    patients_known: False where patient ids are guesses from similarity; the report then says so.
+    size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
+    """
+
+    name: str
+    task: Task
+    cases: tuple[Case, ...]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    spatial_dims: int
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    excluded: tuple[Exclusion, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    patients_known: bool = True
+    size_attribute: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a cohort without cases, with repeated ids, or with labels outside its classes."""
+        if not self.cases:
+            raise CohortError(f"cohort {self.name} has no case; check the path and the label settings")
+        repeated = [case for case, n in Counter(case.id for case in self.cases).items() if n > 1]
+        if repeated:
+            raise CohortError(
+                f"cohort {self.name} has {len(repeated)} case ids more than once, first {repeated[0]!r}; "
+                "give every case its own id"
+            )
+        for case in self.cases:
+            if self.task == "classification" and (
+                case.label is None or not 0 <= case.label < len(self.classes)
+            ):
+                raise CohortError(
+                    f"case {case.id} of cohort {self.name} has label {case.label!r}, "
+                    f"the classes are {', '.join(self.classes)}; mend or exclude the case"
+                )
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @cached_property
+    def patients(self) -> NDArray[np.str_]:
+        """The patient of each case, in the order of the cases."""
+        return np.array([case.patient for case in self.cases])
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The class index of each case; -1 where a case has none."""
+        return np.array([-1 if case.label is None else case.label for case in self.cases], dtype=np.int64)
+
+    def class_counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
+        """Cases per class, all classes named, of the whole cohort or of the cases at `indices`."""
+        chosen = self.labels if indices is None else self.labels[np.fromiter(indices, dtype=np.int64)]
+        return {name: int(np.sum(chosen == index)) for index, name in enumerate(self.classes)}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, patients, labels, parts and file hashes: changes when the data change."""
+        digest = hashlib.sha256(f"{self.name}|{self.task}|{self.classes}|{self.channels}".encode())
+        for case in self.cases:
+            digest.update(
+                f"{case.id}|{case.patient}|{case.label}|{case.part}|{sorted(case.sha256.items())}".encode()
+            )
+        return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Public contract suites: tell the author of a model, an optimizer or a cohort whether it behaves."""
