@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -129,9 +128,7 @@ class Cohort:
                 "give every case its own id"
             )
         for case in self.cases:
-            if self.task == "classification" and (
-                case.label is None or not 0 <= case.label < len(self.classes)
-            ):
+            if self.task == "classification" and (case.label is None or not 0 <= case.label < len(self.classes)):
                 raise CohortError(
                     f"case {case.id} of cohort {self.name} has label {case.label!r}, "
                     f"the classes are {', '.join(self.classes)}; mend or exclude the case"
@@ -159,7 +156,5 @@ class Cohort:
         """SHA-256 over ids, patients, labels, parts and file hashes: changes when the data change."""
         digest = hashlib.sha256(f"{self.name}|{self.task}|{self.classes}|{self.channels}".encode())
         for case in self.cases:
-            digest.update(
-                f"{case.id}|{case.patient}|{case.label}|{case.part}|{sorted(case.sha256.items())}".encode()
-            )
+            digest.update(f"{case.id}|{case.patient}|{case.label}|{case.part}|{sorted(case.sha256.items())}".encode())
         return digest.hexdigest()

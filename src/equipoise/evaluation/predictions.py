@@ -41,7 +41,7 @@ class Predictions:
 
     def where(self, rows: NDArray[Any]) -> "Predictions":
         """The rows chosen by a mask or by indices."""
-        columns = {name: getattr(self, name)[rows] for name in (*_FIXED, "scores")}
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in (*_FIXED, "scores")}
         return replace(self, **columns, metrics={name: values[rows] for name, values in self.metrics.items()})
 
     def arms(self) -> list[str]:
@@ -66,9 +66,7 @@ def read_parquet(path: Path) -> Predictions:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise PredictionError(
-            f"{path} is not a readable Parquet file ({error}); make the predictions again"
-        ) from error
+        raise PredictionError(f"{path} is not a readable Parquet file ({error}); make the predictions again") from error
     missing = [name for name in (*_KEYS, "fold", "seed") if name not in table.column_names]
     if missing:
         raise PredictionError(f"{path} has no column {missing[0]!r}; it has {', '.join(table.column_names)}")
@@ -84,7 +82,10 @@ def read_parquet(path: Path) -> Predictions:
     truth = [index[str(t)] for t in columns["truth"]] if classes else [-1] * n
     scores = np.stack([columns[SCORE + name] for name in classes], axis=1) if classes else np.empty((n, 0))
     return Predictions(
-        *(columns[name].astype(str) for name in _KEYS),
+        case=columns["case"].astype(str),
+        patient=columns["patient"].astype(str),
+        split=columns["split"].astype(str),
+        arm=columns["arm"].astype(str),
         fold=columns["fold"].astype(np.int64),
         seed=columns["seed"].astype(np.int64),
         truth=np.array(truth, dtype=np.int64),
@@ -107,6 +108,6 @@ def concatenate(tables: Sequence[Predictions]) -> Predictions:
                 f"predictions of {table.arm[:1]} have other classes or metrics than those of {first.arm[:1]}; "
                 "bring them to the same columns"
             )
-    columns = {name: np.concatenate([getattr(t, name) for t in tables]) for name in (*_FIXED, "scores")}
+    columns: dict[str, Any] = {name: np.concatenate([getattr(t, name) for t in tables]) for name in (*_FIXED, "scores")}
     metrics = {name: np.concatenate([t.metrics[name] for t in tables]) for name in first.metrics}
-    return Predictions(**columns, classes=first.classes, metrics=metrics)
+    return replace(first, **columns, metrics=metrics)
