@@ -1,0 +1,98 @@
+"""The append-only record of a run: every line carries the hash of the line before, so an edit shows."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from equipoise.errors import LedgerError
+
+FILE = "ledger.jsonl"
+LOCKED, STARTED, FINISHED, FAILED, TEST_OPENED, JUDGED = (
+    "locked",
+    "started",
+    "finished",
+    "failed",
+    "test opened",
+    "judged",
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line: its number, UTC time, kind, data, the hash of the line before, and its own."""
+
+    number: int
+    time: str
+    kind: str
+    data: dict[str, Any]
+    previous: str
+    hash: str
+
+
+def _hash(number: int, time: str, kind: str, data: dict[str, Any], previous: str) -> str:
+    content = json.dumps([number, time, kind, data, previous], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class Ledger:
+    """The record in one run folder; `Ledger(folder)` reads and verifies what is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self.events = _read(self.path)
+
+    def append(self, kind: str, **data: Any) -> Event:
+        """Add one event and put it on the disk before returning."""
+        number, time = len(self.events), datetime.now(UTC).isoformat(timespec="milliseconds")
+        previous = self.events[-1].hash if self.events else ""
+        event = Event(number, time, kind, data, previous, _hash(number, time, kind, data, previous))
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(vars(event), sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.events.append(event)
+        return event
+
+    def count(self, kind: str) -> int:
+        """How many events of one kind there are."""
+        return sum(event.kind == kind for event in self.events)
+
+    def last(self, kind: str) -> Event | None:
+        """The newest event of one kind."""
+        return next((event for event in reversed(self.events) if event.kind == kind), None)
+
+
+def _read(path: Path) -> list[Event]:
+    """The events of a ledger file, its chain verified; a torn last line (a crash while writing) is cut off."""
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    whole, newline, torn = content.rpartition(b"\n")
+    if torn:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) + len(newline))
+    events: list[Event] = []
+    for number, line in enumerate(whole.decode("utf-8").splitlines()):
+        event = _parse(path, number, line)
+        previous = events[-1].hash if events else ""
+        honest = _hash(event.number, event.time, event.kind, event.data, event.previous)
+        if event.number != number or event.previous != previous or event.hash != honest:
+            raise LedgerError(
+                f"{path} was changed at line {number + 1}: its hash does not follow from the lines before; "
+                "restore the original file, or run the trial again into a new folder"
+            )
+        events.append(event)
+    return events
+
+
+def _parse(path: Path, number: int, line: str) -> Event:
+    try:
+        return Event(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise LedgerError(
+            f"{path} line {number + 1} is no ledger event ({error}); restore the original file"
+        ) from error

@@ -1,0 +1,72 @@
+"""Names in protocols → Python objects: built-in names of a package, or `module:attribute` for anyone's own code."""
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from equipoise.errors import ProtocolError
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """A half-sentence for error messages: the nearest spelling, then everything allowed.
+
+    >>> nearest("densnet", ["unet", "densenet"])
+    "did you mean 'densenet'? allowed: unet, densenet"
+    """
+    choices = list(allowed)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"allowed: {', '.join(choices)}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = None) -> Any:
+    """The object that `name` stands for.
+
+    A name with a colon is imported (`folder`, where the protocol lies, is searched first); any other name is matched
+    against the package's `__all__`, ignoring case, hyphens and underscores, so `lidc-contours` finds `lidc_contours`.
+
+    Raises ProtocolError naming the nearest spelling, or what failed to import.
+    """
+    if ":" in name:
+        return _imported(name, kind, folder)
+    names = {_plain(public): public for public in package.__all__}
+    if _plain(name) not in names:
+        own = "or your own as 'module:attribute'"
+        raise ProtocolError(f"{kind} {name!r} is unknown; {nearest(name, package.__all__)}, {own}")
+    return getattr(package, names[_plain(name)])
+
+
+def _imported(name: str, kind: str, folder: Path | None) -> Any:
+    module_name, _, attribute = name.partition(":")
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ProtocolError(
+            f"{kind} {name!r} cannot be imported ({error}); put {module_name} beside the protocol or install it"
+        ) from error
+    if not hasattr(module, attribute):
+        public = [public for public in vars(module) if not public.startswith("_")]
+        raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")
+    return getattr(module, attribute)
+
+
+def source_hash(name: str, thing: Any) -> str | None:
+    """SHA-256 of the source file behind a `module:attribute` name; None for built-in names and compiled code."""
+    if ":" not in name:
+        return None
+    try:
+        file = inspect.getsourcefile(thing)
+    except TypeError:
+        return None
+    return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()

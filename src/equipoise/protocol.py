@@ -1,0 +1,251 @@
+"""The protocol of a trial as typed data: TOML in, one-sentence errors, a canonical hash."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from equipoise.errors import ProtocolError
+from equipoise.naming import nearest
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the protocol: unknown keys are refused, values are not coerced across kinds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class OpenSection(Section):
+    """A table whose further keys belong to someone else: a cohort source, a model, an optimizer."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys that are not ours."""
+        return dict(self.model_extra or {})
+
+
+class Named(OpenSection):
+    """A model or an optimizer: its name and its settings; a bare string is a name without settings."""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class TrialSection(Section):
+    """What the trial is called and asks."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
+    question: str = "Which arm is better?"
+
+
+class CohortSection(OpenSection):
+    """Where the cases come from; further keys belong to the source."""
+
+    source: str
+    path: str | None = None
+    task: Literal["classification", "segmentation", "detection"] = "classification"
+
+
+class SplitSection(Section):
+    """How patients are shared out."""
+
+    scheme: Literal["holdout", "kfold", "given"] = "holdout"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Positive = 1
+
+    @field_validator("fractions", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("fractions")
+    @classmethod
+    def _whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) <= 0 or abs(sum(value) - 1) > 1e-6:
+            raise ValueError("train, validation and test shares must be positive and sum to 1")
+        return value
+
+
+class TrainingSection(Section):
+    """The equal budget of every arm.
+
+    threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
+    select: what picks the epoch on validation cases.
+    """
+
+    epochs: Positive = 12
+    batch_size: Positive = 32
+    loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal"] = "cross-entropy"
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    select: Literal["loss", "primary"] = "loss"
+    schedule: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    class_weights: Literal["none", "balanced"] = "none"
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    threads: Positive = 1
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value) or min(value) < 0:
+            raise ValueError("seeds must be different whole numbers from 0 up")
+        return value
+
+
+class Arm(Section):
+    """One treatment: a model, an optimizer and their settings."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    model: Named
+    optimizer: Named = Named(name="adam")
+
+
+class TuningSection(Section):
+    """The same draws for every arm, on training and validation data alone."""
+
+    draws: Positive
+    seed: int = 0
+
+
+class EndpointsSection(Section):
+    """What is measured, and the smallest difference that matters."""
+
+    primary: str = "auc"
+    secondary: tuple[str, ...] = ("accuracy", "brier", "average_precision")
+    margin: Annotated[float, Field(gt=0)] = 0.03
+    family: str = "all"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+    @field_validator("secondary", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Protocol(Section):
+    """The plan of a trial; `Protocol.load(path)` reads one, `Protocol.parse(text)` takes TOML text."""
+
+    trial: TrialSection = TrialSection()
+    cohort: CohortSection
+    split: SplitSection = SplitSection()
+    preprocessing: dict[str, Any] = {"scale": "unit"}
+    augmentation: dict[str, Any] = {}
+    training: TrainingSection = TrainingSection()
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    tuning: TuningSection | None = None
+    endpoints: EndpointsSection = EndpointsSection()
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _arms_have_names_of_their_own(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"arms: the name {min(repeated)!r} stands twice; give every arm its own name")
+        if self.endpoints.family not in ("all", *names):
+            choices = nearest(self.endpoints.family, ["all", *names])
+            raise ValueError(f"endpoints.family: {self.endpoints.family!r} is no arm; {choices}")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the protocol lies; its paths are relative to this folder."""
+        return self._folder
+
+    @property
+    def cohort_path(self) -> Path | None:
+        """The cohort's path, absolute; None where the source needs none."""
+        return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
+
+    def sha256(self) -> str:
+        """The hash of the plan with all defaults written out: comments, order and the data's location do not count."""
+        plan = self.model_dump(mode="json")
+        plan["cohort"].pop("path")
+        return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def parse(cls, text: str, name: str = "protocol", folder: Path | None = None) -> Self:
+        """A protocol from TOML text; `name` stands in error messages, paths are relative to `folder`."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
+        try:
+            protocol = cls.model_validate(values)
+        except ValidationError as error:
+            raise ProtocolError(f"{name}: {_sentence(error, cls)}") from error
+        if folder is not None:
+            protocol._folder = folder.resolve()
+        return protocol
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a protocol file.
+
+        Raises ProtocolError where the file is missing or unreadable, or a key or value is not allowed.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise ProtocolError(f"{path} does not exist; write one with `equipoise init`") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"{path} cannot be read ({error}); it must be a TOML text file") from error
+        return cls.parse(text, str(path), path.parent)
+
+
+def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's complaints as one sentence: key, what was found, what is allowed."""
+    # a misspelt key is also a missing one: the misspelling is what the user needs to hear of
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        return f"the key {key!r} is unknown; {nearest(name, _keys(model, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed in the table at `location`."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        model = next(kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """A type with what its unions, tuples and annotations hold."""
+    inner = get_args(annotation) if not isinstance(annotation, UnionType) else annotation.__args__
+    return [annotation, *(kind for part in inner for kind in _kinds(part))]

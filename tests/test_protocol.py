@@ -1,0 +1,79 @@
+import pytest
+
+from equipoise.errors import ProtocolError
+from equipoise.protocol import Protocol
+
+GOOD = """
+[trial]
+name = "x"
+[cohort]
+source = "phantom"
+cases = 3
+[[arms]]
+name = "a"
+model = {name = "densenet", preset = "small"}
+optimizer = {name = "adam", lr = 1e-3}
+[[arms]]
+name = "b"
+model = "unet"
+"""
+
+
+def test_defaults_are_filled_in_and_foreign_keys_kept():
+    protocol = Protocol.parse(GOOD)
+    assert protocol.training.seeds == (0, 1, 2)
+    assert protocol.arms[0].model.settings == {"preset": "small"}
+    assert protocol.arms[1].model.name == "unet"
+    assert protocol.cohort.settings == {"cases": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (('name = "a"', 'nme = "a"'), r"arms\[0\].nme' is unknown; did you mean 'name'\?"),
+        (("[trial]", "[trail]"), r"'trail' is unknown; did you mean 'trial'\?"),
+        (('name = "b"', 'name = "a"'), "the name 'a' stands twice"),
+        (('source = "phantom"\n', ""), "'cohort.source' is missing"),
+        (("[trial]", "[training]\nepoch = 1\n[trial]"), r"'training.epoch' is unknown; did you mean 'epochs'\?"),
+        (("[trial]", "[training]\nepochs = '3'\n[trial]"), "training.epochs = '3' is not allowed: input should be"),
+        (("[trial]", "[training]\nepochs = 0\n[trial]"), "greater than or equal to 1"),
+        (("[trial]", "[training]\nloss = 'ce'\n[trial]"), "should be 'cross-entropy'"),
+        (("[trial]", "[training]\nseeds = [0, 0]\n[trial]"), "seeds must be different"),
+        (("[trial]", "[split]\nfractions = [0.8, 0.1, 0.2]\n[trial]"), "sum to 1"),
+        (("[trial]", "[endpoints]\nfamily = 'c'\n[trial]"), "'c' is no arm; allowed: all, a, b"),
+        (("[trial]", "[endpoints]\nmargin = 0.0\n[trial]"), "endpoints.margin = 0.0 is not allowed"),
+        (("[trial]", "[trial"), "is not valid TOML"),
+    ],
+)
+def test_bad_input_gets_one_sentence(change, sentence):
+    text = GOOD.replace(*change)
+    assert text != GOOD
+    with pytest.raises(ProtocolError, match=sentence) as caught:
+        Protocol.parse(text, "p.toml")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("p.toml")
+
+
+def test_missing_file_and_binary_file(tmp_path):
+    with pytest.raises(ProtocolError, match="does not exist; write one with `equipoise init`"):
+        Protocol.load(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        Protocol.load(tmp_path / "binary.toml")
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        Protocol.load(tmp_path)
+
+
+def test_hash_sees_the_plan_not_its_spelling():
+    plain = Protocol.parse(GOOD).sha256()
+    assert Protocol.parse("# a comment\n" + GOOD).sha256() == plain
+    assert Protocol.parse(GOOD + "\n[training]\nepochs = 12\n").sha256() == plain, "a default written out"
+    assert Protocol.parse(GOOD.replace("cases = 3", 'cases = 3\npath = "elsewhere"')).sha256() == plain
+    assert Protocol.parse(GOOD.replace("cases = 3", "cases = 4")).sha256() != plain
+    assert Protocol.parse(GOOD.replace("1e-3", "2e-3")).sha256() != plain
+
+
+def test_paths_are_relative_to_the_protocol(tmp_path):
+    file = tmp_path / "protocol.toml"
+    file.write_text(GOOD.replace("cases = 3", 'path = "data"'))
+    assert Protocol.load(file).cohort_path == tmp_path / "data"
