@@ -1,0 +1,108 @@
+"""Arrays kept on disk by the hash of what they were made from: atomic, verified on every read, bounded in size.
+
+An entry is a SHA-256 digest of 32 bytes followed by an npz archive. It is written beside its final name and then
+renamed, so a reader sees a whole entry or none; a damaged entry fails its digest, is deleted and counts as absent.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGEST_BYTES = 32
+LIMIT_BYTES = 8 * 2**30
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Equipoise; the environment variable EQUIPOISE_CACHE overrides it."""
+    if override := os.environ.get("EQUIPOISE_CACHE"):
+        return Path(override)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "equipoise"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "equipoise" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipoise"
+
+
+def content_key(**ingredients: Any) -> str:
+    """SHA-256 (hex) of JSON-like ingredients: equal ingredients, in any order, give equal keys.
+
+    >>> content_key(a=1, b="x") == content_key(b="x", a=1)
+    True
+    """
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+def load(key: str, folder: Path | None = None) -> dict[str, NDArray[Any]] | None:
+    """The arrays stored under `key`, or None where there are none or the entry is damaged (then it is deleted)."""
+    path = (folder or cache_folder()) / f"{key}.npz"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    payload = content[DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != content[:DIGEST_BYTES]:
+        path.unlink(missing_ok=True)
+        return None
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    with contextlib.suppress(OSError):  # a read-only cache still serves
+        os.utime(path)  # the time of last use, by which old entries give way
+    return arrays
+
+
+def save(
+    key: str, arrays: Mapping[str, NDArray[Any]], folder: Path | None = None, limit_bytes: int = LIMIT_BYTES
+) -> str | None:
+    """Store the arrays under `key` and drop the least recently used entries above the limit.
+
+    A cache may fail without harm to the result: returns None when stored, else the reason why not.
+    """
+    folder = folder or cache_folder()
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+    payload = buffer.getvalue()
+    if DIGEST_BYTES + len(payload) > limit_bytes:
+        return f"the entry needs {len(payload)} bytes, the cache may hold {limit_bytes}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(folder / f"{key}.npz")
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _evict(folder, limit_bytes)
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _evict(folder: Path, limit_bytes: int) -> None:
+    """Delete the least recently used entries until the folder holds at most `limit_bytes`."""
+    entries = []
+    for path in folder.glob("*.npz"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # another process was faster
+            continue
+        entries.append((status.st_mtime_ns, status.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= limit_bytes:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
