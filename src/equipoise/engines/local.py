@@ -1,0 +1,91 @@
+"""Jobs side by side on this machine, one process each; results do not depend on how many run at once."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from equipoise.engines.worker import receive, send
+
+
+class Failure(str):
+    """The text of an error that a call ended with, instead of its result."""
+
+    __slots__ = ()
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(function: Callable[[Any], Any], arguments: Iterable[Any], threads: int) -> Iterator[tuple[int, Any]]:
+    """Call the module-level function on every argument in worker processes; yields (index, result) as calls end.
+
+    threads: CPU threads of one call; as many calls run at once as the machine's cores allow. A call that raises, or
+    whose process dies, yields a Failure. Leaving the iteration early ends the workers.
+    """
+    waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+    n = 0
+    for index, argument in enumerate(arguments):
+        waiting.put((index, argument))
+        n += 1
+    ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+    workers = [_Worker(function, threads) for _ in range(min(n, max(1, available_cores() // threads)))]
+    for worker in workers:
+        threading.Thread(target=worker.serve, args=(waiting, ended), daemon=True).start()
+    try:
+        for _ in range(n):
+            yield ended.get()
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+class _Worker:
+    def __init__(self, function: Callable[[Any], Any], threads: int) -> None:
+        self.function = (function.__module__, function.__name__)
+        self.threads = threads
+        self.stopped = False
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def serve(self, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
+        """Pass waiting calls to the process until none is left; a process that died is replaced."""
+        while not self.stopped:
+            try:
+                index, argument = waiting.get_nowait()
+            except queue.Empty:
+                return self.stop()
+            ended.put((index, self._call(argument)))
+        return None
+
+    def _call(self, argument: Any) -> Any:
+        if self.process is None:
+            self.process = self._start()
+        process = self.process
+        try:
+            send(cast("BinaryIO", process.stdin), (*self.function, argument))
+            kind, value = receive(cast("BinaryIO", process.stdout))
+        except (EOFError, OSError):
+            code = process.wait()
+            self.process = None
+            reason = f"signal {-code}, as when memory runs out" if code < 0 else f"exit code {code}"
+            return Failure(f"its process ended by itself ({reason})")
+        return value if kind == "result" else Failure(value)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        count = str(self.threads)
+        environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
+        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        command = [sys.executable, "-m", "equipoise.engines.worker"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
+
+    def stop(self) -> None:
+        self.stopped = True
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,1 @@
+"""One loop for every arm: training never sees a test case."""

@@ -1,0 +1,58 @@
+"""An arm as the protocol names it → a model and an optimizer."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from equipoise import models, optimizers
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.naming import nearest, resolve
+from equipoise.protocol import Named
+from equipoise.training.job import Job
+
+
+def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **given: Any) -> Any:
+    """Call user code; a setting it does not know, or refuses, becomes one sentence."""
+    parameters = inspect.signature(factory).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for key in named.settings:
+        if key not in parameters and not open_ended:
+            raise ProtocolError(f"{kind} {named.name!r} has no setting {key!r}; {nearest(key, parameters)}")
+    try:
+        return factory(*fixed, **given, **named.settings)
+    except EquipoiseError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; mend its settings") from error
+
+
+def build_model(job: Job) -> nn.Module:
+    """The job's model with fresh weights from torch's current stream."""
+    factory = resolve(job.arm.model.name, models, "model", job.code)
+    wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
+    given = {"task": job.task} if wants_task else {}
+    model = _call(factory, "model", job.arm.model, job.channels, len(job.classes), job.spatial_dims, **given)
+    if not isinstance(model, nn.Module):
+        raise ProtocolError(
+            f"model {job.arm.model.name!r} made a {type(model).__name__}; it must make a torch.nn.Module"
+        )
+    return model
+
+
+def build_optimizer(job: Job, model: nn.Module) -> Optimizer:
+    """The job's optimizer over the model's trainable parameters."""
+    factory = resolve(job.arm.optimizer.name, optimizers, "optimizer", job.code)
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = _call(factory, "optimizer", job.arm.optimizer, trainable)
+    if not isinstance(optimizer, Optimizer):
+        found = type(optimizer).__name__
+        raise ProtocolError(f"optimizer {job.arm.optimizer.name!r} made a {found}; it must make a torch optimizer")
+    return optimizer
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers the model has learnt."""
+    return sum(parameter.numel() for parameter in model.parameters())

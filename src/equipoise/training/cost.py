@@ -1,0 +1,56 @@
+"""What a job costs: the memory it reaches and the time one case takes."""
+
+import statistics
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+SAMPLED_EVERY_SECONDS = 0.05
+LATENCY_REPEATS = 15
+
+
+class PeakMemory:
+    """The largest resident memory of this process inside a `with` block, in MB (10^6 bytes), GPU memory apart."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._stop = threading.Event()
+        self._process = psutil.Process()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _measure(self) -> None:
+        self.peak_mb = max(self.peak_mb, self._process.memory_info().rss / 1e6)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SAMPLED_EVERY_SECONDS):
+            self._measure()
+
+    def __enter__(self) -> Self:
+        self._measure()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._measure()
+
+
+def latency_ms(model: nn.Module, image: Tensor) -> float:
+    """Median time of one forward pass over one case (1, channel, *spatial), in milliseconds, after a warm-up."""
+    times = []
+    with torch.inference_mode():
+        for _ in range(LATENCY_REPEATS + 2):
+            start = time.perf_counter()
+            model(image)
+            if image.is_cuda:
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[2:])

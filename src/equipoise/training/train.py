@@ -1,0 +1,231 @@
+"""A job from its first epoch to its done.json: resumable at every epoch, a divergence is a recorded failure."""
+
+import csv
+import io
+import json
+import math
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from equipoise.errors import EquipoiseError
+from equipoise.optimizers import needs_batchnorm_recalibration, schedule
+from equipoise.training import checkpoint
+from equipoise.training.arm import build_model, build_optimizer, parameter_count
+from equipoise.training.augmentation import Augmentation
+from equipoise.training.cost import PeakMemory, latency_ms
+from equipoise.training.determinism import reproducible, seeded
+from equipoise.training.job import Job
+from equipoise.training.loop import Learner, NotFiniteError, predict, recalibrate, tensors, train_epoch
+from equipoise.training.losses import balanced_weights, build
+from equipoise.training.samples import Samples
+from equipoise.training.validation import lower_is_better, validation_metric
+
+ATTEMPTS = 2
+NO_USE_FACTOR = 5.0
+"""A validation loss of this many times that of always predicting the class shares is a divergence, finite or not."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint holds beside the learner: everything that later epochs and results depend on."""
+
+    epoch: int = 0
+    attempt: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    chosen_epoch: int | None = None
+    chosen_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+class DivergedError(Exception):
+    """The job's optimization left the range of finite or useful numbers; the text says where."""
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train one job, or go on where its last checkpoint stands; returns the contents of done.json.
+
+    A failure of the arm (divergence, a model that breaks) is returned and written like any other end.
+    """
+    if job.done_file.is_file():
+        done: dict[str, Any] = json.loads(job.done_file.read_text(encoding="utf-8"))
+        return done
+    done = {"status": "finished", "reason": None, "arm": job.arm.name, "fold": job.fold, "seed": job.seed}
+    done |= {"epochs": job.training.epochs, "threads": job.training.threads}
+    try:
+        with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            done |= _Training(job).run()
+        done["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
+    except (DivergedError, EquipoiseError, RuntimeError, MemoryError) as error:
+        done |= {"status": "failed", "reason": str(error).split("\n")[0] or type(error).__name__}
+    checkpoint.write_json(job.done_file, done)
+    return done
+
+
+class _Training:
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.samples = Samples.load(job.samples / "train")
+        self.validation = Samples.load(job.samples / "validation")
+        self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+        self.learner = build_learner(job, self.device, self.samples)
+        self.progress = Progress()
+
+    @property
+    def _stream(self) -> tuple[object, ...]:
+        return (self.job.name, self.progress.attempt, self.progress.epoch)
+
+    def run(self) -> dict[str, Any]:
+        """All remaining epochs; the costs and the choice, for done.json."""
+        self._resume()
+        with PeakMemory() as memory:
+            while self.progress.epoch < self.job.training.epochs:
+                self._epoch_or_retry(memory)
+            self._refuse_useless()
+            chosen = self.progress.chosen_weights
+            checkpoint.write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
+            self.learner.model.load_state_dict(chosen)
+            self.learner.model.eval()
+            first = tensors(self.validation, np.array([0]), self.device)[0]
+            latency = latency_ms(self.learner.model, first)
+        peak = max(memory.peak_mb, self.progress.peak_memory_mb)
+        return {
+            "chosen_epoch": self.progress.chosen_epoch,
+            "parameters": parameter_count(self.learner.model),
+            "train_seconds": round(self.progress.seconds, 3),
+            "latency_ms": round(latency, 3),
+            "peak_memory_mb": round(peak, 1),
+        }
+
+    def _epoch_or_retry(self, memory: PeakMemory) -> None:
+        """One epoch; after a loss that is not finite, once more from the last good checkpoint with other draws."""
+        start = time.perf_counter()
+        try:
+            row = self._epoch()
+        except NotFiniteError as error:
+            if self.progress.attempt + 1 == ATTEMPTS:
+                raise DivergedError(
+                    f"the loss was not finite in epoch {self.progress.epoch + 1}, {ATTEMPTS} times, "
+                    f"last on the batch of cases {error}"
+                ) from error
+            attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
+            self.learner = build_learner(self.job, self.device, self.samples)
+            self.progress = Progress()
+            self._resume()
+            self.progress = replace(self.progress, attempt=attempt, seconds=seconds)
+            return
+        progress = self.progress
+        progress.seconds += time.perf_counter() - start
+        progress.peak_memory_mb = max(progress.peak_memory_mb, memory.peak_mb)
+        progress.history.append(row | {"seconds": round(progress.seconds, 3)})
+        progress.epoch += 1
+        self._save()
+
+    def _epoch(self) -> dict[str, float]:
+        training, learner, progress = self.job.training, self.learner, self.progress
+        rate = float(learner.optimizer.param_groups[0]["lr"])
+        averaging = hasattr(learner.optimizer, "train")
+        if averaging:
+            learner.optimizer.train()
+        loss = train_epoch(learner, self.samples, training.batch_size, self.augmentation, self._stream)
+        if averaging:
+            learner.optimizer.eval()
+        if needs_batchnorm_recalibration(learner.optimizer):
+            recalibrate(learner, self.samples, training.batch_size)
+        logits = predict(learner, self.validation, training.batch_size)
+        targets = torch.from_numpy(np.array(self.validation.targets))
+        validation_loss = float(build(training.loss)(logits, targets))
+        metric = validation_metric(self.job.primary, logits, targets)
+        row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
+        row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
+        if self._is_best(row):
+            progress.chosen_epoch = progress.epoch + 1
+            weights = learner.model.state_dict()
+            progress.chosen_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        return row
+
+    def _is_best(self, row: dict[str, float]) -> bool:
+        """Whether validation prefers this epoch to all before it; the earlier of equals stays."""
+        key = "validation_loss" if self.job.training.select == "loss" else f"validation_{self.job.primary}"
+        sign = (
+            1 if self.job.training.select == "loss" or lower_is_better(self.job.primary, len(self.job.classes)) else -1
+        )
+        if not math.isfinite(row[key]):
+            return False
+        before = [sign * old[key] for old in self.progress.history if math.isfinite(old[key])]
+        return sign * row[key] < min(before, default=math.inf)
+
+    def _refuse_useless(self) -> None:
+        """A finite loss far above that of the class shares is a divergence too: nothing was learnt from the data."""
+        progress = self.progress
+        if progress.chosen_epoch is None:
+            raise DivergedError("no epoch had a finite validation loss")
+        if self.job.task != "classification" or self.job.training.loss != "cross-entropy":
+            return
+        counts = np.bincount(np.asarray(self.samples.targets), minlength=len(self.job.classes)) + 1.0
+        prior = float(-np.log(counts / counts.sum())[np.asarray(self.validation.targets)].mean())
+        loss = progress.history[progress.chosen_epoch - 1]["validation_loss"]
+        if loss > NO_USE_FACTOR * prior:
+            raise DivergedError(
+                f"its best validation loss, {loss:.3g}, is over {NO_USE_FACTOR:.0f} times the prior's {prior:.3g}"
+            )
+
+    def _save(self) -> None:
+        schedule_state = None if self.learner.schedule is None else self.learner.schedule.state_dict()
+        state = {
+            "progress": vars(self.progress),
+            "model": dict(self.learner.model.state_dict()),
+            "optimizer": self.learner.optimizer.state_dict(),
+            "schedule": schedule_state,
+        }
+        checkpoint.save(self.job.folder / "checkpoint", self.progress.epoch, state)
+        self._write_history()
+
+    def _write_history(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.progress.history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.progress.history)
+        content = text.getvalue()
+        checkpoint.write_atomic(self.job.folder / "history.csv", lambda path: path.write_text(content))
+
+    def _resume(self) -> None:
+        state = checkpoint.load_latest(self.job.folder / "checkpoint")
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        self.learner.model.load_state_dict(state["model"])
+        self.learner.optimizer.load_state_dict(state["optimizer"])
+        if self.learner.schedule is not None:
+            self.learner.schedule.load_state_dict(state["schedule"])
+        self._write_history()
+
+
+def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
+    """The job's model, optimizer, loss and schedule at their start; weights depend on the job's name alone."""
+    with seeded(job.name, "weights"):
+        model = build_model(job).to(device)
+    optimizer = build_optimizer(job, model)
+    training = job.training
+    weight = None
+    if training.class_weights == "balanced":
+        weight = balanced_weights(torch.from_numpy(np.array(samples.targets)), len(job.classes)).to(device)
+    steps = training.epochs * math.ceil(len(samples) / training.batch_size)
+    return Learner(
+        model,
+        optimizer,
+        build(training.loss, weight),
+        schedule(training.schedule, optimizer, steps),
+        device,
+        getattr(torch, training.precision),
+        training.clip_norm,
+    )
