@@ -153,6 +153,11 @@ def mark_reach(marks: Marks, nodule: Sequence[int]) -> float:
     return reach
 
 
+def _offsets(size: int, spacing_mm: float) -> Floats:
+    """Voxel positions in mm from the middle of the field."""
+    return (np.arange(size, dtype=np.float64) - (size - 1) / 2) * spacing_mm
+
+
 def _weights(
     marks: Marks, mark: int, centre: Floats, offsets_mm: Floats, origin: tuple[float, int, int], shape: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
@@ -177,7 +182,7 @@ def consensus_slices(marks: Marks, nodule: Sequence[int], size: int, spacing_mm:
     one half; the share is over the readers who marked this nodule.
     """
     centre = nodule_centre(marks, nodule)
-    offsets, middle = (np.arange(size) - (size - 1) / 2) * spacing_mm, np.zeros(1)
+    offsets, middle = _offsets(size, spacing_mm), np.zeros(1)
     total = np.zeros((3, size, size), dtype=np.uint8)
     for mark in nodule:
         volume, origin = mark_volume(marks, mark)
@@ -195,7 +200,7 @@ def consensus_slices(marks: Marks, nodule: Sequence[int], size: int, spacing_mm:
 def consensus_volume(marks: Marks, nodule: Sequence[int], size: int, spacing_mm: float) -> NDArray[np.uint8]:
     """Readers' share in twelfths on a cube about the nodule's centre: (size, size, size) as (z, y, x)."""
     centre = nodule_centre(marks, nodule)
-    offsets = (np.arange(size) - (size - 1) / 2) * spacing_mm
+    offsets = _offsets(size, spacing_mm)
     total = np.zeros((size, size, size), dtype=np.uint8)
     for mark in nodule:
         volume, origin = mark_volume(marks, mark)

@@ -222,10 +222,10 @@ def _notes(nodules: _Nodules, label: str, truthing: str, min_readers: int, field
     """What a reader of the report must know about this cohort."""
     found, all_four = len(nodules.case), int(np.sum(np.all(nodules.malignancy > 0, axis=1)))
     count = (
-        f"Readers' marks were joined to {found:,} nodules, {all_four} of them marked by four readers; the data set's own "
-        f"count is {OWN_COUNT[0]:,} and {OWN_COUNT[1]}. It linked marks by eye; here they join by the distance of their "
-        "centres (complete linkage, at most 8 mm or the larger radius, at most four marks per nodule), which parts "
-        "marks whose centres lie far apart, such as one reader's two halves of another's single nodule."
+        f"Readers' marks were joined to {found:,} nodules, {all_four} of them marked by four readers; the data set's "
+        f"own count is {OWN_COUNT[0]:,} and {OWN_COUNT[1]}. It linked marks by eye; here they join by the distance of "
+        "their centres (complete linkage, at most 8 mm or the larger radius, at most four marks per nodule), which "
+        "parts marks whose centres lie far apart, such as one reader's two halves of another's single nodule."
     )
     truth = (
         f"Truth: {truthing} of the readers' malignancy ratings, at least {min_readers} readers, classes "

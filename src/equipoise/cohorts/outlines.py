@@ -45,7 +45,8 @@ def fill_outlines(points: Ints, point_start: Ints) -> FilledOutlines:
     following[point_start[1:] - 1] = points[first]
 
     def flat(which: Ints, x: Ints, y: Ints) -> Ints:
-        return start[which] + (y - low[which, 1]) * size[which, 0] + (x - low[which, 0])
+        index: Ints = start[which] + (y - low[which, 1]) * size[which, 0] + (x - low[which, 0])
+        return index
 
     crossings = flat(*_crossings(points, following, outline))
     # A closed outline crosses every row an even number of times, so one running count serves all boxes.
