@@ -1,0 +1,247 @@
+"""DenseNet (Huang 2017) in 2D and 3D; as segmenter the fully convolutional DenseNet (Jégou 2017)."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from equipoise.models.blocks import TRANSPOSED, Layers, global_mean, grow_to, initialise, resize_to
+from equipoise.models.heads import head
+from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown
+
+Stem = Literal["imagenet", "small", "full"]
+STEMS: tuple[Stem, ...] = ("imagenet", "small", "full")
+
+
+@dataclass(frozen=True)
+class DenseNetSize:
+    """Sizes of a DenseNet.
+
+    Attributes:
+        blocks: dense layers per block.
+        growth: channels every dense layer adds.
+        stem_channels: channels of the first convolution.
+        stem: "imagenet" (window 7, stride 2, then maximum with stride 2), "small" (window 3, then maximum with
+            stride 2) or "full" (window 3 at full resolution).
+        bottleneck: channels of a layer's pointwise convolution in units of `growth`; 0 leaves it out.
+        compression: share of the channels that a transition keeps.
+    """
+
+    blocks: tuple[int, ...]
+    growth: int = 32
+    stem_channels: int = 64
+    stem: Stem = "imagenet"
+    bottleneck: int = 4
+    compression: float = 0.5
+
+
+def _fully_convolutional(blocks: tuple[int, ...], growth: int) -> DenseNetSize:
+    """A network of Jégou 2017, table 2."""
+    return DenseNetSize(blocks, growth, stem_channels=48, stem="full", bottleneck=0, compression=1.0)
+
+
+PRESETS: dict[str, DenseNetSize] = {
+    "tiny": DenseNetSize((2, 2, 2), growth=8, stem_channels=8, stem="small", bottleneck=2),
+    "small": DenseNetSize((2, 4, 8), growth=16, stem_channels=16, stem="small", bottleneck=2),
+    "121": DenseNetSize((6, 12, 24, 16)),
+    "169": DenseNetSize((6, 12, 32, 32)),
+    "201": DenseNetSize((6, 12, 48, 32)),
+    "fc56": _fully_convolutional((4, 4, 4, 4, 4, 4), 12),
+    "fc67": _fully_convolutional((5, 5, 5, 5, 5, 5), 16),
+    "fc103": _fully_convolutional((4, 5, 7, 10, 12, 15), 16),
+}
+"""Published sizes by their published names; the last block of an "fc" network is its bottleneck."""
+
+
+class _DenseLayer(nn.Module):
+    """Pointwise then 3-wide convolution, each after normalisation and activation: the new channels alone."""
+
+    def __init__(self, layers: Layers, in_channels: int, size: DenseNetSize) -> None:
+        super().__init__()
+        middle = size.bottleneck * size.growth
+        self.norm1, self.act = layers.norm(in_channels), layers.act()
+        self.narrows = middle > 0
+        if self.narrows:
+            self.conv1 = layers.convolution(in_channels, middle, 1)
+            self.norm2 = layers.norm(middle)
+            self.conv2 = layers.convolution(middle, size.growth)
+        else:
+            self.conv1 = layers.convolution(in_channels, size.growth)
+        self.drop = nn.Sequential(*layers.drop())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv1(self.act(self.norm1(x)))
+        if self.narrows:
+            x = self.conv2(self.act(self.norm2(x)))
+        new: torch.Tensor = self.drop(x)
+        return new
+
+
+class _DenseBlock(nn.Module):
+    """Dense layers, each of which reads everything before it: input and all new channels, side by side."""
+
+    def __init__(self, layers: Layers, in_channels: int, count: int, size: DenseNetSize) -> None:
+        super().__init__()
+        self.count = count
+        for number in range(count):
+            layer = _DenseLayer(layers, in_channels + number * size.growth, size)
+            self.add_module(f"denselayer{number + 1}", layer)
+        self.new_channels = count * size.growth
+        self.out_channels = in_channels + self.new_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Joining one big and one small tensor beats joining all small ones: longer runs in channels-last memory.
+        for layer in self.children():
+            x = torch.cat([x, layer(x)], dim=1)
+        return x
+
+
+class _Transition(nn.Module):
+    """Normalisation, activation, pointwise convolution and halving by the mean."""
+
+    def __init__(self, layers: Layers, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm, self.act = layers.norm(in_channels), layers.act()
+        self.conv = layers.convolution(in_channels, out_channels, 1)
+        self.pool = layers.halve_by_mean()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        halved: torch.Tensor = self.pool(self.conv(self.act(self.norm(x))))
+        return halved
+
+
+class _DenseEncoder(nn.Module):
+    """Stem, dense blocks and transitions, named as in the published weights (`conv0`, `denseblock1`, …)."""
+
+    def __init__(self, layers: Layers, in_channels: int, size: DenseNetSize) -> None:
+        super().__init__()
+        published = size.stem == "imagenet"
+        kernel, stride = (7, 2) if published else (3, 1)
+        self.conv0 = layers.convolution(in_channels, size.stem_channels, kernel, stride=stride)
+        self.norm0, self.act = layers.norm(size.stem_channels), layers.act()
+        pools = {"imagenet": layers.early_maximum, "small": layers.halve_by_maximum, "full": nn.Identity}
+        self.pool0 = pools[size.stem]()
+        width = size.stem_channels
+        self.skip_channels: list[int] = []
+        for number, count in enumerate(size.blocks, start=1):
+            block = _DenseBlock(layers, width, count, size)
+            self.add_module(f"denseblock{number}", block)
+            self.skip_channels.append(block.out_channels)
+            width = block.out_channels
+            if number < len(size.blocks):
+                width = int(width * size.compression)
+                self.add_module(f"transition{number}", _Transition(layers, block.out_channels, width))
+        self.block_count, self.out_channels = len(size.blocks), width
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The stem's map before its pooling, and every dense block's map, finest first."""
+        stem = self.act(self.norm0(self.conv0(x)))
+        x, maps = self.pool0(stem), []
+        for number in range(1, self.block_count + 1):
+            x = self.get_submodule(f"denseblock{number}")(x)
+            maps.append(x)
+            if number < self.block_count:
+                x = self.get_submodule(f"transition{number}")(x)
+        return stem, maps
+
+
+class _DenseDecoder(nn.Module):
+    """The upward path of Jégou 2017: only what the block below added is doubled, then laid beside the skip."""
+
+    def __init__(self, layers: Layers, encoder: _DenseEncoder, size: DenseNetSize) -> None:
+        super().__init__()
+        self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
+        self.added = [size.blocks[-1] * size.growth]
+        for count, skip in zip(size.blocks[-2::-1], encoder.skip_channels[-2::-1], strict=True):
+            self.ups.append(_doubling(layers, self.added[-1]))
+            self.blocks.append(_DenseBlock(layers, skip + self.added[-1], count, size))
+            self.added.append(count * size.growth)
+        self.out_channels: int = encoder.skip_channels[0] + sum(self.added[-2:]) if len(self.added) > 1 else 0
+        self.last: nn.Module | None = None
+        if size.stem != "full":
+            # The stem's pooling lost one more level: bring it back with the stem's own map beside it.
+            self.ups.append(_doubling(layers, self.added[-1]))
+            self.last = layers.conv_norm_act(self.added[-1] + size.stem_channels, size.stem_channels)
+            self.out_channels = size.stem_channels
+
+    def forward(self, stem: torch.Tensor, maps: list[torch.Tensor]) -> torch.Tensor:
+        x = maps[-1]
+        skips = [*maps[-2::-1], *([stem] if self.last is not None else [])]
+        for level, (up, skip, added) in enumerate(zip(self.ups, skips, self.added, strict=False)):
+            doubled = grow_to(up(x[:, -added:]), skip.shape[2:])
+            joined = torch.cat([skip, doubled], dim=1)
+            x = self.blocks[level](joined) if level < len(self.blocks) else joined
+        return x if self.last is None else self.last(x)
+
+
+def _doubling(layers: Layers, channels: int) -> nn.Module:
+    """A transposed convolution with window 3 and stride 2 (Jégou 2017, table 1) that exactly doubles every side."""
+    return TRANSPOSED[layers.spatial_dims](channels, channels, 3, stride=2, padding=1, output_padding=1)
+
+
+class DenseNet(nn.Module):
+    """DenseNet: (N, in_channels, *spatial) to logits (N, out_channels) or (N, out_channels, *spatial).
+
+    The classifier averages the last block's normalised map over space; the segmenter puts Jégou's upward path on
+    the same encoder. With the "imagenet" stem its logits come at half resolution and are interpolated.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: classes, or regions.
+        spatial_dims: 2 or 3.
+        task: "classification" or "segmentation".
+        preset: "tiny", "small", "121", "169", "201", or "fc56", "fc67", "fc103" (see `PRESETS`).
+        normalization: "batch", "instance" or "group".
+        activation: see `equipoise.models.blocks.ACTIVATIONS`.
+        dropout: probability after every dense layer, and before a classifier's linear layer.
+        stem: "imagenet", "small" or "full" in place of the preset's; small images need a small stem.
+        unknown: no other setting exists; giving one raises EquipoiseError.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        spatial_dims: int,
+        *,
+        task: Task = "classification",
+        preset: str = "small",
+        normalization: str = "batch",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        stem: Stem | None = None,
+        **unknown: object,
+    ) -> None:
+        super().__init__()
+        refuse_unknown("densenet", unknown, type(self).__init__)
+        check_dimensions("densenet", in_channels, out_channels, spatial_dims)
+        choose(task, TASKS, "task", "densenet")
+        size = PRESETS[choose(preset, PRESETS, "preset", "densenet")]
+        if stem is not None:
+            choose(stem, STEMS, "stem", "densenet")
+            size = replace(size, stem=stem)
+        layers = Layers("densenet", spatial_dims, normalization, activation, dropout)
+        self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
+        stem_stride = {"imagenet": 4, "small": 2, "full": 1}[size.stem]
+        self.smallest_side = stem_stride * 2 ** (len(size.blocks) - 1)
+        self.encoder = _DenseEncoder(layers, in_channels, size)
+        self.decoder = _DenseDecoder(layers, self.encoder, size) if task == "segmentation" else None
+        self.feature_channels = self.decoder.out_channels if self.decoder else self.encoder.out_channels
+        self.norm5, self.act = layers.norm(self.feature_channels), layers.act()
+        self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
+        initialise(self)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head reads: (N, feature_channels), or for segmentation a map."""
+        check_input(x, "densenet", self.in_channels, self.spatial_dims, self.smallest_side)
+        stem, maps = self.encoder(x)
+        if self.decoder is None:
+            return global_mean(self.act(self.norm5(maps[-1])))
+        features: torch.Tensor = self.act(self.norm5(self.decoder(stem, maps)))
+        return features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits at the input's resolution."""
+        logits: torch.Tensor = self.head(self.features(x))
+        return resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits

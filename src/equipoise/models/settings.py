@@ -1,0 +1,73 @@
+"""How a network's settings are checked: every refusal is one sentence with the allowed values."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+
+from equipoise.errors import EquipoiseError
+from equipoise.naming import nearest
+
+Task = Literal["classification", "segmentation"]
+TASKS: tuple[Task, ...] = ("classification", "segmentation")
+
+
+def choose(value: object, allowed: Collection[Any], what: str, model: str) -> str:
+    """Return `value` as text when it is one of `allowed`; otherwise refuse it, naming the nearest spelling."""
+    text = str(value)
+    names = [str(name) for name in allowed]
+    if text in names:
+        return text
+    raise EquipoiseError(f"{model} has no {what} {value!r}; {nearest(text, names)}.")
+
+
+def check_dimensions(model: str, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+    """Refuse channel counts below one and dimensions other than 2 and 3."""
+    if spatial_dims not in (2, 3):
+        raise EquipoiseError(f"{model} works in 2 or 3 spatial dimensions, not {spatial_dims!r}.")
+    for name, count in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise EquipoiseError(f"{model} needs {name} of 1 or more, not {count!r}.")
+
+
+def check_probability(value: float, what: str, model: str) -> float:
+    """Return `value` when it can be a dropout probability, that is 0 <= value < 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise EquipoiseError(f"{model} needs {what} from 0 up to but not including 1, not {value!r}.")
+    return float(value)
+
+
+def check_counts(value: Sequence[int], what: str, model: str, fewest: int = 1) -> tuple[int, ...]:
+    """Return `value` as a tuple when it is a sequence of at least `fewest` positive whole numbers."""
+    numbers = tuple(value) if isinstance(value, list | tuple) else ()
+    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers)
+    if len(numbers) < fewest or not whole:
+        raise EquipoiseError(f"{model} needs {what} as {fewest} or more whole numbers above 0, not {value!r}.")
+    return numbers
+
+
+def refuse_unknown(model: str, unknown: Mapping[str, object], factory: Callable[..., object]) -> None:
+    """Refuse the first of the `unknown` settings, naming the settings that `factory` does take."""
+    if not unknown:
+        return
+    named = [
+        p.name
+        for p in inspect.signature(factory).parameters.values()
+        if p.kind is not inspect.Parameter.VAR_KEYWORD and p.name not in ("self", "in_channels", "out_channels")
+    ]
+    choose(next(iter(unknown)), [name for name in named if name != "spatial_dims"], "setting", model)
+
+
+def check_input(x: torch.Tensor, model: str, in_channels: int, spatial_dims: int, smallest: int) -> None:
+    """Refuse a batch that is not (N, in_channels, *spatial) with every spatial side at least `smallest`."""
+    if x.ndim != spatial_dims + 2 or x.shape[1] != in_channels:
+        axes = "y, x" if spatial_dims == 2 else "z, y, x"
+        raise EquipoiseError(
+            f"{model} was built for batches (case, {in_channels} channels, {axes}) but got shape {tuple(x.shape)}."
+        )
+    if min(x.shape[2:]) < smallest:
+        raise EquipoiseError(
+            f"{model} with this preset needs images of at least {smallest} pixels a side but got "
+            f"{'x'.join(str(side) for side in x.shape[2:])}; choose a smaller preset or a larger size."
+        )

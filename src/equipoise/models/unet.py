@@ -1,0 +1,160 @@
+"""U-Net (Ronneberger, Fischer, Brox 2015) in 2D and 3D, as segmenter and as classifier."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from equipoise.models.blocks import CONVOLUTION, Layers, global_mean, grow_to, initialise
+from equipoise.models.heads import head
+from equipoise.models.settings import (
+    TASKS,
+    Task,
+    check_counts,
+    check_dimensions,
+    check_input,
+    choose,
+    refuse_unknown,
+)
+
+PRESETS: dict[str, tuple[int, ...]] = {
+    "tiny": (4, 8, 16),
+    "small": (8, 16, 32, 64, 128),
+    "basic": (32, 32, 64, 128, 256),
+    "published": (64, 128, 256, 512, 1024),
+}
+"""Channels per level, finest first: "basic" is MONAI's BasicUNet, "published" is Ronneberger's network."""
+
+
+class _DoubleConvolution(nn.Module):
+    """Two convolutions, each with normalisation, dropout and activation; optionally with a shortcut (He 2016)."""
+
+    def __init__(self, layers: Layers, in_channels: int, out_channels: int, residual: bool = False) -> None:
+        super().__init__()
+        self.first = nn.Sequential(
+            layers.convolution(in_channels, out_channels), layers.norm(out_channels), *layers.drop(), layers.act()
+        )
+        self.second = nn.Sequential(
+            layers.convolution(out_channels, out_channels), layers.norm(out_channels), *layers.drop()
+        )
+        self.act = layers.act()
+        self.shortcut: nn.Module | None = None
+        if residual:
+            same = in_channels == out_channels
+            self.shortcut = (
+                nn.Identity()
+                if same
+                else nn.Sequential(layers.convolution(in_channels, out_channels, 1), layers.norm(out_channels))
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(self.first(x))
+        result: torch.Tensor = self.act(y if self.shortcut is None else y + self.shortcut(x))
+        return result
+
+
+class _Up(nn.Module):
+    """Double the coarse map, lay it beside the encoder's map of that level, and convolve twice."""
+
+    def __init__(self, layers: Layers, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.up = layers.doubling(coarse, fine)
+        self.convolutions = _DoubleConvolution(layers, 2 * fine, fine)
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        joined = torch.cat([skip, grow_to(self.up(x), skip.shape[2:])], dim=1)
+        result: torch.Tensor = self.convolutions(joined)
+        return result
+
+
+class UNet(nn.Module):
+    """U-Net: (N, in_channels, *spatial) to logits (N, out_channels) or (N, out_channels, *spatial).
+
+    The classifier uses the whole trunk, encoder and decoder: every decoder level (the deepest map included) is
+    averaged over space, and one linear layer reads the means side by side, so coarse and fine evidence both count.
+    Images of any size from 2^(levels - 1) pixels a side are taken as they are; odd sizes need no padding.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: classes, or regions.
+        spatial_dims: 2 or 3.
+        task: "classification" or "segmentation".
+        preset: "tiny", "small", "basic" or "published" (see `PRESETS`).
+        normalization: "batch", "instance" or "group"; by default "batch" for a classifier (normalising each
+            image by itself would erase contrast before the mean) and "instance" for a segmenter (small batches).
+        activation: see `equipoise.models.blocks.ACTIVATIONS`.
+        dropout: probability after every convolution, and before a classifier's linear layer.
+        channels: channels per level in place of the preset's, finest first, at least two levels.
+        residual: a shortcut round every encoder block.
+        deep_supervision: in training a segmenter returns a list of logits, full resolution first, each next one
+            at half the sides (Lee 2015); in evaluation the full-resolution tensor alone.
+        unknown: no other setting exists; giving one raises EquipoiseError.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        spatial_dims: int,
+        *,
+        task: Task = "segmentation",
+        preset: str = "small",
+        normalization: str | None = None,
+        activation: str = "leaky-relu",
+        dropout: float = 0.0,
+        channels: Sequence[int] | None = None,
+        residual: bool = False,
+        deep_supervision: bool = False,
+        **unknown: object,
+    ) -> None:
+        super().__init__()
+        refuse_unknown("unet", unknown, type(self).__init__)
+        check_dimensions("unet", in_channels, out_channels, spatial_dims)
+        choose(task, TASKS, "task", "unet")
+        widths = PRESETS[choose(preset, PRESETS, "preset", "unet")]
+        if channels is not None:
+            widths = check_counts(channels, "channels", "unet", fewest=2)
+        if normalization is None:
+            normalization = "batch" if task == "classification" else "instance"
+        layers = Layers("unet", spatial_dims, normalization, activation, dropout)
+        self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
+        self.smallest_side = 2 ** (len(widths) - 1)
+        self.encoder = nn.ModuleList(
+            _DoubleConvolution(layers, a, b, residual) for a, b in pairwise((in_channels, *widths))
+        )
+        self.halve = layers.halve_by_maximum()
+        self.decoder = nn.ModuleList(_Up(layers, coarse, fine) for fine, coarse in pairwise(widths))
+        self.feature_channels = sum(widths) if task == "classification" else widths[0]
+        self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
+        coarser = widths[1:-1] if deep_supervision and task == "segmentation" else ()
+        self.coarse_heads = nn.ModuleList(CONVOLUTION[spatial_dims](w, out_channels, 1) for w in coarser)
+        initialise(self)
+
+    def _decoded(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The decoder's maps, full resolution first; the last one is the encoder's deepest."""
+        check_input(x, "unet", self.in_channels, self.spatial_dims, self.smallest_side)
+        skips: list[torch.Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(x if level == 0 else self.halve(x))
+            skips.append(x)
+        maps = [skips.pop()]
+        for up, skip in zip(reversed(self.decoder), reversed(skips), strict=True):
+            maps.append(up(maps[-1], skip))
+        return maps[::-1]
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head reads: (N, feature_channels), or for segmentation (N, feature_channels, *spatial)."""
+        maps = self._decoded(x)
+        if self.task == "segmentation":
+            return maps[0]
+        return torch.cat([global_mean(level) for level in maps], dim=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        """Logits; a list of them while training with deep supervision."""
+        if not (self.training and len(self.coarse_heads)):
+            logits: torch.Tensor = self.head(self.features(x))
+            return logits
+        maps = self._decoded(x)
+        coarse = zip(self.coarse_heads, maps[1:], strict=False)
+        return [self.head(maps[0]), *(to_logits(level) for to_logits, level in coarse)]
