@@ -58,7 +58,7 @@ def test_a_torn_last_line_is_cut_off(ledger, tmp_path):
         file.write('{"number": 4, "ti')
     again = Ledger(tmp_path)
     assert len(again.events) == 4
-    again.append("judged")
+    again.append("predicted")
     assert len(Ledger(tmp_path).events) == 5
 
 

@@ -11,14 +11,12 @@ from typing import Any
 from equipoise.errors import LedgerError
 
 FILE = "ledger.jsonl"
-LOCKED, STARTED, FINISHED, FAILED, TEST_OPENED, JUDGED = (
-    "locked",
-    "started",
-    "finished",
-    "failed",
-    "test opened",
-    "judged",
-)
+LOCKED = "locked"
+STARTED = "started"
+FINISHED = "finished"
+FAILED = "failed"
+TEST_OPENED = "test opened"
+PREDICTED = "predicted"
 
 
 @dataclass(frozen=True)

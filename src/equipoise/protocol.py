@@ -7,6 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, get_args
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
@@ -155,6 +156,7 @@ class Protocol(Section):
     tuning: TuningSection | None = None
     endpoints: EndpointsSection = EndpointsSection()
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _text: str = PrivateAttr(default="")
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -178,6 +180,11 @@ class Protocol(Section):
         return self._folder
 
     @property
+    def text(self) -> str:
+        """The protocol as it was given, or written out where it was made in Python."""
+        return self._text or tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    @property
     def cohort_path(self) -> Path | None:
         """The cohort's path, absolute; None where the source needs none."""
         return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
@@ -199,6 +206,7 @@ class Protocol(Section):
             protocol = cls.model_validate(values)
         except ValidationError as error:
             raise ProtocolError(f"{name}: {_sentence(error, cls)}") from error
+        protocol._text = text
         if folder is not None:
             protocol._folder = folder.resolve()
         return protocol

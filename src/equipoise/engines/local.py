@@ -6,16 +6,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from equipoise.engines.worker import receive, send
 
+DIED = "died"
+TICK_SECONDS = 1.0
 
-class Failure(str):
-    """The text of an error that a call ended with, instead of its result."""
 
-    __slots__ = ()
+@dataclass(frozen=True)
+class Failure:
+    """What a call ended with instead of a result: `kind` is an exception's name, or "died" for the process."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def available_cores() -> int:
@@ -23,11 +32,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(function: Callable[[Any], Any], arguments: Iterable[Any], threads: int) -> Iterator[tuple[int, Any]]:
+def run(
+    function: Callable[[Any], Any], arguments: Iterable[Any], threads: int, tick: Callable[[], None]
+) -> Iterator[tuple[int, Any]]:
     """Call the module-level function on every argument in worker processes; yields (index, result) as calls end.
 
     threads: CPU threads of one call; as many calls run at once as the machine's cores allow. A call that raises, or
-    whose process dies, yields a Failure. Leaving the iteration early ends the workers.
+    whose process dies, yields a Failure. `tick` is called about once a second meanwhile. Leaving the iteration early
+    ends the workers.
     """
     waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
     n = 0
@@ -40,10 +52,19 @@ def run(function: Callable[[Any], Any], arguments: Iterable[Any], threads: int) 
         threading.Thread(target=worker.serve, args=(waiting, ended), daemon=True).start()
     try:
         for _ in range(n):
-            yield ended.get()
+            yield _next(ended, tick)
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _next(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None]) -> tuple[int, Any]:
+    while True:
+        tick()
+        try:
+            return ended.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            continue
 
 
 class _Worker:
@@ -74,8 +95,8 @@ class _Worker:
             code = process.wait()
             self.process = None
             reason = f"signal {-code}, as when memory runs out" if code < 0 else f"exit code {code}"
-            return Failure(f"its process ended by itself ({reason})")
-        return value if kind == "result" else Failure(value)
+            return Failure(DIED, f"its process ended by itself ({reason})")
+        return value if kind == "result" else Failure(kind, value)
 
     def _start(self) -> subprocess.Popen[bytes]:
         count = str(self.threads)

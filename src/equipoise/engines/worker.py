@@ -47,7 +47,7 @@ def _listen(stream: BinaryIO, calls: "queue.SimpleQueue[Any]") -> None:
 
 
 def main() -> None:
-    """Answer calls of the form (module, function, argument) with ("result", value) or ("error", exception)."""
+    """Answer calls of the form (module, function, argument) with ("result", value) or (name of the error, its text)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever user code prints must not mix with answers
@@ -59,7 +59,8 @@ def main() -> None:
             value = getattr(importlib.import_module(module), function)(argument)
             send(answers, ("result", value))
         except Exception as error:
-            send(answers, ("error", f"{type(error).__name__}: {error}"))
+            kind = "OSError" if isinstance(error, OSError) else type(error).__name__
+            send(answers, (kind, f"{type(error).__name__}: {error}"))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
-from equipoise.naming import nearest, resolve
-from equipoise.protocol import Named
+from equipoise.naming import nearest, resolve, source_hash
+from equipoise.protocol import Named, Protocol
 from equipoise.training.job import Job
 
 
@@ -56,3 +56,11 @@ def build_optimizer(job: Job, model: nn.Module) -> Optimizer:
 def parameter_count(model: nn.Module) -> int:
     """How many numbers the model has learnt."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def code_hashes(protocol: Protocol) -> dict[str, str]:
+    """SHA-256 of the source file of every model and optimizer that is the user's own, by its name."""
+    named = [(arm.model, models, "model") for arm in protocol.arms]
+    named += [(arm.optimizer, optimizers, "optimizer") for arm in protocol.arms]
+    found = {n.name: source_hash(n.name, resolve(n.name, package, kind, protocol.folder)) for n, package, kind in named}
+    return {name: digest for name, digest in sorted(found.items()) if digest is not None}

@@ -5,6 +5,7 @@ a resumed run draws what an undisturbed one would have drawn.
 """
 
 import hashlib
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,16 @@ def derive(*parts: object) -> int:
 def generator(*parts: object) -> torch.Generator:
     """A CPU generator seeded from the parts."""
     return torch.Generator().manual_seed(derive(*parts))
+
+
+def device() -> torch.device:
+    """Where jobs compute: the first CUDA device where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """The device as people call it, for the record."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
 from equipoise.training.checkpoint import write_atomic
-from equipoise.training.determinism import reproducible
+from equipoise.training.determinism import device, reproducible
 from equipoise.training.job import Job
 from equipoise.training.loop import predict
 from equipoise.training.samples import Samples
@@ -41,9 +40,8 @@ def predict_job(job: Job) -> Path:
     if file.is_file():
         return file
     with reproducible(job.training.threads):
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         parts = {part: Samples.load(job.samples / part) for part in ("validation", "test")}
-        learner = build_learner(job, device, parts["validation"])
+        learner = build_learner(job, device(), parts["validation"])
         learner.model.load_state_dict(load_file(job.weights_file))
         tables = []
         for part, samples in parts.items():

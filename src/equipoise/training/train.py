@@ -20,7 +20,7 @@ from equipoise.training import checkpoint
 from equipoise.training.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory, latency_ms
-from equipoise.training.determinism import reproducible, seeded
+from equipoise.training.determinism import device, reproducible, seeded
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, NotFiniteError, predict, recalibrate, tensors, train_epoch
 from equipoise.training.losses import balanced_weights, build
@@ -64,16 +64,36 @@ def train(job: Job) -> dict[str, Any]:
             warnings.simplefilter("always")
             done |= _Training(job).run()
         done["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
-    except (DivergedError, EquipoiseError, RuntimeError, MemoryError) as error:
-        done |= {"status": "failed", "reason": str(error).split("\n")[0] or type(error).__name__}
+    except OSError:
+        raise  # a full disk is no property of the arm
+    except (DivergedError, EquipoiseError) as error:
+        done |= {"status": "failed", "reason": str(error)}
+    except Exception as error:
+        done |= {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
     checkpoint.write_json(job.done_file, done)
     return done
+
+
+def ended_epochs(job: Job) -> int:
+    """How many epochs a job has behind it, counted in its history; all of them once it has ended."""
+    if job.done_file.is_file():
+        return job.training.epochs
+    try:
+        return max(0, (job.folder / "history.csv").read_text(encoding="utf-8").count("\n") - 1)
+    except OSError:
+        return 0
+
+
+def record_death(job: Job, reason: str) -> None:
+    """Write the end of a job whose process could not write it itself."""
+    done = {"status": "failed", "reason": reason, "arm": job.arm.name, "fold": job.fold, "seed": job.seed}
+    checkpoint.write_json(job.done_file, done | {"epochs": job.training.epochs, "threads": job.training.threads})
 
 
 class _Training:
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device()
         self.samples = Samples.load(job.samples / "train")
         self.validation = Samples.load(job.samples / "validation")
         self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)

@@ -1,0 +1,63 @@
+"""The built-in sources of cohorts by name, each imported when first asked for, and how a protocol's table is read."""
+
+import inspect
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts.cohort import Cohort
+from equipoise.errors import CohortError, EquipoiseError, ProtocolError
+from equipoise.naming import nearest, resolve
+from equipoise.protocol import CohortSection
+
+_MODULES = {
+    "lidc_contours": "lidc",
+    "phantom": "phantom",
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """A source function of a module that is imported only now: each may need packages that the others do not."""
+    if name in _MODULES:
+        return getattr(import_module(f"equipoise.cohorts.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load(section: CohortSection, path: Path | None = None, code: Path | None = None) -> Cohort:
+    """The cohort that a protocol's [cohort] table describes.
+
+    path: the table's path, absolute; code: the folder where the user's own modules lie.
+    Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
+    """
+    source = resolve(section.source, sys.modules[__name__], "cohort source", code)
+    parameters = inspect.signature(source).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    settings = section.settings | ({"task": section.task} if "task" in parameters else {})
+    for key in settings:
+        if key not in parameters and not open_ended:
+            choices = nearest(key, [name for name in parameters if name != "path"])
+            raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
+    cohort = _call(source, section.source, path, settings)
+    if cohort.task != section.task:
+        raise ProtocolError(
+            f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "
+            f'set task = "{cohort.task}"'
+        )
+    return cohort
+
+
+def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -> Cohort:
+    try:
+        cohort = source(path, **settings)
+    except EquipoiseError:
+        raise
+    except (TypeError, ValueError, OSError) as error:
+        raise CohortError(
+            f"the source {name!r} failed on {path or 'its data'}: {error}; mend the path or the settings"
+        ) from error
+    if not isinstance(cohort, Cohort):
+        raise CohortError(f"the source {name!r} returned {type(cohort).__name__}; it must return equipoise.Cohort")
+    return cohort
