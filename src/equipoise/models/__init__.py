@@ -2,6 +2,7 @@
 
 from equipoise.models.deeplab import DeepLab
 from equipoise.models.densenet import DenseNet
+from equipoise.models.fusion import LateFusion
 from equipoise.models.unet import UNet
 
-__all__ = ["DeepLab", "DenseNet", "UNet"]
+__all__ = ["DeepLab", "DenseNet", "LateFusion", "UNet"]

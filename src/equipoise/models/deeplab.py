@@ -17,6 +17,7 @@ from equipoise.models.settings import (
     check_input,
     choose,
     refuse_unknown,
+    setting_names,
 )
 
 
@@ -78,7 +79,7 @@ class _AtrousPyramid(nn.Module):
         self.project = nn.Sequential(layers.conv_norm_act(views * wide, wide, 1), *layers.drop())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        whole = x.mean(dim=tuple(range(2, x.ndim)), keepdim=True)
+        whole = global_mean(x).reshape(*x.shape[:2], *(1 for _ in x.shape[2:]))
         views = [branch(x) for branch in self.branches]
         views.append(self.pool(whole).expand(-1, -1, *x.shape[2:]))
         projected: torch.Tensor = self.project(torch.cat(views, dim=1))
@@ -131,7 +132,7 @@ class DeepLab(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("deeplab", unknown, type(self).__init__)
+        refuse_unknown("deeplab", unknown, setting_names(type(self)))
         check_dimensions("deeplab", in_channels, out_channels, spatial_dims)
         choose(task, TASKS, "task", "deeplab")
         size = _sized(PRESETS[choose(preset, PRESETS, "preset", "deeplab")], output_stride, rates, separable)

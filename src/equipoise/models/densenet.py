@@ -8,7 +8,7 @@ from torch import nn
 
 from equipoise.models.blocks import TRANSPOSED, Layers, global_mean, grow_to, initialise, resize_to
 from equipoise.models.heads import head
-from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown
+from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown, setting_names
 
 Stem = Literal["imagenet", "small", "full"]
 STEMS: tuple[Stem, ...] = ("imagenet", "small", "full")
@@ -214,7 +214,7 @@ class DenseNet(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("densenet", unknown, type(self).__init__)
+        refuse_unknown("densenet", unknown, setting_names(type(self)))
         check_dimensions("densenet", in_channels, out_channels, spatial_dims)
         choose(task, TASKS, "task", "densenet")
         size = PRESETS[choose(preset, PRESETS, "preset", "densenet")]

@@ -47,16 +47,16 @@ def check_counts(value: Sequence[int], what: str, model: str, fewest: int = 1) -
     return numbers
 
 
-def refuse_unknown(model: str, unknown: Mapping[str, object], factory: Callable[..., object]) -> None:
-    """Refuse the first of the `unknown` settings, naming the settings that `factory` does take."""
-    if not unknown:
-        return
-    named = [
-        p.name
-        for p in inspect.signature(factory).parameters.values()
-        if p.kind is not inspect.Parameter.VAR_KEYWORD and p.name not in ("self", "in_channels", "out_channels")
-    ]
-    choose(next(iter(unknown)), [name for name in named if name != "spatial_dims"], "setting", model)
+def setting_names(factory: Callable[..., object]) -> list[str]:
+    """The keyword settings that a network's constructor takes by name."""
+    parameters = inspect.signature(factory).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def refuse_unknown(model: str, unknown: Mapping[str, object], allowed: Sequence[str]) -> None:
+    """Refuse the first of the `unknown` settings, naming the settings that are allowed."""
+    for name in unknown:
+        choose(name, allowed, "setting", model)
 
 
 def check_input(x: torch.Tensor, model: str, in_channels: int, spatial_dims: int, smallest: int) -> None:

@@ -16,6 +16,7 @@ from equipoise.models.settings import (
     check_input,
     choose,
     refuse_unknown,
+    setting_names,
 )
 
 PRESETS: dict[str, tuple[int, ...]] = {
@@ -109,7 +110,7 @@ class UNet(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("unet", unknown, type(self).__init__)
+        refuse_unknown("unet", unknown, setting_names(type(self)))
         check_dimensions("unet", in_channels, out_channels, spatial_dims)
         choose(task, TASKS, "task", "unet")
         widths = PRESETS[choose(preset, PRESETS, "preset", "unet")]
