@@ -1,0 +1,174 @@
+"""One endpoint of all arms: which arms can be used, the estimates with their covariance, and each arm's interval."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.comparison import Design, design
+from equipoise.statistics.covariance import Estimates, estimates
+from equipoise.statistics.endpoints import Endpoint, Kind, metric_column
+from equipoise.statistics.influence import influence
+from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, rate_interval
+from equipoise.statistics.judgement import NAN, Interval
+from equipoise.statistics.panel import Fold, Panel
+
+FEWEST_EVENTS = 10
+FEW_EVENTS = 20
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`refused` names, per arm, why this endpoint cannot be judged; `design` and `estimates` hold the other arms.
+
+    `events` counts patients with a case of the rarer class (None for endpoints that classes do not limit), `cases`
+    the positive and negative cases.
+    """
+
+    endpoint: Endpoint
+    refused: dict[str, str]
+    design: Design | None
+    estimates: Estimates | None
+    panel: Panel
+    events: int | None
+    cases: tuple[int, int]
+    warnings: tuple[str, ...] = ()
+
+
+def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministic: Collection[str] = ()) -> Analysis:
+    """Estimates of one endpoint; arms with unusable values are refused by name, the others go on."""
+    refused = dict(panel.faults)
+    for arm in dict.fromkeys(panel.arm):
+        fault = _fault(panel, endpoint, arm)
+        if fault:
+            refused[arm] = fault
+    usable = _without(panel, refused)
+    events, cases = _events(panel, endpoint, positive)
+    if not usable.arm:
+        return Analysis(endpoint, refused, None, None, usable, events, cases)
+    try:
+        per_fold = [influence(fold, endpoint, positive, panel.n_patients) for fold in usable.folds]
+    except PredictionError as error:
+        refused |= dict.fromkeys(usable.arm, f"{endpoint.name} cannot be computed: {error}.")
+        return Analysis(endpoint, refused, None, None, usable, events, cases)
+    found = estimates(per_fold)
+    arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
+    return Analysis(endpoint, refused, arms, found, usable, events, cases, _constant(usable, endpoint, deterministic))
+
+
+def interval(analysis: Analysis, arm: str) -> Interval:
+    """The arm's interval by the method of section 'one arm': Newcombe, logit, Wilson or t."""
+    panel, endpoint = analysis.panel, analysis.endpoint
+    if analysis.design is None or analysis.estimates is None or arm in analysis.refused:
+        reason = analysis.refused.get(arm, f"{arm} has no predictions.")
+        return Interval(NAN, NAN, NAN, NAN, panel.n_patients, panel.n_cases, "refused", reason=reason)
+    k = analysis.design.index(arm)
+    mean, variance, df = float(analysis.design.mean[k]), analysis.design.arm_variance(k), analysis.design.arm_df(k)
+    seeds = int(analysis.design.seeds[k])
+    columns = panel.columns(arm)
+    bounds, beside = _bounds(analysis, mean, variance, df, float(analysis.estimates.independent[columns].mean()), seeds)
+    return Interval(
+        estimate=mean,
+        low=min(bounds.low, mean),
+        high=max(bounds.high, mean),
+        seed_sd=float(np.sqrt(analysis.design.seed_variance[k])) if seeds > 1 else NAN,
+        n_patients=analysis.estimates.n_patients,
+        n_cases=panel.n_cases,
+        method=bounds.method,
+        n_events=analysis.events,
+        se=float(np.sqrt(variance)),
+        df=df,
+        by_seed=tuple((panel.seed[c], float(analysis.estimates.value[c])) for c in columns),
+        beside=(beside.low, beside.high) if beside else None,
+        beside_method=beside.method if beside else "",
+        reason=_caution(endpoint, analysis.events),
+    )
+
+
+def _bounds(
+    analysis: Analysis, mean: float, variance: float, df: float, independent: float, seeds: int
+) -> tuple[Bounds, Bounds | None]:
+    endpoint, (positives, negatives) = analysis.endpoint, analysis.cases
+    patients = analysis.estimates.n_patients if analysis.estimates else 0
+    few = analysis.events is not None and analysis.events < FEWEST_EVENTS
+    if endpoint.name == "auc":
+        df = df if seeds > 1 else max((analysis.events or 2) - 1.0, 1.0)
+        return auc_interval(mean, variance, independent, positives, negatives, df, seeds=seeds, few=few)
+    if endpoint.kind is Kind.RANK and 0 < mean < 1 and variance > 0:
+        return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
+    if endpoint.kind in (Kind.RATE, Kind.RANK):
+        counted = {"sensitivity": positives, "specificity": negatives}.get(endpoint.name, positives + negatives)
+        small = (analysis.events or patients) if endpoint.by_class else patients
+        return rate_interval(mean, variance, counted, min(counted, small)), None
+    return mean_interval(mean, float(np.sqrt(variance)), df, endpoint.low, endpoint.high), None
+
+
+def _caution(endpoint: Endpoint, events: int | None) -> str:
+    if events is None or events >= FEW_EVENTS:
+        return ""
+    return f"Only {events} patients of the rarer class: {endpoint.name} is uncertain beyond what its interval can show."
+
+
+def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
+    """Why an arm's values cannot be used for this endpoint: the first bad value, named."""
+    columns = panel.columns(arm)
+    for fold in panel.folds:
+        column = metric_column(endpoint.name, list(fold.metrics))
+        values = fold.metrics[column][columns][:, :, None] if column else fold.scores[columns]
+        checks = [(~np.isfinite(values), "is not a number")]
+        if not column and endpoint.probabilities:
+            checks.append(((values < 0) | (values > 1), "lies outside 0 to 1, so it is no probability"))
+        for bad, what in checks:
+            if bad.any():
+                c, k, _ = np.argwhere(bad)[0]
+                return (
+                    f"{arm}, seed {panel.seed[columns[c]]}: {column or 'a score'} of case {str(fold.case[k])!r} {what} "
+                    f"({int(bad.any(axis=2).sum())} such rows); {endpoint.name} needs every case."
+                )
+    return ""
+
+
+def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[str, ...]:
+    """Arms whose scores do not depend on the case: worth a warning, since their AUC of 0.5 looks like a result."""
+    if endpoint.kind is not Kind.RANK:
+        return ()
+    flat = [
+        arm
+        for arm in dict.fromkeys(panel.arm)
+        if arm not in deterministic
+        and all(np.ptp(f.scores[panel.columns(arm)], axis=1).max() == 0 for f in panel.folds)
+    ]
+    return tuple(f"{arm} gives every test case the same score; it has learned nothing or collapsed." for arm in flat)
+
+
+def _without(panel: Panel, refused: Collection[str]) -> Panel:
+    keep = np.array([arm not in refused for arm in panel.arm], dtype=bool)
+    if keep.all():
+        return panel
+    folds = tuple(_columns(fold, keep) for fold in panel.folds)
+    arm = tuple(a for a in panel.arm if a not in refused)
+    seed = tuple(s for s, k in zip(panel.seed, keep, strict=True) if k)
+    return replace(panel, arm=arm, seed=seed, folds=folds)
+
+
+def _columns(fold: Fold, keep: NDArray[np.bool_]) -> Fold:
+    return replace(fold, scores=fold.scores[keep], metrics={n: v[keep] for n, v in fold.metrics.items()})
+
+
+def _events(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[int | None, tuple[int, int]]:
+    """Patients of the rarest class (with or without an event), and the positive and negative cases over all folds."""
+    if not panel.classes:
+        return None, (panel.n_cases, 0)
+    truth = np.concatenate([fold.truth for fold in panel.folds])
+    patient = np.concatenate([fold.patient for fold in panel.folds])
+    case = np.concatenate([fold.case for fold in panel.folds]) if len(panel.folds) > 1 else panel.folds[0].case
+    once = np.unique(case, return_index=True)[1] if len(case) > panel.n_cases else np.arange(len(case))
+    truth, patient = truth[once], patient[once]
+    groups = [truth == positive] if positive is not None else [truth == index for index in range(len(panel.classes))]
+    sides = [side for group in groups for side in (group, ~group)]
+    smallest = min(len(np.unique(patient[side])) for side in sides)
+    rarest = min(groups, key=lambda group: int(group.sum()))
+    counts = int(rarest.sum()), int((~rarest).sum())
+    return (smallest if endpoint.by_class else None), counts

@@ -1,0 +1,177 @@
+"""Seeds are to a learning method what readers are to an imaging modality: Obuchowski-Rockette-Hillis for arms.
+
+Obuchowski & Rockette (1995), Hillis (2007, 2014): the spread between seeds and the covariance that all seeds share,
+because they are tested on the same patients, both enter the standard error of a difference of arms.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from equipoise.statistics.intervals import quantile
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Arms with their seeds as readers; all arrays are (arms,), `between` is (arms, arms).
+
+    `seed_variance` is the variance of the metric over seeds (0 for one seed or a deterministic rule), `error` the
+    mean variance of one seed over patients, `shared` the mean covariance of two seeds of one arm (C2), `between` the
+    covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm of
+    identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom used up.
+    `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all.
+    """
+
+    names: tuple[str, ...]
+    seeds: NDArray[np.int64]
+    mean: Array
+    seed_variance: Array
+    error: Array
+    shared: Array
+    between: Array
+    n_patients: int
+    values: tuple[Array, ...]
+    member: tuple[NDArray[np.int64], ...]
+    columns: Array
+
+    def index(self, name: str) -> int:
+        """Position of an arm."""
+        return self.names.index(name)
+
+    def arm_variance(self, a: int) -> float:
+        """Variance of one arm's mean: seeds and patients, never less than with its seeds fixed."""
+        return float(max(self.seed_variance[a] / self.seeds[a] + max(self.shared[a], 0.0), self.between[a, a]))
+
+    def arm_df(self, a: int) -> float:
+        """Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
+        own = self.seed_variance[a] / self.seeds[a]
+        total = own + max(self.shared[a], 0.0)
+        df = total**2 / own**2 * (self.seeds[a] - 1) if own > 0 else np.inf
+        return float(min(df, self.n_patients - 1))
+
+    def covariance(self) -> Array:
+        """Covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
+        extra = np.maximum(self.seed_variance - (self.error - self.shared), 0.0) / self.seeds
+        return np.asarray(self.between + np.diag(np.where(self.seeds > 1, extra, 0.0)))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference of two arms (first minus second) with its standard error and degrees of freedom.
+
+    `se_patients` and `se_seeds` are the two sources: the second vanishes with many seeds, the first with many patients.
+    """
+
+    difference: float
+    se: float
+    df: float
+    se_patients: float
+    se_seeds: float
+    method: str
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of no difference; NaN where the standard error is 0."""
+        return float(2 * stdtr(self.df, -abs(self.difference / self.se))) if self.se > 0 else float("nan")
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval of the difference."""
+        half = quantile(0.5 + level / 2, self.df) * self.se
+        return self.difference - half, self.difference + half
+
+
+def design(
+    value: Array, covariance: Array, arm: Sequence[str], n_patients: int, deterministic: Collection[str] = ()
+) -> Design:
+    """Summarise columns (columns,) and their patient covariance (columns, columns) by arm, in order of appearance."""
+    names = tuple(dict.fromkeys(arm))
+    member = np.array([[name == column for column in arm] for name in names], dtype=float)
+    seeds = member.sum(axis=1).astype(int)
+    weight = member / seeds[:, None]
+    between = weight @ covariance @ weight.T
+    error = weight @ np.diag(covariance)
+    pairs = np.maximum(seeds * (seeds - 1), 1)
+    shared = np.where(seeds > 1, (seeds**2 * np.diag(between) - seeds * error) / pairs, np.diag(between))
+    values = tuple(value[row > 0] for row in member)
+    variance = np.array(
+        [v.var(ddof=1) if len(v) > 1 and n not in deterministic else 0.0 for n, v in zip(names, values, strict=True)]
+    )
+    columns = tuple(np.flatnonzero(row) for row in member)
+    mean = np.array([v.mean() for v in values])
+    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance)
+
+
+def pooled_variance(design: Design) -> tuple[float, int]:
+    """Seed variance pooled over arms with several seeds, and its degrees of freedom."""
+    df = int((design.seeds - 1).sum())
+    return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
+
+
+def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seeds: bool = False) -> Contrast:
+    """Difference of arms a and b: Welch form, with `pooled` the seed variance of all arms (three arms or more).
+
+    With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds the crossed form.
+    The standard error is never below that of these very networks (seeds fixed), which is the guard of small samples.
+    """
+    if shared_seeds and design.seeds[a] == design.seeds[b] >= 5:
+        return _crossed(design, a, b)
+    difference = float(design.mean[a] - design.mean[b])
+    own = np.array([design.seed_variance[k] / design.seeds[k] for k in (a, b)])
+    freedom = np.array([design.seeds[k] - 1 for k in (a, b)])
+    patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
+    if pooled:
+        variance, df_pooled = pooled_variance(design)
+        own = np.array([variance / design.seeds[k] if design.seeds[k] > 1 else 0.0 for k in (a, b)])
+    squared = float(own.sum() + patients)
+    if own.sum() == 0:
+        df = np.inf
+    elif pooled:
+        df = squared**2 / own.sum() ** 2 * df_pooled
+    else:
+        df = squared**2 / float(sum(w**2 / f for w, f in zip(own, freedom, strict=True) if f))
+    fixed = float(design.between[a, a] + design.between[b, b] - 2 * design.between[a, b])
+    return _contrast(design, difference, squared, fixed, patients, df, "pooled" if pooled else "Welch")
+
+
+def _crossed(design: Design, a: int, b: int) -> Contrast:
+    """Seeds shared by both arms: the spread of seed-wise differences, S - 1 degrees of freedom."""
+    seeds = int(design.seeds[a])
+    spread = float((design.values[a] - design.values[b]).var(ddof=1)) / 2
+    patients = max(float(design.shared[a] + design.shared[b]) / 2 - _different_seeds(design, a, b), 0.0)
+    squared, df = crossed_terms(spread, patients, seeds)
+    fixed = float(design.between[a, a] + design.between[b, b] - 2 * design.between[a, b])
+    return _contrast(design, float(design.mean[a] - design.mean[b]), squared, fixed, 2 * patients, df, "crossed")
+
+
+def crossed_terms(mean_square: float, patients: float, seeds: int, arms: int = 2) -> tuple[float, float]:
+    """Squared standard error of a difference and degrees of freedom of the crossed form.
+
+    `mean_square` is that of the interaction arm x seed, `patients` is max(Cov2 - Cov3, 0).
+    """
+    denominator = mean_square + seeds * patients
+    df = denominator**2 / (mean_square**2 / ((arms - 1) * (seeds - 1))) if mean_square > 0 else np.inf
+    return 2 * denominator / seeds, float(df)
+
+
+def _different_seeds(design: Design, a: int, b: int) -> float:
+    """Mean covariance over patients of a seed of one arm with another seed of the other arm (Cov3)."""
+    block = design.columns[np.ix_(design.member[a], design.member[b])]
+    seeds = len(block)
+    return float((block.sum() - np.trace(block)) / (seeds * (seeds - 1)))
+
+
+def _contrast(
+    design: Design, difference: float, squared: float, fixed: float, patients: float, df: float, method: str
+) -> Contrast:
+    if fixed > squared:
+        method += ", not below seeds fixed"
+    se = float(np.sqrt(max(squared, fixed, 0.0)))
+    if se < 1e-12:
+        se = 0.0
+    seeds = float(np.sqrt(max(squared - patients, 0.0)))
+    return Contrast(difference, se, float(min(df, design.n_patients - 1)), float(np.sqrt(patients)), seeds, method)

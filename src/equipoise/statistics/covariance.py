@@ -1,0 +1,58 @@
+"""Covariance of a metric between all arms and seeds that comes from the patients who happened to be in the test set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.statistics.influence import Influence
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """A metric of every column (columns,), its covariance (columns, columns), and each fold's own values.
+
+    `independent` is the variance if cases were independent (columns,); `by_fold` is (folds, columns).
+    """
+
+    value: Array
+    covariance: Array
+    independent: Array
+    n_patients: int
+    by_fold: Array
+
+
+def estimates(folds: Sequence[Influence]) -> Estimates:
+    """Mean over folds of the within-fold metric, and its covariance over patients.
+
+    A patient's influence is summed over the folds that tested the patient (repeats of cross-validation) and divided by
+    the number of folds. Bias corrections I/(I - 1) are those of each fold, because each fold is centred by itself.
+    """
+    count = len(folds)
+    by_fold = np.stack([fold.value for fold in folds])
+    patients = len(np.unique(np.concatenate([fold.present for fold in folds])))
+    parts = range(len(folds[0].parts))
+    covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
+    if len(parts) > 1:  # what the parts share, in patients with cases of several classes
+        covariance = covariance + _gram([fold.total * _root(len(fold.present)) for fold in folds])
+        for k in parts:
+            covariance = covariance - _gram([fold.parts[k] * _root(len(fold.present)) for fold in folds])
+    independent = np.asarray(np.sum([fold.independent for fold in folds], axis=0))
+    return Estimates(by_fold.mean(axis=0), np.asarray(covariance) / count**2, independent / count**2, patients, by_fold)
+
+
+def _root(patients: int) -> float:
+    """Square root of the correction I / (I - 1), so that sums over folds carry it."""
+    return float(np.sqrt(patients / (patients - 1))) if patients > 1 else 1.0
+
+
+def _sum(parts: Sequence[Array]) -> Array:
+    return sum(parts[1:], start=parts[0])
+
+
+def _gram(scaled: Sequence[Array]) -> Array:
+    total = _sum(scaled)
+    return np.asarray(total @ total.T)

@@ -1,0 +1,253 @@
+"""How much each patient moves a metric: the one quantity from which all variances and covariances follow.
+
+For a metric that is a function of case weights, the influence of case k is its derivative by the weight of k; a
+patient's influence is the sum over the patient's cases, so that lesions of one patient may depend on each other.
+AUC: DeLong (1988), clusters Obuchowski (1997), one sort Sun & Xu (2014).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.auc import placements
+from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, metric_column, specificity_of
+from equipoise.statistics.panel import Fold
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+# score (n,), positive (n,) -> metric, influence of each case (n,)
+Binary = Callable[[Array, Mask], tuple[float, Array]]
+
+SMALLEST_PROBABILITY = 1e-15  # a true class given less counts as this in the negative log-likelihood
+JACKKNIFE_GROUPS = 200
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Metric of every column (columns,) and what each patient contributes to it.
+
+    `parts` are (columns, patients), one for each class of cases that is centred by itself (so its number of patients
+    in `counts` corrects the small-sample bias); `present` are the numbers of the patients with any case that counts.
+    `independent` is each column's variance if all cases were independent, from which the design effect follows.
+    """
+
+    value: Array
+    parts: tuple[Array, ...]
+    counts: tuple[int, ...]
+    present: NDArray[np.int64]
+    independent: Array
+
+    @property
+    def total(self) -> Array:
+        """Influence of each patient (columns, patients); every column sums to zero."""
+        return np.asarray(sum(self.parts[1:], start=self.parts[0]))
+
+
+def influence(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: int) -> Influence:
+    """Influence of all patients on the endpoint within one fold, for all columns; `positive` is a class index."""
+    if endpoint.kind is Kind.POOLED:
+        return _jackknife(fold, endpoint, n_patients)
+    if metric_column(endpoint.name, list(fold.metrics)) or endpoint.name in ("accuracy", "brier", "nll"):
+        every = np.ones(len(fold.case), dtype=bool)
+        return mean_influence(case_values(fold, endpoint), (every,), fold.patient, n_patients)
+    if endpoint.name in ("sensitivity", "specificity", "balanced_accuracy"):
+        return _recalls(fold, endpoint, positive, n_patients)
+    binary = BINARY.get(endpoint.name) or _at_specificity(specificity_of(endpoint.name) or 0.0)
+    if positive is not None:
+        truth = fold.truth == positive
+        _need_both(truth, fold)
+        return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, binary)
+    return _one_versus_rest(fold, n_patients, binary)
+
+
+def case_values(fold: Fold, endpoint: Endpoint) -> Array:
+    """The endpoint of each case (columns, n), for endpoints that are means over cases."""
+    column = metric_column(endpoint.name, list(fold.metrics))
+    if column is not None:
+        values = fold.metrics[column]
+        return values if column == endpoint.name else (values < FAILURE_DICE).astype(float)
+    if endpoint.name == "accuracy":
+        return np.asarray(fold.scores.argmax(axis=2) == fold.truth, dtype=float)
+    own = np.take_along_axis(fold.scores, fold.truth[None, :, None], axis=2)[:, :, 0]
+    if endpoint.name == "nll":
+        return np.asarray(-np.log(np.maximum(own, SMALLEST_PROBABILITY)))
+    if fold.scores.shape[2] == 2:
+        return np.asarray((fold.scores[:, :, 1] - (fold.truth == 1)) ** 2)
+    return np.asarray((fold.scores**2).sum(axis=2) - 2.0 * own + 1.0)
+
+
+def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.int64], n_patients: int) -> Influence:
+    """The mean over classes (masks of cases) of the mean of values (columns, n) within each class."""
+    value, parts, counts = np.zeros(len(values)), [], []
+    independent = np.zeros(len(values))
+    for mask in masks:
+        n = int(mask.sum())
+        inside = values[:, mask]
+        mean = inside.mean(axis=1)
+        centred = (inside - mean[:, None]) / (n * len(masks))
+        value += mean / len(masks)
+        parts.append(_by_patient(centred, patient[mask], n_patients))
+        counts.append(len(np.unique(patient[mask])))
+        independent += (centred**2).sum(axis=1) * n / max(n - 1, 1)
+    present = np.unique(patient[np.logical_or.reduce(masks)])
+    return Influence(value, tuple(parts), tuple(counts), present, independent)
+
+
+def rank_influence(
+    scores: Array, truth: Mask, patient: NDArray[np.int64], n_patients: int, binary: Binary | None = None
+) -> Influence:
+    """Influence on a metric of ranks (AUC unless told) of scores (columns, n); positives and negatives are parts."""
+    rows = [(binary or area)(score, truth) for score in scores]
+    value = np.array([v for v, _ in rows])
+    case = np.stack([u for _, u in rows])
+    masks = (truth, ~truth)
+    sizes = [int(mask.sum()) for mask in masks]
+    parts = tuple(_by_patient(case[:, mask], patient[mask], n_patients) for mask in masks)
+    counts = tuple(len(np.unique(patient[mask])) for mask in masks)
+    independent = sum(
+        ((case[:, mask] ** 2).sum(axis=1) * n / max(n - 1, 1) for mask, n in zip(masks, sizes, strict=True)),
+        start=np.zeros(len(scores)),
+    )
+    return Influence(value, parts, counts, np.unique(patient), independent)
+
+
+def area(score: Array, truth: Mask) -> tuple[float, Array]:
+    """AUC and the influence of each case on it."""
+    place = placements(score, truth)
+    size = np.where(truth, int(truth.sum()), int((~truth).sum()))
+    return place.auc, (place.value - place.auc) / size
+
+
+def average_precision(score: Array, truth: Mask) -> tuple[float, Array]:
+    """Average precision (mean over positives of the precision at their score) and its influence.
+
+    Range (0, 1], higher is better; with tp and all the counted cases at or above a positive's score, the precision is
+    tp / all, and a case above it moves that precision by (truth - precision) / all.
+    """
+    order = np.argsort(-score)
+    ordered, hits = score[order], truth[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    run = np.diff(last, prepend=-1)
+    true = np.diff(np.cumsum(hits)[last], prepend=0)
+    precision = np.cumsum(true) / (last + 1.0)
+    m = int(hits.sum())
+    value = float((true * precision).sum() / m)
+    below = np.cumsum((true / (last + 1.0))[::-1])[::-1]  # over positives at or below this score
+    below_precise = np.cumsum((true * precision / (last + 1.0))[::-1])[::-1]
+    moved = np.where(hits, np.repeat(below, run), 0.0) - np.repeat(below_precise, run)
+    direct = np.where(hits, np.repeat(precision, run) - value, 0.0)
+    out = np.empty(len(score))
+    out[order] = (direct + moved) / m
+    return value, out
+
+
+def _at_specificity(specificity: float) -> Binary:
+    """Sensitivity at the lowest threshold whose specificity is at least the stated one."""
+
+    def metric(score: Array, truth: Mask) -> tuple[float, Array]:
+        negative = np.sort(score[~truth])
+        positive = np.sort(score[truth])
+        n, m = len(negative), len(positive)
+        value, threshold = _sensitivity(negative, positive, specificity)
+        # the threshold moves with the negatives: slope of the ROC curve there, over a window that narrows with n
+        half = min(max(0.5 * min(n, m) ** (-1.0 / 3.0), 1.0 / n), 0.25)
+        low, high = max(specificity - half, 0.0), min(specificity + half, 1.0 - 1e-12)
+        slope = (_sensitivity(negative, positive, low)[0] - _sensitivity(negative, positive, high)[0]) / (high - low)
+        above = score >= threshold
+        false = float(above[~truth].mean())
+        return value, np.where(truth, (above - value) / m, -slope * (above - false) / n)
+
+    return metric
+
+
+def _sensitivity(negative: Array, positive: Array, specificity: float) -> tuple[float, float]:
+    """Sensitivity and threshold (cases at or above it are called positive) for sorted scores."""
+    allowed = int(np.floor((1.0 - specificity) * len(negative) + 1e-9))  # false positives one may make
+    limit = negative[len(negative) - allowed - 1] if allowed < len(negative) else -np.inf
+    first = int(np.searchsorted(positive, limit, side="right"))
+    return (len(positive) - first) / len(positive), float(np.nextafter(limit, np.inf))
+
+
+def _one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
+    """Mean over classes of each class against the others; a patient's influence is the mean of the class-wise ones."""
+    classes = fold.scores.shape[2]
+    each = []
+    for index in range(classes):
+        truth = fold.truth == index
+        _need_both(truth, fold)
+        each.append(rank_influence(fold.scores[:, :, index], truth, fold.patient, n_patients, binary))
+    value = np.mean([e.value for e in each], axis=0)
+    total = np.asarray(np.mean([e.total for e in each], axis=0))
+    independent = np.asarray(np.mean([e.independent for e in each], axis=0))
+    return Influence(value, (total,), (len(each[0].present),), each[0].present, independent)
+
+
+def _recalls(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: int) -> Influence:
+    called = fold.scores.argmax(axis=2)
+    if endpoint.name == "balanced_accuracy":
+        masks = tuple(fold.truth == index for index in range(fold.scores.shape[2]))
+        right = called == fold.truth
+    else:
+        if positive is None:
+            raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
+        truth = fold.truth == positive
+        masks = (truth,) if endpoint.name == "sensitivity" else (~truth,)
+        right = (called == positive) == truth
+    for mask in masks:
+        if not mask.any():
+            raise PredictionError(f"{endpoint.name} is undefined in fold {fold.number}: a class has no test case")
+    return mean_influence(right.astype(float), masks, fold.patient, n_patients)
+
+
+def _jackknife(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
+    """Influence on a user's pooled metric by leaving out one patient (or one of 200 groups of patients) at a time."""
+    function = endpoint.function
+    if function is None:
+        raise PredictionError(f"the pooled endpoint {endpoint.name!r} has no function; give it one")
+    patients, inverse = np.unique(fold.patient, return_inverse=True)
+    groups = min(len(patients), JACKKNIFE_GROUPS)
+    shuffled = np.random.default_rng(0).permutation(len(patients))
+    member = (shuffled % groups)[inverse]  # the group of each case
+    value = np.array([_number(function(fold.truth, s), endpoint) for s in fold.scores])
+    without = np.array(
+        [
+            [_number(function(fold.truth[member != g], s[member != g]), endpoint) for g in range(groups)]
+            for s in fold.scores
+        ]
+    )
+    part = np.zeros((len(value), n_patients))
+    lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
+    part[:, lead] = -(groups - 1) / groups * (without - without.mean(axis=1, keepdims=True))
+    return Influence(value, (part,), (groups,), patients, (part**2).sum(axis=1) * groups / max(groups - 1, 1))
+
+
+def _number(value: float, endpoint: Endpoint) -> float:
+    if not np.isfinite(value):
+        raise PredictionError(
+            f"the endpoint {endpoint.name!r} returned {value} for some group of patients; it must be a number whenever "
+            "both classes are present"
+        )
+    return float(value)
+
+
+def _need_both(truth: Mask, fold: Fold) -> None:
+    if truth.all() or not truth.any():
+        which = "every" if truth.all() else "no"
+        raise PredictionError(
+            f"{which} test case of fold {fold.number} is of the class in question; a ranking metric needs both classes"
+        )
+
+
+def _by_patient(values: Array, patient: NDArray[np.int64], n_patients: int) -> Array:
+    """Sum case influences (columns, n) within patients (columns, patients)."""
+    if len(patient) and np.all(patient[1:] > patient[:-1]):  # one case each: no sum needed
+        out = np.zeros((len(values), n_patients))
+        out[:, patient] = values
+        return out
+    return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
+
+
+BINARY: dict[str, Binary] = {"auc": area, "average_precision": average_precision}

@@ -1,0 +1,112 @@
+"""What a judgement says: plain values that the report prints and other programs read."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from equipoise.statistics.power import Needed
+from equipoise.statistics.ranking import Rank
+
+Verdict = Literal["a_better", "b_better", "equivalent", "not_enough_data", "single_run", "refused"]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One arm's endpoint with its 95 % interval; NaN with a `reason` where it cannot be computed.
+
+    `seed_sd` is the standard deviation over training runs (NaN for one run); `by_seed` holds each run's value;
+    `beside` is a second interval by the method in `beside_method`, where there is one. `n_events` counts the patients
+    of the rarer class, for endpoints that rare classes limit.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    seed_sd: float
+    n_patients: int
+    n_cases: int
+    method: str
+    n_events: int | None = None
+    se: float = NAN
+    df: float = NAN
+    by_seed: tuple[tuple[int, float], ...] = ()
+    beside: tuple[float, float] | None = None
+    beside_method: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TypicalCase:
+    """Another question than the mean: the median paired difference and Wilcoxon's p (cases as independent)."""
+
+    median_difference: float
+    wilcoxon_p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference a - b in the endpoint's own unit; which is better follows from the endpoint's direction.
+
+    `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
+    `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
+    trained on new data (cross-validation only). NaN and None: not computed, and `reason` says why.
+    """
+
+    a: str
+    b: str
+    endpoint: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    margin: float | None
+    verdict: Verdict
+    reason: str
+    patients_needed: int | None
+    role: Literal["primary", "secondary"] = "primary"
+    method: str = ""
+    se: float = NAN
+    se_patients: float = NAN
+    se_seeds: float = NAN
+    df: float = NAN
+    simultaneous: tuple[float, float] = (NAN, NAN)
+    equivalence: tuple[float, float] = (NAN, NAN)
+    p_equivalence: float = NAN
+    p_non_inferior: float = NAN
+    p_new_data: float = NAN
+    new_data: tuple[float, float] = (NAN, NAN)
+    needed: tuple[Needed, ...] = ()
+    detectable: float | None = None
+    typical_case: TypicalCase | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variance:
+    """Where the uncertainty of the primary endpoint's differences comes from.
+
+    `seed_sd` is the spread between training runs beyond what the patients explain, pooled over arms with `seed_df`
+    degrees of freedom; `seeds_share` the share of the squared standard error that more seeds would remove, on average
+    over comparisons; `advice` says which of the two would help more.
+    """
+
+    endpoint: str
+    seed_sd: float
+    seed_df: int
+    seeds_share: float
+    advice: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything that may be said of a trial, in the order arms were given."""
+
+    endpoints: dict[str, dict[str, Interval]]
+    comparisons: tuple[Comparison, ...]
+    ranking: tuple[Rank, ...]
+    warnings: tuple[str, ...]
+    variance: Variance | None
+    alpha: float
+    n_patients: int
+    n_cases: int

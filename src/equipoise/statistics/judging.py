@@ -1,0 +1,183 @@
+"""From the prediction table to the judgement: the whole pipeline in one call."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.analysis import Analysis, analyse, interval
+from equipoise.statistics.comparison import pooled_variance
+from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.judgement import Comparison, Judgement, Variance
+from equipoise.statistics.looks import nominal_alpha
+from equipoise.statistics.pairs import compare_family
+from equipoise.statistics.panel import Panel, align
+from equipoise.statistics.ranking import Rank, rank
+from equipoise.statistics.verdict import FEWEST_SEEDS, Question, known
+
+
+def judge(
+    predictions: Predictions,
+    *,
+    primary: str,
+    secondary: Sequence[str] = (),
+    margin: float | None,
+    family: str = "all",
+    alpha: float = 0.05,
+    positive: str | None = None,
+    planned_seeds: int | None = None,
+    deterministic: Collection[str] = (),
+    arms: Sequence[str] = (),
+    looks: Sequence[int] = (),
+    shared_seeds: bool = False,
+    patients_known: bool = True,
+    common_cases: bool = False,
+    custom: Mapping[str, Endpoint] | None = None,
+) -> Judgement:
+    """Judge the test rows of a trial.
+
+    `margin` belongs to the primary endpoint; `family` is "all" pairs of trained arms or the name of a control arm.
+    `deterministic` names rules that have no training seed (baselines): every trained arm is compared with each of
+    them in a family of its own, the rule's seed variance being 0 and the degrees of freedom those of the trained arm.
+    `arms` fixes the order and names arms that may have no row at all. `planned_seeds` is the number of runs planned
+    of each arm: fewer is a warning. `looks` are the planned numbers of seeds of a sequential trial, and
+    `shared_seeds` says that a seed means the same initialisation and data order in every arm.
+    """
+    _check(primary, margin, alpha, family)
+    panel = align(predictions, arms=arms, common_cases=common_cases)
+    order = list(arms) or sorted({*panel.arm, *panel.faults})
+    _refuse_unknown(order, family, deterministic)
+    trained = [arm for arm in order if arm not in deterministic]
+    level, notes = _look(panel, trained, looks, alpha)
+    question = Question(margin, level, "primary", frozenset(deterministic), patients_known, shared_seeds)
+    names = list(dict.fromkeys([primary, *secondary, *_companions(primary, predictions)]))
+    analyses = []
+    for name in names:
+        endpoint = endpoint_named(name, list(predictions.metrics), predictions.classes, custom)
+        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, name), deterministic))
+    found: list[Comparison] = []
+    for analysis in analyses:
+        asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
+        found += compare_family(analysis, _pairs(trained, family), asked)
+        rules = [arm for arm in order if arm in deterministic]
+        found += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], asked)
+    warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])
+    return Judgement(
+        endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
+        comparisons=tuple(found),
+        ranking=_ranking(analyses[0], trained),
+        warnings=tuple(warnings),
+        variance=_variance(analyses[0], found, trained),
+        alpha=level,
+        n_patients=panel.n_patients,
+        n_cases=panel.n_cases,
+    )
+
+
+def _check(primary: str, margin: float | None, alpha: float, family: str) -> None:
+    if margin is not None and not (np.isfinite(margin) and margin > 0):
+        raise PredictionError(
+            f"the margin {margin} of {primary} is not a positive number; state the smallest difference"
+        )
+    if not 0 < alpha < 0.5:
+        raise PredictionError(f"alpha {alpha} is not between 0 and 0.5; use 0.05")
+    if not family:
+        raise PredictionError("the family is empty; use 'all' or the name of the control arm")
+
+
+def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:
+    unknown = known(order, [*deterministic, *([] if family == "all" else [family])])
+    if unknown:
+        raise PredictionError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(order)}")
+
+
+def _positive(predictions: Predictions, positive: str | None, endpoint: str) -> int | None:
+    """Index of the positive class: as named, else the second of two; None for averages over classes."""
+    classes = predictions.classes
+    if positive is not None and classes:
+        if positive not in classes:
+            raise PredictionError(
+                f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}"
+            )
+        return classes.index(positive)
+    return 1 if len(classes) == 2 and endpoint else None
+
+
+def _companions(primary: str, predictions: Predictions) -> list[str]:
+    """A mean Dice is read beside the failure rate of the same structure, which a better median can hide."""
+    return [primary.replace("dice", "failure_rate", 1)] if primary.startswith("dice") and predictions.metrics else []
+
+
+def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
+    if family == "all":
+        return list(combinations(trained, 2))
+    return [(arm, family) for arm in trained if arm != family]
+
+
+def _look(panel: Panel, trained: list[str], looks: Sequence[int], alpha: float) -> tuple[float, list[str]]:
+    """The level of this look; a failed seed counts as trained, since its compute is spent."""
+    if not looks:
+        return alpha, []
+    seeds = max((len(panel.columns(arm)) for arm in trained), default=0)
+    level = nominal_alpha(looks, seeds, alpha)
+    note = f"This is the look at {seeds} of {looks[-1]} planned seeds: a difference counts below p = {level:.4f}."
+    extra = ["Looks over seeds were not studied under cross-validation."] if len(panel.folds) > 1 else []
+    return level, [note, *extra]
+
+
+def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[str]:
+    out = []
+    for arm in trained:
+        seeds = len(panel.columns(arm))
+        if planned is not None and 0 < seeds < planned and arm not in panel.faults:
+            out.append(
+                f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
+            )
+    for analysis in analyses:
+        out += analysis.refused.values()
+        out += analysis.warnings
+    return out
+
+
+def _ranking(analysis: Analysis, trained: list[str]) -> tuple[Rank, ...]:
+    arms = analysis.design
+    if arms is None:
+        return ()
+    keep = [k for k, name in enumerate(arms.names) if name in trained]
+    if not keep:
+        return ()
+    return rank(
+        tuple(arms.names[k] for k in keep),
+        arms.mean[keep],
+        arms.covariance()[np.ix_(keep, keep)],
+        sign=analysis.endpoint.sign,
+    )
+
+
+def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -> Variance | None:
+    """The spread between runs and the share of the uncertainty it causes."""
+    arms = analysis.design
+    pairs = [
+        c
+        for c in found
+        if c.role == "primary" and c.se > 0 and c.a in trained and c.b in trained and c.verdict != "single_run"
+    ]
+    if arms is None or not pairs:
+        return None
+    square, df = pooled_variance(arms)
+    several = arms.seeds > 1
+    own = float(np.mean(np.maximum(arms.error - arms.shared, 0.0)[several])) if several.any() else 0.0
+    share = float(np.mean([c.se_seeds**2 / (c.se_seeds**2 + c.se_patients**2) for c in pairs]))
+    more = (
+        "more seeds would help more than more patients"
+        if share > 0.5
+        else "more patients would help more than more seeds"
+    )
+    advice = f"{100 * share:.0f} % of the squared standard error comes from the spread between training runs: {more}."
+    return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, share, advice)
+
+
+__all__ = ["FEWEST_SEEDS", "judge"]

@@ -1,0 +1,250 @@
+"""All comparisons of one endpoint: contrasts, adjustment over the family, verdicts and what more data would buy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from equipoise.statistics.analysis import Analysis
+from equipoise.statistics.comparison import Contrast, Design, compare, pooled_variance
+from equipoise.statistics.crossvalidation import resampled_contrast
+from equipoise.statistics.endpoints import Kind, metric_column
+from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
+from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
+from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.verdict import (
+    FEWEST_SEEDS,
+    Question,
+    Tested,
+    amount,
+    decide,
+    flags,
+    label,
+    obstacle,
+    paired_medians,
+    sentence,
+    single_run_sentence,
+    turned,
+)
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A pair with its numbers before the family is known."""
+
+    pair: Pair
+    contrast: Contrast
+    new_data: Contrast | None
+    single: bool
+    why: str
+
+
+def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> tuple[Comparison, ...]:
+    """One comparison for each pair, adjusted for all pairs that can be tested; the others are refused by name."""
+    done: dict[Pair, Comparison] = {}
+    candidates = []
+    for pair in pairs:
+        found = obstacle(analysis, *pair, question)
+        if found and found[0] == "refused":
+            done[pair] = _refusal(analysis, pair, question, found[1])
+            continue
+        candidate = _candidate(analysis, pair, question, found[1] if found else "")
+        if candidate.contrast.se == 0:
+            why = f"{pair[0]} and {pair[1]} do not differ on any patient or run, so there is no variation to judge by."
+            done[pair] = _refusal(analysis, pair, question, why)
+        else:
+            candidates.append(candidate)
+    for comparison in _adjusted(analysis, candidates, question):
+        done[comparison.a, comparison.b] = comparison
+    return tuple(done[pair] for pair in pairs)
+
+
+def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> _Candidate:
+    arms = _design(analysis)
+    a, b = (arms.index(name) for name in pair)
+    if why:
+        return _Candidate(pair, _fixed(arms, a, b), None, True, why)
+    several = sum(name not in question.deterministic for name in arms.names) >= 3
+    contrast = compare(arms, a, b, pooled=several, shared_seeds=question.shared_seeds)
+    return _Candidate(pair, contrast, _resampled(analysis, *pair), False, "")
+
+
+def _fixed(arms: Design, a: int, b: int) -> Contrast:
+    """The difference of these trained networks, seeds fixed."""
+    squared = max(float(arms.between[a, a] + arms.between[b, b] - 2 * arms.between[a, b]), 0.0)
+    se = float(np.sqrt(squared)) if squared > 1e-24 else 0.0
+    return Contrast(float(arms.mean[a] - arms.mean[b]), se, arms.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
+
+
+def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
+    """The corrected resampled t over folds, for cross-validation only."""
+    if analysis.estimates is None or len(analysis.panel.folds) < 2:
+        return None
+    folds = analysis.estimates.by_fold
+    difference = folds[:, analysis.panel.columns(a)].mean(axis=1) - folds[:, analysis.panel.columns(b)].mean(axis=1)
+    share = float(np.mean([len(fold.case) for fold in analysis.panel.folds])) / analysis.panel.n_cases
+    return resampled_contrast(difference, share / (1 - share))
+
+
+def _adjusted(analysis: Analysis, found: Sequence[_Candidate], question: Question) -> list[Comparison]:
+    if not found:
+        return []
+    arms = _design(analysis)
+    places = [(arms.index(c.pair[0]), arms.index(c.pair[1])) for c in found]
+    family = max_t([c.contrast.p for c in found], places, arms.covariance(), alpha=question.alpha)
+    new_data = [c.new_data.p if c.new_data and c.new_data.se > 0 else NAN for c in found]
+    new_data = list(holm(new_data)) if all(np.isfinite(new_data)) else new_data
+    margin = question.margin
+    equal = [_equivalence(c, margin) if margin is not None else NAN for c in found]
+    equal = list(holm(equal)) if margin is not None else equal
+    return [
+        _comparison(analysis, candidate, question, family, k, float(equal[k]), float(new_data[k]))
+        for k, candidate in enumerate(found)
+    ]
+
+
+def _equivalence(candidate: _Candidate, margin: float) -> float:
+    """TOST p; under cross-validation the larger of that for these models and that for new training data."""
+    own = equivalence_p(candidate.contrast, margin)
+    if candidate.new_data is None or candidate.new_data.se == 0:
+        return own
+    return max(own, equivalence_p(candidate.new_data, margin))
+
+
+def _comparison(
+    analysis: Analysis, candidate: _Candidate, question: Question, family: Adjusted, k: int, equal: float, new: float
+) -> Comparison:
+    contrast, (a, b) = candidate.contrast, candidate.pair
+    interval, ninety = contrast.interval(), contrast.interval(1 - 2 * 0.05)
+    tested = Tested(contrast, float(family.p[k]), equal, new, interval, ninety)
+    wanted: tuple[Needed, ...] = ()
+    smallest, patients = None, None
+    if candidate.single:
+        verdict: Verdict = "single_run"
+        reason = single_run_sentence(analysis, a, b, tested, candidate.why, question.alpha)
+    else:
+        verdict = turned(decide(tested, question), analysis.endpoint.sign)
+        reason = sentence(analysis, a, b, tested, verdict, question, len(family.p))
+        wanted, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
+        if verdict == "not_enough_data":
+            reason = " ".join(filter(None, (reason, _new_data_note(tested, question), advice)))
+    new_data = candidate.new_data
+    return Comparison(
+        a=a,
+        b=b,
+        endpoint=analysis.endpoint.name,
+        difference=contrast.difference,
+        low=interval[0],
+        high=interval[1],
+        p=contrast.p,
+        p_adjusted=tested.p_adjusted,
+        margin=question.margin,
+        verdict=verdict,
+        reason=reason,
+        patients_needed=patients,
+        role="primary" if question.role == "primary" else "secondary",
+        method=contrast.method,
+        se=contrast.se,
+        se_patients=contrast.se_patients,
+        se_seeds=contrast.se_seeds,
+        df=contrast.df,
+        simultaneous=contrast.interval(level_of(family.critical)),
+        equivalence=ninety,
+        p_equivalence=equal,
+        p_non_inferior=non_inferiority_p(contrast, question.margin) if question.margin is not None else NAN,
+        p_new_data=new,
+        new_data=new_data.interval() if new_data else (NAN, NAN),
+        needed=wanted,
+        detectable=smallest,
+        typical_case=_typical(analysis, a, b),
+        flags=flags(analysis),
+    )
+
+
+def _new_data_note(tested: Tested, question: Question) -> str:
+    if not (tested.p_adjusted < question.alpha <= tested.p_new_data):
+        return ""
+    return (
+        "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
+        f"p = {tested.p_new_data:.3f}); more repeats of cross-validation would tell."
+    )
+
+
+def _what_is_needed(
+    analysis: Analysis, a: str, b: str, question: Question
+) -> tuple[tuple[Needed, ...], int | None, float | None, str]:
+    """The grid, the patients needed with the seeds at hand, the detectable difference, and both as a sentence."""
+    arms = _design(analysis)
+    trained = [name for name in (a, b) if name not in question.deterministic]
+    seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
+    parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
+    smallest = detectable(parts, arms.n_patients, seeds)
+    if question.margin is None:
+        return (), None, smallest, f"Differences of {amount(smallest)} or more would be found in 4 of 5 such trials."
+    grid = needed(parts, question.margin, seeds=sorted({3, 5, 10, seeds}))
+    own = next(entry for entry in grid if entry.seeds == seeds)
+    return grid, own.patients, smallest, _advice(parts, grid, own, question.margin, smallest, arms.n_patients)
+
+
+def _advice(
+    parts: Components, grid: Sequence[Needed], own: Needed, margin: float, smallest: float, patients: int
+) -> str:
+    chance = power(parts, patients, own.seeds, margin)
+    first = f"This design finds a true difference of {amount(margin)} in {100 * chance:.0f} % of trials"
+    if own.patients is None:
+        seeds = seeds_needed(parts, margin)
+        enough = f"at least {seeds} seeds are" if seeds else "a more stable training is"
+        return f"{first}; no number of patients suffices with {own.seeds} seeds, {enough} needed."
+    if own.patients <= patients:
+        return f"{first}; differences from {amount(smallest)} on are found in 4 of 5."
+    span = f" (range {own.low} to {own.high if own.high else 'no number suffices'})"
+    others = [f"{e.patients} with {e.seeds}" for e in grid if e.seeds > own.seeds and e.patients]
+    return f"{first}; about {own.patients} patients{span} are needed with {own.seeds} seeds" + (
+        f", or {', '.join(others)}." if others else "."
+    )
+
+
+def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Comparison:
+    arms = analysis.design
+    difference = NAN
+    if arms is not None and all(name in arms.names for name in pair):
+        difference = float(arms.mean[arms.index(pair[0])] - arms.mean[arms.index(pair[1])])
+    return Comparison(
+        a=pair[0],
+        b=pair[1],
+        endpoint=analysis.endpoint.name,
+        difference=difference,
+        low=NAN,
+        high=NAN,
+        p=NAN,
+        p_adjusted=NAN,
+        margin=question.margin,
+        verdict="refused",
+        reason=f"No verdict on {label(analysis.endpoint.name)}: {why}",
+        patients_needed=None,
+        role="primary" if question.role == "primary" else "secondary",
+        flags=flags(analysis),
+    )
+
+
+def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
+    """Median difference and Wilcoxon's p of per-case metrics, which ask about the typical case, not the mean."""
+    endpoint = analysis.endpoint
+    if endpoint.kind is not Kind.MEAN or metric_column(endpoint.name, list(analysis.panel.folds[0].metrics)) is None:
+        return None
+    differences = paired_medians(analysis, a, b)
+    p = float(wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0
+    return TypicalCase(float(np.median(differences)), p)
+
+
+def _design(analysis: Analysis) -> Design:
+    if analysis.design is None:  # obstacles have refused every pair before
+        raise AssertionError("no arm can be compared")
+    return analysis.design
+
+
+__all__ = ["FEWEST_SEEDS", "compare_family"]

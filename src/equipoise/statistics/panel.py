@@ -1,0 +1,239 @@
+"""Test rows brought into one order: every arm and seed beside every other, case by case, so that they can be paired.
+
+The order depends on names only, never on the order of rows, so equal predictions give equal numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+
+Rows = NDArray[np.int64]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The test cases of one fold: scores (columns, n, classes), metrics (columns, n), patient and truth (n,)."""
+
+    number: int
+    case: NDArray[np.str_]
+    patient: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    metrics: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Aligned predictions; column c of every fold belongs to `arm[c]`, `seed[c]`.
+
+    `faults` holds, per arm that cannot be paired with the others, the sentence that says why; such arms have no
+    columns.
+    """
+
+    arm: tuple[str, ...]
+    seed: tuple[int, ...]
+    folds: tuple[Fold, ...]
+    classes: tuple[str, ...]
+    n_patients: int
+    n_cases: int
+    faults: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def columns(self, arm: str) -> NDArray[np.int64]:
+        """Column numbers of one arm, in order of seed."""
+        return np.flatnonzero(np.array([name == arm for name in self.arm], dtype=bool))
+
+
+def align(predictions: Predictions, *, arms: Sequence[str] = (), common_cases: bool = False) -> Panel:
+    """Align the rows of split "test"; `arms` fixes the order (else by name).
+
+    A case that some arm lacks makes that arm a fault, or with `common_cases` is left out for all, with a warning.
+    """
+    rows = np.flatnonzero(predictions.split == "test")
+    if not len(rows):
+        raise PredictionError(
+            "the predictions have no row of split 'test'; a verdict needs test predictions of every arm"
+        )
+    blocks = _blocks(predictions, rows)
+    order = list(arms) or sorted({arm for arm, _, _ in blocks})
+    unknown = sorted({arm for arm, _, _ in blocks} - set(order))
+    if unknown:
+        raise PredictionError(f"the predictions hold an arm {unknown[0]!r} that is not among {', '.join(order)}")
+    folds = sorted({fold for _, _, fold in blocks})
+    columns, faults, warnings = _complete(blocks, order, folds)
+    layouts = {fold: _Layout(predictions, {k: v for k, v in blocks.items() if k[2] == fold}) for fold in folds}
+    if common_cases:
+        warnings += [w for layout in layouts.values() for w in layout.keep_common(columns)]
+    for (arm, seed), fold in [(column, fold) for column in columns for fold in folds]:
+        lacking = layouts[fold].lacking(arm, seed)
+        if lacking and arm not in faults:
+            faults[arm] = lacking
+    kept = [column for column in columns if column[0] not in faults]
+    return _assemble(predictions, layouts, kept, faults, warnings)
+
+
+def _assemble(
+    predictions: Predictions,
+    layouts: dict[int, "_Layout"],
+    columns: list[tuple[str, int]],
+    faults: dict[str, str],
+    warnings: list[str],
+) -> Panel:
+    names = [layout.patient for layout in layouts.values()]
+    patients, codes = np.unique(np.concatenate(names), return_inverse=True)
+    cases = np.unique(np.concatenate([layout.case for layout in layouts.values()]))
+    splits = np.split(codes, np.cumsum([len(n) for n in names])[:-1])
+    folds = tuple(
+        layout.fold(predictions, number, columns, patient)
+        for (number, layout), patient in zip(layouts.items(), splits, strict=True)
+    )
+    arm, seed = tuple(a for a, _ in columns), tuple(s for _, s in columns)
+    return Panel(arm, seed, folds, predictions.classes, len(patients), len(cases), faults, tuple(warnings))
+
+
+def _complete(
+    blocks: dict[tuple[str, int, int], Rows], order: Sequence[str], folds: list[int]
+) -> tuple[list[tuple[str, int]], dict[str, str], list[str]]:
+    """Columns that tested every fold; seeds with a missing fold are failed jobs and are named, not used."""
+    columns, faults, warnings = [], {}, []
+    for arm in order:
+        seeds = sorted({seed for name, seed, _ in blocks if name == arm})
+        for seed in seeds:
+            absent = [fold for fold in folds if (arm, seed, fold) not in blocks]
+            if absent:
+                warnings.append(f"Seed {seed} of {arm} has no test predictions in fold {absent[0]}; it is not counted.")
+            else:
+                columns.append((arm, seed))
+        if not any(name == arm for name, _ in columns):
+            faults[arm] = f"{arm} has no finished seed with test predictions in every fold."
+    return columns, faults, warnings
+
+
+def _codes(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], Codes]:
+    """np.unique with inverse, but sorting run starts only: rows usually come in blocks, and text sorts slowly."""
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    names, inverse = np.unique(values[starts], return_inverse=True)
+    return names, np.repeat(inverse, np.diff(np.append(starts, len(values))))
+
+
+def _blocks(predictions: Predictions, rows: Rows) -> dict[tuple[str, int, int], Rows]:
+    """Row numbers of every (arm, seed, fold)."""
+    whole = len(rows) == len(predictions)
+    parts = [_codes(c if whole else c[rows]) for c in (predictions.arm, predictions.seed, predictions.fold)]
+    (arms, arm), (seeds, seed), (folds, fold) = parts
+    key = (arm * len(seeds) + seed) * len(folds) + fold
+    if np.any(key[1:] < key[:-1]):
+        order = np.argsort(key, kind="stable")
+        key, rows = key[order], rows[order]
+    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    blocks = {}
+    for start, stop in zip(starts, np.append(starts[1:], len(key)), strict=True):
+        rest, f = divmod(int(key[start]), len(folds))
+        a, s = divmod(rest, len(seeds))
+        blocks[(str(arms[a]), int(seeds[s]), int(folds[f]))] = rows[start:stop]
+    return blocks
+
+
+class _Layout:
+    """The cases of one fold in order of name, and for every (arm, seed) the rows that hold them."""
+
+    def __init__(self, predictions: Predictions, blocks: dict[tuple[str, int, int], Rows]) -> None:
+        self._rows: dict[tuple[str, int], Rows] = {}
+        self._case: dict[tuple[str, int], NDArray[np.str_]] = {}
+        met: list[tuple[NDArray[np.str_], Rows, NDArray[np.str_]]] = []  # row orders so far: most blocks repeat one
+        for (arm, seed, fold), rows in blocks.items():
+            case = _take(predictions.case, rows)
+            same = next((m for m in met if len(m[0]) == len(case) and np.array_equal(m[0], case)), None)
+            if same is None:
+                order = np.argsort(case, kind="stable")
+                same = (case, order, case[order])
+                met.append(same)
+                _refuse_duplicates(same[2], arm, seed, fold)
+            self._rows[arm, seed], self._case[arm, seed] = rows[same[1]], same[2]
+        self.case = np.unique(np.concatenate([m[2] for m in met]))
+        self._check(predictions)
+
+    def _check(self, predictions: Predictions) -> None:
+        """Take every case's patient and truth from the first column that has it; all others must say the same."""
+        n = len(self.case)
+        self.patient = np.full(n, "", dtype=predictions.patient.dtype)
+        self.truth = np.full(n, -2, dtype=np.int64)
+        for (arm, seed), rows in self._rows.items():
+            at = self._positions(arm, seed)
+            patient, truth = predictions.patient[rows], predictions.truth[rows]
+            known = self.truth[at] != -2
+            for what, mine, theirs in (("truth", truth, self.truth[at]), ("patient", patient, self.patient[at])):
+                differ = np.flatnonzero(known & (mine != theirs))
+                if len(differ):
+                    raise PredictionError(
+                        f"case {self.case[at][differ[0]]!r} has another {what} in arm {arm!r}, seed {seed}, than in "
+                        f"the arms before it ({len(differ)} cases differ); give every arm the same table of cases"
+                    )
+            self.patient[at], self.truth[at] = patient, truth
+
+    def _positions(self, arm: str, seed: int) -> NDArray[np.int64]:
+        case = self._case[arm, seed]
+        return np.arange(len(case)) if len(case) == len(self.case) else np.searchsorted(self.case, case)
+
+    def lacking(self, arm: str, seed: int) -> str:
+        """The sentence that names missing cases, empty when none is missing."""
+        if len(self._rows[arm, seed]) == len(self.case):
+            return ""
+        absent = np.setdiff1d(self.case, self._case[arm, seed])
+        return (
+            f"{arm} (seed {seed}) has no prediction for {len(absent)} of {len(self.case)} test cases, first "
+            f"{str(absent[0])!r}; a paired comparison needs them all."
+        )
+
+    def keep_common(self, columns: list[tuple[str, int]]) -> list[str]:
+        """Leave out cases that any of the columns lacks, and say how many."""
+        present = np.ones(len(self.case), dtype=bool)
+        for arm, seed in columns:
+            present &= np.isin(self.case, self._case[arm, seed]) if self.lacking(arm, seed) else True
+        lost = int((~present).sum())
+        if not lost:
+            return []
+        kept = self.case[present]
+        for arm, seed in columns:
+            mine = np.isin(self._case[arm, seed], kept)
+            self._case[arm, seed] = self._case[arm, seed][mine]
+            self._rows[arm, seed] = self._rows[arm, seed][mine]
+        total = len(self.case)
+        self.case, self.patient, self.truth = kept, self.patient[present], self.truth[present]
+        return [f"{lost} of {total} test cases lack a prediction of some arm and were left out for all, as asked."]
+
+    def fold(
+        self, predictions: Predictions, number: int, columns: list[tuple[str, int]], patient: NDArray[np.int64]
+    ) -> Fold:
+        """The numbers of the given columns in the common order."""
+        rows = [self._rows[column] for column in columns]
+        n, classes = len(self.case), len(predictions.classes)
+        scores = np.empty((len(rows), n, classes))
+        metrics = {name: np.empty((len(rows), n)) for name in predictions.metrics}
+        for c, mine in enumerate(rows):
+            scores[c] = predictions.scores[mine]
+            for name, values in metrics.items():
+                values[c] = predictions.metrics[name][mine]
+        return Fold(number, self.case, patient, self.truth, scores, metrics)
+
+
+def _take(values: NDArray[np.str_], rows: Rows) -> NDArray[np.str_]:
+    """values[rows], as a view where the rows follow each other."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1):
+        return values[rows[0] : rows[-1] + 1]
+    return values[rows]
+
+
+def _refuse_duplicates(case: NDArray[np.str_], arm: str, seed: int, fold: int) -> None:
+    twice = np.flatnonzero(case[1:] == case[:-1])
+    if len(twice):
+        raise PredictionError(
+            f"case {str(case[twice[0]])!r} has more than one test row in arm {arm!r}, seed {seed}, fold {fold}; "
+            "keep one row for each case"
+        )

@@ -1,0 +1,231 @@
+"""What may be said of two arms: the refusals, the verdict's word, and the sentence that gives the numbers behind it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
+from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.endpoints import FAILURE_DICE, Kind
+from equipoise.statistics.judgement import Verdict
+
+FEWEST_SEEDS = 3
+FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
+FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
+
+_LABELS = {"auc": "AUC", "brier": "Brier score", "nll": "negative log-likelihood", "hd95": "HD95", "dice": "Dice"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every pair; `alpha` is that of this look, `margin` the smallest difference that matters."""
+
+    margin: float | None
+    alpha: float
+    role: str
+    deterministic: frozenset[str]
+    patients_known: bool
+    shared_seeds: bool
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A pair's numbers; `p_new_data` and `new_data_equivalent` are NaN outside cross-validation."""
+
+    contrast: Contrast
+    p_adjusted: float
+    p_equivalence: float
+    p_new_data: float
+    interval: tuple[float, float]
+    equivalence: tuple[float, float]
+
+
+def label(endpoint: str) -> str:
+    """The endpoint as a reader says it.
+
+    >>> label("auc"), label("hd95_core"), label("balanced_accuracy")
+    ('AUC', 'HD95 core', 'balanced accuracy')
+    """
+    head, _, rest = endpoint.partition("_")
+    if head in _LABELS:
+        return f"{_LABELS[head]} {rest}".strip()
+    return endpoint.replace("_", " ")
+
+
+def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
+    """The reason why no verdict on the two methods may be given, or None."""
+    for arm in (a, b):
+        if arm in analysis.refused:
+            return "refused", analysis.refused[arm]
+    found = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
+    return ("refused", found) if found else _seed_obstacle(analysis, a, b, question)
+
+
+def flags(analysis: Analysis) -> tuple[str, ...]:
+    """What a reader should know about the data behind a verdict that is allowed."""
+    events = analysis.events
+    if events is None or not FEWEST_EVENTS <= events < FEW_EVENTS:
+        return ()
+    return (f"Only {events} patients of the rarer class: the test is valid but finds only large differences.",)
+
+
+def decide(tested: Tested, question: Question) -> Verdict:
+    """The verdict's word for a pair without obstacle, for an endpoint where higher is better."""
+    if question.margin is not None and tested.p_equivalence < question.alpha:
+        return "equivalent"
+    new_data = not tested.p_new_data >= question.alpha  # NaN: not cross-validation
+    if tested.p_adjusted < question.alpha and new_data:
+        return "a_better" if tested.contrast.difference > 0 else "b_better"
+    return "not_enough_data"
+
+
+def turned(verdict: Verdict, sign: int) -> Verdict:
+    """The word for an endpoint where lower is better (sign -1)."""
+    if sign > 0 or verdict not in ("a_better", "b_better"):
+        return verdict
+    return "b_better" if verdict == "a_better" else "a_better"
+
+
+def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> str:
+    arms = analysis.design
+    if arms is None or analysis.estimates is None:
+        return f"{label(analysis.endpoint.name)} has no usable predictions."
+    if not question.patients_known:
+        return (
+            "The predictions do not say which cases belong to one patient, and treating them as independent finds "
+            "differences that are not there; add a patient column, or state that every case is another patient."
+        )
+    if analysis.events is not None and analysis.events < FEWEST_EVENTS:
+        return (
+            f"Only {analysis.events} test patients belong to the rarer class; below {FEWEST_EVENTS} only each arm's "
+            "own interval is given."
+        )
+    if arms.n_patients < FEWEST_EVENTS:
+        return f"Only {arms.n_patients} test patients; below {FEWEST_EVENTS} only each arm's own interval is given."
+    first, second = arms.index(a), arms.index(b)
+    best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
+    if arms.mean[first] == arms.mean[second] == best:
+        return (
+            f"Both arms are perfect on these cases ({label(analysis.endpoint.name)} {best:g}); harder cases are needed."
+        )
+    return ""
+
+
+def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> str:
+    name = analysis.endpoint.name
+    if not name.startswith("dice") or analysis.endpoint.kind is not Kind.MEAN:
+        return ""
+    if analysis.panel.n_cases < FEWEST_SEGMENTED:
+        return (
+            f"Only {analysis.panel.n_cases} test cases; below {FEWEST_SEGMENTED} the interval of a mean Dice is "
+            "descriptive only, because a few failures decide it."
+        )
+    for arm in (a, b):
+        columns = analysis.panel.columns(arm)
+        failures = sum(float((fold.metrics[name][columns] < FAILURE_DICE).sum()) for fold in analysis.panel.folds)
+        per_run = failures / len(columns)
+        if 0 < per_run < FEWEST_FAILURES:
+            return (
+                f"{arm} fails (Dice below {FAILURE_DICE:g}) on {per_run:.2g} of {analysis.panel.n_cases} cases in a "
+                "run; so few failures decide the mean by chance, and its interval is descriptive only (see the failure "
+                "rate)."
+            )
+    return ""
+
+
+def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
+    arms = analysis.design
+    if arms is None:
+        return None
+    trained = [arm for arm in (a, b) if arm not in question.deterministic]
+    seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}
+    fewest = min(trained, key=lambda arm: seeds[arm], default="")
+    if fewest and seeds[fewest] == 1:
+        return "single_run", (
+            f"{fewest} was trained once, so the numbers speak of these trained networks on patients like these, not of "
+            f"the methods; train at least {FEWEST_SEEDS} seeds of each arm."
+        )
+    if fewest and seeds[fewest] < FEWEST_SEEDS:
+        return "refused", (
+            f"{fewest} has {seeds[fewest]} finished training runs; with fewer than {FEWEST_SEEDS} the spread between "
+            "runs is unknown, and a test would err too often. Train one more seed."
+        )
+    return None
+
+
+def single_run_sentence(analysis: Analysis, a: str, b: str, tested: Tested, why: str, alpha: float) -> str:
+    """What may be said of two trained networks."""
+    better = a if analysis.endpoint.sign * tested.contrast.difference > 0 else b
+    found = f"{_difference(analysis, a, b, tested)}"
+    clear = (
+        f"This trained network of {better} scored better" if tested.p_adjusted < alpha else "Neither network stands out"
+    )
+    return f"{clear}: {found}. {why}"
+
+
+def sentence(
+    analysis: Analysis, a: str, b: str, tested: Tested, verdict: Verdict, question: Question, family: int
+) -> str:
+    """One or two plain sentences with the numbers on which the verdict rests."""
+    name, found = label(analysis.endpoint.name), _difference(analysis, a, b, tested)
+    adjusted = f"p = {p_text(tested.p_adjusted)}" + (f" adjusted for {family} comparisons" if family > 1 else "")
+    if verdict in ("a_better", "b_better"):
+        winner, loser = (a, b) if verdict == "a_better" else (b, a)
+        return f"{winner} has a better {name} than {loser}: {found}; {adjusted}."
+    if verdict == "equivalent":
+        low, high = tested.equivalence
+        margin = amount(question.margin or 0.0)
+        inside = f"the 90 % interval {amount(low)} to {amount(high)} lies within the margin of {margin}"
+        less = ""
+        if tested.p_adjusted < question.alpha:
+            higher = a if analysis.endpoint.sign * tested.contrast.difference > 0 else b
+            less = f" {higher} is better, but by less than the margin."
+        return f"{a} and {b} are equivalent in {name}: {inside}.{less}"
+    return f"The data cannot tell {a} and {b} apart in {name}: {found}; {adjusted}."
+
+
+def amount(value: float) -> str:
+    """A metric's value or difference with three decimals, or three digits where it is large.
+
+    >>> amount(0.0312), amount(-12.34)
+    ('0.031', '-12.3')
+    """
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+
+
+def p_text(p: float) -> str:
+    """p as journals print it.
+
+    >>> p_text(0.00001), p_text(0.0312)
+    ('<0.001', '0.031')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _difference(analysis: Analysis, a: str, b: str, tested: Tested) -> str:
+    arms, unit = analysis.design, analysis.endpoint.unit
+    means = [float(arms.mean[arms.index(arm)]) for arm in (a, b)] if arms else [float("nan")] * 2
+    low, high = tested.interval
+    unit = f" {unit}" if unit else ""
+    return (
+        f"{amount(means[0])} against {amount(means[1])}{unit}, difference {amount(tested.contrast.difference)} "
+        f"(95 % interval {amount(low)} to {amount(high)})"
+    )
+
+
+def paired_medians(analysis: Analysis, a: str, b: str) -> np.ndarray:
+    """Seed-averaged per-case differences of a segmentation metric (cases,)."""
+    name = analysis.endpoint.name
+    return np.concatenate(
+        [
+            fold.metrics[name][analysis.panel.columns(a)].mean(axis=0)
+            - fold.metrics[name][analysis.panel.columns(b)].mean(axis=0)
+            for fold in analysis.panel.folds
+        ]
+    )
+
+
+def known(arms: Collection[str], names: Collection[str]) -> list[str]:
+    """Names that are not arms."""
+    return sorted(set(names) - set(arms))
