@@ -151,7 +151,7 @@ def test_a_class_with_fewer_patients_than_parts_is_refused() -> None:
     with pytest.raises(CohortError, match="class class 1 of cohort rows has 2 patients for 3 parts; merge"):
         split(cohort_of(rows))
     with pytest.raises(CohortError, match=r"class class 2 .* has 0 patients"):
-        split(cohort_of(rows[:50] + [("q1", 1), ("q2", 1), ("q3", 1)], classes=3))
+        split(cohort_of([*rows[:50], ("q1", 1), ("q2", 1), ("q3", 1)], classes=3))
     with pytest.raises(CohortError, match="2 patients for 3 parts"):
         split(cohort_of([("a", 0), ("b", 0)], classes=1))
 

@@ -109,6 +109,8 @@ def _divide(apart: Floats, members: NDArray[np.int64], limit: float) -> list[NDA
     """Complete-linkage groups of `members` at `limit`, each of at most four."""
     if len(members) == 1:
         return [members]
+    if limit < 1e-3:  # marks in the same place cannot be told apart by distance
+        return [members[start : start + READERS_PER_SCAN] for start in range(0, len(members), READERS_PER_SCAN)]
     tree = linkage(squareform(apart[np.ix_(members, members)], checks=False), "complete")
     label = fcluster(tree, limit, "distance")
     groups: list[NDArray[np.int64]] = []
