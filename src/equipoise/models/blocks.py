@@ -72,6 +72,11 @@ class Layers:
         choose(self.activation, ACTIVATIONS, "activation", self.model)
         check_probability(self.dropout, "dropout", self.model)
 
+    @property
+    def fewest_pixels(self) -> int:
+        """Pixels a side that the deepest map needs: instance normalisation turns a single pixel into zero."""
+        return 2 if self.normalization == "instance" else 1
+
     def convolution(
         self,
         in_channels: int,
@@ -95,7 +100,7 @@ class Layers:
 
     def doubling(self, in_channels: int, out_channels: int) -> nn.Module:
         """A transposed convolution that doubles every side."""
-        return TRANSPOSED[self.spatial_dims](in_channels, out_channels, 2, stride=2, bias=False)
+        return TRANSPOSED[self.spatial_dims](in_channels, out_channels, 2, stride=2)
 
     def norm(self, channels: int) -> nn.Module:
         """The normalisation layer; "instance" is group normalisation with one channel a group."""

@@ -138,7 +138,7 @@ class DeepLab(nn.Module):
         size = _sized(PRESETS[choose(preset, PRESETS, "preset", "deeplab")], output_stride, rates, separable)
         layers = Layers("deeplab", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
-        self.smallest_side = size.output_stride
+        self.smallest_side = size.output_stride * layers.fewest_pixels
         self.encoder = ResidualEncoder(layers, in_channels, size.encoder, size.output_stride)
         self.pyramid = _AtrousPyramid(layers, self.encoder.out_channels, size)
         self.refine = _spatial(layers, size.channels, size.channels, size.separable)

@@ -224,7 +224,7 @@ class DenseNet(nn.Module):
         layers = Layers("densenet", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
         stem_stride = {"imagenet": 4, "small": 2, "full": 1}[size.stem]
-        self.smallest_side = stem_stride * 2 ** (len(size.blocks) - 1)
+        self.smallest_side = stem_stride * 2 ** (len(size.blocks) - 1) * layers.fewest_pixels
         self.encoder = _DenseEncoder(layers, in_channels, size)
         self.decoder = _DenseDecoder(layers, self.encoder, size) if task == "segmentation" else None
         self.feature_channels = self.decoder.out_channels if self.decoder else self.encoder.out_channels

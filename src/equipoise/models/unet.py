@@ -74,7 +74,7 @@ class UNet(nn.Module):
 
     The classifier uses the whole trunk, encoder and decoder: every decoder level (the deepest map included) is
     averaged over space, and one linear layer reads the means side by side, so coarse and fine evidence both count.
-    Images of any size from 2^(levels - 1) pixels a side are taken as they are; odd sizes need no padding.
+    Images of any size from `smallest_side` pixels are taken as they are; odd sizes need no padding.
 
     Args:
         in_channels: channels of the image.
@@ -120,7 +120,7 @@ class UNet(nn.Module):
             normalization = "batch" if task == "classification" else "instance"
         layers = Layers("unet", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
-        self.smallest_side = 2 ** (len(widths) - 1)
+        self.smallest_side = 2 ** (len(widths) - 1) * layers.fewest_pixels
         self.encoder = nn.ModuleList(
             _DoubleConvolution(layers, a, b, residual) for a, b in pairwise((in_channels, *widths))
         )
