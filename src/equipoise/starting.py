@@ -1,0 +1,45 @@
+"""Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from equipoise.cohorts import sources
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.naming import resolve
+
+
+def example(name: str) -> Path:
+    """The file of an example protocol: inside an installed package, or beside the sources of a checkout."""
+    package = Path(str(files("equipoise")))
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    raise EquipoiseError(f"the example protocol {name!r} is not installed; install Equipoise again")
+
+
+def write_protocol(source: str, file: Path) -> Path:
+    """Write a commented protocol for a named source to `file`, which must not exist yet."""
+    if file.exists():
+        raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
+    values = _fitted(source)
+    environment = Environment(
+        loader=PackageLoader("equipoise"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )  # TOML, not HTML: nothing to escape
+    text = environment.get_template("protocol.toml.j2").render(file=file, **values)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
+    return file
+
+
+def _fitted(source: str) -> dict[str, Any]:
+    """What the template needs to know of the data."""
+    if Path(source).exists():
+        raise ProtocolError(f"the layout of {source} is not recognised; name a source: {', '.join(sources.__all__)}")
+    resolve(source, sources, "cohort source")
+    settings = {"label": "malignancy"} if source == "lidc-contours" else {}
+    return {"name": source.replace(":", "-"), "source": source, "scheme": "holdout", "settings": settings}
