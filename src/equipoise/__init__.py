@@ -1,3 +1,44 @@
-"""Clinical trials between deep-learning models on medical images."""
+"""Clinical trials between deep-learning models on medical images.
+
+`run(protocol, out)` and `audit(predictions, ...)` are the two ways to a verdict; names are imported when first used,
+so that `import equipoise` costs little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equipoise.cohorts import Case, Cohort
+    from equipoise.protocol import Protocol
+    from equipoise.trial import run
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "run": "equipoise.trial",
+    "Protocol": "equipoise.protocol",
+    "Cohort": "equipoise.cohorts",
+    "Case": "equipoise.cohorts",
+}
+_ROOMS = (
+    "cohorts",
+    "preprocessing",
+    "models",
+    "optimizers",
+    "training",
+    "evaluation",
+    "statistics",
+    "report",
+    "testing",
+)
+
+__all__ = ["Case", "Cohort", "Protocol", "__version__", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name or a room, imported now."""
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"equipoise.{name}")
+    raise AttributeError(f"module 'equipoise' has no attribute {name!r}")

@@ -21,6 +21,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """
     choices = list(allowed)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    close = close or [choice for choice in choices if len(name) > 2 and choice.startswith(name)]
     return (f"did you mean {close[0]!r}? " if close else "") + f"allowed: {', '.join(choices)}"
 
 

@@ -1,5 +1,6 @@
 """Jobs side by side on this machine, one process each; results do not depend on how many run at once."""
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -92,7 +93,7 @@ class _Worker:
             send(cast("BinaryIO", process.stdin), (*self.function, argument))
             kind, value = receive(cast("BinaryIO", process.stdout))
         except (EOFError, OSError):
-            code = process.wait()
+            code = self._close(process)
             self.process = None
             reason = f"signal {-code}, as when memory runs out" if code < 0 else f"exit code {code}"
             return Failure(DIED, f"its process ended by itself ({reason})")
@@ -106,7 +107,16 @@ class _Worker:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
     def stop(self) -> None:
+        """End the process at once; a job it was in resumes from its last checkpoint another time."""
         self.stopped = True
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self._close(self.process)
+
+    def _close(self, process: "subprocess.Popen[bytes]") -> int:
+        """Wait for the process and close its pipes; its exit code."""
+        code = process.wait()
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                cast("BinaryIO", stream).close()
+        return code

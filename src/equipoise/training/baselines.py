@@ -19,7 +19,7 @@ from equipoise.evaluation.predictions import Predictions
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-RIDGE = 1e-3
+RIDGE = 1e-5
 """Weight decay of the logistic rule, so that a perfect separation still has a finite optimum."""
 
 

@@ -1,0 +1,135 @@
+"""The command line: one function a command, no logic; heavy imports wait inside them."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from equipoise import __version__
+from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.progress import Display, Watch, silent
+
+DONE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 75
+Command = Callable[[argparse.Namespace], int]
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from equipoise.starting import example
+
+    arguments.protocol = example("lidc-malignancy")
+    return _run(arguments)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from equipoise.starting import write_protocol
+
+    file = write_protocol(arguments.source, Path(arguments.out))
+    _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
+    return DONE
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from equipoise.checking import check
+
+    found = check(arguments.protocol, watch=_watch(arguments))
+    _say(arguments, found.as_json(), found.text())
+    return DONE if found.may_run else REFUSED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from equipoise.trial import run
+
+    results = run(arguments.protocol, arguments.out, engine=arguments.engine, watch=_watch(arguments))
+    _say_results(arguments, results, Path(arguments.out))
+    return DONE
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from equipoise.report import write_report
+
+    _say_results(arguments, write_report(Path(arguments.folder)), Path(arguments.folder))
+    return DONE
+
+
+def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
+    from equipoise.report import verdict_sentences
+
+    text = "\n".join([*verdict_sentences(results), f"report: {folder / 'report.html'}"])
+    _say(arguments, results, text)
+
+
+def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
+    sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
+
+
+def _watch(arguments: argparse.Namespace) -> Watch:
+    return silent if arguments.quiet else Display()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="equipoise",
+        description="Clinical trials between deep-learning models on medical images. A research tool, not a device.",
+    )
+    parser.add_argument("--version", action="version", version=f"equipoise {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        sub.add_argument("--quiet", action="store_true", help="show no progress")
+        sub.add_argument("--debug", action="store_true", help="show where an error comes from")
+        sub.set_defaults(command=command)
+        return sub
+
+    demo = add("demo", _demo, "the built-in trial: three architectures on real LIDC-IDRI annotations")
+    demo.add_argument("--out", default="equipoise-demo", metavar="DIR", help="run folder (default: %(default)s)")
+    demo.set_defaults(engine="local")
+
+    init = add("init", _init, "write a commented protocol fitted to the data")
+    init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
+    init.add_argument("--out", default="protocol.toml", metavar="FILE", help="the file to write (default: %(default)s)")
+
+    check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
+    check.add_argument("protocol", help="the protocol file")
+
+    run = add("run", _run, "lock, train, open the test set once, judge; the same command resumes")
+    run.add_argument("protocol", help="the protocol file")
+    run.add_argument("--out", default="run", metavar="DIR", help="run folder (default: %(default)s)")
+    run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
+
+    report = add("report", _report, "recompute results.json and report.html from predictions alone")
+    report.add_argument("folder", metavar="DIR", help="the run folder")
+    return parser
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 done, 1 refused or failed, 2 wrong usage, 75 interrupted and resumable."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except Interrupted as error:
+        return _complain(arguments, error, INTERRUPTED)
+    except KeyboardInterrupt:
+        return _complain(arguments, Interrupted("stopped before anything was begun"), INTERRUPTED)
+    except EquipoiseError as error:
+        return _complain(arguments, error, REFUSED)
+
+
+def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int:
+    if arguments.debug:
+        raise error
+    if arguments.json:
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+    sys.stderr.write(f"equipoise: {error}\n")
+    return code

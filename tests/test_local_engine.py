@@ -1,0 +1,83 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from equipoise.engines.local import DIED, Failure, available_cores, run
+
+# worker processes import functions by name: these are the standard library's
+echo = os.path.basename
+
+
+def ended(function, arguments, threads=1):
+    return dict(run(function, arguments, threads, lambda: None))
+
+
+def test_every_call_gets_its_own_answer():
+    assert ended(echo, [f"/a/{n}" for n in range(7)]) == {n: str(n) for n in range(7)}
+
+
+def test_no_calls_no_processes():
+    assert ended(echo, []) == {}
+
+
+def test_an_error_is_an_answer_with_its_kind():
+    (failure,) = ended(os.path.getsize, ["/not/there"]).values()
+    assert isinstance(failure, Failure)
+    assert failure.kind == "OSError"
+    assert "No such file" in str(failure)
+
+
+def test_a_process_that_dies_is_replaced_and_named():
+    found = ended(os._exit, [3])
+    assert found[0].kind == DIED
+    assert "exit code 3" in str(found[0])
+
+
+def test_the_watcher_is_called_while_waiting():
+    ticks = []
+    list(run(time.sleep, [1.2], 1, lambda: ticks.append(1)))
+    assert len(ticks) >= 2
+
+
+def test_leaving_early_ends_the_workers():
+    calls = run(time.sleep, [0.0, 60.0], max(1, available_cores() // 2), lambda: None)
+    next(calls)
+    start = time.monotonic()
+    calls.close()
+    assert time.monotonic() - start < 5
+
+
+def test_no_worker_outlives_a_killed_parent():
+    script = (
+        "import time, sys\n"
+        "from equipoise.engines import local\n"
+        "started = local._Worker._start\n"
+        "def start(self):\n"
+        "    process = started(self)\n"
+        "    print(process.pid, flush=True)\n"
+        "    return process\n"
+        "local._Worker._start = start\n"
+        "list(local.run(time.sleep, [60.0], 1, lambda: None))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    time.sleep(0.5)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        stat = Path(f"/proc/{worker}/stat")
+        status = stat.read_text().split()[2] if stat.exists() else "Z"
+        if status == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker still runs 10 s after its parent was killed")
