@@ -95,6 +95,14 @@ class Batch:
     exp_avgs: list[Tensor] = field(default_factory=list)
     exp_avg_sqs: list[Tensor] = field(default_factory=list)
 
+    def append(self, theta: Tensor, grad: Tensor, count: Tensor, *moments: Tensor) -> None:
+        """Add a tensor with its state; `moments` are exp_avg and exp_avg_sq as far as the rule has them."""
+        self.thetas.append(theta)
+        self.grads.append(grad)
+        self.counts.append(count)
+        for column, moment in zip((self.exp_avgs, self.exp_avg_sqs), moments, strict=False):
+            column.append(moment)
+
 
 def is_dense(tensor: Tensor) -> bool:
     """Whether the elements fill one unbroken stretch of memory, in whatever order of axes."""

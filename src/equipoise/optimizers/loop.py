@@ -85,7 +85,9 @@ def _descend(settings: StepSettings, rate: Tensor, theta: Tensor, grad: Tensor, 
     if settings.rule.normalised:
         exp_avg_sq = moments[1]
         exp_avg_sq.mul_(settings.beta2).add_((grad * grad).mul_(1 - settings.beta2))  # (4)
-        direction.div_(exp_avg_sq.sqrt().mul_(settings.correction2).add_(settings.eps))
+        # torch's float32 root on CPUs (MKL) is not correctly rounded; through float64 it is.
+        root = exp_avg_sq.double().sqrt_().to(exp_avg_sq.dtype)
+        direction.div_(root.mul_(settings.correction2).add_(settings.eps))
     if settings.decay != 1:
         work.mul_(settings.decay)
     work.sub_(direction.mul_(rate))  # (5)
