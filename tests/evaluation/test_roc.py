@@ -32,7 +32,8 @@ def test_one_class_is_refused() -> None:
 
 def _runs(n: int, seeds: int) -> list[Run]:
     patient = (np.arange(n) // 2).astype(str)
-    return [Run(*_scores(n, 1.3, seed), patient) for seed in range(seeds)]
+    questions = [_scores(n, 1.3, seed) for seed in range(seeds)]
+    return [Run(positive[None], score[None], patient) for positive, score in questions]
 
 
 def test_band_holds_the_mean_curve_and_ends_in_the_corners() -> None:
@@ -47,7 +48,7 @@ def test_mean_curve_is_the_vertical_mean_of_the_runs() -> None:
     runs = _runs(90, 2)
     result = band(runs, np.random.default_rng(0), replicates=20)
     for index in (10, 50, 90):
-        heights = [np.max(c.tpr[c.fpr <= GRID[index] + 1e-12]) for c in (roc(r.positive, r.score) for r in runs)]
+        heights = [np.max(c.tpr[c.fpr <= GRID[index] + 1e-12]) for c in (roc(r.positive[0], r.score[0]) for r in runs)]
         assert result.tpr[index] >= np.mean(heights) - 1e-9
 
 
@@ -67,7 +68,7 @@ def test_weighted_replicates_equal_the_curve_of_the_drawn_patients() -> None:
     slow = []
     for drawn in weights:
         rows = np.repeat(np.arange(40), drawn[np.searchsorted(patients, run.patient)])
-        curve = roc(run.positive[rows], run.score[rows])
+        curve = roc(run.positive[0, rows], run.score[0, rows])
         slow.append([curve.tpr[curve.fpr == 0].max(), np.trapezoid(curve.tpr, curve.fpr)])
     result = band([run], np.random.default_rng(5), replicates=200)
     assert result.low[0] == pytest.approx(np.percentile([s[0] for s in slow], 2.5))
@@ -78,8 +79,17 @@ def test_runs_on_different_folds_share_a_band() -> None:
     positive, score = _scores(80, 1.5, 0)
     patient = np.arange(80).astype(str)
     even = np.arange(80) % 2 == 0
-    folds = [Run(positive[part], score[part], patient[part]) for part in (even, ~even)]
+    folds = [Run(positive[None, part], score[None, part], patient[part]) for part in (even, ~even)]
     assert np.isfinite(band(folds, np.random.default_rng(0)).low).all()
+
+
+def test_several_questions_of_one_run_are_averaged() -> None:
+    one, other = _runs(100, 2)
+    both = Run(np.vstack([one.positive, other.positive]), np.vstack([one.score, other.score]), one.patient)
+    curves = [band([run], np.random.default_rng(0), replicates=5).tpr for run in (one, other, both)]
+    np.testing.assert_allclose(curves[2], (curves[0] + curves[1]) / 2)
+    assert both.usable()
+    assert not Run(np.vstack([one.positive, np.ones((1, 100), dtype=bool)]), both.score, one.patient).usable()
 
 
 def test_youden_point_has_the_best_sum() -> None:

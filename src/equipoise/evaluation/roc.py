@@ -23,11 +23,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run's scores for the positive class on its test cases, all of length n."""
+    """One training run's test cases: truth and score of k questions (k, n), and the patient of each case (n,).
+
+    k = 1 for two classes; with more, one class against the rest per question, and their curves are averaged (macro).
+    """
 
     positive: NDArray[np.bool_]
     score: NDArray[np.float64]
     patient: NDArray[np.str_]
+
+    def usable(self) -> bool:
+        """Whether every question has cases of both kinds."""
+        return bool((self.positive.any(axis=1) & ~self.positive.all(axis=1)).all())
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def band(runs: Sequence[Run], generator: np.random.Generator, replicates: int = 
     curves = np.stack([_weighted_curves(run, weights[:, np.searchsorted(patients, run.patient)]) for run in runs])
     chosen = generator.integers(len(runs), size=(len(runs), replicates))
     replicate_means = np.nanmean(curves[chosen, np.arange(replicates)], axis=0)
-    own = [roc(run.positive, run.score) for run in runs]
+    own = [roc(*question) for run in runs for question in zip(run.positive, run.score, strict=True)]
     mean = np.mean([_at_grid(curve.fpr, curve.tpr) for curve in own], axis=0)
     low, high = np.nanpercentile(replicate_means, [2.5, 97.5], axis=0)
     return Band(GRID, mean, low, high)
@@ -101,11 +108,18 @@ def _at_grid(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.f
 
 def _weighted_curves(run: Run, weights: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sensitivities at GRID, one row per replicate; weights is (replicates, n); NaN rows where a class is missing."""
-    order = np.argsort(-run.score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(run.score[order])), order.size - 1)
+    questions = [_weighted(*question, weights) for question in zip(run.positive, run.score, strict=True)]
+    return np.mean(questions, axis=0)  # type: ignore[no-any-return]
+
+
+def _weighted(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), order.size - 1)
     ordered = weights[:, order].astype(np.float64)
-    true_positives = np.cumsum(ordered * run.positive[order], axis=1)[:, last]
-    false_positives = np.cumsum(ordered * ~run.positive[order], axis=1)[:, last]
+    true_positives = np.cumsum(ordered * positive[order], axis=1)[:, last]
+    false_positives = np.cumsum(ordered * ~positive[order], axis=1)[:, last]
     out = np.full((weights.shape[0], GRID.size), np.nan)
     for row, (tp, fp) in enumerate(zip(true_positives, false_positives, strict=True)):
         if tp[-1] > 0 and fp[-1] > 0:

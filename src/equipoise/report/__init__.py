@@ -1,0 +1,27 @@
+"""A run folder → its numbers (results.json), its figures, and the page one sends to a colleague (report.html)."""
+
+from pathlib import Path
+from typing import Any
+
+from equipoise.report.assemble import all_figures
+from equipoise.report.figures.figure import write_figures
+from equipoise.report.folder import read_folder
+from equipoise.report.page import render, write_page
+from equipoise.report.results import results_of, summarise, write_json, write_results
+
+__all__ = ["summarise", "write_report", "write_results"]
+
+
+def write_report(folder: Path) -> dict[str, Any]:
+    """Write results.json, report.html and figures/ (SVG and CSV) into a run folder; return the results.
+
+    Missing or unreadable jobs are rows of `failures`; only a folder without a readable lock.json is refused
+    (LedgerError).
+    """
+    run = read_folder(folder)
+    results = results_of(run)
+    figures = all_figures(run, results)
+    write_json(folder / "results.json", results)
+    write_figures(figures, folder / "figures")
+    write_page(folder / "report.html", render(run, results, figures))
+    return results

@@ -1,0 +1,120 @@
+"""All figures of a run, each from the results and the predictions it needs; a figure without data is left out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.evaluation.roc import Run
+from equipoise.report.entries import calibration_rows, part
+from equipoise.report.figures.calibration import Rows, calibration_figure, decision_figure, mean_error
+from equipoise.report.figures.comparison import forest_figure, overview_figure
+from equipoise.report.figures.confusion import confusion_figure
+from equipoise.report.figures.cost import cost_figure
+from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.flow import Part, flow_figure
+from equipoise.report.figures.learning import learning_figure
+from equipoise.report.figures.roc import roc_figure
+from equipoise.report.figures.variance import variance_figure
+from equipoise.report.folder import Job, RunFolder
+from equipoise.report.page import display_names
+from equipoise.report.recommendation import best_baseline
+from equipoise.report.results import positive_index
+from equipoise.report.words import case_noun, endpoint_name, interval, number
+
+
+def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
+    """Every figure for which the run has data."""
+    names, plan, classes = display_names(run), results["endpoints"], list(results["cohort"]["classes"])
+    label = endpoint_name(plan["primary"], len(classes))
+    entries = [*results["arms"], *results["baselines"]]
+    advice = (results["variance"] or {}).get("advice", "")
+    drawn = [
+        overview_figure(entries, names, plan["primary"], label),
+        forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
+        variance_figure(results["comparisons"], names, advice),
+        learning_figure(run.jobs, run.arms()),
+        confusion_figure(entries, names, classes),
+        *_from_scores(run, results, names),
+        cost_figure(results["arms"], plan["primary"], label),
+        _flow(run, results),
+    ]
+    return [figure for figure in drawn if figure is not None]
+
+
+def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:
+    """ROC, calibration and net benefit: what needs the class scores of every test case."""
+    tables = {name: part(run.finished(name), "test") for name in run.arms()}
+    scored = {name: table for name, table in tables.items() if table is not None and table.classes}
+    if not scored:
+        return []
+    index = positive_index(run)
+    classes = list(results["cohort"]["classes"])
+    rule = _rule(run, results)
+    positive = "each class" if index is None else classes[index]
+    curves = {name: _runs(run.finished(name), index) for name in scored}
+    shown = None if rule is None else (names[rule], _runs(run.finished(rule), index))
+    figures: list[Figure | None] = [roc_figure(curves, shown, positive, _areas(results))]
+    rows = {name: calibration_rows(table, index) for name, table in scored.items() if _probabilities(table)}
+    if rows:
+        said = "being right" if index is None else positive
+        figures.append(calibration_figure(rows, {name: mean_error(one) for name, one in rows.items()}, said))
+    if rows and index is not None:
+        figures.append(decision_figure(rows, _rule_rows(run, rule, names, index), positive))
+    return figures
+
+
+def _rule(run: RunFolder, results: dict[str, Any]) -> str | None:
+    """The trivial rule drawn beside the arms: the best baseline whose scores differ between cases."""
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    entries = []
+    for entry in results["baselines"]:
+        table = part(run.finished(entry["name"]), "test")
+        if table is not None and table.classes and np.ptp(table.scores, axis=0).max() > 0:
+            entries.append(entry)
+    best = best_baseline(entries, results["endpoints"]["primary"], sign)
+    return None if best is None else str(best["name"])
+
+
+def _rule_rows(run: RunFolder, rule: str | None, names: dict[str, str], index: int) -> tuple[str, Rows] | None:
+    table = None if rule is None else part(run.finished(rule), "test")
+    if rule is None or table is None or not _probabilities(table):
+        return None
+    return names[rule], calibration_rows(table, index)
+
+
+def _runs(jobs: Sequence[Job], index: int | None) -> list[Run]:
+    tables = [table for table in (part([job], "test") for job in jobs) if table is not None]
+    out = []
+    for table in tables:
+        asked = range(len(table.classes)) if index is None else [index]
+        positive = np.stack([table.truth == question for question in asked])
+        out.append(Run(positive, table.scores[:, list(asked)].T, table.patient))
+    return out
+
+
+def _areas(results: dict[str, Any]) -> dict[str, str]:
+    """AUC with interval beside each arm's curve, where the trial has that endpoint."""
+    label = endpoint_name("auc", len(results["cohort"]["classes"]))
+    values = {arm["name"]: arm["endpoints"].get("auc") or {} for arm in results["arms"]}
+    return {
+        name: f"{label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
+        for name, value in values.items()
+        if value.get("estimate") is not None
+    }
+
+
+def _probabilities(table: Predictions) -> bool:
+    return bool(((table.scores >= 0) & (table.scores <= 1)).all())
+
+
+def _flow(run: RunFolder, results: dict[str, Any]) -> Figure:
+    cohort = results["cohort"]
+    whole = Part("Analysed", cohort["patients"], cohort["cases"], cohort["classes"])
+    parts = [
+        Part(name.capitalize(), cohort["split_patients"][name], cohort["split"][name], cohort["split_classes"][name])
+        for name in ("train", "validation", "test")
+    ]
+    excluded = [(row["reason"], row["cases"], row["patients"]) for row in cohort["excluded"]]
+    return flow_figure(whole, parts, excluded, case_noun(run.lock))

@@ -1,0 +1,89 @@
+"""Example cases as pictures: what the best arm got right with confidence, and where it was confidently wrong."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from equipoise.evaluation.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test case: mean probability over runs of the class it was called, and its picture (None: no picture)."""
+
+    case: str
+    truth: str
+    called: str
+    probability: float
+    picture: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Examples of one kind, most confident first; `total` cases were of this kind."""
+
+    title: str
+    examples: tuple[Example, ...]
+    total: int
+
+
+def galleries(
+    predictions: Predictions,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    positive: str | None,
+    notes: Mapping[str, str],
+    most: int = 6,
+) -> list[Gallery]:
+    """Kinds of cases of one arm's test predictions, from scores averaged over its runs.
+
+    positive: with it the kinds are hits, misses and false alarms; without, right and wrong. notes: case → words.
+    """
+    cases, first, member = np.unique(predictions.case, return_index=True, return_inverse=True)
+    sums = np.zeros((cases.size, len(predictions.classes)))
+    np.add.at(sums, member, predictions.scores)
+    scores = sums / np.bincount(member)[:, None]
+    truth, called = predictions.truth[first], scores.argmax(axis=1)
+    confidence = scores.max(axis=1)
+    out = []
+    for title, rows in _kinds(truth, called, predictions.classes, positive):
+        chosen = np.flatnonzero(rows)
+        ordered = chosen[np.argsort(-confidence[chosen], kind="stable")]
+        examples = tuple(
+            Example(
+                case=str(cases[k]),
+                truth=predictions.classes[truth[k]],
+                called=predictions.classes[called[k]],
+                probability=float(confidence[k]),
+                picture=png_uri(pictures[str(cases[k])]) if str(cases[k]) in pictures else None,
+                note=notes.get(str(cases[k]), ""),
+            )
+            for k in ordered[:most]
+        )
+        out.append(Gallery(title, examples, int(rows.sum())))
+    return out
+
+
+def _kinds(
+    truth: NDArray[np.int64], called: NDArray[np.int64], classes: Sequence[str], positive: str | None
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    if positive is None or positive not in classes:
+        return [("Right, most confident first", truth == called), ("Wrong, most confident first", truth != called)]
+    yes = classes.index(positive)
+    return [
+        (f"Hits: {positive}, and called so", (truth == yes) & (called == yes)),
+        (f"Misses: {positive}, but called otherwise", (truth == yes) & (called != yes)),
+        (f"False alarms: called {positive}, but not", (truth != yes) & (called == yes)),
+    ]
+
+
+def png_uri(picture: NDArray[np.uint8]) -> str:
+    """A grey picture (h, w) as a PNG data address, which a page can carry without any file beside it."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture.astype(np.uint8))).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

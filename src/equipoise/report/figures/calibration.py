@@ -1,0 +1,134 @@
+"""Reliability of the predicted probabilities, and the net benefit of acting on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.evaluation.calibration import CalibrationError, calibration_error, reliability
+from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
+from equipoise.report.figures.figure import Figure
+from equipoise.report.svg import Drawing, Frame, nice_ticks
+
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Test rows of all runs of one arm: probability and truth of one class, patient and number of the run, all (n,)."""
+
+    probability: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    patient: NDArray[np.str_]
+    run: NDArray[np.int64]
+
+
+def mean_error(rows: Rows, n_bins: int = 10) -> CalibrationError:
+    """Calibration error, its value by chance and that value's 95th percentile: each run's own, averaged over runs."""
+    errors = []
+    for number in np.unique(rows.run):
+        own = rows.run == number
+        generator = np.random.default_rng(0)
+        errors.append(calibration_error(rows.probability[own], rows.positive[own], generator, n_bins))
+    means = [float(np.mean([getattr(error, name) for error in errors])) for name in CalibrationError.__annotations__]
+    return CalibrationError(*means)
+
+
+def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, CalibrationError], positive: str) -> Figure:
+    """Reliability diagrams: observed share of `positive` against its predicted probability, one panel per arm."""
+    table, panels = [], []
+    for index, (arm, rows) in enumerate(arms.items()):
+        bins = reliability(rows.probability, rows.positive, rows.patient, run=rows.run)
+        table += [
+            (arm, b.low, b.high, b.predicted, b.observed.estimate, b.observed.low, b.observed.high, b.n_rows)
+            for b in bins
+        ]
+        error = errors[arm]
+        words = f"ECE {error.estimate:.3f}; chance alone {error.by_chance:.3f}"
+        drawing = Drawing(260, 282, f"Reliability of {arm}", words)
+        drawing.text(0, 12, arm, "head")
+        drawing.text(0, 29, words, "small")
+        frame = Frame(drawing, 38, 58, 216, 182, (0.0, 1.0))
+        frame.y_axis(_TICKS, f"observed share {positive}")
+        frame.x_axis(_TICKS, f"predicted probability of {positive}")
+        frame.curve([0, 1], [0, 1], "chance")
+        _histogram(frame, rows.probability)
+        for b in bins:
+            at, colour = float(frame.x(b.predicted)), f"c{index % 8}"
+            drawing.line(at, float(frame.y(b.observed.low)), at, float(frame.y(b.observed.high)), f"s thin {colour}")
+        frame.curve([b.predicted for b in bins], [b.observed.estimate for b in bins], f"s c{index % 8}")
+        for b in bins:
+            drawing.marker(float(frame.x(b.predicted)), float(frame.y(b.observed.estimate)), index, 3.6)
+        panels.append(drawing)
+    return Figure(
+        "calibration",
+        "Are the probabilities to be believed?",
+        "Observed against predicted, in ten bins of all runs' test predictions, with 95 % intervals clustered by "
+        "patient; on the dotted line 70 % means 70 %. Bars below: how often each probability was given. The expected "
+        "calibration error (ECE) is biased upward: “chance alone” is what a perfectly calibrated network would show "
+        "on as many cases.",
+        tuple(panels),
+        ("arm", "bin_low", "bin_high", "predicted", "observed", "low", "high", "rows"),
+        tuple(table),
+    )
+
+
+def _histogram(frame: Frame, probability: NDArray[np.float64]) -> None:
+    counts, edges = np.histogram(probability, bins=20, range=(0.0, 1.0))
+    floor = frame.top + frame.height
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        left, right = float(frame.x(low)), float(frame.x(high))
+        height = 34.0 * count / max(counts.max(), 1)
+        frame.drawing.rect(left + 0.5, floor - height, right - left - 1, height, "bar pale c6")
+
+
+def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, positive: str) -> Figure:
+    """Net benefit per threshold of every arm, of the trivial rule and of acting on everyone."""
+    curves = {arm: _curve(rows) for arm, rows in arms.items()}
+    other = None if rule is None else (rule[0], _curve(rule[1]))
+    top = max(float(curve.act_on_all.max()) for curve in curves.values())
+    everything = [*curves.items(), *([other] if other else [])]
+    table = tuple(
+        (name, float(t), float(m), float(a))
+        for name, curve in everything
+        for t, m, a in zip(curve.thresholds, curve.model, curve.act_on_all, strict=True)
+    )
+    return Figure(
+        "net-benefit",
+        "Would acting on it help?",
+        f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold (mean "
+        "over runs): true positives gained, less false positives weighed by the odds of the threshold. Thin: act on "
+        "everyone; zero: act on no one." + (f" Dashed: the {rule[0]}." if rule else ""),
+        tuple(_benefit(arm, i, curve, other, top, positive) for i, (arm, curve) in enumerate(curves.items())),
+        ("name", "threshold", "net_benefit", "act_on_all"),
+        table,
+    )
+
+
+def _curve(rows: Rows) -> DecisionCurve:
+    runs = [rows.run == number for number in np.unique(rows.run)]
+    curves = [net_benefit(rows.positive[own], rows.probability[own], _THRESHOLDS) for own in runs]
+    return DecisionCurve(
+        _THRESHOLDS, np.mean([c.model for c in curves], axis=0), np.mean([c.act_on_all for c in curves], axis=0)
+    )
+
+
+def _benefit(
+    arm: str, series: int, curve: DecisionCurve, other: tuple[str, DecisionCurve] | None, top: float, positive: str
+) -> Drawing:
+    at = f"at a threshold of 20 %: {100 * np.interp(0.2, curve.thresholds, curve.model):.1f} per 100 cases"
+    drawing = Drawing(260, 266, f"Net benefit of {arm}", at)
+    drawing.text(0, 12, arm, "head")
+    limits = (-12.0 * max(top, 0.1), 108.0 * top)
+    frame = Frame(drawing, 38, 42, 216, 182, (0.0, 0.8), limits)
+    frame.y_axis(nice_ticks(*limits, 5), "net benefit per 100 cases")
+    frame.x_axis((0.0, 0.2, 0.4, 0.6, 0.8), f"threshold probability of {positive}")
+    shown: Sequence[bool] = (100 * curve.act_on_all >= limits[0]).tolist()
+    frame.curve(curve.thresholds[shown], 100 * curve.act_on_all[shown], "s thin c6")
+    frame.drawing.line(frame.left, float(frame.y(0)), frame.left + frame.width, float(frame.y(0)), "zero")
+    if other is not None:
+        frame.curve(other[1].thresholds, 100 * other[1].model, "reference")
+    frame.curve(curve.thresholds, 100 * curve.model, f"s c{series % 8}")
+    return drawing

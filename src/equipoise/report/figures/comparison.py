@@ -1,0 +1,102 @@
+"""The overview of all arms and the forest plot of all their differences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
+from equipoise.report.words import interval, number
+
+
+def overview_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], endpoint: str, label: str) -> Figure:
+    """Every arm and baseline on the primary endpoint: estimate, interval, single runs.
+
+    entries: arms, then baselines, as in results.json; names: arm → what it is called; a baseline is marked by "rule".
+    """
+    rows, table = [], []
+    for index, entry in enumerate(entries):
+        value = entry["endpoints"].get(endpoint) or {}
+        estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
+        runs = tuple(run["value"] for run in value.get("by_seed") or () if run["value"] is not None)
+        words = "no result" if estimate is None else f"{number(estimate)} ({interval(low, high)})"
+        arm = not entry.get("baseline")
+        series = index if arm else 6
+        rows.append(Row(names[entry["name"]], words, series, estimate, low, high, runs if arm else (), arm))
+        table.append((entry["name"], estimate, low, high, *runs))
+    best = max((row.estimate for row in rows if not row.solid and row.estimate is not None), default=None)
+    scale = Scale(label, ((best, "reference"),) if best is not None else ())
+    title = f"{label} of every arm and baseline"
+    seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
+    runs_wide = max((len(r.runs) for r in rows), default=0)
+    return Figure(
+        "overview",
+        title,
+        f"Marker: mean {label} of one training run; bar: 95 % interval over patients and training runs; thin strokes: "
+        "the single runs. Hollow: trivial baselines; the dashed line is the best of them.",
+        (draw_rows(rows, scale, title, seen),),
+        ("name", "estimate", "low", "high", *(f"run_{i + 1}" for i in range(runs_wide))),
+        tuple(table),
+        (draw_rows(rows, scale, title, seen, narrow=True),),
+    )
+
+
+def forest_figure(
+    comparisons: Sequence[dict[str, Any]], names: dict[str, str], label: str, margin: float | None
+) -> Figure:
+    """All pairwise differences with intervals; the margin that matters is shaded."""
+    rows, table = [], []
+    for index, pair in enumerate(comparisons):
+        words = "no verdict" if pair["difference"] is None else _difference(pair)
+        note = _VERDICT_NOTE.get(pair["verdict"], "no verdict")
+        title = f"{names[pair['a']]} against {names[pair['b']]}"
+        solid = pair["verdict"] in ("a_better", "b_better", "equivalent")
+        series = 0 if solid else 6
+        rows.append(
+            Row(title, words, series, pair["difference"], pair["low"], pair["high"], (), solid, note, _wide(pair))
+        )
+        keys = ("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict")
+        table.append((*(pair[key] for key in keys), margin, index))
+    shade = (-margin, margin) if margin else None
+    scale = Scale(f"difference in {label}", ((0.0, "zero"),), shade, _symmetric(rows, margin), _ENDS)
+    title = f"Differences in {label} between all pairs of arms"
+    seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in rows)
+    caption = (
+        f"Difference of the mean {label} with its own 95 % interval over patients and training runs (thick) and the "
+        "one that holds for all comparisons together (thin), on which the verdicts rest. "
+        + (f"Shaded: differences below the margin that matters (±{number(margin)}). " if margin else "")
+        + "Filled: a verdict; hollow: the data do not decide."
+    )
+    return Figure(
+        "differences",
+        title,
+        caption,
+        (draw_rows(rows, scale, title, seen),),
+        ("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict", "margin", "row"),
+        tuple(table),
+        (draw_rows(rows, scale, title, seen, narrow=True),),
+    )
+
+
+_ENDS = ("← second scores higher", "first scores higher →")
+_VERDICT_NOTE = {
+    "a_better": "first is better",
+    "b_better": "second is better",
+    "equivalent": "equivalent within the margin",
+    "not_enough_data": "not enough data",
+    "single_run": "single runs, no verdict",
+}
+
+
+def _difference(pair: dict[str, Any]) -> str:
+    return f"{number(pair['difference'], 3, signed=True)} ({interval(pair['low'], pair['high'])})"
+
+
+def _wide(pair: dict[str, Any]) -> tuple[float, float] | None:
+    low, high = pair.get("simultaneous") or (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+def _symmetric(rows: Sequence[Row], margin: float | None) -> tuple[float, float]:
+    values = [abs(v) for r in rows for v in (r.low, r.high, r.estimate, *(r.wide or ())) if v is not None]
+    reach = 1.08 * max([*values, 1.3 * (margin or 0.0), 1e-3])
+    return -reach, reach

@@ -1,0 +1,68 @@
+"""Who was called what, per arm: counts and rates of every true class."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.svg import Drawing
+
+_CELL_HEIGHT = 46.0
+
+
+def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], classes: Sequence[str]) -> Figure | None:
+    """One matrix per entry of results.json that has a confusion; None where none has."""
+    shown = [entry for entry in entries if entry.get("confusion")]
+    if not shown:
+        return None
+    rows = tuple(
+        (entry["name"], true, called, entry["confusion"][i][j], _share(entry["confusion"][i], j))
+        for entry in shown
+        for i, true in enumerate(classes)
+        for j, called in enumerate(classes)
+    )
+    runs = max(int(entry.get("confusion_runs") or 1) for entry in shown)
+    return Figure(
+        "confusion",
+        "Who was called what",
+        "Rows: the truth; columns: the class with the highest score. Large: share of the true class; small: count"
+        + (f", summed over {runs} training runs (so every test case counts {runs} times)" if runs > 1 else "")
+        + ". The diagonal is right.",
+        tuple(_matrix(entry, names[entry["name"]], classes) for entry in shown),
+        ("name", "truth", "called", "count", "share_of_truth"),
+        rows,
+    )
+
+
+def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing:
+    counts, n = entry["confusion"], len(classes)
+    left, top, width = 66.0, 60.0, 194.0
+    cell = width / n
+    rates = ", ".join(f"{c}: {100 * _share(counts[i], i):.0f} % right" for i, c in enumerate(classes))
+    drawing = Drawing(260, top + _CELL_HEIGHT * n + 6, f"Confusion matrix of {name}", rates)
+    drawing.text(0, 12, name, "head")
+    drawing.text(left + width / 2, 34, "called", "label", "middle")
+    drawing.text(left - 7, 52, "truth", "label", "end")
+    room = int(cell / 6.2)
+    for j, called in enumerate(classes):
+        drawing.text(left + cell * (j + 0.5), 52, _short(called, room), "small", "middle")
+    for i, true in enumerate(classes):
+        y = top + _CELL_HEIGHT * i
+        drawing.text(left - 7, y + 27, _short(true, 10), "small", "end")
+        for j in range(n):
+            share = _share(counts[i], j)
+            drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "box")
+            drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", 0.85 * share)
+            ink = " invert" if share > 0.55 else ""
+            middle = left + cell * (j + 0.5)
+            drawing.text(middle, y + 22, f"{100 * share:.0f} %", ("head" if i == j else "t") + ink, "middle")
+            drawing.text(middle, y + 37, str(counts[i][j]), "small" + ink, "middle")
+    return drawing
+
+
+def _share(row: Sequence[int], column: int) -> float:
+    total = sum(row)
+    return row[column] / total if total else 0.0
+
+
+def _short(name: str, room: int) -> str:
+    return name if len(name) <= room else name[: max(room - 1, 1)] + "…"

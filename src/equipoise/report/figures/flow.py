@@ -1,0 +1,97 @@
+"""The way of the data: what the source held, what was left out and why, and how patients were shared out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.svg import Drawing
+from equipoise.report.words import plural
+
+
+@dataclass(frozen=True)
+class Part:
+    """Patients and cases of one part of the split, with cases per class."""
+
+    name: str
+    patients: int
+    cases: int
+    classes: dict[str, int]
+
+
+def flow_figure(whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str) -> Figure:
+    """Boxes from source to parts; `excluded` are (reason, cases, patients)."""
+    rows: list[tuple[object, ...]] = [("excluded: " + reason, patients, cases) for reason, cases, patients in excluded]
+    rows += [(part.name, part.patients, part.cases) for part in (whole, *parts)]
+    title = "From the source to the test set"
+    seen = "; ".join(f"{row[0]}: {row[2]} {noun}s of {row[1]} patients" for row in rows)
+    return Figure(
+        "data-flow",
+        title,
+        f"A patient is in one part only. Patients of excluded {noun}s may have other {noun}s that were kept, so they "
+        "do not add up.",
+        (_flow(whole, parts, excluded, noun, seen, False),),
+        ("stage", "patients", "cases"),
+        tuple(rows),
+        (_flow(whole, parts, excluded, noun, seen, True),),
+    )
+
+
+def _flow(
+    whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, seen: str, narrow: bool
+) -> Drawing:
+    width, main = (350.0, 150.0) if narrow else (760.0, 250.0)
+    lines = [text for reason, cases, _ in excluded for text in _wrapped(f"{cases:,} – {reason}", 27 if narrow else 62)]
+    aside = max(58.0, 30.0 + 16 * len(lines))
+    drawing = Drawing(width, aside + 118 + 52 + 16 * len(whole.classes) + 40, "Data flow", seen)
+    found = whole.cases + sum(cases for _, cases, _ in excluded)
+    _box(drawing, 1, 8, main, ["In the source", plural(found, noun)])
+    if excluded:
+        x = main + 28
+        drawing.rect(x, 8, width - x - 1, aside, "aside")
+        drawing.text(x + 12, 28, f"Left out: {plural(found - whole.cases, noun)}", "strong")
+        for index, line in enumerate(lines):
+            drawing.text(x + 12, 46 + 16 * index, line, "small")
+        _arrow(drawing, main + 2, 34, x - 2, 34)
+    y = aside + 34
+    _arrow(drawing, main / 2, 62, main / 2, y - 2)
+    _box(drawing, 1, y, main, ["Analysed", f"{plural(whole.cases, noun)}", plural(whole.patients, "patient")])
+    _parts(drawing, parts, noun, y + 106, main / 2)
+    return drawing
+
+
+def _parts(drawing: Drawing, parts: Sequence[Part], noun: str, y: float, trunk: float) -> None:
+    gap = 8.0 if drawing.width < 400 else 24.0
+    wide = (drawing.width - 2 - gap * (len(parts) - 1)) / len(parts)
+    rail = y - 18
+    drawing.line(trunk, y - 36, trunk, rail, "arrow")
+    centres = [1 + index * (wide + gap) + wide / 2 for index in range(len(parts))]
+    drawing.line(min([*centres, trunk]), rail, max([*centres, trunk]), rail, "arrow")
+    for part, centre in zip(parts, centres, strict=True):
+        _arrow(drawing, centre, rail, centre, y - 2)
+        lines = [part.name, plural(part.patients, "patient"), plural(part.cases, noun)]
+        lines += [f"{count:,} {name}" for name, count in part.classes.items()]
+        _box(drawing, centre - wide / 2, y, wide, lines)
+
+
+def _box(drawing: Drawing, x: float, y: float, width: float, lines: Sequence[str]) -> None:
+    drawing.rect(x, y, width, 18 + 17 * len(lines), "box")
+    for index, line in enumerate(lines):
+        room = int((width - 16) / 6.1)
+        words = line if len(line) <= room else line[: room - 1] + "…"
+        drawing.text(x + 12, y + 21 + 17 * index, words, "strong" if index == 0 else "small")
+
+
+def _arrow(drawing: Drawing, x1: float, y1: float, x2: float, y2: float) -> None:
+    drawing.line(x1, y1, x2, y2, "arrow")
+    side = (-5.0, -3.5), (-5.0, 3.5)
+    tips = [(x2 + a, y2 + b) for a, b in side] if y1 == y2 else [(x2 + b, y2 + a) for a, b in side]
+    drawing.polygon([(x2, y2), *tips], "tip")
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append("   ")
+        lines[-1] = f"{lines[-1]} {word}".strip() if lines[-1].strip() else word
+    return lines

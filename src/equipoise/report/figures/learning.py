@@ -1,0 +1,73 @@
+"""Loss over epochs, every run of every arm, with the epoch that validation chose."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.folder import Job
+from equipoise.report.svg import Drawing, Frame, nice_ticks
+
+_COLUMNS = ("epoch", "train_loss", "validation_loss")
+
+
+def learning_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
+    """One panel per arm on common axes; None where no run left a history."""
+    shown = [job for job in jobs if set(_COLUMNS) <= job.history.keys()]
+    if not shown:
+        return None
+    losses = np.concatenate([job.history[key] for job in shown for key in _COLUMNS[1:]])
+    finite = losses[np.isfinite(losses)]
+    top = float(np.percentile(finite, 99.5)) if finite.size else 1.0
+    limits = (min(0.0, float(finite.min(initial=0.0))), 1.05 * top or 1.0)
+    epochs = (1.0, max(2.0, *(float(job.history["epoch"].max()) for job in shown)))
+    panels = tuple(
+        _panel([job for job in shown if job.arm == arm], arm, index, epochs, limits) for index, arm in enumerate(arms)
+    )
+    rows = tuple(
+        (job.arm, job.fold, job.seed, int(epoch), float(train), float(held), job.done.get("chosen_epoch"))
+        for job in shown
+        for epoch, train, held in zip(
+            *(job.history[k] for k in ("epoch", "train_loss", "validation_loss")), strict=True
+        )
+    )
+    return Figure(
+        "learning",
+        "Learning curves",
+        "Loss per epoch of every training run: solid on validation patients, dashed on training patients. The marker "
+        "is the epoch whose network was kept, chosen on validation alone; a solid line that turns up after it is "
+        "over-fitting.",
+        panels,
+        ("arm", "fold", "seed", "epoch", "train_loss", "validation_loss", "chosen_epoch"),
+        rows,
+    )
+
+
+def _panel(
+    jobs: Sequence[Job], arm: str, series: int, epochs: tuple[float, float], limits: tuple[float, float]
+) -> Drawing:
+    chosen = [str(job.done.get("chosen_epoch")) for job in jobs if job.done.get("chosen_epoch") is not None]
+    words = f"{len(jobs)} runs; chosen epochs {', '.join(chosen) or 'none'}."
+    drawing = Drawing(260, 214, f"Learning curves of {arm}", words)
+    drawing.text(0, 12, arm, "head")
+    frame = Frame(drawing, 34, 40, 220, 132, epochs, limits)
+    frame.y_axis(nice_ticks(*limits, 4), "loss")
+    frame.x_axis(_whole_ticks(epochs), "epoch")
+    colour = f"c{series % 8}"
+    for job in jobs:
+        frame.curve(job.history["epoch"], job.history["train_loss"], f"s thin dash {colour}")
+        frame.curve(job.history["epoch"], job.history["validation_loss"], f"s {colour}")
+    for job in jobs:
+        epoch = job.done.get("chosen_epoch")
+        at = np.flatnonzero(job.history["epoch"] == epoch)
+        if at.size and np.isfinite(job.history["validation_loss"][at[0]]):
+            loss = job.history["validation_loss"][at[0]]
+            drawing.marker(float(frame.x(job.history["epoch"][at[0]])), float(frame.y(loss)), series, 4.5)
+    if not jobs:
+        drawing.text(144, 106, "no run left a history", "note", "middle")
+    return drawing
+
+
+def _whole_ticks(epochs: tuple[float, float]) -> list[float]:
+    ticks = [tick for tick in nice_ticks(*epochs, 5) if tick == int(tick) and tick >= 1]
+    return ticks if len(ticks) > 1 else list(epochs)

@@ -1,0 +1,193 @@
+"""What lies in a run folder, read without trust: a piece that is missing or corrupt is named, never a traceback."""
+
+import csv
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import LedgerError, PredictionError, ProtocolError
+from equipoise.evaluation.predictions import Predictions, read_parquet
+from equipoise.ledger import TEST_OPENED, Ledger
+from equipoise.protocol import Protocol
+
+_LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run (or one fitted baseline) and what it left.
+
+    status: "finished", "failed" (recorded by the run) or "missing" (a piece is not there or not readable).
+    history: columns of history.csv by name, each (epochs,); empty where there is none.
+    """
+
+    arm: str
+    fold: int
+    seed: int
+    status: str
+    reason: str | None = None
+    done: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    predictions: Predictions | None = None
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """What the record says: openings of the test set, whether its chain holds, a changed plan."""
+
+    test_openings: int
+    verified: bool
+    problem: str | None = None
+    plan_changed: bool = False
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt."""
+
+    path: Path
+    lock: dict[str, Any]
+    cases: tuple[dict[str, str], ...]
+    jobs: tuple[Job, ...]
+    baselines: tuple[Job, ...]
+    thumbnails: dict[str, NDArray[np.uint8]]
+    ledger: LedgerState
+    problems: tuple[str, ...] = ()
+
+    def arms(self) -> list[str]:
+        """Names of the arms in the order of the plan."""
+        return [str(arm["name"]) for arm in self.lock["arms"]]
+
+    def finished(self, arm: str) -> list[Job]:
+        """The jobs of one arm, or the baseline of that name, that ended with predictions."""
+        return [job for job in (*self.jobs, *self.baselines) if job.arm == arm and job.status == "finished"]
+
+
+def read_folder(path: Path) -> RunFolder:
+    """Read a run folder; raises LedgerError only where there is no readable lock.json to say what was planned."""
+    lock = _read_lock(path / "lock.json")
+    problems: list[str] = []
+    jobs = tuple(_read_job(path, plan) for plan in lock["jobs"])
+    found = sorted((path / "baselines").glob("*/*")) if (path / "baselines").is_dir() else []
+    if not found:
+        problems.append("the folder baselines/ is missing or empty, so nothing says what a trivial rule reaches")
+    baselines = tuple(_read_baseline(folder) for folder in found)
+    problems += [f"baseline {job.arm}: {job.reason}" for job in baselines if job.status != "finished"]
+    cases, complaint = _read_cases(path / "cases.csv")
+    problems += [complaint] if complaint else []
+    thumbnails, complaint = _read_thumbnails(path / "thumbnails.npz")
+    problems += [complaint] if complaint else []
+    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, _read_ledger(path, lock), tuple(problems))
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    try:
+        lock = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in _LOCK_KEYS if key not in lock]
+    except FileNotFoundError as error:
+        raise LedgerError(f"{path.parent} is no run folder: it has no lock.json; name the folder of a run") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise LedgerError(f"{path} is not readable ({error}); restore it, or run the trial again") from error
+    if missing:
+        raise LedgerError(f"{path} has no {missing[0]!r}; restore it, or run the trial again")
+    return dict(lock)
+
+
+def _read_job(path: Path, plan: dict[str, Any]) -> Job:
+    arm, fold, seed = str(plan["arm"]), int(plan["fold"]), int(plan["seed"])
+    folder = path / "jobs" / arm / f"{fold}-{seed}"
+    done, complaint = _read_done(folder / "done.json")
+    history = _read_history(folder / "history.csv")
+    if done is None:
+        return Job(arm, fold, seed, "missing", complaint, history=history)
+    if done.get("status") != "finished":
+        return Job(arm, fold, seed, "failed", str(done.get("reason") or "no reason recorded"), done, history)
+    predictions, complaint = _read_predictions(folder / "predictions.parquet")
+    status = "missing" if predictions is None else "finished"
+    return Job(arm, fold, seed, status, complaint, done, history, predictions)
+
+
+def _read_baseline(folder: Path) -> Job:
+    fold, _, seed = folder.name.partition("-")
+    done, _ = _read_done(folder / "done.json")
+    predictions, complaint = _read_predictions(folder / "predictions.parquet")
+    status = "missing" if predictions is None else "finished"
+    name = folder.parent.name
+    return Job(name, int(fold or 0), int(seed or 0), status, complaint, done or {}, predictions=predictions)
+
+
+def _read_done(path: Path) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))), None
+    except FileNotFoundError:
+        return None, f"{path.parent.name}/done.json is missing: the run did not end; the same command resumes it"
+    except (OSError, ValueError, TypeError) as error:
+        return None, f"{path.parent.name}/done.json is not readable ({error}); delete it and resume the run"
+
+
+def _read_predictions(path: Path) -> tuple[Predictions | None, str | None]:
+    if not path.is_file():
+        return None, f"{path.parent.name}/predictions.parquet is missing; the same command makes it again"
+    try:
+        return read_parquet(path), None
+    except PredictionError as error:
+        return None, str(error).replace(str(path), f"{path.parent.name}/{path.name}")
+
+
+def _read_history(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Columns of numbers; a torn last line (a crash while writing) is left out."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values() and None not in row]
+    columns = rows[0].keys() if rows else ()
+    return {str(name): np.array([_number(row[name]) for row in rows]) for name in columns}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _read_cases(path: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return tuple(csv.DictReader(file)), None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return (), f"cases.csv is not readable ({error}), so patients per part are counted from lock.json alone"
+
+
+def _read_thumbnails(path: Path) -> tuple[dict[str, NDArray[np.uint8]], str | None]:
+    if not path.is_file():
+        return {}, "thumbnails.npz is missing, so example cases are listed without pictures"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            pictures = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        return {}, f"thumbnails.npz is not readable ({error}), so example cases are listed without pictures"
+    return {name: picture for name, picture in pictures.items() if picture.ndim == 2}, None
+
+
+def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
+    changed = _plan_changed(path / "protocol.toml", str(lock["protocol_sha256"]))
+    try:
+        ledger = Ledger(path)
+    except LedgerError as error:
+        return LedgerState(0, False, str(error), changed)
+    if not ledger.events:
+        return LedgerState(0, False, "ledger.jsonl is missing or empty, so nothing proves when the test set was opened")
+    return LedgerState(ledger.count(TEST_OPENED), True, None, changed)
+
+
+def _plan_changed(path: Path, locked_sha256: str) -> bool:
+    try:
+        return Protocol.load(path).sha256() != locked_sha256
+    except ProtocolError:
+        return True

@@ -1,0 +1,183 @@
+"""report.html: one self-contained page, the verdict in words first."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from equipoise.report.entries import part
+from equipoise.report.examples import Gallery, galleries
+from equipoise.report.figures.figure import Figure
+from equipoise.report.folder import RunFolder
+from equipoise.report.methods import methods
+from equipoise.report.recommendation import best_baseline
+from equipoise.report.results import positive_index
+from equipoise.report.verdicts import answers, pair_sentence
+from equipoise.report.words import VERDICTS, baseline_name, case_noun, endpoint_name, interval, number, p_value, seconds
+
+
+def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """The page as HTML; everything that comes from the run is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
+    names = display_names(run)
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    text, references = methods(results, run.lock)
+    return environment.get_template("report.html.j2").render(
+        css=Markup(_template("figure.css") + _template("page.css")),  # noqa: S704 - our own files
+        run=run,
+        lock=run.lock,
+        results=results,
+        names=names,
+        label=label,
+        noun=case_noun(run.lock),
+        answers=answers(results, names),
+        exploratory=exploratory(run),
+        figures={figure.name: figure for figure in figures},
+        drawing=_drawing,
+        table=endpoint_table(results, names),
+        rates=rate_table(results, names),
+        pairs=[
+            _pair(pair, names, label, results) for pair in (*results["comparisons"], *results["baseline_comparisons"])
+        ],
+        verdicts=VERDICTS,
+        galleries=example_galleries(run, results),
+        best=_best(results),
+        provenance=provenance(run, results),
+        methods=text,
+        references=references,
+        interval=interval,
+        endpoint_name=endpoint_name,
+    )
+
+
+def display_names(run: RunFolder) -> dict[str, str]:
+    """What every arm and baseline is called in the report."""
+    size = run.lock["cohort"].get("size_attribute")
+    names = {name: name for name in run.arms()}
+    return names | {job.arm: baseline_name(job.arm, size) for job in run.baselines if job.arm not in names}
+
+
+def exploratory(run: RunFolder) -> str | None:
+    """Why the results are exploratory, for the first line; None where they are not."""
+    reasons = []
+    if run.ledger.test_openings > 1:
+        reasons.append(f"the test set was opened {run.ledger.test_openings} times")
+    if run.ledger.plan_changed:
+        reasons.append("the protocol differs from the one that was locked")
+    return " and ".join(reasons) or None
+
+
+def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
+    entries = [*results["arms"], *results["baselines"]]
+    found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
+    classes = len(results["cohort"]["classes"])
+    rows = []
+    for entry in entries:
+        cells = [entry["endpoints"].get(key) or {} for key in found]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), [_cell(cell) for cell in cells]))
+    return {"heads": [endpoint_name(key, classes) for key in found], "rows": rows}
+
+
+def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Per-class rates and the operating point of each arm and baseline; None for segmentation."""
+    entries = [entry for entry in (*results["arms"], *results["baselines"]) if entry.get("class_rates")]
+    if not entries:
+        return None
+    points = any(entry.get("operating_point") for entry in entries)
+    rows = []
+    for entry in entries:
+        cells = [_cell(rate, percent=True) for rate in entry["class_rates"].values()]
+        if points:
+            point = entry.get("operating_point") or {}
+            cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
+    return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
+
+
+def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
+    """Example cases of the arm with the best estimate; empty where there are no class scores."""
+    best = _best(results)
+    test = part(run.finished(best), "test") if best else None
+    if test is None or not test.classes:
+        return []
+    size = run.lock["cohort"].get("size_attribute")
+    notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}
+    index = positive_index(run)
+    return galleries(test, run.thumbnails, None if index is None else test.classes[index], notes)
+
+
+def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What one needs to repeat the run: names and values."""
+    lock = run.lock
+    versions = ", ".join(f"{name} {version}" for name, version in lock.get("versions", {}).items())
+    chain = "verified" if run.ledger.verified else "NOT verified"
+    rows = [
+        ("Trial", str(lock["name"])),
+        ("Locked", str(lock.get("locked_at", "unknown"))),
+        ("Protocol SHA-256", str(results["protocol_sha256"])),
+        ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
+        ("Split", f"{lock['split']['scheme']}, by patient, stratified by class"),
+        ("Seeds", ", ".join(map(str, lock["seeds"]))),
+        ("Ledger", f"{chain}; test set opened {run.ledger.test_openings} ×"),
+        ("Software", versions),
+        (
+            "Machine",
+            f"{lock.get('machine', 'unknown')}; device {lock.get('device')}; {lock.get('threads')} thread(s) a job",
+        ),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _template(name: str) -> str:
+    return files("equipoise.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _drawing(figure: Figure) -> Markup:
+    """The figure's drawings as inline SVG, whose words `svg.Drawing` has escaped."""
+    if figure.narrow is None:
+        return Markup("".join(panel.inline() for panel in figure.panels))  # noqa: S704
+    wide = "".join(panel.inline("wide") for panel in figure.panels)
+    return Markup(wide + "".join(panel.inline("narrow") for panel in figure.narrow))  # noqa: S704
+
+
+def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
+    estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
+    if estimate is None:
+        return "–", str(value.get("reason") or "")
+    if percent:
+        ends = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}"
+        return f"{100 * estimate:.0f} %", ends
+    return number(estimate), interval(low, high)
+
+
+def _pair(pair: Mapping[str, Any], names: Mapping[str, str], label: str, results: Mapping[str, Any]) -> dict[str, Any]:
+    patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
+    return {**pair, "sentence": pair_sentence(pair, names, label, patients)}
+
+
+def _best(results: Mapping[str, Any]) -> str | None:
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    best = best_baseline(results["arms"], results["endpoints"]["primary"], sign)
+    return None if best is None else str(best["name"])
+
+
+def _size_note(value: str) -> str:
+    try:
+        return f"{float(value):.1f} mm"
+    except ValueError:
+        return ""
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write the page so that a crash leaves the old one or the new one."""
+    temporary = path.with_suffix(".html.part")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)

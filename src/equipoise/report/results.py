@@ -1,0 +1,242 @@
+"""results.json: every number of a run, from predictions alone (costs apart)."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.entries import classification, cost, part
+from equipoise.report.folder import Job, RunFolder, read_folder
+from equipoise.report.recommendation import mark_pareto, recommend
+from equipoise.statistics import Comparison, Interval, Judgement, judge
+from equipoise.statistics.endpoints import endpoint_named
+
+SCHEMA = 1
+_INTERVAL = ("estimate", "low", "high", "seed_sd", "n_patients", "n_cases", "n_events", "method", "reason")
+_NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_patients": 0, "n_cases": 0}
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """The dictionary of results.json for a run folder; missing pieces are rows of `failures` and `warnings`."""
+    return results_of(read_folder(folder))
+
+
+def write_results(folder: Path) -> dict[str, Any]:
+    """Write results.json (whole or not at all) and return its contents."""
+    results = summarise(folder)
+    write_json(folder / "results.json", results)
+    return results
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON so that a crash leaves the old file or the new one."""
+    temporary = path.with_suffix(".json.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def results_of(run: RunFolder) -> dict[str, Any]:
+    """The dictionary of results.json from a run folder in memory."""
+    plan, test = run.lock["endpoints"], _test_rows(run)
+    judged = None if test is None else _judged(run, test)
+    arms, baselines = [_arm(run, name, judged) for name in run.arms()], _baselines(run, judged)
+    comparisons = [_comparison(pair) for pair in judged.comparisons] if judged else []
+    rules = {entry["name"] for entry in baselines}
+    primary = [pair for pair in comparisons if pair["role"] == "primary"]
+    between = [pair for pair in primary if pair["b"] not in rules]
+    against = [pair for pair in primary if pair["b"] in rules]
+    sign = 1 if test is None else endpoint_named(plan["primary"], list(test.metrics), test.classes).sign
+    mark_pareto(arms, plan["primary"], sign)
+    results = {
+        "schema": SCHEMA,
+        "protocol_sha256": run.lock["protocol_sha256"],
+        "cohort": _cohort(run, test),
+        "endpoints": {**plan, "higher_is_better": sign > 0},
+        "arms": arms,
+        "baselines": baselines,
+        "comparisons": between,
+        "baseline_comparisons": against,
+        "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
+        "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "variance": asdict(judged.variance) if judged and judged.variance else None,
+        "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
+        "ledger": {"test_openings": run.ledger.test_openings, "verified": run.ledger.verified},
+        "exploratory": run.ledger.test_openings > 1 or run.ledger.plan_changed,
+        "warnings": _warnings(run, judged),
+        "failures": _failures(run.jobs),
+    }
+    safe: dict[str, Any] = json_safe(results)
+    return safe
+
+
+def json_safe(value: Any) -> Any:
+    """The value with plain types, and None for what JSON cannot say (NaN, infinities)."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [json_safe(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return json_safe(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _test_rows(run: RunFolder) -> Predictions | None:
+    tables = [part([job], "test") for job in (*run.jobs, *run.baselines)]
+    present = [table for table in tables if table is not None]
+    return concatenate(present) if present else None
+
+
+def _judged(run: RunFolder, test: Predictions) -> Judgement:
+    plan, rules = run.lock["endpoints"], list(dict.fromkeys(job.arm for job in run.baselines))
+    usable = [name for name in rules if any(job.predictions is not None for job in run.finished(name))]
+    return judge(
+        test,
+        primary=plan["primary"],
+        secondary=tuple(plan["secondary"]),
+        margin=plan.get("margin"),
+        family=plan.get("family", "all"),
+        alpha=plan.get("alpha", 0.05),
+        positive=plan.get("positive"),
+        planned_seeds=len(run.lock["seeds"]),
+        deterministic=usable,
+        arms=[*run.arms(), *usable],
+        patients_known=bool(run.lock["cohort"].get("patients_known", True)),
+    )
+
+
+def _arm(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
+    plan = next(arm for arm in run.lock["arms"] if arm["name"] == name)
+    finished = run.finished(name)
+    parameters = [job.done.get("parameters") for job in finished if job.done.get("parameters") is not None]
+    return {
+        "name": name,
+        "model": plan.get("model"),
+        "optimizer": plan.get("optimizer"),
+        "parameters": parameters[0] if parameters else None,
+        "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
+        "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
+        "endpoints": _endpoints(run, name, judged),
+        "cost": cost(finished),
+        **classification(finished, positive_index(run)),
+    }
+
+
+def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]:
+    entries = []
+    for name in dict.fromkeys(job.arm for job in run.baselines):
+        finished = run.finished(name)
+        entries.append(
+            {
+                "name": name,
+                "model": name,
+                "optimizer": None,
+                "parameters": None,
+                "seeds": [0],
+                "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.baselines),
+                "endpoints": _endpoints(run, name, judged),
+                "cost": cost(finished),
+                "baseline": True,
+                **classification(finished, positive_index(run)),
+            }
+        )
+    return entries
+
+
+def positive_index(run: RunFolder) -> int | None:
+    """The class whose calling is counted: as the plan names it, else the second of two; None with more classes."""
+    classes, positive = list(run.lock["cohort"]["classes"]), run.lock["endpoints"].get("positive")
+    if positive is not None:
+        if positive not in classes:
+            raise PredictionError(
+                f"lock.json names the positive class {positive!r}, the cohort has {classes}; restore it"
+            )
+        return classes.index(positive)
+    return 1 if len(classes) == 2 else None
+
+
+def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
+    plan = run.lock["endpoints"]
+    names = [plan["primary"], *plan["secondary"]]
+    if judged is None or name not in judged.endpoints:
+        return {endpoint: dict(_NO_RESULT) for endpoint in names}
+    return {endpoint: _interval(value) for endpoint, value in judged.endpoints[name].items()}
+
+
+def _interval(value: Interval) -> dict[str, Any]:
+    out = {key: getattr(value, key) for key in _INTERVAL}
+    out["by_seed"] = [{"seed": seed, "value": one} for seed, one in value.by_seed]
+    return out
+
+
+def _comparison(pair: Comparison) -> dict[str, Any]:
+    return asdict(pair)
+
+
+def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
+    cohort, folds = run.lock["cohort"], run.lock["split"]["folds"]
+    patient = {row["case"]: row["patient"] for row in run.cases if "case" in row and "patient" in row}
+    if not patient and test is not None:
+        patient = dict(zip(test.case.tolist(), test.patient.tolist(), strict=True))
+    label = {row["case"]: row.get("label", "") for row in run.cases}
+    split, patients, classes = {}, {}, {}
+    for name in ("train", "validation", "test"):
+        # the test cases of all folds; train and validation overlap between folds, so the first stands for them
+        ids = dict.fromkeys(case for fold in (folds if name == "test" else folds[:1]) for case in fold[name])
+        split[name] = len(ids)
+        patients[name] = len({patient[case] for case in ids if case in patient})
+        classes[name] = {c: sum(label.get(case) == c for case in ids) for c in cohort["classes"]}
+    return {
+        **{key: cohort.get(key) for key in ("name", "patients", "cases", "classes")},
+        "split": split,
+        "split_patients": patients,
+        "split_classes": classes,
+        "folds": len(folds),
+        "fingerprint": cohort.get("fingerprint"),
+        "excluded": cohort.get("excluded", []),
+        "notes": cohort.get("notes", []),
+    }
+
+
+def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    return [
+        {"arm": job.arm, "fold": job.fold, "seed": job.seed, "status": job.status, "reason": job.reason}
+        for job in jobs
+        if job.status != "finished"
+    ]
+
+
+def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
+    found = []
+    if run.ledger.test_openings > 1:
+        found.append(f"The test set was opened {run.ledger.test_openings} times, so these results are exploratory.")
+    if run.ledger.plan_changed:
+        found.append("protocol.toml is not the one that was locked, so these results are exploratory.")
+    if run.ledger.problem:
+        found.append(_sentence(run.ledger.problem))
+    for job in run.jobs:
+        where = f"{job.arm}, fold {job.fold}, seed {job.seed}"
+        if job.status == "missing":
+            found.append(f"The job {where} is missing: {job.reason}.")
+        found += [f"{where}: {warning}" for warning in job.done.get("warnings") or ()]
+    if judged is None:
+        found.append("No test predictions were found, so nothing can be judged; the same command finishes the run.")
+    if not run.lock["cohort"].get("patients_known", True):
+        found.append("Patient ids of this cohort are guesses, so independence of the parts is not certain.")
+    found += [_sentence(problem) for problem in run.problems]
+    found += list(judged.warnings) if judged else []
+    return list(dict.fromkeys(found))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")

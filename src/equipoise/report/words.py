@@ -1,0 +1,133 @@
+"""Names and numbers as a reader of medical journals expects them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_ENDPOINTS = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "average_precision": "average precision",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95": "HD95 (mm)",
+    "surface_dice": "surface Dice",
+    "failure_rate": "failure rate",
+}
+_BASELINES = {
+    "majority-class": "majority class",
+    "intensity-rule": "mean-intensity rule",
+    "size-rule": "size rule",
+}
+VERDICTS = {
+    "a_better": "first is better",
+    "b_better": "second is better",
+    "equivalent": "equivalent within the margin",
+    "not_enough_data": "cannot be told apart",
+    "single_run": "one run each: no verdict",
+    "refused": "no verdict",
+}
+
+
+def endpoint_name(name: str, classes: int = 2) -> str:
+    """An endpoint in a reader's words.
+
+    >>> endpoint_name("auc"), endpoint_name("auc", 4), endpoint_name("sensitivity@0.90"), endpoint_name("dice_core")
+    ('AUC', 'macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
+    """
+    if name == "auc" and classes > 2:
+        return "macro AUC"
+    if name.startswith("sensitivity@"):
+        return f"sensitivity at {100 * float(name.partition('@')[2]):.0f} % specificity"
+    known = next((key for key in _ENDPOINTS if name.startswith(key + "_")), None)
+    if name in _ENDPOINTS or known is None:
+        return _ENDPOINTS.get(name, name.replace("_", " "))
+    return _ENDPOINTS[known] + " " + name.removeprefix(known + "_").replace("_", " ")
+
+
+def baseline_name(name: str, size_attribute: str | None = None) -> str:
+    """A baseline in words; the size rule is called after what it measures.
+
+    >>> baseline_name("size-rule", "diameter_mm"), baseline_name("majority-class")
+    ('diameter rule', 'majority class')
+    """
+    if name == "size-rule" and size_attribute:
+        return size_attribute.removesuffix("_mm").removesuffix("_ml").replace("_", " ") + " rule"
+    return _BASELINES.get(name, name.replace("-", " "))
+
+
+def case_noun(lock: Mapping[str, Any]) -> str:
+    """What one case is called: nodules in lung-nodule cohorts, else cases."""
+    return "nodule" if str(lock["cohort"].get("name", "")).startswith("lidc") else "case"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "nodule"), plural(1300, "patient")
+    ('1 nodule', '1,300 patients')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
+    """A number with a true minus sign; a dash where there is none.
+
+    >>> number(-0.01234), number(0.5, 2, signed=True), number(None)
+    ('−0.012', '+0.50', '–')
+    """
+    if value is None:
+        return "–"
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, decimals: int = 3) -> str:
+    """An interval in words, so that minus signs and dashes are not confused.
+
+    >>> interval(-0.01, 0.02, 2)
+    '−0.01 to 0.02'
+    """
+    return "–" if low is None or high is None else f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def p_value(value: float | None) -> str:
+    """A p value as journals print it.
+
+    >>> p_value(0.00001), p_value(0.03123), p_value(0.2345)
+    ('< 0.001', '0.031', '0.23')
+    """
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people.
+
+    >>> seconds(4.21), seconds(92), seconds(7300)
+    ('4.2 s', '92 s', '2 h 2 min')
+    """
+    if value is None:
+        return "–"
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes = round(value / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
