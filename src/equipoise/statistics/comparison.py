@@ -5,11 +5,11 @@ because they are tested on the same patients, both enter the standard error of a
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import chdtrc, stdtr
 
 from equipoise.statistics.intervals import quantile
 
@@ -79,6 +79,10 @@ class Contrast:
         """Two-sided p of no difference; NaN where the standard error is 0."""
         return float(2 * stdtr(self.df, -abs(self.difference / self.se))) if self.se > 0 else float("nan")
 
+    def turned(self) -> "Contrast":
+        """The same comparison as second minus first."""
+        return replace(self, difference=-self.difference)
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval of the difference."""
         half = quantile(0.5 + level / 2, self.df) * self.se
@@ -110,6 +114,20 @@ def pooled_variance(design: Design) -> tuple[float, int]:
     """Seed variance pooled over arms with several seeds, and its degrees of freedom."""
     df = int((design.seeds - 1).sum())
     return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
+
+
+def equal_spread_p(design: Design) -> float:
+    """Bartlett's p of equal seed variances, over arms with several seeds; 0 where only some of them never vary."""
+    several = design.seeds > 1
+    variance, df = design.seed_variance[several], design.seeds[several] - 1.0
+    if len(variance) < 2 or not variance.any():
+        return 1.0
+    if not variance.all():
+        return 0.0
+    total = df.sum()
+    statistic = total * np.log((df * variance).sum() / total) - (df * np.log(variance)).sum()
+    correction = 1 + ((1 / df).sum() - 1 / total) / (3 * (len(df) - 1))
+    return float(chdtrc(len(df) - 1, statistic / correction))
 
 
 def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seeds: bool = False) -> Contrast:

@@ -7,7 +7,7 @@ from equipoise.statistics.comparison import Contrast
 
 def equivalence_p(contrast: Contrast, margin: float) -> float:
     """The larger of the two one-sided p: below alpha, the 1 - 2 alpha interval lies inside (-margin, margin)."""
-    return max(non_inferiority_p(contrast, margin), non_inferiority_p(_turned(contrast), margin))
+    return max(non_inferiority_p(contrast, margin), non_inferiority_p(contrast.turned(), margin))
 
 
 def non_inferiority_p(contrast: Contrast, margin: float) -> float:
@@ -15,9 +15,3 @@ def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     if contrast.se == 0:
         return float("nan")
     return float(stdtr(contrast.df, -(contrast.difference + margin) / contrast.se))
-
-
-def _turned(contrast: Contrast) -> Contrast:
-    return Contrast(
-        -contrast.difference, contrast.se, contrast.df, contrast.se_patients, contrast.se_seeds, contrast.method
-    )

@@ -16,7 +16,7 @@ from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
-from equipoise.statistics.verdict import FEWEST_SEEDS, Question, known
+from equipoise.statistics.verdict import Question
 
 
 def judge(
@@ -52,7 +52,7 @@ def judge(
     _refuse_unknown(order, family, deterministic)
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, alpha)
-    question = Question(margin, level, "primary", frozenset(deterministic), patients_known, shared_seeds)
+    question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
     names = list(dict.fromkeys([primary, *secondary, *_companions(primary, predictions)]))
     analyses = []
     for name in names:
@@ -89,21 +89,21 @@ def _check(primary: str, margin: float | None, alpha: float, family: str) -> Non
 
 
 def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:
-    unknown = known(order, [*deterministic, *([] if family == "all" else [family])])
+    unknown = sorted({*deterministic, *([] if family == "all" else [family])} - set(order))
     if unknown:
         raise PredictionError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(order)}")
 
 
 def _positive(predictions: Predictions, positive: str | None, endpoint: str) -> int | None:
-    """Index of the positive class: as named, else the second of two; None for averages over classes."""
+    """Index of the positive class: as named, else the second of two; None for endpoints that treat classes alike."""
     classes = predictions.classes
-    if positive is not None and classes:
-        if positive not in classes:
-            raise PredictionError(
-                f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}"
-            )
+    if positive is not None and classes and positive not in classes:
+        raise PredictionError(f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}")
+    if not classes or endpoint in ("accuracy", "balanced_accuracy", "brier", "nll"):
+        return None
+    if positive is not None:
         return classes.index(positive)
-    return 1 if len(classes) == 2 and endpoint else None
+    return 1 if len(classes) == 2 else None
 
 
 def _companions(primary: str, predictions: Predictions) -> list[str]:
@@ -178,6 +178,3 @@ def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -
     )
     advice = f"{100 * share:.0f} % of the squared standard error comes from the spread between training runs: {more}."
     return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, share, advice)
-
-
-__all__ = ["FEWEST_SEEDS", "judge"]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import Contrast, Design, compare, pooled_variance
+from equipoise.statistics.comparison import Contrast, Design, compare, equal_spread_p, pooled_variance
 from equipoise.statistics.crossvalidation import resampled_contrast
 from equipoise.statistics.endpoints import Kind, metric_column
 from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
@@ -15,7 +15,6 @@ from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.verdict import (
-    FEWEST_SEEDS,
     Question,
     Tested,
     amount,
@@ -30,6 +29,8 @@ from equipoise.statistics.verdict import (
 )
 
 Pair = tuple[str, str]
+FEWEST_POOLED = 3  # with so many arms their seed variances are pooled, unless they differ:
+EQUAL_SPREAD = 0.1  # one arm with the spread 0.03 among stable ones raised the family's error to 0.11 when pooled
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> 
     a, b = (arms.index(name) for name in pair)
     if why:
         return _Candidate(pair, _fixed(arms, a, b), None, True, why)
-    several = sum(name not in question.deterministic for name in arms.names) >= 3
-    contrast = compare(arms, a, b, pooled=several, shared_seeds=question.shared_seeds)
+    pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
+    contrast = compare(arms, a, b, pooled=pooled, shared_seeds=question.shared_seeds)
     return _Candidate(pair, contrast, _resampled(analysis, *pair), False, "")
 
 
@@ -119,13 +120,13 @@ def _comparison(
     analysis: Analysis, candidate: _Candidate, question: Question, family: Adjusted, k: int, equal: float, new: float
 ) -> Comparison:
     contrast, (a, b) = candidate.contrast, candidate.pair
-    interval, ninety = contrast.interval(), contrast.interval(1 - 2 * 0.05)
+    interval, ninety = contrast.interval(question.level), contrast.interval(2 * question.level - 1)
     tested = Tested(contrast, float(family.p[k]), equal, new, interval, ninety)
     wanted: tuple[Needed, ...] = ()
     smallest, patients = None, None
     if candidate.single:
         verdict: Verdict = "single_run"
-        reason = single_run_sentence(analysis, a, b, tested, candidate.why, question.alpha)
+        reason = single_run_sentence(analysis, a, b, tested, candidate.why, question)
     else:
         verdict = turned(decide(tested, question), analysis.endpoint.sign)
         reason = sentence(analysis, a, b, tested, verdict, question, len(family.p))
@@ -155,14 +156,21 @@ def _comparison(
         simultaneous=contrast.interval(level_of(family.critical)),
         equivalence=ninety,
         p_equivalence=equal,
-        p_non_inferior=non_inferiority_p(contrast, question.margin) if question.margin is not None else NAN,
+        p_non_inferior=_non_inferior(contrast, question.margin, analysis.endpoint.sign),
         p_new_data=new,
-        new_data=new_data.interval() if new_data else (NAN, NAN),
+        new_data=new_data.interval(question.level) if new_data else (NAN, NAN),
         needed=wanted,
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
         flags=flags(analysis),
     )
+
+
+def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
+    """One-sided p that a is worse than b by the margin or more."""
+    if margin is None:
+        return NAN
+    return non_inferiority_p(contrast if sign > 0 else contrast.turned(), margin)
 
 
 def _new_data_note(tested: Tested, question: Question) -> str:
@@ -201,7 +209,7 @@ def _advice(
         return f"{first}; no number of patients suffices with {own.seeds} seeds, {enough} needed."
     if own.patients <= patients:
         return f"{first}; differences from {amount(smallest)} on are found in 4 of 5."
-    span = f" (range {own.low} to {own.high if own.high else 'no number suffices'})"
+    span = f" (range {own.low} to {own.high})" if own.high else f" ({own.low} or more, as the seed spread is uncertain)"
     others = [f"{e.patients} with {e.seeds}" for e in grid if e.seeds > own.seeds and e.patients]
     return f"{first}; about {own.patients} patients{span} are needed with {own.seeds} seeds" + (
         f", or {', '.join(others)}." if others else "."
@@ -245,6 +253,3 @@ def _design(analysis: Analysis) -> Design:
     if analysis.design is None:  # obstacles have refused every pair before
         raise AssertionError("no arm can be compared")
     return analysis.design
-
-
-__all__ = ["FEWEST_SEEDS", "compare_family"]

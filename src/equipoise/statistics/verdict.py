@@ -1,6 +1,5 @@
 """What may be said of two arms: the refusals, the verdict's word, and the sentence that gives the numbers behind it."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,14 @@ _LABELS = {"auc": "AUC", "brier": "Brier score", "nll": "negative log-likelihood
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every pair; `alpha` is that of this look, `margin` the smallest difference that matters."""
+    """What is asked of every pair: `margin` is the smallest difference that matters.
+
+    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial).
+    """
 
     margin: float | None
     alpha: float
+    level: float
     role: str
     deterministic: frozenset[str]
     patients_known: bool
@@ -154,35 +157,38 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
     return None
 
 
-def single_run_sentence(analysis: Analysis, a: str, b: str, tested: Tested, why: str, alpha: float) -> str:
+def single_run_sentence(analysis: Analysis, a: str, b: str, tested: Tested, why: str, question: Question) -> str:
     """What may be said of two trained networks."""
-    better = a if analysis.endpoint.sign * tested.contrast.difference > 0 else b
-    found = f"{_difference(analysis, a, b, tested)}"
+    first, second = _better(analysis, a, b, tested)
     clear = (
-        f"This trained network of {better} scored better" if tested.p_adjusted < alpha else "Neither network stands out"
+        f"This trained network of {first} scored better" if tested.p_adjusted < question.alpha else "Neither stands out"
     )
-    return f"{clear}: {found}. {why}"
+    return f"{clear}: {_difference(analysis, first, second, tested, question.level)}. {why}"
 
 
 def sentence(
     analysis: Analysis, a: str, b: str, tested: Tested, verdict: Verdict, question: Question, family: int
 ) -> str:
     """One or two plain sentences with the numbers on which the verdict rests."""
-    name, found = label(analysis.endpoint.name), _difference(analysis, a, b, tested)
+    name, better = label(analysis.endpoint.name), _better(analysis, a, b, tested)
     adjusted = f"p = {p_text(tested.p_adjusted)}" + (f" adjusted for {family} comparisons" if family > 1 else "")
     if verdict in ("a_better", "b_better"):
-        winner, loser = (a, b) if verdict == "a_better" else (b, a)
+        winner, loser = better
+        found = _difference(analysis, winner, loser, tested, question.level)
         return f"{winner} has a better {name} than {loser}: {found}; {adjusted}."
     if verdict == "equivalent":
-        low, high = tested.equivalence
-        margin = amount(question.margin or 0.0)
-        inside = f"the 90 % interval {amount(low)} to {amount(high)} lies within the margin of {margin}"
-        less = ""
-        if tested.p_adjusted < question.alpha:
-            higher = a if analysis.endpoint.sign * tested.contrast.difference > 0 else b
-            less = f" {higher} is better, but by less than the margin."
+        level, margin = percent(2 * question.level - 1), amount(question.margin or 0.0)
+        low, high = (amount(bound) for bound in tested.equivalence)
+        inside = f"the {level} interval {low} to {high} of the difference lies within the margin of {margin}"
+        less = f" {better[0]} is better, but by less than the margin." if tested.p_adjusted < question.alpha else ""
         return f"{a} and {b} are equivalent in {name}: {inside}.{less}"
+    found = _difference(analysis, a, b, tested, question.level)
     return f"The data cannot tell {a} and {b} apart in {name}: {found}; {adjusted}."
+
+
+def _better(analysis: Analysis, a: str, b: str, tested: Tested) -> tuple[str, str]:
+    """The arm with the better value, then the other."""
+    return (a, b) if analysis.endpoint.sign * tested.contrast.difference > 0 else (b, a)
 
 
 def amount(value: float) -> str:
@@ -203,14 +209,24 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _difference(analysis: Analysis, a: str, b: str, tested: Tested) -> str:
-    arms, unit = analysis.design, analysis.endpoint.unit
-    means = [float(arms.mean[arms.index(arm)]) for arm in (a, b)] if arms else [float("nan")] * 2
-    low, high = tested.interval
-    unit = f" {unit}" if unit else ""
+def percent(level: float) -> str:
+    """A confidence level as it is printed.
+
+    >>> percent(0.95)
+    '95 %'
+    """
+    return f"{100 * level:.3g} %"
+
+
+def _difference(analysis: Analysis, first: str, second: str, tested: Tested, level: float) -> str:
+    """Both means, and the difference first minus second with its interval."""
+    arms, unit = analysis.design, f" {analysis.endpoint.unit}" if analysis.endpoint.unit else ""
+    means = [float(arms.mean[arms.index(arm)]) for arm in (first, second)] if arms else [float("nan")] * 2
+    same = np.sign(means[0] - means[1]) == np.sign(tested.contrast.difference)
+    low, high = tested.interval if same else (-tested.interval[1], -tested.interval[0])
     return (
-        f"{amount(means[0])} against {amount(means[1])}{unit}, difference {amount(tested.contrast.difference)} "
-        f"(95 % interval {amount(low)} to {amount(high)})"
+        f"{amount(means[0])} against {amount(means[1])}{unit}, a difference of {amount(means[0] - means[1])} "
+        f"({percent(level)} interval {amount(low)} to {amount(high)})"
     )
 
 
@@ -224,8 +240,3 @@ def paired_medians(analysis: Analysis, a: str, b: str) -> np.ndarray:
             for fold in analysis.panel.folds
         ]
     )
-
-
-def known(arms: Collection[str], names: Collection[str]) -> list[str]:
-    """Names that are not arms."""
-    return sorted(set(names) - set(arms))

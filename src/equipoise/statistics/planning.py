@@ -1,0 +1,211 @@
+"""Before anything is trained: which difference a cohort and a number of seeds can show, and what more would buy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from scipy.special import chdtri, expit, logit, ndtri
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.binormal import Cohort, draw
+from equipoise.statistics.comparison import design
+from equipoise.statistics.covariance import estimates
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.influence import influence
+from equipoise.statistics.panel import Fold
+from equipoise.statistics.power import SEEDS, Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.verdict import amount, label
+
+SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
+CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases, where nothing is known yet
+USUAL_SEED_SD = 0.01  # spread of a metric between training runs, where nothing is known yet
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What a design would show: `factor` times the patients, with this many seeds."""
+
+    factor: int
+    seeds: int
+    detectable: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known."""
+
+    endpoint: str
+    patients: int
+    seeds: int
+    detectable: float
+    low: float
+    high: float
+    power_at_margin: float | None
+    needed: tuple[Needed, ...]
+    more: tuple[Purchase, ...]
+    sentences: tuple[str, ...]
+    assumptions: str
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess)."""
+
+    sd: float = USUAL_SEED_SD
+    df: int = 0
+
+
+def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
+    """The spreads of earlier trials as one; the usual guess where there are none.
+
+    >>> pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.02, 4)])
+    SeedSpread(sd=0.015811388300841896, df=8)
+    """
+    df = sum(spread.df for spread in seen)
+    if df == 0:
+        return SeedSpread()
+    return SeedSpread(float(np.sqrt(sum(s.sd**2 * s.df for s in seen) / df)), df)
+
+
+def plan(
+    n_patients: int,
+    n_cases_per_class: Mapping[str, int],
+    seeds: int,
+    *,
+    endpoint: str = "auc",
+    margin: float | None = None,
+    spread: SeedSpread | None = None,
+    comparisons: int = 1,
+    auc: float = 0.85,
+    correlation: float = 0.8,
+    alpha: float = 0.05,
+) -> Plan:
+    """Plan for a test set of this many patients and cases (one class: a per-case metric such as Dice).
+
+    The patients' share of the variance comes from a model cohort of the same prevalence and cases per patient, with
+    arms of the given AUC whose scores correlate; the seeds' share from `spread`. Several comparisons share alpha.
+    """
+    spread = spread or SeedSpread()
+    _check(n_patients, n_cases_per_class, seeds)
+    cases = sum(n_cases_per_class.values())
+    share = min(n_cases_per_class.values()) / cases
+    lesions = max(1, round(2 * cases / n_patients - 1))
+    parts = _model(endpoint, round(share, 3), lesions, auc, correlation)
+    parts = replace(parts, seed=spread.sd**2, seed_df=spread.df)
+    level = alpha / comparisons
+    smallest = detectable(parts, n_patients, seeds, level)
+    low, high = _range(parts, n_patients, seeds, level, smallest)
+    counts = sorted({seeds, *SEEDS})
+    more = [
+        Purchase(factor, count, detectable(parts, factor * n_patients, count, level))
+        for factor in (1, 2, 4)
+        for count in counts
+        if count >= seeds
+    ]
+    chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
+    wanted = needed(parts, margin, level, counts) if margin is not None else ()
+    return Plan(
+        endpoint=endpoint,
+        patients=n_patients,
+        seeds=seeds,
+        detectable=smallest,
+        low=low,
+        high=high,
+        power_at_margin=chance,
+        needed=wanted,
+        more=tuple(more),
+        sentences=_sentences(parts, label(endpoint), n_patients, seeds, smallest, margin, level, more, wanted),
+        assumptions=_assumptions(spread, share, lesions, auc, correlation, comparisons),
+    )
+
+
+def _check(patients: int, cases: Mapping[str, int], seeds: int) -> None:
+    if seeds < 3:
+        raise PredictionError(f"{seeds} seeds allow no verdict on methods, so nothing can be planned; use at least 3")
+    if patients < 2 or not cases or min(cases.values()) < 1 or sum(cases.values()) < patients:
+        raise PredictionError(
+            f"a test set of {patients} patients with {dict(cases)} cases cannot be planned; every patient needs a case "
+            "and every class at least one"
+        )
+
+
+@cache
+def _model(endpoint: str, prevalence: float, lesions: int, auc: float, correlation: float) -> Components:
+    """Variance components per patient of the model cohort; a per-case metric has a fixed spread between cases."""
+    if prevalence == 1.0:
+        square = CASE_SD**2 * (1 - correlation)
+        shrink = 0.5 + 0.5 * 2 / (lesions + 1)  # half of the spread is the patient's, so more lesions help only half
+        return Components(0.0, shrink * square / 2, shrink * square, 1, 0)
+    cohort = Cohort(prevalence=prevalence, correlation=correlation, most_lesions=lesions)
+    found = draw(np.random.default_rng(0), SIMULATED, (auc, auc), 2, 0.0, cohort)
+    shift = np.sqrt(2.0) * ndtri(auc)
+    probability = expit(logit(prevalence) + shift * found.scores - shift**2 / 2)
+    scores = np.stack([1 - probability, probability], axis=2)
+    truth = found.truth.astype(np.int64)
+    fold = Fold(0, np.arange(len(truth)).astype(str), found.patient, truth, scores, {})
+    kind = endpoint_named(endpoint, (), ("negative", "positive"))
+    patient = estimates([influence(fold, kind, 1, SIMULATED)])
+    return components(design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED), 0, 1)
+
+
+def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: float) -> tuple[float, float]:
+    """The detectable difference at both ends of an 80 % interval of the seed spread; as given where it is a guess."""
+    if parts.seed_df == 0:
+        half, double = replace(parts, seed=parts.seed / 4), replace(parts, seed=parts.seed * 4)
+    else:
+        half, double = (
+            replace(parts, seed=parts.seed * parts.seed_df / float(chdtri(parts.seed_df, tail))) for tail in (0.1, 0.9)
+        )
+    low, high = (detectable(p, patients, seeds, alpha) for p in (half, double))
+    return min(low, middle), max(high, middle)
+
+
+def _sentences(
+    parts: Components,
+    name: str,
+    patients: int,
+    seeds: int,
+    smallest: float,
+    margin: float | None,
+    alpha: float,
+    more: Sequence[Purchase],
+    wanted: Sequence[Needed],
+) -> tuple[str, ...]:
+    out = [
+        f"With {patients} test patients and {seeds} seeds, differences in {name} from {amount(smallest)} on are found."
+    ]
+    doubled = next(p for p in more if p.factor == 2 and p.seeds == seeds)
+    seeded = next((p for p in more if p.factor == 1 and p.seeds > seeds), None)
+    bought = f"Twice the patients would show {amount(doubled.detectable)}"
+    out.append(f"{bought}, {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else f"{bought}.")
+    if margin is not None:
+        chance = power(parts, patients, seeds, margin, alpha)
+        out.append(
+            f"A true difference of the margin ({amount(margin)}) would be found in {100 * chance:.0f} % of trials."
+        )
+        own = next(n for n in wanted if n.seeds == seeds)
+        if own.patients is None:
+            least = seeds_needed(parts, margin, alpha=alpha)
+            enough = f"at least {least} are needed" if least else "a more stable training is needed"
+            out.append(f"No number of patients suffices for it with {seeds} seeds; {enough}.")
+        elif own.patients > patients:
+            out.append(f"About {own.patients} test patients would find it in 4 of 5 trials.")
+    return tuple(out)
+
+
+def _assumptions(
+    spread: SeedSpread, share: float, lesions: int, auc: float, correlation: float, comparisons: int
+) -> str:
+    known = (
+        f"from earlier trials with {spread.df} degrees of freedom"
+        if spread.df
+        else "a guess: no earlier trial is known"
+    )
+    cases = "one case a patient" if lesions == 1 else f"1 to {lesions} cases a patient"
+    metric = f"per-case spread {CASE_SD:g}" if share == 1.0 else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
+    several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
+    return (
+        f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
+        f"spread between training runs {spread.sd:g} ({known}){several}."
+    )
