@@ -61,7 +61,12 @@ def load(key: str, folder: Path | None = None) -> dict[str, NDArray[Any]] | None
 
 
 def save(
-    key: str, arrays: Mapping[str, NDArray[Any]], folder: Path | None = None, limit_bytes: int = LIMIT_BYTES
+    key: str,
+    arrays: Mapping[str, NDArray[Any]],
+    folder: Path | None = None,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+    compress: bool = True,
 ) -> str | None:
     """Store the arrays under `key` and drop the least recently used entries above the limit.
 
@@ -69,7 +74,7 @@ def save(
     """
     folder = folder or cache_folder()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+    (np.savez_compressed if compress else np.savez)(buffer, **dict(arrays))  # type: ignore[arg-type]
     payload = buffer.getvalue()
     if DIGEST_BYTES + len(payload) > limit_bytes:
         return f"the entry needs {len(payload)} bytes, the cache may hold {limit_bytes}"

@@ -1,0 +1,173 @@
+"""Grids and how to get back: orientation, window (crop and pad) and resampling, each undone for predictions.
+
+Arrays are (…, *spatial): leading axes (channels, classes, batches) pass through. Every step is a small record of
+numbers with `forward` and `back`, so that it can be stored as JSON beside a prediction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Shape = tuple[int, ...]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """A permutation of the spatial axes and mirrors after it: new axis k is old axis axes[k], mirrored if flip[k]."""
+
+    axes: tuple[int, ...]
+    flip: tuple[bool, ...]
+
+    @property
+    def identity(self) -> bool:
+        """Whether nothing changes."""
+        return self.axes == tuple(range(len(self.axes))) and not any(self.flip)
+
+    def forward(self, array: Array) -> Array:
+        """The array on the new axes (a view)."""
+        lead = array.ndim - len(self.axes)
+        moved = array.transpose(*range(lead), *(lead + axis for axis in self.axes))
+        return np.flip(moved, tuple(lead + k for k, flipped in enumerate(self.flip) if flipped))
+
+    def back(self, array: Array) -> Array:
+        """The inverse of `forward`."""
+        lead = array.ndim - len(self.axes)
+        mirrored = np.flip(array, tuple(lead + k for k, flipped in enumerate(self.flip) if flipped))
+        return mirrored.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(self.axes)))
+
+    def per_axis(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Values per old axis (spacings) in the order of the new axes."""
+        return tuple(values[axis] for axis in self.axes)
+
+
+def towards_ras(affine: NDArray[np.float64]) -> Orientation:
+    """The permutation and mirrors that let x grow to the right, y to the front and z up, as nearly as the grid allows.
+
+    affine: voxel (x, y, z, 1) → RAS+ mm; the array's axes are (z, y, x).
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    world, voxel = linear_sum_assignment(-np.abs(directions))  # rows come back in order 0, 1, 2
+    axes = tuple(int(2 - voxel[axis]) for axis in (2, 1, 0))
+    flip = tuple(bool(directions[world[axis], voxel[axis]] < 0) for axis in (2, 1, 0))
+    return Orientation(axes, flip)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of the grid: new voxel i is old voxel i + start; what lies outside the old grid is padding."""
+
+    start: tuple[int, ...]
+    before: Shape
+    after: Shape
+
+    def forward(self, array: Array, outside: Any = 0) -> Array:
+        """Cut or pad (…, *before) to (…, *after); outside: a value, or one per leading index."""
+        return _placed(array, self.start, self.after, outside)
+
+    def back(self, array: Array, outside: Any = 0) -> Array:
+        """Put (…, *after) back in its place on (…, *before)."""
+        return _placed(array, tuple(-s for s in self.start), self.before, outside)
+
+
+def _placed(array: Array, start: tuple[int, ...], shape: Shape, outside: Any) -> Array:
+    """out[i] = array[i + start] where that exists, else `outside`."""
+    lead = array.shape[: array.ndim - len(shape)]
+    old = array.shape[len(lead) :]
+    fill = np.asarray(outside, dtype=array.dtype)
+    fill = fill.reshape(fill.shape + (1,) * (array.ndim - fill.ndim)) if fill.ndim == len(lead) else fill
+    out = np.empty((*lead, *shape), dtype=array.dtype)
+    out[...] = fill
+    first = [min(max(s, 0), o) for s, o in zip(start, old, strict=True)]
+    last = [max(f, min(s + n, o)) for f, s, n, o in zip(first, start, shape, old, strict=True)]
+    whole = (slice(None),) * len(lead)
+    target = tuple(slice(f - s, e - s) for f, e, s in zip(first, last, start, strict=True))
+    source = tuple(slice(f, e) for f, e in zip(first, last, strict=True))
+    if all(e > f for f, e in zip(first, last, strict=True)):
+        out[whole + target] = array[whole + source]
+    return out
+
+
+def foreground_window(inside: NDArray[np.bool_], margin: Sequence[int]) -> Window:
+    """The smallest box that holds every true voxel of (*spatial), widened by `margin` voxels within the grid."""
+    shape = inside.shape
+    start, stop = [], []
+    for axis, wide in enumerate(margin):
+        others = tuple(a for a in range(inside.ndim) if a != axis)
+        found = np.flatnonzero(inside.any(axis=others))
+        start.append(max(0, int(found[0]) - wide) if len(found) else 0)
+        stop.append(min(shape[axis], int(found[-1]) + 1 + wide) if len(found) else shape[axis])
+    return Window(tuple(start), shape, tuple(b - a for a, b in zip(start, stop, strict=True)))
+
+
+def centred_window(before: Shape, after: Shape) -> Window:
+    """The box of size `after` about the middle of the grid."""
+    return Window(tuple((b - a) // 2 for b, a in zip(before, after, strict=True)), before, after)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """A change of the number of voxels over the same extent: both grids share their outer faces."""
+
+    before: Shape
+    after: Shape
+
+    def forward(self, array: Array) -> Array:
+        """Linear interpolation of floating arrays, class by class of integer masks."""
+        return _resampled(array, self.before, self.after)
+
+    def back(self, array: Array) -> Array:
+        """The same, towards the old grid."""
+        return _resampled(array, self.after, self.before)
+
+
+def resampling_to(before: Shape, spacing_mm: Sequence[float], target_mm: Sequence[float]) -> Resampling:
+    """The number of voxels nearest to `target_mm`; the true spacing follows from the unchanged extent."""
+    after = (max(1, round(n * s / t)) for n, s, t in zip(before, spacing_mm, target_mm, strict=True))
+    return Resampling(before, tuple(after))
+
+
+def _resampled(array: Array, before: Shape, after: Shape) -> Array:
+    """Integer arrays: each class's share is interpolated and the largest wins, ties to the lower class."""
+    if np.issubdtype(array.dtype, np.floating):
+        return _interpolated(array, before, after)
+    classes = np.unique(array)
+    best = np.full((*array.shape[: array.ndim - len(before)], *after), -1.0, dtype=np.float32)
+    winner = np.zeros(best.shape, dtype=array.dtype)
+    for value in classes:
+        share = _interpolated((array == value).astype(np.float32), before, after)
+        ahead = share > best + 1e-6
+        winner[ahead], best[ahead] = value, share[ahead]
+    return winner
+
+
+def _interpolated(array: Array, before: Shape, after: Shape) -> Array:
+    """Separable linear interpolation; where voxels grow, the triangle widens so that none is skipped."""
+    out = array
+    for axis, (n, m) in enumerate(zip(before, after, strict=True)):
+        if n == m:
+            continue
+        index, weight = _taps(n, m)
+        position = array.ndim - len(before) + axis
+        shape = [1] * array.ndim
+        shape[position] = m
+        total = np.zeros((*out.shape[:position], m, *out.shape[position + 1 :]), dtype=array.dtype)
+        for source, share in zip(index, weight, strict=True):
+            total += np.take(out, source, axis=position) * share.astype(array.dtype).reshape(shape)
+        out = total
+    return out.copy() if out is array else out
+
+
+def _taps(n: int, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Source voxels (taps, m) and their weights (taps, m), which sum to one for each of the m new voxels."""
+    ratio = n / m
+    reach = max(1.0, ratio)
+    centre = (np.arange(m) + 0.5) * ratio - 0.5
+    first = np.floor(centre - reach).astype(np.int64) + 1
+    index = first + np.arange(int(np.ceil(2 * reach)))[:, None]
+    weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / reach)
+    return np.clip(index, 0, n - 1), weight / weight.sum(axis=0)

@@ -1,0 +1,88 @@
+"""Intensities → a stated range, per case and channel, so that nothing is learnt from other cases.
+
+Foreground: voxels above their channel's smallest value (scanners and skull-stripping fill the empty border with one
+lowest value). Every scaling is increasing, so what was lowest stays lowest.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["none", "unit", "symmetric", "zscore", "window_hu", "percentiles"]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How intensities are scaled.
+
+    none: as they are. unit: smallest → 0, largest → 1. symmetric: smallest → −1, largest → 1.
+    zscore: mean 0, standard deviation 1 inside the foreground.
+    window_hu: clip to [low, high] in the image's unit (HU in CT), then low → 0, high → 1.
+    percentiles: clip to the foreground's percentiles low and high, then to 0–1.
+    A channel of one value becomes 0 (−1 in symmetric).
+    """
+
+    kind: Kind = "unit"
+    low: float = 0.0
+    high: float = 0.0
+
+    def apply(self, array: NDArray[Any], spatial_dims: int) -> Floats:
+        """Scale (…, channel, *spatial) of any real dtype to float32; leading axes may hold a batch of cases."""
+        pixels = np.asarray(array, dtype=np.float32)
+        axes = tuple(range(-spatial_dims, 0))
+        if self.kind == "none":
+            return pixels.copy() if pixels is array else pixels
+        if self.kind == "zscore":
+            return _standardised(pixels, axes)
+        low, high = self._limits(pixels, axes)
+        with np.errstate(invalid="ignore"):  # not-a-number stays one, for the caller to name the case
+            width = high - low
+            scaled = (pixels - low) * np.where(width > 0, 1 / np.where(width > 0, width, 1), 0)
+        if self.kind in ("window_hu", "percentiles"):
+            np.clip(scaled, 0, 1, out=scaled)
+        result: Floats = (2 * scaled - 1 if self.kind == "symmetric" else scaled).astype(np.float32, copy=False)
+        return result
+
+    def _limits(self, pixels: Floats, axes: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """The values that become 0 and 1, with the spatial axes kept as ones."""
+        if self.kind == "window_hu":
+            return np.float32(self.low) * np.ones((1,) * pixels.ndim, np.float32), np.full(
+                (1,) * pixels.ndim, self.high, np.float32
+            )
+        if self.kind == "percentiles":
+            return self._percentiles(pixels, axes)
+        return pixels.min(axis=axes, keepdims=True), pixels.max(axis=axes, keepdims=True)
+
+    def _percentiles(self, pixels: Floats, axes: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """Percentiles of every channel's foreground; of all voxels where the channel has one value."""
+        shape = pixels.shape[: -len(axes)]
+        limits = np.empty((2, *shape), dtype=np.float32)
+        for index in np.ndindex(shape):
+            values = pixels[index].ravel()
+            inside = values[values > values.min()]
+            limits[(slice(None), *index)] = np.percentile(inside if len(inside) else values, [self.low, self.high])
+        limits = limits.reshape(2, *shape, *(1,) * len(axes))
+        return limits[0], limits[1]
+
+
+def foreground(pixels: NDArray[Any], spatial_dims: int) -> NDArray[np.bool_]:
+    """Voxels above their channel's smallest value: (…, channel, *spatial) → the same shape."""
+    inside: NDArray[np.bool_] = pixels > pixels.min(axis=tuple(range(-spatial_dims, 0)), keepdims=True)
+    return inside
+
+
+def _standardised(pixels: Floats, axes: tuple[int, ...]) -> Floats:
+    """Mean 0 and standard deviation 1 inside the foreground; the same map is applied to the background."""
+    inside = foreground(pixels, len(axes))
+    count = np.maximum(inside.sum(axis=axes, keepdims=True), 1)
+    mean = np.sum(pixels, axis=axes, keepdims=True, where=inside, dtype=np.float64) / count
+    square = np.sum((pixels - mean) ** 2, axis=axes, keepdims=True, where=inside) / count
+    deviation = np.sqrt(square)
+    with np.errstate(invalid="ignore"):
+        scaled = (pixels - mean) / np.where(deviation > 0, deviation, 1)
+    empty = ~inside.any(axis=axes, keepdims=True)
+    result: Floats = np.where(empty & np.isfinite(pixels), 0, scaled).astype(np.float32)
+    return result

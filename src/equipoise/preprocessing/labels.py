@@ -1,0 +1,93 @@
+"""Smoother truth: soft targets by a Gaussian filter, or cleaner masks by opening and closing, all in millimetres."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """What is done to masks, in this order; 0 leaves a step out.
+
+    opening_mm: parts of a class that a ball of this radius does not fit into go to the nearest class beside them.
+    closing_mm: background gaps within a class that such a ball does not fit into are filled.
+    gaussian_mm: standard deviation of the filter that turns the mask into soft targets.
+    """
+
+    gaussian_mm: float = 0.0
+    opening_mm: float = 0.0
+    closing_mm: float = 0.0
+
+    def apply(self, mask: Mask, spacing_mm: Sequence[float], classes: int) -> NDArray[Any]:
+        """The cleaned mask (*spatial), or soft targets float32 (classes, *spatial) where a Gaussian is asked for.
+
+        A leading batch axis passes through: (n, *spatial) → (n, *spatial) or (n, classes, *spatial).
+        """
+        if mask.ndim > len(spacing_mm):
+            return np.stack([self.apply(single, spacing_mm, classes) for single in mask])
+        if self.opening_mm > 0:
+            mask = opened(mask, spacing_mm, self.opening_mm)
+        if self.closing_mm > 0:
+            mask = closed(mask, spacing_mm, self.closing_mm)
+        return soft_targets(mask, spacing_mm, self.gaussian_mm, classes) if self.gaussian_mm > 0 else mask
+
+
+def soft_targets(mask: Mask, spacing_mm: Sequence[float], sigma_mm: float, classes: int) -> NDArray[np.float32]:
+    """Gaussian-filtered shares of every class, float32 (classes, *spatial); they sum to one in each voxel.
+
+    The border is reflected, so the total share of each class over the image is the number of its voxels.
+    """
+    sigma = [sigma_mm / spacing for spacing in spacing_mm]
+    shares = np.stack(
+        [ndimage.gaussian_filter((mask == value).astype(np.float64), sigma, mode="reflect") for value in range(classes)]
+    )
+    return shares.astype(np.float32)
+
+
+def opened(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
+    """Morphological opening of every class above 0; removed voxels take the class of the nearest kept voxel."""
+    kept = mask == 0
+    for value in np.unique(mask[mask > 0]):
+        inside = mask == value
+        kept |= inside & _dilated(_eroded(inside, spacing_mm, radius_mm), spacing_mm, radius_mm)
+    if kept.all():
+        return mask.copy()
+    if not kept.any():
+        return np.zeros_like(mask)
+    nearest = ndimage.distance_transform_edt(~kept, sampling=spacing_mm, return_distances=False, return_indices=True)
+    result: Mask = mask[tuple(nearest)]
+    return result
+
+
+def closed(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
+    """Morphological closing of every class above 0, lowest first; only background voxels change."""
+    result = mask.copy()
+    margin = [int(np.ceil(radius_mm / spacing)) + 1 for spacing in spacing_mm]
+    inner = tuple(slice(wide, -wide) for wide in margin)
+    for value in np.unique(mask[mask > 0]):
+        inside = np.pad(mask == value, [(wide, wide) for wide in margin])  # room to grow and shrink again at the edge
+        filled = _eroded(_dilated(inside, spacing_mm, radius_mm), spacing_mm, radius_mm)[inner]
+        result[filled & (result == 0)] = value
+    return result
+
+
+def _dilated(inside: NDArray[np.bool_], spacing_mm: Sequence[float], radius_mm: float) -> NDArray[np.bool_]:
+    """Voxels whose centre lies within radius_mm of a centre inside."""
+    if not inside.any():
+        return inside
+    grown: NDArray[np.bool_] = ndimage.distance_transform_edt(~inside, sampling=spacing_mm) <= radius_mm * (1 + 1e-9)
+    return grown
+
+
+def _eroded(inside: NDArray[np.bool_], spacing_mm: Sequence[float], radius_mm: float) -> NDArray[np.bool_]:
+    """Voxels whose centre lies farther than radius_mm from every centre outside; the image's edge is no outside."""
+    if inside.all():
+        return inside
+    shrunk: NDArray[np.bool_] = ndimage.distance_transform_edt(inside, sampling=spacing_mm) > radius_mm * (1 + 1e-9)
+    return shrunk

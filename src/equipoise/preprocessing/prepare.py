@@ -1,0 +1,81 @@
+"""Many cases at once: cohort + indices → one array of images and one of targets.
+
+Cases of one grid go through the pipeline as a batch; others one by one, large ones by way of the cache.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.cohort import Cohort, Image
+from equipoise.errors import CohortError, ProtocolError
+from equipoise.preprocessing.cache import apply_cached
+from equipoise.preprocessing.pipeline import Pipeline
+
+CHUNK_VALUES = 2**22  # values read and prepared together: bounds the memory beside the result
+
+Arrays = tuple[NDArray[np.float32], NDArray[Any] | None]
+
+
+def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Images float32 (n, channel, *spatial) and targets, in the order of `indices`.
+
+    targets: int64 class indices (n,) in classification; masks (n, *spatial), or soft targets float32
+    (n, classes, *spatial) where labels are smoothed, else.
+    Errors: CohortError for a case without its mask or of another shape than the rest; ProtocolError for label
+    smoothing where there are no masks.
+    """
+    chosen = np.fromiter(indices, dtype=np.int64)
+    if not len(chosen):
+        raise CohortError(f"no case of cohort {cohort.name} was asked for; check the split")
+    if pipeline.smoothing is not None and cohort.task == "classification":
+        raise ProtocolError(
+            "preprocessing.smooth_labels works on masks, and this is a classification cohort; remove the key"
+        )
+    images: NDArray[np.float32] = np.empty(0, np.float32)
+    targets: NDArray[Any] | None = None
+    done = 0
+    for pixels, masks in _batches(cohort, chosen, pipeline):
+        if not done:
+            images = np.empty((len(chosen), *pixels.shape[1:]), np.float32)
+            targets = None if masks is None else np.empty((len(chosen), *masks.shape[1:]), masks.dtype)
+        if pixels.shape[1:] != images.shape[1:]:
+            raise CohortError(
+                f"after preprocessing, case {cohort.cases[chosen[done]].id} of cohort {cohort.name} has shape "
+                f"{pixels.shape[1:]} and case {cohort.cases[chosen[0]].id} {images.shape[1:]}; set preprocessing.size"
+            )
+        images[done : done + len(pixels)] = pixels
+        if targets is not None:
+            targets[done : done + len(pixels)] = masks
+        done += len(pixels)
+    return images, cohort.labels[chosen] if targets is None else targets
+
+
+def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> Iterator[Arrays]:
+    """Prepared cases in order, (n, …) at a time: many where they share a grid, else one by one."""
+    done, classes = 0, len(cohort.classes)
+    while done < len(chosen):
+        images = [_read(cohort, chosen[done])]
+        together = max(1, CHUNK_VALUES // images[0].array.size)
+        images += [_read(cohort, index) for index in chosen[done + 1 : done + together]]
+        if len(images) > 1 and pipeline.serves_together(images):
+            prepared = pipeline.apply_together(images, classes)
+            yield prepared.image, prepared.target
+        else:
+            for image in images:
+                prepared = apply_cached(image, pipeline, classes)
+                yield prepared.image[None], None if prepared.target is None else prepared.target[None]
+        done += len(images)
+
+
+def _read(cohort: Cohort, index: int) -> Image:
+    """One case's image; its mask is required in segmentation and left out in classification."""
+    case = cohort.cases[index]
+    image = case.read()
+    if cohort.task == "classification":
+        return image if image.mask is None else Image(image.array, image.spacing_mm, None, image.affine)
+    if image.mask is None:
+        raise CohortError(f"case {case.id} of cohort {cohort.name} has no mask; exclude it, or give its mask")
+    return image
