@@ -147,14 +147,17 @@ def group_count(channels: int) -> int:
     return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
 
 
-def grow_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Repeat the last slice along every axis that is one short of `size` (pooling drops the odd one).
+def fit_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Bring a doubled map to the spatial `size` that was halved before: one slice more or less on every axis.
 
-    Written as a concatenation because the backward pass of replicate padding is not deterministic on a GPU.
+    Halving drops or keeps the odd slice; a missing one repeats the last, a surplus one is cut. Written as a
+    concatenation because the backward pass of replicate padding is not deterministic on a GPU.
     """
     for axis, side in enumerate(size, start=2):
         if x.shape[axis] < side:
             x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis)
+        elif x.shape[axis] > side:
+            x = x.narrow(axis, 0, side)
     return x
 
 

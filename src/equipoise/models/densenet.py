@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from equipoise.models.blocks import TRANSPOSED, Layers, global_mean, grow_to, initialise, resize_to
+from equipoise.models.blocks import TRANSPOSED, Layers, fit_to, global_mean, initialise, resize_to
 from equipoise.models.heads import head
 from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown, setting_names
 
@@ -169,7 +169,7 @@ class _DenseDecoder(nn.Module):
         x = maps[-1]
         skips = [*maps[-2::-1], *([stem] if self.last is not None else [])]
         for level, (up, skip, added) in enumerate(zip(self.ups, skips, self.added, strict=False)):
-            doubled = grow_to(up(x[:, -added:]), skip.shape[2:])
+            doubled = fit_to(up(x[:, -added:]), skip.shape[2:])
             joined = torch.cat([skip, doubled], dim=1)
             x = self.blocks[level](joined) if level < len(self.blocks) else joined
         return x if self.last is None else self.last(x)

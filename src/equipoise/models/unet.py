@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from equipoise.models.blocks import CONVOLUTION, Layers, global_mean, grow_to, initialise
+from equipoise.models.blocks import CONVOLUTION, Layers, fit_to, global_mean, initialise
 from equipoise.models.heads import head
 from equipoise.models.settings import (
     TASKS,
@@ -64,7 +64,7 @@ class _Up(nn.Module):
         self.convolutions = _DoubleConvolution(layers, 2 * fine, fine)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        joined = torch.cat([skip, grow_to(self.up(x), skip.shape[2:])], dim=1)
+        joined = torch.cat([skip, fit_to(self.up(x), skip.shape[2:])], dim=1)
         result: torch.Tensor = self.convolutions(joined)
         return result
 

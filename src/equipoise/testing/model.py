@@ -266,12 +266,12 @@ def _clause(check: Callable[[_Trial], None]) -> str:
 
 CLAUSES: tuple[Callable[[_Trial], None], ...] = (
     _shape,
+    _untouched,
     _other_channels,
     _any_size,
     _finite,
     _gradients,
     _independent,
     _deterministic,
-    _untouched,
     _round_trip,
 )
