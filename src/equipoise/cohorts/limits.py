@@ -1,0 +1,34 @@
+"""How large, how deep and how slow an untrusted file may be before it is refused."""
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+DEFLATE_RATIO = 1032
+"""No deflate stream yields more bytes per byte of input (zlib's technical notes), so a larger claim is a lie."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader allows one file to ask for; raise a limit for files that are known to be good.
+
+    file_bytes: size on disk.
+    array_bytes: voxels of one image once decoded, also of a whole DICOM series.
+    inflated_bytes: a deflated DICOM data set once inflated.
+    nesting: depth of sequences inside sequences.
+    frames: frames of one DICOM file, pages of one TIFF, slices of one series.
+    memory_bytes: address space of the child process that parses DICOM and pictures (not enforced on Windows).
+    seconds: time the child process may spend on one file.
+    """
+
+    file_bytes: int = 4 * GIB
+    array_bytes: int = 4 * GIB
+    inflated_bytes: int = GIB
+    nesting: int = 32
+    frames: int = 20_000
+    memory_bytes: int = 6 * GIB
+    seconds: float = 60.0
+
+
+DEFAULT = Limits()

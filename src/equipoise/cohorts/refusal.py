@@ -1,0 +1,27 @@
+"""One untrusted file refused: which file, which case, why, and what to do about it."""
+
+from os import PathLike
+
+from equipoise.cohorts.cohort import Problem
+from equipoise.errors import FileRefused
+
+
+class RefusedFile(FileRefused):
+    """A file that a reader would not trust; its text is one sentence, its parts stay apart for `equipoise check`.
+
+    >>> str(RefusedFile("a.nii.gz", "the gzip stream ends early", "copy the file again"))
+    'a.nii.gz: the gzip stream ends early; copy the file again.'
+    """
+
+    def __init__(self, file: str | PathLike[str], reason: str, remedy: str, case: str = "") -> None:
+        self.file, self.reason, self.remedy, self.case = str(file), reason, remedy, case
+        where = f"{self.file} (case {case})" if case else self.file
+        super().__init__(f"{where}: {reason}; {remedy}.")
+
+    def problem(self, case: str) -> Problem:
+        """The same refusal as a row of `equipoise check`, under the name of its case."""
+        return Problem(case=case, file=self.file, problem=self.reason, remedy=self.remedy)
+
+    def of_case(self, case: str) -> "RefusedFile":
+        """The same refusal, its sentence naming the case."""
+        return RefusedFile(self.file, self.reason, self.remedy, case)
