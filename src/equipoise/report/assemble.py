@@ -31,7 +31,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     entries = [*results["arms"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
     drawn = [
-        overview_figure(entries, names, plan["primary"], label),
+        overview_figure(entries, names, plan["primary"], label, plan["higher_is_better"]),
         forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
         variance_figure(results["comparisons"], names, advice),
         learning_figure(run.jobs, run.arms()),

@@ -14,13 +14,17 @@ from equipoise.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Example:
-    """One test case: mean probability over runs of the class it was called, and its picture (None: no picture)."""
+    """One test case: mean probability over runs of the class it was called, and its picture (None: no picture).
+
+    words: what stands below the picture.
+    """
 
     case: str
     truth: str
     called: str
     probability: float
     picture: str | None
+    words: str = ""
     note: str = ""
 
 
@@ -54,18 +58,16 @@ def galleries(
     for title, rows in _kinds(truth, called, predictions.classes, positive):
         chosen = np.flatnonzero(rows)
         ordered = chosen[np.argsort(-confidence[chosen], kind="stable")]
-        examples = tuple(
-            Example(
-                case=str(cases[k]),
-                truth=predictions.classes[truth[k]],
-                called=predictions.classes[called[k]],
-                probability=float(confidence[k]),
-                picture=png_uri(pictures[str(cases[k])]) if str(cases[k]) in pictures else None,
-                note=notes.get(str(cases[k]), ""),
+        examples = []
+        for k in ordered[:most]:
+            case, is_, said = str(cases[k]), predictions.classes[truth[k]], predictions.classes[called[k]]
+            words = f"called {said}" if positive is not None or is_ == said else f"{is_}, called {said}"
+            picture = png_uri(pictures[case]) if case in pictures else None
+            share = float(confidence[k])
+            examples.append(
+                Example(case, is_, said, share, picture, f"{words} ({100 * share:.0f} %)", notes.get(case, ""))
             )
-            for k in ordered[:most]
-        )
-        out.append(Gallery(title, examples, int(rows.sum())))
+        out.append(Gallery(title, tuple(examples), int(rows.sum())))
     return out
 
 

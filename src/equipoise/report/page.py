@@ -1,5 +1,6 @@
 """report.html: one self-contained page, the verdict in words first."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,12 +19,14 @@ from equipoise.report.results import positive_index
 from equipoise.report.verdicts import answers, pair_sentence
 from equipoise.report.words import VERDICTS, baseline_name, case_noun, endpoint_name, interval, number, p_value, seconds
 
+_UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
+
 
 def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
     """The page as HTML; everything that comes from the run is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_unbroken,
     )  # fmt: skip
     environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
     names = display_names(run)
@@ -44,8 +47,10 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
         pairs=[
-            _pair(pair, names, label, results) for pair in (*results["comparisons"], *results["baseline_comparisons"])
+            ("Every pair of arms in words", _pairs(results, "comparisons", names, label)),
+            ("Every arm against every baseline in words", _pairs(results, "baseline_comparisons", names, label)),
         ],
+        sections=_sections(figures, results),
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),
         best=_best(results),
@@ -136,6 +141,13 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
     return [(key, value) for key, value in rows if value]
 
 
+def _unbroken(value: Any) -> Any:
+    """Keep a number and its unit on one line."""
+    if type(value) is not str:
+        return value
+    return _UNIT.sub("\\1\u00a0\\2", value)
+
+
 def _template(name: str) -> str:
     return files("equipoise.report").joinpath("templates", name).read_text(encoding="utf-8")
 
@@ -158,9 +170,23 @@ def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
     return number(estimate), interval(low, high)
 
 
-def _pair(pair: Mapping[str, Any], names: Mapping[str, str], label: str, results: Mapping[str, Any]) -> dict[str, Any]:
+def _pairs(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
     patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
-    return {**pair, "sentence": pair_sentence(pair, names, label, patients)}
+    return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
+
+
+def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anchors of the sections that this page has."""
+    drawn = {figure.name for figure in figures}
+    said = {
+        "differences": "Differences", "endpoints": "Endpoints", "roc": "ROC", "confusion": "Confusion",
+        "examples": "Examples", "calibration": "Calibration", "net-benefit": "Net benefit", "variance": "Doubt",
+        "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods", "provenance": "Provenance",
+    }  # fmt: skip
+    always = {"endpoints", "cost", "data", "methods", "provenance"}
+    if any(entry.get("confusion") for entry in results["arms"]):
+        always.add("examples")
+    return [(target, words) for target, words in said.items() if target in drawn | always]
 
 
 def _best(results: Mapping[str, Any]) -> str | None:

@@ -45,9 +45,12 @@ class Drawing:
         """A closed shape."""
         self.parts.append(f'<polygon points="{_points(points)}" class="{style}"/>')
 
-    def text(self, x: float, y: float, words: str, style: str = "t", anchor: str = "start") -> None:
-        """One line of words; anchor is "start", "middle" or "end"."""
+    def text(
+        self, x: float, y: float, words: str, style: str = "t", anchor: str = "start", turned: float = 0.0
+    ) -> None:
+        """One line of words; anchor is "start", "middle" or "end"; turned: degrees clockwise about (x, y)."""
         place = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        place += f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
         self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" class="{style}"{place}>{escape(words)}</text>')
 
     def marker(self, x: float, y: float, series: int, size: float = 4.0, style: str = "m") -> None:

@@ -125,7 +125,9 @@ def _undecided(
     said = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
     return Answer(
-        question, f"No single arm is best, but {said}.", f"{shown} of {len(pairs)} differences are shown. {detail}"
+        question,
+        f"No single arm is best, but {said}.",
+        f"{shown} of {len(pairs)} differences {_is([''] * shown)} shown. {detail}",
     )
 
 

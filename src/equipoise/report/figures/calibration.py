@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from equipoise.evaluation.calibration import CalibrationError, calibration_error, reliability
 from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing, Frame, nice_ticks
 
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
 
 
@@ -47,10 +47,10 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
         ]
         error = errors[arm]
         words = f"ECE {error.estimate:.3f}; chance alone {error.by_chance:.3f}"
-        drawing = Drawing(260, 282, f"Reliability of {arm}", words)
+        drawing = Drawing(PANEL, 272, f"Reliability of {arm}", words)
         drawing.text(0, 12, arm, "head")
         drawing.text(0, 29, words, "small")
-        frame = Frame(drawing, 38, 58, 216, 182, (0.0, 1.0))
+        frame = Frame(drawing, 36, 58, PANEL - 44, 172, (0.0, 1.0))
         frame.y_axis(_TICKS, f"observed share {positive}")
         frame.x_axis(_TICKS, f"predicted probability of {positive}")
         frame.curve([0, 1], [0, 1], "chance")
@@ -119,10 +119,10 @@ def _benefit(
     arm: str, series: int, curve: DecisionCurve, other: tuple[str, DecisionCurve] | None, top: float, positive: str
 ) -> Drawing:
     at = f"at a threshold of 20 %: {100 * np.interp(0.2, curve.thresholds, curve.model):.1f} per 100 cases"
-    drawing = Drawing(260, 266, f"Net benefit of {arm}", at)
+    drawing = Drawing(PANEL, 256, f"Net benefit of {arm}", at)
     drawing.text(0, 12, arm, "head")
     limits = (-12.0 * max(top, 0.1), 108.0 * top)
-    frame = Frame(drawing, 38, 42, 216, 182, (0.0, 0.8), limits)
+    frame = Frame(drawing, 30, 42, PANEL - 38, 172, (0.0, 0.8), limits)
     frame.y_axis(nice_ticks(*limits, 5), "net benefit per 100 cases")
     frame.x_axis((0.0, 0.2, 0.4, 0.6, 0.8), f"threshold probability of {positive}")
     shown: Sequence[bool] = (100 * curve.act_on_all >= limits[0]).tolist()

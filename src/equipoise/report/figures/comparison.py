@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from equipoise.report.figures.figure import Figure
-from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
+from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
 from equipoise.report.words import interval, number
 
 
-def overview_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], endpoint: str, label: str) -> Figure:
+def overview_figure(
+    entries: Sequence[dict[str, Any]], names: dict[str, str], endpoint: str, label: str, higher_is_better: bool = True
+) -> Figure:
     """Every arm and baseline on the primary endpoint: estimate, interval, single runs.
 
     entries: arms, then baselines, as in results.json; names: arm → what it is called; a baseline is marked by "rule".
@@ -23,8 +25,11 @@ def overview_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], en
         series = index if arm else 6
         rows.append(Row(names[entry["name"]], words, series, estimate, low, high, runs if arm else (), arm))
         table.append((entry["name"], estimate, low, high, *runs))
-    best = max((row.estimate for row in rows if not row.solid and row.estimate is not None), default=None)
-    scale = Scale(label, ((best, "reference"),) if best is not None else ())
+    rules = [row.estimate for row in rows if not row.solid and row.estimate is not None]
+    best = (max if higher_is_better else min)(rules, default=None)
+    shown = [row for row in rows if row.solid or row.estimate == best]
+    limits = padded([v for row in shown for v in (row.low, row.high, row.estimate, *row.runs) if v is not None])
+    scale = Scale(label, ((best, "reference"),) if best is not None else (), limits=limits)
     title = f"{label} of every arm and baseline"
     seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
     runs_wide = max((len(r.runs) for r in rows), default=0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing
 
 _CELL_HEIGHT = 46.0
@@ -35,16 +35,21 @@ def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], c
 
 def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing:
     counts, n = entry["confusion"], len(classes)
-    left, top, width = 66.0, 60.0, 194.0
-    cell = width / n
+    cell = (PANEL - 64.0) / n
+    # names that do not fit above their column are turned
+    turned = max(len(name) for name in classes) * 6.2 > cell
+    left, top, width = 64.0, 92.0 if turned else 60.0, PANEL - 64.0
     rates = ", ".join(f"{c}: {100 * _share(counts[i], i):.0f} % right" for i, c in enumerate(classes))
-    drawing = Drawing(260, top + _CELL_HEIGHT * n + 6, f"Confusion matrix of {name}", rates)
+    drawing = Drawing(PANEL, top + _CELL_HEIGHT * n + 6, f"Confusion matrix of {name}", rates)
     drawing.text(0, 12, name, "head")
-    drawing.text(left + width / 2, 34, "called", "label", "middle")
-    drawing.text(left - 7, 52, "truth", "label", "end")
-    room = int(cell / 6.2)
+    drawing.text(left + width / 2, 32, "called", "label", "middle")
+    drawing.text(left - 7, top - 8, "truth", "label", "end")
     for j, called in enumerate(classes):
-        drawing.text(left + cell * (j + 0.5), 52, _short(called, room), "small", "middle")
+        middle = left + cell * (j + 0.5)
+        if turned:
+            drawing.text(middle - 4, top - 6, _short(called, 11), "small", turned=-38.0)
+        else:
+            drawing.text(middle, top - 8, called, "small", "middle")
     for i, true in enumerate(classes):
         y = top + _CELL_HEIGHT * i
         drawing.text(left - 7, y + 27, _short(true, 10), "small", "end")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import NARROW, WIDE, Figure
 from equipoise.report.svg import Drawing, Frame, nice_ticks
 
 
@@ -24,10 +24,10 @@ def cost_figure(entries: Sequence[dict[str, Any]], endpoint: str, label: str) ->
         "Quality against speed",
         f"{label} with its 95 % interval against the time for one case on this machine (median over runs; timings vary "
         "from day to day). Filled: no other arm has both a higher estimate and a lower latency.",
-        (_scatter(points, label, 760.0),),
+        (_scatter(points, label, WIDE),),
         ("arm", "latency_ms", "estimate", "low", "high", "pareto"),
         rows,
-        (_scatter(points, label, 350.0),),
+        (_scatter(points, label, NARROW),),
     )
 
 
@@ -60,4 +60,4 @@ def _label(drawing: Drawing, name: str, x: float, y: float, taken: list[tuple[fl
     while any(abs(at - other) < 14 and abs(x - across) < 190 for across, other in taken):
         at += 14
     taken.append((x, at))
-    drawing.text(x - 10 if left else x + 10, at, name, "small", "end" if left else "start")
+    drawing.text(x - 12 if left else x + 12, at, name, "halo strong", "end" if left else "start")

@@ -9,6 +9,11 @@ from typing import Any
 
 from equipoise.report.svg import Drawing, standalone
 
+PANEL = 236.0
+"""Width of one panel of a figure: four stand side by side on a desk, one on a phone, at legible sizes."""
+WIDE, NARROW = 1000.0, 350.0
+"""Widths of a figure that fills the page, on a desk and on a phone."""
+
 
 @dataclass(frozen=True)
 class Figure:

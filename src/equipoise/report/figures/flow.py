@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import NARROW, WIDE, Figure
 from equipoise.report.svg import Drawing
 from equipoise.report.words import plural
 
@@ -39,11 +39,12 @@ def flow_figure(whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str
 def _flow(
     whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, seen: str, narrow: bool
 ) -> Drawing:
-    width, main = (350.0, 150.0) if narrow else (760.0, 250.0)
-    lines = [text for reason, cases, _ in excluded for text in _wrapped(f"{cases:,} – {reason}", 27 if narrow else 62)]
+    width, main = (NARROW, 150.0) if narrow else (WIDE, 300.0)
+    lines = [text for reason, cases, _ in excluded for text in _wrapped(f"{cases:,} – {reason}", 27 if narrow else 95)]
     aside = max(58.0, 30.0 + 16 * len(lines))
     drawing = Drawing(width, aside + 118 + 52 + 16 * len(whole.classes) + 40, "Data flow", seen)
     found = whole.cases + sum(cases for _, cases, _ in excluded)
+    trunk = 1 + _part_width(width, len(parts))[0] / 2
     _box(drawing, 1, 8, main, ["In the source", plural(found, noun)])
     if excluded:
         x = main + 28
@@ -53,24 +54,28 @@ def _flow(
             drawing.text(x + 12, 46 + 16 * index, line, "small")
         _arrow(drawing, main + 2, 34, x - 2, 34)
     y = aside + 34
-    _arrow(drawing, main / 2, 62, main / 2, y - 2)
+    _arrow(drawing, trunk, 62, trunk, y - 2)
     _box(drawing, 1, y, main, ["Analysed", f"{plural(whole.cases, noun)}", plural(whole.patients, "patient")])
-    _parts(drawing, parts, noun, y + 106, main / 2)
+    _parts(drawing, parts, noun, y + 106)
     return drawing
 
 
-def _parts(drawing: Drawing, parts: Sequence[Part], noun: str, y: float, trunk: float) -> None:
-    gap = 8.0 if drawing.width < 400 else 24.0
-    wide = (drawing.width - 2 - gap * (len(parts) - 1)) / len(parts)
+def _parts(drawing: Drawing, parts: Sequence[Part], noun: str, y: float) -> None:
+    wide, gap = _part_width(drawing.width, len(parts))
     rail = y - 18
-    drawing.line(trunk, y - 36, trunk, rail, "arrow")
     centres = [1 + index * (wide + gap) + wide / 2 for index in range(len(parts))]
-    drawing.line(min([*centres, trunk]), rail, max([*centres, trunk]), rail, "arrow")
+    drawing.line(centres[0], y - 36, centres[0], rail, "arrow")
+    drawing.line(centres[0], rail, centres[-1], rail, "arrow")
     for part, centre in zip(parts, centres, strict=True):
         _arrow(drawing, centre, rail, centre, y - 2)
         lines = [part.name, plural(part.patients, "patient"), plural(part.cases, noun)]
         lines += [f"{count:,} {name}" for name, count in part.classes.items()]
         _box(drawing, centre - wide / 2, y, wide, lines)
+
+
+def _part_width(width: float, count: int) -> tuple[float, float]:
+    gap = 8.0 if width < 400 else 50.0
+    return (width - 2 - gap * (count - 1)) / count, gap
 
 
 def _box(drawing: Drawing, x: float, y: float, width: float, lines: Sequence[str]) -> None:

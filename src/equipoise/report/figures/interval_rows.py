@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from equipoise.report.figures.figure import NARROW, WIDE
 from equipoise.report.svg import Drawing, Frame, nice_ticks
 
-_WIDE, _NARROW = 760.0, 350.0
+_PLOT, _NUMBERS = 250.0, 780.0
+_ROOM = 50
+"""Letters that fit on one line of a phone."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,20 @@ class Scale:
 
 def draw_rows(rows: Sequence[Row], scale: Scale, title: str, description: str, narrow: bool = False) -> Drawing:
     """The rows in one drawing: labels left and numbers right of the plot, or above it where narrow."""
-    step, top = (46.0, 14.0) if narrow else (34.0, 18.0)
+    stacked = narrow and any(len(row.label) + len(row.words) > _ROOM for row in rows)
+    step, top = (62.0 if stacked else 46.0, 14.0) if narrow else (34.0, 18.0)
     ends = 16.0 if any(scale.ends) else 0.0
     height = top + step * len(rows) + 42 + ends
-    drawing = Drawing(_NARROW if narrow else _WIDE, height, title, description)
-    left, width = (8.0, _NARROW - 16) if narrow else (232.0, 300.0)
+    drawing = Drawing(NARROW if narrow else WIDE, height, title, description)
+    left, width = (8.0, NARROW - 16) if narrow else (_PLOT, _NUMBERS - _PLOT - 28)
     frame = Frame(drawing, left, top - 6, width, step * len(rows) + 6, _limits(rows, scale))
     _background(frame, scale)
     for index, row in enumerate(rows):
-        line = top + step * index + (32 if narrow else step / 2)
-        _words(drawing, row, line, narrow)
+        line = top + step * index + (step - 14 if narrow else step / 2)
+        if narrow:
+            _words_above(drawing, row, line, stacked)
+        else:
+            _words_beside(drawing, row, line)
         _interval(frame, row, line)
     return drawing
 
@@ -61,7 +68,11 @@ def _limits(rows: Sequence[Row], scale: Scale) -> tuple[float, float]:
     values = [
         v for row in rows for v in (row.low, row.high, row.estimate, *row.runs, *(row.wide or ())) if v is not None
     ]
-    values += [value for value, _ in scale.lines] + list(scale.shade or ())
+    return padded([*values, *(value for value, _ in scale.lines), *(scale.shade or ())])
+
+
+def padded(values: Sequence[float]) -> tuple[float, float]:
+    """Axis limits around values with a little room; 0 to 1 where there are none."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = 0.06 * ((high - low) or 1.0)
     return low - room, high + room
@@ -82,25 +93,37 @@ def _background(frame: Frame, scale: Scale) -> None:
         frame.drawing.text(frame.left + frame.width, bottom + 51, scale.ends[1], "tick", "end")
 
 
-def _words(drawing: Drawing, row: Row, line: float, narrow: bool) -> None:
-    if narrow:
-        drawing.text(8, line - 14, row.label, "strong small")
-        drawing.text(_NARROW - 8, line - 14, row.words, "small", "end")
+def _words_above(drawing: Drawing, row: Row, line: float, stacked: bool) -> None:
+    if stacked:
+        drawing.text(8, line - 30, row.label, "strong small halo")
+        drawing.text(8, line - 14, " · ".join(words for words in (row.words, row.note) if words), "small halo")
         return
+    drawing.text(8, line - 14, row.label, "strong small halo")
+    drawing.text(NARROW - 8, line - 14, row.words, "small halo", "end")
+
+
+def _words_beside(drawing: Drawing, row: Row, line: float) -> None:
     # labels longer than their column take two lines, broken at the joining word
     first, joint, second = row.label.partition(" against ")
     if joint and len(row.label) > 30:
-        drawing.text(216, line - 3, first, "strong small", "end")
-        drawing.text(216, line + 11, "against " + second, "small", "end")
+        drawing.text(0, line - 3, first, "strong")
+        drawing.text(0, line + 12, "against " + second)
     else:
-        drawing.text(216, line + 4, row.label, "strong", "end")
-    drawing.text(548, line - 3 if row.note else line + 4, row.words)
+        drawing.text(0, line + 4, row.label, "strong")
+    drawing.text(_NUMBERS, line - 3 if row.note else line + 4, row.words)
     if row.note:
-        drawing.text(548, line + 11, row.note, "note")
+        drawing.text(_NUMBERS, line + 12, row.note, "note")
 
 
 def _interval(frame: Frame, row: Row, line: float) -> None:
     if row.estimate is None:
+        return
+    if not frame.x_range[0] <= row.estimate <= frame.x_range[1]:
+        below = row.estimate < frame.x_range[0]
+        end = frame.left + (4 if below else frame.width - 4)
+        frame.drawing.text(
+            end, line + 4, "← off this axis" if below else "off this axis →", "tick", "start" if below else "end"
+        )
         return
     if row.wide is not None:
         low, high = float(frame.x(row.wide[0])), float(frame.x(row.wide[1]))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.folder import Job
 from equipoise.report.svg import Drawing, Frame, nice_ticks
 
@@ -19,7 +19,9 @@ def learning_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
     losses = np.concatenate([job.history[key] for job in shown for key in _COLUMNS[1:]])
     finite = losses[np.isfinite(losses)]
     top = float(np.percentile(finite, 99.5)) if finite.size else 1.0
-    limits = (min(0.0, float(finite.min(initial=0.0))), 1.05 * top or 1.0)
+    bottom = float(finite.min()) if finite.size else 0.0
+    room = 0.05 * ((top - bottom) or 1.0)
+    limits = (bottom - room, top + room)
     epochs = (1.0, max(2.0, *(float(job.history["epoch"].max()) for job in shown)))
     panels = tuple(
         _panel([job for job in shown if job.arm == arm], arm, index, epochs, limits) for index, arm in enumerate(arms)
@@ -48,9 +50,9 @@ def _panel(
 ) -> Drawing:
     chosen = [str(job.done.get("chosen_epoch")) for job in jobs if job.done.get("chosen_epoch") is not None]
     words = f"{len(jobs)} runs; chosen epochs {', '.join(chosen) or 'none'}."
-    drawing = Drawing(260, 214, f"Learning curves of {arm}", words)
+    drawing = Drawing(PANEL, 214, f"Learning curves of {arm}", words)
     drawing.text(0, 12, arm, "head")
-    frame = Frame(drawing, 34, 40, 220, 132, epochs, limits)
+    frame = Frame(drawing, 34, 42, PANEL - 40, 130, epochs, limits)
     frame.y_axis(nice_ticks(*limits, 4), "loss")
     frame.x_axis(_whole_ticks(epochs), "epoch")
     colour = f"c{series % 8}"
@@ -64,7 +66,7 @@ def _panel(
             loss = job.history["validation_loss"][at[0]]
             drawing.marker(float(frame.x(job.history["epoch"][at[0]])), float(frame.y(loss)), series, 4.5)
     if not jobs:
-        drawing.text(144, 106, "no run left a history", "note", "middle")
+        drawing.text(PANEL / 2, 106, "no run left a history", "note", "middle")
     return drawing
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from equipoise.evaluation.roc import Band, Curve, Run, band, roc
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing, Frame
 
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def roc_figure(
@@ -27,7 +27,8 @@ def roc_figure(
         return None
     bands = {arm: band(many, np.random.default_rng(seed)) for arm, many in shown.items() if many}
     line = _mean_rule(rule)
-    title = f"ROC curves: {positive} against the rest"
+    several = any(len(run.score) > 1 for many in shown.values() for run in many)
+    title = f"ROC curves: {positive} against the rest" + (", averaged" if several else "")
     rows: list[tuple[object, ...]] = [
         (arm, float(f), float(t), float(lo), float(hi))
         for arm, b in bands.items()
@@ -64,10 +65,10 @@ def _mean_rule(rule: tuple[str, Sequence[Run]] | None) -> tuple[str, Curve] | No
 def _panel(arm: str, series: int, curve: Band, rule: tuple[str, Curve] | None, area: str) -> Drawing:
     at = {f: float(curve.tpr[round(100 * f)]) for f in (0.1, 0.2)}
     seen = "; ".join(f"sensitivity {100 * t:.0f} % at {100 * (1 - f):.0f} % specificity" for f, t in at.items())
-    drawing = Drawing(260, 282, f"ROC curve of {arm}", f"{area}; {seen}.")
+    drawing = Drawing(PANEL, 272, f"ROC curve of {arm}", f"{area}; {seen}.")
     drawing.text(0, 12, arm, "head")
     drawing.text(0, 29, area, "small")
-    frame = Frame(drawing, 38, 58, 216, 182, (0.0, 1.0), (0.0, 1.0))
+    frame = Frame(drawing, 36, 58, PANEL - 44, 172, (0.0, 1.0), (0.0, 1.0))
     frame.y_axis(_TICKS, "sensitivity")
     frame.x_axis(_TICKS, "1 − specificity")
     colour = f"c{series % 8}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.figure import NARROW, WIDE, Figure
 from equipoise.report.svg import Drawing
 
 
@@ -34,12 +34,12 @@ def _share(pair: dict[str, Any]) -> float:
 
 
 def _bars(labels: Sequence[str], shares: Sequence[float], narrow: bool) -> Drawing:
-    step, left, width = (40.0, 8.0, 334.0) if narrow else (34.0, 232.0, 420.0)
+    step, left, width = (40.0, 8.0, NARROW - 16) if narrow else (36.0, 250.0, 500.0)
     words = "; ".join(
         f"{label}: {100 * share:.0f} % training runs" for label, share in zip(labels, shares, strict=True)
     )
     drawing = Drawing(
-        350 if narrow else 760, step * len(labels) + 28, "Variance from patients and from training runs", words
+        NARROW if narrow else WIDE, step * len(labels) + 28, "Variance from patients and from training runs", words
     )
     drawing.text(left, 14, "patients", "tick")
     drawing.text(left + width, 14, "training runs", "tick", "end")
@@ -50,11 +50,11 @@ def _bars(labels: Sequence[str], shares: Sequence[float], narrow: bool) -> Drawi
         if narrow:
             drawing.text(8, y + 10, label, "small")
         else:
-            drawing.text(216, y + 12, first, "strong small", "end")
-            drawing.text(216, y + 26, "against " + second, "small", "end")
+            drawing.text(0, y + 12, first, "strong")
+            drawing.text(0, y + 27, "against " + second)
         split = width * (1 - share)
         drawing.rect(left, bar, split, 16, "bar pale c6")
         drawing.rect(left + split, bar, width - split, 16, "bar c0")
         if not narrow:
-            drawing.text(left + width + 12, bar + 12, f"{100 * share:.0f} % runs", "tick")
+            drawing.text(780, bar + 12, f"{100 * share:.0f} % from training runs", "tick")
     return drawing
