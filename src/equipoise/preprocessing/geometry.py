@@ -170,4 +170,5 @@ def _taps(n: int, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     first = np.floor(centre - reach).astype(np.int64) + 1
     index = first + np.arange(int(np.ceil(2 * reach)))[:, None]
     weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / reach)
+    weight[(index < 0) | (index >= n)] = 0  # beyond the faces there is nothing to weigh
     return np.clip(index, 0, n - 1), weight / weight.sum(axis=0)

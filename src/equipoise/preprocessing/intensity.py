@@ -75,14 +75,17 @@ def foreground(pixels: NDArray[Any], spatial_dims: int) -> NDArray[np.bool_]:
 
 
 def _standardised(pixels: Floats, axes: tuple[int, ...]) -> Floats:
-    """Mean 0 and standard deviation 1 inside the foreground; the same map is applied to the background."""
+    """Mean 0 and standard deviation 1 inside the foreground; the same map is applied to the background.
+
+    A foreground of one value becomes 0 and its background −1, whatever the unit.
+    """
     inside = foreground(pixels, len(axes))
     count = np.maximum(inside.sum(axis=axes, keepdims=True), 1)
     mean = np.sum(pixels, axis=axes, keepdims=True, where=inside, dtype=np.float64) / count
-    square = np.sum((pixels - mean) ** 2, axis=axes, keepdims=True, where=inside) / count
-    deviation = np.sqrt(square)
-    with np.errstate(invalid="ignore"):
-        scaled = (pixels - mean) / np.where(deviation > 0, deviation, 1)
-    empty = ~inside.any(axis=axes, keepdims=True)
-    result: Floats = np.where(empty & np.isfinite(pixels), 0, scaled).astype(np.float32)
+    lowest = pixels.min(axis=axes, keepdims=True)
+    mean = np.where(inside.any(axis=axes, keepdims=True), mean, lowest)
+    deviation = np.sqrt(np.sum((pixels - mean) ** 2, axis=axes, keepdims=True, where=inside) / count)
+    height = mean - lowest
+    width = np.where(deviation > 1e-3 * height, deviation, np.where(height > 0, height, 1))
+    result: Floats = ((pixels - mean) / width).astype(np.float32)
     return result

@@ -51,17 +51,24 @@ def soft_targets(mask: Mask, spacing_mm: Sequence[float], sigma_mm: float, class
 
 
 def opened(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
-    """Morphological opening of every class above 0; removed voxels take the class of the nearest kept voxel."""
+    """Morphological opening of every class above 0; a removed voxel goes to the nearest kept voxel of another class."""
+    values = [value for value in np.unique(mask) if value > 0]
     kept = mask == 0
-    for value in np.unique(mask[mask > 0]):
+    for value in values:
         inside = mask == value
         kept |= inside & _dilated(_eroded(inside, spacing_mm, radius_mm), spacing_mm, radius_mm)
-    if kept.all():
-        return mask.copy()
-    if not kept.any():
-        return np.zeros_like(mask)
-    nearest = ndimage.distance_transform_edt(~kept, sampling=spacing_mm, return_distances=False, return_indices=True)
-    result: Mask = mask[tuple(nearest)]
+    result = mask.copy()
+    for value in values:
+        removed, others = ~kept & (mask == value), kept & (mask != value)
+        if not removed.any():
+            continue
+        if not others.any():
+            result[removed] = 0
+            continue
+        nearest = ndimage.distance_transform_edt(
+            ~others, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        result[removed] = mask[tuple(nearest)][removed]
     return result
 
 
