@@ -14,6 +14,7 @@ from equipoise.optimizers.batch import Batch, StepSettings
 from equipoise.optimizers.counts import count_dtype
 from equipoise.optimizers.dispatch import check_path, take_step
 from equipoise.optimizers.loop import step_loop
+from equipoise.optimizers.rates import RateQuantiles, pooled_rates, tensor_rates
 from equipoise.optimizers.rules import RULES, resolve
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -205,6 +206,14 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         elif state["count"].dtype != dtype:
             state["count"] = state["count"].clamp(-settings.limit, settings.limit).to(dtype)
 
+    def rates(self, *, pooled: bool = False) -> list[RateQuantiles]:
+        """How the learning rates eta_t (equation 2) are distributed after the last step.
+
+        One entry per parameter in the order of the groups, or with `pooled` a single entry over all elements.
+        Under "paper" and "bounded" these are the rates of the next step, for theirs follow the last gradient.
+        """
+        return [pooled_rates(self)] if pooled else tensor_rates(self)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state exactly: counts stay integers and moments keep their dtype, unlike torch's default."""
         super().load_state_dict(state_dict)
@@ -213,7 +222,7 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         for saved_id, param in zip(saved_ids, params, strict=True):
             for name, value in state_dict["state"].get(saved_id, {}).items():
                 if isinstance(value, Tensor):
-                    self.state[param][name] = value.to(device=param.device, copy=True)
+                    self.state[param][name] = _laid_out(value, param, name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -246,6 +255,20 @@ class AdaptiveMomentum(torch.optim.Optimizer):
                 RateRangeWarning,
                 stacklevel=3,
             )
+
+
+def _laid_out(value: Tensor, param: Tensor, name: str) -> Tensor:
+    """A loaded state tensor on its parameter's device and in its layout, with its own dtype and exact values."""
+    real = torch.view_as_real(param) if param.is_complex() else param
+    if value.shape not in (real.shape, torch.Size(())):
+        raise EquipoiseError(
+            f"The saved {name} has shape {tuple(value.shape)} but its parameter {tuple(real.shape)}; load the "
+            "state into an optimizer of the same model, with parameters in the same order."
+        )
+    if value.shape != real.shape:
+        return value.to(device=param.device, copy=True)
+    laid_out = torch.empty_like(real, dtype=value.dtype, memory_format=torch.preserve_format)
+    return laid_out.copy_(value)
 
 
 def _append(batch: Batch, param: Tensor, grad: Tensor, state: dict[str, Any]) -> None:

@@ -126,4 +126,5 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    near: Tensor = x.T if tall else x
+    return near.to(matrix.dtype)

@@ -1,5 +1,6 @@
 """Public contract suites: tell the author of a model, an optimizer or a cohort whether it behaves."""
 
 from equipoise.testing.model import check_model
+from equipoise.testing.optimizer import check_optimizer
 
-__all__ = ["check_model"]
+__all__ = ["check_model", "check_optimizer"]
