@@ -14,6 +14,7 @@ from scipy.special import chdtrc, stdtr
 from equipoise.statistics.intervals import quantile
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-24  # variances below are the rounding of equal numbers
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,10 @@ def design(
     pairs = np.maximum(seeds * (seeds - 1), 1)
     shared = np.where(seeds > 1, (seeds**2 * np.diag(between) - seeds * error) / pairs, np.diag(between))
     values = tuple(value[row > 0] for row in member)
-    variance = np.array(
-        [v.var(ddof=1) if len(v) > 1 and n not in deterministic else 0.0 for n, v in zip(names, values, strict=True)]
-    )
+    spread = [
+        v.var(ddof=1) if len(v) > 1 and n not in deterministic else 0.0 for n, v in zip(names, values, strict=True)
+    ]
+    variance = np.where(np.array(spread) > ROUNDING, spread, 0.0)
     columns = tuple(np.flatnonzero(row) for row in member)
     mean = np.array([v.mean() for v in values])
     return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance)
@@ -189,7 +191,6 @@ def _contrast(
     if fixed > squared:
         method += ", not below seeds fixed"
     se = float(np.sqrt(max(squared, fixed, 0.0)))
-    if se < 1e-12:
-        se = 0.0
+    se = se if se**2 > ROUNDING else 0.0
     seeds = float(np.sqrt(max(squared - patients, 0.0)))
     return Contrast(difference, se, float(min(df, design.n_patients - 1)), float(np.sqrt(patients)), seeds, method)

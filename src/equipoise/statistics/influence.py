@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.auc import placements
@@ -152,15 +153,22 @@ def _at_specificity(specificity: float) -> Binary:
         positive = np.sort(score[truth])
         n, m = len(negative), len(positive)
         value, threshold = _sensitivity(negative, positive, specificity)
-        # the threshold moves with the negatives: slope of the ROC curve there, over a window that narrows with n
-        half = min(max(0.5 * min(n, m) ** (-1.0 / 3.0), 1.0 / n), 0.25)
-        low, high = max(specificity - half, 0.0), min(specificity + half, 1.0 - 1e-12)
-        slope = (_sensitivity(negative, positive, low)[0] - _sensitivity(negative, positive, high)[0]) / (high - low)
+        slope = _slope(negative, positive, specificity, value)  # the threshold moves with the negatives
         above = score >= threshold
         false = float(above[~truth].mean())
         return value, np.where(truth, (above - value) / m, -slope * (above - false) / n)
 
     return metric
+
+
+def _slope(negative: Array, positive: Array, specificity: float, value: float) -> float:
+    """Slope of the ROC curve: on the probit scale it is nearly straight, so a wide window there is little biased."""
+    middle = float(ndtri(1 - specificity))
+    edges = np.array([middle - 0.5, middle + 0.5])
+    m = len(positive)
+    curve = [ndtri((_sensitivity(negative, positive, 1 - float(ndtr(x)))[0] * m + 0.5) / (m + 1)) for x in edges]
+    height = float(ndtri((value * m + 0.5) / (m + 1)))
+    return max(float(curve[1] - curve[0]), 0.0) * float(np.exp((middle**2 - height**2) / 2))
 
 
 def _sensitivity(negative: Array, positive: Array, specificity: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import Contrast, Design, compare, equal_spread_p, pooled_variance
+from equipoise.statistics.comparison import ROUNDING, Contrast, Design, compare, equal_spread_p, pooled_variance
 from equipoise.statistics.crossvalidation import resampled_contrast
 from equipoise.statistics.endpoints import Kind, metric_column
 from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
@@ -77,7 +77,7 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> 
 def _fixed(arms: Design, a: int, b: int) -> Contrast:
     """The difference of these trained networks, seeds fixed."""
     squared = max(float(arms.between[a, a] + arms.between[b, b] - 2 * arms.between[a, b]), 0.0)
-    se = float(np.sqrt(squared)) if squared > 1e-24 else 0.0
+    se = float(np.sqrt(squared)) if squared > ROUNDING else 0.0
     return Contrast(float(arms.mean[a] - arms.mean[b]), se, arms.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
 
 

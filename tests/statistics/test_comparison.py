@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from equipoise.statistics.binormal import draw
+from equipoise.statistics.comparison import (
+    Design,
+    compare,
+    crossed_terms,
+    design,
+    equal_spread_p,
+    pooled_variance,
+)
+from equipoise.statistics.covariance import estimates
+from equipoise.statistics.influence import rank_influence
+
+
+def arms(
+    generator: int = 0, auc: tuple[float, ...] = (0.85, 0.8), seeds: int = 3, sd: float = 0.01, n: int = 150
+) -> Design:
+    made = draw(np.random.default_rng(generator), n, auc, seeds, sd)
+    found = estimates([rank_influence(made.scores, made.truth, made.patient, n)])
+    names = [f"arm{k // seeds}" for k in range(len(made.scores))]
+    return design(found.value, found.covariance, names, n)
+
+
+def test_crossed_form_is_the_published_reader_study() -> None:
+    """Van Dyke's data: 2 modalities, 5 readers; the ANOVA terms and the results are those MRMCaov prints."""
+    treatment, interaction, second, third = 0.004796171, 0.0005510306, 0.0003395265, 0.0002358497
+    squared, df = crossed_terms(interaction, second - third, seeds=5)
+    f = treatment / (squared * 5 / 2)  # MS(T) = 5 D^2 / 2 for two modalities
+    assert f == pytest.approx(4.484854, rel=1e-6)
+    assert df == pytest.approx(15.06611, rel=1e-6)
+    assert stats.f.sf(f, 1, df) == pytest.approx(0.05123303, rel=1e-6)
+
+
+def test_welch_form_is_the_formula() -> None:
+    """SE^2 = W_a + W_b + 2 max(C2 - C3, 0), W = s^2 / S, df = SE^4 / sum W^2 / (S - 1), written out in loops."""
+    made = draw(np.random.default_rng(1), 150, (0.85, 0.8), 3, 0.03)
+    found = estimates([rank_influence(made.scores, made.truth, made.patient, 150)])
+    value, covariance = found.value, found.covariance
+    own = [value[:3].var(ddof=1) / 3, value[3:].var(ddof=1) / 3]
+    pairs = [(i, j) for i in range(6) for j in range(6) if i != j and i // 3 == j // 3]
+    second = np.mean([covariance[pair] for pair in pairs])
+    third = np.mean([covariance[i, 3 + j] for i in range(3) for j in range(3)])
+    squared = sum(own) + 2 * max(second - third, 0)
+    result = compare(design(value, covariance, ["a"] * 3 + ["b"] * 3, 150), 0, 1)
+    weights = np.array([1, 1, 1, -1, -1, -1]) / 3
+    assert squared > weights @ covariance @ weights  # the guard does not bind here
+    assert result.difference == pytest.approx(value[:3].mean() - value[3:].mean())
+    assert result.se == pytest.approx(np.sqrt(squared), rel=1e-12)
+    assert result.df == pytest.approx(min(squared**2 / sum(w**2 / 2 for w in own), 149), rel=1e-12)
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(result.difference) / result.se, result.df), rel=1e-12)
+    assert result.se_patients**2 + result.se_seeds**2 == pytest.approx(squared)
+
+
+def test_pooled_form_shares_the_spread_of_all_arms() -> None:
+    found = arms(auc=(0.85, 0.85, 0.8), sd=0.03)
+    variance, df = pooled_variance(found)
+    assert variance == pytest.approx(np.mean([v.var(ddof=1) for v in found.values]))
+    assert df == 6
+    patients = found.shared[0] + found.shared[1] - 2 * found.between[0, 1]
+    result = compare(found, 0, 1, pooled=True)
+    assert result.se**2 == pytest.approx(2 * variance / 3 + patients)
+    assert result.df == pytest.approx(min(result.se**4 / (2 * variance / 3) ** 2 * 6, 149))
+
+
+@given(st.integers(0, 1_000), st.integers(1, 5), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_comparison_is_antisymmetric(seed: int, seeds: int, pooled: bool) -> None:
+    found = arms(seed, (0.85, 0.83, 0.8), seeds, n=40)
+    one, other = compare(found, 0, 2, pooled=pooled), compare(found, 2, 0, pooled=pooled)
+    assert one.difference == -other.difference
+    assert (one.se, one.df, one.p) == pytest.approx((other.se, other.df, other.p), rel=1e-12)
+    low, high = one.interval()
+    assert other.interval() == pytest.approx((-high, -low), rel=1e-9)
+    assert one.turned().difference == other.difference
+    assert low <= one.difference <= high
+
+
+def test_standard_error_is_never_below_that_with_seeds_fixed() -> None:
+    for seed in range(40):
+        found = arms(seed, sd=0.0, n=60)
+        fixed = found.between[0, 0] + found.between[1, 1] - 2 * found.between[0, 1]
+        assert compare(found, 0, 1).se ** 2 >= fixed * (1 - 1e-12)
+
+
+def test_crossed_form_gains_where_seeds_are_shared() -> None:
+    """A seed effect common to both arms cancels in the seed-wise differences."""
+    generator = np.random.default_rng(0)
+    shared = 0.03 * generator.standard_normal(5)
+    value = np.concatenate([0.85 + shared, 0.82 + shared + 0.001 * generator.standard_normal(5)])
+    found = design(value, np.eye(10) * 1e-6, ["a"] * 5 + ["b"] * 5, 200)
+    assert compare(found, 0, 1, shared_seeds=True).se < 0.2 * compare(found, 0, 1).se
+    few = design(value[[0, 1, 2, 5, 6, 7]], np.eye(6) * 1e-6, ["a"] * 3 + ["b"] * 3, 200)
+    assert compare(few, 0, 1, shared_seeds=True).method.startswith("Welch")
+
+
+def test_a_deterministic_rule_adds_patients_but_no_seeds() -> None:
+    """As if the rule had been trained many times with the same outcome: only the other arm's seeds count."""
+    made = draw(np.random.default_rng(2), 150, (0.85, 0.8), 3, 0.02)
+    scores = np.concatenate([made.scores[:3], made.scores[3:4]])
+    found = estimates([rank_influence(scores, made.truth, made.patient, 150)])
+    rule = design(found.value, found.covariance, ["a"] * 3 + ["rule"], 150, {"rule"})
+    twice = np.concatenate([made.scores[:3]] + [made.scores[3:4]] * 4)
+    repeated = estimates([rank_influence(twice, made.truth, made.patient, 150)])
+    many = design(repeated.value, repeated.covariance, ["a"] * 3 + ["rule"] * 4, 150)
+    one, other = compare(rule, 0, 1), compare(many, 0, 1)
+    assert (one.difference, one.se, one.df) == pytest.approx((other.difference, other.se, other.df))
+
+
+def test_unequal_numbers_of_seeds_weigh_as_they_are() -> None:
+    made = draw(np.random.default_rng(3), 150, (0.85, 0.8), 5, 0.03)
+    keep = [0, 1, 2, 5, 6, 7, 8, 9]
+    found = estimates([rank_influence(made.scores[keep], made.truth, made.patient, 150)])
+    result = design(found.value, found.covariance, ["a"] * 3 + ["b"] * 5, 150)
+    assert result.seeds.tolist() == [3, 5]
+    own = [found.value[:3].var(ddof=1) / 3, found.value[3:].var(ddof=1) / 5]
+    assert compare(result, 0, 1).se_seeds ** 2 == pytest.approx(sum(own))
+
+
+def test_equal_spread_is_bartletts_test() -> None:
+    found = arms(auc=(0.85, 0.85, 0.8, 0.8), seeds=4, sd=0.02)
+    assert equal_spread_p(found) == pytest.approx(stats.bartlett(*found.values).pvalue, rel=1e-9)
+
+
+def test_equal_spread_where_some_arms_never_vary() -> None:
+    steady = design(np.array([0.8, 0.8, 0.8, 0.7, 0.8, 0.9]), np.eye(6) * 1e-4, ["a"] * 3 + ["b"] * 3, 100)
+    assert equal_spread_p(steady) == 0.0
+    same = design(np.array([0.8, 0.8, 0.8, 0.7, 0.7, 0.7]), np.eye(6) * 1e-4, ["a"] * 3 + ["b"] * 3, 100)
+    assert equal_spread_p(same) == 1.0
+
+
+def test_no_variation_at_all_has_no_p() -> None:
+    same = design(np.full(6, 0.8), np.zeros((6, 6)), ["a"] * 3 + ["b"] * 3, 100)
+    result = compare(same, 0, 1)
+    assert result.se == 0
+    assert np.isnan(result.p)

@@ -1,0 +1,167 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from MLstatkit import Delong_test
+from scipy.special import softmax
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
+from equipoise.statistics.influence import influence, rank_influence
+from equipoise.statistics.panel import Fold
+
+
+def fold(
+    n: int = 60, classes: int = 2, patients: int = 25, columns: int = 2, seed: int = 0, decimals: int = 12
+) -> Fold:
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, classes, n)
+    truth[:classes] = np.arange(classes)
+    logits = generator.standard_normal((columns, n, classes)) + 1.2 * np.eye(classes)[truth]
+    scores = np.round(softmax(np.round(logits, 1), axis=2), decimals)
+    dice = {"dice": generator.random((columns, n))}
+    patient = np.concatenate([np.arange(patients), generator.integers(0, patients, n - patients)])
+    return Fold(0, np.arange(n).astype(str), patient, truth, scores, dice)
+
+
+def weighted(metric: Callable[..., float], **settings: object) -> Callable[..., float]:
+    return lambda truth, score, weight: metric(truth, score, sample_weight=weight, **settings)
+
+
+BINARY = {
+    "auc": lambda t, s, w: roc_auc_score(t, s[:, 1], sample_weight=w),
+    "average_precision": lambda t, s, w: average_precision_score(t, s[:, 1], sample_weight=w),
+    "accuracy": lambda t, s, w: accuracy_score(t, s.argmax(1), sample_weight=w),
+    "balanced_accuracy": lambda t, s, w: balanced_accuracy_score(t, s.argmax(1), sample_weight=w),
+    "sensitivity": lambda t, s, w: recall_score(t, s.argmax(1), sample_weight=w),
+    "specificity": lambda t, s, w: recall_score(t, s.argmax(1), pos_label=0, sample_weight=w),
+    "brier": lambda t, s, w: brier_score_loss(t, s[:, 1], sample_weight=w),
+    "nll": lambda t, s, w: log_loss(t, s, sample_weight=w),
+}
+SEVERAL = {
+    "auc": lambda t, s, w: float(np.mean([roc_auc_score(t == c, s[:, c], sample_weight=w) for c in range(3)])),
+    "average_precision": lambda t, s, w: float(
+        np.mean([average_precision_score(t == c, s[:, c], sample_weight=w) for c in range(3)])
+    ),
+    "accuracy": BINARY["accuracy"],
+    "balanced_accuracy": BINARY["balanced_accuracy"],
+    "nll": BINARY["nll"],
+    "brier": lambda t, s, w: float(np.average(((s - np.eye(3)[t]) ** 2).sum(1), weights=w)),
+}
+CASES = [(name, 2, metric) for name, metric in BINARY.items()] + [(name, 3, metric) for name, metric in SEVERAL.items()]
+
+
+@pytest.mark.parametrize(("name", "classes", "metric"), CASES)
+def test_value_and_influence_are_those_of_a_weighted_scikit_learn(
+    name: str, classes: int, metric: Callable[..., float]
+) -> None:
+    """A patient's influence is the derivative of the metric by the weight of all the patient's cases."""
+    data = fold(classes=classes)
+    endpoint = endpoint_named(name, (), [str(c) for c in range(classes)])
+    found = influence(data, endpoint, 1 if classes == 2 else None, 25)
+    step = 1e-5
+    for column, scores in enumerate(data.scores):
+        assert found.value[column] == pytest.approx(metric(data.truth, scores, np.ones(60)), abs=1e-12)
+        for patient in range(25):
+            weight = np.where(data.patient == patient, step, 0.0)
+            derivative = (metric(data.truth, scores, 1 + weight) - metric(data.truth, scores, 1 - weight)) / (2 * step)
+            assert found.total[column, patient] == pytest.approx(derivative, abs=1e-6)
+
+
+@given(st.integers(0, 10_000), st.sampled_from(sorted(BINARY)), st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_influence_sums_to_zero(seed: int, name: str, decimals: int) -> None:
+    data = fold(n=40, patients=12, seed=seed, decimals=decimals)
+    found = influence(data, endpoint_named(name, (), ["0", "1"]), 1, 12)
+    np.testing.assert_allclose(found.total.sum(axis=1), 0.0, atol=1e-10)
+    for part in found.parts:
+        np.testing.assert_allclose(part.sum(axis=1), 0.0, atol=1e-10) if name != "average_precision" else None
+
+
+@pytest.mark.parametrize("specificity", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_sensitivity_at_specificity_is_the_roc_curves(specificity: float, decimals: int) -> None:
+    data = fold(n=400, patients=400, decimals=decimals, seed=3)
+    found = influence(data, Endpoint(f"sensitivity@{specificity}", Kind.RANK), 1, 400)
+    for value, scores in zip(found.value, data.scores, strict=True):
+        false, true, _ = roc_curve(data.truth, scores[:, 1], drop_intermediate=False)
+        assert value == pytest.approx(true[false <= 1 - specificity + 1e-9].max(), abs=1e-12)
+    np.testing.assert_allclose(found.total.sum(axis=1), 0.0, atol=1e-10)
+
+
+def test_variance_of_sensitivity_at_specificity_is_the_spread_over_samples() -> None:
+    """The moving threshold makes the spread larger than that of a proportion; the influence must see it."""
+    generator, values, variances = np.random.default_rng(0), [], []
+    patient = np.arange(400)
+    truth = (patient % 2).astype(np.int64)
+    endpoint = Endpoint("sensitivity@0.9", Kind.RANK)
+    for _ in range(600):
+        score = generator.standard_normal(400) + 1.2 * truth
+        data = Fold(0, patient.astype(str), patient, truth, np.stack([-score, score], axis=1)[None], {})
+        found = influence(data, endpoint, 1, 400)
+        values.append(found.value[0])
+        variances.append((found.total[0] ** 2).sum())
+    proportion = np.mean(values) * (1 - np.mean(values)) / 200
+    assert np.var(values) > 1.5 * proportion
+    assert np.mean(variances) == pytest.approx(np.var(values), rel=0.15)
+
+
+def test_a_users_pooled_metric_gets_the_influence_of_the_built_in_one() -> None:
+    data = fold(n=90, patients=40, seed=5)
+    user = Endpoint("mine", Kind.POOLED, function=lambda truth, scores: float(roc_auc_score(truth, scores[:, 1])))
+    mine = influence(data, user, 1, 40)
+    ours = influence(data, endpoint_named("auc", (), ["0", "1"]), 1, 40)
+    np.testing.assert_allclose(mine.value, ours.value, atol=1e-12)
+    assert np.corrcoef(mine.total[0], ours.total[0])[0, 1] > 0.99
+    spread = [(u.total[0] ** 2).sum() for u in (mine, ours)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.1)
+
+
+def test_many_patients_are_left_out_in_groups() -> None:
+    data = fold(n=900, patients=900, seed=6)
+    calls = []
+
+    def counted(truth: np.ndarray, scores: np.ndarray) -> float:
+        calls.append(len(truth))
+        return float((scores.argmax(1) == truth).mean())
+
+    found = influence(data, Endpoint("mine", Kind.POOLED, function=counted), None, 900)
+    assert len(calls) == 2 * 201
+    exact = influence(data, endpoint_named("accuracy", (), ["0", "1"]), None, 900)
+    assert (found.total[0] ** 2).sum() == pytest.approx((exact.total[0] ** 2).sum(), rel=0.3)
+
+
+def test_a_pooled_metric_that_returns_nan_is_named() -> None:
+    broken = Endpoint("mine", Kind.POOLED, function=lambda truth, scores: float("nan"))
+    with pytest.raises(PredictionError, match="'mine' returned nan"):
+        influence(fold(), broken, 1, 25)
+
+
+def test_one_class_only_is_refused_in_a_sentence() -> None:
+    data = fold()
+    alone = Fold(0, data.case, data.patient, np.zeros_like(data.truth), data.scores, {})
+    with pytest.raises(PredictionError, match="no test case of fold 0"):
+        influence(alone, endpoint_named("auc", (), ["0", "1"]), 1, 25)
+
+
+def test_independent_variance_is_delongs() -> None:
+    generator = np.random.default_rng(2)
+    truth = generator.random(300) < 0.3
+    scores = np.round(generator.standard_normal((2, 300)) + truth, 1)
+    found = rank_influence(scores, truth, np.arange(300), 300)
+    z, _ = Delong_test(truth.astype(int), scores[0], scores[1])[:2]
+    parts = [part[0] - part[1] for part in found.parts]
+    variance = sum(float((p**2).sum()) * c / (c - 1) for p, c in zip(parts, found.counts, strict=True))
+    assert abs((found.value[0] - found.value[1]) / np.sqrt(variance)) == pytest.approx(abs(z), abs=1e-9)

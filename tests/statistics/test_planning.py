@@ -1,0 +1,83 @@
+import pytest
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.planning import SeedSpread, plan, pooled_spread
+
+# (patients, seed spread): detectable AUC differences with 3, 5 and 10 seeds, from a simulation of 20,000 patients
+TABLE = {
+    (60, 0.0): (0.057, 0.054, 0.051),
+    (60, 0.02): (0.078, 0.066, 0.057),
+    (150, 0.01): (0.045, 0.039, 0.035),
+    (300, 0.01): (0.037, 0.031, 0.026),
+    (300, 0.02): (0.062, 0.046, 0.035),
+    (1000, 0.01): (0.031, 0.023, 0.018),
+}
+
+
+def classes(patients: int, prevalence: float = 0.3) -> dict[str, int]:
+    positive = round(3 * patients * prevalence)
+    return {"benign": 3 * patients - positive, "malignant": positive}
+
+
+@pytest.mark.parametrize(("patients", "sd"), TABLE)
+def test_detectable_differences_are_the_simulated_ones(patients: int, sd: float) -> None:
+    for seeds, expected in zip((3, 5, 10), TABLE[patients, sd], strict=True):
+        found = plan(patients, classes(patients), seeds, spread=SeedSpread(sd, 0)).detectable
+        assert found == pytest.approx(expected, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({"correlation": 0.5}, 0.040), ({"correlation": 0.95}, 0.023), ({"auc": 0.95}, 0.024)]
+)
+def test_correlation_and_area_move_it_as_simulated(settings: dict[str, float], expected: float) -> None:
+    assert plan(300, classes(300), 5, **settings).detectable == pytest.approx(expected, rel=0.07)
+
+
+def test_fewer_events_detect_less() -> None:
+    assert plan(150, classes(150, 0.1), 3).detectable == pytest.approx(0.058, rel=0.07)
+
+
+def test_more_patients_and_more_seeds_buy_power() -> None:
+    found = plan(120, {"benign": 150, "malignant": 60}, 3, margin=0.03)
+    bought = {(p.factor, p.seeds): p.detectable for p in found.more}
+    assert found.detectable == bought[1, 3] > bought[2, 3] > bought[4, 3]
+    assert bought[1, 3] > bought[1, 5] > bought[1, 10]
+    assert found.low < found.detectable < found.high
+    assert found.power_at_margin is not None
+    assert found.power_at_margin < 0.8
+    assert "No number of patients suffices" in " ".join(found.sentences)
+
+
+def test_known_seed_spreads_narrow_the_range() -> None:
+    guess = plan(150, classes(150), 5)
+    known = plan(150, classes(150), 5, spread=pooled_spread([SeedSpread(0.01, 10), SeedSpread(0.01, 30)]))
+    assert known.detectable == pytest.approx(guess.detectable)
+    assert known.high - known.low < guess.high - guess.low
+    assert "40 degrees of freedom" in known.assumptions
+    assert "a guess" in guess.assumptions
+
+
+def test_comparisons_share_the_error() -> None:
+    assert plan(150, classes(150), 5, comparisons=6).detectable > plan(150, classes(150), 5).detectable
+
+
+@pytest.mark.parametrize("endpoint", ["accuracy", "brier", "nll", "average_precision", "sensitivity@0.9"])
+def test_every_endpoint_can_be_planned(endpoint: str) -> None:
+    found = plan(120, {"benign": 150, "malignant": 60}, 5, endpoint=endpoint, margin=0.05)
+    assert 0.0 < found.detectable < 0.5
+
+
+def test_segmentation_is_planned_from_the_spread_of_cases() -> None:
+    """Dice spread 0.15, correlation 0.8, ten seeds, no seed spread: 2.8 standard errors of the mean difference."""
+    found = plan(400, {"tumour": 400}, 10, endpoint="dice", margin=0.02, spread=SeedSpread(0.0, 20))
+    squared = (0.15**2 * 0.2 + 0.15**2 * 0.2 / 10) / 400
+    assert found.detectable == pytest.approx(2.8 * squared**0.5, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("patients", "cases", "seeds"),
+    [(10, {"a": 20}, 2), (10, {"a": 5, "b": 2}, 3), (10, {"a": 20, "b": 0}, 3), (10, {}, 3)],
+)
+def test_what_cannot_be_planned_is_refused(patients: int, cases: dict[str, int], seeds: int) -> None:
+    with pytest.raises(PredictionError):
+        plan(patients, cases, seeds)
