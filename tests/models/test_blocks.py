@@ -19,27 +19,6 @@ from equipoise.models.blocks import (
 )
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_batch_norm_of_one_value_uses_running_statistics_and_leaves_them(spatial_dims: int) -> None:
-    norm = Layers("net", spatial_dims).norm(4).train()
-    nn.init.constant_(norm.running_mean, 2.0)
-    nn.init.constant_(norm.running_var, 4.0)
-    single = torch.arange(4.0).reshape(1, 4, *(1,) * spatial_dims)
-    expected = (torch.arange(4.0) - 2) / 2
-    torch.testing.assert_close(norm(single).flatten(), expected, atol=1e-4, rtol=0)
-    assert norm.running_mean.tolist() == [2.0] * 4
-    assert norm.num_batches_tracked == 0
-
-
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_batch_norm_of_several_values_is_the_ordinary_one(spatial_dims: int) -> None:
-    ours = Layers("net", spatial_dims).norm(4)
-    theirs = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[spatial_dims](4)
-    x = torch.randn(2, 4, *(3,) * spatial_dims, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ours(x), theirs(x))
-    torch.testing.assert_close(ours.running_var, theirs.running_var)
-
-
 @given(channels=st.integers(1, 512))
 def test_groups_divide_the_channels_and_are_not_too_small(channels: int) -> None:
     groups = group_count(channels)
@@ -48,11 +27,16 @@ def test_groups_divide_the_channels_and_are_not_too_small(channels: int) -> None
     assert groups == 1 or channels // groups >= 4
 
 
-def test_instance_normalisation_normalises_every_channel_of_every_case() -> None:
-    norm = Layers("net", 2, "instance").norm(3)
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 5 + 2
-    reference = nn.InstanceNorm2d(3, affine=True)(x)
-    torch.testing.assert_close(norm(x), reference, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_normalisation_centres_what_its_name_says(spatial_dims: int, name: str) -> None:
+    norm = Layers("net", spatial_dims, name).norm(16)
+    x = torch.randn(3, 16, *(6,) * spatial_dims, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    y = norm(x).flatten(2)
+    if name == "group":  # (case, group, channels and pixels of the group)
+        y = y.unflatten(1, (4, 4)).flatten(2).movedim(1, 0)
+    means = {"batch": y.mean((0, 2)), "instance": y.mean(2), "group": y.mean(2)}[name]
+    torch.testing.assert_close(means, torch.zeros_like(means), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

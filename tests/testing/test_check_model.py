@@ -199,9 +199,19 @@ def test_a_strangers_segmenter_passes() -> None:
     check_model(build, tasks=["segmentation"])
 
 
+def test_a_network_of_the_zoo_passes() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        timm = pytest.importorskip("timm", reason="needs the extra [zoo]")
+
+    def build(in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+        return timm.create_model("resnet18", in_chans=in_channels, num_classes=out_channels)
+
+    check_model(build, spatial_dims=[2], tasks=["classification"])
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*meshgrid.*:UserWarning")
 def test_swin_unetr_passes_with_its_fixed_size() -> None:
-    check_model(
-        foreign("SwinUNETR", feature_size=12), tasks=["segmentation"], size=[64, 64], spatial_dims=[2], odd_sizes=False
-    )
+    pytest.importorskip("einops", reason="MONAI's SwinUNETR needs einops")
+    build = foreign("SwinUNETR", feature_size=12)
+    check_model(build, spatial_dims=[2], tasks=["segmentation"], size=[64, 64], odd_sizes=False)

@@ -1,0 +1,81 @@
+"""Normalisation of a single value, and instance normalisation in channels-last memory against torch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from equipoise.models.normalization import BatchNorm2d, BatchNorm3d, InstanceNorm
+
+LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+@pytest.mark.parametrize("kind", [BatchNorm2d, BatchNorm3d])
+def test_batch_norm_of_one_value_uses_running_statistics_and_leaves_them(kind: type[nn.Module]) -> None:
+    norm = kind(4).train()
+    nn.init.constant_(norm.running_mean, 2.0)
+    nn.init.constant_(norm.running_var, 4.0)
+    single = torch.arange(4.0).reshape(1, 4, *(1,) * (2 if kind is BatchNorm2d else 3))
+    torch.testing.assert_close(norm(single).flatten(), (torch.arange(4.0) - 2) / 2, atol=1e-4, rtol=0)
+    assert norm.running_mean.tolist() == [2.0] * 4
+    assert norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(BatchNorm2d, nn.BatchNorm2d), (BatchNorm3d, nn.BatchNorm3d)])
+def test_batch_norm_of_several_values_is_the_ordinary_one(ours: type[nn.Module], theirs: type[nn.Module]) -> None:
+    x = torch.randn(2, 4, *(3,) * (2 if ours is BatchNorm2d else 3), generator=torch.Generator().manual_seed(0))
+    one, other = ours(4), theirs(4)
+    torch.testing.assert_close(one(x), other(x))
+    torch.testing.assert_close(one.running_var, other.running_var)
+
+
+def instance_norms(channels: int, spatial_dims: int) -> tuple[InstanceNorm, nn.Module]:
+    """Ours and torch's, with the same scales and shifts away from 1 and 0."""
+    ours, theirs = (
+        InstanceNorm(channels),
+        [nn.InstanceNorm2d, nn.InstanceNorm3d][spatial_dims - 2](channels, affine=True),
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            a.copy_(torch.randn(channels, generator=generator))
+            b.copy_(a)
+    return ours.double(), theirs.double()
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_instance_norm_and_its_gradients_equal_torch(spatial_dims: int, channels_last: bool) -> None:
+    ours, theirs = instance_norms(5, spatial_dims)
+    x = torch.randn(3, 5, *(4, 3, 6)[:spatial_dims], generator=torch.Generator().manual_seed(1)).double() * 3 + 7
+    pull = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).double()
+    results = []
+    for norm in (ours, theirs):
+        layout = LAYOUTS[spatial_dims] if channels_last and norm is ours else torch.contiguous_format
+        leaf = x.clone(memory_format=torch.contiguous_format).requires_grad_()
+        out = norm(leaf.contiguous(memory_format=layout))
+        (out * pull).sum().backward()
+        results.append([out.detach(), leaf.grad, *(p.grad for p in norm.parameters())])
+        assert out.is_contiguous(memory_format=layout)
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
+
+
+def test_channels_last_gradient_passes_the_numerical_check() -> None:
+    norm = instance_norms(3, 2)[0]
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1)).double()
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    assert torch.autograd.gradcheck(lambda *a: norm(*a), (x,))
+
+
+def test_half_precision_keeps_its_type_and_is_close() -> None:
+    norm = InstanceNorm(8)
+    x = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(1))
+    exact = norm(x)
+    half = norm(x.bfloat16().contiguous(memory_format=torch.channels_last))
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.02)
+
+
+def test_state_dict_has_the_names_of_torchs_layer() -> None:
+    ours, theirs = instance_norms(3, 2)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
