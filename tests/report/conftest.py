@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
 from equipoise.ledger import FINISHED, LOCKED, TEST_OPENED, Ledger
 from equipoise.protocol import Protocol
+from equipoise.report import write_report
 
 TWO = ("benign", "malignant")
 FOUR = ("low", "moderate", "high", "very high")
@@ -166,13 +168,33 @@ class FolderWriter:
         }
 
 
-@pytest.fixture
-def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """`make_folder(classes=…, seeds=…, patients=…, arms=…)` writes a finished run and returns its folder."""
+@pytest.fixture(scope="session")
+def _written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folders written once for all tests; nobody may change them."""
+    made: dict[tuple[Any, ...], Path] = {}
 
-    def make(
-        classes: tuple[str, ...] = TWO, seeds: int = 3, patients: int = 300, arms: dict[str, Any] | None = None
-    ) -> Path:
-        return FolderWriter(tmp_path / "run", classes, seeds, patients, arms or ARMS).write()
+    def get(classes: tuple[str, ...], seeds: int, patients: int) -> Path:
+        key = (classes, seeds, patients)
+        if key not in made:
+            made[key] = FolderWriter(tmp_path_factory.mktemp("runs") / "run", classes, seeds, patients, ARMS).write()
+        return made[key]
+
+    return get
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, _written: Callable[..., Path]) -> Callable[..., Path]:
+    """`make_folder(classes=…, seeds=…, patients=…)` gives a finished run of one's own."""
+
+    def make(classes: tuple[str, ...] = TWO, seeds: int = 3, patients: int = 300) -> Path:
+        return Path(shutil.copytree(_written(classes, seeds, patients), tmp_path / "run"))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory, _written: Callable[..., Path]) -> Path:
+    """A finished run with its report, for tests that only look."""
+    folder = Path(shutil.copytree(_written(TWO, 3, 300), tmp_path_factory.mktemp("reported") / "run"))
+    write_report(folder)
+    return folder

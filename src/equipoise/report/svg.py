@@ -114,11 +114,11 @@ class Frame:
 
     def x(self, value: ArrayLike) -> NDArray[np.float64]:
         """Data → canvas, clipped to the frame."""
-        return self.left + self.width * np.clip(_share(value, self.x_range), 0, 1)
+        return self.left + self.width * _share(value, self.x_range)
 
     def y(self, value: ArrayLike) -> NDArray[np.float64]:
         """Data → canvas, clipped to the frame."""
-        return self.top + self.height * (1 - np.clip(_share(value, self.y_range), 0, 1))
+        return self.top + self.height * (1 - _share(value, self.y_range))
 
     def x_axis(self, ticks: Sequence[float], label: str = "", grid: bool = False) -> None:
         """Tick labels below the frame, optional grid lines, and the axis label."""
@@ -143,7 +143,7 @@ class Frame:
     def curve(self, x: ArrayLike, y: ArrayLike, style: str) -> None:
         """A line in data coordinates."""
         values = np.asarray(y, dtype=float)
-        self.drawing.polyline(self.x(x), np.where(np.isfinite(values), self.y(np.nan_to_num(values)), np.nan), style)
+        self.drawing.polyline(self.x(x), np.where(np.isfinite(values), self.y(values), np.nan), style)
 
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, style: str) -> None:
         """The area between two curves in data coordinates."""
@@ -176,8 +176,8 @@ def tick_label(tick: float, ticks: Sequence[float]) -> str:
 
 def _share(value: ArrayLike, limits: tuple[float, float]) -> NDArray[np.float64]:
     span = limits[1] - limits[0]
-    values: NDArray[np.float64] = np.asarray(value, dtype=np.float64)
-    return (values - limits[0]) / (span or 1.0)
+    inside: NDArray[np.float64] = np.clip(np.asarray(value, dtype=np.float64), *limits)
+    return (inside - limits[0]) / (span or 1.0)
 
 
 def _n(value: float) -> str:
