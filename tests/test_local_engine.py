@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.engines.local import DIED, Failure, available_cores, run
+from equipoise.engines.local import DIED, Failure, Workers
 
 # worker processes import functions by name: these are the standard library's
 echo = os.path.basename
 
 
 def ended(function, arguments, threads=1):
-    return dict(run(function, arguments, threads, lambda: None))
+    with Workers(threads) as workers:
+        return dict(workers.run(function, arguments, lambda: None))
 
 
 def test_every_call_gets_its_own_answer():
@@ -40,16 +41,26 @@ def test_a_process_that_dies_is_replaced_and_named():
 
 def test_the_watcher_is_called_while_waiting():
     ticks = []
-    list(run(time.sleep, [1.2], 1, lambda: ticks.append(1)))
+    with Workers(1) as workers:
+        list(workers.run(time.sleep, [1.2], lambda: ticks.append(1)))
     assert len(ticks) >= 2
 
 
 def test_leaving_early_ends_the_workers():
-    calls = run(time.sleep, [0.0, 60.0], max(1, available_cores() // 2), lambda: None)
-    next(calls)
-    start = time.monotonic()
-    calls.close()
+    with Workers(1) as workers:
+        calls = workers.run(time.sleep, [0.0, 60.0], lambda: None)
+        next(calls)
+        start = time.monotonic()
     assert time.monotonic() - start < 5
+
+
+def test_workers_are_kept_between_runs():
+    with Workers(1) as workers:
+        first = {pid for _, pid in workers.run(os.getpgid, [0], lambda: None)}
+        processes = [worker.process for worker in workers._workers]
+        second = {pid for _, pid in workers.run(os.getpgid, [0], lambda: None)}
+        assert [worker.process for worker in workers._workers] == processes
+    assert first == second
 
 
 def test_no_worker_outlives_a_killed_parent():
@@ -62,7 +73,8 @@ def test_no_worker_outlives_a_killed_parent():
         "    print(process.pid, flush=True)\n"
         "    return process\n"
         "local._Worker._start = start\n"
-        "list(local.run(time.sleep, [60.0], 1, lambda: None))\n"
+        "with local.Workers(1) as workers:\n"
+        "    list(workers.run(time.sleep, [60.0], lambda: None))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())

@@ -56,9 +56,11 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
-    from equipoise.report import verdict_sentences
+    from equipoise.report.verdicts import answers
 
-    text = "\n".join([*verdict_sentences(results), f"report: {folder / 'report.html'}"])
+    names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
+    sentences = [found.answer for found in answers(results, names)]
+    text = "\n".join([*sentences, f"report: {folder / 'report.html'}"])
     _say(arguments, results, text)
 
 

@@ -25,9 +25,10 @@ def write_protocol(source: str, file: Path) -> Path:
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     values = _fitted(source)
-    environment = Environment(
-        loader=PackageLoader("equipoise"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )  # TOML, not HTML: nothing to escape
+    # TOML, not HTML: values pass through `tojson`
+    environment = Environment(  # noqa: S701
+        loader=PackageLoader("equipoise"), undefined=StrictUndefined, lstrip_blocks=True, keep_trailing_newline=True
+    )
     text = environment.get_template("protocol.toml.j2").render(file=file, **values)
     try:
         file.write_text(text, encoding="utf-8")

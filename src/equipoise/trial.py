@@ -70,8 +70,9 @@ def run(
         with claimed(trial.out):
             record = {"device": device_name(), "code": code_hashes(trial.protocol)}
             ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
-            _train(trial, ledger, watch)
-            _predict(trial, ledger, watch)
+            with local.Workers(trial.protocol.training.threads) as workers:
+                _train(trial, ledger, workers, watch)
+                _predict(trial, ledger, workers, watch)
             shutil.rmtree(trial.out / "samples", ignore_errors=True)
             return write_report(trial.out)
     except KeyboardInterrupt as error:
@@ -82,7 +83,7 @@ def run(
         ) from error
 
 
-def _train(trial: Trial, ledger: Ledger, watch: Watch) -> None:
+def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
     """Train every job that has not ended; the record gets a line for each end."""
     waiting = [job for job in trial.jobs if not job.done_file.is_file()]
     if waiting:
@@ -95,7 +96,7 @@ def _train(trial: Trial, ledger: Ledger, watch: Watch) -> None:
     def tick() -> None:
         watch("training, epochs", sum(map(ended_epochs, trial.jobs)), total)
 
-    for job, result in run_jobs(train, waiting, tick):
+    for job, result in run_jobs(workers, train, waiting, tick):
         if isinstance(result, local.Failure):
             record_death(job, result.text)
     recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
@@ -106,7 +107,7 @@ def _train(trial: Trial, ledger: Ledger, watch: Watch) -> None:
     tick()
 
 
-def _predict(trial: Trial, ledger: Ledger, watch: Watch) -> None:
+def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
     """Open the test set, once every job has ended; an opening that was cut short goes on as the same opening."""
     finished = [job for job in trial.jobs if train(job)["status"] == "finished"]
     missing = [job for job in finished if not (job.folder / FILE).is_file()]
@@ -116,7 +117,7 @@ def _predict(trial: Trial, ledger: Ledger, watch: Watch) -> None:
     if opened is None or (predicted is not None and predicted.number > opened.number):
         ledger.append(TEST_OPENED, jobs=[job.name for job in finished])
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out)
-    for done, (job, result) in enumerate(run_jobs(predict_job, missing, lambda: None), start=1):
+    for done, (job, result) in enumerate(run_jobs(workers, predict_job, missing, lambda: None), start=1):
         if isinstance(result, local.Failure):
             raise EquipoiseError(
                 f"job {job.name} could not predict its test cases ({result}); run the same command again"

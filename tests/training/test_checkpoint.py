@@ -42,6 +42,18 @@ def test_integer_keys_survive_json():
     assert equal(unpack(pack({0: 1, "0": 2}, tensors), tensors), {0: 1, "0": 2})
 
 
+@pytest.mark.parametrize(
+    ("layout", "shape"), [(torch.channels_last, (2, 3, 4, 5)), (torch.channels_last_3d, (2, 3, 2, 4, 5))]
+)
+def test_the_order_in_memory_survives(tmp_path, layout, shape):
+    tensor = torch.rand(shape).contiguous(memory_format=layout)
+    save(tmp_path, 1, {"weight": tensor, "plain": torch.rand(shape)})
+    found = load_latest(tmp_path)
+    assert found["weight"].stride() == tensor.stride()
+    assert torch.equal(found["weight"], tensor)
+    assert found["plain"].is_contiguous()
+
+
 def test_foreign_objects_are_refused():
     with pytest.raises(TypeError, match="cannot hold set at /a"):
         pack({"a": {1}}, {})

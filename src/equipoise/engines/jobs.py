@@ -7,7 +7,9 @@ from equipoise.engines import local
 from equipoise.training.job import Job
 
 
-def run_jobs(function: Callable[[Job], Any], jobs: list[Job], tick: Callable[[], None]) -> Iterator[tuple[Job, Any]]:
+def run_jobs(
+    workers: local.Workers, function: Callable[[Job], Any], jobs: list[Job], tick: Callable[[], None]
+) -> Iterator[tuple[Job, Any]]:
     """(job, result) as jobs end; the result is a local.Failure where the call raised or its process died twice.
 
     A process that died (out of memory, a crash in a library) is given one more chance: jobs resume where they were.
@@ -15,9 +17,7 @@ def run_jobs(function: Callable[[Job], Any], jobs: list[Job], tick: Callable[[],
     """
     again: list[Job] = []
     for chance in (jobs, again):
-        if not chance:
-            continue
-        for index, result in local.run(function, chance, chance[0].training.threads, tick):
+        for index, result in workers.run(function, chance, tick):
             if isinstance(result, local.Failure) and result.kind == "OSError":
                 raise OSError(result.text)
             if isinstance(result, local.Failure) and result.kind == local.DIED and chance is jobs:

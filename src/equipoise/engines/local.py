@@ -6,10 +6,11 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
 
 from equipoise.engines.worker import receive, send
 
@@ -33,30 +34,40 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(
-    function: Callable[[Any], Any], arguments: Iterable[Any], threads: int, tick: Callable[[], None]
-) -> Iterator[tuple[int, Any]]:
-    """Call the module-level function on every argument in worker processes; yields (index, result) as calls end.
+class Workers:
+    """Worker processes, started when first needed and kept until the `with` block ends.
 
-    threads: CPU threads of one call; as many calls run at once as the machine's cores allow. A call that raises, or
-    whose process dies, yields a Failure. `tick` is called about once a second meanwhile. Leaving the iteration early
-    ends the workers.
+    threads: CPU threads of one call; as many calls run at once as the machine's cores allow.
     """
-    waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-    n = 0
-    for index, argument in enumerate(arguments):
-        waiting.put((index, argument))
-        n += 1
-    ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-    workers = [_Worker(function, threads) for _ in range(min(n, max(1, available_cores() // threads)))]
-    for worker in workers:
-        threading.Thread(target=worker.serve, args=(waiting, ended), daemon=True).start()
-    try:
-        for _ in range(n):
-            yield _next(ended, tick)
-    finally:
-        for worker in workers:
+
+    def __init__(self, threads: int) -> None:
+        self._workers = [_Worker(threads) for _ in range(max(1, available_cores() // threads))]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
             worker.stop()
+
+    def run(
+        self, function: Callable[[Any], Any], arguments: Sequence[Any], tick: Callable[[], None]
+    ) -> Iterator[tuple[int, Any]]:
+        """Call the module-level function on every argument; yields (index, result) as calls end.
+
+        A call that raises, or whose process dies, yields a Failure. `tick` is called about once a second meanwhile.
+        """
+        waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        for item in enumerate(arguments):
+            waiting.put(item)
+        ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        name = (function.__module__, function.__name__)
+        for worker in self._workers[: len(arguments)]:
+            threading.Thread(target=worker.serve, args=(name, waiting, ended), daemon=True).start()
+        for _ in arguments:
+            yield _next(ended, tick)
 
 
 def _next(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None]) -> tuple[int, Any]:
@@ -69,28 +80,28 @@ def _next(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None])
 
 
 class _Worker:
-    def __init__(self, function: Callable[[Any], Any], threads: int) -> None:
-        self.function = (function.__module__, function.__name__)
+    def __init__(self, threads: int) -> None:
         self.threads = threads
         self.stopped = False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def serve(self, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
+    def serve(
+        self, function: tuple[str, str], waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]"
+    ) -> None:
         """Pass waiting calls to the process until none is left; a process that died is replaced."""
         while not self.stopped:
             try:
                 index, argument = waiting.get_nowait()
             except queue.Empty:
-                return self.stop()
-            ended.put((index, self._call(argument)))
-        return None
+                return
+            ended.put((index, self._call(function, argument)))
 
-    def _call(self, argument: Any) -> Any:
+    def _call(self, function: tuple[str, str], argument: Any) -> Any:
         if self.process is None:
             self.process = self._start()
         process = self.process
         try:
-            send(cast("BinaryIO", process.stdin), (*self.function, argument))
+            send(cast("BinaryIO", process.stdin), (*function, argument))
             kind, value = receive(cast("BinaryIO", process.stdout))
         except (EOFError, OSError):
             code = self._close(process)

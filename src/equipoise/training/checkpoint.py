@@ -18,6 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 KEPT = 2
+_LAYOUTS = {"channels_last": torch.channels_last, "channels_last_3d": torch.channels_last_3d}
+
+
+def _has(tensor: torch.Tensor, layout: torch.memory_format) -> bool:
+    wanted = 4 if layout is torch.channels_last else 5
+    return tensor.ndim == wanted and tensor.is_contiguous(memory_format=layout)
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -44,8 +50,13 @@ def write_json(path: Path, value: object) -> None:
 def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
     """Nested dictionaries, lists, tuples and scalars → JSON values, with the tensors moved to `tensors`."""
     if isinstance(value, torch.Tensor):
-        tensors[name] = value.detach().cpu().contiguous().clone()
-        return {"tensor": name}
+        plain = value.detach().cpu()
+        tensors[name] = plain.contiguous().clone()
+        # the order in memory decides the order of sums: a resumed job must find the layout that it left
+        layout = next(
+            (key for key, format in _LAYOUTS.items() if not plain.is_contiguous() and _has(plain, format)), None
+        )
+        return {"tensor": [name, layout]}
     if isinstance(value, dict):
         return {"dict": [[key, pack(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -60,7 +71,8 @@ def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Undo `pack`."""
     ((kind, content),) = packed.items()
     if kind == "tensor":
-        return tensors[content]
+        name, layout = content
+        return tensors[name] if layout is None else tensors[name].contiguous(memory_format=_LAYOUTS[layout])
     if kind == "dict":
         return {key: unpack(item, tensors) for key, item in content}
     if kind == "list":

@@ -1,5 +1,6 @@
 """Trained jobs → predictions: asked for only after every job of the plan has ended."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,5 +49,5 @@ def predict_job(job: Job) -> Path:
             logits = predict(learner, samples, job.training.batch_size)
             tables.append(predictions_of(job, part, samples, logits.double().softmax(1).numpy()))
     table = concatenate(tables)
-    write_atomic(file, lambda path: write_parquet(table, path))
+    write_atomic(file, partial(write_parquet, table))
     return file

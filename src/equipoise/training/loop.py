@@ -32,13 +32,15 @@ class Learner:
     model: nn.Module
     optimizer: Optimizer
     loss: Loss
-    schedule: torch.optim.lr_scheduler.LRScheduler | None
+    schedule: torch.optim.lr_scheduler.LRScheduler
     device: torch.device
     precision: torch.dtype
     clip_norm: float | None
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's answer in float32, computed in the arm's precision."""
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             outputs: Tensor | tuple[Tensor, ...] = self.model(images)
         # deep supervision answers at several scales, full resolution first
@@ -102,24 +104,24 @@ def _augmented(
 def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
     """One update; optimizers that look twice at a batch are given a closure."""
 
-    def closure() -> Tensor:
+    def closure() -> float:
         learner.optimizer.zero_grad()
-        loss = learner.loss(learner.logits(images), targets)
+        with torch.enable_grad():
+            loss = learner.loss(learner.logits(images), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         if learner.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
-        return loss
+        return loss.item()
 
     if needs_closure(learner.optimizer):
         loss = learner.optimizer.step(closure)
     else:
         loss = closure()
-        # a step with a gradient that is not finite would spoil the weights before anyone looks at the loss
-        if torch.isfinite(loss):
+        # a step along a gradient that is not finite would spoil the weights before anyone looks at the loss
+        if math.isfinite(loss):
             learner.optimizer.step()
-    if learner.schedule is not None:
-        learner.schedule.step()
-    return float(loss)
+    learner.schedule.step()
+    return loss
 
 
 def predict(learner: Learner, samples: Samples, batch_size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """What happens when the test set is opened: its cases are prepared, the trivial rules answer, pictures are kept."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def _baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, fold
     for rule in baselines(cohort, mean):
         table = predict_baseline(rule, cohort, number, fold.train, parts)
         place = folder / rule.name / f"{number}-0"
-        write_atomic(place / FILE, lambda path, table=table: write_parquet(table, path))
+        write_atomic(place / FILE, partial(write_parquet, table))
         write_json(
             place / "done.json", {"status": "finished", "reason": None, "arm": rule.name, "fold": number, "seed": 0}
         )

@@ -58,8 +58,8 @@ def _check_shape(job: Job, learner: Learner, samples: Samples) -> None:
         raise ProtocolError(f"its model answers with shape {found}, {job.task} of these images needs {wanted}")
 
 
-def forecast(job: Job, samples: Samples) -> Forecast:
-    """Time of one job from one timed batch after a warm-up, and the memory that it reached."""
+def forecast(job: Job, samples: Samples, cases: int) -> Forecast:
+    """Time of one job on so many training cases, from one timed batch after a warm-up, and the memory it reached."""
     batch = _head(samples, min(len(samples), job.training.batch_size))
     augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
     with reproducible(job.training.threads), PeakMemory() as memory:
@@ -68,5 +68,5 @@ def forecast(job: Job, samples: Samples) -> Forecast:
         start = time.perf_counter()
         train_epoch(learner, batch, len(batch), augmentation, (job.name, "forecast"))
         seconds = time.perf_counter() - start
-    steps = job.training.epochs * math.ceil(len(samples) / job.training.batch_size)
+    steps = job.training.epochs * math.ceil(cases / job.training.batch_size)
     return Forecast(job.arm.name, seconds * steps, memory.peak_mb)

@@ -64,5 +64,5 @@ def thumbnails(cohort: Cohort, indices: Sequence[int]) -> dict[str, NDArray[np.u
         plane = case.read().array[0]
         plane = plane[len(plane) // 2] if plane.ndim == 3 else plane
         low, high = float(plane.min()), float(plane.max())
-        pictures[case.id] = np.uint8(np.round(255 * (plane - low) / ((high - low) or 1.0)))
+        pictures[case.id] = np.round(255 * (plane - low) / ((high - low) or 1.0)).astype(np.uint8)
     return pictures

@@ -15,7 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
-from equipoise.optimizers import needs_batchnorm_recalibration, schedule
+from equipoise.optimizers import (
+    after_validation,
+    eval_mode,
+    needs_batchnorm_recalibration,
+    schedule,
+    train_mode,
+)
 from equipoise.training import checkpoint
 from equipoise.training.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.augmentation import Augmentation
@@ -153,24 +159,24 @@ class _Training:
     def _epoch(self) -> dict[str, float]:
         training, learner, progress = self.job.training, self.learner, self.progress
         rate = float(learner.optimizer.param_groups[0]["lr"])
-        averaging = hasattr(learner.optimizer, "train")
-        if averaging:
-            learner.optimizer.train()
+        train_mode(learner.optimizer)
         loss = train_epoch(learner, self.samples, training.batch_size, self.augmentation, self._stream)
-        if averaging:
-            learner.optimizer.eval()
+        eval_mode(learner.optimizer)
         if needs_batchnorm_recalibration(learner.optimizer):
             recalibrate(learner, self.samples, training.batch_size)
         logits = predict(learner, self.validation, training.batch_size)
         targets = torch.from_numpy(np.array(self.validation.targets))
         validation_loss = float(build(training.loss)(logits, targets))
+        after_validation(learner.schedule, validation_loss)
         metric = validation_metric(self.job.primary, logits, targets)
         row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
         row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
         if self._is_best(row):
             progress.chosen_epoch = progress.epoch + 1
             weights = learner.model.state_dict()
-            progress.chosen_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+            progress.chosen_weights = {
+                name: value.detach().cpu().contiguous().clone() for name, value in weights.items()
+            }
         return row
 
     def _is_best(self, row: dict[str, float]) -> bool:
@@ -200,12 +206,11 @@ class _Training:
             )
 
     def _save(self) -> None:
-        schedule_state = None if self.learner.schedule is None else self.learner.schedule.state_dict()
         state = {
             "progress": vars(self.progress),
             "model": dict(self.learner.model.state_dict()),
             "optimizer": self.learner.optimizer.state_dict(),
-            "schedule": schedule_state,
+            "schedule": self.learner.schedule.state_dict(),
         }
         checkpoint.save(self.job.folder / "checkpoint", self.progress.epoch, state)
         self._write_history()
@@ -225,8 +230,7 @@ class _Training:
         self.progress = Progress(**state["progress"])
         self.learner.model.load_state_dict(state["model"])
         self.learner.optimizer.load_state_dict(state["optimizer"])
-        if self.learner.schedule is not None:
-            self.learner.schedule.load_state_dict(state["schedule"])
+        self.learner.schedule.load_state_dict(state["schedule"])
         self._write_history()
 
 
@@ -234,6 +238,9 @@ def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
     """The job's model, optimizer, loss and schedule at their start; weights depend on the job's name alone."""
     with seeded(job.name, "weights"):
         model = build_model(job).to(device)
+    if job.spatial_dims == 2:
+        # on two-dimensional images this layout trained every architecture 1.05 to 1.6 times as fast
+        model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(job, model)
     training = job.training
     weight = None

@@ -1,0 +1,126 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from equipoise import cli
+from equipoise.errors import EquipoiseError, Interrupted
+
+PROTOCOL = """
+[cohort]
+source = "phantom"
+cases = 120
+size = 16
+[split]
+fractions = [0.5, 0.2, 0.3]
+[training]
+epochs = 1
+[[arms]]
+name = "deeplab"
+model = {name = "deeplab", preset = "tiny"}
+[[arms]]
+name = "densenet"
+model = {name = "densenet", preset = "tiny"}
+"""
+
+
+@pytest.fixture
+def protocol(tmp_path):
+    file = tmp_path / "protocol.toml"
+    file.write_text(PROTOCOL)
+    return file
+
+
+def test_help_costs_little():
+    # what must not be imported decides the time; a stop-watch in a test would measure the machine
+    script = "import sys; from equipoise.cli import main\ntry: main(['--help'])\nfinally: print(sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    for heavy in ("'torch'", "'numpy'", "'pydantic'", "'pyarrow'", "'scipy'"):
+        assert heavy not in result.stdout
+    for command in ("demo", "init", "check", "run", "report"):
+        assert f"\n    {command} " in result.stdout
+
+
+def test_run_then_report_prints_the_verdict(protocol, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["run", str(protocol), "--out", str(out), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert str(out / "report.html") in printed
+    before = (out / "results.json").read_text()
+    (out / "results.json").unlink()
+    assert cli.main(["report", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(before)
+    assert (out / "results.json").read_text() == before
+
+
+def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys):
+    assert cli.main(["check", str(protocol), "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"cases", "leaks", "problems", "split", "detectable_difference", "predicted"}
+    assert len(found["cases"]) == 120
+    assert {"case", "patient", "shape", "spacing_mm", "label", "sha256"} <= set(found["cases"][0])
+    assert sum(found["split"][part]["cases"] for part in ("train", "validation", "test")) == 120
+    assert found["detectable_difference"]["detectable"] > 0
+    assert found["predicted"]["seconds"] > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["protocol.toml"]
+    assert cli.main(["check", str(protocol), "--quiet"]) == 0
+    assert "differences in" in capsys.readouterr().out
+
+
+def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    assert cli.main(["init", "--out", str(file)]) == 0
+    from equipoise.protocol import Protocol
+
+    assert Protocol.load(file).cohort.source == "lidc-contours"
+    keys = [line for line in file.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    assert len([line for line in keys if "#" in line]) > 10
+    assert cli.main(["init", "--out", str(file)]) == 1, "never overwritten"
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main(["init", "lidc-contour", "--out", str(tmp_path / "other.toml")]) == 1
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_errors_are_one_sentence_and_exit_codes_are_kept(tmp_path, capsys, monkeypatch):
+    assert cli.main(["run", str(tmp_path / "none.toml")]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("equipoise: ")
+    assert complaint.count("\n") == 1
+    assert cli.main(["run", str(tmp_path / "none.toml"), "--json"]) == 1
+    assert "does not exist" in json.loads(capsys.readouterr().out)["error"]
+    with pytest.raises(EquipoiseError):
+        cli.main(["run", str(tmp_path / "none.toml"), "--debug"])
+    with pytest.raises(SystemExit) as wrong:
+        cli.main(["rum"])
+    assert wrong.value.code == 2
+    monkeypatch.setattr("equipoise.trial.run", lambda *_, **__: (_ for _ in ()).throw(Interrupted("stopped")))
+    assert cli.main(["run", str(tmp_path / "none.toml")]) == 75
+
+
+@pytest.mark.parametrize("make", ["nothing", "empty", "file"])
+def test_report_of_what_is_no_run_folder(tmp_path, capsys, make):
+    folder = tmp_path / "x"
+    if make == "empty":
+        folder.mkdir()
+    elif make == "file":
+        folder.write_text("x")
+    assert cli.main(["report", str(folder)]) == 1
+    assert str(folder) in capsys.readouterr().err
+
+
+def test_sigint_leaves_a_resumable_run(protocol, tmp_path):
+    text = PROTOCOL.replace("epochs = 1", "epochs = 400")
+    protocol.write_text(text)
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "equipoise", "run", str(protocol), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("jobs/*/*/history.csv")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.terminate()
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "the same command goes on where it was" in complaint
+    assert not list(out.glob("jobs/*/*/done.json"))
