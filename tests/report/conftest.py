@@ -99,7 +99,10 @@ class FolderWriter:
                 "primary": "auc", "secondary": ["accuracy", "brier", "average_precision"], "margin": 0.03,
                 "family": "all", "alpha": 0.05, "positive": "malignant" if len(self.classes) == 2 else None,
             },
-            "arms": [{"name": n, "model": m, "optimizer": o} for n, (m, o, *_) in self.arms.items()],
+            "arms": [
+                {"name": n, "model": {"name": m, "preset": "small"}, "optimizer": {"name": o}}
+                for n, (m, o, *_) in self.arms.items()
+            ],
             "seeds": list(range(self.seeds)),
             "jobs": [{"arm": n, "fold": 0, "seed": s} for n in self.arms for s in range(self.seeds)],
             "versions": {"python": "3.12.3", "equipoise": "0.1.0", "torch": "2.15.0", "numpy": "2.4.6"},

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import LedgerError
-from equipoise.ledger import TEST_OPENED, Ledger
+from equipoise.ledger import PREDICTED, TEST_OPENED, Ledger
 from equipoise.report.folder import read_folder
 
 Make = Callable[..., Path]
@@ -130,3 +131,15 @@ def test_a_folder_without_extras_is_read(make_folder: Make) -> None:
     assert len(run.problems) == 3
     assert run.thumbnails == {}
     assert run.baselines == ()
+
+
+def test_predictions_changed_after_the_opening_are_seen(make_folder: Make) -> None:
+    folder = make_folder(patients=60)
+    path = folder / "jobs" / "unet-adam" / "0-0" / "predictions.parquet"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    Ledger(folder).append(PREDICTED, sha256={"unet-adam/0-0": digest, "gone/0-0": digest})
+    assert read_folder(folder).ledger.verified
+    path.write_bytes((folder / "jobs" / "unet-adam" / "0-1" / "predictions.parquet").read_bytes())
+    state = read_folder(folder).ledger
+    assert not state.verified
+    assert "jobs/unet-adam/0-0/predictions.parquet is not the file" in (state.problem or "")

@@ -142,7 +142,7 @@ def test_failures_are_named_on_the_page(make_folder: Make) -> None:
     write_report(folder)
     words = _page(folder)[1].text()
     assert "11 of 12 training runs finished" in words
-    assert "deeplab-adam , fold 0, seed 2 (missing)" in words
+    assert "deeplab-adam , seed 2 (missing)" in words
 
 
 @pytest.mark.parametrize("piece", ["thumbnails.npz", "cases.csv", "baselines", "ledger.jsonl", "protocol.toml"])

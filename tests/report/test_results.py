@@ -90,6 +90,12 @@ def test_estimates_agree_with_scikit_learn(make_folder: Make) -> None:
     assert arm["confusion_runs"] == 3
 
 
+def test_models_are_named_and_their_settings_kept(make_folder: Make) -> None:
+    arm = summarise(make_folder(patients=60))["arms"][0]
+    assert (arm["model"], arm["optimizer"]) == ("unet", "adam")
+    assert arm["settings"] == {"model": {"preset": "small"}, "optimizer": {}}
+
+
 def test_four_classes_give_a_macro_auc(make_folder: Make) -> None:
     results = summarise(folder := make_folder(classes=("low", "moderate", "high", "very high")))
     tables = [_test_rows(folder, "unet-adam", seed) for seed in range(3)]

@@ -1,6 +1,7 @@
 """What lies in a run folder, read without trust: a piece that is missing or corrupt is named, never a traceback."""
 
 import csv
+import hashlib
 import json
 import zipfile
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError, PredictionError, ProtocolError
 from equipoise.evaluation.predictions import Predictions, read_parquet
-from equipoise.ledger import TEST_OPENED, Ledger
+from equipoise.ledger import LOCKED, PREDICTED, TEST_OPENED, Ledger
 from equipoise.protocol import Protocol
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
@@ -183,7 +184,21 @@ def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
         return LedgerState(0, False, str(error), changed)
     if not ledger.events:
         return LedgerState(0, False, "ledger.jsonl is missing or empty, so nothing proves when the test set was opened")
-    return LedgerState(ledger.count(TEST_OPENED), True, None, changed)
+    problem = _changed_since(path, ledger)
+    return LedgerState(ledger.count(TEST_OPENED), problem is None, problem, changed)
+
+
+def _changed_since(path: Path, ledger: Ledger) -> str | None:
+    """What in the folder is no longer what the record says it was; None where all of it is."""
+    locked, predicted = ledger.last(LOCKED), ledger.last(PREDICTED)
+    recorded = {"lock.json": locked.data.get("lock_sha256")} if locked else {}
+    for job, digest in (predicted.data.get("sha256") or {}).items() if predicted else ():
+        recorded[f"jobs/{job}/predictions.parquet"] = digest
+    for name, digest in recorded.items():
+        # a file that is not there is a missing job, not a changed one
+        if digest and (path / name).is_file() and hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
+            return f"{name} is not the file that ledger.jsonl recorded; restore the original, or run the trial again"
+    return None
 
 
 def _plan_changed(path: Path, locked_sha256: str) -> bool:

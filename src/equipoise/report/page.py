@@ -17,7 +17,17 @@ from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
 from equipoise.report.verdicts import answers, pair_sentence
-from equipoise.report.words import VERDICTS, baseline_name, case_noun, endpoint_name, interval, number, p_value, seconds
+from equipoise.report.words import (
+    VERDICTS,
+    baseline_name,
+    case_noun,
+    endpoint_name,
+    interval,
+    listed,
+    number,
+    p_value,
+    seconds,
+)
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
@@ -51,6 +61,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
             ("Every arm against every baseline in words", _pairs(results, "baseline_comparisons", names, label)),
         ],
         sections=_sections(figures, results),
+        failures=grouped_failures(results),
+        settings=_settings,
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),
         best=_best(results),
@@ -107,6 +119,19 @@ def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
     return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
 
 
+def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Failures of one arm with one reason in one line, so that a common cause is read once."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    folds = results["cohort"]["folds"] > 1
+    for row in results["failures"]:
+        run = f"fold {row['fold']} seed {row['seed']}" if folds else f"seed {row['seed']}"
+        groups.setdefault((row["arm"], row["status"], str(row["reason"])), []).append(run)
+    return [
+        {"arm": arm, "status": status, "reason": reason, "runs": listed(runs)}
+        for (arm, status, reason), runs in groups.items()
+    ]
+
+
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
     """Example cases of the arm with the best estimate; empty where there are no class scores."""
     best = _best(results)
@@ -146,6 +171,10 @@ def _unbroken(value: Any) -> Any:
     if type(value) is not str:
         return value
     return _UNIT.sub("\\1\u00a0\\2", value)
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def _template(name: str) -> str:

@@ -121,8 +121,9 @@ def _arm(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
     parameters = [job.done.get("parameters") for job in finished if job.done.get("parameters") is not None]
     return {
         "name": name,
-        "model": plan.get("model"),
-        "optimizer": plan.get("optimizer"),
+        "model": _name(plan.get("model")),
+        "optimizer": _name(plan.get("optimizer")),
+        "settings": {part: _settings(plan.get(part)) for part in ("model", "optimizer")},
         "parameters": parameters[0] if parameters else None,
         "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
@@ -165,6 +166,15 @@ def positive_index(run: RunFolder) -> int | None:
     return 1 if len(classes) == 2 else None
 
 
+def _name(part: Any) -> str | None:
+    """The name of a model or optimizer, which the plan gives alone or with settings."""
+    return None if part is None else str(part["name"] if isinstance(part, Mapping) else part)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != "name"} if isinstance(part, Mapping) else {}
+
+
 def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
     plan = run.lock["endpoints"]
     names = [plan["primary"], *plan["secondary"]]
@@ -176,7 +186,8 @@ def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str,
 def _interval(value: Interval) -> dict[str, Any]:
     out = {key: getattr(value, key) for key in _INTERVAL}
     out["by_seed"] = [{"seed": seed, "value": one} for seed, one in value.by_seed]
-    return out
+    safe: dict[str, Any] = json_safe(out)
+    return safe
 
 
 def _comparison(pair: Comparison) -> dict[str, Any]:
