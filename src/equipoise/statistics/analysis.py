@@ -36,6 +36,13 @@ class Analysis:
     cases: tuple[int, int]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def arms(self) -> Design:
+        """The design of the usable arms; refused where there is none."""
+        if self.design is None:
+            raise PredictionError(f"no arm has usable predictions of {self.endpoint.name}; see why each was refused")
+        return self.design
+
 
 def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministic: Collection[str] = ()) -> Analysis:
     """Estimates of one endpoint; arms with unusable values are refused by name, the others go on."""

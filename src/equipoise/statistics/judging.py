@@ -62,7 +62,7 @@ def judge(
     for analysis in analyses:
         asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
         found += compare_family(analysis, _pairs(trained, family), asked)
-        rules = [arm for arm in order if arm in deterministic]
+        rules = [arm for arm in order if arm in deterministic and arm != family]
         found += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], asked)
     warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])
     return Judgement(

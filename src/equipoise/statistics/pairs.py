@@ -65,7 +65,7 @@ def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question
 
 
 def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> _Candidate:
-    arms = _design(analysis)
+    arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
     if why:
         return _Candidate(pair, _fixed(arms, a, b), None, True, why)
@@ -94,7 +94,7 @@ def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
 def _adjusted(analysis: Analysis, found: Sequence[_Candidate], question: Question) -> list[Comparison]:
     if not found:
         return []
-    arms = _design(analysis)
+    arms = analysis.arms
     places = [(arms.index(c.pair[0]), arms.index(c.pair[1])) for c in found]
     family = max_t([c.contrast.p for c in found], places, arms.covariance(), alpha=question.alpha)
     new_data = [c.new_data.p if c.new_data and c.new_data.se > 0 else NAN for c in found]
@@ -186,7 +186,7 @@ def _what_is_needed(
     analysis: Analysis, a: str, b: str, question: Question
 ) -> tuple[tuple[Needed, ...], int | None, float | None, str]:
     """The grid, the patients needed with the seeds at hand, the detectable difference, and both as a sentence."""
-    arms = _design(analysis)
+    arms = analysis.arms
     trained = [name for name in (a, b) if name not in question.deterministic]
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
     parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
@@ -247,9 +247,3 @@ def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
     differences = paired_medians(analysis, a, b)
     p = float(wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0
     return TypicalCase(float(np.median(differences)), p)
-
-
-def _design(analysis: Analysis) -> Design:
-    if analysis.design is None:  # obstacles have refused every pair before
-        raise AssertionError("no arm can be compared")
-    return analysis.design

@@ -91,9 +91,7 @@ def turned(verdict: Verdict, sign: int) -> Verdict:
 
 
 def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> str:
-    arms = analysis.design
-    if arms is None or analysis.estimates is None:
-        return f"{label(analysis.endpoint.name)} has no usable predictions."
+    arms = analysis.arms
     if not question.patients_known:
         return (
             "The predictions do not say which cases belong to one patient, and treating them as independent finds "
@@ -138,9 +136,7 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> str:
 
 
 def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
-    arms = analysis.design
-    if arms is None:
-        return None
+    arms = analysis.arms
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}
     fewest = min(trained, key=lambda arm: seeds[arm], default="")
@@ -220,8 +216,8 @@ def percent(level: float) -> str:
 
 def _difference(analysis: Analysis, first: str, second: str, tested: Tested, level: float) -> str:
     """Both means, and the difference first minus second with its interval."""
-    arms, unit = analysis.design, f" {analysis.endpoint.unit}" if analysis.endpoint.unit else ""
-    means = [float(arms.mean[arms.index(arm)]) for arm in (first, second)] if arms else [float("nan")] * 2
+    arms, unit = analysis.arms, f" {analysis.endpoint.unit}" if analysis.endpoint.unit else ""
+    means = [float(arms.mean[arms.index(arm)]) for arm in (first, second)]
     same = np.sign(means[0] - means[1]) == np.sign(tested.contrast.difference)
     low, high = tested.interval if same else (-tested.interval[1], -tested.interval[0])
     return (
