@@ -236,6 +236,7 @@ def test_a_mixed_folder_names_its_series_and_one_can_be_chosen(tmp_path):
         ({"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}, "orientation differs"),
         ({"ImagePositionPatient": None}, "has no position"),
         ({"ImagePositionPatient": [-8.0, -20.0, 15.0]}, "shifted sideways"),
+        ({"RescaleSlope": None}, "RescaleSlope is None"),
         ({"ImageOrientationPatient": ["x", 0, 0, 0, 1, 0]}, "not a number|malformed"),
     ],
 )

@@ -203,7 +203,9 @@ LIES = {
     "unit": (lambda raw: patched(raw, 123, "B", 5), "unknown unit"),
     "flat": (lambda raw: patched(raw, 280, "<12f", 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1.0001, 0), "folds the volume flat"),
     "nan affine": (lambda raw: patched(raw, 280, "<f", float("nan")), "not numbers"),
-    "absurd spacing": (lambda raw: patched(raw, 280, "<f", 1e30), "its voxels measure"),
+    "absurd spacing": (lambda raw: patched(raw, 280, "<f", 1e5), "its voxels measure"),
+    "absurd offset": (lambda raw: patched(raw, 292, "<f", 1e30), r"the length 1e\+30 mm"),
+    "code": (lambda raw: patched(raw, 254, "<h", 129), r"unknown coordinate codes \(129, 1\)"),
     "quaternion": (lambda raw: patched(patched(raw, 254, "<h", 0), 256, "<3f", 1, 1, 1), "no rotation"),
     "empty": (lambda raw: b"", "it is empty"),
 }

@@ -155,17 +155,25 @@ def _slices(dataset: Dataset, frames: int) -> list[dict[str, Any]]:
         raise malformed(f"it has {frames} frames and functional groups for {len(groups)}")
     if groups:
         return [_enhanced_slice(group, shared) for group in groups]
-    slope = number(dataset, "DoseGridScaling") or number(dataset, "RescaleSlope")
+    slope, intercept = _rescale(dataset)
     base = {
         "position": numbers(dataset, "ImagePositionPatient", 3),
         "orientation": numbers(dataset, "ImageOrientationPatient", 6),
         "pixel_spacing": numbers(dataset, "PixelSpacing", 2),
-        "slope": 1.0 if slope is None else slope,
-        "intercept": number(dataset, "RescaleIntercept") or 0.0,
+        "slope": number(dataset, "DoseGridScaling") or slope,
+        "intercept": intercept,
     }
     if frames == 1:
         return [base]
     return [base | {"position": position} for position in _grid_positions(dataset, base, frames)]
+
+
+def _rescale(dataset: Dataset) -> tuple[float, float]:
+    """Slope and intercept, (1, 0) where neither is given; one without the other would give wrong units in silence."""
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    if (slope is None) != (intercept is None) or slope == 0:
+        raise malformed(f"its RescaleSlope is {slope} and its RescaleIntercept {intercept}")
+    return (1.0, 0.0) if slope is None or intercept is None else (slope, intercept)
 
 
 def _grid_positions(dataset: Dataset, base: dict[str, Any], frames: int) -> list[list[float] | None]:
@@ -185,15 +193,15 @@ def _enhanced_slice(group: Dataset, shared: Dataset) -> dict[str, Any]:
         return found[0] if found else Dataset()
 
     measures, transformation = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
-    slope = number(transformation, "RescaleSlope")
+    slope, intercept = _rescale(transformation)
     segment = macro("SegmentIdentificationSequence")
     return {
         "position": numbers(macro("PlanePositionSequence"), "ImagePositionPatient", 3),
         "orientation": numbers(macro("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         "pixel_spacing": numbers(measures, "PixelSpacing", 2),
         "slice_thickness": number(measures, "SliceThickness"),
-        "slope": 1.0 if slope is None else slope,
-        "intercept": number(transformation, "RescaleIntercept") or 0.0,
+        "slope": slope,
+        "intercept": intercept,
         "segment": whole(segment, "ReferencedSegmentNumber", 0),
         "stack": text(macro("FrameContentSequence"), "StackID"),
         "temporal": number(macro("FrameContentSequence"), "TemporalPositionIndex"),

@@ -15,6 +15,7 @@ from equipoise.cohorts.refusal import RefusedFile
 HEADER_BYTES = {348: 1, 540: 2}
 LONGEST_HEADER = 540
 SPACING_RANGE_MM = (1e-4, 1e4)
+FARTHEST_MM = 1e7
 _DTYPES = {
     2: "u1",
     4: "i2",
@@ -37,6 +38,7 @@ _REFUSED_DTYPES = {
     2304: "RGBA",
 }
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_LAST_SPACE_CODE = 5  # "other template", the last coordinate code of the standard
 _UNIT_NAMES = {0: "no unit", 1: "metres", 2: "millimetres", 3: "micrometres"}
 _HALF_TURN = 3 * float(np.finfo(np.float32).eps)  # 1 − b² − c² − d² below the rounding of float32 is zero
 _BROKEN = "export the image again from its source"
@@ -88,7 +90,8 @@ def parse_header(raw: bytes | bytearray, path: str | PathLike[str]) -> NiftiHead
     fields = _fields(raw, path)
     dtype = _dtype(fields, path)
     slope, intercept = _scaling(fields, path)
-    affine, remarks = _affine(fields, path)
+    with np.errstate(all="ignore"):  # absurd numbers overflow on their way to being refused
+        affine, remarks = _affine(fields, path)
     return NiftiHeader(
         shape=_shape(fields, path),
         dtype=dtype.newbyteorder(fields.dtype["datatype"].byteorder),
@@ -174,7 +177,10 @@ def _affine(fields: np.void, path: str | PathLike[str]) -> tuple[NDArray[np.floa
         raise RefusedFile(path, f"its header claims the unknown unit of length {unit}", _BROKEN)
     if unit in (1, 3):
         remarks.append(f"lengths were in {_UNIT_NAMES[unit]}")
-    has_sform, has_qform = int(fields["sform_code"]) > 0, int(fields["qform_code"]) > 0
+    codes = int(fields["sform_code"]), int(fields["qform_code"])
+    if not 0 <= min(codes) <= max(codes) <= _LAST_SPACE_CODE:
+        raise RefusedFile(path, f"its header claims the unknown coordinate codes {codes}", _BROKEN)
+    has_sform, has_qform = codes[0] > 0, codes[1] > 0
     if has_sform:
         affine = np.vstack([fields["srow"].astype(np.float64), [0, 0, 0, 1]])
         check_affine(affine, path)
@@ -194,6 +200,8 @@ def check_affine(affine: NDArray[np.float64], path: str | PathLike[str]) -> None
     """Refuse a grid that is not finite, flat, or has a spacing no scanner makes."""
     if not np.isfinite(affine).all():
         raise RefusedFile(path, "its orientation holds values that are not numbers", _BROKEN)
+    if np.abs(affine).max() > FARTHEST_MM:
+        raise RefusedFile(path, f"its orientation holds the length {np.abs(affine).max():g} mm", _BROKEN)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = SPACING_RANGE_MM
     if spacing.min() < low or spacing.max() > high:
