@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from equipoise.evaluation.surface import bounding_box
+
 
 @dataclass(frozen=True)
 class LesionScores:
@@ -44,6 +46,11 @@ def lesion_scores(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], small
     >>> scores.found, scores.missed, scores.invented, round(scores.f1, 3), scores.dice
     (1, 1, 0, 0.667, 0.5)
     """
+    anything = truth | prediction
+    if not anything.any():
+        return LesionScores(0, 0, 0, ())
+    box = bounding_box(anything)
+    truth, prediction = truth[box], prediction[box]
     full = np.ones((3,) * truth.ndim, dtype=bool)
     true_parts, n_true = ndimage.label(truth, full)
     predicted_parts, n_predicted = ndimage.label(prediction, full)

@@ -69,7 +69,7 @@ def surface_distances(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ..
     if not all(found):
         missed = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm))) if any(found) else None
         return SurfaceDistances(np.empty(0), np.empty(0), missed)
-    box = _box(truth | prediction)
+    box = bounding_box(truth | prediction)
     surfaces = [_surface(mask, box) for mask in (truth, prediction)]
     to_truth, to_prediction = (ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces)
     return SurfaceDistances(to_prediction[surfaces[0]], to_truth[surfaces[1]])
@@ -104,8 +104,8 @@ def surface_dice(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...], t
     return surface_distances(truth, prediction, spacing_mm).surface_dice(tolerance_mm)
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around the mask."""
+def bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box around a mask that is not empty."""
     slices = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
