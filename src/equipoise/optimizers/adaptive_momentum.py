@@ -236,8 +236,10 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         Counts move by one a step, so having seen the largest says when to look next.
         """
         rule, kappa = RULES[group["rule"]], abs(group["alpha"] * group["gamma"])
-        states = [self.state[param] for param in group["params"] if self.state[param]]
-        if self._warned or rule.clamped or kappa == 0 or not states:
+        if self._warned or rule.clamped or kappa == 0:
+            return
+        states = [self.state[param] for param in group["params"] if param in self.state]
+        if not states:
             return
         step = max(state["step"] for state in states)
         limit = math.floor(math.log(group["ratio"]) / kappa)
