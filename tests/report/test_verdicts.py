@@ -83,7 +83,7 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
             ("a_better", "not_enough_data", "not_enough_data"),
             "No single arm is best, but DenseNet is better than U-Net.",
         ),
-        (("equivalent",) * 3, "All arms are equivalent: no AUC differs by more than the margin of 0.030."),
+        (("equivalent",) * 3, "All arms are equivalent: every difference in AUC was shown to be smaller than 0.030."),
         (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
         (("single_run",) * 3, "This trial cannot say"),
         (("refused",) * 3, "This trial cannot say"),
@@ -102,6 +102,8 @@ def test_one_arm_and_two_arms() -> None:
     ("verdicts", "words"),
     [
         (("not_enough_data", "not_enough_data"), "None was shown to be"),
+        (("equivalent", "not_enough_data"), "None was shown to be"),
+        (("equivalent", "equivalent"), "No: every network is equivalent to the diameter rule, within 0.030 AUC."),
         (("a_better", "not_enough_data"), "DenseNet is; the others were not shown to be."),
         (("a_better", "a_better"), "Yes, every network"),
         (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),

@@ -112,9 +112,8 @@ def _undecided(
     equal = sum(pair["verdict"] == "equivalent" for pair in pairs)
     if equal == len(pairs):
         margin = number(pairs[0]["margin"], 3)
-        return Answer(
-            question, f"All arms are equivalent: no {label} differs by more than the margin of {margin}.", detail
-        )
+        told = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
+        return Answer(question, told, detail)
     if not decided:
         told = (
             f"{equal} of {len(pairs)} pairs are equivalent and the rest undecided"
@@ -159,6 +158,9 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     detail += f"; differences from it, with 95 % intervals: {numbers}." if numbers else "."
     if losers:
         return Answer(question, f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}.", detail)
+    if all(pair["verdict"] == "equivalent" for pair in pairs):
+        margin = number(pairs[0]["margin"], 3)
+        return Answer(question, f"No: every network is equivalent to the {rule}, within {margin} {label}.", detail)
     if not winners:
         return Answer(question, f"None was shown to be: no network beats the {rule} beyond chance.", detail)
     if len(winners) == len(pairs):
