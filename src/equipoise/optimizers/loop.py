@@ -86,7 +86,7 @@ def _descend(settings: StepSettings, rate: Tensor, theta: Tensor, grad: Tensor, 
         exp_avg_sq = moments[1]
         exp_avg_sq.mul_(settings.beta2).add_((grad * grad).mul_(1 - settings.beta2))  # (4)
         # torch's float32 root on CPUs (MKL) is not correctly rounded; through float64 it is.
-        root = exp_avg_sq.double().sqrt_().to(exp_avg_sq.dtype)
+        root = exp_avg_sq.double().sqrt().to(exp_avg_sq.dtype)
         direction.div_(root.mul_(settings.correction2).add_(settings.eps))
     if settings.decay != 1:
         work.mul_(settings.decay)
