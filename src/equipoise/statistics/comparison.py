@@ -14,7 +14,7 @@ from scipy.special import chdtrc, stdtr
 from equipoise.statistics.intervals import quantile
 
 Array = NDArray[np.float64]
-ROUNDING = 1e-24  # variances below are the rounding of equal numbers
+ROUNDING = 1e-12  # variances of differences below this part of the arms' own are the rounding of equal numbers
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Design:
     def index(self, name: str) -> int:
         """Position of an arm."""
         return self.names.index(name)
+
+    def fixed_variance(self, a: int, b: int) -> float:
+        """Variance over patients of the difference of two arms as trained, their seeds fixed."""
+        own = self.between[a, a] + self.between[b, b]
+        squared = float(own - 2 * self.between[a, b])
+        return squared if squared > ROUNDING * own else 0.0
 
     def arm_variance(self, a: int) -> float:
         """Variance of one arm's mean: seeds and patients, never less than with its seeds fixed."""
@@ -106,7 +112,7 @@ def design(
     spread = [
         v.var(ddof=1) if len(v) > 1 and n not in deterministic else 0.0 for n, v in zip(names, values, strict=True)
     ]
-    variance = np.where(np.array(spread) > ROUNDING, spread, 0.0)
+    variance = np.where(np.array(spread) > ROUNDING**2, spread, 0.0)
     columns = tuple(np.flatnonzero(row) for row in member)
     mean = np.array([v.mean() for v in values])
     return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance)
@@ -154,8 +160,14 @@ def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seed
         df = squared**2 / own.sum() ** 2 * df_pooled
     else:
         df = squared**2 / float(sum(w**2 / f for w, f in zip(own, freedom, strict=True) if f))
-    fixed = float(design.between[a, a] + design.between[b, b] - 2 * design.between[a, b])
-    return _contrast(design, difference, squared, fixed, patients, df, "pooled" if pooled else "Welch")
+    return _contrast(design, (a, b), difference, squared, patients, df, "pooled" if pooled else "Welch")
+
+
+def compare_as_trained(design: Design, a: int, b: int) -> Contrast:
+    """Difference of the trained networks themselves: patients vary, seeds do not."""
+    se = float(np.sqrt(design.fixed_variance(a, b)))
+    difference = float(design.mean[a] - design.mean[b])
+    return Contrast(difference, se, design.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:
@@ -164,8 +176,7 @@ def _crossed(design: Design, a: int, b: int) -> Contrast:
     spread = float((design.values[a] - design.values[b]).var(ddof=1)) / 2
     patients = max(float(design.shared[a] + design.shared[b]) / 2 - _different_seeds(design, a, b), 0.0)
     squared, df = crossed_terms(spread, patients, seeds)
-    fixed = float(design.between[a, a] + design.between[b, b] - 2 * design.between[a, b])
-    return _contrast(design, float(design.mean[a] - design.mean[b]), squared, fixed, 2 * patients, df, "crossed")
+    return _contrast(design, (a, b), float(design.mean[a] - design.mean[b]), squared, 2 * patients, df, "crossed")
 
 
 def crossed_terms(mean_square: float, patients: float, seeds: int, arms: int = 2) -> tuple[float, float]:
@@ -186,11 +197,13 @@ def _different_seeds(design: Design, a: int, b: int) -> float:
 
 
 def _contrast(
-    design: Design, difference: float, squared: float, fixed: float, patients: float, df: float, method: str
+    design: Design, pair: tuple[int, int], difference: float, squared: float, patients: float, df: float, method: str
 ) -> Contrast:
+    fixed = design.fixed_variance(*pair)
     if fixed > squared:
         method += ", not below seeds fixed"
-    se = float(np.sqrt(max(squared, fixed, 0.0)))
-    se = se if se**2 > ROUNDING else 0.0
+    own = float(design.between[pair[0], pair[0]] + design.between[pair[1], pair[1]])
+    total = max(squared, fixed)
+    se = float(np.sqrt(total)) if total > ROUNDING * own else 0.0
     seeds = float(np.sqrt(max(squared - patients, 0.0)))
     return Contrast(difference, se, float(min(df, design.n_patients - 1)), float(np.sqrt(patients)), seeds, method)

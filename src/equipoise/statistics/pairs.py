@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import ROUNDING, Contrast, Design, compare, equal_spread_p, pooled_variance
+from equipoise.statistics.comparison import Contrast, compare, compare_as_trained, equal_spread_p, pooled_variance
 from equipoise.statistics.crossvalidation import resampled_contrast
 from equipoise.statistics.endpoints import Kind, metric_column
 from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
@@ -15,8 +15,8 @@ from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.verdict import (
+    Evidence,
     Question,
-    Tested,
     amount,
     decide,
     flags,
@@ -68,17 +68,10 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> 
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
     if why:
-        return _Candidate(pair, _fixed(arms, a, b), None, True, why)
+        return _Candidate(pair, compare_as_trained(arms, a, b), None, True, why)
     pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
     contrast = compare(arms, a, b, pooled=pooled, shared_seeds=question.shared_seeds)
     return _Candidate(pair, contrast, _resampled(analysis, *pair), False, "")
-
-
-def _fixed(arms: Design, a: int, b: int) -> Contrast:
-    """The difference of these trained networks, seeds fixed."""
-    squared = max(float(arms.between[a, a] + arms.between[b, b] - 2 * arms.between[a, b]), 0.0)
-    se = float(np.sqrt(squared)) if squared > ROUNDING else 0.0
-    return Contrast(float(arms.mean[a] - arms.mean[b]), se, arms.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
@@ -121,18 +114,18 @@ def _comparison(
 ) -> Comparison:
     contrast, (a, b) = candidate.contrast, candidate.pair
     interval, ninety = contrast.interval(question.level), contrast.interval(2 * question.level - 1)
-    tested = Tested(contrast, float(family.p[k]), equal, new, interval, ninety)
+    evidence = Evidence(contrast, float(family.p[k]), equal, new, interval, ninety)
     wanted: tuple[Needed, ...] = ()
     smallest, patients = None, None
     if candidate.single:
         verdict: Verdict = "single_run"
-        reason = single_run_sentence(analysis, a, b, tested, candidate.why, question)
+        reason = single_run_sentence(analysis, a, b, evidence, candidate.why, question)
     else:
-        verdict = turned(decide(tested, question), analysis.endpoint.sign)
-        reason = sentence(analysis, a, b, tested, verdict, question, len(family.p))
+        verdict = turned(decide(evidence, question), analysis.endpoint.sign)
+        reason = sentence(analysis, a, b, evidence, verdict, question, len(family.p))
         wanted, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
         if verdict == "not_enough_data":
-            reason = " ".join(filter(None, (reason, _new_data_note(tested, question), advice)))
+            reason = " ".join(filter(None, (reason, _new_data_note(evidence, question), advice)))
     new_data = candidate.new_data
     return Comparison(
         a=a,
@@ -142,7 +135,7 @@ def _comparison(
         low=interval[0],
         high=interval[1],
         p=contrast.p,
-        p_adjusted=tested.p_adjusted,
+        p_adjusted=evidence.p_adjusted,
         margin=question.margin,
         verdict=verdict,
         reason=reason,
@@ -173,12 +166,12 @@ def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
     return non_inferiority_p(contrast if sign > 0 else contrast.turned(), margin)
 
 
-def _new_data_note(tested: Tested, question: Question) -> str:
-    if not (tested.p_adjusted < question.alpha <= tested.p_new_data):
+def _new_data_note(evidence: Evidence, question: Question) -> str:
+    if not (evidence.p_adjusted < question.alpha <= evidence.p_new_data):
         return ""
     return (
         "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
-        f"p = {tested.p_new_data:.3f}); more repeats of cross-validation would tell."
+        f"p = {evidence.p_new_data:.3f}); more repeats of cross-validation would tell."
     )
 
 

@@ -33,7 +33,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evidence:
     """A pair's numbers; `p_new_data` and `new_data_equivalent` are NaN outside cross-validation."""
 
     contrast: Contrast
@@ -73,13 +73,13 @@ def flags(analysis: Analysis) -> tuple[str, ...]:
     return (f"Only {events} patients of the rarer class: the test is valid but finds only large differences.",)
 
 
-def decide(tested: Tested, question: Question) -> Verdict:
+def decide(evidence: Evidence, question: Question) -> Verdict:
     """The verdict's word for a pair without obstacle, for an endpoint where higher is better."""
-    if question.margin is not None and tested.p_equivalence < question.alpha:
+    if question.margin is not None and evidence.p_equivalence < question.alpha:
         return "equivalent"
-    new_data = not tested.p_new_data >= question.alpha  # NaN: not cross-validation
-    if tested.p_adjusted < question.alpha and new_data:
-        return "a_better" if tested.contrast.difference > 0 else "b_better"
+    new_data = not evidence.p_new_data >= question.alpha  # NaN: not cross-validation
+    if evidence.p_adjusted < question.alpha and new_data:
+        return "a_better" if evidence.contrast.difference > 0 else "b_better"
     return "not_enough_data"
 
 
@@ -153,38 +153,40 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
     return None
 
 
-def single_run_sentence(analysis: Analysis, a: str, b: str, tested: Tested, why: str, question: Question) -> str:
+def single_run_sentence(analysis: Analysis, a: str, b: str, evidence: Evidence, why: str, question: Question) -> str:
     """What may be said of two trained networks."""
-    first, second = _better(analysis, a, b, tested)
+    first, second = _better(analysis, a, b, evidence)
     clear = (
-        f"This trained network of {first} scored better" if tested.p_adjusted < question.alpha else "Neither stands out"
+        f"This trained network of {first} scored better"
+        if evidence.p_adjusted < question.alpha
+        else "Neither stands out"
     )
-    return f"{clear}: {_difference(analysis, first, second, tested, question.level)}. {why}"
+    return f"{clear}: {_difference(analysis, first, second, evidence, question.level)}. {why}"
 
 
 def sentence(
-    analysis: Analysis, a: str, b: str, tested: Tested, verdict: Verdict, question: Question, family: int
+    analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
 ) -> str:
     """One or two plain sentences with the numbers on which the verdict rests."""
-    name, better = label(analysis.endpoint.name), _better(analysis, a, b, tested)
-    adjusted = f"p = {p_text(tested.p_adjusted)}" + (f" adjusted for {family} comparisons" if family > 1 else "")
+    name, better = label(analysis.endpoint.name), _better(analysis, a, b, evidence)
+    adjusted = f"p = {p_text(evidence.p_adjusted)}" + (f" adjusted for {family} comparisons" if family > 1 else "")
     if verdict in ("a_better", "b_better"):
         winner, loser = better
-        found = _difference(analysis, winner, loser, tested, question.level)
+        found = _difference(analysis, winner, loser, evidence, question.level)
         return f"{winner} has a better {name} than {loser}: {found}; {adjusted}."
     if verdict == "equivalent":
         level, margin = percent(2 * question.level - 1), amount(question.margin or 0.0)
-        low, high = (amount(bound) for bound in tested.equivalence)
+        low, high = (amount(bound) for bound in evidence.equivalence)
         inside = f"the {level} interval {low} to {high} of the difference lies within the margin of {margin}"
-        less = f" {better[0]} is better, but by less than the margin." if tested.p_adjusted < question.alpha else ""
+        less = f" {better[0]} is better, but by less than the margin." if evidence.p_adjusted < question.alpha else ""
         return f"{a} and {b} are equivalent in {name}: {inside}.{less}"
-    found = _difference(analysis, a, b, tested, question.level)
+    found = _difference(analysis, a, b, evidence, question.level)
     return f"The data cannot tell {a} and {b} apart in {name}: {found}; {adjusted}."
 
 
-def _better(analysis: Analysis, a: str, b: str, tested: Tested) -> tuple[str, str]:
+def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str, str]:
     """The arm with the better value, then the other."""
-    return (a, b) if analysis.endpoint.sign * tested.contrast.difference > 0 else (b, a)
+    return (a, b) if analysis.endpoint.sign * evidence.contrast.difference > 0 else (b, a)
 
 
 def amount(value: float) -> str:
@@ -214,12 +216,12 @@ def percent(level: float) -> str:
     return f"{100 * level:.3g} %"
 
 
-def _difference(analysis: Analysis, first: str, second: str, tested: Tested, level: float) -> str:
+def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float) -> str:
     """Both means, and the difference first minus second with its interval."""
     arms, unit = analysis.arms, f" {analysis.endpoint.unit}" if analysis.endpoint.unit else ""
     means = [float(arms.mean[arms.index(arm)]) for arm in (first, second)]
-    same = np.sign(means[0] - means[1]) == np.sign(tested.contrast.difference)
-    low, high = tested.interval if same else (-tested.interval[1], -tested.interval[0])
+    same = np.sign(means[0] - means[1]) == np.sign(evidence.contrast.difference)
+    low, high = evidence.interval if same else (-evidence.interval[1], -evidence.interval[0])
     return (
         f"{amount(means[0])} against {amount(means[1])}{unit}, a difference of {amount(means[0] - means[1])} "
         f"({percent(level)} interval {amount(low)} to {amount(high)})"

@@ -1,0 +1,106 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.analysis import analyse
+from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.equivalence import equivalence_p
+from equipoise.statistics.judgement import Comparison
+from equipoise.statistics.pairs import compare_family
+from equipoise.statistics.panel import align
+from equipoise.statistics.verdict import Question
+
+Maker = Callable[..., Predictions]
+QUESTION = Question(0.03, 0.05, 0.95, "primary", frozenset(), patients_known=True, shared_seeds=False)
+ALL = [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def family(
+    table: Predictions, pairs: Sequence[tuple[str, str]] = ALL, question: Question = QUESTION, name: str = "auc"
+) -> tuple[Comparison, ...]:
+    endpoint = endpoint_named(name, list(table.metrics), table.classes)
+    return compare_family(analyse(align(table), endpoint, 1 if endpoint.by_class else None), pairs, question)
+
+
+def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
+    for generator in range(5):
+        for c in family(binary(150, (0.8, 0.84, 0.88), generator=generator)):
+            assert (c.p < 0.05) == (c.low > 0 or c.high < 0)
+            assert c.low < c.equivalence[0] < c.difference < c.equivalence[1] < c.high
+            assert c.simultaneous[0] <= c.low
+            assert c.high <= c.simultaneous[1]
+            assert (c.p_adjusted < 0.05) == (c.simultaneous[0] > 0 or c.simultaneous[1] < 0)
+            assert c.p <= c.p_adjusted <= 3 * c.p + 1e-12
+            assert c.se**2 >= c.se_patients**2 + c.se_seeds**2 - 1e-12
+            assert c.p == pytest.approx(2 * stats.t.sf(abs(c.difference) / c.se, c.df))
+
+
+def test_equivalence_is_adjusted_by_holm(binary: Maker) -> None:
+    found = family(binary(500, (0.85, 0.85, 0.86), 5))
+    raw = [equivalence_p(Contrast(c.difference, c.se, c.df, 0.0, 0.0, ""), 0.03) for c in found]
+    assert [c.p_equivalence for c in found] == pytest.approx(multipletests(raw, method="holm")[1])
+
+
+def test_refused_pairs_leave_the_family(binary: Maker) -> None:
+    """A comparison that cannot be made costs the others nothing."""
+    table = binary(150, (0.8, 0.84, 0.88))
+    scores = table.scores.copy()
+    scores[(table.arm == "c") & (table.seed == 2)] = np.nan
+    with_c = family(replace(table, scores=scores))
+    alone = family(table.where(table.arm != "c"), [("a", "b")])
+    assert with_c[0].p_adjusted == alone[0].p_adjusted == alone[0].p
+    assert [c.verdict for c in with_c[1:]] == ["refused", "refused"]
+    assert with_c[1].reason.startswith("No verdict on AUC: c, seed 2")
+
+
+def test_spreads_are_pooled_only_where_they_are_alike(binary: Maker) -> None:
+    table = binary(300, (0.85, 0.85, 0.85), 5, seed_sd=0.01)
+    assert {c.method.split(",")[0] for c in family(table)} == {"pooled"}
+    wild = table.scores.copy()
+    noise = np.random.default_rng(0)
+    for seed, amount in enumerate((0.0, 0.1, 0.3, 0.5, 0.8)):
+        rows = (table.arm == "c") & (table.seed == seed)
+        wild[rows, 1] = (1 - amount) * wild[rows, 1] + amount * noise.random(int(rows.sum()))
+    assert {c.method.split(",")[0] for c in family(replace(table, scores=wild))} == {"Welch"}
+
+
+def test_two_arms_are_compared_by_welch(binary: Maker) -> None:
+    assert family(binary(100), [("a", "b")])[0].method.startswith("Welch")
+
+
+def test_shared_seeds_are_crossed_from_five_on(binary: Maker) -> None:
+    shared = replace(QUESTION, shared_seeds=True)
+    for seeds, method in ((3, "Welch"), (5, "crossed")):
+        assert family(binary(100, seeds=seeds), [("a", "b")], shared)[0].method.startswith(method)
+
+
+def test_non_inferiority_follows_the_direction(binary: Maker) -> None:
+    """b is better in AUC and in Brier score, so a is the one that may be inferior, in both."""
+    table = binary(300, (0.75, 0.9))
+    for name in ("auc", "brier"):
+        there, back = (family(table, [pair], name=name)[0] for pair in (("a", "b"), ("b", "a")))
+        assert there.p_non_inferior > 0.5 > back.p_non_inferior
+
+
+def test_without_a_margin_the_detectable_difference_is_told(binary: Maker) -> None:
+    question = replace(QUESTION, margin=None, role="secondary")
+    found = family(binary(100, (0.84, 0.85)), [("a", "b")], question)[0]
+    assert (found.patients_needed, found.needed, found.role) == (None, (), "secondary")
+    assert found.detectable is not None
+    assert f"Differences of {found.detectable:.3f} or more" in found.reason
+
+
+def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: Maker) -> None:
+    assert family(binary(100), [("a", "b")])[0].typical_case is None
+    values = np.random.default_rng(0).random((2, 3, 60)) * 0.5 + 0.4
+    typical = family(segmentation(values), [("a", "b")], name="dice")[0].typical_case
+    difference = values[0].mean(axis=0) - values[1].mean(axis=0)
+    assert typical is not None
+    assert typical.median_difference == pytest.approx(np.median(difference))
+    assert typical.wilcoxon_p == pytest.approx(stats.wilcoxon(difference).pvalue)

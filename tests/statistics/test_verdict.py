@@ -1,0 +1,130 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.analysis import Analysis, analyse
+from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.panel import align
+from equipoise.statistics.verdict import (
+    Evidence,
+    Question,
+    decide,
+    flags,
+    obstacle,
+    p_text,
+    paired_medians,
+    sentence,
+    single_run_sentence,
+    turned,
+)
+
+Maker = Callable[..., Predictions]
+NAN = float("nan")
+QUESTION = Question(0.03, 0.05, 0.95, "primary", frozenset(), patients_known=True, shared_seeds=False)
+
+
+def evidence(difference: float, adjusted: float, equal: float, new_data: float) -> Evidence:
+    contrast = Contrast(difference, 0.01, 20, 0.01, 0.0, "Welch")
+    return Evidence(contrast, adjusted, equal, new_data, (difference - 0.02, difference + 0.02), (-0.01, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "word"),
+    [
+        ((0.05, 0.01, 0.9, NAN), "a_better"),
+        ((-0.05, 0.01, 0.9, NAN), "b_better"),
+        ((0.01, 0.20, 0.01, NAN), "equivalent"),
+        ((0.01, 0.01, 0.01, NAN), "equivalent"),
+        ((0.02, 0.20, 0.30, NAN), "not_enough_data"),
+        ((0.05, 0.01, 0.9, 0.30), "not_enough_data"),
+        ((0.05, 0.01, 0.9, 0.02), "a_better"),
+        ((0.05, 0.05, 0.9, NAN), "not_enough_data"),
+    ],
+)
+def test_the_word_follows_from_the_numbers(numbers: tuple[float, float, float, float], word: str) -> None:
+    assert decide(evidence(*numbers), QUESTION) == word
+
+
+def test_without_a_margin_nothing_is_equivalent() -> None:
+    question = Question(None, 0.05, 0.95, "secondary", frozenset(), patients_known=True, shared_seeds=False)
+    assert decide(evidence(0.01, 0.2, NAN, NAN), question) == "not_enough_data"
+
+
+def test_lower_is_better_turns_only_the_winner() -> None:
+    assert [turned(word, -1) for word in ("a_better", "b_better", "equivalent")] == [
+        "b_better",
+        "a_better",
+        "equivalent",
+    ]
+    assert turned("a_better", 1) == "a_better"
+
+
+def analysed(table: Predictions, name: str = "auc") -> Analysis:
+    endpoint = endpoint_named(name, list(table.metrics), table.classes)
+    return analyse(align(table), endpoint, 1 if endpoint.by_class else None)
+
+
+def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> None:
+    found = analysed(binary(60, (0.7, 0.9)))
+    numbers = Evidence(Contrast(-0.1, 0.02, 20, 0.02, 0.0, "Welch"), 0.0004, 0.9, NAN, (-0.14, -0.06), (-0.13, -0.07))
+    means = [f"{found.arms.mean[k]:.3f}" for k in (1, 0)]
+    text = sentence(found, "a", "b", numbers, "b_better", QUESTION, 3)
+    assert text.startswith(f"b has a better AUC than a: {means[0]} against {means[1]}, a difference of 0.")
+    assert "(95 % interval 0.060 to 0.140)" in text
+    assert text.endswith("p = <0.001 adjusted for 3 comparisons.")
+
+
+def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker) -> None:
+    found = analysed(binary(60, (0.7, 0.95)), "brier")
+    numbers = Evidence(Contrast(0.05, 0.01, 20, 0.01, 0.0, "Welch"), 0.01, 0.9, NAN, (0.03, 0.07), (0.035, 0.065))
+    text = sentence(found, "a", "b", numbers, "b_better", QUESTION, 1)
+    assert text.startswith("b has a better Brier score than a: ")
+    assert "a difference of -0." in text
+    assert "(95 % interval -0.070 to -0.030)" in text
+
+
+def test_other_sentences(binary: Maker) -> None:
+    found = analysed(binary(60, (0.8, 0.9)))
+    equal = sentence(found, "a", "b", evidence(-0.01, 0.5, 0.01, NAN), "equivalent", QUESTION, 1)
+    inside = "the 90 % interval -0.010 to 0.020 of the difference lies within the margin of 0.030"
+    assert equal == f"a and b are equivalent in AUC: {inside}."
+    unknown = sentence(found, "a", "b", evidence(-0.01, 0.5, 0.6, NAN), "not_enough_data", QUESTION, 1)
+    assert unknown.startswith("The data cannot tell a and b apart in AUC: ")
+    single = single_run_sentence(found, "a", "b", evidence(-0.1, 0.01, NAN, NAN), "Why.", QUESTION)
+    assert single.startswith("This trained network of b scored better: ")
+    assert single.endswith("Why.")
+    assert single_run_sentence(found, "a", "b", evidence(-0.1, 0.3, NAN, NAN), "", QUESTION).startswith(
+        "Neither stands out"
+    )
+
+
+def test_obstacles_come_in_order_of_gravity(binary: Maker) -> None:
+    assert obstacle(analysed(binary(60)), "a", "b", QUESTION) is None
+    few = obstacle(analysed(binary(9, seeds=1)), "a", "b", QUESTION)
+    assert few is not None
+    assert few[0] == "refused"
+    one = obstacle(analysed(binary(60, seeds=1)), "a", "b", QUESTION)
+    assert one is not None
+    assert one[0] == "single_run"
+    rule = Question(0.03, 0.05, 0.95, "primary", frozenset({"b"}), patients_known=True, shared_seeds=False)
+    table = binary(60)
+    table = table.where((table.arm == "a") | (table.seed == 0))
+    assert obstacle(analysed(table), "a", "b", rule) is None
+    assert obstacle(analysed(table), "a", "b", QUESTION) is not None
+
+
+def test_enough_events_need_no_flag(binary: Maker) -> None:
+    assert flags(analysed(binary(200))) == ()
+
+
+def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
+    values = np.random.default_rng(0).random((2, 3, 9))
+    found = paired_medians(analysed(segmentation(values), "dice"), "a", "b")
+    np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
+
+
+def test_p_is_printed_as_journals_do() -> None:
+    assert [p_text(p) for p in (0.0004, 0.0012, 0.5)] == ["<0.001", "0.001", "0.500"]
