@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from equipoise.report.checklist import checklists, counts
 from equipoise.report.entries import part
 from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
@@ -68,6 +69,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         best=_best(results),
         provenance=provenance(run, results),
         methods=text,
+        checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
         references=references,
         interval=interval,
         endpoint_name=endpoint_name,
@@ -210,9 +212,10 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     said = {
         "differences": "Differences", "endpoints": "Endpoints", "roc": "ROC", "confusion": "Confusion",
         "examples": "Examples", "calibration": "Calibration", "net-benefit": "Net benefit", "variance": "Doubt",
-        "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods", "provenance": "Provenance",
+        "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
+        "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip
-    always = {"endpoints", "cost", "data", "methods", "provenance"}
+    always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):
         always.add("examples")
     return [(target, words) for target, words in said.items() if target in drawn | always]
