@@ -151,6 +151,20 @@ def test_exported_program_gives_the_same_logits_for_any_batch(factory: Callable[
         torch.testing.assert_close(program.module()(batch), model(batch), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("factory", SINGLE)
+def test_every_layer_can_be_watched_as_attribution_does(factory: Callable[..., nn.Module], task: str) -> None:
+    model = factory(1, 2, 2, task=task, preset="tiny")
+    pulled: dict[str, tuple[int, ...]] = {}
+    for name, layer in model.named_modules():
+        if not list(layer.children()) and list(layer.parameters()):
+            layer.register_full_backward_hook(
+                lambda module, grads_in, grads_out, name=name: pulled.update({name: tuple(grads_out[0].shape)})
+            )
+    model(images(2, 1, 16, 16).requires_grad_())[:, 1].sum().backward()
+    assert set(pulled) == {n for n, m in model.named_modules() if not list(m.children()) and list(m.parameters())}
+
+
 @pytest.mark.parametrize("factory", EVERY)
 def test_building_takes_nothing_but_torchs_generator(factory: Callable[..., nn.Module]) -> None:
     first, second = seeded(factory, 3, 2, 2, preset="tiny"), seeded(factory, 3, 2, 2, preset="tiny")

@@ -63,8 +63,11 @@ class _Up(nn.Module):
         self.up = layers.doubling(coarse, fine)
         self.convolutions = _DoubleConvolution(layers, 2 * fine, fine)
 
-    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
+        # Taking the map off the list frees it before the convolutions, where memory is at its peak.
+        skip = skips.pop()
         joined = torch.cat([skip, fit_to(self.up(x), skip.shape[2:])], dim=1)
+        del skip
         result: torch.Tensor = self.convolutions(joined)
         return result
 
@@ -139,9 +142,10 @@ class UNet(nn.Module):
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else self.halve(x))
             skips.append(x)
+        del x
         maps = [skips.pop()]
-        for up, skip in zip(reversed(self.decoder), reversed(skips), strict=True):
-            maps.append(up(maps[-1], skip))
+        for up in reversed(self.decoder):
+            maps.append(up(maps[-1], skips))
         return maps[::-1]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
