@@ -185,6 +185,7 @@ def test_flow_counts_what_was_left_out() -> None:
     figure = flow_figure(Part("Analysed", 30, 60, {}), parts, [("unreadable", 5, 4)], "nodule")
     assert any("65 nodules" in part for part in figure.panels[0].parts)
     assert any("Left out: 5 nodules" in part for part in figure.panels[0].parts)
+    assert any("5 nodules of 4 patients: unreadable" in part for part in figure.panels[0].parts)
     assert any("12 benign" in part for part in figure.panels[0].parts)
     whole = flow_figure(Part("Analysed", 30, 60, {}), parts, [], "case")
     assert not any("Left out" in part for part in whole.panels[0].parts)

@@ -40,7 +40,8 @@ def _flow(
     whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, seen: str, narrow: bool
 ) -> Drawing:
     width, main = (NARROW, 150.0) if narrow else (WIDE, 300.0)
-    lines = [text for reason, cases, _ in excluded for text in _wrapped(f"{cases:,} – {reason}", 27 if narrow else 95)]
+    said = [f"{plural(c, noun)} of {plural(p, 'patient')}: {reason}" for reason, c, p in excluded]
+    lines = [text for words in said for text in _wrapped(words, 27 if narrow else 95)]
     aside = max(58.0, 30.0 + 16 * len(lines))
     drawing = Drawing(width, aside + 118 + 52 + 16 * len(whole.classes) + 40, "Data flow", seen)
     found = whole.cases + sum(cases for _, cases, _ in excluded)
