@@ -41,6 +41,12 @@ def test_the_sentence_of_an_undecided_pair() -> None:
     )
 
 
+def test_a_trial_that_was_large_enough_does_not_ask_for_fewer_patients() -> None:
+    sentence = pair_sentence(_pair("a", "b", "not_enough_data", needed=70), NAMES, "AUC", 93)
+    assert "A true difference of 0.030 would probably have been found" in sentence
+    assert "70" not in sentence
+
+
 def test_where_no_number_of_patients_suffices_runs_are_asked_for() -> None:
     pair = _pair("a", "b", "not_enough_data", needed=None)
     assert "more training runs are needed" in pair_sentence(pair, NAMES, "AUC", 93)

@@ -43,9 +43,7 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
         return f"{a} and {b} are equivalent within the margin of ±{margin}: {found}."
     if pair["verdict"] == "single_run":
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
-    return (
-        f"{a} and {b} cannot be told apart with these {plural(patients, 'patient')}: {found}. {_needed(pair)}".strip()
-    )
+    return f"{a} and {b} cannot be told apart with these {plural(patients, 'patient')}: {found}. {_needed(pair, patients)}".strip()
 
 
 def about(count: int) -> str:
@@ -58,10 +56,15 @@ def about(count: int) -> str:
     return f"{round(count / digits) * digits:,}"
 
 
-def _needed(pair: Entry) -> str:
+def _needed(pair: Entry, patients: int) -> str:
     margin = pair["margin"]
     if margin is None:
         return ""
+    if pair["patients_needed"] is not None and pair["patients_needed"] <= patients:
+        return (
+            f"A true difference of {number(margin, 3)} would probably have been found; "
+            "that the difference is smaller is not shown either."
+        )
     if pair["patients_needed"] is not None:
         return (
             f"To find a difference of {number(margin, 3)}, about {about(pair['patients_needed'])} test patients "
