@@ -85,8 +85,8 @@ def test_every_picture_has_words(reported: Path) -> None:
 def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
     words = _page(reported)[1].text()
     for wanted in (
-        "12 of 12 training runs finished", "Left out: 1,702 nodules", "412 nodules of 301 patients: mean malignancy is exactly 3",
-        "DeLong ER",
+        "12 of 12 training runs finished", "Left out: 1,702 nodules", "DeLong ER",
+        "412 nodules of 301 patients: mean malignancy is exactly 3",
         "Protocol SHA-256", "Cohort fingerprint", "torch 2.15.0", "no patient in more than one part",
         "not a medical device", "Misses: malignant, but called otherwise", "90 test patients",
     ):  # fmt: skip

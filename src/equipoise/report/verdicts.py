@@ -43,7 +43,8 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
         return f"{a} and {b} are equivalent within the margin of ±{margin}: {found}."
     if pair["verdict"] == "single_run":
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
-    return f"{a} and {b} cannot be told apart with these {plural(patients, 'patient')}: {found}. {_needed(pair, patients)}".strip()
+    tested = plural(patients, "patient")
+    return f"{a} and {b} cannot be told apart with these {tested}: {found}. {_needed(pair, patients)}".strip()
 
 
 def about(count: int) -> str:
