@@ -53,6 +53,21 @@ def read_nifti(
     )
 
 
+def probe_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT) -> Scan:
+    """Grid, remarks and SHA-256 of a file whose voxels are left unread: the array is a view of one zero.
+
+    Refuses what the header alone can refute; the voxels, and a gzip checksum, are checked by `read_nifti`.
+    """
+    raw, digest = read_bytes(path, limits)
+    head = GzipBytes(raw, path).read(LONGEST_HEADER) if raw[:2] == _GZIP_MAGIC else raw[:LONGEST_HEADER]
+    header = parse_header(head, path)
+    _check_claim(header, path, limits)
+    nothing = np.broadcast_to(np.zeros((), header.dtype.newbyteorder("=")), header.shape)
+    array, affine, spacing_mm = canonical(nothing, header.affine)
+    codes = axis_codes(header.affine)
+    return Scan(array, spacing_mm, affine, {fspath(path): digest}, codes, _described(header), header.remarks)
+
+
 def _described(header: NiftiHeader) -> Mapping[str, Any]:
     return {"format": "NIfTI", "stored_dtype": header.dtype.name, "slope": header.slope, "intercept": header.intercept}
 
