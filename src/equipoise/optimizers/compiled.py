@@ -158,28 +158,30 @@ def _shares(entries: list[_Entry], batch: Batch) -> list[list[_Entry]]:
     threads = min(torch.get_num_threads(), total // _SMALLEST_SHARE)
     if threads < 2:
         return [entries]
-    share = -(-total // threads)
-    if batch.settings.per == "element":
-        entries = [piece for entry in entries for piece in _cut(entry, share, batch.counts[0].element_size())]
+    per_element, count_bytes = batch.settings.per == "element", batch.counts[0].element_size()
     shares: list[list[_Entry]] = [[]]
-    room = share
+    done, border = 0, total / threads
     for entry in entries:
-        if shares[-1] and room < entry[-1] // 2 and len(shares) < threads:
+        if per_element:
+            while done + entry[-1] > border and len(shares) < threads:
+                head, entry = _cut(entry, round(border) - done, count_bytes)
+                shares[-1].append(head)
+                shares.append([])
+                done, border = done + head[-1], border + total / threads
+        elif done + entry[-1] / 2 > border and shares[-1]:  # its middle lies beyond the border
             shares.append([])
-            room = share
+            border += total / threads
         shares[-1].append(entry)
-        room -= entry[-1]
+        done += entry[-1]
     return shares
 
 
-def _cut(entry: _Entry, longest: int, count_bytes: int) -> list[_Entry]:
-    """An entry of more than `longest` elements as several, each with its own addresses."""
+def _cut(entry: _Entry, at: int, count_bytes: int) -> tuple[_Entry, _Entry]:
+    """An entry as two: its first `at` elements, and the others with addresses of their own."""
     *addresses, size = entry
     widths = (4, 4, count_bytes, 4, 4)
-    return [
-        (*(a + start * width for a, width in zip(addresses, widths, strict=True)), min(longest, size - start))
-        for start in range(0, size, longest)
-    ]
+    moved = (address + at * width for address, width in zip(addresses, widths, strict=True))
+    return (*addresses, at), (*moved, size - at)
 
 
 def _columns(entries: list[_Entry]) -> tuple[Any, ctypes.c_int64]:
