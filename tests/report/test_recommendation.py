@@ -1,6 +1,9 @@
 from typing import Any
 
-from equipoise.report.recommendation import mark_pareto, recommend
+import pytest
+
+from equipoise.errors import EquipoiseError
+from equipoise.report.recommendation import advise, mark_pareto, recommend
 
 
 def _entry(
@@ -105,3 +108,45 @@ def test_pareto_marks_what_no_other_arm_dominates() -> None:
     assert [arm["pareto"] for arm in arms] == [True, True, False, False]
     mark_pareto(twins := [_entry("a", 0.9), _entry("b", 0.9)], "auc", 1)
     assert [arm["pareto"] for arm in twins] == [True, True]
+
+
+def _results() -> dict[str, Any]:
+    arms = [_entry("slow", 0.95, latency=9.0, memory=50.0), _entry("fast", 0.85, latency=1.0, memory=80.0)]
+    return {
+        "endpoints": {"primary": "auc", "higher_is_better": True},
+        "arms": arms,
+        "baselines": [RULE],
+        "comparisons": [_pair("slow", "fast", "a_better")],
+        "baseline_comparisons": [_pair(arm["name"], "size-rule", "a_better") for arm in arms],
+    }
+
+
+@pytest.mark.parametrize(
+    ("prefer", "limit", "chosen"),
+    [
+        ("accuracy", None, "slow"),
+        ("accuracy", 5.0, "fast"),
+        ("speed", None, "fast"),
+        ("memory", None, "slow"),
+        ("memory", 5.0, "fast"),
+        ("balanced", 9.0, "slow"),
+        ("accuracy", 0.5, None),
+    ],
+)
+def test_advice_for_one_need_and_a_latency_limit(prefer: str, limit: float | None, chosen: str | None) -> None:
+    assert advise(_results(), prefer, limit)["arm"] == chosen
+
+
+def test_a_limit_that_nobody_keeps_is_said() -> None:
+    assert "within 0.5 ms" in advise(_results(), "accuracy", 0.5)["reason"]
+
+
+def test_an_arm_whose_latency_is_unknown_keeps_no_limit() -> None:
+    results = _results()
+    results["arms"][1]["cost"]["latency_ms"] = None
+    assert advise(results, "accuracy", 5.0)["arm"] is None
+
+
+def test_an_unknown_preference_is_refused() -> None:
+    with pytest.raises(EquipoiseError, match="did you mean 'speed'"):
+        advise(_results(), "sped")
