@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.roc import Run
 from equipoise.report.figures.calibration import Rows, calibration_figure, decision_figure, mean_error
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
+from equipoise.report.figures.distribution import case_values, distribution_figure
 from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
@@ -204,3 +206,34 @@ def test_panels_have_one_width() -> None:
     figure = confusion_figure([_entry("a")], NAMES, ["benign", "malignant"])
     assert figure is not None
     assert figure.panels[0].width == PANEL
+
+
+def _metric(name: str, values: list[float], runs: int = 1) -> Predictions:
+    n = len(values) * runs
+    case = np.array([f"case-{index}" for index in range(len(values))] * runs)
+    return Predictions(
+        case=case, patient=case, split=np.full(n, "test"), arm=np.full(n, "a"), fold=np.zeros(n, dtype=np.int64),
+        seed=np.repeat(np.arange(runs), len(values)), truth=np.full(n, -1), scores=np.empty((n, 0)),
+        metrics={name: np.array(values * runs)},
+    )  # fmt: skip
+
+
+def test_distribution_shows_failures_beside_the_median() -> None:
+    figure = distribution_figure({"a": _metric("dice", [0.0, 0.05, 0.8, 0.9, 0.95])}, "dice", "Dice", "case")
+    assert figure is not None
+    assert figure.panels[0].description == "median 0.8, 5 cases, 2 below 0.1"
+    assert sum(int(row["cases"]) for row in _table(figure)) == 5
+
+
+def test_distribution_of_distances_has_its_own_range() -> None:
+    figure = distribution_figure({"a": _metric("hd95", [2.0, 4.0, 140.0])}, "hd95", "HD95 (mm)", "case")
+    assert figure is not None
+    assert float(_table(figure)[-1]["to"]) == 140
+    assert "below" not in figure.panels[0].description
+    assert distribution_figure({"a": _metric("dice", [0.5])}, "auc", "AUC", "case") is None
+
+
+def test_values_of_a_case_are_averaged_over_runs() -> None:
+    table = _metric("dice", [0.2, 0.6], runs=2)
+    table.metrics["dice"][2] = 0.4
+    np.testing.assert_allclose(case_values(table, "dice"), [0.3, 0.6])

@@ -12,6 +12,7 @@ from equipoise.report.figures.calibration import Rows, calibration_figure, decis
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
+from equipoise.report.figures.distribution import distribution_figure
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
@@ -34,6 +35,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         overview_figure(entries, names, plan["primary"], label, plan["higher_is_better"]),
         forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
         variance_figure(results["comparisons"], names, advice),
+        distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         learning_figure(run.jobs, run.arms()),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
@@ -45,8 +47,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
 
 def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:
     """ROC, calibration and net benefit: what needs the class scores of every test case."""
-    tables = {name: part(run.finished(name), "test") for name in run.arms()}
-    scored = {name: table for name, table in tables.items() if table is not None and table.classes}
+    scored = {name: table for name, table in _tests(run).items() if table.classes}
     if not scored:
         return []
     index = positive_index(run)
@@ -63,6 +64,12 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     if rows and index is not None:
         figures.append(decision_figure(rows, _rule_rows(run, rule, names, index), positive))
     return figures
+
+
+def _tests(run: RunFolder) -> dict[str, Predictions]:
+    """The test rows of every arm that has some."""
+    tables = {name: part(run.finished(name), "test") for name in run.arms()}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def _rule(run: RunFolder, results: dict[str, Any]) -> str | None:

@@ -210,8 +210,8 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     """Anchors of the sections that this page has."""
     drawn = {figure.name for figure in figures}
     said = {
-        "differences": "Differences", "endpoints": "Endpoints", "roc": "ROC", "confusion": "Confusion",
-        "examples": "Examples", "calibration": "Calibration", "net-benefit": "Net benefit", "variance": "Doubt",
+        "differences": "Differences", "endpoints": "Endpoints", "distribution": "Spread", "roc": "ROC",
+        "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration", "net-benefit": "Net benefit", "variance": "Doubt",
         "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
         "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip

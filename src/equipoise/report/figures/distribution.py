@@ -1,0 +1,84 @@
+"""How a per-case metric is spread over the test cases: a mean hides the failures that this shows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.report.figures.figure import PANEL, Figure
+from equipoise.report.svg import Drawing, Frame, nice_ticks
+
+_BINS = 20
+FAILURE = 0.1
+"""A Dice below this is a failure, not a poor result (as in `equipoise.statistics`)."""
+
+
+def case_values(test: Predictions, metric: str) -> NDArray[np.float64]:
+    """The metric of each test case, averaged over runs, in the order of case ids."""
+    _, member = np.unique(test.case, return_inverse=True)
+    values: NDArray[np.float64] = np.bincount(member, weights=test.metrics[metric]) / np.bincount(member)
+    return values
+
+
+def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str, noun: str) -> Figure | None:
+    """One histogram per arm on common axes; None where no arm has the metric."""
+    values = {arm: case_values(test, metric) for arm, test in arms.items() if metric in test.metrics}
+    finite = np.concatenate([v[np.isfinite(v)] for v in values.values()]) if values else np.empty(0)
+    if not finite.size:
+        return None
+    bounded = finite.min() >= 0 and finite.max() <= 1
+    limits = (0.0, 1.0) if bounded else (float(min(finite.min(), 0.0)), float(finite.max()) or 1.0)
+    counts = {arm: np.histogram(v[np.isfinite(v)], bins=_BINS, range=limits)[0] for arm, v in values.items()}
+    top = max(int(count.max()) for count in counts.values())
+    edges = np.linspace(*limits, _BINS + 1)
+    rows = [
+        (arm, float(edges[i]), float(edges[i + 1]), int(count[i]))
+        for arm, count in counts.items()
+        for i in range(_BINS)
+    ]
+    panels = [
+        _panel(arm, index, values[arm], counts[arm], (limits, top), _words(values[arm], metric, noun), label, noun)
+        for index, arm in enumerate(arms)
+        if arm in values
+    ]
+    return Figure(
+        "distribution",
+        f"{label}, {noun} by {noun}",
+        f"{label} of every test {noun}, averaged over training runs; the line is the median.",
+        tuple(panels),
+        ("arm", "from", "to", f"{noun}s"),
+        tuple(rows),
+    )
+
+
+def _words(values: NDArray[np.float64], metric: str, noun: str) -> str:
+    words = f"median {np.nanmedian(values):.3g}, {values.size} {noun}s"
+    failed = int((values < FAILURE).sum())
+    return f"{words}, {failed} below {FAILURE:g}" if metric.startswith("dice") else words
+
+
+def _panel(
+    arm: str,
+    series: int,
+    values: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    axes: tuple[tuple[float, float], int],
+    words: str,
+    label: str,
+    noun: str,
+) -> Drawing:
+    limits, top = axes
+    drawing = Drawing(PANEL, 232, f"{label} of {arm}, {noun} by {noun}", words)
+    drawing.text(0, 12, arm, "head")
+    drawing.text(0, 29, words, "small")
+    frame = Frame(drawing, 30, 58, PANEL - 38, 132, limits, (0.0, 1.08 * max(top, 1)))
+    frame.y_axis([tick for tick in nice_ticks(0, top, 4) if tick == int(tick)], f"{noun}s")
+    frame.x_axis(nice_ticks(*limits, 5), label)
+    width, floor = frame.width / _BINS, frame.top + frame.height
+    for index, count in enumerate(counts):
+        height = floor - float(frame.y(int(count)))
+        drawing.rect(frame.left + index * width + 0.5, floor - height, width - 1, height, f"bar c{series % 8}")
+    middle = float(frame.x(float(np.nanmedian(values))))
+    drawing.line(middle, frame.top, middle, floor, "zero")
+    return drawing
