@@ -1,7 +1,8 @@
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.statistics.planning import SeedSpread, plan, pooled_spread
+from equipoise.statistics.planning import plan
+from equipoise.statistics.seed_spread import SeedSpread, pooled_spread
 
 # (patients, seed spread): detectable AUC differences with 3, 5 and 10 seeds, from a simulation of 20,000 patients
 TABLE = {
@@ -76,8 +77,23 @@ def test_segmentation_is_planned_from_the_spread_of_cases() -> None:
 
 @pytest.mark.parametrize(
     ("patients", "cases", "seeds"),
-    [(10, {"a": 20}, 2), (10, {"a": 5, "b": 2}, 3), (10, {"a": 20, "b": 0}, 3), (10, {}, 3)],
+    [
+        (10, {"a": 10, "b": 10}, 2),
+        (10, {"a": 5, "b": 2}, 3),
+        (10, {"a": 20, "b": 0}, 3),
+        (10, {"a": 20}, 3),
+        (10, {}, 3),
+    ],
 )
 def test_what_cannot_be_planned_is_refused(patients: int, cases: dict[str, int], seeds: int) -> None:
-    with pytest.raises(PredictionError):
+    with pytest.raises(PredictionError, match="planned"):
         plan(patients, cases, seeds)
+
+
+def test_a_per_case_metric_needs_no_classes_but_a_known_spread() -> None:
+    assert (
+        plan(100, {"tumour": 0, "core": 0}, 3, endpoint="dice_core").detectable
+        == plan(100, {}, 3, endpoint="dice").detectable
+    )
+    with pytest.raises(PredictionError, match="hd95 of 100 patients cannot be planned"):
+        plan(100, {}, 3, endpoint="hd95")

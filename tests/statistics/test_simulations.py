@@ -10,18 +10,23 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
+from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.binormal import Cohort, Draw, draw
 from equipoise.statistics.comparison import Contrast, Design, compare, design
 from equipoise.statistics.covariance import Estimates, estimates
 from equipoise.statistics.crossvalidation import resampled_contrast
+from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.equivalence import equivalence_p
 from equipoise.statistics.influence import mean_influence, rank_influence
 from equipoise.statistics.intervals import newcombe5
 from equipoise.statistics.looks import boundaries, nominal_alpha
 from equipoise.statistics.multiplicity import holm, max_t
+from equipoise.statistics.panel import Fold, Panel
 from equipoise.statistics.power import FACTOR, components, patients_needed
 
+ENDPOINTS = ("average_precision", "accuracy", "balanced_accuracy", "sensitivity", "sensitivity@0.9", "brier", "nll")
 PAIRS = list(combinations(range(4), 2))
 
 
@@ -29,6 +34,18 @@ def of_arms(found: Estimates, seeds: int) -> Design:
     return design(
         found.value, found.covariance, [f"arm{k // seeds}" for k in range(len(found.value))], found.n_patients
     )
+
+
+def analysed(made: Draw, seeds: int, name: str) -> Analysis:
+    """Any endpoint of a draw, its scores made probabilities."""
+    positive = expit(1.7 * made.scores - 2.0)
+    cases = np.arange(len(made.truth)).astype(str)
+    fold = Fold(0, cases, made.patient, made.truth.astype(int), np.stack([1 - positive, positive], axis=2), {})
+    columns = range(len(made.scores))
+    arms, patients = tuple(f"arm{k // seeds}" for k in columns), int(made.patient[-1]) + 1
+    panel = Panel(arms, tuple(k % seeds for k in columns), (fold,), ("no", "yes"), patients, len(cases))
+    endpoint = endpoint_named(name, (), panel.classes)
+    return analyse(panel, endpoint, 1 if endpoint.by_class and name != "balanced_accuracy" else None)
 
 
 def areas(made: Draw, seeds: int) -> Design:
@@ -107,6 +124,37 @@ def test_the_patients_needed_are_enough() -> None:
     assert wanted is not None
     contrasts = trials(1_000, int(wanted / FACTOR), 3, 0.01, (0.85, 0.80), generator=8)
     assert 0.68 <= rejected(contrasts) <= 0.87
+
+
+def test_a_rule_without_seeds_against_a_trained_arm() -> None:
+    """The rule's AUC is fixed at 0.85, the arm's runs vary about it: no difference between rule and method."""
+    stream, p = np.random.default_rng(12), []
+    sd = np.array([[0.015], [0.0]])
+    for _ in range(1_500):
+        made = draw(stream, 150, (0.85, 0.85), 3, sd)
+        found = estimates([rank_influence(made.scores[:4], made.truth, made.patient, 150)])
+        p.append(compare(design(found.value, found.covariance, ["arm"] * 3 + ["rule"], 150, {"rule"}), 0, 1).p)
+    assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.07
+
+
+@pytest.mark.parametrize(("auc", "prevalence"), [(0.85, 0.3), (0.95, 0.15)])
+def test_every_endpoint_keeps_its_error_and_its_coverage(auc: float, prevalence: float) -> None:
+    """Intervals of one arm and comparisons of two equal arms, three seeds, 150 patients with several lesions."""
+    cohort, stream = Cohort(prevalence=prevalence), np.random.default_rng(13)
+    population = draw(np.random.default_rng(99), 60_000, (auc,), 1, 0.0, cohort)
+    true = {name: float(analysed(population, 1, name).arms.mean[0]) for name in ENDPOINTS}
+    covered: dict[str, list[bool]] = {name: [] for name in ENDPOINTS}
+    told_apart: dict[str, list[bool]] = {name: [] for name in ENDPOINTS}
+    for _ in range(250):
+        made = draw(stream, 150, (auc, auc), 3, 0.005, cohort)
+        for name in ENDPOINTS:
+            found = analysed(made, 3, name)
+            own = interval(found, "arm0")
+            covered[name].append(own.low <= true[name] <= own.high)
+            told_apart[name].append(compare(found.arms, 0, 1).p < 0.05)
+    for name in ENDPOINTS:
+        assert np.mean(covered[name]) >= 0.90, name
+        assert np.mean(told_apart[name]) <= 0.09, name
 
 
 def test_looks_at_three_and_five_seeds_share_the_error() -> None:

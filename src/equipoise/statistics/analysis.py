@@ -11,7 +11,7 @@ from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import Estimates, estimates
 from equipoise.statistics.endpoints import Endpoint, Kind, metric_column
 from equipoise.statistics.influence import influence
-from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, rate_interval
+from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.panel import Fold, Panel
 
@@ -108,7 +108,8 @@ def _bounds(
     if endpoint.kind in (Kind.RATE, Kind.RANK):
         counted = {"sensitivity": positives, "specificity": negatives}.get(endpoint.name, positives + negatives)
         small = (analysis.events or patients) if endpoint.by_class else patients
-        return rate_interval(mean, variance, counted, min(counted, small)), None
+        few_runs = (quantile(0.975, df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
+        return rate_interval(mean, variance * few_runs, counted, min(counted, small)), None
     return mean_interval(mean, float(np.sqrt(variance)), df, endpoint.low, endpoint.high), None
 
 

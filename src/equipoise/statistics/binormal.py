@@ -40,16 +40,20 @@ def draw(
     patients: int,
     auc: Sequence[float],
     seeds: int,
-    seed_sd: float = 0.0,
+    seed_sd: float | NDArray[np.float64] = 0.0,
     cohort: Cohort | None = None,
 ) -> Draw:
-    """Draw a test set of arms with these expected AUCs, whose runs have true AUCs N(auc, seed_sd^2)."""
+    """Draw a test set of arms with these expected AUCs, whose runs have true AUCs N(auc, seed_sd^2).
+
+    `seed_sd` may be (arms, 1), where arms differ in it.
+    """
     cohort = cohort or Cohort()
     count = generator.integers(1, cohort.most_lesions + 1, patients)
     patient = np.repeat(np.arange(patients), count)
     n, arms = len(patient), len(auc)
 
     def effect(shape: tuple[int, ...], icc: float) -> NDArray[np.float64]:
+        """Standard normal effects of cases (*shape, n), a share `icc` of their variance being the patient's."""
         own = generator.standard_normal((*shape, n))
         return np.asarray(
             np.sqrt(icc) * generator.standard_normal((*shape, patients))[..., patient] + np.sqrt(1 - icc) * own

@@ -56,6 +56,7 @@ _BUILT_IN = {
         Endpoint("nll", Kind.MEAN, higher_is_better=False, high=np.inf, probabilities=True),
     )
 }
+CLASSIFICATION = frozenset(_BUILT_IN)
 _PER_CASE = (
     ("failure", Endpoint("failure_rate", Kind.RATE, higher_is_better=False)),
     ("hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),

@@ -149,6 +149,7 @@ def _at_specificity(specificity: float) -> Binary:
     """Sensitivity at the lowest threshold whose specificity is at least the stated one."""
 
     def metric(score: Array, truth: Mask) -> tuple[float, Array]:
+        """Sensitivity and the influence of each case on it."""
         negative = np.sort(score[~truth])
         positive = np.sort(score[truth])
         n, m = len(negative), len(positive)

@@ -36,6 +36,7 @@ def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.9
     size = max((positives + negatives) / 2 - 1, 0.0)
 
     def excess(area: float) -> float:
+        """Squared distance of the estimate beyond what is allowed if this were the true area."""
         spread = area * (1 - area) * (1 + size * ((1 - area) / (2 - area) + area / (1 + area)))
         return (auc - area) ** 2 - z * z * spread / (positives * negatives)
 

@@ -69,6 +69,7 @@ def _critical(grid: Array, mass: Array, scale: float, step: float, target: float
     """The |z| that a score of this mass on the grid exceeds, after one more step, as often as `target`."""
 
     def excess(z: float) -> float:
+        """Probability of crossing z in this step beyond what may be spent."""
         above = ndtr((grid - z * scale) / step) + ndtr((-z * scale - grid) / step)
         return float(above @ mass) - target
 

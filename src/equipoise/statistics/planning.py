@@ -11,15 +11,15 @@ from equipoise.errors import PredictionError
 from equipoise.statistics.binormal import Cohort, draw
 from equipoise.statistics.comparison import design
 from equipoise.statistics.covariance import estimates
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import CLASSIFICATION, endpoint_named, specificity_of
 from equipoise.statistics.influence import influence
 from equipoise.statistics.panel import Fold
 from equipoise.statistics.power import SEEDS, Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.verdict import amount, label
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
 CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases, where nothing is known yet
-USUAL_SEED_SD = 0.01  # spread of a metric between training runs, where nothing is known yet
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,6 @@ class Plan:
     assumptions: str
 
 
-@dataclass(frozen=True)
-class SeedSpread:
-    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess)."""
-
-    sd: float = USUAL_SEED_SD
-    df: int = 0
-
-
-def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
-    """The spreads of earlier trials as one; the usual guess where there are none.
-
-    >>> pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.02, 4)])
-    SeedSpread(sd=0.015811388300841896, df=8)
-    """
-    df = sum(spread.df for spread in seen)
-    if df == 0:
-        return SeedSpread()
-    return SeedSpread(float(np.sqrt(sum(s.sd**2 * s.df for s in seen) / df)), df)
-
-
 def plan(
     n_patients: int,
     n_cases_per_class: Mapping[str, int],
@@ -81,15 +61,13 @@ def plan(
     correlation: float = 0.8,
     alpha: float = 0.05,
 ) -> Plan:
-    """Plan for a test set of this many patients and cases (one class: a per-case metric such as Dice).
+    """Plan for a test set of this many patients and cases; classes do not matter to a per-case metric such as Dice.
 
     The patients' share of the variance comes from a model cohort of the same prevalence and cases per patient, with
     arms of the given AUC whose scores correlate; the seeds' share from `spread`. Several comparisons share alpha.
     """
     spread = spread or SeedSpread()
-    _check(n_patients, n_cases_per_class, seeds)
-    cases = sum(n_cases_per_class.values())
-    share = min(n_cases_per_class.values()) / cases
+    cases, share = _check(endpoint, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
     parts = _model(endpoint, round(share, 3), lesions, auc, correlation)
     parts = replace(parts, seed=spread.sd**2, seed_df=spread.df)
@@ -120,14 +98,24 @@ def plan(
     )
 
 
-def _check(patients: int, cases: Mapping[str, int], seeds: int) -> None:
+def _check(endpoint: str, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
+    """Number of cases and the share of the rarest class; 1 for a per-case metric."""
     if seeds < 3:
         raise PredictionError(f"{seeds} seeds allow no verdict on methods, so nothing can be planned; use at least 3")
-    if patients < 2 or not cases or min(cases.values()) < 1 or sum(cases.values()) < patients:
+    cases = sum(counts.values())
+    if endpoint not in CLASSIFICATION and specificity_of(endpoint) is None:
+        if patients < 2 or not np.isfinite(endpoint_named(endpoint, (endpoint,)).high):
+            raise PredictionError(
+                f"{endpoint} of {patients} patients cannot be planned: its spread between cases is not known "
+                "beforehand; plan with Dice or a classification endpoint"
+            )
+        return max(cases, patients), 1.0
+    if patients < 2 or len(counts) < 2 or min(counts.values()) < 1 or cases < patients:
         raise PredictionError(
-            f"a test set of {patients} patients with {dict(cases)} cases cannot be planned; every patient needs a case "
-            "and every class at least one"
+            f"a test set of {patients} patients with {dict(counts)} cases cannot be planned; every patient needs a "
+            "case and each of at least two classes one"
         )
+    return cases, min(counts.values()) / cases
 
 
 @cache

@@ -1,0 +1,67 @@
+"""The spread between training runs, remembered from trial to trial: the number on which every plan hangs."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+
+USUAL_SEED_SD = 0.01  # of a metric between 0 and 1, where nothing is known yet
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess)."""
+
+    sd: float = USUAL_SEED_SD
+    df: int = 0
+
+
+def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
+    """The spreads of earlier trials as one; the usual guess where there are none.
+
+    >>> pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.02, 4)])
+    SeedSpread(sd=0.015811388300841896, df=8)
+    """
+    df = sum(spread.df for spread in seen)
+    if df == 0:
+        return SeedSpread()
+    return SeedSpread(float(np.sqrt(sum(s.sd**2 * s.df for s in seen) / df)), df)
+
+
+def recall(path: Path, endpoint: str, cohort: str | None = None) -> SeedSpread:
+    """The pooled spread of an endpoint in a store, of one cohort or of all; the usual guess where none is stored."""
+    found = [e for e in _entries(path) if e["endpoint"] == endpoint and cohort in (None, e["cohort"])]
+    return pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in found])
+
+
+def remember(path: Path, trial: str, cohort: str, endpoint: str, spread: SeedSpread) -> None:
+    """Store the spread seen in a trial (its hash); the same trial and endpoint again replace what was stored."""
+    if spread.df < 1 or not np.isfinite(spread.sd):
+        return
+    kept = [e for e in _entries(path) if (e["trial"], e["endpoint"]) != (trial, endpoint)]
+    kept.append({"trial": trial, "cohort": cohort, "endpoint": endpoint, "sd": spread.sd, "df": spread.df})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh.write_text(json.dumps({"schema": _SCHEMA, "spreads": kept}, indent=1) + "\n")
+    fresh.replace(path)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text())["spreads"]
+        for entry in entries:
+            _ = entry["trial"], entry["cohort"], entry["endpoint"], float(entry["sd"]), int(entry["df"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictionError(
+            f"{path} is not a store of seed spreads ({error}); remove it to start a new one"
+        ) from error
+    return entries
