@@ -11,7 +11,7 @@ from equipoise.report.figures.calibration import Rows, calibration_figure, decis
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
-from equipoise.report.figures.distribution import case_values, distribution_figure
+from equipoise.report.figures.distribution import distribution_figure
 from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
@@ -221,8 +221,8 @@ def _metric(name: str, values: list[float], runs: int = 1) -> Predictions:
 def test_distribution_shows_failures_beside_the_median() -> None:
     figure = distribution_figure({"a": _metric("dice", [0.0, 0.05, 0.8, 0.9, 0.95])}, "dice", "Dice", "case")
     assert figure is not None
-    assert figure.panels[0].description == "median 0.8, 5 cases, 2 below 0.1"
-    assert sum(int(row["cases"]) for row in _table(figure)) == 5
+    assert figure.panels[0].description == "median 0.8; 2 of 5 below 0.1"
+    assert sum(int(row["predictions"]) for row in _table(figure)) == 5
 
 
 def test_distribution_of_distances_has_its_own_range() -> None:
@@ -233,7 +233,9 @@ def test_distribution_of_distances_has_its_own_range() -> None:
     assert distribution_figure({"a": _metric("dice", [0.5])}, "auc", "AUC", "case") is None
 
 
-def test_values_of_a_case_are_averaged_over_runs() -> None:
-    table = _metric("dice", [0.2, 0.6], runs=2)
-    table.metrics["dice"][2] = 0.4
-    np.testing.assert_allclose(case_values(table, "dice"), [0.3, 0.6])
+def test_every_run_is_drawn_so_that_no_failure_is_averaged_away() -> None:
+    table = _metric("dice", [0.8, 0.9], runs=2)
+    table.metrics["dice"][2] = 0.0
+    figure = distribution_figure({"a": table}, "dice", "Dice", "case")
+    assert figure is not None
+    assert figure.panels[0].description.endswith("1 of 4 below 0.1")

@@ -211,9 +211,9 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     drawn = {figure.name for figure in figures}
     said = {
         "differences": "Differences", "endpoints": "Endpoints", "distribution": "Spread", "roc": "ROC",
-        "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration", "net-benefit": "Net benefit", "variance": "Doubt",
-        "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
-        "checklists": "Checklists", "provenance": "Provenance",
+        "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
+        "net-benefit": "Net benefit", "variance": "Doubt", "learning": "Learning curves", "cost": "Cost",
+        "data": "Data", "methods": "Methods", "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip
     always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):

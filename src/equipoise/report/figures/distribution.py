@@ -1,4 +1,7 @@
-"""How a per-case metric is spread over the test cases: a mean hides the failures that this shows."""
+"""How a per-case metric is spread over the test cases: a mean hides the failures that this shows.
+
+Every prediction is drawn, each run for itself, because a mean over runs would hide failures again.
+"""
 
 from collections.abc import Mapping
 
@@ -14,16 +17,9 @@ FAILURE = 0.1
 """A Dice below this is a failure, not a poor result (as in `equipoise.statistics`)."""
 
 
-def case_values(test: Predictions, metric: str) -> NDArray[np.float64]:
-    """The metric of each test case, averaged over runs, in the order of case ids."""
-    _, member = np.unique(test.case, return_inverse=True)
-    values: NDArray[np.float64] = np.bincount(member, weights=test.metrics[metric]) / np.bincount(member)
-    return values
-
-
 def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str, noun: str) -> Figure | None:
     """One histogram per arm on common axes; None where no arm has the metric."""
-    values = {arm: case_values(test, metric) for arm, test in arms.items() if metric in test.metrics}
+    values = {arm: test.metrics[metric] for arm, test in arms.items() if metric in test.metrics}
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()]) if values else np.empty(0)
     if not finite.size:
         return None
@@ -38,24 +34,24 @@ def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str
         for i in range(_BINS)
     ]
     panels = [
-        _panel(arm, index, values[arm], counts[arm], (limits, top), _words(values[arm], metric, noun), label, noun)
+        _panel(arm, index, values[arm], counts[arm], (limits, top), _words(values[arm], metric), label, noun)
         for index, arm in enumerate(arms)
         if arm in values
     ]
     return Figure(
         "distribution",
         f"{label}, {noun} by {noun}",
-        f"{label} of every test {noun}, averaged over training runs; the line is the median.",
+        f"{label} of every test {noun} in every training run; the line is the median.",
         tuple(panels),
-        ("arm", "from", "to", f"{noun}s"),
+        ("arm", "from", "to", "predictions"),
         tuple(rows),
     )
 
 
-def _words(values: NDArray[np.float64], metric: str, noun: str) -> str:
-    words = f"median {np.nanmedian(values):.3g}, {values.size} {noun}s"
+def _words(values: NDArray[np.float64], metric: str) -> str:
+    words = f"median {np.nanmedian(values):.3g}"
     failed = int((values < FAILURE).sum())
-    return f"{words}, {failed} below {FAILURE:g}" if metric.startswith("dice") else words
+    return f"{words}; {failed} of {values.size:,} below {FAILURE:g}" if metric.startswith("dice") else words
 
 
 def _panel(
@@ -73,7 +69,7 @@ def _panel(
     drawing.text(0, 12, arm, "head")
     drawing.text(0, 29, words, "small")
     frame = Frame(drawing, 30, 58, PANEL - 38, 132, limits, (0.0, 1.08 * max(top, 1)))
-    frame.y_axis([tick for tick in nice_ticks(0, top, 4) if tick == int(tick)], f"{noun}s")
+    frame.y_axis([tick for tick in nice_ticks(0, top, 4) if tick == int(tick)], "predictions")
     frame.x_axis(nice_ticks(*limits, 5), label)
     width, floor = frame.width / _BINS, frame.top + frame.height
     for index, count in enumerate(counts):
