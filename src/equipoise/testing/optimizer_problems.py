@@ -46,27 +46,29 @@ class Descent:
         for i in range(steps):
             for group, lr in zip(self.optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * (1 + math.cos(math.pi * i / steps)) / 2 if anneal else lr
-            self.take(loss)
+            if not math.isfinite(self.take(loss)):
+                break  # nothing comes back from there
         eval_mode(self.optimizer)
         judged = self.param.detach().clone()
         train_mode(self.optimizer)
         return judged
 
-    def take(self, loss: Loss) -> None:
-        """One update, by a closure where the optimizer needs one."""
+    def take(self, loss: Loss) -> float:
+        """One update, by a closure where the optimizer needs one; returns the loss before it."""
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
             value = loss(self.param, self.steps)
             value.backward()  # type: ignore[no-untyped-call]
-            return value
+            return value.detach()
 
         if needs_closure(self.optimizer):
-            self.optimizer.step(closure)  # type: ignore[arg-type]
+            value = self.optimizer.step(closure)  # type: ignore[arg-type]
         else:
-            closure()
+            value = closure()
             self.optimizer.step()
         self.steps += 1
+        return float(value)
 
 
 def quadratic(theta: Tensor, step: int = 0) -> Tensor:
