@@ -112,6 +112,14 @@ def test_few_events_bring_newcombe_and_a_caution(binary: Maker) -> None:
     assert f"Only {result.n_events} patients of the rarer class" in result.reason
 
 
+def test_thin_folds_are_named(binary: Maker) -> None:
+    table = binary(60, cohort=Cohort(prevalence=0.25, most_lesions=1), folds=5)
+    found = analysed(table)
+    assert len(found.warnings) == 1
+    assert "patients of the rarer class; auc within so small a fold is mostly chance" in found.warnings[0]
+    assert analysed(binary(300, folds=5)).warnings == ()
+
+
 def test_missing_metric_values_are_named(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 40))
     values[1, 2, 5] = np.nan

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from equipoise.evaluation.predictions import Predictions
+from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.statistics.analysis import analyse
 from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.endpoints import endpoint_named
@@ -78,6 +78,23 @@ def test_shared_seeds_are_crossed_from_five_on(binary: Maker) -> None:
     shared = replace(QUESTION, shared_seeds=True)
     for seeds, method in ((3, "Welch"), (5, "crossed")):
         assert family(binary(100, seeds=seeds), [("a", "b")], shared)[0].method.startswith(method)
+
+
+def test_different_seeds_cannot_be_crossed(binary: Maker) -> None:
+    table = binary(100, seeds=6)
+    table = table.where(((table.arm == "a") & (table.seed != 5)) | ((table.arm == "b") & (table.seed != 0)))
+    found = family(table, [("a", "b")], replace(QUESTION, shared_seeds=True))[0]
+    assert found.method.startswith("Welch")
+
+
+def test_repeats_of_cross_validation_are_one_case_each(segmentation: Maker) -> None:
+    values = np.random.default_rng(2).random((2, 3, 40)) * 0.5 + 0.4
+    table = segmentation(values)
+    once = replace(table, fold=np.arange(len(table)) % 40 % 2)
+    again = replace(table, fold=np.arange(len(table)) % 40 % 2 + 2)
+    one, twice = (family(t, [("a", "b")], name="dice")[0] for t in (once, concatenate([once, again])))
+    assert one.typical_case == twice.typical_case
+    assert one.se_patients == pytest.approx(twice.se_patients)
 
 
 def test_non_inferiority_follows_the_direction(binary: Maker) -> None:

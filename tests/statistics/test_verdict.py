@@ -15,7 +15,7 @@ from equipoise.statistics.verdict import (
     flags,
     obstacle,
     p_text,
-    paired_medians,
+    paired_differences,
     sentence,
     single_run_sentence,
     turned,
@@ -74,7 +74,7 @@ def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> 
     text = sentence(found, "a", "b", numbers, "b_better", QUESTION, 3)
     assert text.startswith(f"b has a better AUC than a: {means[0]} against {means[1]}, a difference of 0.")
     assert "(95 % interval 0.060 to 0.140)" in text
-    assert text.endswith("p = <0.001 adjusted for 3 comparisons.")
+    assert text.endswith("p < 0.001 adjusted for 3 comparisons.")
 
 
 def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker) -> None:
@@ -122,9 +122,9 @@ def test_enough_events_need_no_flag(binary: Maker) -> None:
 
 def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 9))
-    found = paired_medians(analysed(segmentation(values), "dice"), "a", "b")
+    found = paired_differences(analysed(segmentation(values), "dice"), "a", "b")
     np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
 
 
 def test_p_is_printed_as_journals_do() -> None:
-    assert [p_text(p) for p in (0.0004, 0.0012, 0.5)] == ["<0.001", "0.001", "0.500"]
+    assert [p_text(p) for p in (0.0004, 0.0012, 0.5)] == ["p < 0.001", "p = 0.001", "p = 0.500"]

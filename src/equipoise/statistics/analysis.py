@@ -17,6 +17,7 @@ from equipoise.statistics.panel import Fold, Panel
 
 FEWEST_EVENTS = 10
 FEW_EVENTS = 20
+FEWEST_IN_FOLD = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     found = estimates(per_fold)
     arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
-    return Analysis(endpoint, refused, arms, found, usable, events, cases, _constant(usable, endpoint, deterministic))
+    warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
+    return Analysis(endpoint, refused, arms, found, usable, events, cases, warnings)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:
@@ -149,6 +151,18 @@ def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) 
         and all(np.ptp(f.scores[panel.columns(arm)], axis=1).max() == 0 for f in panel.folds)
     ]
     return tuple(f"{arm} gives every test case the same score; it has learned nothing or collapsed." for arm in flat)
+
+
+def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[str, ...]:
+    """Folds in which the rarer class has so few patients that the metric within the fold is mostly chance."""
+    if not endpoint.by_class or len(panel.folds) < 2:
+        return ()
+    counts = {fold.number: _events(replace(panel, folds=(fold,)), endpoint, positive)[0] or 0 for fold in panel.folds}
+    fewest = min(counts, key=lambda number: counts[number])
+    if counts[fewest] >= FEWEST_IN_FOLD:
+        return ()
+    found = f"Fold {fewest} tests only {counts[fewest]} patients of the rarer class"
+    return (f"{found}; {endpoint.name} within so small a fold is mostly chance, so use fewer folds.",)
 
 
 def _without(panel: Panel, refused: Collection[str]) -> Panel:

@@ -22,7 +22,7 @@ from equipoise.statistics.verdict import (
     flags,
     label,
     obstacle,
-    paired_medians,
+    paired_differences,
     sentence,
     single_run_sentence,
     turned,
@@ -70,8 +70,14 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> 
     if why:
         return _Candidate(pair, compare_as_trained(arms, a, b), None, True, why)
     pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
-    contrast = compare(arms, a, b, pooled=pooled, shared_seeds=question.shared_seeds)
+    contrast = compare(arms, a, b, pooled=pooled, shared_seeds=_shared(analysis, *pair, question))
     return _Candidate(pair, contrast, _resampled(analysis, *pair), False, "")
+
+
+def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
+    """Whether the two arms finished the same seeds, and a seed means the same in both."""
+    seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
+    return question.shared_seeds and seeds[0] == seeds[1]
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
@@ -237,6 +243,6 @@ def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
     endpoint = analysis.endpoint
     if endpoint.kind is not Kind.MEAN or metric_column(endpoint.name, list(analysis.panel.folds[0].metrics)) is None:
         return None
-    differences = paired_medians(analysis, a, b)
+    differences = paired_differences(analysis, a, b)
     p = float(wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0
     return TypicalCase(float(np.median(differences)), p)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
@@ -47,13 +48,13 @@ class Evidence:
 def label(endpoint: str) -> str:
     """The endpoint as a reader says it.
 
-    >>> label("auc"), label("hd95_core"), label("balanced_accuracy")
-    ('AUC', 'HD95 core', 'balanced accuracy')
+    >>> label("auc"), label("hd95_core"), label("sensitivity@0.90")
+    ('AUC', 'HD95 core', 'sensitivity at specificity 0.90')
     """
     head, _, rest = endpoint.partition("_")
     if head in _LABELS:
         return f"{_LABELS[head]} {rest}".strip()
-    return endpoint.replace("_", " ")
+    return endpoint.replace("_", " ").replace("@", " at specificity ")
 
 
 def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
@@ -125,7 +126,8 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> str:
     for arm in (a, b):
         columns = analysis.panel.columns(arm)
         failures = sum(float((fold.metrics[name][columns] < FAILURE_DICE).sum()) for fold in analysis.panel.folds)
-        per_run = failures / len(columns)
+        tested = sum(len(fold.case) for fold in analysis.panel.folds) * len(columns)
+        per_run = failures / tested * analysis.panel.n_cases
         if 0 < per_run < FEWEST_FAILURES:
             return (
                 f"{arm} fails (Dice below {FAILURE_DICE:g}) on {per_run:.2g} of {analysis.panel.n_cases} cases in a "
@@ -169,11 +171,12 @@ def sentence(
 ) -> str:
     """One or two plain sentences with the numbers on which the verdict rests."""
     name, better = label(analysis.endpoint.name), _better(analysis, a, b, evidence)
-    adjusted = f"p = {p_text(evidence.p_adjusted)}" + (f" adjusted for {family} comparisons" if family > 1 else "")
+    adjusted = p_text(evidence.p_adjusted) + (f" adjusted for {family} comparisons" if family > 1 else "")
     if verdict in ("a_better", "b_better"):
         winner, loser = better
         found = _difference(analysis, winner, loser, evidence, question.level)
-        return f"{winner} has a better {name} than {loser}: {found}; {adjusted}."
+        weight = "" if question.role == "primary" else " A secondary endpoint, so exploratory."
+        return f"{winner} has a better {name} than {loser}: {found}; {adjusted}.{weight}"
     if verdict == "equivalent":
         level, margin = percent(2 * question.level - 1), amount(question.margin or 0.0)
         low, high = (amount(bound) for bound in evidence.equivalence)
@@ -202,9 +205,9 @@ def p_text(p: float) -> str:
     """p as journals print it.
 
     >>> p_text(0.00001), p_text(0.0312)
-    ('<0.001', '0.031')
+    ('p < 0.001', 'p = 0.031')
     """
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def percent(level: float) -> str:
@@ -228,13 +231,12 @@ def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence,
     )
 
 
-def paired_medians(analysis: Analysis, a: str, b: str) -> np.ndarray:
-    """Seed-averaged per-case differences of a segmentation metric (cases,)."""
-    name = analysis.endpoint.name
-    return np.concatenate(
-        [
-            fold.metrics[name][analysis.panel.columns(a)].mean(axis=0)
-            - fold.metrics[name][analysis.panel.columns(b)].mean(axis=0)
-            for fold in analysis.panel.folds
-        ]
-    )
+def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:
+    """Per-case differences of a metric (cases,), averaged over seeds and over repeats of cross-validation."""
+    name, panel = analysis.endpoint.name, analysis.panel
+    values = [
+        fold.metrics[name][panel.columns(a)].mean(axis=0) - fold.metrics[name][panel.columns(b)].mean(axis=0)
+        for fold in panel.folds
+    ]
+    cases, number = np.unique(np.concatenate([fold.case for fold in panel.folds]), return_inverse=True)
+    return np.asarray(np.bincount(number, np.concatenate(values), len(cases)) / np.bincount(number))
