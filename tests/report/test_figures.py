@@ -31,8 +31,9 @@ def _entry(
 ) -> dict[str, Any]:
     value = {"estimate": estimate, "low": 0.8, "high": 0.95, "by_seed": [{"seed": 0, "value": 0.88}]}
     return {
-        "name": name, "endpoints": {"auc": value if estimate is not None else {}}, "cost": {"latency_ms": latency},
-        "confusion": [[8, 2], [1, 9]], "confusion_runs": 1, "baseline": baseline, "pareto": True,
+        "name": name, "endpoints": {"auc": value if estimate is not None else {}},
+        "cost": {"latency_ms": latency, "pareto": True},
+        "confusion": [[8, 2], [1, 9]], "confusion_runs": 1, "baseline": baseline,
     }  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def test_flow_counts_what_was_left_out() -> None:
 
 
 def test_cost_marks_what_nothing_dominates() -> None:
-    dominated = _entry("b", 0.85, 3.0) | {"pareto": False}
+    dominated = _entry("b", 0.85, 3.0)
+    dominated["cost"]["pareto"] = False
     figure = cost_figure([_entry("a"), dominated, _entry("c", latency=None)], "auc", "AUC")
     assert figure is not None
     assert [row["pareto"] for row in _table(figure)] == ["True", "False"]

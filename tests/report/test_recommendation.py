@@ -105,9 +105,9 @@ def test_pareto_marks_what_no_other_arm_dominates() -> None:
         _entry("d", None),
     ]
     mark_pareto(arms, "auc", 1)
-    assert [arm["pareto"] for arm in arms] == [True, True, False, False]
+    assert [arm["cost"]["pareto"] for arm in arms] == [True, True, False, False]
     mark_pareto(twins := [_entry("a", 0.9), _entry("b", 0.9)], "auc", 1)
-    assert [arm["pareto"] for arm in twins] == [True, True]
+    assert [arm["cost"]["pareto"] for arm in twins] == [True, True]
 
 
 def _results() -> dict[str, Any]:

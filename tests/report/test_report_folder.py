@@ -42,7 +42,7 @@ def test_a_spoilt_lock_is_named(make_folder: Make, content: str, words: str) -> 
 
 @pytest.mark.parametrize(
     ("piece", "words"),
-    [("done.json", "0-1/done.json is missing"), ("predictions.parquet", "0-1/predictions.parquet is missing")],
+    [("done.json", "done.json is missing"), ("predictions.parquet", "predictions.parquet is missing")],
 )
 def test_a_missing_piece_of_a_job_is_named(make_folder: Make, piece: str, words: str) -> None:
     folder = make_folder(patients=60)
@@ -61,7 +61,7 @@ def test_corrupt_pieces_are_named(make_folder: Make) -> None:
     (folder / "baselines" / "size-rule" / "0-0" / "predictions.parquet").unlink()
     run = read_folder(folder)
     assert [job.status for job in run.jobs[:3]] == ["missing", "missing", "finished"]
-    assert "0-0/predictions.parquet is not a readable Parquet file" in (run.jobs[0].reason or "")
+    assert "predictions.parquet is not a readable Parquet file" in (run.jobs[0].reason or "")
     assert "delete it and resume" in (run.jobs[1].reason or "")
     assert any("thumbnails.npz is not readable" in problem for problem in run.problems)
     assert any("baseline size-rule" in problem for problem in run.problems)

@@ -171,6 +171,15 @@ def test_four_classes_have_a_report(make_folder: Make) -> None:
     assert not (folder / "figures" / "net-benefit.csv").exists()
 
 
+def test_one_arm_may_have_failed(make_folder: Make) -> None:
+    folder = make_folder(patients=120)
+    shutil.rmtree(folder / "jobs" / "unet-adam")
+    write_report(folder)
+    words = _page(folder)[1].text()
+    assert "9 of 12 training runs finished" in words
+    assert "unet-adam , seed 0, seed 1 and seed 2 (missing)" in words
+
+
 def test_every_job_may_have_failed(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     shutil.rmtree(folder / "jobs")

@@ -31,11 +31,16 @@ def run_numbers(table: Predictions) -> Any:
     return np.unique(np.stack([table.fold, table.seed]), axis=1, return_inverse=True)[1].ravel()
 
 
-def cost(jobs: Sequence[Job]) -> dict[str, float | None]:
-    """Medians over finished jobs; None where no job recorded the cost."""
+def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, float | None]:
+    """Medians over finished jobs; None where no job recorded the cost.
+
+    same_network: the finished jobs of all arms with this arm's network. Latency is the network's, whatever trained
+    it, so it is the median over all of them: a difference between two such arms would be noise of the clock.
+    """
     out: dict[str, float | None] = {}
     for name in COSTS:
-        values = [float(job.done[name]) for job in jobs if _is_number(job.done.get(name))]
+        measured = same_network or jobs if name == "latency_ms" else jobs
+        values = [float(job.done[name]) for job in measured if _is_number(job.done.get(name))]
         out[name] = median(values) if values else None
     return out
 
@@ -47,7 +52,7 @@ def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
     """
     test = part(jobs, "test")
     if test is None or not test.classes:
-        return {"confusion": None, "confusion_runs": 0}
+        return {**dict.fromkeys(("confusion", "class_rates", "operating_point", "calibration")), "confusion_runs": 0}
     called, run, n = test.scores.argmax(axis=1), run_numbers(test), len(test.classes)
     rates = class_rates(test.truth, called, test.patient, n, run)
     return {

@@ -126,18 +126,18 @@ def _read_done(path: Path) -> tuple[dict[str, Any] | None, str | None]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))), None
     except FileNotFoundError:
-        return None, f"{path.parent.name}/done.json is missing: the run did not end; the same command resumes it"
+        return None, "done.json is missing: the run did not end; the same command resumes it"
     except (OSError, ValueError, TypeError) as error:
-        return None, f"{path.parent.name}/done.json is not readable ({error}); delete it and resume the run"
+        return None, f"done.json is not readable ({error}); delete it and resume the run"
 
 
 def _read_predictions(path: Path) -> tuple[Predictions | None, str | None]:
     if not path.is_file():
-        return None, f"{path.parent.name}/predictions.parquet is missing; the same command makes it again"
+        return None, "predictions.parquet is missing; the same command makes it again"
     try:
         return read_parquet(path), None
     except PredictionError as error:
-        return None, str(error).replace(str(path), f"{path.parent.name}/{path.name}")
+        return None, str(error).replace(str(path), path.name)
 
 
 def _read_history(path: Path) -> dict[str, NDArray[np.float64]]:

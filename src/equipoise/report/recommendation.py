@@ -92,10 +92,10 @@ def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry
 
 
 def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> None:
-    """Set `pareto` on each arm: True where no other arm has both a better estimate and a lower latency."""
+    """Set `pareto` in each arm's cost: True where no other arm has both a better estimate and a lower latency."""
     points = [(arm, _estimate(arm, endpoint), _latency(arm)) for arm in arms]
     for arm, value, latency in points:
-        arm["pareto"] = value is not None and not any(
+        arm["cost"]["pareto"] = value is not None and not any(
             other is not None and sign * other >= sign * value and ms <= latency and (other, ms) != (value, latency)
             for _, other, ms in points
         )

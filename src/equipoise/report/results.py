@@ -128,9 +128,13 @@ def _arm(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
         "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
         "endpoints": _endpoints(run, name, judged),
-        "cost": cost(finished),
+        "cost": cost(finished, _same_network(run, plan.get("model"))),
         **classification(finished, positive_index(run)),
     }
+
+
+def _same_network(run: RunFolder, model: Any) -> list[Job]:
+    return [job for arm in run.lock["arms"] if arm.get("model") == model for job in run.finished(str(arm["name"]))]
 
 
 def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]:

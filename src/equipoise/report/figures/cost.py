@@ -12,13 +12,15 @@ from equipoise.report.svg import Drawing, Frame, nice_ticks
 def cost_figure(entries: Sequence[dict[str, Any]], endpoint: str, label: str) -> Figure | None:
     """Estimate with interval against latency of one case; None where no arm has both.
 
-    entries: arms of results.json with "cost" and "pareto" (no other arm is both better and faster).
+    entries: arms of results.json; "pareto" in their cost says that no other arm is both better and faster.
     """
     points = [(i, e, e["endpoints"].get(endpoint) or {}, e["cost"].get("latency_ms")) for i, e in enumerate(entries)]
     points = [(i, e, value, ms) for i, e, value, ms in points if ms is not None and value.get("estimate") is not None]
     if not points:
         return None
-    rows = tuple((e["name"], ms, v["estimate"], v["low"], v["high"], bool(e.get("pareto"))) for _, e, v, ms in points)
+    rows = tuple(
+        (e["name"], ms, v["estimate"], v["low"], v["high"], bool(e["cost"].get("pareto"))) for _, e, v, ms in points
+    )
     return Figure(
         "quality-and-cost",
         "Quality against speed",
@@ -48,7 +50,7 @@ def _scatter(points: list[tuple[int, dict[str, Any], dict[str, Any], float]], la
         if value["low"] is not None and value["high"] is not None:
             drawing.line(at, float(frame.y(value["low"])), at, float(frame.y(value["high"])), f"s thin {colour}")
         y = float(frame.y(value["estimate"]))
-        drawing.marker(at, y, index, 6, "m" if entry.get("pareto") else "hollow")
+        drawing.marker(at, y, index, 6, "m" if entry["cost"].get("pareto") else "hollow")
         _label(drawing, entry["name"], at, y, taken)
     return drawing
 
