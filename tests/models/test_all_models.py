@@ -16,6 +16,8 @@ from equipoise.testing import check_model
 SINGLE = [UNet, DeepLab, DenseNet]
 EVERY = [*SINGLE, LateFusion]
 TASKS = ["classification", "segmentation"]
+SMALL = {3: (24, 24, 24)}
+"""Volumes for the tiny presets, where 48-pixel images stay the default."""
 PUBLISHED = [
     (factory, preset)
     for factory, presets in ((UNet, UNETS), (DeepLab, DEEPLABS), (DenseNet, DENSENETS))
@@ -55,7 +57,7 @@ def test_contract_of_small_presets(factory: Callable[..., nn.Module], preset: st
 )
 @pytest.mark.parametrize("factory", SINGLE)
 def test_contract_of_settings(factory: Callable[..., nn.Module], settings: dict[str, object]) -> None:
-    check_model(factory, settings={"preset": "tiny", **settings})
+    check_model(factory, settings={"preset": "tiny", **settings}, size=SMALL)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_contract_of_settings(factory: Callable[..., nn.Module], settings: dict[
     ids=str,
 )
 def test_contract_of_options(factory: Callable[..., nn.Module], settings: dict[str, object]) -> None:
-    check_model(factory, settings={"preset": "tiny", **settings})
+    check_model(factory, settings={"preset": "tiny", **settings}, size=SMALL)
 
 
 @pytest.mark.slow
