@@ -47,6 +47,14 @@ def test_a_trial_that_was_large_enough_does_not_ask_for_fewer_patients() -> None
     assert "70" not in sentence
 
 
+def test_the_number_needed_has_its_range() -> None:
+    pair = _pair("a", "b", "not_enough_data")
+    pair["needed"] = [{"seeds": 3, "patients": 387, "low": 210, "high": 2400}]
+    assert "about 400 test patients (range 200 to 2,000) would be needed" in pair_sentence(pair, NAMES, "AUC", 93)
+    pair["needed"][0]["high"] = None
+    assert "(range 200 to none)" in pair_sentence(pair, NAMES, "AUC", 93)
+
+
 def test_where_no_number_of_patients_suffices_runs_are_asked_for() -> None:
     pair = _pair("a", "b", "not_enough_data", needed=None)
     assert "more training runs are needed" in pair_sentence(pair, NAMES, "AUC", 93)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from equipoise.ledger import LOCKED, PREDICTED, TEST_OPENED, Ledger
 from equipoise.protocol import Protocol
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
+_FOLD_SEED = re.compile(r"\d+-\d+")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_folder(path: Path) -> RunFolder:
     lock = _read_lock(path / "lock.json")
     problems: list[str] = []
     jobs = tuple(_read_job(path, plan) for plan in lock["jobs"])
-    found = sorted((path / "baselines").glob("*/*")) if (path / "baselines").is_dir() else []
+    found = sorted(folder for folder in (path / "baselines").glob("*/*") if _FOLD_SEED.fullmatch(folder.name))
     if not found:
         problems.append("the folder baselines/ is missing or empty, so nothing says what a trivial rule reaches")
     baselines = tuple(_read_baseline(folder) for folder in found)
@@ -119,7 +121,7 @@ def _read_baseline(folder: Path) -> Job:
     predictions, complaint = _read_predictions(folder / "predictions.parquet")
     status = "missing" if predictions is None else "finished"
     name = folder.parent.name
-    return Job(name, int(fold or 0), int(seed or 0), status, complaint, done or {}, predictions=predictions)
+    return Job(name, int(fold), int(seed), status, complaint, done or {}, predictions=predictions)
 
 
 def _read_done(path: Path) -> tuple[dict[str, Any] | None, str | None]:

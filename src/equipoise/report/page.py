@@ -17,14 +17,14 @@ from equipoise.report.folder import RunFolder
 from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
-from equipoise.report.verdicts import answers, pair_sentence
+from equipoise.report.tables import endpoint_table, grouped_failures, rate_table, sentences, statistics_table
+from equipoise.report.verdicts import answers
 from equipoise.report.words import (
     VERDICTS,
     baseline_name,
     case_noun,
     endpoint_name,
     interval,
-    listed,
     number,
     p_value,
     seconds,
@@ -58,9 +58,10 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
         pairs=[
-            ("Every pair of arms in words", _pairs(results, "comparisons", names, label)),
-            ("Every arm against every baseline in words", _pairs(results, "baseline_comparisons", names, label)),
+            ("Every pair of arms in words", sentences(results, "comparisons", names, label)),
+            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
         ],
+        statistics=statistics_table(results, names),
         sections=_sections(figures, results),
         failures=grouped_failures(results),
         settings=_settings,
@@ -91,47 +92,6 @@ def exploratory(run: RunFolder) -> str | None:
     if run.ledger.plan_changed:
         reasons.append("the protocol differs from the one that was locked")
     return " and ".join(reasons) or None
-
-
-def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
-    entries = [*results["arms"], *results["baselines"]]
-    found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
-    classes = len(results["cohort"]["classes"])
-    rows = []
-    for entry in entries:
-        cells = [entry["endpoints"].get(key) or {} for key in found]
-        rows.append((names[entry["name"]], bool(entry.get("baseline")), [_cell(cell) for cell in cells]))
-    return {"heads": [endpoint_name(key, classes) for key in found], "rows": rows}
-
-
-def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Per-class rates and the operating point of each arm and baseline; None for segmentation."""
-    entries = [entry for entry in (*results["arms"], *results["baselines"]) if entry.get("class_rates")]
-    if not entries:
-        return None
-    points = any(entry.get("operating_point") for entry in entries)
-    rows = []
-    for entry in entries:
-        cells = [_cell(rate, percent=True) for rate in entry["class_rates"].values()]
-        if points:
-            point = entry.get("operating_point") or {}
-            cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
-        rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
-    return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
-
-
-def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Failures of one arm with one reason in one line, so that a common cause is read once."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    folds = results["cohort"]["folds"] > 1
-    for row in results["failures"]:
-        run = f"fold {row['fold']} seed {row['seed']}" if folds else f"seed {row['seed']}"
-        groups.setdefault((row["arm"], row["status"], str(row["reason"])), []).append(run)
-    return [
-        {"arm": arm, "status": status, "reason": reason, "runs": listed(runs)}
-        for (arm, status, reason), runs in groups.items()
-    ]
 
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
@@ -189,21 +149,6 @@ def _drawing(figure: Figure) -> Markup:
         return Markup("".join(panel.inline() for panel in figure.panels))  # noqa: S704
     wide = "".join(panel.inline("wide") for panel in figure.panels)
     return Markup(wide + "".join(panel.inline("narrow") for panel in figure.narrow))  # noqa: S704
-
-
-def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
-    estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
-    if estimate is None:
-        return "–", str(value.get("reason") or "")
-    if percent:
-        ends = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}"
-        return f"{100 * estimate:.0f} %", ends
-    return number(estimate), interval(low, high)
-
-
-def _pairs(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
-    patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
-    return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
 
 
 def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:

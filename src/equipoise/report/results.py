@@ -249,7 +249,11 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
     if not run.lock["cohort"].get("patients_known", True):
         found.append("Patient ids of this cohort are guesses, so independence of the parts is not certain.")
     found += [_sentence(problem) for problem in run.problems]
-    found += list(judged.warnings) if judged else []
+    if judged:
+        found += [
+            *judged.warnings,
+            *(flag for pair in judged.comparisons if pair.role == "primary" for flag in pair.flags),
+        ]
     return list(dict.fromkeys(found))
 
 

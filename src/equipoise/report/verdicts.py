@@ -68,8 +68,8 @@ def _needed(pair: Entry, patients: int) -> str:
         )
     if pair["patients_needed"] is not None:
         return (
-            f"To find a difference of {number(margin, 3)}, about {about(pair['patients_needed'])} test patients "
-            "would be needed with as many runs."
+            f"To find a difference of {number(margin, 3)}, about {about(pair['patients_needed'])} test patients"
+            f"{_range(pair)} would be needed with as many runs."
         )
     if any(need["patients"] for need in pair.get("needed") or ()):
         need = next(need for need in pair["needed"] if need["patients"])
@@ -80,6 +80,14 @@ def _needed(pair: Entry, patients: int) -> str:
     return (
         f"To find a difference of {number(margin, 3)}, more training runs are needed before more patients would help."
     )
+
+
+def _range(pair: Entry) -> str:
+    """The range of the number needed, where the plan's own number of runs is among those computed."""
+    for need in pair.get("needed") or ():
+        if need["patients"] == pair["patients_needed"] and need["low"] is not None:
+            return f" (range {about(need['low'])} to {about(need['high']) if need['high'] is not None else 'none'})"
+    return ""
 
 
 def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:

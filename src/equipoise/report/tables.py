@@ -1,0 +1,119 @@
+"""The tables of a report as rows of text: endpoints, rates, failures, and every number behind the verdicts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.report.verdicts import about, pair_sentence
+from equipoise.report.words import endpoint_name, interval, listed, number, p_value
+
+
+def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
+    entries = [*results["arms"], *results["baselines"]]
+    found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
+    classes = len(results["cohort"]["classes"])
+    rows = []
+    for entry in entries:
+        cells = [entry["endpoints"].get(key) or {} for key in found]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), [_cell(cell) for cell in cells]))
+    return {"heads": [endpoint_name(key, classes) for key in found], "rows": rows}
+
+
+def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Per-class rates and the operating point of each arm and baseline; None for segmentation."""
+    entries = [entry for entry in (*results["arms"], *results["baselines"]) if entry.get("class_rates")]
+    if not entries:
+        return None
+    points = any(entry.get("operating_point") for entry in entries)
+    rows = []
+    for entry in entries:
+        cells = [_cell(rate, percent=True) for rate in entry["class_rates"].values()]
+        if points:
+            point = entry.get("operating_point") or {}
+            cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
+    return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
+
+
+def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Failures of one arm with one reason in one line, so that a common cause is read once."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    folds = results["cohort"]["folds"] > 1
+    for row in results["failures"]:
+        run = f"fold {row['fold']} seed {row['seed']}" if folds else f"seed {row['seed']}"
+        groups.setdefault((row["arm"], row["status"], str(row["reason"])), []).append(run)
+    return [
+        {"arm": arm, "status": status, "reason": reason, "runs": listed(runs)}
+        for (arm, status, reason), runs in groups.items()
+    ]
+
+
+def sentences(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
+    """The comparisons under one key of results.json, each with its verdict in a sentence."""
+    patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
+    return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
+
+
+def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Every number behind the primary comparisons, for a statistician; None where there is no comparison."""
+    pairs = [
+        pair for pair in (*results["comparisons"], *results["baseline_comparisons"]) if pair["difference"] is not None
+    ]
+    if not pairs:
+        return None
+    seeds = list(dict.fromkeys(need["seeds"] for pair in pairs for need in pair["needed"]))
+    heads = [
+        "difference",
+        "95 %",
+        "95 %, all together",
+        "90 %",
+        "SE",
+        "SE patients",
+        "SE runs",
+        "df",
+        "p",
+        "p adjusted",
+    ]
+    heads += ["p equivalence", "detectable", *(f"patients, {count} runs" for count in seeds)]
+    rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
+    return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
+
+
+def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
+    needed = {need["seeds"]: need for need in pair["needed"]}
+    return [
+        number(pair["difference"], 4, signed=True),
+        interval(pair["low"], pair["high"], 4),
+        interval(pair["simultaneous"][0], pair["simultaneous"][1], 4),
+        interval(pair["equivalence"][0], pair["equivalence"][1], 4),
+        *(number(pair[key], 4) for key in ("se", "se_patients", "se_seeds")),
+        number(pair["df"], 1),
+        *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence")),
+        number(pair["detectable"]),
+        *(_planned(needed[count]) if count in needed else "–" for count in seeds),
+    ]
+
+
+def _planned(need: Mapping[str, Any]) -> str:
+    """Patients needed with their range, to one digit; "none" where no number of patients suffices."""
+    low, high = (about(need[end]) if need[end] is not None else "none" for end in ("low", "high"))
+    return f"{about(need['patients'])} ({low} to {high})" if need["patients"] is not None else "none suffices"
+
+
+def _spread(variance: Mapping[str, Any] | None) -> str:
+    if variance is None:
+        return ""
+    return (
+        f"Spread between training runs beyond what the patients explain: standard deviation "
+        f"{number(variance['seed_sd'], 4)} with {variance['seed_df']} degrees of freedom, pooled over arms."
+    )
+
+
+def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
+    estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
+    if estimate is None:
+        return "–", str(value.get("reason") or "")
+    if percent:
+        ends = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}"
+        return f"{100 * estimate:.0f} %", ends
+    return number(estimate), interval(low, high)
