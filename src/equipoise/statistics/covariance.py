@@ -33,13 +33,13 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
     """
     count = len(folds)
     by_fold = np.stack([fold.value for fold in folds])
-    patients = len(np.unique(np.concatenate([fold.present for fold in folds])))
+    patients = int(np.logical_or.reduce([fold.present for fold in folds]).sum())
     parts = range(len(folds[0].parts))
     covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
     if len(parts) > 1:  # what the parts share, in patients with cases of several classes
-        covariance = covariance + _gram([fold.total * _root(len(fold.present)) for fold in folds])
+        covariance = covariance + _gram([fold.total * _root(int(fold.present.sum())) for fold in folds])
         for k in parts:
-            covariance = covariance - _gram([fold.parts[k] * _root(len(fold.present)) for fold in folds])
+            covariance = covariance - _gram([fold.parts[k] * _root(int(fold.present.sum())) for fold in folds])
     independent = np.asarray(np.sum([fold.independent for fold in folds], axis=0))
     return Estimates(by_fold.mean(axis=0), np.asarray(covariance) / count**2, independent / count**2, patients, by_fold)
 

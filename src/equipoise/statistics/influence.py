@@ -31,14 +31,14 @@ class Influence:
     """Metric of every column (columns,) and what each patient contributes to it.
 
     `parts` are (columns, patients), one for each class of cases that is centred by itself (so its number of patients
-    in `counts` corrects the small-sample bias); `present` are the numbers of the patients with any case that counts.
+    in `counts` corrects the small-sample bias); `present` (patients,) tells who has any case that counts.
     `independent` is each column's variance if all cases were independent, from which the design effect follows.
     """
 
     value: Array
     parts: tuple[Array, ...]
     counts: tuple[int, ...]
-    present: NDArray[np.int64]
+    present: Mask
     independent: Array
 
     @property
@@ -91,9 +91,9 @@ def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.i
         centred = (inside - mean[:, None]) / (n * len(masks))
         value += mean / len(masks)
         parts.append(_by_patient(centred, patient[mask], n_patients))
-        counts.append(len(np.unique(patient[mask])))
+        counts.append(int(_seen(patient[mask], n_patients).sum()))
         independent += (centred**2).sum(axis=1) * n / max(n - 1, 1)
-    present = np.unique(patient[np.logical_or.reduce(masks)])
+    present = _seen(patient[np.logical_or.reduce(masks)], n_patients)
     return Influence(value, tuple(parts), tuple(counts), present, independent)
 
 
@@ -104,15 +104,13 @@ def rank_influence(
     rows = [(binary or area)(score, truth) for score in scores]
     value = np.array([v for v, _ in rows])
     case = np.stack([u for _, u in rows])
-    masks = (truth, ~truth)
-    sizes = [int(mask.sum()) for mask in masks]
-    parts = tuple(_by_patient(case[:, mask], patient[mask], n_patients) for mask in masks)
-    counts = tuple(len(np.unique(patient[mask])) for mask in masks)
-    independent = sum(
-        ((case[:, mask] ** 2).sum(axis=1) * n / max(n - 1, 1) for mask, n in zip(masks, sizes, strict=True)),
-        start=np.zeros(len(scores)),
-    )
-    return Influence(value, parts, counts, np.unique(patient), independent)
+    parts, counts, independent = [], [], np.zeros(len(scores))
+    for mask in (truth, ~truth):
+        own, who = np.compress(mask, case, axis=1), patient[mask]
+        parts.append(_by_patient(own, who, n_patients))
+        counts.append(int(_seen(who, n_patients).sum()))
+        independent += np.einsum("ck,ck->c", own, own) * len(who) / max(len(who) - 1, 1)
+    return Influence(value, tuple(parts), tuple(counts), _seen(patient, n_patients), independent)
 
 
 def area(score: Array, truth: Mask) -> tuple[float, Array]:
@@ -191,7 +189,7 @@ def _one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
     value = np.mean([e.value for e in each], axis=0)
     total = np.asarray(np.mean([e.total for e in each], axis=0))
     independent = np.asarray(np.mean([e.independent for e in each], axis=0))
-    return Influence(value, (total,), (len(each[0].present),), each[0].present, independent)
+    return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent)
 
 
 def _recalls(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: int) -> Influence:
@@ -230,7 +228,9 @@ def _jackknife(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
     part = np.zeros((len(value), n_patients))
     lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
     part[:, lead] = -(groups - 1) / groups * (without - without.mean(axis=1, keepdims=True))
-    return Influence(value, (part,), (groups,), patients, (part**2).sum(axis=1) * groups / max(groups - 1, 1))
+    return Influence(
+        value, (part,), (groups,), _seen(patients, n_patients), (part**2).sum(axis=1) * groups / max(groups - 1, 1)
+    )
 
 
 def _number(value: float, endpoint: Endpoint) -> float:
@@ -250,11 +250,19 @@ def _need_both(truth: Mask, fold: Fold) -> None:
         )
 
 
+def _seen(patient: NDArray[np.int64], n_patients: int) -> Mask:
+    """Which of the patients occur."""
+    seen = np.zeros(n_patients, dtype=bool)
+    seen[patient] = True
+    return seen
+
+
 def _by_patient(values: Array, patient: NDArray[np.int64], n_patients: int) -> Array:
     """Sum case influences (columns, n) within patients (columns, patients)."""
-    if len(patient) and np.all(patient[1:] > patient[:-1]):  # one case each: no sum needed
+    if np.all(patient[1:] > patient[:-1]):  # one case each: no sum needed
         out = np.zeros((len(values), n_patients))
-        out[:, patient] = values
+        for row, own in zip(out, values, strict=True):
+            row[patient] = own
         return out
     return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
 
