@@ -67,13 +67,17 @@ def test_channels_last_gradient_passes_the_numerical_check() -> None:
     assert torch.autograd.gradcheck(lambda *a: norm(*a), (x,))
 
 
-def test_half_precision_keeps_its_type_and_is_close() -> None:
-    norm = InstanceNorm(8)
-    x = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(1))
-    exact = norm(x)
-    half = norm(x.bfloat16().contiguous(memory_format=torch.channels_last))
-    assert half.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.02)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("weights_too", [False, True])
+def test_half_precision_keeps_its_type_and_is_close(dtype: torch.dtype, weights_too: bool) -> None:
+    exact, half = InstanceNorm(8), InstanceNorm(8).to(dtype if weights_too else torch.float32)
+    x = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(1)).to(dtype)
+    found = half(x.contiguous(memory_format=torch.channels_last).requires_grad_())
+    found.square().sum().backward()
+    assert found.dtype == dtype
+    assert half.weight.grad is not None
+    assert half.weight.grad.dtype == half.weight.dtype
+    torch.testing.assert_close(found.detach().float(), exact(x.float()), atol=0.03, rtol=0.02)
 
 
 def test_state_dict_has_the_names_of_torchs_layer() -> None:

@@ -71,10 +71,11 @@ class _CaseByCase(torch.autograd.Function):
         exact = torch.float64 if x.dtype == torch.float64 else torch.float32
         mean, inverse = (torch.empty(x.shape[:2], dtype=exact) for _ in range(2))
         result = torch.empty_like(x)
+        scale, shift = weight.to(exact), bias.to(exact)  # the kernel keeps statistics in the precision of these
         kernel = torch.ops.aten.native_batch_norm.out
         for n in range(len(x)):
             out = {"out": result[n : n + 1], "save_mean": mean[n], "save_invstd": inverse[n]}
-            kernel(x[n : n + 1], weight, bias, None, None, True, 0.0, eps, **out)
+            kernel(x[n : n + 1], scale, shift, None, None, True, 0.0, eps, **out)
         ctx.save_for_backward(x, weight, mean, inverse)
         ctx.eps = eps
         return result
@@ -85,12 +86,13 @@ class _CaseByCase(torch.autograd.Function):
         x, weight, mean, inverse = ctx.saved_tensors
         if gradient.stride() != x.stride():
             gradient = torch.empty_like(x).copy_(gradient)
-        of_x, of_weight, of_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
+        scale = weight.to(mean.dtype)
+        of_x, of_scale, of_shift = torch.empty_like(x), torch.zeros_like(scale), torch.zeros_like(scale)
         kernel = torch.ops.aten.native_batch_norm_backward
         for n in range(len(x)):
-            case = (gradient[n : n + 1], x[n : n + 1], weight, None, None, mean[n], inverse[n])
-            one, scale, shift = kernel(*case, True, ctx.eps, [True, True, True])
-            of_x[n] = one[0]
-            of_weight += scale
-            of_bias += shift
-        return of_x, of_weight, of_bias, None
+            case = (gradient[n : n + 1], x[n : n + 1], scale, None, None, mean[n], inverse[n])
+            of_image, one, other = kernel(*case, True, ctx.eps, [True, True, True])
+            of_x[n] = of_image[0]
+            of_scale += one
+            of_shift += other
+        return of_x, of_scale.to(weight.dtype), of_shift.to(weight.dtype), None
