@@ -52,7 +52,7 @@ def test_the_number_needed_has_its_range() -> None:
     pair["needed"] = [{"seeds": 3, "patients": 387, "low": 210, "high": 2400}]
     assert "about 400 test patients (range 200 to 2,000) would be needed" in pair_sentence(pair, NAMES, "AUC", 93)
     pair["needed"][0]["high"] = None
-    assert "(range 200 to none)" in pair_sentence(pair, NAMES, "AUC", 93)
+    assert "(range 200 upwards)" in pair_sentence(pair, NAMES, "AUC", 93)
 
 
 def test_where_no_number_of_patients_suffices_runs_are_asked_for() -> None:

@@ -95,9 +95,11 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
 
 
 def _planned(need: Mapping[str, Any]) -> str:
-    """Patients needed with their range, to one digit; "none" where no number of patients suffices."""
-    low, high = (about(need[end]) if need[end] is not None else "none" for end in ("low", "high"))
-    return f"{about(need['patients'])} ({low} to {high})" if need["patients"] is not None else "none suffices"
+    """Patients needed with their range, to one digit."""
+    if need["patients"] is None:
+        return "none suffices"
+    low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))
+    return f"{about(need['patients'])} ({low} to {high})"
 
 
 def _spread(variance: Mapping[str, Any] | None) -> str:

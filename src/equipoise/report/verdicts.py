@@ -86,7 +86,8 @@ def _range(pair: Entry) -> str:
     """The range of the number needed, where the plan's own number of runs is among those computed."""
     for need in pair.get("needed") or ():
         if need["patients"] == pair["patients_needed"] and need["low"] is not None:
-            return f" (range {about(need['low'])} to {about(need['high']) if need['high'] is not None else 'none'})"
+            high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
+            return f" (range {about(need['low'])} {high})"
     return ""
 
 

@@ -101,11 +101,11 @@ def p_value(value: float | None) -> str:
     """A p value as journals print it.
 
     >>> p_value(0.00001), p_value(0.03123), p_value(0.2345)
-    ('< 0.001', '0.031', '0.23')
+    ('<0.001', '0.031', '0.23')
     """
     if value is None:
         return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def listed(names: list[str]) -> str:
