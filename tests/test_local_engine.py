@@ -9,9 +9,6 @@ import pytest
 
 from equipoise.engines.local import DIED, Failure, Workers
 
-# worker processes import functions by name: these are the standard library's
-echo = os.path.basename
-
 
 def ended(function, arguments, threads=1):
     with Workers(threads) as workers:
@@ -19,22 +16,22 @@ def ended(function, arguments, threads=1):
 
 
 def test_every_call_gets_its_own_answer():
-    assert ended(echo, [f"/a/{n}" for n in range(7)]) == {n: str(n) for n in range(7)}
+    assert ended("posixpath:basename", [f"/a/{n}" for n in range(7)]) == {n: str(n) for n in range(7)}
 
 
 def test_no_calls_no_processes():
-    assert ended(echo, []) == {}
+    assert ended("posixpath:basename", []) == {}
 
 
 def test_an_error_is_an_answer_with_its_kind():
-    (failure,) = ended(os.path.getsize, ["/not/there"]).values()
+    (failure,) = ended("os.path:getsize", ["/not/there"]).values()
     assert isinstance(failure, Failure)
     assert failure.kind == "OSError"
     assert "No such file" in str(failure)
 
 
 def test_a_process_that_dies_is_replaced_and_named():
-    found = ended(os._exit, [3])
+    found = ended("os:_exit", [3])
     assert found[0].kind == DIED
     assert "exit code 3" in str(found[0])
 
@@ -42,13 +39,13 @@ def test_a_process_that_dies_is_replaced_and_named():
 def test_the_watcher_is_called_while_waiting():
     ticks = []
     with Workers(1) as workers:
-        list(workers.run(time.sleep, [1.2], lambda: ticks.append(1)))
+        list(workers.run("time:sleep", [1.2], lambda: ticks.append(1)))
     assert len(ticks) >= 2
 
 
 def test_leaving_early_ends_the_workers():
     with Workers(1) as workers:
-        calls = workers.run(time.sleep, [0.0, 60.0], lambda: None)
+        calls = workers.run("time:sleep", [0.0, 60.0], lambda: None)
         next(calls)
         start = time.monotonic()
     assert time.monotonic() - start < 5
@@ -56,9 +53,9 @@ def test_leaving_early_ends_the_workers():
 
 def test_workers_are_kept_between_runs():
     with Workers(1) as workers:
-        first = {pid for _, pid in workers.run(os.getpgid, [0], lambda: None)}
+        first = {pid for _, pid in workers.run("os:getpgid", [0], lambda: None)}
         processes = [worker.process for worker in workers._workers]
-        second = {pid for _, pid in workers.run(os.getpgid, [0], lambda: None)}
+        second = {pid for _, pid in workers.run("os:getpgid", [0], lambda: None)}
         assert [worker.process for worker in workers._workers] == processes
     assert first == second
 
@@ -74,7 +71,7 @@ def test_no_worker_outlives_a_killed_parent():
         "    return process\n"
         "local._Worker._start = start\n"
         "with local.Workers(1) as workers:\n"
-        "    list(workers.run(time.sleep, [60.0], lambda: None))\n"
+        "    list(workers.run('time:sleep', [60.0], lambda: None))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())

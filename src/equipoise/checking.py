@@ -10,15 +10,15 @@ import numpy as np
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.cohort import Problem
 from equipoise.cohorts.split import Fold
-from equipoise.engines.local import available_cores
+from equipoise.engines import local
 from equipoise.errors import EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.statistics.planning import Plan, plan
-from equipoise.training.preflight import Forecast, forecast
+from equipoise.statistics import planning
+from equipoise.statistics.planning import Plan
+from equipoise.training.forecast import Forecast
 from equipoise.training.staging import samples_of
-from equipoise.trial import Trial
-from equipoise.trial import plan as plan_trial
+from equipoise.trial import Trial, plan, try_arms
 
 PARTS = ("train", "validation", "test")
 
@@ -48,12 +48,12 @@ class Checked:
     def seconds(self) -> float:
         """Predicted time of all jobs on this machine."""
         per_job = sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts)
-        return per_job * self.jobs / max(1, min(self.jobs, available_cores() // self.threads))
+        return per_job * self.jobs / max(1, min(self.jobs, local.available_cores() // self.threads))
 
     @property
     def memory_mb(self) -> float:
         """Predicted memory of the jobs that run side by side."""
-        side_by_side = max(1, min(self.jobs, available_cores() // self.threads))
+        side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
         return side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
 
     def sizes(self) -> dict[str, dict[str, int]]:
@@ -95,7 +95,7 @@ class Checked:
 
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
-    trial = plan_trial(protocol, "unused")
+    trial = plan(protocol, "unused")
     cases = []
     for number, case in enumerate(trial.cohort.cases, start=1):
         cases.append(_described(case, trial.cohort))
@@ -103,7 +103,11 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     detectable, refusal = _detectable(trial)
     training = trial.protocol.training
     first = samples_of(trial.cohort, trial.folds[0].train[: training.batch_size], trial.pipeline)
-    forecasts = [forecast(job, first, len(trial.folds[0].train)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    asked = [(job, first, len(trial.folds[0].train)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    with local.Workers(training.threads) as workers:
+        try_arms(trial, workers)
+        found = workers.run("equipoise.training.preflight:forecast", asked, lambda: None)
+        forecasts = [_forecast(result) for _, result in found]
     return Checked(
         protocol=trial.protocol.trial.name,
         cohort=trial.cohort,
@@ -117,6 +121,13 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         jobs=len(trial.jobs),
         threads=training.threads,
     )
+
+
+def _forecast(result: Any) -> Forecast:
+    if isinstance(result, local.Failure):
+        raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
+    forecast: Forecast = result
+    return forecast
 
 
 def _described(case: Case, cohort: Cohort) -> dict[str, Any]:
@@ -142,7 +153,7 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     try:
-        return plan(
+        return planning.plan(
             len(set(cohort.patients[test])),
             cohort.class_counts(test),
             len(trial.protocol.training.seeds),

@@ -11,21 +11,16 @@ from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
-from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.errors import EquipoiseError, Interrupted, ProtocolError
 from equipoise.ledger import FAILED, FINISHED, PREDICTED, STARTED, TEST_OPENED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
-from equipoise.training.arm import code_hashes
-from equipoise.training.determinism import device_name
-from equipoise.training.inference import FILE, predict_job
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
-from equipoise.training.preflight import preflight
 from equipoise.training.staging import plan_jobs, samples_of, stage
-from equipoise.training.train import ended_epochs, record_death, train
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Trial:
 
 
 def plan(protocol: Protocol | str | Path, out: str | Path) -> Trial:
-    """Read the cohort, split it, and try one step of every arm; nothing is written.
+    """Read the cohort and split it; nothing is written.
 
     Raises EquipoiseError (one sentence) for what the user can mend.
     """
@@ -50,10 +45,21 @@ def plan(protocol: Protocol | str | Path, out: str | Path) -> Trial:
     folds = split(cohort, **protocol.split.model_dump())
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
-    first = samples_of(cohort, folds[0].train[: protocol.training.batch_size], pipeline)
-    for job in jobs[: len(protocol.arms)]:
-        preflight(job, first)
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
+
+
+def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
+    """One step of every arm on its first cases; what else belongs to the record: device, hashes of the user's code.
+
+    Raises ProtocolError for an arm that cannot train.
+    """
+    first = samples_of(trial.cohort, trial.folds[0].train[: trial.protocol.training.batch_size], trial.pipeline)
+    arms = trial.jobs[: len(trial.protocol.arms)]
+    ((_, found),) = workers.run("equipoise.training.preflight:preflight", [(arms, first)], lambda: None)
+    if isinstance(found, local.Failure):
+        raise ProtocolError(found.text)
+    record: dict[str, Any] = found
+    return record
 
 
 def run(
@@ -67,25 +73,23 @@ def run(
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
     try:
         trial = plan(protocol, out)
-        with claimed(trial.out):
-            record = {"device": device_name(), "code": code_hashes(trial.protocol)}
-            ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
-            with local.Workers(trial.protocol.training.threads) as workers:
+        with local.Workers(trial.protocol.training.threads) as workers:
+            record = try_arms(trial, workers)
+            with claimed(trial.out):
+                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
                 _train(trial, ledger, workers, watch)
                 _predict(trial, ledger, workers, watch)
-            shutil.rmtree(trial.out / "samples", ignore_errors=True)
-            return write_report(trial.out)
+                shutil.rmtree(trial.out / "samples", ignore_errors=True)
+                return write_report(trial.out)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     except OSError as error:
-        raise EquipoiseError(
-            f"{out} could not be written ({error}); make room, then the same command goes on"
-        ) from error
+        raise EquipoiseError(f"{out} could not be written ({error}); make room, then run the same command") from error
 
 
 def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
     """Train every job that has not ended; the record gets a line for each end."""
-    waiting = [job for job in trial.jobs if not job.done_file.is_file()]
+    waiting = [job for job in trial.jobs if job.done() is None]
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
@@ -94,34 +98,33 @@ def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -
     total = len(trial.jobs) * trial.protocol.training.epochs
 
     def tick() -> None:
-        watch("training, epochs", sum(map(ended_epochs, trial.jobs)), total)
+        watch("training, epochs", sum(job.epochs_behind() for job in trial.jobs), total)
 
-    for job, result in run_jobs(workers, train, waiting, tick):
+    for job, result in run_jobs(workers, "equipoise.training.train:train", waiting, tick):
         if isinstance(result, local.Failure):
-            record_death(job, result.text)
+            job.write_end(status="failed", reason=result.text)
     recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
     for job in trial.jobs:
-        if job.name not in recorded:
-            done = train(job)  # it has ended: this reads what it left
+        done = job.done()
+        if done is not None and job.name not in recorded:
             ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])
     tick()
 
 
 def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
     """Open the test set, once every job has ended; an opening that was cut short goes on as the same opening."""
-    finished = [job for job in trial.jobs if train(job)["status"] == "finished"]
-    missing = [job for job in finished if not (job.folder / FILE).is_file()]
+    finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
+    missing = [job for job in finished if not job.predictions_file.is_file()]
     opened, predicted = ledger.last(TEST_OPENED), ledger.last(PREDICTED)
     if predicted is not None and not missing:
         return
     if opened is None or (predicted is not None and predicted.number > opened.number):
         ledger.append(TEST_OPENED, jobs=[job.name for job in finished])
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out)
-    for done, (job, result) in enumerate(run_jobs(workers, predict_job, missing, lambda: None), start=1):
+    ended = run_jobs(workers, "equipoise.training.inference:predict_job", missing, lambda: None)
+    for done, (job, result) in enumerate(ended, start=1):
         if isinstance(result, local.Failure):
-            raise EquipoiseError(
-                f"job {job.name} could not predict its test cases ({result}); run the same command again"
-            )
+            raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))
-    hashes = {job.name: hashlib.sha256((job.folder / FILE).read_bytes()).hexdigest() for job in finished}
+    hashes = {job.name: hashlib.sha256(job.predictions_file.read_bytes()).hexdigest() for job in finished}
     ledger.append(PREDICTED, sha256=hashes)

@@ -12,7 +12,7 @@ from equipoise.training import train as train_module
 from equipoise.training.checkpoint import load_latest
 from equipoise.training.job import Job
 from equipoise.training.samples import Samples
-from equipoise.training.train import ended_epochs, record_death, train
+from equipoise.training.train import train
 
 NETS = """
 import torch
@@ -85,7 +85,7 @@ def test_a_job_learns_and_leaves_its_files(job):
     assert done["parameters"] == sum(p.numel() for p in load_file(job.weights_file).values() if p.ndim) - 2 * 8
     assert done["latency_ms"] > 0
     assert done["peak_memory_mb"] > 50
-    assert ended_epochs(job) == 4
+    assert job.epochs_behind() == 4
 
 
 def history_without_times(job):
@@ -113,7 +113,7 @@ def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, 
         train(job)
     monkeypatch.undo()
     assert not job.done_file.exists()
-    assert ended_epochs(job) == stop_after
+    assert job.epochs_behind() == stop_after
     torch.manual_seed(stop_after)  # the caller's stream must not matter
     done = train(job)
     a, b = load_file(job.weights_file), load_file(other.weights_file)
@@ -173,7 +173,7 @@ def test_a_full_disk_is_not_the_arms_failure(job, monkeypatch):
 
 def test_the_end_of_a_dead_process_is_written_down(job):
     job.folder.mkdir(parents=True)
-    record_death(job, "signal 9")
+    job.write_end(status="failed", reason="signal 9")
     assert train(job)["status"] == "failed"
     assert train(job)["reason"] == "signal 9"
 

@@ -8,7 +8,7 @@ from equipoise.training.job import Job
 
 
 def run_jobs(
-    workers: local.Workers, function: Callable[[Job], Any], jobs: list[Job], tick: Callable[[], None]
+    workers: local.Workers, function: str, jobs: list[Job], tick: Callable[[], None]
 ) -> Iterator[tuple[Job, Any]]:
     """(job, result) as jobs end; the result is a local.Failure where the call raised or its process died twice.
 

@@ -52,10 +52,10 @@ class Workers:
         for worker in self._workers:
             worker.stop()
 
-    def run(
-        self, function: Callable[[Any], Any], arguments: Sequence[Any], tick: Callable[[], None]
-    ) -> Iterator[tuple[int, Any]]:
-        """Call the module-level function on every argument; yields (index, result) as calls end.
+    def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+        """Call the function named "module:function" on every argument; yields (index, result) as calls end.
+
+        The name is imported by the workers only, so that this process need not hold what they need (torch).
 
         A call that raises, or whose process dies, yields a Failure. `tick` is called about once a second meanwhile.
         """
@@ -63,9 +63,8 @@ class Workers:
         for item in enumerate(arguments):
             waiting.put(item)
         ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-        name = (function.__module__, function.__name__)
         for worker in self._workers[: len(arguments)]:
-            threading.Thread(target=worker.serve, args=(name, waiting, ended), daemon=True).start()
+            threading.Thread(target=worker.serve, args=(function, waiting, ended), daemon=True).start()
         for _ in arguments:
             yield _next(ended, tick)
 
@@ -85,9 +84,7 @@ class _Worker:
         self.stopped = False
         self.process: subprocess.Popen[bytes] | None = None
 
-    def serve(
-        self, function: tuple[str, str], waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]"
-    ) -> None:
+    def serve(self, function: str, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
         """Pass waiting calls to the process until none is left; a process that died is replaced."""
         while not self.stopped:
             try:
@@ -96,12 +93,12 @@ class _Worker:
                 return
             ended.put((index, self._call(function, argument)))
 
-    def _call(self, function: tuple[str, str], argument: Any) -> Any:
+    def _call(self, function: str, argument: Any) -> Any:
         if self.process is None:
             self.process = self._start()
         process = self.process
         try:
-            send(cast("BinaryIO", process.stdin), (*function, argument))
+            send(cast("BinaryIO", process.stdin), (function, argument))
             kind, value = receive(cast("BinaryIO", process.stdout))
         except (EOFError, OSError):
             code = self._close(process)

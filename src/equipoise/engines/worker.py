@@ -15,6 +15,8 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
+from equipoise.errors import EquipoiseError
+
 HEADER = struct.Struct("<Q")
 
 
@@ -47,20 +49,22 @@ def _listen(stream: BinaryIO, calls: "queue.SimpleQueue[Any]") -> None:
 
 
 def main() -> None:
-    """Answer calls of the form (module, function, argument) with ("result", value) or (name of the error, its text)."""
+    """Answer calls of the form ("module:function", argument) with ("result", value) or (an error's name, its text)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever user code prints must not mix with answers
     calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     while True:
-        module, function, argument = calls.get()
+        function, argument = calls.get()
+        module, _, name = function.partition(":")
         try:
-            value = getattr(importlib.import_module(module), function)(argument)
+            value = getattr(importlib.import_module(module), name)(argument)
             send(answers, ("result", value))
         except Exception as error:
             kind = "OSError" if isinstance(error, OSError) else type(error).__name__
-            send(answers, (kind, f"{type(error).__name__}: {error}"))
+            plain = isinstance(error, EquipoiseError)
+            send(answers, (kind, str(error) if plain else f"{type(error).__name__}: {error}"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """An arm as the protocol names it → a model and an optimizer."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.naming import nearest, resolve, source_hash
-from equipoise.protocol import Named, Protocol
+from equipoise.protocol import Named
 from equipoise.training.job import Job
 
 
@@ -58,9 +58,12 @@ def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def code_hashes(protocol: Protocol) -> dict[str, str]:
+def code_hashes(jobs: Iterable[Job]) -> dict[str, str]:
     """SHA-256 of the source file of every model and optimizer that is the user's own, by its name."""
-    named = [(arm.model, models, "model") for arm in protocol.arms]
-    named += [(arm.optimizer, optimizers, "optimizer") for arm in protocol.arms]
-    found = {n.name: source_hash(n.name, resolve(n.name, package, kind, protocol.folder)) for n, package, kind in named}
-    return {name: digest for name, digest in sorted(found.items()) if digest is not None}
+    found = {}
+    for job in jobs:
+        for named, package, kind in ((job.arm.model, models, "model"), (job.arm.optimizer, optimizers, "optimizer")):
+            digest = source_hash(named.name, resolve(named.name, package, kind, job.code))
+            if digest is not None:
+                found[named.name] = digest
+    return dict(sorted(found.items()))

@@ -8,14 +8,14 @@ checkpoint before it whole. The last two are kept, so that a damaged newest one 
 import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from equipoise.training.files import write_atomic, write_json
 
 KEPT = 2
 _LAYOUTS = {"channels_last": torch.channels_last, "channels_last_3d": torch.channels_last_3d}
@@ -26,36 +26,13 @@ def _has(tensor: torch.Tensor, layout: torch.memory_format) -> bool:
     return tensor.ndim == wanted and tensor.is_contiguous(memory_format=layout)
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, flush it to the disk, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON atomically."""
-    text = json.dumps(value, indent=1)
-    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
-
-
 def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
     """Nested dictionaries, lists, tuples and scalars → JSON values, with the tensors moved to `tensors`."""
     if isinstance(value, torch.Tensor):
         plain = value.detach().cpu()
         tensors[name] = plain.contiguous().clone()
         # the order in memory decides the order of sums: a resumed job must find the layout that it left
-        layout = next(
-            (key for key, format in _LAYOUTS.items() if not plain.is_contiguous() and _has(plain, format)), None
-        )
+        layout = next((key for key in _LAYOUTS if not plain.is_contiguous() and _has(plain, _LAYOUTS[key])), None)
         return {"tensor": [name, layout]}
     if isinstance(value, dict):
         return {"dict": [[key, pack(item, tensors, f"{name}/{key}")] for key, item in value.items()]}

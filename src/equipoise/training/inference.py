@@ -7,14 +7,12 @@ import numpy as np
 from safetensors.torch import load_file
 
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
-from equipoise.training.checkpoint import write_atomic
 from equipoise.training.determinism import device, reproducible
+from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
 from equipoise.training.loop import predict
 from equipoise.training.samples import Samples
 from equipoise.training.train import build_learner
-
-FILE = "predictions.parquet"
 
 
 def predictions_of(
@@ -37,7 +35,7 @@ def predictions_of(
 
 def predict_job(job: Job) -> Path:
     """Write the job's predictions of its validation and test cases; returns the file."""
-    file = job.folder / FILE
+    file = job.predictions_file
     if file.is_file():
         return file
     with reproducible(job.training.threads):

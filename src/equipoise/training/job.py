@@ -1,10 +1,12 @@
 """One job of a trial: an arm on a fold with a seed, as data that can be sent to another process."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from equipoise.protocol import Arm, TrainingSection
+from equipoise.training.files import write_json
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,31 @@ class Job:
     def weights_file(self) -> Path:
         """The weights of the chosen epoch."""
         return self.folder / "checkpoint" / "model.safetensors"
+
+    @property
+    def predictions_file(self) -> Path:
+        """The job's predictions of its validation and test cases, made when the test set is opened."""
+        return self.folder / "predictions.parquet"
+
+    def done(self) -> dict[str, Any] | None:
+        """What done.json says; None while the job has not ended."""
+        if not self.done_file.is_file():
+            return None
+        content: dict[str, Any] = json.loads(self.done_file.read_text(encoding="utf-8"))
+        return content
+
+    def epochs_behind(self) -> int:
+        """How many epochs the job has behind it, counted in its history; all of them once it has ended."""
+        if self.done_file.is_file():
+            return self.training.epochs
+        try:
+            return max(0, (self.folder / "history.csv").read_text(encoding="utf-8").count("\n") - 1)
+        except OSError:
+            return 0
+
+    def write_end(self, **found: Any) -> dict[str, Any]:
+        """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
+        done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
+        done |= {"epochs": self.training.epochs, "threads": self.training.threads} | found
+        write_json(self.done_file, done)
+        return done

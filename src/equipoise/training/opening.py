@@ -11,8 +11,7 @@ from equipoise.cohorts.split import Fold
 from equipoise.evaluation.predictions import write_parquet
 from equipoise.preprocessing import Pipeline
 from equipoise.training.baselines import baselines, predict_baseline
-from equipoise.training.checkpoint import write_atomic, write_json
-from equipoise.training.inference import FILE
+from equipoise.training.files import write_atomic, write_json
 from equipoise.training.staging import samples_of, stage, thumbnails
 
 
@@ -42,7 +41,7 @@ def _baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, fold
     for rule in baselines(cohort, mean):
         table = predict_baseline(rule, cohort, number, fold.train, parts)
         place = folder / rule.name / f"{number}-0"
-        write_atomic(place / FILE, partial(write_parquet, table))
+        write_atomic(place / "predictions.parquet", partial(write_parquet, table))
         write_json(
             place / "done.json", {"status": "finished", "reason": None, "arm": rule.name, "fold": number, "seed": 0}
         )

@@ -2,38 +2,39 @@
 
 import math
 import time
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.training.arm import code_hashes
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory
-from equipoise.training.determinism import device, reproducible
+from equipoise.training.determinism import device, device_name, reproducible
+from equipoise.training.forecast import Forecast
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, tensors, train_epoch
 from equipoise.training.samples import Samples
 from equipoise.training.train import build_learner
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What one job of an arm is expected to take, from one timed batch."""
-
-    arm: str
-    seconds: float
-    memory_mb: float
-
-
 def _head(samples: Samples, n: int) -> Samples:
     return Samples(samples.images[:n], samples.targets[:n], samples.cases[:n], samples.patients[:n])
 
 
-def preflight(job: Job, samples: Samples) -> None:
-    """Build the arm, answer two cases and learn from them once; nothing is kept.
+def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
+    """Try one step of the first job of every arm on some prepared cases; nothing is kept.
 
+    Returns what else belongs to the record of a trial: the device, and hashes of the user's own code.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
+    jobs, samples = first
+    for job in jobs:
+        _try(job, samples)
+    return {"device": device_name(), "code": code_hashes(jobs)}
+
+
+def _try(job: Job, samples: Samples) -> None:
     two = _head(samples, 2)
     try:
         with reproducible(job.training.threads):
@@ -58,8 +59,9 @@ def _check_shape(job: Job, learner: Learner, samples: Samples) -> None:
         raise ProtocolError(f"its model answers with shape {found}, {job.task} of these images needs {wanted}")
 
 
-def forecast(job: Job, samples: Samples, cases: int) -> Forecast:
+def forecast(asked: tuple[Job, Samples, int]) -> Forecast:
     """Time of one job on so many training cases, from one timed batch after a warm-up, and the memory it reached."""
+    job, samples, cases = asked
     batch = _head(samples, min(len(samples), job.training.batch_size))
     augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
     with reproducible(job.training.threads), PeakMemory() as memory:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import time
 import warnings
@@ -27,6 +26,7 @@ from equipoise.training.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory, latency_ms
 from equipoise.training.determinism import device, reproducible, seeded
+from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, NotFiniteError, predict, recalibrate, tensors, train_epoch
 from equipoise.training.losses import balanced_weights, build
@@ -58,42 +58,24 @@ class DivergedError(Exception):
 def train(job: Job) -> dict[str, Any]:
     """Train one job, or go on where its last checkpoint stands; returns the contents of done.json.
 
-    A failure of the arm (divergence, a model that breaks) is returned and written like any other end.
+    A failure of the arm (divergence, a model that breaks) is returned and written like any other end; OSError is
+    raised, because a full disk is no property of the arm.
     """
-    if job.done_file.is_file():
-        done: dict[str, Any] = json.loads(job.done_file.read_text(encoding="utf-8"))
+    done = job.done()
+    if done is not None:
         return done
-    done = {"status": "finished", "reason": None, "arm": job.arm.name, "fold": job.fold, "seed": job.seed}
-    done |= {"epochs": job.training.epochs, "threads": job.training.threads}
     try:
         with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            done |= _Training(job).run()
-        done["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
+            found = _Training(job).run()
+        found["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
     except OSError:
-        raise  # a full disk is no property of the arm
+        raise
     except (DivergedError, EquipoiseError) as error:
-        done |= {"status": "failed", "reason": str(error)}
+        found = {"status": "failed", "reason": str(error)}
     except Exception as error:
-        done |= {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
-    checkpoint.write_json(job.done_file, done)
-    return done
-
-
-def ended_epochs(job: Job) -> int:
-    """How many epochs a job has behind it, counted in its history; all of them once it has ended."""
-    if job.done_file.is_file():
-        return job.training.epochs
-    try:
-        return max(0, (job.folder / "history.csv").read_text(encoding="utf-8").count("\n") - 1)
-    except OSError:
-        return 0
-
-
-def record_death(job: Job, reason: str) -> None:
-    """Write the end of a job whose process could not write it itself."""
-    done = {"status": "failed", "reason": reason, "arm": job.arm.name, "fold": job.fold, "seed": job.seed}
-    checkpoint.write_json(job.done_file, done | {"epochs": job.training.epochs, "threads": job.training.threads})
+        found = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    return job.write_end(**found)
 
 
 class _Training:
@@ -118,7 +100,7 @@ class _Training:
                 self._epoch_or_retry(memory)
             self._refuse_useless()
             chosen = self.progress.chosen_weights
-            checkpoint.write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
+            write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
             self.learner.model.load_state_dict(chosen)
             self.learner.model.eval()
             first = tensors(self.validation, np.array([0]), self.device)[0]
@@ -221,7 +203,7 @@ class _Training:
         writer.writeheader()
         writer.writerows(self.progress.history)
         content = text.getvalue()
-        checkpoint.write_atomic(self.job.folder / "history.csv", lambda path: path.write_text(content))
+        write_atomic(self.job.folder / "history.csv", lambda path: path.write_text(content))
 
     def _resume(self) -> None:
         state = checkpoint.load_latest(self.job.folder / "checkpoint")

@@ -1,0 +1,12 @@
+"""What one job of an arm is expected to take."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds and memory of one job, from one timed batch."""
+
+    arm: str
+    seconds: float
+    memory_mb: float
