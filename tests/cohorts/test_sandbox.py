@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -99,6 +101,38 @@ def test_one_child_serves_many_files_and_ends_with_its_sandbox(picture):
         assert sandbox._process.pid == first
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_an_interrupted_request_does_not_leave_its_answer_to_the_next(picture, tmp_path, monkeypatch):
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full((2, 2), 9, np.uint8)).save(other)
+    with Sandbox() as sandbox:
+        sandbox.ask("picture", picture)
+        with monkeypatch.context() as patch:
+            patch.setattr(sandbox, "_receive", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                sandbox.ask("picture", picture)
+        assert sandbox.ask("picture", other)[1][0].tolist() == [[[9, 9], [9, 9]]]
+
+
+def test_a_forked_process_starts_a_child_of_its_own(picture):
+    with Sandbox() as sandbox:
+        sandbox.ask("picture", picture)
+        ours = sandbox._process
+        sandbox._owner = -1  # what a fork looks like from within
+        sandbox.ask("picture", picture)
+        assert sandbox._process.pid != ours.pid
+        assert ours.poll() is None
+        for stream in (ours.stdin, ours.stdout):
+            stream.close()
+        ours.wait(timeout=20)
+
+
+def test_the_child_ends_by_itself_when_its_parent_cannot_end_it(picture):
+    code = CHILD + "c._outlive(1);time.sleep(60)"
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+    assert caught.value.returncode == -14
 
 
 def test_the_shared_sandbox_is_one_per_limits():

@@ -239,7 +239,8 @@ def _voxels(series: Series, slices: Sequence[Slice], sandbox: Sandbox) -> tuple[
             elif volume.dtype != values.dtype:  # widened only when a slice needs it: most CT stays at 16 bits
                 volume = volume.astype(np.promote_types(volume.dtype, values.dtype))
             volume[:, index] = np.moveaxis(values, -1, 0)
-    assert volume is not None  # noqa: S101 - a series has at least one file
+    if volume is None:
+        raise RefusedFile(series.uid, "the series has no slice", "give the folder that holds the series")
     return volume, tuple(remarks)
 
 

@@ -118,9 +118,8 @@ def _place(piece: Slice, frame: NDArray[Any], reference: Scan) -> tuple[int, NDA
 
     The frame's rows and columns may run the other way or be swapped; nothing is resampled.
     """
-    assert reference.affine is not None  # noqa: S101 - checked by _check_space
-    own = stack([piece], 1.0).affine
-    to_voxel = np.linalg.inv(reference.affine) @ own
+    affine = np.eye(4) if reference.affine is None else reference.affine  # _check_space has refused None
+    to_voxel = np.linalg.inv(affine) @ stack([piece], 1.0).affine
     rows, columns = frame.shape
     corners = to_voxel @ np.array([[0, columns - 1, 0], [0, 0, rows - 1], [0, 0, 0], [1, 1, 1]], dtype=np.float64)
     nearest = np.rint(corners[:3])

@@ -58,18 +58,18 @@ class Sandbox:
         """
         check_size(path, self.limits)
         with self._lock:
-            process = self._running()
-            self._expired = False
+            self._expired, in_step = False, False
             timer = threading.Timer(self.limits.seconds, self._expire)
             timer.start()
             try:
-                request = {"task": task, "path": str(Path(path).absolute()), "settings": settings}
-                answer = self._exchange(process, request, path)
+                answer = self._exchange({"task": task, "path": str(Path(path).absolute()), "settings": settings}, path)
+                in_step = True
             except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:  # whatever a broken child says
-                self._stop()
-                raise self._died(path, process.returncode) from error
+                raise self._died(path) from error
             finally:
                 timer.cancel()
+                if self._expired or not in_step:  # an answer left in the pipe would be taken for the next file's
+                    self._stop()
         if "refused" in answer[0]:
             raise self._refusal(path, answer[0]["refused"])
         return answer
@@ -80,6 +80,8 @@ class Sandbox:
             self._stop()
 
     def _running(self) -> "subprocess.Popen[bytes]":
+        if os.getpid() != self._owner:  # after a fork, the child belongs to the other process
+            self._process, self._owner = None, os.getpid()
         if self._process is None or self._process.poll() is not None:
             self._stop()
             quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -90,33 +92,26 @@ class Sandbox:
                 stderr=subprocess.DEVNULL,
                 env=os.environ | quiet,
             )
-            self._send(self._process, {"limits": asdict(self.limits)})
+            _send(self._process.stdin, {"limits": asdict(self.limits)})
         return self._process
 
-    @staticmethod
-    def _send(process: "subprocess.Popen[bytes]", message: Mapping[str, Any]) -> None:
-        assert process.stdin is not None  # noqa: S101 - opened by _running
-        process.stdin.write(json.dumps(message).encode() + b"\n")
-        process.stdin.flush()
-
-    def _exchange(
-        self, process: "subprocess.Popen[bytes]", message: Mapping[str, Any], path: str | PathLike[str]
-    ) -> Answer:
-        self._send(process, message)
-        assert process.stdout is not None  # noqa: S101 - opened by _running
-        line = process.stdout.readline(_LONGEST_ANSWER)
+    def _exchange(self, request: Mapping[str, Any], path: str | PathLike[str]) -> Answer:
+        process = self._running()
+        _send(process.stdin, request)
+        answers = _opened(process.stdout)
+        line = answers.readline(_LONGEST_ANSWER)
         if not line.endswith(b"\n"):
             raise EOFError
         facts = json.loads(line)
+        arrays = [self._receive(answers, claim, path) for claim in facts.pop("arrays", [])]
         if facts.get("exhausted"):  # its memory is full of fragments: the next file gets a fresh child
             self._stop()
-        return facts, [self._receive(process.stdout, claim, path) for claim in facts.pop("arrays", [])]
+        return facts, arrays
 
     def _receive(self, stream: IO[bytes], claim: tuple[str, list[int]], path: str | PathLike[str]) -> NDArray[Any]:
         code, shape = claim
         size = math.prod(shape) * int(code[2:]) if code in _DTYPES else -1
         if size < 0 or min(shape, default=1) < 0 or size > self.limits.array_bytes:
-            self._stop()
             raise RefusedFile(path, "its parser answered with an impossible array", "copy the file again")
         array = np.empty(shape, dtype=code)
         view = memoryview(array.reshape(-1).view(np.uint8)).cast("B")  # type: ignore[arg-type]
@@ -148,11 +143,13 @@ class Sandbox:
         process.kill()
         process.wait()
 
-    def _died(self, path: str | PathLike[str], code: int | None) -> RefusedFile:
+    def _died(self, path: str | PathLike[str]) -> RefusedFile:
+        code = None if self._process is None else self._process.poll()
         if self._expired:
             reason, remedy = f"reading it took longer than {self.limits.seconds:g} s", "raise Limits.seconds"
         else:
-            reason, remedy = f"its decoder crashed (exit {code})", "raise Limits.memory_bytes"
+            reason = "its decoder crashed" + ("" if code is None else f" (exit {code})")
+            remedy = "raise Limits.memory_bytes"
         return RefusedFile(path, reason, f"{remedy} if it is known to be good")
 
     @staticmethod
@@ -160,6 +157,18 @@ class Sandbox:
         if refused.get("missing"):
             return CohortError(f"{fspath(path)} needs {refused['missing']}; {refused['remedy']}.")
         return RefusedFile(path, refused["reason"], refused["remedy"])
+
+
+def _opened(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise EOFError
+    return stream
+
+
+def _send(stream: IO[bytes] | None, message: Mapping[str, Any]) -> None:
+    requests = _opened(stream)
+    requests.write(json.dumps(message).encode() + b"\n")
+    requests.flush()
 
 
 _shared: dict[tuple[int, Limits], Sandbox] = {}

@@ -4,7 +4,9 @@ Runs in its own process; whatever happens here, the parent sees an answer or a c
 """
 
 import json
+import math
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -25,10 +27,19 @@ def serve() -> None:
     limits = Limits(**json.loads(requests.readline())["limits"])
     limit_resources(limits)
     warnings.simplefilter("ignore")  # what matters in a warning is checked by name
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
     for line in requests:
         request = json.loads(line)
+        _outlive(2 * limits.seconds)
         found, arrays = answer(request["task"], request["path"], limits, request["settings"])
         write(answers, found, arrays)
+        _outlive(0)
+
+
+def _outlive(seconds: float) -> None:
+    """End this process by itself in so many seconds (0: never), should the parent be gone and a decoder hang."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(seconds))
 
 
 def _private_output() -> IO[bytes]:
