@@ -1,5 +1,6 @@
 """A small builder of accessible SVG drawings: styled by CSS classes alone, so that page, dark mode and print decide."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -82,11 +83,10 @@ class Drawing:
 
 
 def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: float = 24.0) -> str:
-    """Drawings side by side in one SVG file that carries its own style sheet, for light and dark."""
+    """Drawings side by side in one SVG file that carries its own style, in light colours, for papers and slides."""
     columns = min(columns, len(drawings))
     wide, high = max(d.width for d in drawings) + gap, max(d.height for d in drawings) + gap
     rows = -(-len(drawings) // columns)
-    sheet = files("equipoise.report").joinpath("templates/figure.css").read_text(encoding="utf-8")
     inner = "".join(
         f'<svg x="{_n(gap + index % columns * wide)}" y="{_n(gap + index // columns * high)}" '
         f'width="{_n(d.width)}" height="{_n(d.height)}" {d._head()}>{d._words()}{"".join(d.parts)}</svg>'
@@ -95,9 +95,33 @@ def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: f
     size = (gap + columns * wide, gap + rows * high)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="0 0 {_n(size[0])} {_n(size[1])}" '
-        f'width="{_n(size[0])}" height="{_n(size[1])}"><title>{escape(title)}</title><style>{sheet}</style>'
+        f'width="{_n(size[0])}" height="{_n(size[1])}"><title>{escape(title)}</title><style>{plain_sheet()}</style>'
         f'<rect width="100%" height="100%" class="page"/>{inner}</svg>\n'
     )
+
+
+def colours(mode: str = "light") -> dict[str, str]:
+    """The palette by name, as hexadecimal colours; mode is "light" or "dark"."""
+    roots = re.findall(r":root\{(.*?)\}", style_sheet(), flags=re.DOTALL)
+    return dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", roots[("light", "dark").index(mode)]))
+
+
+def style_sheet() -> str:
+    """The style sheet of drawings inside a page, for light, dark and print."""
+    return files("equipoise.report").joinpath("templates/figure.css").read_text(encoding="utf-8")
+
+
+def plain_sheet() -> str:
+    """The style sheet without variables or modes, which drawing programs and word processors cannot read."""
+    palette = colours()
+    rules = re.findall(r"^(\.drawing[^\n]*)$", style_sheet(), flags=re.MULTILINE)
+    plain = []
+    for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", "".join(rules)):
+        if "var(--c)" not in body:
+            plain.append(f"{selector}{{{body}}}")
+            continue
+        plain += [f"{selector}.c{i}{{{body.replace('var(--c)', f'var(--s{i})')}}}" for i in range(SERIES)]
+    return re.sub(r"var\(--([\w-]+)\)", lambda name: palette[name[1]], "".join(plain))
 
 
 @dataclass(frozen=True)

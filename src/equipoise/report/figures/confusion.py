@@ -7,6 +7,8 @@ from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing
 
 _CELL_HEIGHT = 46.0
+_DARKEST = 0.6
+"""Opacity of a full cell, so that its ink stays legible in light and dark."""
 
 
 def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], classes: Sequence[str]) -> Figure | None:
@@ -56,11 +58,10 @@ def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing
         for j in range(n):
             share = _share(counts[i], j)
             drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "box")
-            drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", 0.85 * share)
-            ink = " invert" if share > 0.55 else ""
+            drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", _DARKEST * share)
             middle = left + cell * (j + 0.5)
-            drawing.text(middle, y + 22, f"{100 * share:.0f} %", ("head" if i == j else "t") + ink, "middle")
-            drawing.text(middle, y + 37, str(counts[i][j]), "small" + ink, "middle")
+            drawing.text(middle, y + 22, f"{100 * share:.0f} %", "head" if i == j else "t", "middle")
+            drawing.text(middle, y + 37, str(counts[i][j]), "small", "middle")
     return drawing
 
 
