@@ -9,6 +9,7 @@ import numpy as np
 
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.cohort import Problem
+from equipoise.cohorts.leakage import find_leaks
 from equipoise.cohorts.split import Fold
 from equipoise.engines import local
 from equipoise.errors import EquipoiseError
@@ -113,7 +114,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         cohort=trial.cohort,
         folds=trial.folds,
         cases=cases,
-        leaks=[],
+        leaks=[vars(leak) for leak in find_leaks(trial.cohort, trial.folds)],
         problems=list(trial.cohort.problems),
         detectable=detectable,
         refusal=refusal,

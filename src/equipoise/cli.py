@@ -55,6 +55,15 @@ def _report(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _advise(arguments: argparse.Namespace) -> int:
+    from equipoise.report import summarise
+    from equipoise.report.recommendation import advise
+
+    advice = advise(summarise(Path(arguments.folder)), arguments.prefer, arguments.max_latency_ms)
+    _say(arguments, advice, advice["reason"])
+    return DONE
+
+
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
     from equipoise.report.verdicts import answers
 
@@ -106,6 +115,14 @@ def _parser() -> argparse.ArgumentParser:
 
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
+
+    advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
+    advise.add_argument("folder", metavar="DIR", help="the run folder")
+    needs = ["accuracy", "speed", "memory", "balanced"]
+    advise.add_argument("--prefer", default="accuracy", choices=needs, help="the need (default: %(default)s)")
+    advise.add_argument(
+        "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
+    )
     return parser
 
 

@@ -61,13 +61,14 @@ class CohortSection(OpenSection):
 
 
 class SplitSection(Section):
-    """How patients are shared out."""
+    """How patients are shared out; allow_leaks runs a trial whose parts share patients or images, and says so."""
 
     scheme: Literal["holdout", "kfold", "given"] = "holdout"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Positive = 1
+    allow_leaks: bool = False
 
     @field_validator("fractions", mode="before")
     @classmethod

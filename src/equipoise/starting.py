@@ -1,5 +1,6 @@
 """Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from equipoise.cohorts import sources
-from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.cohorts.recognise import recognise
+from equipoise.errors import EquipoiseError
 from equipoise.naming import resolve
 
 
@@ -21,15 +23,16 @@ def example(name: str) -> Path:
 
 
 def write_protocol(source: str, file: Path) -> Path:
-    """Write a commented protocol for a named source to `file`, which must not exist yet."""
+    """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet."""
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     values = _fitted(source)
+    names = [name.replace("_", "-") for name in sources.__all__]
     # TOML, not HTML: values pass through `tojson`
     environment = Environment(  # noqa: S701
         loader=PackageLoader("equipoise"), undefined=StrictUndefined, lstrip_blocks=True, keep_trailing_newline=True
     )
-    text = environment.get_template("protocol.toml.j2").render(file=file, **values)
+    text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -39,8 +42,13 @@ def write_protocol(source: str, file: Path) -> Path:
 
 def _fitted(source: str) -> dict[str, Any]:
     """What the template needs to know of the data."""
-    if Path(source).exists():
-        raise ProtocolError(f"the layout of {source} is not recognised; name a source: {', '.join(sources.__all__)}")
-    resolve(source, sources, "cohort source")
+    if Path(source).exists() or "/" in source:
+        path = Path(source)
+        found = recognise(path)
+        settings = {"path": str(path.resolve()), "task": found.task, **found.settings}
+        name = re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial"
+        return {"name": name, "source": found.source, "scheme": found.scheme, "settings": settings}
+    if ":" not in source:
+        resolve(source, sources, "cohort source")
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
     return {"name": source.replace(":", "-"), "source": source, "scheme": "holdout", "settings": settings}

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.leakage import find_leaks
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
-from equipoise.errors import EquipoiseError, Interrupted, ProtocolError
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
 from equipoise.ledger import FAILED, FINISHED, PREDICTED, STARTED, TEST_OPENED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
@@ -42,10 +43,27 @@ def plan(protocol: Protocol | str | Path, out: str | Path) -> Trial:
     """
     protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
     cohort = load(protocol.cohort, protocol.cohort_path, protocol.folder)
-    folds = split(cohort, **protocol.split.model_dump())
+    if cohort.task != "classification":
+        raise ProtocolError(
+            f"cohort {cohort.name} is a {cohort.task} cohort and this version trains classification only; "
+            "`equipoise check` reads it, and a trial needs cases with a label each"
+        )
+    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
+
+
+def leaks_of(trial: Trial) -> list[dict[str, str]]:
+    """Cases in different parts that are one patient's or alike; CohortError unless the protocol allows them."""
+    leaks = [vars(leak) for leak in find_leaks(trial.cohort, trial.folds)]
+    if leaks and not trial.protocol.split.allow_leaks:
+        first = leaks[0]
+        raise CohortError(
+            f"{len(leaks)} pairs of cases leak across parts, first {first['a']} and {first['b']} ({first['kind']}); "
+            "`equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true and the report says so"
+        )
+    return leaks
 
 
 def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
@@ -74,7 +92,7 @@ def run(
     try:
         trial = plan(protocol, out)
         with local.Workers(trial.protocol.training.threads) as workers:
-            record = try_arms(trial, workers)
+            record = {"leaks": leaks_of(trial)} | try_arms(trial, workers)
             with claimed(trial.out):
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
                 _train(trial, ledger, workers, watch)

@@ -13,6 +13,14 @@ from equipoise.protocol import CohortSection
 
 _MODULES = {
     "lidc_contours": "lidc",
+    "lidc": "lidc_scans",
+    "brats": "brats",
+    "medmnist": "medmnist",
+    "nnunet": "layouts",
+    "decathlon": "layouts",
+    "manifest": "manifest",
+    "folders": "layouts",
+    "arrays": "array_table",
     "phantom": "phantom",
 }
 
