@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from MLstatkit import Delong_test
 from scipy import stats
 
 from equipoise.statistics.binormal import draw
@@ -65,6 +66,19 @@ def test_pooled_form_shares_the_spread_of_all_arms() -> None:
     result = compare(found, 0, 1, pooled=True)
     assert result.se**2 == pytest.approx(2 * variance / 3 + patients)
     assert result.df == pytest.approx(min(result.se**4 / (2 * variance / 3) ** 2 * 6, 149))
+
+
+@pytest.mark.parametrize(("n", "decimals"), [(200, 1), (2_000, 2), (100_000, 15)])
+def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
+    """One case a patient, one seed: the same z with and without ties (Student's t takes the place of its normal)."""
+    generator = np.random.default_rng(n)
+    truth = generator.random(n) < 0.3
+    scores = np.round(generator.standard_normal((2, n)) + truth * np.array([[1.0], [1.05]]), decimals)
+    found = estimates([rank_influence(scores, truth, np.arange(n), n)])
+    result = compare(design(found.value, found.covariance, ["a", "b"], n), 0, 1)
+    z, p = Delong_test(truth.astype(int), scores[0], scores[1])[:2]
+    assert abs(result.difference / result.se) == pytest.approx(abs(z), abs=1e-9)
+    assert 2 * stats.norm.sf(abs(result.difference / result.se)) == pytest.approx(p, abs=1e-9)
 
 
 @given(st.integers(0, 1_000), st.integers(1, 5), st.booleans())
