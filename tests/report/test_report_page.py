@@ -137,6 +137,14 @@ def test_exploratory_stands_in_the_first_line(make_folder: Make) -> None:
     assert "<title>Exploratory: " in text
 
 
+def test_an_edited_record_stands_in_the_first_line_too(make_folder: Make) -> None:
+    folder = make_folder(patients=120)
+    path = folder / "ledger.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("unet-adam", "unet-sgd", 1), encoding="utf-8")
+    assert write_report(folder)["exploratory"]
+    assert _page(folder)[1].text().startswith("Exploratory : its record could not be verified")
+
+
 def test_failures_are_named_on_the_page(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     shutil.rmtree(folder / "jobs" / "deeplab-adam" / "0-2")

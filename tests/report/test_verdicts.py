@@ -99,6 +99,10 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
         ),
         (("equivalent",) * 3, "All arms are equivalent: every difference in AUC was shown to be smaller than 0.030."),
         (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
+        (
+            ("not_enough_data", "refused", "refused"),
+            "no difference can be told from chance, and 2 comparisons",
+        ),
         (("single_run",) * 3, "This trial cannot say"),
         (("refused",) * 3, "This trial cannot say"),
     ],

@@ -25,6 +25,7 @@ from equipoise.report.words import (
     case_noun,
     endpoint_name,
     interval,
+    listed,
     number,
     p_value,
     seconds,
@@ -91,7 +92,9 @@ def exploratory(run: RunFolder) -> str | None:
         reasons.append(f"the test set was opened {run.ledger.test_openings} times")
     if run.ledger.plan_changed:
         reasons.append("the protocol differs from the one that was locked")
-    return " and ".join(reasons) or None
+    if not run.ledger.verified:
+        reasons.append("its record could not be verified")
+    return listed(reasons) or None
 
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:

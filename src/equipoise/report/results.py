@@ -72,7 +72,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "variance": asdict(judged.variance) if judged and judged.variance else None,
         "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
         "ledger": {"test_openings": run.ledger.test_openings, "verified": run.ledger.verified},
-        "exploratory": run.ledger.test_openings > 1 or run.ledger.plan_changed,
+        "exploratory": run.ledger.test_openings > 1 or run.ledger.plan_changed or not run.ledger.verified,
         "warnings": _warnings(run, judged),
         "failures": _failures(run.jobs),
     }

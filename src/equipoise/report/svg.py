@@ -88,7 +88,7 @@ def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: f
     wide, high = max(d.width for d in drawings) + gap, max(d.height for d in drawings) + gap
     rows = -(-len(drawings) // columns)
     inner = "".join(
-        f'<svg x="{_n(gap + index % columns * wide)}" y="{_n(gap + index // columns * high)}" '
+        f'<svg x="{_n(gap + index % columns * wide)}" y="{_n(gap + index // columns * high)}" overflow="visible" '
         f'width="{_n(d.width)}" height="{_n(d.height)}" {d._head()}>{d._words()}{"".join(d.parts)}</svg>'
         for index, d in enumerate(drawings)
     )

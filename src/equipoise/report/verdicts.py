@@ -128,11 +128,16 @@ def _undecided(
         told = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
         return Answer(question, told, detail)
     if not decided:
-        told = (
-            f"{equal} of {len(pairs)} pairs are equivalent and the rest undecided"
-            if equal
-            else (f"none of the {len(pairs)} differences can be told from chance")
-        )
+        judged = sum(pair["verdict"] not in ("refused", "single_run") for pair in pairs)
+        told = "no difference can be told from chance"
+        if judged > 1:
+            told = f"none of the {judged} differences can be told from chance"
+        if equal:
+            told = f"{equal} of {judged} pairs are equivalent and the rest undecided"
+        if judged < len(pairs):
+            told += (
+                f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
+            )
         return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {told}.", detail)
     said = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
