@@ -143,3 +143,15 @@ def test_predictions_changed_after_the_opening_are_seen(make_folder: Make) -> No
     state = read_folder(folder).ledger
     assert not state.verified
     assert "jobs/unet-adam/0-0/predictions.parquet is not the file" in (state.problem or "")
+
+
+def test_the_very_file_that_was_locked_is_no_changed_plan(make_folder: Make) -> None:
+    """A later version may know more defaults, and so give the same file another canonical hash."""
+    folder = make_folder(patients=60)
+    lock = json.loads((folder / "lock.json").read_text(encoding="utf-8"))
+    lock["protocol_sha256"] = "of an earlier version"
+    (folder / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
+    assert read_folder(folder).ledger.plan_changed
+    lock["protocol_file_sha256"] = hashlib.sha256((folder / "protocol.toml").read_bytes()).hexdigest()
+    (folder / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
+    assert not read_folder(folder).ledger.plan_changed

@@ -179,7 +179,7 @@ def _read_thumbnails(path: Path) -> tuple[dict[str, NDArray[np.uint8]], str | No
 
 
 def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
-    changed = _plan_changed(path / "protocol.toml", str(lock["protocol_sha256"]))
+    changed = _plan_changed(path / "protocol.toml", lock)
     try:
         ledger = Ledger(path)
     except LedgerError as error:
@@ -203,8 +203,13 @@ def _changed_since(path: Path, ledger: Ledger) -> str | None:
     return None
 
 
-def _plan_changed(path: Path, locked_sha256: str) -> bool:
+def _plan_changed(path: Path, lock: dict[str, Any]) -> bool:
+    """Whether the protocol is another one; the file as it was locked is the same plan in every later version."""
     try:
-        return Protocol.load(path).sha256() != locked_sha256
+        if hashlib.sha256(path.read_bytes()).hexdigest() == lock.get("protocol_file_sha256"):
+            return False
+        return Protocol.load(path).sha256() != str(lock["protocol_sha256"])
+    except OSError:
+        return True
     except ProtocolError:
         return True
