@@ -149,6 +149,11 @@ def test_a_pooled_metric_that_returns_nan_is_named() -> None:
         influence(fold(), broken, 1, 25)
 
 
+def test_an_endpoint_without_column_or_function_is_named() -> None:
+    with pytest.raises(PredictionError, match="'lost' has no column in the predictions and no function"):
+        influence(fold(), Endpoint("lost", Kind.MEAN), 1, 25)
+
+
 def test_one_class_only_is_refused_in_a_sentence() -> None:
     data = fold()
     alone = Fold(0, data.case, data.patient, np.zeros_like(data.truth), data.scores, {})

@@ -80,6 +80,20 @@ def test_shared_seeds_are_crossed_from_five_on(binary: Maker) -> None:
         assert family(binary(100, seeds=seeds), [("a", "b")], shared)[0].method.startswith(method)
 
 
+def test_folds_tested_on_the_same_cases_have_no_resampled_test(binary: Maker) -> None:
+    table = binary(100)
+    found = family(concatenate([table, replace(table, fold=table.fold + 1)]), [("a", "b")])[0]
+    assert np.isnan(found.p_new_data)
+    assert found.se == pytest.approx(family(table, [("a", "b")])[0].se)
+
+
+def test_cross_validated_p_of_new_data_are_adjusted_by_holm(binary: Maker) -> None:
+    table = binary(300, (0.8, 0.84, 0.88), folds=5)
+    found = family(table)
+    alone = [family(table, [pair])[0].p_new_data for pair in ALL]
+    assert [c.p_new_data for c in found] == pytest.approx(multipletests(alone, method="holm")[1])
+
+
 def test_different_seeds_cannot_be_crossed(binary: Maker) -> None:
     table = binary(100, seeds=6)
     table = table.where(((table.arm == "a") & (table.seed != 5)) | ((table.arm == "b") & (table.seed != 0)))

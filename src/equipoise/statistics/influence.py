@@ -56,12 +56,23 @@ def influence(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: 
         return mean_influence(case_values(fold, endpoint), (every,), fold.patient, n_patients)
     if endpoint.name in ("sensitivity", "specificity", "balanced_accuracy"):
         return _recalls(fold, endpoint, positive, n_patients)
-    binary = BINARY.get(endpoint.name) or _at_specificity(specificity_of(endpoint.name) or 0.0)
+    binary = _binary(endpoint)
     if positive is not None:
         truth = fold.truth == positive
         _need_both(truth, fold)
         return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, binary)
     return _one_versus_rest(fold, n_patients, binary)
+
+
+def _binary(endpoint: Endpoint) -> Binary:
+    specificity = specificity_of(endpoint.name)
+    if endpoint.name in BINARY:
+        return BINARY[endpoint.name]
+    if specificity is None:
+        raise PredictionError(
+            f"{endpoint.name!r} has no column in the predictions and no function; give it one of them"
+        )
+    return _at_specificity(specificity)
 
 
 def case_values(fold: Fold, endpoint: Endpoint) -> Array:

@@ -81,12 +81,14 @@ def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
-    """The corrected resampled t over folds, for cross-validation only."""
+    """The corrected resampled t over folds, where folds tested different cases (cross-validation)."""
     if analysis.estimates is None or len(analysis.panel.folds) < 2:
         return None
     folds = analysis.estimates.by_fold
     difference = folds[:, analysis.panel.columns(a)].mean(axis=1) - folds[:, analysis.panel.columns(b)].mean(axis=1)
     share = float(np.mean([len(fold.case) for fold in analysis.panel.folds])) / analysis.panel.n_cases
+    if share == 1.0:  # models of several folds, all tested on the same cases: nothing is known of their training sets
+        return None
     return resampled_contrast(difference, share / (1 - share))
 
 
@@ -96,8 +98,9 @@ def _adjusted(analysis: Analysis, found: Sequence[_Candidate], question: Questio
     arms = analysis.arms
     places = [(arms.index(c.pair[0]), arms.index(c.pair[1])) for c in found]
     family = max_t([c.contrast.p for c in found], places, arms.covariance(), alpha=question.alpha)
-    new_data = [c.new_data.p if c.new_data and c.new_data.se > 0 else NAN for c in found]
-    new_data = list(holm(new_data)) if all(np.isfinite(new_data)) else new_data
+    new_data = np.array([c.new_data.p if c.new_data else NAN for c in found])
+    known = np.isfinite(new_data)
+    new_data[known] = holm(new_data[known])
     margin = question.margin
     equal = [_equivalence(c, margin) if margin is not None else NAN for c in found]
     equal = list(holm(equal)) if margin is not None else equal
