@@ -1,7 +1,7 @@
 """Images as rows of an array, what is known of them as rows of a table: any .npz with a CSV of the same order."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.array_rows import AXES, axes_of, open_arrays, read_row, rows
 from equipoise.cohorts.checksums import sha256
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Task
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Task
 from equipoise.cohorts.manifest import number_or_text, read_table, sort_key
 from equipoise.cohorts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
+
+Truth = tuple[list[int | None], tuple[tuple[int, int], ...], tuple[str, ...]]
 
 
 def arrays(
@@ -55,37 +57,63 @@ def arrays(
     source.check_length(count)
     if task == "detection":
         raise ProtocolError('cohort.task is "detection", which arrays do not hold; use masks and "segmentation"')
-    codes: tuple[tuple[int, int], ...] = ()
-    if task == "classification":
-        truth, names = _labels(source, labels, threshold, classes, count)
-    else:
-        codes, names = _mask_classes(source, masks, pixels.shape, meaning, classes)
-        truth = [0] * count
-    ids = source.texts(case, count) if case else [f"row-{index:06d}" for index in range(count)]
-    owners = source.texts(groups, count) if groups else ids
-    spacings, offsets = source.numbers(spacing_mm, count), source.numbers(subtract or 0.0, count)
-    file, hashes, digest = source.path, source.hashes(table), open_arrays(source.path).sha256
-    mask_key = masks if task == "segmentation" else None
-    kept = [index for index in range(count) if truth[index] is not None]
-    cases = []
-    for i in kept:
-        spacing = (float(spacings[i]),) * AXES[meaning]
-        read = partial(read_row, file, digest, images, i, meaning, spacing, mask_key, codes, float(offsets[i]))
-        label = truth[i] if task == "classification" else None
-        cases.append(Case(ids[i], owners[i], read, label, attributes=source.attributes(i), sha256=hashes))
-    equal = sorted(set(range(count)) - set(kept))
+    truth, codes, names = (
+        _labels(source, labels, threshold, classes, count)
+        if task == "classification"
+        else _mask_classes(source, masks, pixels.shape, meaning, classes)
+    )
+    found = source.rows_of_table(case, groups, spacing_mm, subtract, count)
+    hashes = source.hashes(table)
+    digest, mask_key = open_arrays(source.path).sha256, masks if task == "segmentation" else None
+    read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
+    dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
     return Cohort(
         name=source.path.stem,
         task=task,
-        cases=tuple(cases),
+        cases=tuple(_cases(found, truth if task == "classification" else None, read, dims, hashes)),
         classes=names,
-        channels=channel_names(pixels.shape[meaning.index("c")] if "c" in meaning else 1),
-        spatial_dims=AXES[meaning],
-        excluded=tuple(Exclusion(ids[i], owners[i], f"its {labels} equals the threshold") for i in equal),
+        channels=channel_names(channels),
+        spatial_dims=dims,
+        excluded=tuple(_equal(row, labels) for row, label in zip(found, truth, strict=True) if label is None),
         notes=() if groups else ("No groups were named: every case counts as a patient of its own.",),
         patients_known=groups is not None,
         size_attribute=size_attribute,
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is known of one case beside its pixels; offset is the stored value of zero."""
+
+    id: str
+    patient: str
+    spacing_mm: float
+    offset: float
+    attributes: Mapping[str, Any]
+
+
+def _cases(
+    found: Sequence[_Row],
+    truth: Sequence[int | None] | None,
+    read: Callable[..., Image],
+    dims: int,
+    hashes: Mapping[str, str],
+) -> Iterator[Case]:
+    """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
+    for index, row in enumerate(found):
+        if truth is None or truth[index] is not None:
+            yield Case(
+                id=row.id,
+                patient=row.patient,
+                read=partial(read, index, spacing_mm=(row.spacing_mm,) * dims, minus=row.offset),
+                label=None if truth is None else truth[index],
+                attributes=row.attributes,
+                sha256=hashes,
+            )
+
+
+def _equal(row: _Row, labels: str | None) -> Exclusion:
+    return Exclusion(row.id, row.patient, f"its {labels} equals the threshold")
 
 
 @dataclass(frozen=True)
@@ -128,10 +156,16 @@ class _Source:
             raise CohortError(f"{name!r} of {self.path} holds {wrong[0]!r} where a number belongs; mend it.")
         return np.array(found, dtype=np.float64)
 
-    def attributes(self, index: int) -> Mapping[str, Any]:
-        """All columns of one case, numbers as numbers."""
-        row = self.table[index] if self.table else {}
-        return MappingProxyType({key: number_or_text(value) for key, value in row.items()})
+    def rows_of_table(
+        self, case: str | None, groups: str | None, spacing_mm: str | float, subtract: str | None, count: int
+    ) -> list[_Row]:
+        """One row per case, in order; ids are row numbers and patients ids where no column is named."""
+        ids = self.texts(case, count) if case else [f"row-{index:06d}" for index in range(count)]
+        patients = self.texts(groups, count) if groups else ids
+        spacings, offsets = self.numbers(spacing_mm, count).tolist(), self.numbers(subtract or 0.0, count).tolist()
+        known = [{key: number_or_text(value) for key, value in row.items()} for row in self.table or [{}] * count]
+        columns = zip(ids, patients, spacings, offsets, map(MappingProxyType, known), strict=True)
+        return [_Row(*values) for values in columns]
 
     def hashes(self, table: str | None) -> Mapping[str, str]:
         """SHA-256 of the file and of its table, by name."""
@@ -141,8 +175,8 @@ class _Source:
 
 def _labels(
     source: _Source, labels: str | None, threshold: float | None, classes: Sequence[str] | None, count: int
-) -> tuple[list[int | None], tuple[str, ...]]:
-    """Class index per case (None: equal to the threshold) and the class names."""
+) -> Truth:
+    """Class index per case (None: equal to the threshold), no mask values, and the class names."""
     if labels is None:
         raise ProtocolError("cohort.labels is missing; name the column or array that holds each case's class")
     if threshold is not None:
@@ -159,13 +193,13 @@ def _labels(
         raise ProtocolError(
             f"{labels!r} holds {needed} classes and cohort.classes names {len(names)}; name at least two, each once"
         )
-    return found, names
+    return found, (), names
 
 
 def _mask_classes(
     source: _Source, masks: str | None, shape: tuple[int, ...], axes: str, classes: Sequence[str] | None
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
-    """(stored value, class index) pairs in the order of the values, and the class names, background first."""
+) -> Truth:
+    """Zero per case, (stored value, class index) pairs in the order of the values, and names, background first."""
     if masks is None:
         raise ProtocolError("cohort.masks is missing; name the array that holds the masks")
     stored = source.array(masks)
@@ -184,4 +218,4 @@ def _mask_classes(
         raise ProtocolError(
             f"{masks!r} holds {len(values)} values and cohort.classes names {len(names)}; name each once"
         )
-    return tuple((int(value), index) for index, value in enumerate(values)), names
+    return [0] * shape[0], tuple((int(value), index) for index, value in enumerate(values)), names

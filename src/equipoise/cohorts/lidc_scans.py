@@ -74,22 +74,14 @@ def lidc(
     readings, excluded, problems = _readings(root)
     folders = _series_folders(root)
     cases: list[Case] = []
-    marks_apart: Counter[str] = Counter()
-    scans: Counter[str] = Counter()
-    for reading in readings:
-        try:
-            scan = _ct_scan(reading, folders)
-            database = as_database(reading, scan)
-        except RefusedFile as refusal:
-            problems.append(refusal.problem(Path(reading.file).stem))
-            continue
-        marks_apart["small"] += len(reading.small_nodules())
-        marks_apart["other"] += sum(len(session.non_nodules) for session in reading.sessions)
-        scans[scan.patient] += 1
-        name = f"{scan.patient}-{scans[scan.patient]}"
-        hashes = MappingProxyType({Path(reading.file).name: reading.sha256} | dict(scan.sha256))
-        for found in _cases_of(name, scan, database, hashes, settings):
-            (cases if isinstance(found, Case) else excluded).append(found)  # type: ignore[arg-type]
+    apart: Counter[str] = Counter()
+    for found in _each(readings, folders, settings, apart):
+        if isinstance(found, Case):
+            cases.append(found)
+        elif isinstance(found, Exclusion):
+            excluded.append(found)
+        else:
+            problems.append(found)
     if on_problem == "exclude":
         excluded += [
             Exclusion(problem.case, problem.case, f"{problem.file}: {problem.problem}") for problem in problems
@@ -108,13 +100,37 @@ def lidc(
         spatial_dims=2 if view == "slices" else 3,
         excluded=tuple(excluded),
         problems=() if on_problem == "exclude" else tuple(problems),
-        notes=(
-            f"{marks_apart['small']} marks below 3 mm and {marks_apart['other']} of non-nodules were kept apart.",
-            "Truth is the readers' opinion, not pathology.",
-            f"A voxel of a mask is nodule where the share {agreement:g} of that nodule's readers outlined it.",
-        ),
+        notes=_notes(apart, agreement),
         size_attribute="diameter_mm" if view != "scan" else None,
     )
+
+
+def _notes(apart: Mapping[str, int], agreement: float) -> tuple[str, ...]:
+    return (
+        f"{apart['small']} marks below 3 mm and {apart['other']} of non-nodules were kept apart.",
+        "Truth is the readers' opinion, not pathology.",
+        f"A voxel of a mask is nodule where the share {agreement:g} of that nodule's readers outlined it.",
+    )
+
+
+def _each(
+    readings: Sequence[LidcReading], folders: Mapping[str, Path], settings: Settings, apart: Counter[str]
+) -> Iterator[Case | Exclusion | Problem]:
+    """What every reading gives; marks that are no nodules ≥ 3 mm are counted in `apart`."""
+    scans: Counter[str] = Counter()
+    for reading in readings:
+        try:
+            scan = _ct_scan(reading, folders)
+            database = as_database(reading, scan)
+        except RefusedFile as refusal:
+            yield refusal.problem(Path(reading.file).stem)
+            continue
+        apart["small"] += len(reading.small_nodules())
+        apart["other"] += sum(len(session.non_nodules) for session in reading.sessions)
+        scans[scan.patient] += 1
+        name = f"{scan.patient}-{scans[scan.patient]}"
+        hashes = MappingProxyType({Path(reading.file).name: reading.sha256} | dict(scan.sha256))
+        yield from _cases_of(name, scan, database, hashes, settings)
 
 
 def _check_settings(settings: Settings, on_problem: str) -> None:
