@@ -137,7 +137,7 @@ def test_a_file_that_changes_after_it_was_examined_is_refused(tmp_path):
     nib.save(
         nib.Nifti1Image(np.ones((6, 5, 4), np.int16), np.diag([-1.0, -1, 1, 1])), place / "BraTS2021_00001_t2.nii.gz"
     )
-    with pytest.raises(RefusedFile, match="changed since the cohort was made"):
+    with pytest.raises(RefusedFile, match=r"\(case BraTS2021_00001\): it changed since the cohort was made"):
         case.read()
 
 

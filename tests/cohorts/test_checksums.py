@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_limits_and_missing_files_are_named(tmp_path):
 def test_a_refusal_names_file_case_reason_and_remedy():
     refusal = RefusedFile("f.nii", "it is empty", "copy it again").of_case("case-7")
     assert str(refusal) == "f.nii (case case-7): it is empty; copy it again."
+    assert str(pickle.loads(pickle.dumps(refusal))) == str(refusal)
     problem = refusal.problem("case-7")
     assert (problem.case, problem.file, problem.problem, problem.remedy) == (
         "case-7",

@@ -18,6 +18,10 @@ class RefusedFile(FileRefused):
         where = f"{self.file} (case {case})" if case else self.file
         super().__init__(f"{where}: {reason}; {remedy}.")
 
+    def __reduce__(self) -> tuple[type["RefusedFile"], tuple[str, str, str, str]]:
+        """Travel between processes: exceptions are otherwise rebuilt from their text alone."""
+        return RefusedFile, (self.file, self.reason, self.remedy, self.case)
+
     def problem(self, case: str) -> Problem:
         """The same refusal as a row of `equipoise check`, under the name of its case."""
         return Problem(case=case, file=self.file, problem=self.reason, remedy=self.remedy)

@@ -228,6 +228,13 @@ def class_mask(scan: Scan, path: Path, codes: Mapping[int, int] | None) -> NDArr
 
 def read_case(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> Image:
     """All channels and the mask of one case; refused where a file is no longer the one that was examined."""
+    try:
+        return _read_files(entry, sha256, with_mask)
+    except RefusedFile as refusal:
+        raise refusal.of_case(entry.id) from refusal
+
+
+def _read_files(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> Image:
     scans = [read_any(path) for path in entry.images]
     array = scans[0].array if len(scans) == 1 else np.concatenate([scan.array for scan in scans])
     mask = None
@@ -238,5 +245,5 @@ def read_case(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> I
     for scan in scans:
         for name, digest in scan.sha256.items():
             if sha256.get(name) != digest:
-                raise RefusedFile(name, "it changed since the cohort was made", "run again", entry.id)
+                raise RefusedFile(name, "it changed since the cohort was made", "run again")
     return Image(array, scans[0].spacing_mm, mask, scans[0].affine)
