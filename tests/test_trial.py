@@ -236,3 +236,36 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished,
     results = equipoise.run(protocol, tmp_path / "run")
     assert results["ledger"]["test_openings"] == 1
     assert without_times(results) == without_times(finished[1])
+
+
+LEAKY = """
+import dataclasses
+from equipoise.cohorts.phantom import phantom
+
+def cohort(path=None):
+    made = phantom(cases=160, size=16)
+    a, b = made.cases[0], made.cases[80]
+    twin = dataclasses.replace(b, read=a.read)
+    return dataclasses.replace(made, cases=(*made.cases[:80], twin, *made.cases[81:]))
+"""
+
+
+def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path):
+    from equipoise.cohorts.sources import load
+    from equipoise.cohorts.split import split
+    from equipoise.protocol import Protocol
+
+    (tmp_path / "leaky_for_trial.py").write_text(LEAKY)
+    text = PROTOCOL.replace('source = "phantom"\ncases = 160\nsize = 16', 'source = "leaky_for_trial:cohort"')
+    for seed in range(50):  # a seed that parts the twins
+        parsed = Protocol.parse(text, folder=tmp_path)
+        fold = split(load(parsed.cohort, None, tmp_path), fractions=(0.6, 0.15, 0.25), seed=seed)[0]
+        if (0 in fold.test) != (80 in fold.test):
+            break
+    protocol.write_text(text.replace("[split]", f"[split]\nseed = {seed}"))
+    with pytest.raises(EquipoiseError, match=r"1 pairs of cases leak across parts, .* \(equal\)"):
+        equipoise.run(protocol, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    protocol.write_text(protocol.read_text().replace("[split]", "[split]\nallow_leaks = true"))
+    results = equipoise.run(protocol, tmp_path / "run")
+    assert any("leak across the parts (equal)" in warning for warning in results["warnings"])

@@ -69,6 +69,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         )
     (folder / PROTOCOL).write_text(protocol.text, encoding="utf-8")
     (folder / CASES).write_text(cases_table(cohort, folds), encoding="utf-8")
+    plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     temporary = folder / ".lock.json.part"

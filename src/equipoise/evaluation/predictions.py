@@ -64,7 +64,8 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 def read_parquet(path: Path) -> Predictions:
     """Read one table in the public format; a missing column or a foreign file is named."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # read_table would import pandas
+            table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({error}); make the predictions again") from error
     missing = [name for name in (*_KEYS, "fold", "seed") if name not in table.column_names]

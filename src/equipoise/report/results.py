@@ -246,6 +246,13 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
         found += [f"{where}: {warning}" for warning in job.done.get("warnings") or ()]
     if judged is None:
         found.append("No test predictions were found, so nothing can be judged; the same command finishes the run.")
+    leaks = run.lock.get("leaks") or ()
+    if leaks:
+        kinds = ", ".join(sorted({leak["kind"] for leak in leaks}))
+        found.append(
+            f"{len(leaks)} pairs of cases leak across the parts ({kinds}) and the protocol allowed it: the results are "
+            "better than new patients would give."
+        )
     if not run.lock["cohort"].get("patients_known", True):
         found.append("Patient ids of this cohort are guesses, so independence of the parts is not certain.")
     found += [_sentence(problem) for problem in run.problems]
