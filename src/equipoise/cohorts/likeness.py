@@ -1,0 +1,144 @@
+"""How alike two pictures are, whatever their window, mirror image, quarter turn, compression or slight shift.
+
+A picture is shrunk to 64 × 64 and its values replaced by their ranks, so that any increasing change of intensities
+(another window, gamma) leaves it nearly as it was. Two pictures are laid on each other by cross-correlation in all
+eight symmetries of the square, and compared by the correlation of what is unusual in them: both are whitened, which
+divides away what all pictures of the cohort have in common.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 64
+REACH = 6  # shifts up to this many of 64 pixels (9 % of the width) are found
+EDGE = 3  # pixels beyond the reach that are left out: whitening rings there
+FLOOR = 1e-3  # share of the largest spectral power below which nothing is amplified: noise and compression
+BLUR = 1.0  # standard deviation in pixels of the low-pass that goes with it
+LOW = 8  # frequencies per axis in a signature
+CHUNK = 512
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+def picture(array: NDArray[np.generic]) -> Bytes:
+    """One case's array (channel, *spatial) as 64 × 64 ranks, 0–255, averaged over the channels.
+
+    A volume is represented by the mean of its middle third along z.
+    """
+    pixels = np.nan_to_num(np.asarray(array, dtype=np.float32))
+    if pixels.ndim == 4:
+        depth = pixels.shape[1]
+        pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
+    rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
+    small = rows @ pixels @ columns.T
+    ranks = np.mean([_ranks(channel) for channel in small], axis=0)
+    return np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def _shrinking(n: int) -> Floats:
+    """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
+    ratio = n / SIDE
+    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _ranks(values: Floats) -> NDArray[np.float64]:
+    """Mid-ranks between 0 and 1; equal values share one."""
+    flat = np.round(values.ravel(), 4)
+    ordered = np.sort(flat)
+    middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
+    ranks: NDArray[np.float64] = middle / (2 * max(len(flat) - 1, 1))
+    return ranks
+
+
+def _window(side: int, edge: float) -> Floats:
+    """A smooth window that rises over `edge` pixels from each border."""
+    inside = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / edge
+    rise = np.sin(np.pi / 2 * np.clip(inside, 0, 1)) ** 2
+    return np.outer(rise, rise).astype(np.float32)
+
+
+HANN = _window(SIDE, SIDE / 2)
+
+
+def turned(pictures: Bytes, variant: int) -> Bytes:
+    """Four of the square's symmetries of (n, 64, 64): plain, mirrored, quarter turn, mirrored quarter turn.
+
+    The other four follow by half a turn, which `likeness` tries by itself.
+    """
+    pictures = np.rot90(pictures, 1, (1, 2)) if variant >= 2 else pictures
+    return pictures[:, :, ::-1] if variant % 2 else pictures
+
+
+def signatures(pictures: Bytes) -> Floats:
+    """Roots of low Fourier magnitudes, (n, 297): nearly unmoved by shifts, unmoved by half a turn."""
+    parts = []
+    for start in range(0, len(pictures), CHUNK):
+        spectrum = np.abs(np.fft.rfft2(_centred(pictures[start : start + CHUNK]) * HANN))
+        low = np.concatenate([spectrum[:, -LOW:, : LOW + 1], spectrum[:, : LOW + 1, : LOW + 1]], axis=1)
+        parts.append(np.sqrt(low).reshape(len(low), -1).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def _centred(pictures: Bytes) -> Floats:
+    values = pictures.astype(np.float32)
+    return values - values.mean(axis=(1, 2), keepdims=True)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """The filter that divides away the common spectrum of a cohort's pictures; gain is (64, 33)."""
+
+    gain: Floats
+
+    @classmethod
+    def of(cls, pictures: Bytes) -> "Whitening":
+        """From a sample of pictures; the same in every direction, so that turns do not matter."""
+        power = np.mean(np.abs(np.fft.fft2(_centred(pictures) * HANN)) ** 2, axis=0)
+        frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
+        ring = np.rint(frequency * SIDE).astype(int)
+        radial = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
+        smooth = np.exp(-2 * (np.pi * BLUR * frequency) ** 2)
+        gain = smooth / np.sqrt(radial[ring] + FLOOR * max(float(radial.max()), 1e-12))
+        gain[0, 0] = 0
+        return cls(gain[:, : SIDE // 2 + 1].astype(np.float32))
+
+    def apply(self, pictures: Bytes) -> Floats:
+        """Whitened pictures (n, 64, 64)."""
+        spectrum = np.fft.rfft2(_centred(pictures) * _window(SIDE, 4))
+        return np.fft.irfft2(spectrum * self.gain, s=(SIDE, SIDE)).astype(np.float32)
+
+
+def likeness(first: Bytes, second: Bytes, whitening: Whitening) -> Floats:
+    """Correlation (n,) of two lists of pictures after the best shift, as they are or half a turn apart; −1 to 1."""
+    scores = np.full(len(first), -1, dtype=np.float32)
+    for start in range(0, len(first), CHUNK):
+        part = slice(start, start + CHUNK)
+        a, b = whitening.apply(first[part]), whitening.apply(second[part])
+        target = np.conj(np.fft.rfft2(b * HANN))
+        for version in (a, a[:, ::-1, ::-1]):
+            scores[part] = np.maximum(scores[part], _aligned(version, b, target))
+    return scores
+
+
+def _aligned(a: Floats, b: Floats, target: NDArray[np.complexfloating]) -> Floats:
+    """Correlation over the common middle after shifting each `a` by the peak of its cross-correlation with `b`."""
+    cross = np.fft.irfft2(np.fft.rfft2(a * HANN) * target, s=(SIDE, SIDE))
+    width = 2 * REACH + 1
+    near = np.roll(cross, (REACH, REACH), axis=(1, 2))[:, :width, :width].reshape(len(a), -1)
+    peak = near.argmax(axis=1)
+    rows = np.arange(REACH + EDGE, SIDE - REACH - EDGE)
+    down, right = rows + (peak // width - REACH)[:, None], rows + (peak % width - REACH)[:, None]
+    moved = a[np.arange(len(a))[:, None, None], down[:, :, None], right[:, None, :]]
+    return _correlation(moved, b[:, rows[0] : rows[-1] + 1, rows[0] : rows[-1] + 1])
+
+
+def _correlation(a: Floats, b: Floats) -> Floats:
+    a, b = a - a.mean(axis=(1, 2), keepdims=True), b - b.mean(axis=(1, 2), keepdims=True)
+    norm = np.sqrt(np.sum(a * a, axis=(1, 2)) * np.sum(b * b, axis=(1, 2)))
+    result: Floats = np.sum(a * b, axis=(1, 2)) / np.maximum(norm, 1e-9)
+    return result
