@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.binormal import Cohort, Draw, draw
@@ -155,6 +155,30 @@ def test_every_endpoint_keeps_its_error_and_its_coverage(auc: float, prevalence:
     for name in ENDPOINTS:
         assert np.mean(covered[name]) >= 0.90, name
         assert np.mean(told_apart[name]) <= 0.09, name
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_average_over_three_classes(seeds: int) -> None:
+    """Macro one-versus-rest AUC of 60 patients: its own interval, and two equal arms."""
+
+    def panel(stream: np.random.Generator, n: int) -> Panel:
+        truth = stream.choice(3, n, p=[0.5, 0.3, 0.2])
+        common, arm = np.sqrt(0.8) * stream.standard_normal((n, 3)), np.sqrt(0.1) * stream.standard_normal((2, 1, n, 3))
+        run = np.sqrt(0.1) * stream.standard_normal((2, seeds, n, 3))
+        scores = softmax(common + arm + run + 1.5 * np.eye(3)[truth], axis=3).reshape(2 * seeds, n, 3)
+        fold = Fold(0, np.arange(n).astype(str), np.arange(n), truth, scores, {})
+        return Panel(("a",) * seeds + ("b",) * seeds, tuple(range(seeds)) * 2, (fold,), ("x", "y", "z"), n, n)
+
+    endpoint, stream = endpoint_named("auc", (), ("x", "y", "z")), np.random.default_rng(14)
+    true = float(analyse(panel(stream, 40_000), endpoint, None).arms.mean.mean())
+    covered, told_apart = [], []
+    for _ in range(300):
+        found = analyse(panel(stream, 60), endpoint, None)
+        own = interval(found, "a")
+        covered.append(own.low <= true <= own.high)
+        told_apart.append(compare(found.arms, 0, 1).p < 0.05)
+    assert np.mean(covered) >= 0.91
+    assert np.mean(told_apart) <= 0.09
 
 
 def test_looks_at_three_and_five_seeds_share_the_error() -> None:

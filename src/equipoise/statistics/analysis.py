@@ -25,7 +25,7 @@ class Analysis:
     """`refused` names, per arm, why this endpoint cannot be judged; `design` and `estimates` hold the other arms.
 
     `events` counts patients with a case of the rarer class (None for endpoints that classes do not limit), `cases`
-    the positive and negative cases.
+    the positive and negative cases; of an average over `several` classes, those of the rarest and of the others.
     """
 
     endpoint: Endpoint
@@ -36,6 +36,7 @@ class Analysis:
     events: int | None
     cases: tuple[int, int]
     warnings: tuple[str, ...] = ()
+    several: bool = False
 
     @property
     def arms(self) -> Design:
@@ -64,7 +65,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     found = estimates(per_fold)
     arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
-    return Analysis(endpoint, refused, arms, found, usable, events, cases, warnings)
+    return Analysis(endpoint, refused, arms, found, usable, events, cases, warnings, several=positive is None)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:
@@ -104,6 +105,8 @@ def _bounds(
     few = analysis.events is not None and analysis.events < FEWEST_EVENTS
     if endpoint.name == "auc":
         df = df if seeds > 1 else max((analysis.events or 2) - 1.0, 1.0)
+        if analysis.several and not few and 0 < mean < 1 and variance > 0:  # Newcombe's sizes are those of one class
+            return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
         return auc_interval(mean, variance, independent, positives, negatives, df, seeds=seeds, few=few)
     if endpoint.kind is Kind.RANK and 0 < mean < 1 and variance > 0:
         return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
