@@ -134,6 +134,20 @@ def test_counts_outside_the_table_are_brought_within_it() -> None:
     assert torch.equal(ends[1], ends[3])
 
 
+def test_a_state_in_another_precision_is_not_read_as_float32() -> None:
+    double, single = torch.nn.Parameter(torch.ones(40, dtype=torch.float64)), torch.nn.Parameter(torch.ones(40))
+    saved = AdaptiveMomentum([double], rule="adam")
+    double.grad = torch.ones_like(double)
+    saved.step()
+    optimizer = AdaptiveMomentum([single], rule="adam")
+    optimizer.load_state_dict(saved.state_dict())
+    for param, taker in ((double, saved), (single, optimizer)):
+        param.grad, param.data = torch.ones_like(param), torch.ones_like(param)
+        taker.step()
+    assert optimizer.paths_taken == {"loop": 1}
+    torch.testing.assert_close(single.detach().double(), double.detach(), rtol=1e-6, atol=0)
+
+
 @pytest.fixture
 def fresh_build():
     """Builds are remembered for the process; forget them before and after."""

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers.batch import Batch, StepSettings
-from equipoise.optimizers.counts import count_dtype
 from equipoise.optimizers.dispatch import check_path, take_step
 from equipoise.optimizers.loop import step_loop
 from equipoise.optimizers.rates import RateQuantiles, pooled_rates, tensor_rates
 from equipoise.optimizers.rules import RULES, resolve
 
-_HALF = (torch.bfloat16, torch.float16)
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -171,21 +169,22 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         """The group's tensors with gradients, gathered by step, dtype and device; sparse ones are done here."""
         batches: dict[tuple[int, torch.dtype, torch.device], Batch] = {}
         for param in group["params"]:
-            if param.grad is None:
+            grad = param.grad
+            if grad is None:
                 continue
             state = self.state[param]
-            step = state.get("step", 0) + 1
+            step = state["step"] + 1 if state else 1
             key = step, param.dtype, param.device
             batch = batches.get(key)
             if batch is None:
-                dtype = param.dtype.to_real() if param.is_complex() else param.dtype
-                dtype = torch.float32 if dtype in _HALF else dtype
-                batch = batches[key] = Batch(StepSettings.of(group, step, dtype, param.device))
-            grad = -param.grad if group["maximize"] else param.grad
-            self._prepare(param, state, batch.settings)
+                batch = batches[key] = Batch(StepSettings.of(group, *key))
+            settings = batch.settings
+            if not state or state["count"].dtype != settings.count_dtype:
+                self._prepare(param, state, settings)
             state["step"] = step
+            grad = -grad if group["maximize"] else grad
             if grad.is_sparse:
-                _step_sparse(batch.settings, param, grad, state, group["weight_decay"])
+                _step_sparse(settings, param, grad, state, group["weight_decay"])
             else:
                 _append(batch, param, grad, state)
         return list(batches.values())
@@ -193,18 +192,15 @@ class AdaptiveMomentum(torch.optim.Optimizer):
     @staticmethod
     def _prepare(param: Tensor, state: dict[str, Any], settings: StepSettings) -> None:
         """Create the state of a parameter at its first step, and widen counts before they could overflow."""
-        dtype = torch.float32 if settings.keep is not None else count_dtype(settings.limit)
-        if not state:
-            real = torch.view_as_real(param) if param.is_complex() else param
-            if settings.per == "tensor":
-                state["count"] = torch.zeros((), dtype=dtype, device=param.device)
-            else:
-                state["count"] = torch.zeros_like(real, dtype=dtype, memory_format=torch.preserve_format)
-            moments = settings.rule.follows_agreement + settings.rule.normalised
-            for name in _MOMENTS[:moments]:
-                state[name] = torch.zeros_like(real, dtype=settings.table.dtype, memory_format=torch.preserve_format)
-        elif state["count"].dtype != dtype:
-            state["count"] = state["count"].clamp(-settings.limit, settings.limit).to(dtype)
+        if state:
+            state["count"] = state["count"].clamp(-settings.limit, settings.limit).to(settings.count_dtype)
+            return
+        real = torch.view_as_real(param) if param.is_complex() else param
+        shape = real.detach() if settings.per == "element" else real.detach().new_zeros(())
+        state["count"] = torch.zeros_like(shape, dtype=settings.count_dtype)
+        moments = settings.rule.follows_agreement + settings.rule.normalised
+        for name in _MOMENTS[:moments]:
+            state[name] = torch.zeros_like(real, dtype=settings.table.dtype)
 
     def rates(self, *, pooled: bool = False) -> list[RateQuantiles]:
         """How the learning rates eta_t (equation 2) are distributed after the last step.
@@ -275,9 +271,16 @@ def _laid_out(value: Tensor, param: Tensor, name: str) -> Tensor:
 
 def _append(batch: Batch, param: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
     """Add one dense tensor to a batch; complex ones as their real views."""
-    if param.is_complex():
+    rule = batch.settings.rule
+    if param.dtype.is_complex:
         param, grad = torch.view_as_real(param), torch.view_as_real(grad.resolve_conj())
-    batch.append(param, grad, state["count"], *(state[name] for name in _MOMENTS if name in state))
+    batch.thetas.append(param)
+    batch.grads.append(grad)
+    batch.counts.append(state["count"])
+    if rule.follows_agreement:
+        batch.exp_avgs.append(state["exp_avg"])
+    if rule.normalised:
+        batch.exp_avg_sqs.append(state["exp_avg_sq"])
 
 
 def _step_sparse(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equipoise.optimizers.counts import clamp_limit, rate_table, reachable_limit
+from equipoise.optimizers.counts import clamp_limit, count_dtype, rate_table, reachable_limit
 from equipoise.optimizers.rules import RULES, Rule
 
 
@@ -27,6 +27,7 @@ class StepSettings:
         correction2: 1 / sqrt(1 - beta2^t), that of sqrt(v).
         eps: added to the root in equation 5 of the adam rule.
         keep: share of beta - beta_0 that a leak leaves standing at each step, or None without a leak.
+        count_dtype: what the counts are stored in.
     """
 
     rule: Rule
@@ -44,10 +45,13 @@ class StepSettings:
     correction2: float
     eps: float
     keep: float | None
+    count_dtype: torch.dtype
 
     @classmethod
     def of(cls, group: dict[str, Any], step: int, dtype: torch.dtype, device: torch.device) -> "StepSettings":
-        """Settings of a parameter group at its `step`-th update (1, 2, ...), computing in `dtype`."""
+        """Settings of a parameter group at its `step`-th update (1, 2, ...), for parameters of `dtype`."""
+        dtype = dtype.to_real() if dtype.is_complex else dtype
+        dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
         rule = RULES[group["rule"]]
         lr, alpha, gamma, beta0 = (float(group[name]) for name in ("lr", "alpha", "gamma", "beta0"))
         kappa = abs(alpha * gamma)
@@ -71,6 +75,7 @@ class StepSettings:
             correction2=1 / math.sqrt(1 - beta2**step),
             eps=group["eps"],
             keep=1 - kappa / math.log(group["ratio"]) if group["leak"] else None,
+            count_dtype=torch.float32 if group["leak"] else count_dtype(limit),
         )
 
 

@@ -11,7 +11,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from array import array
 from collections.abc import Callable
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -81,14 +84,12 @@ def works() -> bool:
 
 
 def can_step(batch: Batch) -> bool:
-    """Whether the kernel knows this kind of batch: float32 in main memory, integer counts."""
-    theta = batch.thetas[0] if batch.thetas else None
-    return (
-        theta is not None
-        and theta.dtype == torch.float32
-        and theta.device.type == "cpu"
-        and batch.settings.keep is None
-    )
+    """Whether the kernel knows this kind of batch: all of it float32 in main memory, with integer counts."""
+    if not batch.thetas or batch.settings.keep is not None or batch.thetas[0].device.type != "cpu":
+        return False
+    # gradients and loaded states may have a dtype of their own, and the kernel reads raw memory
+    tensors = chain(batch.thetas[:1], batch.grads, batch.exp_avgs, batch.exp_avg_sqs)
+    return set(map(attrgetter("dtype"), tensors)) == {torch.float32}
 
 
 def step_compiled(batch: Batch) -> Batch:
@@ -133,23 +134,34 @@ def _settings(settings: StepSettings) -> _Settings:
 
 def _sort_out(batch: Batch) -> tuple[Batch, list[_Entry], list[Tensor]]:
     """What kernel.c needs to know of the tensors it can walk; the other tensors; what must stay alive."""
-    rest, entries, alive = Batch(batch.settings), list[_Entry](), list[Tensor]()
-    filled = [batch.thetas, batch.grads, batch.counts, batch.exp_avgs, batch.exp_avg_sqs]
-    filled = [column for column in filled if column]
-    unused = (0,) * (_COLUMNS - 1 - len(filled))
-    per_element = batch.settings.per == "element"
-    for theta, grad, count, *moments in zip(*filled, strict=True):
-        stride, size = theta.stride(), theta.numel()
-        alike = [count, *moments] if per_element else moments
-        if not is_dense(theta) or any(x.stride() != stride or x.numel() != size for x in alike):
-            rest.append(theta, grad, count, *moments)
-            continue
-        if grad.stride() != stride or grad.dtype != theta.dtype:
-            grad = torch.empty_like(theta).copy_(grad)
-            alive.append(grad)
-        addresses = [x.data_ptr() for x in (theta, grad, count, *moments)]
-        entries.append((*addresses, *unused, size))
+    rest, alive = Batch(batch.settings), list[Tensor]()
+    columns = [batch.thetas, batch.grads, batch.counts, batch.exp_avgs, batch.exp_avg_sqs]
+    columns = [column for column in columns if column]
+    sizes = list(map(Tensor.numel, batch.thetas))
+    # Asked column by column, for a network has hundreds of tensors and this runs at every step.
+    plain = [all(rows) for rows in zip(*(map(Tensor.is_contiguous, column) for column in columns), strict=True)]
+    for i in [i for i, contiguous in enumerate(plain) if not contiguous]:
+        plain[i] = _same_layout(*(column[i] for column in columns))
+        if plain[i] and batch.grads[i].stride() != batch.thetas[i].stride():
+            batch.grads[i] = torch.empty_like(batch.thetas[i]).copy_(batch.grads[i])
+            alive.append(batch.grads[i])
+    wide = [column for column in columns if column is not batch.counts or batch.settings.per == "element"]
+    fits = [list(map(Tensor.numel, column)) == sizes for column in wide]
+    addresses = [list(map(Tensor.data_ptr, column)) for column in columns]
+    addresses += [[0] * len(sizes)] * (_COLUMNS - 1 - len(columns))
+    entries = list(zip(*addresses, sizes, strict=True))
+    if not all(plain) or not all(fits):
+        odd = [i for i, whole in enumerate(plain) if not (whole and all(fits))]
+        for i in odd:
+            rest.append(*(column[i] for column in columns))
+        entries = [entry for i, entry in enumerate(entries) if i not in set(odd)]
     return rest, entries, alive
+
+
+def _same_layout(theta: Tensor, grad: Tensor, count: Tensor, *moments: Tensor) -> bool:
+    """Whether theta fills its memory and its state lies in the same order; gradients can be brought into it."""
+    states = [x for x in (count, *moments) if x.dim() or not theta.dim()]
+    return is_dense(theta) and grad.dtype == theta.dtype and all(x.stride() == theta.stride() for x in states)
 
 
 def _shares(entries: list[_Entry], batch: Batch) -> list[list[_Entry]]:
@@ -186,5 +198,5 @@ def _cut(entry: _Entry, at: int, count_bytes: int) -> tuple[_Entry, _Entry]:
 
 def _columns(entries: list[_Entry]) -> tuple[Any, ctypes.c_int64]:
     """Entries as kernel.c reads them, column after column, and their number."""
-    flat = [value for column in zip(*entries, strict=True) for value in column]
-    return (ctypes.c_int64 * len(flat))(*flat), ctypes.c_int64(len(entries))
+    flat = array("q", chain.from_iterable(zip(*entries, strict=True)))
+    return (ctypes.c_int64 * len(flat)).from_buffer(flat), ctypes.c_int64(len(entries))
