@@ -23,7 +23,7 @@ from equipoise.cohorts.split import PARTS, Fold
 
 KEPT = 4  # candidates compared in full for each image
 DIMENSIONS = 24
-SAMPLE = 4000  # pictures from which the common spectrum and axes are learnt
+SAMPLE, SPECTRA = 4000, 1000  # pictures from which the common axes and the common spectrum are learnt
 VARIANTS = 4
 SURE, LEAST = 0.90, 0.80  # the threshold lies between these, by how alike the cohort's strangers are
 # Strangers may share a simple shape (a small nodule's outline), so shapes prove little. Equal pixels need a picture
@@ -71,7 +71,7 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
 def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
     """A guessed group for every case, (cases,): equal and near-duplicate images, and chains of them, share one.
 
-    Cases that follow each other in the source are joined at a lower likeness, beyond 99 % of random pairs, because
+    Cases that follow each other in the source are joined at a lower likeness, beyond 95 % of random pairs, because
     slices of one volume are stored side by side. For sources without patient ids; a patient whose images look
     different falls into several groups, so the report must call them guesses (Cohort.patients_known = False).
     """
@@ -155,7 +155,7 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
     row, column, variant = nearest(
         points, queries, KEPT, lambda a, b: allowed(detailed[a], detailed[b]), np.random.default_rng(0)
     )
-    whitening = Whitening.of(shown[_sample(len(shown))])
+    whitening = Whitening.of(shown[_sample(len(shown), SPECTRA)])
     score = np.zeros(len(row), dtype=np.float32)
     for number in range(VARIANTS):
         chosen = np.flatnonzero(variant == number)
@@ -167,26 +167,26 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
 
 
 def _runs(pictures: Bytes) -> list[tuple[int, int]]:
-    """Detailed pictures that follow each other and are more alike than 99 % of random pairs of the cohort."""
+    """Detailed pictures that follow each other and are more alike than 95 % of random pairs of the cohort."""
     detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
     if len(detailed) < 20:
         return []
-    whitening = Whitening.of(pictures[detailed[_sample(len(detailed))]])
+    whitening = Whitening.of(pictures[detailed[_sample(len(detailed), SPECTRA)]])
     a, b = np.random.default_rng(0).permutation(detailed)[: 2 * (min(len(detailed), SAMPLE) // 2)].reshape(2, -1)
     strangers = likeness(pictures[a], pictures[b], whitening)
-    follows = likeness(pictures[detailed[:-1]], pictures[detailed[1:]], whitening) > np.quantile(strangers, 0.99)
+    follows = likeness(pictures[detailed[:-1]], pictures[detailed[1:]], whitening) > np.quantile(strangers, 0.95)
     return [(int(detailed[k]), int(detailed[k + 1])) for k in np.flatnonzero(follows & (np.diff(detailed) == 1))]
 
 
-def _sample(n: int) -> Ints:
-    """At most SAMPLE evenly spaced indices."""
-    return np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
+def _sample(n: int, most: int) -> Ints:
+    """At most `most` evenly spaced indices below n."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def _signature_space(pictures: Bytes) -> tuple[Floats, list[Floats]]:
     """Signatures on their principal axes, each axis of unit spread: as points, and as queries in four symmetries."""
     plain = signatures(pictures)
-    sample = plain[_sample(len(plain))]
+    sample = plain[_sample(len(plain), SAMPLE)]
     centre = sample.mean(axis=0)
     _, spread, axes = np.linalg.svd(sample - centre, full_matrices=False)
     useful = spread[:DIMENSIONS] > 1e-6 * max(float(spread[0]), 1e-9)
