@@ -62,6 +62,7 @@ class Descent:
             value.backward()  # type: ignore[no-untyped-call]
             return value.detach()
 
+        value: Tensor | float
         if needs_closure(self.optimizer):
             value = self.optimizer.step(closure)  # type: ignore[arg-type]
         else:
