@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("EQUIPOISE_CORES", "1")  # tests run side by side; each trial takes one worker
 
 
 @pytest.fixture(scope="session")

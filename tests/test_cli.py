@@ -58,7 +58,7 @@ def test_run_then_report_prints_the_verdict(protocol, tmp_path, capsys):
 def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys):
     assert cli.main(["check", str(protocol), "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"cases", "leaks", "problems", "split", "detectable_difference", "predicted"}
+    assert set(found) == {"cases", "leaks", "problems", "split", "detectable_difference", "predicted", "refusals"}
     assert len(found["cases"]) == 120
     assert {"case", "patient", "shape", "spacing_mm", "label", "sha256"} <= set(found["cases"][0])
     assert sum(found["split"][part]["cases"] for part in ("train", "validation", "test")) == 120
@@ -124,3 +124,43 @@ def test_sigint_leaves_a_resumable_run(protocol, tmp_path):
     assert process.returncode == 75
     assert "the same command goes on where it was" in complaint
     assert not list(out.glob("jobs/*/*/done.json"))
+
+
+PICTURES = """
+import sys
+from pathlib import Path
+from PIL import Image
+import numpy as np
+from equipoise.cohorts.phantom import phantom
+for case in phantom(cases=120, size=16).cases:
+    file = Path(sys.argv[1]) / str(case.label) / f"{case.patient}_{case.id}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = case.read().array[0]
+    Image.fromarray(np.uint8(np.clip(60 * pixels + 100, 0, 255))).save(file)
+"""
+
+
+def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
+    data, file = tmp_path / "data", tmp_path / "protocol.toml"
+    subprocess.run([sys.executable, "-c", PICTURES, str(data)], check=True)
+    assert cli.main(["init", str(data), "--out", str(file)]) == 0
+    text = file.read_text()
+    assert 'source = "folders"' in text
+    text = (
+        text.replace("epochs = 12", "epochs = 1")
+        .replace('"small"', '"tiny"')
+        .replace("[0.8, 0.1, 0.1]", "[0.5, 0.2, 0.3]")
+    )
+    pattern = "patient_pattern = '(patient-[0-9]+)'"
+    file.write_text(text.replace('task = "classification"', f'task = "classification"\n{pattern}'))
+    assert cli.main(["run", str(file), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+    capsys.readouterr()
+    damaged = next(data.glob("0/*.png"))
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    assert cli.main(["check", str(file), "--json", "--quiet"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert damaged.name in problem["file"]
+    assert cli.main(["run", str(file), "--out", str(tmp_path / "other"), "--quiet"]) == 1
+    assert damaged.name in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
-from equipoise.cohorts.cohort import Problem
-from equipoise.cohorts.leakage import find_leaks
+from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.split import Fold
 from equipoise.engines import local
 from equipoise.errors import EquipoiseError
@@ -19,23 +19,22 @@ from equipoise.statistics import planning
 from equipoise.statistics.planning import Plan
 from equipoise.training.forecast import Forecast
 from equipoise.training.staging import samples_of
-from equipoise.trial import Trial, plan, try_arms
+from equipoise.trial import Trial, plan, refusals, try_arms
 
 PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Everything that `equipoise check` prints."""
+    """Everything that `equipoise check` prints; forecasts and detectable difference only where a trial could run."""
 
-    protocol: str
     cohort: Cohort
     folds: Sequence[Fold]
     cases: list[dict[str, Any]]
-    leaks: list[dict[str, str]]
-    problems: list[Problem]
+    leaks: list[Leak]
+    refusals: list[str]
     detectable: Plan | None
-    refusal: str | None
+    unplanned: str | None
     forecasts: list[Forecast]
     jobs: int
     threads: int
@@ -43,39 +42,39 @@ class Checked:
     @property
     def may_run(self) -> bool:
         """Whether a run would be honest: no leak across parts, no problem that stops it."""
-        return not self.leaks and not self.problems
+        return not self.refusals
 
-    @property
-    def seconds(self) -> float:
-        """Predicted time of all jobs on this machine."""
-        per_job = sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts)
-        return per_job * self.jobs / max(1, min(self.jobs, local.available_cores() // self.threads))
-
-    @property
-    def memory_mb(self) -> float:
-        """Predicted memory of the jobs that run side by side."""
+    def predicted(self) -> dict[str, float] | None:
+        """Time of all jobs on this machine, and memory of those that run side by side; None where none can run."""
+        if not self.forecasts:
+            return None
         side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
-        return side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
+        seconds = sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.jobs / side_by_side
+        memory = side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
+        return {"seconds": round(seconds, 1), "memory_mb": round(memory, 1)}
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Patients and cases of each part in the first fold."""
         patients = self.cohort.patients
-        parts = {part: getattr(self.folds[0], part) for part in PARTS}
+        parts = {part: self.folds[0].part(part) for part in PARTS}
         return {
-            part: {"patients": len(set(patients[indices])), "cases": len(indices), **self.cohort.class_counts(indices)}
+            part: {"patients": len(set(patients[indices])), "cases": len(indices), **self._classes(indices)}
             for part, indices in parts.items()
         }
 
+    def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
+        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+
     def as_json(self) -> dict[str, Any]:
         """The public form."""
-        found = {"refused": self.refusal} if self.detectable is None else asdict(self.detectable)
         return {
             "cases": self.cases,
-            "leaks": self.leaks,
-            "problems": [asdict(problem) for problem in self.problems],
+            "leaks": [vars(leak) for leak in self.leaks],
+            "problems": [asdict(problem) for problem in self.cohort.problems],
             "split": {"folds": len(self.folds), **self.sizes()},
-            "detectable_difference": found,
-            "predicted": {"seconds": round(self.seconds, 1), "memory_mb": round(self.memory_mb, 1)},
+            "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
+            "predicted": self.predicted(),
+            "refusals": self.refusals,
         }
 
     def text(self) -> str:
@@ -86,12 +85,14 @@ class Checked:
             lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases ({classes})")
         if self.cohort.excluded:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
-        lines += [f"leak: {leak['kind']}: {leak['a']} and {leak['b']}" for leak in self.leaks]
-        lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.problems]
-        lines += [self.refusal or ""] if self.detectable is None else list(self.detectable.sentences)
-        minutes = self.seconds / 60
-        lines.append(f"predicted: about {minutes:.1f} minutes and {self.memory_mb:.0f} MB for {self.jobs} jobs")
-        return "\n".join(lines)
+        lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
+        lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += list(self.detectable.sentences) if self.detectable else [self.unplanned or ""]
+        predicted = self.predicted()
+        if predicted:
+            minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
+            lines.append(f"predicted: about {minutes:.1f} minutes and {memory:.0f} MB for {self.jobs} jobs")
+        return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
 
 
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
@@ -101,34 +102,35 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     for number, case in enumerate(trial.cohort.cases, start=1):
         cases.append(_described(case, trial.cohort))
         watch("reading cases", number, len(trial.cohort))
-    detectable, refusal = _detectable(trial)
-    training = trial.protocol.training
-    first = samples_of(trial.cohort, trial.folds[0].train[: training.batch_size], trial.pipeline)
-    asked = [(job, first, len(trial.folds[0].train)) for job in trial.jobs[: len(trial.protocol.arms)]]
-    with local.Workers(training.threads) as workers:
-        try_arms(trial, workers)
-        found = workers.run("equipoise.training.preflight:forecast", asked, lambda: None)
-        forecasts = [_forecast(result) for _, result in found]
+    leaks = find_leaks(trial.cohort, trial.folds)
+    can_train = trial.cohort.task == "classification"
+    detectable, unplanned = _detectable(trial) if can_train else (None, "nothing is planned for this task yet")
     return Checked(
-        protocol=trial.protocol.trial.name,
         cohort=trial.cohort,
         folds=trial.folds,
         cases=cases,
-        leaks=[vars(leak) for leak in find_leaks(trial.cohort, trial.folds)],
-        problems=list(trial.cohort.problems),
+        leaks=leaks,
+        refusals=refusals(trial, leaks),
         detectable=detectable,
-        refusal=refusal,
-        forecasts=forecasts,
+        unplanned=unplanned,
+        forecasts=_forecasts(trial) if can_train else [],
         jobs=len(trial.jobs),
-        threads=training.threads,
+        threads=trial.protocol.training.threads,
     )
 
 
-def _forecast(result: Any) -> Forecast:
-    if isinstance(result, local.Failure):
-        raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
-    forecast: Forecast = result
-    return forecast
+def _forecasts(trial: Trial) -> list[Forecast]:
+    """What one job of each arm takes, from one timed batch in a worker."""
+    training, train = trial.protocol.training, trial.folds[0].train
+    first = samples_of(trial.cohort, train[: training.batch_size], trial.pipeline)
+    asked = [(job, first, len(train)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    with local.Workers(training.threads) as workers:
+        try_arms(trial, workers)
+        found = [result for _, result in workers.run("equipoise.training.preflight:forecast", asked, lambda: None)]
+    for result in found:
+        if isinstance(result, local.Failure):
+            raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
+    return found
 
 
 def _described(case: Case, cohort: Cohort) -> dict[str, Any]:

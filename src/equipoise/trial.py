@@ -2,12 +2,13 @@
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts import Cohort
-from equipoise.cohorts.leakage import find_leaks
+from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
 from equipoise.engines import local
@@ -43,27 +44,31 @@ def plan(protocol: Protocol | str | Path, out: str | Path) -> Trial:
     """
     protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
     cohort = load(protocol.cohort, protocol.cohort_path, protocol.folder)
-    if cohort.task != "classification":
-        raise ProtocolError(
-            f"cohort {cohort.name} is a {cohort.task} cohort and this version trains classification only; "
-            "`equipoise check` reads it, and a trial needs cases with a label each"
-        )
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
 
 
-def leaks_of(trial: Trial) -> list[dict[str, str]]:
-    """Cases in different parts that are one patient's or alike; CohortError unless the protocol allows them."""
-    leaks = [vars(leak) for leak in find_leaks(trial.cohort, trial.folds)]
-    if leaks and not trial.protocol.split.allow_leaks:
-        first = leaks[0]
-        raise CohortError(
-            f"{len(leaks)} pairs of cases leak across parts, first {first['a']} and {first['b']} ({first['kind']}); "
-            "`equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true and the report says so"
+def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
+    """Why the trial would not be honest, or cannot be run; empty where it may."""
+    found, cohort = [], trial.cohort
+    if cohort.task != "classification":
+        found.append(f"{cohort.name} is a {cohort.task} cohort, and this version trains classification only")
+    if cohort.problems:
+        first = cohort.problems[0]
+        found.append(
+            f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
+            f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
         )
-    return leaks
+    if leaks and not trial.protocol.split.allow_leaks:
+        first_leak = leaks[0]
+        found.append(
+            f"{len(leaks)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
+            f"({first_leak.kind}); `equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true "
+            "and the report says so"
+        )
+    return found
 
 
 def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
@@ -91,8 +96,11 @@ def run(
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
     try:
         trial = plan(protocol, out)
+        leaks = find_leaks(trial.cohort, trial.folds)
+        for refusal in refusals(trial, leaks):
+            raise CohortError(refusal)
         with local.Workers(trial.protocol.training.threads) as workers:
-            record = {"leaks": leaks_of(trial)} | try_arms(trial, workers)
+            record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             with claimed(trial.out):
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
                 _train(trial, ledger, workers, watch)

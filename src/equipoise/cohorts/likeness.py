@@ -35,7 +35,8 @@ def picture(array: NDArray[np.generic]) -> Bytes:
     rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
     small = rows @ pixels @ columns.T
     ranks = np.mean([_ranks(channel) for channel in small], axis=0)
-    return np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+    return levels
 
 
 def _shrinking(n: int) -> Floats:
@@ -43,7 +44,8 @@ def _shrinking(n: int) -> Floats:
     ratio = n / SIDE
     centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
     weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _ranks(values: Floats) -> NDArray[np.float64]:
@@ -85,8 +87,9 @@ def signatures(pictures: Bytes) -> Floats:
 
 
 def _centred(pictures: Bytes) -> Floats:
-    values = pictures.astype(np.float32)
-    return values - values.mean(axis=(1, 2), keepdims=True)
+    values: Floats = pictures.astype(np.float32)
+    centred: Floats = values - values.mean(axis=(1, 2), keepdims=True)
+    return centred
 
 
 @dataclass(frozen=True)

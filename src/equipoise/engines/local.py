@@ -30,7 +30,9 @@ class Failure:
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Cores this process may use; the environment's EQUIPOISE_CORES says fewer or more."""
+    if os.environ.get("EQUIPOISE_CORES", "").isdigit():
+        return max(1, int(os.environ["EQUIPOISE_CORES"]))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

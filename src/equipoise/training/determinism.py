@@ -8,9 +8,12 @@ import hashlib
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-import torch.utils.deterministic as memory
+import torch.utils.deterministic
+
+_MEMORY: Any = torch.utils.deterministic  # a module that is an object with settings
 
 
 def derive(*parts: object) -> int:
@@ -51,14 +54,14 @@ def reproducible(threads: int) -> Iterator[None]:
     """Deterministic kernels on a fixed number of threads inside the block; the caller's settings come back after it."""
     threads_before = torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
-    fill = memory.fill_uninitialized_memory
+    fill = _MEMORY.fill_uninitialized_memory
     warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=False)
-    memory.fill_uninitialized_memory = False  # costs 3 to 8 % and guards code that reads garbage
+    _MEMORY.fill_uninitialized_memory = False  # costs 3 to 8 % and guards code that reads garbage
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(before, warn_only=warn_before)
-        memory.fill_uninitialized_memory = fill
+        _MEMORY.fill_uninitialized_memory = fill
