@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from equipoise.optimizers import needs_closure
+from equipoise.optimizers import eval_mode, needs_closure, train_mode
 from equipoise.training import augmentation as augment
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.determinism import generator, seeded
@@ -73,11 +73,14 @@ def train_epoch(
 ) -> float:
     """Train over all samples once; `stream` names the random draws of this epoch. Returns the mean loss.
 
+    Optimizers that train on other weights than they are judged by are left with those to be judged.
+
     Raises NotFiniteError with the cases of the batch whose loss was not finite.
     """
     draws = generator(*stream, "epoch")
     order = torch.randperm(len(samples), generator=draws)
     learner.model.train()
+    train_mode(learner.optimizer)
     total = 0.0
     with seeded(*stream, "dropout"):
         for indices in batches(len(samples), batch_size, order):
@@ -87,6 +90,7 @@ def train_epoch(
             if not math.isfinite(loss):
                 raise NotFiniteError([samples.cases[index] for index in indices])
             total += loss * len(indices)
+    eval_mode(learner.optimizer)
     return total / len(samples)
 
 

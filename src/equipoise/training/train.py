@@ -16,10 +16,8 @@ from torch import Tensor
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers import (
     after_validation,
-    eval_mode,
     needs_batchnorm_recalibration,
     schedule,
-    train_mode,
 )
 from equipoise.training import checkpoint
 from equipoise.training.arm import build_model, build_optimizer, parameter_count
@@ -141,9 +139,7 @@ class _Training:
     def _epoch(self) -> dict[str, float]:
         training, learner, progress = self.job.training, self.learner, self.progress
         rate = float(learner.optimizer.param_groups[0]["lr"])
-        train_mode(learner.optimizer)
         loss = train_epoch(learner, self.samples, training.batch_size, self.augmentation, self._stream)
-        eval_mode(learner.optimizer)
         if needs_batchnorm_recalibration(learner.optimizer):
             recalibrate(learner, self.samples, training.batch_size)
         logits = predict(learner, self.validation, training.batch_size)
