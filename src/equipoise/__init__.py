@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equipoise.audit import audit
     from equipoise.cohorts import Case, Cohort
     from equipoise.protocol import Protocol
     from equipoise.trial import run
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "audit": "equipoise.audit",
     "run": "equipoise.trial",
     "Protocol": "equipoise.protocol",
     "Cohort": "equipoise.cohorts",
@@ -32,7 +34,7 @@ _ROOMS = (
     "testing",
 )
 
-__all__ = ["Case", "Cohort", "Protocol", "__version__", "run"]
+__all__ = ["Case", "Cohort", "Protocol", "__version__", "audit", "run"]
 
 
 def __getattr__(name: str) -> Any:

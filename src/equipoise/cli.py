@@ -55,6 +55,22 @@ def _report(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _audit(arguments: argparse.Namespace) -> int:
+    from equipoise.audit import audit
+
+    results = audit(
+        arguments.predictions,
+        arguments.primary,
+        arguments.margin,
+        arguments.control,
+        out=arguments.out,
+        training=arguments.training,
+        cases_are_patients=arguments.cases_are_patients,
+    )
+    _say_results(arguments, results, Path(arguments.out))
+    return DONE
+
+
 def _advise(arguments: argparse.Namespace) -> int:
     from equipoise.report import summarise
     from equipoise.report.recommendation import advise
@@ -115,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
 
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
+
+    audit = add("audit", _audit, "the same judgement for predictions made elsewhere")
+    audit.add_argument("predictions", nargs="+", help="CSV or Parquet tables; a table without arms is one arm")
+    audit.add_argument("--primary", default="auc", metavar="ENDPOINT", help="what is compared (default: %(default)s)")
+    audit.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    audit.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
+    audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
+    audit.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
+    audit.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
 
     advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
