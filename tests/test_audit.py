@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from equipoise.audit import audit
+from equipoise.auditing import audit
 from equipoise.errors import PredictionError
 from equipoise.evaluation.tables import read_table
 from equipoise.statistics import judge

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from equipoise.audit import audit
+    from equipoise.auditing import audit
     from equipoise.cohorts import Case, Cohort
     from equipoise.protocol import Protocol
     from equipoise.trial import run
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "audit": "equipoise.audit",
+    "audit": "equipoise.auditing",
     "run": "equipoise.trial",
     "Protocol": "equipoise.protocol",
     "Cohort": "equipoise.cohorts",

@@ -56,7 +56,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from equipoise.audit import audit
+    from equipoise.auditing import audit
 
     results = audit(
         arguments.predictions,

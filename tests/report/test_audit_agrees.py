@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.audit import audit
+from equipoise.auditing import audit
 from equipoise.cli import main
 from equipoise.evaluation.predictions import concatenate, read_parquet, write_parquet
 from equipoise.report import summarise
