@@ -1,11 +1,13 @@
 """What every test may ask for."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("EQUIPOISE_CACHE", tempfile.mkdtemp(prefix="equipoise-tests-"))  # not the user's own
 os.environ.setdefault("EQUIPOISE_CORES", "1")  # tests run side by side; each trial takes one worker
 
 

@@ -115,6 +115,14 @@ def test_results_have_the_public_fields(finished):
     assert {row["arm"] for row in results["ranking"]} == {"unet", "own"}
 
 
+def test_the_spread_of_seeds_is_remembered_for_later_plans(finished):
+    from equipoise.statistics.seed_spread import recall
+
+    _, results = finished
+    seen = recall(trial_module.seed_spreads(), "auc", results["cohort"]["name"])
+    assert seen.df >= results["variance"]["seed_df"] > 0
+
+
 def test_the_test_set_is_opened_once_and_after_every_job(finished):
     kinds = [event.kind for event in Ledger(finished[0]).events]
     assert kinds.count("test opened") == 1

@@ -17,9 +17,10 @@ from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.statistics import planning
 from equipoise.statistics.planning import Plan
+from equipoise.statistics.seed_spread import recall
 from equipoise.training.forecast import Forecast
 from equipoise.training.staging import samples_of
-from equipoise.trial import Trial, plan, refusals, try_arms
+from equipoise.trial import Trial, plan, refusals, seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
 
@@ -163,6 +164,7 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
             endpoint=endpoints.primary,
             margin=endpoints.margin,
             comparisons=max(1, pairs),
+            spread=recall(seed_spreads(), endpoints.primary, cohort.name),
             alpha=endpoints.alpha,
         ), None
     except EquipoiseError as error:

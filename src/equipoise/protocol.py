@@ -130,15 +130,16 @@ class TuningSection(Section):
 
 
 class EndpointsSection(Section):
-    """What is measured, and the smallest difference that matters."""
+    """What is measured, and the smallest difference that matters; subgroups are attributes of the cohort's cases."""
 
     primary: str = "auc"
     secondary: tuple[str, ...] = ("accuracy", "brier", "average_precision")
     margin: Annotated[float, Field(gt=0)] = 0.03
     family: str = "all"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    subgroups: tuple[str, ...] = ()
 
-    @field_validator("secondary", mode="before")
+    @field_validator("secondary", "subgroups", mode="before")
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
+from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
@@ -20,9 +21,15 @@ from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
+from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
 from equipoise.training.staging import plan_jobs, samples_of, stage
+
+
+def seed_spreads() -> Path:
+    """The file that remembers the spread between training runs from trial to trial, in the user's cache."""
+    return cache_folder() / "seed-spreads.json"
 
 
 @dataclass(frozen=True)
@@ -106,11 +113,21 @@ def run(
                 _train(trial, ledger, workers, watch)
                 _predict(trial, ledger, workers, watch)
                 shutil.rmtree(trial.out / "samples", ignore_errors=True)
-                return write_report(trial.out)
+                results = write_report(trial.out)
+        _remember(results)
+        return results
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     except OSError as error:
         raise EquipoiseError(f"{out} could not be written ({error}); make room, then run the same command") from error
+
+
+def _remember(results: dict[str, Any]) -> None:
+    """Keep the spread between training runs that this trial saw: it sharpens the plans of later ones."""
+    variance = results["variance"]
+    if variance is not None and variance["seed_sd"] is not None:
+        seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
+        remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
 
 
 def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:

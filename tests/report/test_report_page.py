@@ -98,7 +98,7 @@ def test_figures_are_files_with_their_numbers(reported: Path) -> None:
     assert names == {path.stem for path in (reported / "figures").glob("*.csv")}
     assert names == {
         "overview", "differences", "variance", "learning", "confusion", "roc", "calibration", "net-benefit",
-        "quality-and-cost", "data-flow",
+        "quality-and-cost", "data-flow", "subgroups-diameter_mm",
     }  # fmt: skip
     assert (reported / "figures" / "differences.csv").read_text(encoding="utf-8").count("\n") == 7
 

@@ -54,3 +54,16 @@ def test_draws_have_the_covariance_and_repeat_exactly() -> None:
     draws = normal_draws(covariance, 40_000, 3)
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
     np.testing.assert_array_equal(draws, normal_draws(covariance, 40_000, 3))
+
+
+def test_a_bystander_in_the_table_moves_no_p():
+    from equipoise.statistics.multiplicity import max_t
+
+    generator = np.random.default_rng(0)
+    root = generator.normal(size=(5, 5))
+    covariance = root @ root.T
+    pairs = [(0, 1), (0, 3), (1, 3)]
+    alone = [(0, 1), (0, 2), (1, 2)]
+    kept = np.ix_([0, 1, 3], [0, 1, 3])
+    p = [0.01, 0.04, 0.3]
+    np.testing.assert_array_equal(max_t(p, pairs, covariance).p, max_t(p, alone, covariance[kept]).p)

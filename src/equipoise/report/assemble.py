@@ -17,6 +17,7 @@ from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.roc import roc_figure
+from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
 from equipoise.report.folder import Job, RunFolder
 from equipoise.report.page import display_names
@@ -36,6 +37,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
         variance_figure(results["comparisons"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
+        *(subgroup_figure(found, run.arms(), names, label, case_noun(run.lock)) for found in results["subgroups"]),
         learning_figure(run.jobs, run.arms()),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),

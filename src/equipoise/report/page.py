@@ -160,12 +160,15 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     said = {
         "differences": "Differences", "endpoints": "Endpoints", "distribution": "Spread", "roc": "ROC",
         "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
-        "net-benefit": "Net benefit", "variance": "Doubt", "learning": "Learning curves", "cost": "Cost",
+        "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "learning": "Learning curves",
+        "cost": "Cost",
         "data": "Data", "methods": "Methods", "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip
     always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):
         always.add("examples")
+    if results["subgroups"]:
+        always.add("subgroups")
     return [(target, words) for target, words in said.items() if target in drawn | always]
 
 

@@ -15,6 +15,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.recommendation import mark_pareto, recommend
+from equipoise.report.subgrouping import subgroup_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import endpoint_named
 
@@ -68,6 +69,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "comparisons": between,
         "baseline_comparisons": against,
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
+        "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
         "variance": asdict(judged.variance) if judged and judged.variance else None,
         "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),

@@ -50,7 +50,10 @@ def max_t(
     raw = np.asarray(p, dtype=float)
     if len(raw) == 1:
         return Adjusted(raw, float(-ndtri(alpha / 2)))
-    first, second = (np.array([pair[k] for pair in pairs]) for k in (0, 1))
+    # drawn over the family's own arms: who else stands in the table must not move a p-value
+    members, places = np.unique(np.array(pairs), return_inverse=True)
+    first, second = places.reshape(len(pairs), 2).T
+    covariance = covariance[np.ix_(members, members)]
     draws = normal_draws(covariance, DRAWS, seed)
     spread = np.diag(covariance)[first] + np.diag(covariance)[second] - 2 * covariance[first, second]
     scale = np.sqrt(np.maximum(spread, 0.0))

@@ -1,0 +1,54 @@
+"""Every arm within every group of one attribute, with how many patients stand behind each interval."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
+from equipoise.report.words import interval, number
+
+
+def words_of(attribute: str) -> str:
+    """An attribute's name as people write it.
+
+    >>> words_of("diameter_mm"), words_of("age_band")
+    ('diameter (mm)', 'age band')
+    """
+    plain = attribute.removesuffix("_mm").replace("_", " ")
+    return f"{plain} (mm)" if attribute.endswith("_mm") else plain
+
+
+def subgroup_figure(
+    found: Mapping[str, Any], arms: Sequence[str], names: Mapping[str, str], label: str, noun: str
+) -> Figure:
+    """One attribute of results.json's `subgroups`; a group too small to say anything stands there as such.
+
+    arms: what is no baseline; names: what arms and baselines are called; noun: what a case is (nodule, case).
+    """
+    rows, table = [], []
+    for group in found["groups"]:
+        told = not group["reason"]
+        count = f"{group['n_patients']} patients, {group['n_cases']} {noun}s"
+        rows.append(Row(group["value"], count if told else f"{count}: too few to say", 6, None, None, None))
+        for series, (arm, value) in enumerate(group["arms"].items()):
+            shown = (value["estimate"], value["low"], value["high"]) if told else (None, None, None)
+            table.append((group["value"], arm, group["n_patients"], group["n_cases"], *shown))
+            if told:
+                words = f"{number(shown[0])} ({interval(shown[1], shown[2])})"
+                estimate, low, high = shown
+                rows.append(Row(names.get(arm, arm), words, series, estimate, low, high, (), arm in arms))
+    title = f"{label} by {words_of(found['attribute'])}"
+    seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
+    tested = [test["reason"] for test in found["tests"] if test["p"] is not None]
+    said = " ".join(tested) or "Too few groups are large enough to test whether an arm varies between them."
+    scale = Scale(label)
+    return Figure(
+        f"subgroups-{found['attribute']}",
+        title,
+        f"{label} of every arm within each group of test {noun}s, with 95 % intervals over patients and training runs. "
+        f"Looked at after the fact; tests are adjusted for their number. {said}",
+        (draw_rows(rows, scale, title, seen),),
+        ("group", "name", "patients", "cases", "estimate", "low", "high"),
+        tuple(table),
+        (draw_rows(rows, scale, title, seen, narrow=True),),
+    )
