@@ -16,19 +16,26 @@ ENVIRONMENT = ROOT / ".venv"
 BIN = ENVIRONMENT / ("Scripts" if sys.platform == "win32" else "bin")
 
 
-def call(*command: str | Path) -> None:
-    """Run one command in the project's folder; stop with its exit code when it fails."""
-    result = subprocess.run([str(part) for part in command], cwd=ROOT, check=False)
+def call(*command: str | Path, folder: Path | None = ROOT) -> None:
+    """Run one command, by default in the project's folder; stop with its exit code when it fails."""
+    result = subprocess.run([str(part) for part in command], cwd=folder, check=False)
     if result.returncode:
         sys.exit(result.returncode)
 
 
-def install(pins: str) -> None:
-    """Bring .venv to the hashed pins in requirements/<pins>.txt, unless it is there already."""
-    wanted = "".join((ROOT / name).read_text() for name in (f"requirements/{pins}.txt", "pyproject.toml"))
+def wanted(pins: str) -> str:
+    """What an environment must have been made from to be up to date."""
+    return "".join((ROOT / name).read_text() for name in (f"requirements/{pins}.txt", "pyproject.toml"))
+
+
+def installed(pins: str) -> bool:
+    """Whether .venv holds these pins as they stand now."""
     stamp = ENVIRONMENT / f"installed-{pins}.txt"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
+    return stamp.is_file() and stamp.read_text() == wanted(pins)
+
+
+def install(pins: str) -> None:
+    """Bring .venv to the hashed pins in requirements/<pins>.txt."""
     python = BIN / "python"
     if not python.exists():
         venv.create(ENVIRONMENT, with_pip=True)
@@ -41,7 +48,7 @@ def install(pins: str) -> None:
     pinned = ["install", "--python", python, "--no-deps", "--require-hashes", "-r", f"requirements/{pins}.txt"]
     call(*uv, *pinned)
     call(*uv, "install", "--python", python, "--no-deps", "--no-build-isolation", "--editable", ".")
-    stamp.write_text(wanted)
+    (ENVIRONMENT / f"installed-{pins}.txt").write_text(wanted(pins))
 
 
 def main() -> None:
@@ -52,12 +59,13 @@ def main() -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.exit((__doc__ or "").strip())
     if arguments[0] == "test":
-        install("dev")
+        if not installed("dev"):
+            install("dev")
         call(BIN / "python", "tests/check.py", *arguments[1:])
     else:
-        if not (ENVIRONMENT / "installed-dev.txt").is_file():
+        if not (installed("run") or installed("dev")):
             install("run")
-        call(BIN / "equipoise", *arguments)
+        call(BIN / "equipoise", *arguments, folder=None)
 
 
 if __name__ == "__main__":
