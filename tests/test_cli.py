@@ -164,3 +164,19 @@ def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
     assert cli.main(["run", str(file), "--out", str(tmp_path / "other"), "--quiet"]) == 1
     assert damaged.name in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_check_reads_what_cannot_be_split(shared_data, tmp_path, capsys):
+    file = tmp_path / "protocol.toml"
+    assert cli.main(["init", str(shared_data / "brats"), "--out", str(file)]) == 0
+    capsys.readouterr()
+    assert cli.main(["check", str(file), "--json", "--quiet"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert "2 patients for 3 parts" in found["refusals"][0]
+    assert found["predicted"] is None
+    (new, old) = found["cases"]
+    assert new["case"] == "BraTS-GLI-00012-000"
+    assert old["spacing_mm"] == [1.0, 1.0, 1.0]
+    tumour = [sum(case["label_voxels"].get(str(value), 0) for value in (1, 2, 3)) for case in (new, old)]
+    assert sorted(tumour) == [137911, 263809], "as counted directly in the files"
+    assert len(new["sha256"]) == 5

@@ -12,7 +12,7 @@ from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.split import Fold
 from equipoise.engines import local
-from equipoise.errors import EquipoiseError
+from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.statistics import planning
@@ -20,7 +20,7 @@ from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.forecast import Forecast
 from equipoise.training.staging import samples_of
-from equipoise.trial import Trial, plan, refusals, seed_spreads, try_arms
+from equipoise.trial import Trial, plan, read, refusals, seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
 
@@ -56,6 +56,8 @@ class Checked:
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Patients and cases of each part in the first fold."""
+        if not self.folds:
+            return {}
         patients = self.cohort.patients
         parts = {part: self.folds[0].part(part) for part in PARTS}
         return {
@@ -98,16 +100,22 @@ class Checked:
 
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
-    trial = plan(protocol, "unused")
+    protocol, cohort = read(protocol)
     cases = []
-    for number, case in enumerate(trial.cohort.cases, start=1):
-        cases.append(_described(case, trial.cohort))
-        watch("reading cases", number, len(trial.cohort))
+    for number, case in enumerate(cohort.cases, start=1):
+        cases.append(_described(case, cohort))
+        watch("reading cases", number, len(cohort))
+    try:
+        trial = plan(protocol, cohort, "unused")
+    except CohortError as error:
+        return Checked(
+            cohort, (), cases, [], [str(error)], None, "it cannot be split", [], 0, protocol.training.threads
+        )
     leaks = find_leaks(trial.cohort, trial.folds)
     can_train = trial.cohort.task == "classification"
     detectable, unplanned = _detectable(trial) if can_train else (None, "nothing is planned for this task yet")
     return Checked(
-        cohort=trial.cohort,
+        cohort=cohort,
         folds=trial.folds,
         cases=cases,
         leaks=leaks,

@@ -44,13 +44,20 @@ class Trial:
     out: Path
 
 
-def plan(protocol: Protocol | str | Path, out: str | Path) -> Trial:
-    """Read the cohort and split it; nothing is written.
+def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
+    """The protocol and the cohort that it names.
 
     Raises EquipoiseError (one sentence) for what the user can mend.
     """
     protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
-    cohort = load(protocol.cohort, protocol.cohort_path, protocol.folder)
+    return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
+
+
+def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
+    """Split the cohort and name the jobs; nothing is written.
+
+    Raises CohortError where the cohort cannot be split as the protocol says.
+    """
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
@@ -102,7 +109,7 @@ def run(
     if engine != "local":
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
     try:
-        trial = plan(protocol, out)
+        trial = plan(*read(protocol), out)
         leaks = find_leaks(trial.cohort, trial.folds)
         for refusal in refusals(trial, leaks):
             raise CohortError(refusal)
