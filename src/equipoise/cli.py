@@ -98,6 +98,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
     parser = argparse.ArgumentParser(
         prog="equipoise",
         description="Clinical trials between deep-learning models on medical images. A research tool, not a device.",

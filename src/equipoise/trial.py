@@ -56,8 +56,10 @@ def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
 def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     """Split the cohort and name the jobs; nothing is written.
 
-    Raises CohortError where the cohort cannot be split as the protocol says.
+    Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
     """
+    if protocol.tuning is not None:
+        raise ProtocolError("this version does not tune; remove the [tuning] table and state each arm's settings")
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
