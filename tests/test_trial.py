@@ -206,6 +206,15 @@ def test_tuning_is_refused_and_not_ignored(protocol, tmp_path):
         equipoise.run(protocol, tmp_path / "run")
 
 
+@pytest.mark.parametrize("key", ["primary", "secondary"])
+def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
+    value = '"aucc"' if key == "primary" else '["aucc"]'
+    protocol.write_text(PROTOCOL + f"[endpoints]\n{key} = {value}\n")
+    with pytest.raises(ProtocolError, match="endpoint 'aucc' is unknown.*average_precision"):
+        equipoise.run(protocol, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

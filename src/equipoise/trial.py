@@ -14,13 +14,14 @@ from equipoise.cohorts.split import Fold, split
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
-from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.ledger import FAILED, FINISHED, PREDICTED, STARTED, TEST_OPENED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
+from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
@@ -60,10 +61,21 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     """
     if protocol.tuning is not None:
         raise ProtocolError("this version does not tune; remove the [tuning] table and state each arm's settings")
+    if cohort.task == "classification":
+        for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
+            _check_endpoint(name, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
+
+
+def _check_endpoint(name: str, cohort: Cohort) -> None:
+    """Refuse before training what could not be judged after it."""
+    try:
+        endpoint_named(name, classes=cohort.classes)
+    except PredictionError as error:
+        raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
 
 def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
