@@ -78,6 +78,11 @@ def test_what_cannot_train_is_named_with_its_arm(job, samples, arm, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_an_unknown_augmentation_is_told_before_training(job, samples):
+    with pytest.raises(ProtocolError, match="augmentation.rotat' is unknown; did you mean 'rotate_degrees'"):
+        preflight(([replace(job, augmentation={"rotat": 3})], samples))
+
+
 def test_the_forecast_grows_with_the_cases(job, samples):
     few, many = (forecast((job, samples, cases)) for cases in (32, 32_000))
     assert many.seconds > 20 * few.seconds

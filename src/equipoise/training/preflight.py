@@ -40,7 +40,8 @@ def _try(job: Job, samples: Samples) -> None:
         with reproducible(job.training.threads):
             learner = build_learner(job, device(), samples)
             _check_shape(job, learner, two)
-            train_epoch(learner, two, 2, Augmentation(), (job.name, "preflight"))
+            augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+            train_epoch(learner, two, 2, augmentation, (job.name, "preflight"))
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
