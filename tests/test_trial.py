@@ -215,6 +215,21 @@ def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
+    (tmp_path / "sizeless_for_trial.py").write_text(
+        "import dataclasses\nfrom equipoise.cohorts.phantom import phantom\n"
+        "def cohort(path=None):\n"
+        "    made = phantom(cases=160, size=16)\n"
+        "    first = dataclasses.replace(made.cases[0], attributes={})\n"
+        "    return dataclasses.replace(made, cases=(first, *made.cases[1:]))\n"
+    )
+    text = PROTOCOL.replace('source = "phantom"\ncases = 160\nsize = 16', 'source = "sizeless_for_trial:cohort"')
+    protocol.write_text(text)
+    with pytest.raises(EquipoiseError, match="the size rule needs a number"):
+        equipoise.run(protocol, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

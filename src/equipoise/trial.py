@@ -23,6 +23,7 @@ from equipoise.protocol import Protocol
 from equipoise.report import write_report
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
+from equipoise.training.baselines import baselines
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
 from equipoise.training.staging import plan_jobs, samples_of, stage
@@ -64,6 +65,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     if cohort.task == "classification":
         for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
             _check_endpoint(name, cohort)
+        baselines(cohort)  # a case without its size is told now, not when the test set is opened
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
