@@ -1,0 +1,257 @@
+"""Sliding-window inference: a network for patches answers for a volume of any size, slab by slab.
+
+Patches overlap, and each voxel's logits are the mean of all patches that hold it, weighted by a Gaussian about the
+patch's centre (Isensee et al. 2021). The Gaussian is a product over axes, and so is the sum over a grid of patches:
+each axis' profiles are divided by their sum beforehand, and the weighted logits simply add up. Patches are taken plane
+by plane along the first axis; what no later patch will touch is finished and leaves the accumulator, whose depth is
+that of one patch.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, combinations, product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from equipoise.errors import EquipoiseError
+
+Answer = Callable[[Tensor], Tensor]
+SIGMA = 1 / 8
+"""Standard deviation of the Gaussian, in sides of the patch."""
+CLASS_PROBABILITIES: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
+LIKELIEST_CLASS: Callable[[Tensor], Tensor] = partial(torch.argmax, dim=1)
+FINISHED_AT_ONCE = 1 << 23
+"""Logits that are turned into probabilities or labels at a time."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Where patches lie along one axis: voxels [start, stop) of the image, which are [cut, cut + length) of the patch.
+
+    weight: (length,) share of this window in each of its voxels; the shares of a voxel's windows sum to one.
+    """
+
+    start: int
+    stop: int
+    cut: int
+    weight: Tensor
+
+    @property
+    def image(self) -> slice:
+        return slice(self.start, self.stop)
+
+    @property
+    def patch(self) -> slice:
+        return slice(self.cut, self.cut + self.stop - self.start)
+
+
+def slide(
+    answer: Answer,
+    image: NDArray[Any],
+    patch: tuple[int, ...],
+    classes: int,
+    *,
+    device: torch.device,
+    overlap: float = 0.5,
+    batch: int = 1,
+    mirror_axes: Sequence[int] = (),
+    finish: Callable[[Tensor], Tensor] = CLASS_PROBABILITIES,
+) -> NDArray[np.float32]:
+    """Blended probabilities (classes, *spatial) of an image (channel, *spatial), in 2D or 3D.
+
+    Memory beside image and result: one patch's depth of logits, (classes, patch[0], *spatial[1:]), and one batch.
+
+    Args:
+        answer: float32 patches (n, channel, *patch) on the device to logits (n, classes, *patch).
+        image: numbers of any real type, a memory map too; patches become float32 when they are read.
+        patch: sides of a patch; an image with shorter sides is padded with zeros on both sides and cut back.
+        classes: classes, or regions, that the network tells apart.
+        device: where patches are answered and blended.
+        overlap: share of a side that neighbouring patches have in common at least, 0 up to below 1.
+        batch: patches answered at once.
+        mirror_axes: spatial axes to mirror; the logits of all their combinations are averaged.
+        finish: blended logits (1, classes, *part) to values between 0 and 1, for a part of the planes at a time.
+
+    Raises:
+        EquipoiseError: sides, overlap or axes do not fit the image, or the answer is of another shape or not finite.
+    """
+    blended = _blended(answer, image, patch, classes, device, overlap, batch, mirror_axes)
+    return _collected(blended, image.shape[1:], finish, np.float32)
+
+
+def slide_labels(
+    answer: Answer,
+    image: NDArray[Any],
+    patch: tuple[int, ...],
+    classes: int,
+    *,
+    device: torch.device,
+    overlap: float = 0.5,
+    batch: int = 1,
+    mirror_axes: Sequence[int] = (),
+    decide: Callable[[Tensor], Tensor] = LIKELIEST_CLASS,
+) -> NDArray[np.uint8]:
+    """Labels (*spatial) of an image (channel, *spatial): as `slide`, but no probabilities are kept.
+
+    `decide` makes labels (1, *part), or masks (1, regions, *part), of blended logits (1, classes, *part).
+    """
+    blended = _blended(answer, image, patch, classes, device, overlap, batch, mirror_axes)
+    return _collected(blended, image.shape[1:], decide, np.uint8)
+
+
+def _collected(
+    blended: Iterator[tuple[int, Tensor]], spatial: tuple[int, ...], finish: Callable[[Tensor], Tensor], dtype: Any
+) -> NDArray[Any]:
+    """Finish every part and write it to its planes of one array."""
+    parts = ((first, _finished(first, logits, finish)) for first, logits in blended)
+    first, part = next(parts)  # an image has at least one part, and its first tells how many axes lead
+    leading = part.shape[: part.ndim - len(spatial)]
+    result = np.empty((*leading, *spatial), dtype)
+    by_plane = np.moveaxis(result, len(leading), 0)
+    for at, each in chain([(first, part)], parts):
+        planes = np.moveaxis(each, len(leading), 0)
+        by_plane[at : at + len(planes)] = planes
+    return result
+
+
+def _finished(first: int, logits: Tensor, finish: Callable[[Tensor], Tensor]) -> NDArray[Any]:
+    """What becomes of one part's logits (classes, planes, *rest); `first` is its first plane."""
+    if not bool(logits.isfinite().all()):
+        raise EquipoiseError(
+            f"the model's logits are not finite in planes {first} to {first + logits.shape[1] - 1} of the image; "
+            "train it with a smaller learning rate or in float32"
+        )
+    finished: NDArray[Any] = finish(logits[None])[0].cpu().numpy()
+    return finished
+
+
+def _blended(
+    answer: Answer,
+    image: NDArray[Any],
+    patch: tuple[int, ...],
+    classes: int,
+    device: torch.device,
+    overlap: float,
+    batch: int,
+    mirror_axes: Sequence[int],
+) -> Iterator[tuple[int, Tensor]]:
+    """Pairs (first plane, logits (classes, planes, *rest)) that cover the first spatial axis in order."""
+    spatial = image.shape[1:]
+    _check(spatial, patch, overlap, batch, mirror_axes)
+    axes = [_windows(size, side, overlap, device) for size, side in zip(spatial, patch, strict=True)]
+    answer = _mirrored(answer, mirror_axes)
+    sums = torch.zeros((classes, min(patch[0], spatial[0]), *spatial[1:]), device=device)
+    ends = [window.start for window in axes[0][1:]] + [spatial[0]]
+    for slab, end in zip(axes[0], ends, strict=True):
+        for group in _groups([(slab, *rest) for rest in product(*axes[1:])], batch):
+            with torch.inference_mode():
+                logits = answer(torch.stack([_read(image, place, patch) for place in group]).to(device))
+                _check_answer(logits, (len(group), classes, *patch))
+                for one, place in zip(logits, group, strict=True):
+                    _add(sums, one, place)
+        done = end - slab.start
+        rows = max(1, FINISHED_AT_ONCE // max(1, classes * math.prod(spatial[1:])))
+        for row in range(0, done, rows):
+            yield slab.start + row, sums[:, row : min(row + rows, done)]
+        _move_up(sums, done)
+
+
+def _windows(size: int, side: int, overlap: float, device: torch.device) -> list[_Window]:
+    """Evenly spread windows over an axis of `size` voxels, the first at its start and the last at its end."""
+    step = max(1, int(side * (1 - overlap)))
+    count = max(0, math.ceil((size - side) / step)) + 1
+    starts = [round(index * (size - side) / (count - 1)) for index in range(count)] if count > 1 else [0]
+    length, cut = min(size, side), max(0, side - size) // 2
+    at = np.arange(side)[cut : cut + length]
+    profile = np.exp(-(((at - (side - 1) / 2) / (SIGMA * side)) ** 2) / 2)
+    total = np.zeros(size)
+    for start in starts:
+        total[start : start + length] += profile
+    shares = [(profile / total[start : start + length]).astype(np.float32) for start in starts]
+    return [
+        _Window(start, start + length, cut, torch.from_numpy(share).to(device))
+        for start, share in zip(starts, shares, strict=True)
+    ]
+
+
+def _read(image: NDArray[Any], place: tuple[_Window, ...], patch: tuple[int, ...]) -> Tensor:
+    """One patch as float32 (channel, *patch), zeros where it reaches beyond the image."""
+    block = np.array(image[(slice(None), *(window.image for window in place))], dtype=np.float32, order="C")
+    margins = [
+        (window.cut, side - window.cut - (window.stop - window.start))
+        for window, side in zip(place, patch, strict=True)
+    ]
+    read = torch.from_numpy(block)
+    if not any(chain.from_iterable(margins)):
+        return read
+    return functional.pad(read, list(chain.from_iterable(reversed(margins))))
+
+
+def _add(sums: Tensor, logits: Tensor, place: tuple[_Window, ...]) -> None:
+    """Add one patch's logits (classes, *patch), times its weights, to the slab that starts where the patch does."""
+    weight = place[0].weight
+    for window in place[1:]:
+        weight = weight[..., None] * window.weight
+    target = sums[(slice(None), slice(None), *(window.image for window in place[1:]))]
+    inside = logits[(slice(None), *(window.patch for window in place))]
+    target.addcmul_(inside.float(), weight)
+
+
+def _move_up(sums: Tensor, planes: int) -> None:
+    """Drop the first planes, move the others to the front one by one (without a copy of all), and blank the rest."""
+    depth = sums.shape[1]
+    for plane in range(planes, depth):
+        sums[:, plane - planes] = sums[:, plane]
+    sums[:, max(0, depth - planes) :] = 0
+
+
+def _mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
+    """The mean answer over all combinations of mirrored spatial axes, each turned back."""
+    subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
+
+    def mean(patches: Tensor) -> Tensor:
+        total = answer(patches).float()
+        for subset in subsets[1:]:
+            total = total + answer(patches.flip(subset)).float().flip(subset)
+        return total / len(subsets)
+
+    return mean if axes else answer
+
+
+def _groups(places: list[tuple[_Window, ...]], batch: int) -> Iterator[list[tuple[_Window, ...]]]:
+    for first in range(0, len(places), batch):
+        yield places[first : first + batch]
+
+
+def _check(
+    spatial: tuple[int, ...], patch: tuple[int, ...], overlap: float, batch: int, mirror_axes: Sequence[int]
+) -> None:
+    if len(spatial) not in (2, 3) or len(patch) != len(spatial) or min(patch) < 1 or min(spatial) < 1:
+        raise EquipoiseError(
+            f"a patch of sides {patch} does not fit an image of sides {spatial}; give one side of 1 or more an axis"
+        )
+    if not 0 <= overlap < 1 or batch < 1:
+        raise EquipoiseError(
+            f"an overlap of {overlap} with {batch} patches at once is not possible; the overlap is from 0 up to below "
+            "1, and at least one patch is answered at once"
+        )
+    if len(set(mirror_axes)) != len(mirror_axes) or not set(mirror_axes) <= set(range(len(spatial))):
+        raise EquipoiseError(
+            f"mirror axes {tuple(mirror_axes)} are not axes of the image; name each of {tuple(range(len(spatial)))} "
+            "at most once"
+        )
+
+
+def _check_answer(logits: Tensor, wanted: tuple[int, ...]) -> None:
+    if tuple(logits.shape) != wanted:
+        raise EquipoiseError(
+            f"the model answered with shape {tuple(logits.shape)} where logits of shape {wanted} were needed; a "
+            "segmenter keeps the sides of its patches and gives one channel a class"
+        )
