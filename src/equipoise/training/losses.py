@@ -1,6 +1,12 @@
-"""Losses over logits (n, classes, *spatial); targets are class indices or soft targets over the class axis."""
+"""Losses over logits (n, classes, *spatial).
 
-from collections.abc import Callable
+Plain classes: targets are class indices (n, *spatial) or soft targets over the class axis, and the network's softmax
+speaks. Overlapping regions (WT, TC, ET): targets are (n, regions, *spatial) from 0 to 1, and each channel's sigmoid
+speaks for itself.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,55 +14,181 @@ from torch.nn import functional
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCAL_GAMMA = 2.0
+TINY = 1e-12
+"""What stands for a sum of weights that is zero: the loss of nothing is 0, not 0/0."""
+AREA_MEAN: dict[int, Callable[[Tensor, Any], Tensor]] = {
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
 
 
 def _soft(logits: Tensor, target: Tensor) -> Tensor:
-    """Targets as probabilities with the shape of the logits."""
-    if target.is_floating_point():
+    """Targets as shares with the shape of the logits."""
+    if target.ndim == logits.ndim and target.shape[1] == logits.shape[1]:
         return target.to(logits.dtype)
     return functional.one_hot(target, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
 
 
+def _probabilities(logits: Tensor, overlapping: bool) -> Tensor:
+    return logits.sigmoid() if overlapping else logits.softmax(1)
+
+
+def _per_channel(weight: Tensor, logits: Tensor) -> Tensor:
+    return weight.reshape([1, -1, *[1] * (logits.ndim - 2)])
+
+
 def cross_entropy(weight: Tensor | None = None) -> Loss:
-    """Mean of −log p of the true class, in nats; soft targets are allowed."""
-    return lambda logits, target: functional.cross_entropy(logits, target, weight=weight)
+    """Mean of −log p of the true class, in nats; soft targets are allowed.
 
-
-def dice(smooth: float = 1.0) -> Loss:
-    """1 − soft Dice, averaged over classes (background included), over the whole batch.
-
-    Dice_c = (2 Σ p_c t_c + s) / (Σ p_c + Σ t_c + s), 0 ≤ loss < 1 (Milletari et al. 2016, without squares).
+    With weights it is the weighted mean over hard targets; where all of them weigh nothing, it is 0.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        p, t = logits.softmax(1), _soft(logits, target)
-        axes = [0, *range(2, logits.ndim)]
-        overlap, total = (p * t).sum(axes), p.sum(axes) + t.sum(axes)
-        return 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+        if weight is None or target.is_floating_point():
+            return functional.cross_entropy(logits, target, weight=weight)
+        total = functional.cross_entropy(logits, target, weight=weight, reduction="sum")
+        return total / weight[target].sum().clamp(min=TINY)
 
     return loss
 
 
-def focal(weight: Tensor | None = None) -> Loss:
-    """Mean of −(1 − p)^2 log p of the true class (Lin et al. 2017)."""
+def region_cross_entropy(weight: Tensor | None = None) -> Loss:
+    """Mean over voxels and regions of −t log p − (1 − t) log(1 − p), in nats; `weight` is one factor a region."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        log_p = logits.log_softmax(1)
-        shape = [1, -1, *[1] * (logits.ndim - 2)]
-        weights = 1.0 if weight is None else weight.reshape(shape)
-        return -(_soft(logits, target) * weights * (1 - log_p.exp()) ** FOCAL_GAMMA * log_p).sum(1).mean()
+        factors = None if weight is None else _per_channel(weight, logits)
+        return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight=factors)
 
     return loss
 
 
-def build(name: str, weight: Tensor | None = None) -> Loss:
-    """The loss a protocol names; `weight` is one factor per class."""
-    entropy, overlap = cross_entropy(weight), dice()
+def dice(smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
+    """1 − soft Dice, averaged over classes (background included) or regions, over the whole batch.
+
+    Dice_c = (2 Σ p_c t_c + s) / (Σ p_c + Σ t_c + s), 0 ≤ loss ≤ 1 (Milletari et al. 2016, without squares). A class
+    that a batch lacks costs what was said of it: s / (Σ p_c + s), which is finite and falls to its end as p_c does.
+    """
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        p, t = _probabilities(logits, overlapping), _soft(logits, target)
+        axes = [0, *range(2, logits.ndim)]
+        overlap, total = (p * t).sum(axes), p.sum(axes) + t.sum(axes)
+        return 1 - ((2 * overlap + smooth) / (total + smooth).clamp(min=TINY)).mean()
+
+    return loss
+
+
+def focal(weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
+    """Mean of −(1 − p)^2 log p of what is true (Lin et al. 2017): a voxel's class, or each region's yes or no."""
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        t = _soft(logits, target)
+        factors = 1.0 if weight is None else _per_channel(weight, logits)
+        if overlapping:
+            says = t * _hard_cases(functional.logsigmoid(logits))
+            denies = (1 - t) * _hard_cases(functional.logsigmoid(-logits))
+            return ((says + denies) * factors).mean()
+        return (t * factors * _hard_cases(logits.log_softmax(1))).sum(1).mean()
+
+    return loss
+
+
+def _hard_cases(log_p: Tensor) -> Tensor:
+    return -((1 - log_p.exp()) ** FOCAL_GAMMA) * log_p
+
+
+def boundary(tolerance: int = 1, smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
+    """1 − soft surface Dice, averaged over the foreground classes or the regions, over the whole batch.
+
+    A voxel belongs to the surface as far as it is above the lowest of its face neighbours, b = p − min(p), and is near
+    a surface as far as one lies within `tolerance` voxels of it on every axis, D = max(b):
+    (Σ b_p D(b_t) + Σ b_t D(b_p) + s) / (Σ b_p + Σ b_t + s). For masks of 0 and 1 that is the normalised surface
+    distance (Nikolov et al. 2021) itself, so the loss aims at the endpoint; it needs no distance maps of augmented
+    masks (Kervadec et al. 2019) and runs as a batch on the device. A flat answer has no surface and hardly a gradient:
+    add the loss to an overlap loss. The edge of a patch is no surface. The morphological form follows Bokhovkin &
+    Burnaev (2019), with the shares of both surfaces pooled as in the endpoint.
+    """
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        p, t = _probabilities(logits, overlapping), _soft(logits, target)
+        if not overlapping:
+            p, t = p[:, 1:], t[:, 1:]
+        of_p, of_t = p - _lowest_neighbour(p), t - _lowest_neighbour(t)
+        axes = [0, *range(2, logits.ndim)]
+        agreed = (of_p * _nearby(of_t, tolerance) + of_t * _nearby(of_p, tolerance)).sum(axes)
+        total = of_p.sum(axes) + of_t.sum(axes)
+        return 1 - ((agreed + smooth) / (total + smooth).clamp(min=TINY)).mean()
+
+    return loss
+
+
+def _lowest_neighbour(x: Tensor) -> Tensor:
+    """The least value among each voxel and its face neighbours; beyond the edge there are none."""
+    lowest = x
+    for axis in range(2, x.ndim):
+        lowest = torch.minimum(lowest, _along(x, axis, torch.minimum))
+    return lowest
+
+
+def _nearby(x: Tensor, tolerance: int) -> Tensor:
+    """The greatest value within `tolerance` voxels on every axis."""
+    for _ in range(tolerance):
+        for axis in range(2, x.ndim):
+            x = _along(x, axis, torch.maximum)
+    return x
+
+
+def _along(x: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """What `pick` keeps of each voxel and its two neighbours on one axis."""
+    n = x.shape[axis]
+    before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, n - 1)], axis)
+    after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], axis)
+    return pick(pick(x, before), after)
+
+
+def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor], Tensor]:
+    """The loss of several outputs, full resolution first, with weights 1, ½, ¼ … divided by their sum.
+
+    Coarser outputs are compared with the target at their own size: class indices by nearest voxel, shares and regions
+    by their mean over the coarse voxel. A single tensor has the plain loss.
+    Reference: F. Isensee et al., Nature Methods 18 (2021) 203–211.
+    """
+
+    def total(outputs: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:
+        if isinstance(outputs, Tensor):
+            return loss(outputs, target)
+        weights = [2.0**-level for level in range(len(outputs))]
+        parts = [w * loss(logits, _resized(target, logits)) for w, logits in zip(weights, outputs, strict=True)]
+        return torch.stack(parts).sum() / sum(weights)
+
+    return total
+
+
+def _resized(target: Tensor, logits: Tensor) -> Tensor:
+    """The target at the sides of the logits."""
+    size = tuple(logits.shape[2:])
+    if tuple(target.shape[-len(size) :]) == size:
+        return target
+    if target.ndim == logits.ndim:
+        return AREA_MEAN[len(size)](target.to(logits.dtype), size)
+    nearest = functional.interpolate(target[:, None].float(), list(size), mode="nearest-exact")
+    return nearest[:, 0].to(target.dtype)
+
+
+def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
+    """The loss a protocol names; `weight` is one factor per class, or per region where they are `overlapping`."""
+    entropy = region_cross_entropy(weight) if overlapping else cross_entropy(weight)
+    overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
+
+    def both(logits: Tensor, target: Tensor) -> Tensor:
+        return entropy(logits, target) + overlap(logits, target)
+
     losses: dict[str, Loss] = {
         "cross-entropy": entropy,
         "dice": overlap,
-        "dice-cross-entropy": lambda logits, target: entropy(logits, target) + overlap(logits, target),
-        "focal": focal(weight),
+        "dice-cross-entropy": both,
+        "focal": focal(weight, overlapping=overlapping),
+        "boundary": lambda logits, target: both(logits, target) + surface(logits, target),
     }
     return losses[name]
 
