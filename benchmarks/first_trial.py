@@ -3,10 +3,13 @@
 usage: python benchmarks/first_trial.py [--demo]
 """
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # Python's own statistics before the statistics.py of this folder
+
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path

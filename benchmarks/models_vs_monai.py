@@ -7,6 +7,10 @@ networks, so that a busy machine slows both, and the fastest step of each counts
 our best setting to MONAI's fp32, the way its standard pipeline trains.
 """
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # Python's own statistics before the statistics.py of this folder
+
 import argparse
 import time
 import warnings

@@ -9,6 +9,10 @@ repeat, on gradients that differ from step to step; counts are warmed up first, 
 The last line is `ratio N.NN`: the largest ratio of the members on the path asked for.
 """
 
+import sys
+
+sys.path.append(sys.path.pop(0))  # Python's own statistics before the statistics.py of this folder
+
 import argparse
 import time
 from collections.abc import Iterator

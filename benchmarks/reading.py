@@ -6,8 +6,11 @@ Every reader gives the voxels in RAS+ as an owned, contiguous array; only ours r
 hashes the file, and only ours parses DICOM in a child process.
 """
 
-import resource
 import sys
+
+sys.path.append(sys.path.pop(0))  # Python's own statistics before the statistics.py of this folder
+
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path

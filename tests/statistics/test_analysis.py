@@ -10,6 +10,7 @@ from equipoise.statistics.analysis import analyse, interval
 from equipoise.statistics.binormal import Cohort
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.panel import align
+from equipoise.statistics.resampling import bca_of_mean
 
 Maker = Callable[..., Predictions]
 ALL = ("auc", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "sensitivity@0.9", "brier", "nll")
@@ -133,3 +134,18 @@ def test_failure_rate_counts_dice_below_a_tenth(segmentation: Maker) -> None:
     result = interval(analysed(segmentation(values), "failure_rate"), "a")
     assert result.estimate == pytest.approx(6 / 40)
     assert result.method.startswith("Wilson")
+
+
+def test_a_skewed_mean_has_a_bootstrap_beside_its_t_interval(segmentation: Maker) -> None:
+    values = 1 - np.random.default_rng(3).lognormal(-2.5, 0.8, (1, 3, 60))
+    panel = align(segmentation(values))
+    found = interval(analyse(panel, endpoint_named("dice", ["dice"]), None), "a")
+    assert found.beside is not None
+    assert found.beside_method == "BCa bootstrap over patients, runs fixed"
+    assert found.beside == pytest.approx(bca_of_mean(values[0].mean(axis=0), np.arange(60)))
+    assert found.estimate - found.beside[0] > found.beside[1] - found.estimate  # low outliers: a longer lower arm
+
+
+def test_many_patients_need_no_bootstrap(segmentation: Maker) -> None:
+    panel = align(segmentation(np.random.default_rng(4).random((1, 3, 1_001))))
+    assert interval(analyse(panel, endpoint_named("dice", ["dice"]), None), "a").beside is None

@@ -191,6 +191,8 @@ def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str,
 
 def _interval(value: Interval) -> dict[str, Any]:
     out = {key: getattr(value, key) for key in _INTERVAL}
+    low, high = value.beside or (None, None)
+    out["beside"] = {"low": low, "high": high, "method": value.beside_method} if value.beside_method else None
     out["by_seed"] = [{"seed": seed, "value": one} for seed, one in value.by_seed]
     safe: dict[str, Any] = json_safe(out)
     return safe

@@ -14,10 +14,12 @@ from equipoise.statistics.influence import influence
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.panel import Fold, Panel
+from equipoise.statistics.resampling import bca_of_mean
 
 FEWEST_EVENTS = 10
 FEW_EVENTS = 20
 FEWEST_IN_FOLD = 5
+MOST_RESAMPLED = 1_000  # patients; beyond, the mean of even a skewed metric is normal
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def interval(analysis: Analysis, arm: str) -> Interval:
     seeds = int(analysis.design.seeds[k])
     columns = panel.columns(arm)
     bounds, beside = _bounds(analysis, mean, variance, df, float(analysis.estimates.independent[columns].mean()), seeds)
+    beside = beside or _resampled(panel, endpoint, columns)
     return Interval(
         estimate=mean,
         low=min(bounds.low, mean),
@@ -116,6 +119,15 @@ def _bounds(
         few_runs = (quantile(0.975, df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
         return rate_interval(mean, variance * few_runs, counted, min(counted, small)), None
     return mean_interval(mean, float(np.sqrt(variance)), df, endpoint.low, endpoint.high), None
+
+
+def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> Bounds | None:
+    """Beside the t interval of a per-case metric, one that knows that the metric is skewed."""
+    column = metric_column(endpoint.name, list(panel.folds[0].metrics))
+    if endpoint.kind is not Kind.MEAN or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
+        return None
+    values = panel.folds[0].metrics[column][columns].mean(axis=0)
+    return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
 
 
 def _caution(endpoint: Endpoint, events: int | None) -> str:
