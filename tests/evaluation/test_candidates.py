@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.candidates import connected_candidates, peak_candidates
+
+
+def _map(seed: int) -> np.ndarray:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(14, 20, 18)), 1.2)
+    return (noise - noise.min()) / np.ptp(noise)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_agree_with_scipys_measurements(seed: int) -> None:
+    probability, spacing = _map(seed), (2.5, 0.7, 0.7)
+    part, n = ndimage.label(probability >= 0.8, np.ones((3, 3, 3)))
+    which = np.arange(1, n + 1)
+    order = np.argsort(-ndimage.maximum(probability, part, which), kind="stable")
+    found = connected_candidates(probability, spacing, 0.8)
+    assert len(found) == n > 2
+    np.testing.assert_allclose(found.score, ndimage.maximum(probability, part, which)[order])
+    centres = np.array(ndimage.center_of_mass(part > 0, part, which)) * spacing
+    np.testing.assert_allclose(found.centre_mm, centres[order])
+
+
+def test_small_parts_are_left_out_by_their_volume() -> None:
+    probability = np.zeros((1, 9))
+    probability[0, :2], probability[0, 5:9] = 0.9, 0.8
+    assert connected_candidates(probability, (2.0, 1.0), smallest_mm3=4.0).score.tolist() == [0.9, 0.8]
+    assert connected_candidates(probability, (2.0, 1.0), smallest_mm3=4.1).score.tolist() == [0.8]
+
+
+@pytest.mark.parametrize("find", [connected_candidates, peak_candidates])
+def test_a_map_without_suspicion_has_no_candidate(find) -> None:
+    found = find(np.zeros((3, 4, 5)), (1.0, 1.0, 1.0))
+    assert len(found) == 0
+    assert found.centre_mm.shape == (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_peak_is_what_nothing_near_exceeds(seed: int) -> None:
+    probability, spacing, apart = _map(seed), (1.5, 1.0, 1.0), 3.2
+    places = np.argwhere(np.ones_like(probability, dtype=bool)) * spacing
+    values = probability.ravel()
+    slow = [
+        k
+        for k in np.flatnonzero(values >= 0.5)
+        if values[k] >= values[np.linalg.norm(places - places[k], axis=1) <= apart].max()
+    ]
+    found = peak_candidates(probability, spacing, 0.5, apart)
+    assert sorted(map(tuple, found.centre_mm)) == sorted(map(tuple, places[slow]))
+    assert (np.diff(found.score) <= 0).all()
+
+
+def test_peaks_part_what_touches() -> None:
+    at = np.arange(30)
+    probability = np.maximum(np.exp(-((at - 9) ** 2) / 20), 0.8 * np.exp(-((at - 20) ** 2) / 20))[None]
+    assert len(connected_candidates(probability, (1.0, 1.0), 0.1)) == 1
+    assert peak_candidates(probability, (1.0, 1.0), 0.1).centre_mm.tolist() == [[0.0, 9.0], [0.0, 20.0]]
+
+
+def test_maps_that_cannot_be_read_are_refused() -> None:
+    with pytest.raises(PredictionError, match="one spacing an axis"):
+        connected_candidates(np.zeros((3, 3)), (1.0, 1.0, 1.0))
+    with pytest.raises(PredictionError, match="not finite"):
+        peak_candidates(np.full((3, 3), np.nan), (1.0, 1.0))
