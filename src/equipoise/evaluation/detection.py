@@ -78,6 +78,12 @@ class Marks:
             np.array([int(findings.relevant.sum()) for _, _, findings in scans], dtype=np.int64),
         )
 
+    def of_scans_where(self, keep: NDArray[np.bool_]) -> "Marks":
+        """The rows of some scans (scans,), numbered anew."""
+        rows, number = keep[self.scan], np.cumsum(keep) - 1
+        own = self.score[rows], self.finding[rows], self.irrelevant[rows]
+        return Marks(number[self.scan[rows]], *own, self.findings[keep])
+
 
 @dataclass(frozen=True)
 class Froc:
@@ -190,6 +196,8 @@ class _Curve:
         if not np.isfinite(marks.score).all():
             raise PredictionError("a candidate's score is not a number; give every candidate a finite score")
         best = _best_of_each(marks)
+        if (np.bincount(marks.scan[best], minlength=self.scans) > marks.findings).any():
+            raise PredictionError("more findings of a scan were hit than it has; count its relevant findings again")
         rows = np.concatenate([best, np.flatnonzero((marks.finding == NO_FINDING) & ~marks.irrelevant)])
         self.scan, self.score = marks.scan[rows], marks.score[rows]
         self.hit = np.arange(len(rows)) < len(best)

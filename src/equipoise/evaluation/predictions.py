@@ -1,7 +1,8 @@
 """The table that jobs leave behind: every figure, interval and verdict is computed from it alone.
 
 One row per case and job. Classification rows carry `truth` (class index) and one score per class; segmentation rows
-carry one column per metric (per case). `fold` and `seed` name the job that predicted the row.
+carry one column per metric (per case), detection rows counts, with the candidates in a second table beside the first.
+`fold` and `seed` name the job that predicted the row.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import FILE, FINDINGS, CandidateTable, joined, read_candidates
 
 SCORE = "score_"
 _KEYS = ("case", "patient", "split", "arm")
@@ -23,7 +25,10 @@ _FIXED = (*_KEYS, "fold", "seed", "truth")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Columns of equal length n; scores is (n, classes), empty (n, 0) for segmentation; metrics are per row."""
+    """Columns of equal length n; scores is (n, classes), empty (n, 0) for other tasks; metrics are per row.
+
+    candidates: those of a detector's cases; they may be of more cases than the rows.
+    """
 
     case: NDArray[np.str_]
     patient: NDArray[np.str_]
@@ -35,6 +40,7 @@ class Predictions:
     scores: NDArray[np.float64]
     classes: tuple[str, ...] = ()
     metrics: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    candidates: CandidateTable | None = None
 
     def __len__(self) -> int:
         return len(self.case)
@@ -62,7 +68,7 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 
 
 def read_parquet(path: Path) -> Predictions:
-    """Read one table in the public format; a missing column or a foreign file is named."""
+    """Read one table in the public format, a detector's with its candidates; what is missing or foreign is named."""
     try:
         with pq.ParquetFile(path) as file:  # read_table would import pandas
             table = file.read()
@@ -97,7 +103,17 @@ def read_parquet(path: Path) -> Predictions:
             for name, values in columns.items()
             if name not in _FIXED and not name.startswith(SCORE)
         },
+        candidates=_candidates(path.with_name(FILE), columns["case"].astype(str)) if FINDINGS in columns else None,
     )
+
+
+def _candidates(path: Path, cases: NDArray[np.str_]) -> CandidateTable:
+    """The candidates beside a table of cases, none of a case that the table lacks."""
+    table = read_candidates(path)
+    unknown = np.setdiff1d(table.case, cases)
+    if len(unknown):
+        raise PredictionError(f"{path} has candidates of case {unknown[0]!s}, which has no row beside it; add its row")
+    return table
 
 
 def concatenate(tables: Sequence[Predictions]) -> Predictions:
@@ -111,4 +127,5 @@ def concatenate(tables: Sequence[Predictions]) -> Predictions:
             )
     columns: dict[str, Any] = {name: np.concatenate([getattr(t, name) for t in tables]) for name in (*_FIXED, "scores")}
     metrics = {name: np.concatenate([t.metrics[name] for t in tables]) for name in first.metrics}
-    return replace(first, **columns, metrics=metrics)
+    found = [table.candidates for table in tables if table.candidates is not None]
+    return replace(first, **columns, metrics=metrics, candidates=joined(found) if found else None)

@@ -13,7 +13,7 @@ from equipoise.statistics.endpoints import Endpoint, Kind, metric_column
 from equipoise.statistics.influence import influence
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
 from equipoise.statistics.judgement import NAN, Interval
-from equipoise.statistics.panel import Fold, Panel
+from equipoise.statistics.panel import Panel
 from equipoise.statistics.resampling import bca_of_mean
 
 FEWEST_EVENTS = 10
@@ -111,9 +111,9 @@ def _bounds(
         if analysis.several and not few and 0 < mean < 1 and variance > 0:  # Newcombe's sizes are those of one class
             return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
         return auc_interval(mean, variance, independent, positives, negatives, df, seeds=seeds, few=few)
-    if endpoint.kind is Kind.RANK and 0 < mean < 1 and variance > 0:
+    if endpoint.kind in (Kind.RANK, Kind.FREE) and 0 < mean < 1 and variance > 0:
         return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
-    if endpoint.kind in (Kind.RATE, Kind.RANK):
+    if endpoint.kind in (Kind.RATE, Kind.RANK, Kind.FREE):
         counted = {"sensitivity": positives, "specificity": negatives}.get(endpoint.name, positives + negatives)
         small = (analysis.events or patients) if endpoint.by_class else patients
         few_runs = (quantile(0.975, df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
@@ -184,14 +184,10 @@ def _without(panel: Panel, refused: Collection[str]) -> Panel:
     keep = np.array([arm not in refused for arm in panel.arm], dtype=bool)
     if keep.all():
         return panel
-    folds = tuple(_columns(fold, keep) for fold in panel.folds)
+    folds = tuple(fold.only(keep) for fold in panel.folds)
     arm = tuple(a for a in panel.arm if a not in refused)
     seed = tuple(s for s, k in zip(panel.seed, keep, strict=True) if k)
     return replace(panel, arm=arm, seed=seed, folds=folds)
-
-
-def _columns(fold: Fold, keep: NDArray[np.bool_]) -> Fold:
-    return replace(fold, scores=fold.scores[keep], metrics={n: v[keep] for n, v in fold.metrics.items()})
 
 
 def _events(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[int | None, tuple[int, int]]:

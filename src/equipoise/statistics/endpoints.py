@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import FINDINGS
 
 PooledFunction = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 FAILURE_DICE = 0.1  # a segmentation below this Dice is a failure, not a poor result
@@ -20,6 +21,7 @@ class Kind(Enum):
     RANK = "rank"  # AUC, average precision, sensitivity at a specificity: pairs of cases decide
     RATE = "rate"  # a proportion of cases, overall or within a class
     MEAN = "mean"  # a mean of per-case values
+    FREE = "free"  # candidates anywhere in a scan: CPM, average precision of detection: patient jackknife
     POOLED = "pooled"  # a user's function of all cases at once: patient jackknife
 
 
@@ -57,6 +59,7 @@ _BUILT_IN = {
     )
 }
 CLASSIFICATION = frozenset(_BUILT_IN)
+_DETECTION = {name: Endpoint(name, Kind.FREE) for name in ("cpm", "average_precision")}
 _PER_CASE = (
     ("failure", Endpoint("failure_rate", Kind.RATE, higher_is_better=False)),
     ("hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
@@ -102,12 +105,15 @@ def endpoint_named(
     if metric_column(name, metrics) is not None:
         known = next((e for prefix, e in _PER_CASE if name.startswith(prefix)), None)
         return replace(known, name=name) if known else Endpoint(name, Kind.MEAN, low=-np.inf, high=np.inf)
+    if FINDINGS in metrics and name in _DETECTION:
+        return _DETECTION[name]
     if classes and name in _BUILT_IN:
         endpoint = _BUILT_IN[name]
         return replace(endpoint, high=2.0) if name == "brier" and len(classes) > 2 else endpoint
     if classes and specificity_of(name) is not None:
         return Endpoint(name, Kind.RANK, by_class=True)
-    offered = sorted({*metrics, *(_BUILT_IN if classes else ()), *(custom or {})})
+    free = _DETECTION if FINDINGS in metrics else ()
+    offered = sorted({*metrics, *(_BUILT_IN if classes else ()), *free, *(custom or {})})
     raise PredictionError(
         f"no endpoint {name!r} can be computed from these predictions; they offer {', '.join(offered)}"
     )

@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.auc import placements
+from equipoise.statistics.detection import detection_influence
 from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, metric_column, specificity_of
 from equipoise.statistics.panel import Fold
 
@@ -51,6 +52,8 @@ def influence(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: 
     """Influence of all patients on the endpoint within one fold, for all columns; `positive` is a class index."""
     if endpoint.kind is Kind.POOLED:
         return _jackknife(fold, endpoint, n_patients)
+    if endpoint.kind is Kind.FREE:
+        return _of_candidates(fold, endpoint, n_patients)
     if metric_column(endpoint.name, list(fold.metrics)) or endpoint.name in ("accuracy", "brier", "nll"):
         every = np.ones(len(fold.case), dtype=bool)
         return mean_influence(case_values(fold, endpoint), (every,), fold.patient, n_patients)
@@ -242,6 +245,14 @@ def _jackknife(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
     return Influence(
         value, (part,), (groups,), _seen(patients, n_patients), (part**2).sum(axis=1) * groups / max(groups - 1, 1)
     )
+
+
+def _of_candidates(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
+    """Influence on a metric of candidates, exactly by leaving out one patient at a time."""
+    value, part = detection_influence(fold.marks, endpoint.name, fold.patient, n_patients)
+    present = _seen(fold.patient, n_patients)
+    n = int(present.sum())
+    return Influence(value, (part,), (n,), present, (part**2).sum(axis=1) * n / max(n - 1, 1))
 
 
 def _number(value: float, endpoint: Endpoint) -> float:

@@ -4,12 +4,14 @@ The order depends on names only, never on the order of rows, so equal prediction
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable
+from equipoise.evaluation.detection import Marks
 from equipoise.evaluation.predictions import Predictions
 
 Rows = NDArray[np.int64]
@@ -18,7 +20,10 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fold:
-    """The test cases of one fold: scores (columns, n, classes), metrics (columns, n), patient and truth (n,)."""
+    """The test cases of one fold: scores (columns, n, classes), metrics (columns, n), patient and truth (n,).
+
+    marks: of a detector, the candidates of each column, whose scans are the cases.
+    """
 
     number: int
     case: NDArray[np.str_]
@@ -26,6 +31,20 @@ class Fold:
     truth: NDArray[np.int64]
     scores: NDArray[np.float64]
     metrics: dict[str, NDArray[np.float64]]
+    marks: tuple[Marks, ...] = ()
+
+    def only(self, columns: NDArray[np.bool_]) -> "Fold":
+        """The fold with some of its columns."""
+        metrics = {name: values[columns] for name, values in self.metrics.items()}
+        marks = tuple(own for own, keep in zip(self.marks, columns, strict=True) if keep) if self.marks else ()
+        return replace(self, scores=self.scores[columns], metrics=metrics, marks=marks)
+
+    def of_cases(self, keep: NDArray[np.bool_]) -> "Fold":
+        """The fold with some of its cases."""
+        metrics = {name: values[:, keep] for name, values in self.metrics.items()}
+        marks = tuple(own.of_scans_where(keep) for own in self.marks)
+        kept = self.case[keep], self.patient[keep], self.truth[keep], self.scores[:, keep]
+        return Fold(self.number, *kept, metrics, marks)
 
 
 @dataclass(frozen=True)
@@ -122,7 +141,7 @@ def _codes(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], Codes]:
     return names, np.repeat(inverse, np.diff(np.append(starts, len(values))))
 
 
-def _blocks(predictions: Predictions, rows: Rows) -> dict[tuple[str, int, int], Rows]:
+def _blocks(predictions: Predictions | CandidateTable, rows: Rows) -> dict[tuple[str, int, int], Rows]:
     """Row numbers of every (arm, seed, fold)."""
     whole = len(rows) == len(predictions)
     parts = [_codes(c if whole else c[rows]) for c in (predictions.arm, predictions.seed, predictions.fold)]
@@ -220,7 +239,30 @@ class _Layout:
             scores[c] = predictions.scores[mine]
             for name, values in metrics.items():
                 values[c] = predictions.metrics[name][mine]
-        return Fold(number, self.case, patient, self.truth, scores, metrics)
+        marks = self._marks(predictions, number, columns, metrics)
+        return Fold(number, self.case, patient, self.truth, scores, metrics, marks)
+
+    def _marks(
+        self,
+        predictions: Predictions,
+        number: int,
+        columns: list[tuple[str, int]],
+        metrics: dict[str, NDArray[np.float64]],
+    ) -> tuple[Marks, ...]:
+        """Each column's candidates of the cases; a detector that marked nothing has an empty list."""
+        table = predictions.candidates
+        if table is None:
+            return ()
+        differ = np.flatnonzero((metrics[FINDINGS] != metrics[FINDINGS][:1]).any(axis=0))
+        if len(differ):
+            raise PredictionError(
+                f"case {str(self.case[differ[0]])!r} has another number of findings in one arm than in another "
+                f"({len(differ)} cases differ); give every arm the same truth"
+            )
+        tested = np.flatnonzero(table.split == "test")
+        blocks = _blocks(table, tested) if len(tested) else {}
+        rows = [blocks.get((arm, seed, number), np.empty(0, dtype=np.int64)) for arm, seed in columns]
+        return tuple(table.where(own).marks(self.case, metrics[FINDINGS][c]) for c, own in enumerate(rows))
 
 
 def _take(values: NDArray[np.str_], rows: Rows) -> NDArray[np.str_]:

@@ -122,14 +122,7 @@ def _groups(
 
 def _restricted(fold: Fold, values: Mapping[str, str], value: str) -> Fold:
     keep = np.array([(values.get(str(case)) or NOT_STATED) == value for case in fold.case], dtype=bool)
-    return Fold(
-        fold.number,
-        fold.case[keep],
-        fold.patient[keep],
-        fold.truth[keep],
-        fold.scores[:, keep],
-        {name: column[:, keep] for name, column in fold.metrics.items()},
-    )
+    return fold.of_cases(keep)
 
 
 def _group(
