@@ -22,7 +22,8 @@ def bca(estimate: float, replicates: Array, left_out: Array, level: float = 0.95
         return float(replicates.min()), float(replicates.max())
     moved = left_out.mean() - left_out
     squared = float((moved**2).sum())
-    acceleration = float((moved**3).sum()) / (6 * squared**1.5) if squared > 0 else 0.0
+    scale = 6 * squared**1.5  # 0 too where the square of what moved is below the smallest number
+    acceleration = float((moved**3).sum()) / scale if scale > 0 else 0.0
     bias = float(ndtri(below))
     shifted = bias + ndtri(np.array([0.5 - level / 2, 0.5 + level / 2]))
     low, high = np.quantile(replicates, ndtr(bias + shifted / (1 - acceleration * shifted)))

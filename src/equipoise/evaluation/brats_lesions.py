@@ -1,0 +1,135 @@
+"""Lesion-wise scores as BraTS 2023 defines them, beside the one-to-one matching of `lesions`.
+
+True parts that a dilation joins are one lesion. Every predicted part that touches a lesion's dilation belongs to its
+answer, however far it reaches; a lesion without an answer is missed, a part in no answer is invented. True lesions of
+50 mm³ and less are not scored, but what answers them is not invented either. Parts touch through faces, edges or
+corners; one dilation step adds face and edge neighbours. Means are over scored and invented lesions: Dice counts 0,
+and the distance the image's diagonal, where a lesion was missed or invented.
+
+Reference: Saluja et al., BraTS 2023 lesion-wise performance metrics; Moawad et al., arXiv 2306.00838 (2023).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from equipoise.evaluation.surface import bounding_box, surface_distances
+
+Mask = NDArray[np.bool_]
+Slices = tuple[slice, ...]
+DILATION = 3
+"""Steps of dilation for gliomas; BraTS takes 1 for meningiomas and metastases."""
+SMALLEST_MM3 = 50.0
+"""Lesions up to this volume are not scored; BraTS takes 2 for metastases."""
+
+
+@dataclass(frozen=True)
+class BratsLesions:
+    """Dice and HD95 (mm) of each scored lesion that was found, and the counts; nothing at all agrees perfectly."""
+
+    dice_of_found: tuple[float, ...]
+    hd95_of_found: tuple[float, ...]
+    missed: int
+    invented: int
+    diagonal_mm: float
+
+    @property
+    def found(self) -> int:
+        """Scored lesions that some predicted part touches."""
+        return len(self.dice_of_found)
+
+    @property
+    def f1(self) -> float:
+        """2 found / (2 found + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
+        total = 2 * self.found + self.missed + self.invented
+        return 2 * self.found / total if total else 1.0
+
+    @property
+    def dice(self) -> float:
+        """Mean Dice over scored and invented lesions. Range [0, 1], higher is better; no lesion at all: 1."""
+        total = self.found + self.missed + self.invented
+        return sum(self.dice_of_found) / total if total else 1.0
+
+    @property
+    def hd95(self) -> float:
+        """Mean HD95 over scored and invented lesions in mm. Lower is better; no lesion at all: 0."""
+        wrong = self.missed + self.invented
+        total = self.found + wrong
+        return (sum(self.hd95_of_found) + wrong * self.diagonal_mm) / total if total else 0.0
+
+
+def brats_lesions(
+    truth: Mask,
+    prediction: Mask,
+    spacing_mm: tuple[float, ...],
+    dilation: int = DILATION,
+    smallest_mm3: float = SMALLEST_MM3,
+) -> BratsLesions:
+    """Lesion-wise scores of two masks of one shape (2D or 3D; in 2D a pixel counts as 1 mm thick).
+
+    >>> truth = np.zeros((1, 40), bool)
+    >>> truth[0, 2:8] = truth[0, 20:26] = True
+    >>> scores = brats_lesions(truth, truth & (np.arange(40) < 10), (1.0, 10.0))
+    >>> scores.found, scores.missed, scores.invented, scores.dice
+    (1, 1, 0, 0.5)
+    """
+    diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))
+    anything = truth | prediction
+    if not anything.any():
+        return BratsLesions((), (), 0, 0, diagonal)
+    box = _wider(bounding_box(anything), dilation, truth.shape)
+    lesions, n_lesions = _joined(truth[box], dilation)
+    parts, n_parts = ndimage.label(prediction[box], _corners(truth.ndim))
+    places = ndimage.find_objects(parts, n_parts)
+    answered = np.zeros(n_parts + 1, dtype=bool)
+    dice, distance, missed = [], [], 0
+    for number, place in enumerate(ndimage.find_objects(lesions, n_lesions), 1):
+        near = _wider(place, dilation, lesions.shape)
+        lesion = lesions[near] == number
+        touched = np.unique(parts[near][_dilated(lesion, dilation)])
+        touched = touched[touched > 0]
+        answered[touched] = True
+        volume = int(lesion.sum())
+        if volume * float(np.prod(spacing_mm)) <= smallest_mm3:
+            continue
+        if not len(touched):
+            missed += 1
+            continue
+        both = _around([place, *(places[part - 1] for part in touched)])
+        lesion, answer = lesions[both] == number, np.isin(parts[both], touched)
+        dice.append(2 * int(np.count_nonzero(lesion & answer)) / (volume + int(np.count_nonzero(answer))))
+        distance.append(surface_distances(lesion, answer, spacing_mm).hd95())
+    return BratsLesions(tuple(dice), tuple(distance), missed, n_parts - int(answered.sum()), diagonal)
+
+
+def _joined(truth: Mask, dilation: int) -> tuple[NDArray[np.int32], int]:
+    """Lesions by number: the true voxels of each connected part of the dilated truth."""
+    dilated, n = ndimage.label(_dilated(truth, dilation), _corners(truth.ndim))
+    return np.where(truth, dilated, 0), n
+
+
+def _dilated(mask: Mask, steps: int) -> Mask:
+    if not steps:
+        return mask
+    edges = ndimage.generate_binary_structure(mask.ndim, 2)
+    dilated: Mask = ndimage.binary_dilation(mask, edges, iterations=steps)
+    return dilated
+
+
+def _corners(axes: int) -> Mask:
+    return np.ones((3,) * axes, dtype=bool)
+
+
+def _around(boxes: Sequence[Slices]) -> Slices:
+    """The smallest box that holds all boxes."""
+    return tuple(slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes, strict=True))
+
+
+def _wider(box: Slices, steps: int, shape: tuple[int, ...]) -> Slices:
+    """The box with `steps` voxels on every side, as far as the image goes."""
+    return tuple(
+        slice(max(0, side.start - steps), min(size, side.stop + steps)) for side, size in zip(box, shape, strict=True)
+    )
