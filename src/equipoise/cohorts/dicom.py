@@ -127,7 +127,7 @@ def read_dicom_series(
         source = [fspath(file) for file in source]
     name = fspath(source) if isinstance(source, (str, os.PathLike)) else next(iter(source), "the list of files")
     series = _pick(find_series(source, limits=limits, sandbox=sandbox), series_uid, fspath(name))
-    series, doubled = _without_copies(series)
+    series, doubled = without_copies(series)
     _check_one(series)
     slices = [piece for file, facts in zip(series.files, series.facts, strict=True) for piece in slices_of(file, facts)]
     first = series.facts[0]
@@ -166,7 +166,7 @@ def _pick(found: Sequence[Series], series_uid: str | None, name: str) -> Series:
     return found[0]
 
 
-def _without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
+def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
     """Drop files that are byte for byte another file of the series; refuse two that claim one identity and differ."""
     kept: dict[str, tuple[str, Mapping[str, Any]]] = {}
     copies = []

@@ -16,7 +16,7 @@ import numpy as np
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem, Task
 from equipoise.cohorts.consensus import READERS_PER_SCAN, Marks, group_marks, measure_marks, nodule_centre
-from equipoise.cohorts.dicom import find_series, slices_of
+from equipoise.cohorts.dicom import find_series, slices_of, without_copies
 from equipoise.cohorts.dicom_geometry import stack
 from equipoise.cohorts.lidc import CLASSES, TRUTHING, _truth
 from equipoise.cohorts.lidc_database import RATINGS, LidcDatabase
@@ -72,7 +72,8 @@ def lidc(
     _check_settings(settings, on_problem)
     root = Path(path)
     readings, excluded, problems = _readings(root)
-    folders = _series_folders(root)
+    folders, unread = _series_folders(root)
+    problems += unread
     cases: list[Case] = []
     apart: Counter[str] = Counter()
     for found in _each(readings, folders, settings, apart):
@@ -171,23 +172,29 @@ def _readings(root: Path) -> tuple[list[LidcReading], list[Exclusion], list[Prob
     return list(found.values()), excluded, problems
 
 
-def _series_folders(root: Path) -> dict[str, Path]:
+def _series_folders(root: Path) -> tuple[dict[str, Path], list[Problem]]:
     """The folder of each series, from one file of every folder that holds .dcm files: LIDC-IDRI keeps series apart."""
     folders: dict[str, Path] = {}
+    problems = []
     first: dict[Path, Path] = {}
     for file in sorted(root.rglob("*.dcm")):
         first.setdefault(file.parent, file)
     for folder, file in first.items():
-        facts, _ = shared_sandbox().ask("dicom_header", file)
+        try:
+            facts, _ = shared_sandbox().ask("dicom_header", file)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(folder.relative_to(root).as_posix()))
+            continue
         folders.setdefault(facts["series_uid"], folder)
-    return folders
+    return folders, problems
 
 
 def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
     folder = folders.get(reading.series_uid)
     if folder is None:
         raise RefusedFile(reading.file, f"its series {reading.series_uid} is not there", "fetch the DICOM series")
-    series = next(found for found in find_series(sorted(folder.glob("*.dcm"))) if found.uid == reading.series_uid)
+    found = next(one for one in find_series(sorted(folder.glob("*.dcm"))) if one.uid == reading.series_uid)
+    series, _ = without_copies(found)
     facts = dict(zip(series.files, series.facts, strict=True))
     placed = stack([piece for file in series.files for piece in slices_of(file, facts[file])])
     rows_mm, columns_mm = placed.slices[0].pixel_spacing or (1.0, 1.0)
