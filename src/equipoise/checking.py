@@ -115,7 +115,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     can_train = trial.cohort.task == "classification"
     detectable, unplanned = _detectable(trial) if can_train else (None, "nothing is planned for this task yet")
     return Checked(
-        cohort=cohort,
+        cohort=trial.cohort,
         folds=trial.folds,
         cases=cases,
         leaks=leaks,
@@ -123,7 +123,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         detectable=detectable,
         unplanned=unplanned,
         forecasts=_forecasts(trial) if can_train else [],
-        jobs=len(trial.jobs),
+        jobs=len(trial.jobs) * (2 if protocol.split.contrast == "case" else 1),
         threads=trial.protocol.training.threads,
     )
 

@@ -93,6 +93,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
         "cohort": describe_cohort(cohort),
         "split": {
             "scheme": protocol.split.scheme,
+            "unit": protocol.split.unit,
             "folds": [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds],
         },
         "endpoints": endpoints.model_dump(mode="json")
@@ -126,6 +127,7 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
         "notes": list(cohort.notes),
         "patients_known": cohort.patients_known,
+        "patients_guessed": cohort.patients_guessed,
         "size_attribute": cohort.size_attribute,
     }
 

@@ -61,13 +61,21 @@ class CohortSection(OpenSection):
 
 
 class SplitSection(Section):
-    """How patients are shared out; allow_leaks runs a trial whose parts share patients or images, and says so."""
+    """How patients are shared out; allow_leaks runs a trial whose parts share patients or images, and says so.
+
+    patients: "guessed" joins alike images to groups that stand in for patients, where the source states none.
+    unit: what is never divided between the parts: a patient, or only a case.
+    contrast: "case" runs the same trial a second time with the cases dealt one by one, to show what that would claim.
+    """
 
     scheme: Literal["holdout", "kfold", "given"] = "holdout"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Positive = 1
+    patients: Literal["stated", "guessed"] = "stated"
+    unit: Literal["patient", "case"] = "patient"
+    contrast: Literal["none", "case"] = "none"
     allow_leaks: bool = False
 
     @field_validator("fractions", mode="before")
@@ -185,6 +193,13 @@ class Protocol(Section):
     def text(self) -> str:
         """The protocol as it was given, or written out where it was made in Python."""
         return self._text or tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def by_case(self) -> Self:
+        """The same plan with the cases dealt one by one, whatever leaks: what `split.contrast` runs as well."""
+        changed = {"unit": "case", "contrast": "none", "allow_leaks": True}
+        other = self.model_copy(update={"split": self.split.model_copy(update=changed)})
+        other._text = ""
+        return other
 
     @property
     def cohort_path(self) -> Path | None:

@@ -47,8 +47,16 @@ def _fitted(source: str) -> dict[str, Any]:
         found = recognise(path)
         settings = {"path": str(path.resolve()), "task": found.task, **found.settings}
         name = re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial"
-        return {"name": name, "source": found.source, "scheme": found.scheme, "settings": settings}
+        patients = "stated" if found.patients_known else "guessed"
+        return {
+            "name": name,
+            "source": found.source,
+            "scheme": found.scheme,
+            "patients": patients,
+            "settings": settings,
+        }
     if ":" not in source:
         resolve(source, sources, "cohort source")
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
-    return {"name": source.replace(":", "-"), "source": source, "scheme": "holdout", "settings": settings}
+    name = source.replace(":", "-")
+    return {"name": name, "source": source, "scheme": "holdout", "patients": "stated", "settings": settings}

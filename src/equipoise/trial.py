@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.grouping import with_guessed_patients
 from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
@@ -20,7 +21,7 @@ from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report import write_report
+from equipoise.report import CONTRAST, write_report
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.baselines import baselines
@@ -66,7 +67,9 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
         for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
             _check_endpoint(name, cohort)
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
-    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks"}))
+    if protocol.split.patients == "guessed":
+        cohort = with_guessed_patients(cohort)
+    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
@@ -137,7 +140,11 @@ def run(
                 _predict(trial, ledger, workers, watch)
                 shutil.rmtree(trial.out / "samples", ignore_errors=True)
                 results = write_report(trial.out)
-        _remember(results)
+        if trial.protocol.split.unit != "case":
+            _remember(results)
+        if trial.protocol.split.contrast == "case":
+            run(trial.protocol.by_case(), trial.out / CONTRAST, engine=engine, watch=watch)
+            results = write_report(trial.out)
         return results
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error

@@ -164,3 +164,13 @@ def test_a_given_part_without_a_class_is_refused() -> None:
         split(cohort_of(rows), scheme="given")
     with pytest.raises(CohortError, match="no official test part"):
         split(cohort_of(rows, parts=["train"] * 21), scheme="given")
+
+
+def test_dealt_by_case_patients_are_divided_and_every_case_has_its_place() -> None:
+    cohort = cohort_of([(f"p{index // 10}", index % 2) for index in range(100)])
+    (fold,) = split(cohort, unit="case")
+    assert sorted(np.concatenate([fold.train, fold.validation, fold.test])) == list(range(100))
+    assert set(cohort.patients[fold.train]) & set(cohort.patients[fold.test])
+    assert [len(fold.part(part)) for part in ("train", "validation", "test")] == [80, 10, 10]
+    with pytest.raises(ProtocolError, match="choose one of patient, case"):
+        split(cohort, unit="slice")

@@ -28,6 +28,7 @@ def arrays(
     labels: str | None = None,
     masks: str | None = None,
     groups: str | None = None,
+    groups_are_guesses: bool = False,
     table: str | None = None,
     case: str | None = None,
     threshold: float | None = None,
@@ -42,6 +43,7 @@ def arrays(
 
     images, masks: names of arrays. labels, groups, case: names of columns of the table or of arrays, for the class,
         the patient and the case's id; without groups every case is its own patient, and the report says so.
+    groups_are_guesses: the groups are not known patients (runs of similar slices, say); the report says so.
     table: the CSV file, relative to `path`; its other columns become attributes.
     threshold: labels above it are the second class, below it the first; labels equal to it are excluded.
     subtract: a column whose value is taken from every pixel (an offset of stored values to Hounsfield units).
@@ -75,8 +77,9 @@ def arrays(
         channels=channel_names(channels),
         spatial_dims=dims,
         excluded=tuple(_equal(row, labels) for row, label in zip(found, truth, strict=True) if label is None),
-        notes=() if groups else ("No groups were named: every case counts as a patient of its own.",),
-        patients_known=groups is not None,
+        notes=_notes(groups, groups_are_guesses),
+        patients_known=groups is not None and not groups_are_guesses,
+        patients_guessed=groups is not None and groups_are_guesses,
         size_attribute=size_attribute,
     )
 
@@ -110,6 +113,12 @@ def _cases(
                 attributes=row.attributes,
                 sha256=hashes,
             )
+
+
+def _notes(groups: str | None, guesses: bool) -> tuple[str, ...]:
+    if not groups:
+        return ("No groups were named: every case counts as a patient of its own.",)
+    return (f"Patients are guesses: the groups {groups!r} stand in for the patient ids.",) if guesses else ()
 
 
 def _equal(row: _Row, labels: str | None) -> Exclusion:

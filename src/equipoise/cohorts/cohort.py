@@ -100,7 +100,8 @@ class Cohort:
     classes: class names; a case's label, or a mask's value, is an index into them (0 is background in masks).
     channels: a name per channel (modalities, or the slices' planes).
     regions: overlapping targets by name as sets of mask values (BraTS: WT, TC, ET); empty for plain classes.
-    patients_known: False where patient ids are guesses from similarity; the report then says so.
+    patients_known: False where the source does not state them. patients_guessed: they were then guessed, from likeness
+        or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
     """
 
@@ -115,6 +116,7 @@ class Cohort:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     patients_known: bool = True
+    patients_guessed: bool = False
     size_attribute: str | None = None
 
     def __post_init__(self) -> None:

@@ -72,8 +72,9 @@ def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
     """A guessed group for every case, (cases,): equal and near-duplicate images, and chains of them, share one.
 
     Cases that follow each other in the source are joined at a lower likeness, beyond 95 % of random pairs, because
-    slices of one volume are stored side by side. For sources without patient ids; a patient whose images look
-    different falls into several groups, so the report must call them guesses (Cohort.patients_known = False).
+    slices of one volume are stored side by side. Guesses that the source itself makes (`patients_guessed`) are kept and
+    joined further. For sources without patient ids; a patient whose images look different falls into several groups,
+    so the report must call them guesses.
     """
     pixels, pictures = _look(cohort)
 
@@ -81,6 +82,10 @@ def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
         return np.asarray(a != b)
 
     pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures)]
+    if cohort.patients_guessed:
+        order = np.argsort(cohort.patients, kind="stable")
+        same = np.flatnonzero(cohort.patients[order[1:]] == cohort.patients[order[:-1]])
+        pairs += zip(order[same].tolist(), order[same + 1].tolist(), strict=True)
     table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(table)), (table[:, 0], table[:, 1])), shape=(len(cohort), len(cohort)))
     _, label = connected_components(graph, directed=False)

@@ -7,7 +7,7 @@ patients. Large patients thus spread in proportion instead of gathering in the l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from equipoise.errors import CohortError, ProtocolError
 Indices = NDArray[np.int64]
 PARTS = ("train", "validation", "test")
 SCHEMES = ("holdout", "kfold", "given")
+UNITS = ("patient", "case")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions in `cohort.cases` of one fold's parts, ascending; no patient is in two of them."""
+    """Positions in `cohort.cases` of one fold's parts, ascending; no patient is in two, unless dealt by case."""
 
     train: Indices
     validation: Indices
@@ -41,16 +42,21 @@ def split(
     seed: int = 0,
     folds: int = 5,
     repeats: int = 1,
+    unit: str = "patient",
 ) -> tuple[Fold, ...]:
     """The folds of a scheme, the same for the same seed and cohort, whatever the order of its patients.
 
     scheme: "holdout" (one fold), "kfold" (`folds` × `repeats` folds; every case is a test case once per repeat) or
         "given" (the source's own parts; these are not altered, so a patient in two of them is for the leak search).
     fractions: train, validation, test. Where test is set by the scheme, validation is its share of the other two.
+    unit: what is dealt out whole: "patient", or "case", which divides patients between the parts: their cases then
+        leak, and the leak search names them.
     Errors: ProtocolError for impossible settings; CohortError for a class with fewer patients than parts, a part
         without a case of some class, or a source without parts.
     """
-    _check_settings(scheme, fractions, folds, repeats)
+    _check_settings(scheme, fractions, folds, repeats, unit)
+    if unit == "case":
+        cohort = replace(cohort, cases=tuple(replace(case, patient=case.id) for case in cohort.cases))
     everyone = np.arange(len(cohort), dtype=np.int64)
     within_train = (fractions[0] / (fractions[0] + fractions[1]), fractions[1] / (fractions[0] + fractions[1]))
     if scheme == "given":
@@ -71,7 +77,7 @@ def split(
     return tuple(made)
 
 
-def _check_settings(scheme: str, fractions: Sequence[float], folds: int, repeats: int) -> None:
+def _check_settings(scheme: str, fractions: Sequence[float], folds: int, repeats: int, unit: str) -> None:
     """Refuse impossible settings with the key, what was found and what is allowed."""
     if scheme not in SCHEMES:
         raise ProtocolError(f"split.scheme is {scheme!r}; choose one of {', '.join(SCHEMES)}")
@@ -84,6 +90,8 @@ def _check_settings(scheme: str, fractions: Sequence[float], folds: int, repeats
         raise ProtocolError(f"split.folds is {folds!r}; give at least 2")
     if repeats < 1:
         raise ProtocolError(f"split.repeats is {repeats!r}; give at least 1")
+    if unit not in UNITS:
+        raise ProtocolError(f"split.unit is {unit!r}; choose one of {', '.join(UNITS)}")
 
 
 def _given(cohort: Cohort, within_train: Sequence[float], seed: int) -> Fold:

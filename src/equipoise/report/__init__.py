@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.report.assemble import all_figures
+from equipoise.report.contrast import CONTRAST
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.folder import read_folder
 from equipoise.report.page import render, write_page
 from equipoise.report.recommendation import advise
 from equipoise.report.results import results_of, summarise, write_json, write_results
 
-__all__ = ["advise", "summarise", "write_report", "write_results"]
+__all__ = ["CONTRAST", "advise", "summarise", "write_report", "write_results"]
 
 
 def write_report(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Protocol
 from equipoise.report.folder import RunFolder
-from equipoise.report.words import case_noun, endpoint_name, interval, listed, number, plural
+from equipoise.report.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
 
 Status = Literal["filled", "author", "not applicable"]
 
@@ -69,8 +69,9 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "sources": f"{source}fingerprint {str(cohort['fingerprint'])[:12]}….",
         "eligibility": f"Left out: {left_out}." if left_out else "No case of the source was left out.",
         "flow": f"{'; '.join(parts)}. Left out: {left_out or 'nothing'} (figure data-flow).",
-        "partitions": f"{run.lock['split']['scheme']}, by patient, stratified by class: {'; '.join(parts)}.",
-        "disjoint": "Patients: no patient is in more than one part.",
+        "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}, stratified by class: "
+        f"{'; '.join(parts)}.",
+        "disjoint": _disjoint(run),
         "truth": truth,
         "classes": f"Cases per class: {balance}." if cohort["classes"] else "",
         "preprocessing": _settings("In this order", plan.preprocessing) if plan else "",
@@ -132,6 +133,14 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "errors": "Misses and false alarms, the most confident first, stand under Example cases." if scored else "",
         "internal": f"Test patients of the same source, opened {results['ledger']['test_openings']} time(s).",
     }
+
+
+def _disjoint(run: RunFolder) -> str:
+    """At which level the parts share nothing."""
+    divided = sum(leak["kind"] == "patient" for leak in run.lock.get("leaks") or ())
+    if divided:
+        return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
+    return "Patients: no patient is in more than one part."
 
 
 def _protocol(run: RunFolder) -> Protocol | None:

@@ -45,7 +45,7 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Any) -> lis
     parts = cohort["split_patients"]
     shared = (
         f"Patients were assigned to training ({parts['train']}), validation ({parts['validation']}) and test "
-        f"({parts['test']}), stratified by class, no patient in more than one part."
+        f"({parts['test']}), stratified by class, {_disjoint(lock)}."
         if cohort["folds"] == 1
         else f"Patients were assigned to {cohort['folds']} folds, stratified by class; every patient was tested once "
         "in each repetition."
@@ -55,6 +55,11 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Any) -> lis
         + (f"; {plural(left_out, noun)} were excluded for stated reasons." if left_out else "."),
         shared,
     ]
+
+
+def _disjoint(lock: Mapping[str, Any]) -> str:
+    divided = sum(leak["kind"] == "patient" for leak in lock.get("leaks") or ())
+    return f"{divided} of them in more than one part" if divided else "no patient in more than one part"
 
 
 def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from equipoise.report.checklist import checklists, counts
+from equipoise.report.contrast import contrast_table
 from equipoise.report.entries import part
 from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
@@ -29,6 +30,7 @@ from equipoise.report.words import (
     number,
     p_value,
     seconds,
+    split_unit,
 )
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
@@ -63,6 +65,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
         ],
         statistics=statistics_table(results, names),
+        contrast=contrast_table(results, names),
         sections=_sections(figures, results),
         failures=grouped_failures(results),
         settings=_settings,
@@ -119,7 +122,7 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
         ("Locked", str(lock.get("locked_at", "unknown"))),
         ("Protocol SHA-256", str(results["protocol_sha256"])),
         ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
-        ("Split", f"{lock['split']['scheme']}, by patient, stratified by class"),
+        ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}, stratified by class"),
         ("Seeds", ", ".join(map(str, lock["seeds"]))),
         ("Ledger", f"{chain}; test set opened {run.ledger.test_openings} ×"),
         ("Software", versions),
@@ -158,8 +161,8 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     """Anchors of the sections that this page has."""
     drawn = {figure.name for figure in figures}
     said = {
-        "differences": "Differences", "endpoints": "Endpoints", "distribution": "Spread", "roc": "ROC",
-        "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
+        "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split", "distribution": "Spread",
+        "roc": "ROC", "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
         "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "learning": "Learning curves",
         "cost": "Cost",
         "data": "Data", "methods": "Methods", "checklists": "Checklists", "provenance": "Provenance",
@@ -169,6 +172,8 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
         always.add("examples")
     if results["subgroups"]:
         always.add("subgroups")
+    if results["contrast"]:
+        always.add("contrast")
     return [(target, words) for target, words in said.items() if target in drawn | always]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.contrast import CONTRAST, contrast
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.recommendation import mark_pareto, recommend
@@ -71,6 +72,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "contrast": _contrast(run, [*arms, *baselines]),
         "variance": asdict(judged.variance) if judged and judged.variance else None,
         "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
         "ledger": {"test_openings": run.ledger.test_openings, "verified": run.ledger.verified},
@@ -80,6 +82,14 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
+
+
+def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The second run of the trial, by case, beside this one; None where there is none."""
+    if not (run.path / CONTRAST / "lock.json").is_file():
+        return None
+    other = read_folder(run.path / CONTRAST)
+    return contrast(own, other, results_of(other))
 
 
 def json_safe(value: Any) -> Any:
@@ -113,7 +123,7 @@ def _judged(run: RunFolder, test: Predictions) -> Judgement:
         planned_seeds=len(run.lock["seeds"]),
         deterministic=usable,
         arms=[*run.arms(), *usable],
-        patients_known=bool(run.lock["cohort"].get("patients_known", True)),
+        patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
     )
 
 
@@ -257,8 +267,12 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
             f"{len(leaks)} pairs of cases leak across the parts ({kinds}) and the protocol allowed it: the results are "
             "better than new patients would give."
         )
-    if not run.lock["cohort"].get("patients_known", True):
-        found.append("Patient ids of this cohort are guesses, so independence of the parts is not certain.")
+    if run.lock["cohort"].get("patients_guessed"):
+        found.append("Patients of this cohort are guesses: parts may share some, and intervals may be too narrow.")
+    elif not run.lock["cohort"].get("patients_known", True):
+        found.append(
+            'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
+        )
     found += [_sentence(problem) for problem in run.problems]
     if judged:
         found += [

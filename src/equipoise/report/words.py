@@ -65,6 +65,13 @@ def case_noun(lock: Mapping[str, Any]) -> str:
     return "nodule" if str(lock["cohort"].get("name", "")).startswith("lidc") else "case"
 
 
+def split_unit(lock: Mapping[str, Any]) -> str:
+    """What the split kept together, in words; older locks do not say and dealt patients."""
+    by_case = lock["split"].get("unit", "patient") == "case"
+    guessed = lock["cohort"].get("patients_guessed", False)
+    return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun.
 
