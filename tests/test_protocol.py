@@ -17,6 +17,7 @@ optimizer = {name = "adam", lr = 1e-3}
 name = "b"
 model = "unet"
 """
+FIVE = "[training]\nseeds = [0, 1, 2, 3, 4]\n"
 
 
 def test_defaults_are_filled_in_and_foreign_keys_kept():
@@ -25,6 +26,18 @@ def test_defaults_are_filled_in_and_foreign_keys_kept():
     assert protocol.arms[0].model.settings == {"preset": "small"}
     assert protocol.arms[1].model.name == "unet"
     assert protocol.cohort.settings == {"cases": 3}
+
+
+def test_looks_and_shared_seeds_are_part_of_the_plan():
+    looking = Protocol.parse(GOOD.replace("[trial]", f"{FIVE}[endpoints]\nlooks = [3, 5]\n[trial]"))
+    assert looking.endpoints.looks == (3, 5)
+    one_model = GOOD.replace('model = "unet"', 'model = {name = "densenet", preset = "small"}')
+    plain, shared = (
+        Protocol.parse(one_model.replace("[trial]", f"{FIVE}shared_seeds = {value}\n[trial]"))
+        for value in ("false", "true")
+    )
+    assert shared.training.shared_seeds
+    assert plain.sha256() != shared.sha256()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +56,14 @@ def test_defaults_are_filled_in_and_foreign_keys_kept():
         (("[trial]", "[endpoints]\nfamily = 'c'\n[trial]"), "'c' is no arm; allowed: all, a, b"),
         (("[trial]", "[endpoints]\nmargin = 0.0\n[trial]"), "endpoints.margin = 0.0 is not allowed"),
         (("[trial]", "[trial"), "is not valid TOML"),
+        (("[trial]", f"{FIVE}[endpoints]\nlooks = [2, 5]\n[trial]"), r"first at 3 seeds or later.*use \[3, 5\] or"),
+        (("[trial]", f"{FIVE}[endpoints]\nlooks = [3, 4, 5]\n[trial]"), "two looks"),
+        (("[trial]", f"{FIVE}[endpoints]\nlooks = [5, 3]\n[trial]"), "two looks"),
+        (("[trial]", "[endpoints]\nlooks = [3, 5]\n[trial]"), "training.seeds names 3; name 5 seeds"),
+        (("[trial]", f"{FIVE}[split]\nscheme = 'kfold'\n[endpoints]\nlooks = [3, 5]\n[trial]"), "cross-validation"),
+        (("[trial]", "[training]\nshared_seeds = true\n[trial]"), "at least 5 seeds.*names 3"),
+        (("[trial]", f"{FIVE}shared_seeds = true\n[endpoints]\nlooks = [3, 5]\n[trial]"), "choose one of them"),
+        (("[trial]", f"{FIVE}shared_seeds = true\n[trial]"), "'a' and 'b' have different models"),
     ],
 )
 def test_bad_input_gets_one_sentence(change, sentence):

@@ -110,7 +110,7 @@ def test_results_have_the_public_fields(finished):
     (pair,) = results["comparisons"]
     public = {"a", "b", "endpoint", "difference", "low", "high", "p", "p_adjusted", "margin", "verdict", "reason"}
     assert public | {"patients_needed"} <= set(pair)
-    assert results["ledger"] == {"test_openings": 1, "verified": True}
+    assert results["ledger"] == {"test_openings": 1, "unplanned_openings": 0, "verified": True}
     assert set(results["recommendation"]) == {"accuracy", "speed", "balanced"}
     assert {row["arm"] for row in results["ranking"]} == {"unet", "own"}
 

@@ -16,6 +16,7 @@ from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.statistics import planning
+from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.forecast import Forecast
@@ -90,7 +91,9 @@ class Checked:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
-        lines += list(self.detectable.sentences) if self.detectable else [self.unplanned or ""]
+        lines += (
+            [*self.detectable.sentences, self.detectable.assumptions] if self.detectable else [self.unplanned or ""]
+        )
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
@@ -164,16 +167,17 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     arms = len(trial.protocol.arms)
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
+    seeds = len(trial.protocol.training.seeds)
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
-            cohort.class_counts(test),
-            len(trial.protocol.training.seeds),
+            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            seeds,
             endpoint=endpoints.primary,
             margin=endpoints.margin,
             comparisons=max(1, pairs),
             spread=recall(seed_spreads(), endpoints.primary, cohort.name),
-            alpha=endpoints.alpha,
+            alpha=nominal_alpha(endpoints.looks, seeds, endpoints.alpha) if endpoints.looks else endpoints.alpha,
         ), None
     except EquipoiseError as error:
         return None, str(error)

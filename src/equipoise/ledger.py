@@ -17,6 +17,7 @@ FINISHED = "finished"
 FAILED = "failed"
 TEST_OPENED = "test opened"
 PREDICTED = "predicted"
+LOOKED = "looked"
 
 
 @dataclass(frozen=True)

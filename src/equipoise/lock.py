@@ -100,6 +100,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
         | {"positive": cohort.classes[1] if cohort.task == "classification" and len(cohort.classes) == 2 else None},
         "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
         "seeds": list(training.seeds),
+        "shared_seeds": training.shared_seeds,
         "jobs": [
             {"arm": arm.name, "fold": fold, "seed": seed}
             for fold in range(len(folds))

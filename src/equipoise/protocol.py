@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from equipoise.errors import ProtocolError
 from equipoise.naming import nearest
 
+FIRST_LOOK = 3
+"""Fewest seeds at a first look: before the third, the looks together err too often."""
+FEWEST_SHARED = 5
+"""Fewest seeds with which the analysis of shared seeds keeps its error."""
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -96,6 +100,7 @@ class TrainingSection(Section):
 
     threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
     select: what picks the epoch on validation cases.
+    shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
     """
 
     epochs: Positive = 12
@@ -108,6 +113,7 @@ class TrainingSection(Section):
     class_weights: Literal["none", "balanced"] = "none"
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     threads: Positive = 1
+    shared_seeds: bool = False
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -138,7 +144,11 @@ class TuningSection(Section):
 
 
 class EndpointsSection(Section):
-    """What is measured, and the smallest difference that matters; subgroups are attributes of the cohort's cases."""
+    """What is measured, and the smallest difference that matters.
+
+    subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is looked at, the last of
+    them all; the error is shared between the looks.
+    """
 
     primary: str = "auc"
     secondary: tuple[str, ...] = ("accuracy", "brier", "average_precision")
@@ -146,8 +156,9 @@ class EndpointsSection(Section):
     family: str = "all"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     subgroups: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
 
-    @field_validator("secondary", "subgroups", mode="before")
+    @field_validator("secondary", "subgroups", "looks", mode="before")
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -182,6 +193,44 @@ class Protocol(Section):
         if self.endpoints.family not in ("all", *names):
             choices = nearest(self.endpoints.family, ["all", *names])
             raise ValueError(f"endpoints.family: {self.endpoints.family!r} is no arm; {choices}")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_that_keep_the_error(self) -> Self:
+        looks, seeds = self.endpoints.looks, len(self.training.seeds)
+        if not looks:
+            return self
+        if len(looks) != 2 or not FIRST_LOOK <= looks[0] < looks[1]:
+            raise ValueError(
+                f"endpoints.looks = {list(looks)} is not allowed: two looks, the first at {FIRST_LOOK} seeds or later, "
+                "keep the error; use [3, 5] or [5, 10]"
+            )
+        if looks[1] != seeds:
+            raise ValueError(
+                f"endpoints.looks = {list(looks)} is not allowed: the last look is at all seeds, and training.seeds "
+                f"names {seeds}; name {looks[1]} seeds"
+            )
+        if self.split.scheme == "kfold":
+            raise ValueError("endpoints.looks: looks under cross-validation were not studied; leave looks out")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_that_are_really_shared(self) -> Self:
+        if not self.training.shared_seeds:
+            return self
+        if len(self.training.seeds) < FEWEST_SHARED:
+            raise ValueError(
+                f"training.shared_seeds needs at least {FEWEST_SHARED} seeds, or the test errs too often; "
+                f"training.seeds names {len(self.training.seeds)}"
+            )
+        if self.endpoints.looks:
+            raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
+        other = next((arm for arm in self.arms if arm.model != self.arms[0].model), None)
+        if other is not None:
+            raise ValueError(
+                f"training.shared_seeds: {self.arms[0].name!r} and {other.name!r} have different models, which cannot "
+                "start from the same weights; share seeds only between arms of one model"
+            )
         return self
 
     @property

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
-from equipoise.ledger import FAILED, FINISHED, PREDICTED, STARTED, TEST_OPENED, Ledger
+from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import CONTRAST, write_report
+from equipoise.report.looks import undecided
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.baselines import baselines
@@ -136,10 +137,14 @@ def run(
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             with claimed(trial.out):
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
-                _train(trial, ledger, workers, watch)
-                _predict(trial, ledger, workers, watch)
-                shutil.rmtree(trial.out / "samples", ignore_errors=True)
-                results = write_report(trial.out)
+                for look in trial.protocol.endpoints.looks or (None,):
+                    part = _up_to(trial, look)
+                    _train(part, ledger, workers, watch)
+                    _predict(part, ledger, workers, watch, look)
+                    shutil.rmtree(trial.out / "samples", ignore_errors=True)
+                    results = write_report(trial.out)
+                    if not _goes_on(trial, ledger, results, look):
+                        break
         if trial.protocol.split.unit != "case":
             _remember(results)
         if trial.protocol.split.contrast == "case":
@@ -150,6 +155,22 @@ def run(
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     except OSError as error:
         raise EquipoiseError(f"{out} could not be written ({error}); make room, then run the same command") from error
+
+
+def _up_to(trial: Trial, look: int | None) -> Trial:
+    """The trial with the jobs of its first seeds, as many as the look asks for; whole where there are no looks."""
+    seeds = trial.protocol.training.seeds[:look]
+    return replace(trial, jobs=[job for job in trial.jobs if job.seed in seeds])
+
+
+def _goes_on(trial: Trial, ledger: Ledger, results: dict[str, Any], look: int | None) -> bool:
+    """Whether the next seeds are trained: as planned, where a look leaves a comparison undecided."""
+    if look is None or look == trial.protocol.endpoints.looks[-1]:
+        return False
+    still_open = undecided(results, look)
+    if ledger.last(LOOKED) is None:
+        ledger.append(LOOKED, look=look, undecided=still_open)
+    return bool(still_open)
 
 
 def _remember(results: dict[str, Any]) -> None:
@@ -184,15 +205,18 @@ def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -
     tick()
 
 
-def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
-    """Open the test set, once every job has ended; an opening that was cut short goes on as the same opening."""
+def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch, look: int | None) -> None:
+    """Open the test set, once every job (of a look) has ended; an opening cut short goes on as the same opening."""
     finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
     missing = [job for job in finished if not job.predictions_file.is_file()]
-    opened, predicted = ledger.last(TEST_OPENED), ledger.last(PREDICTED)
-    if predicted is not None and not missing:
+    openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
+    predicted = ledger.last(PREDICTED)
+    complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
+    if complete and not missing:
         return
-    if opened is None or (predicted is not None and predicted.number > opened.number):
-        ledger.append(TEST_OPENED, jobs=[job.name for job in finished])
+    if complete or not openings:
+        which = {} if look is None else {"look": look}
+        ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out)
     ended = run_jobs(workers, "equipoise.training.inference:predict_job", missing, lambda: None)
     for done, (job, result) in enumerate(ended, start=1):

@@ -58,7 +58,7 @@ def test_the_promised_fields_are_there(make_folder: Make) -> None:
     assert len(results["comparisons"]) == 6
     assert len(results["baseline_comparisons"]) == 8
     assert set(results["recommendation"]) == {"accuracy", "speed", "balanced"}
-    assert results["ledger"] == {"test_openings": 1, "verified": True}
+    assert results["ledger"] == {"test_openings": 1, "unplanned_openings": 0, "verified": True}
     assert results["warnings"] == []
     assert results["failures"] == []
     assert sum(results["cohort"]["split"].values()) == results["cohort"]["cases"]

@@ -75,6 +75,21 @@ def test_segmentation_is_planned_from_the_spread_of_cases() -> None:
     assert found.detectable == pytest.approx(2.8 * squared**0.5, rel=0.03)
 
 
+def test_a_test_set_too_small_for_any_verdict_is_told() -> None:
+    for settings, words in (
+        (((40, {"a": 35, "b": 5}, 3), {}), "Only 5 test cases of the rarest class"),
+        (((20, {}, 3), {"endpoint": "dice"}), "Only 20 test cases: with fewer than 30 a mean Dice"),
+        (((8, {"x": 40}, 3), {"endpoint": "dice"}), "Only 8 test patients"),
+    ):
+        assert plan(*settings[0], **settings[1]).sentences[0].startswith(words)
+    assert "found" in plan(40, {"a": 20, "b": 20}, 3).sentences[0]
+
+
+def test_a_spread_seen_on_other_cohorts_is_said_to_be() -> None:
+    found = plan(150, classes(150), 5, spread=SeedSpread(0.01, 12, elsewhere=True))
+    assert "from earlier trials on other cohorts with 12 degrees of freedom" in found.assumptions
+
+
 @pytest.mark.parametrize(
     ("patients", "cases", "seeds"),
     [

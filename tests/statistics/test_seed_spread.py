@@ -19,14 +19,15 @@ def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
 
 def test_a_store_remembers_each_trial_once(tmp_path: Path) -> None:
     store = tmp_path / "new" / "spreads.json"
-    assert recall(store, "auc") == SeedSpread()
+    assert recall(store, "auc", "lidc") == SeedSpread()
     remember(store, "first", "lidc", "auc", SeedSpread(0.02, 4))
     remember(store, "first", "lidc", "auc", SeedSpread(0.01, 4))
     remember(store, "second", "brats", "auc", SeedSpread(0.01, 6))
     remember(store, "second", "brats", "dice", SeedSpread(0.005, 6))
-    assert recall(store, "auc") == pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.01, 6)])
     assert recall(store, "auc", "lidc") == pooled_spread([SeedSpread(0.01, 4)])
-    assert recall(store, "hd95").df == 0
+    elsewhere = recall(store, "auc", "adrenal")
+    assert (elsewhere.sd, elsewhere.df, elsewhere.elsewhere) == (pytest.approx(0.01), 10, True)
+    assert recall(store, "hd95", "lidc") == SeedSpread()
     assert [p.name for p in store.parent.iterdir()] == ["spreads.json"]
 
 
@@ -42,4 +43,4 @@ def test_a_damaged_store_is_named(tmp_path: Path, text: str) -> None:
     store = tmp_path / "spreads.json"
     store.write_text(text)
     with pytest.raises(PredictionError, match="is not a store of seed spreads"):
-        recall(store, "auc")
+        recall(store, "auc", "lidc")

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import expit, softmax
+from scipy.special import expit, ndtri, softmax
 
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.binormal import Cohort, Draw, draw
@@ -195,6 +195,35 @@ def test_looks_at_three_and_five_seeds_share_the_error() -> None:
     assert np.mean(early) <= 0.03
     assert np.mean(naive) > np.mean(ever)
     assert boundaries((3, 5))[0] > boundaries((3, 5))[1]
+
+
+def test_shared_seeds_are_crossed_from_five_on() -> None:
+    """The two arms' runs rise and fall together (correlation 0.9): crossed keeps its error, nested rejects too rarely.
+
+    The run's own effect moves its positives, as in `draw`.
+    """
+    stream, crossed, nested = np.random.default_rng(15), [], []
+    for _ in range(1_000):
+        made = draw(stream, 300, (0.85, 0.85), 5)
+        effect = np.sqrt(0.9) * stream.standard_normal(5) + np.sqrt(0.1) * stream.standard_normal((2, 5))
+        shift = np.sqrt(2.0) * (ndtri(0.85 + 0.02 * effect) - ndtri(0.85))
+        arms = areas(replace(made, scores=made.scores + shift.reshape(10, 1) * made.truth), 5)
+        crossed.append(compare(arms, 0, 1, shared_seeds=True).p < 0.05)
+        nested.append(compare(arms, 0, 1).p < 0.05)
+    assert 0.03 <= np.mean(crossed) <= 0.075
+    assert np.mean(nested) <= 0.025
+
+
+def test_equivalence_at_two_looks_shares_the_error() -> None:
+    """A difference of exactly the margin is called equivalent at one of the looks at most as often as stated."""
+    stream, ever = np.random.default_rng(16), []
+    levels = [nominal_alpha((3, 5), seeds) for seeds in (3, 5)]
+    for _ in range(1_000):
+        made = draw(stream, 300, (0.85, 0.80), 5, 0.01)
+        some = replace(made, scores=made.scores[[0, 1, 2, 5, 6, 7]])
+        p = [equivalence_p(compare(areas(one, n), 0, 1), 0.05) for one, n in ((some, 3), (made, 5))]
+        ever.append(p[0] < levels[0] or p[1] < levels[1])
+    assert np.mean(ever) <= 0.075
 
 
 def dice(stream: np.random.Generator, cases: int, seeds: int, sd: float, correlation: float = 0.8) -> np.ndarray:

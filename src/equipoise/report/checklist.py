@@ -12,6 +12,7 @@ from typing import Any, Literal
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Protocol
 from equipoise.report.folder import RunFolder
+from equipoise.report.looks import opened_in_words
 from equipoise.report.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
 
 Status = Literal["filled", "author", "not applicable"]
@@ -131,7 +132,7 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         if scored
         else "",
         "errors": "Misses and false alarms, the most confident first, stand under Example cases." if scored else "",
-        "internal": f"Test patients of the same source, opened {results['ledger']['test_openings']} time(s).",
+        "internal": f"Test patients of the same source, opened {opened_in_words(results)}.",
     }
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError, PredictionError, ProtocolError
 from equipoise.evaluation.predictions import Predictions, read_parquet
-from equipoise.ledger import LOCKED, PREDICTED, TEST_OPENED, Ledger
+from equipoise.ledger import LOCKED, PREDICTED, Ledger
 from equipoise.protocol import Protocol
+from equipoise.report.looks import openings, up_to_look
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
 _FOLD_SEED = re.compile(r"\d+-\d+")
@@ -41,12 +42,17 @@ class Job:
 
 @dataclass(frozen=True)
 class LedgerState:
-    """What the record says: openings of the test set, whether its chain holds, a changed plan."""
+    """What the record says: openings of the test set, whether its chain holds, a changed plan.
+
+    unplanned: openings that the plan does not name. look: number of seeds of the last planned look that was taken.
+    """
 
     test_openings: int
     verified: bool
     problem: str | None = None
     plan_changed: bool = False
+    unplanned: int = 0
+    look: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class RunFolder:
 def read_folder(path: Path) -> RunFolder:
     """Read a run folder; raises LedgerError only where there is no readable lock.json to say what was planned."""
     lock = _read_lock(path / "lock.json")
+    ledger = _read_ledger(path, lock)
+    lock = up_to_look(lock, ledger.look)
     problems: list[str] = []
     jobs = tuple(_read_job(path, plan) for plan in lock["jobs"])
     found = sorted(folder for folder in (path / "baselines").glob("*/*") if _FOLD_SEED.fullmatch(folder.name))
@@ -85,7 +93,7 @@ def read_folder(path: Path) -> RunFolder:
     problems += [complaint] if complaint else []
     thumbnails, complaint = _read_thumbnails(path / "thumbnails.npz")
     problems += [complaint] if complaint else []
-    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, _read_ledger(path, lock), tuple(problems))
+    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems))
 
 
 def _read_lock(path: Path) -> dict[str, Any]:
@@ -187,7 +195,8 @@ def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
     if not ledger.events:
         return LedgerState(0, False, "ledger.jsonl is missing or empty, so nothing proves when the test set was opened")
     problem = _changed_since(path, ledger)
-    return LedgerState(ledger.count(TEST_OPENED), problem is None, problem, changed)
+    opened = openings(ledger.events, lock["endpoints"].get("looks") or ())
+    return LedgerState(opened.total, problem is None, problem, changed, opened.unplanned, opened.look)
 
 
 def _changed_since(path: Path, ledger: Ledger) -> str | None:

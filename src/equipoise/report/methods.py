@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.report.looks import opened_in_words, stopped_in_words
 from equipoise.report.words import case_noun, endpoint_name, number, plural
 
 REFERENCES = {
@@ -17,6 +18,7 @@ REFERENCES = {
     "2008;50:346–363.",
     "schuirmann": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach for "
     "assessing the equivalence of average bioavailability. J Pharmacokinet Biopharm 1987;15:657–680.",
+    "lan": "Lan KKG, DeMets DL. Discrete sequential boundaries for clinical trials. Biometrika 1983;70:659–663.",
     "wilson": "Wilson EB. Probable inference, the law of succession, and statistical inference. J Am Stat Assoc "
     "1927;22:209–212.",
     "lidc": "Armato SG III, McLennan G, Bidaut L, et al. The Lung Image Database Consortium (LIDC) and Image Database "
@@ -95,14 +97,32 @@ def _statistics(results: Mapping[str, Any], cite: Any) -> list[str]:
         + (f"; secondary endpoints were {secondary}." if secondary else "."),
         covariance,
         (
-            f"Training runs were treated as readers nested in arms {cite('rockette', 'hillis')}, with degrees of "
+            f"Training runs were treated as readers {_nesting(results)} {cite('rockette', 'hillis')}, with degrees of "
             f"freedom after Hillis; p values were adjusted over {family} by max-T {cite('hothorn')} at a level of "
             f"{plan['alpha']:g}; equivalence was tested by two one-sided tests {cite('schuirmann')}{margin}."
         ),
         f"Rates carry Wilson intervals {cite('wilson')} at the effective sample size left by clustering.",
-        f"The test set was opened {_times(results['ledger']['test_openings'])}.",
+        *_sequential(results, cite),
+        f"The test set was opened {opened_in_words(results)}.",
     ]
 
 
-def _times(count: int) -> str:
-    return {0: "at an unrecorded time", 1: "once", 2: "twice"}.get(count, f"{count} times")
+def _nesting(results: Mapping[str, Any]) -> str:
+    """How seeds stand to arms, as the comparisons were really made."""
+    crossed = [str(pair.get("method")).startswith("crossed") for pair in results["comparisons"]]
+    return "crossed with arms, whose runs shared their seeds," if crossed and all(crossed) else "nested in arms"
+
+
+def _sequential(results: Mapping[str, Any], cite: Any) -> list[str]:
+    """The looks of a sequential trial; nothing for any other."""
+    looks = results.get("looks")
+    if not looks:
+        return []
+    planned = " and ".join(str(look["seeds"]) for look in looks)
+    levels = " and ".join(f"{look['level']:.4f}" for look in looks)
+    plan = (
+        f"Looks were planned at {planned} training runs, at two-sided levels of {levels} (alpha spending of "
+        f"O'Brien-Fleming form {cite('lan')} with the share of runs as time), the trial to stop where every comparison "
+        "was decided."
+    )
+    return [plan, *filter(None, [stopped_in_words(results)])]

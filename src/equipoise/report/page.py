@@ -15,6 +15,7 @@ from equipoise.report.entries import part
 from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
 from equipoise.report.folder import RunFolder
+from equipoise.report.looks import opened_in_words, stopped_in_words
 from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
@@ -56,6 +57,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         noun=case_noun(run.lock),
         answers=answers(results, names),
         exploratory=exploratory(run),
+        opened=opened_in_words(results),
+        stopped=stopped_in_words(results),
         figures={figure.name: figure for figure in figures},
         drawing=_drawing,
         table=endpoint_table(results, names),
@@ -91,8 +94,9 @@ def display_names(run: RunFolder) -> dict[str, str]:
 def exploratory(run: RunFolder) -> str | None:
     """Why the results are exploratory, for the first line; None where they are not."""
     reasons = []
-    if run.ledger.test_openings > 1:
-        reasons.append(f"the test set was opened {run.ledger.test_openings} times")
+    if run.ledger.unplanned:
+        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
+        reasons.append(f"the test set was opened {run.ledger.test_openings} times{unplanned}")
     if run.ledger.plan_changed:
         reasons.append("the protocol differs from the one that was locked")
     if not run.ledger.verified:
@@ -124,7 +128,7 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
         ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
         ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}, stratified by class"),
         ("Seeds", ", ".join(map(str, lock["seeds"]))),
-        ("Ledger", f"{chain}; test set opened {run.ledger.test_openings} ×"),
+        ("Ledger", f"{chain}; test set opened {opened_in_words(results)}"),
         ("Software", versions),
         (
             "Machine",

@@ -15,6 +15,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.contrast import CONTRAST, contrast
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
+from equipoise.report.looks import first_seeds, looks_taken
 from equipoise.report.recommendation import mark_pareto, recommend
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
@@ -75,8 +76,13 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": asdict(judged.variance) if judged and judged.variance else None,
         "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
-        "ledger": {"test_openings": run.ledger.test_openings, "verified": run.ledger.verified},
-        "exploratory": run.ledger.test_openings > 1 or run.ledger.plan_changed or not run.ledger.verified,
+        "ledger": {
+            "test_openings": run.ledger.test_openings,
+            "unplanned_openings": run.ledger.unplanned,
+            "verified": run.ledger.verified,
+        },
+        "looks": _looks(run, test),
+        "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
         "warnings": _warnings(run, judged),
         "failures": _failures(run.jobs),
     }
@@ -109,9 +115,24 @@ def _test_rows(run: RunFolder) -> Predictions | None:
     return concatenate(present) if present else None
 
 
-def _judged(run: RunFolder, test: Predictions) -> Judgement:
-    plan, rules = run.lock["endpoints"], list(dict.fromkeys(job.arm for job in run.baselines))
-    usable = [name for name in rules if any(job.predictions is not None for job in run.finished(name))]
+def _looks(run: RunFolder, test: Predictions | None) -> list[dict[str, Any]] | None:
+    """Every look of a sequential trial with the comparisons between arms as they stood then."""
+    plan, rules, taken = run.lock["endpoints"], _rules(run), {}
+    looks = plan.get("looks") or ()
+    for look in looks:
+        if test is not None and look <= (run.ledger.look or 0):
+            judged = _judged(run, first_seeds(test, run.lock["seeds"][:look], rules), look)
+            taken[look] = [pair for pair in judged.comparisons if pair.role == "primary" and pair.b not in rules]
+    return looks_taken(looks, plan.get("alpha", 0.05), taken)
+
+
+def _rules(run: RunFolder) -> list[str]:
+    return list(dict.fromkeys(job.arm for job in run.baselines))
+
+
+def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judgement:
+    plan = run.lock["endpoints"]
+    usable = [name for name in _rules(run) if any(job.predictions is not None for job in run.finished(name))]
     return judge(
         test,
         primary=plan["primary"],
@@ -120,7 +141,9 @@ def _judged(run: RunFolder, test: Predictions) -> Judgement:
         family=plan.get("family", "all"),
         alpha=plan.get("alpha", 0.05),
         positive=plan.get("positive"),
-        planned_seeds=len(run.lock["seeds"]),
+        planned_seeds=look or len(run.lock["seeds"]),
+        looks=tuple(plan.get("looks") or ()),
+        shared_seeds=bool(run.lock.get("shared_seeds")),
         deterministic=usable,
         arms=[*run.arms(), *usable],
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
@@ -247,8 +270,10 @@ def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
     found = []
-    if run.ledger.test_openings > 1:
-        found.append(f"The test set was opened {run.ledger.test_openings} times, so these results are exploratory.")
+    if run.ledger.unplanned:
+        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
+        times = f"{run.ledger.test_openings} times{unplanned}"
+        found.append(f"The test set was opened {times}, so these results are exploratory.")
     if run.ledger.plan_changed:
         found.append("protocol.toml is not the one that was locked, so these results are exploratory.")
     if run.ledger.problem:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, stdtr
 
+from equipoise.protocol import FEWEST_SHARED
 from equipoise.statistics.intervals import quantile
 
 Array = NDArray[np.float64]
@@ -144,7 +145,7 @@ def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seed
     With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds the crossed form.
     The standard error is never below that of these very networks (seeds fixed), which is the guard of small samples.
     """
-    if shared_seeds and design.seeds[a] == design.seeds[b] >= 5:
+    if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
     difference = float(design.mean[a] - design.mean[b])
     own = np.array([design.seed_variance[k] / design.seeds[k] for k in (a, b)])

@@ -43,15 +43,15 @@ def judge(
     `deterministic` names rules that have no training seed (baselines): every trained arm is compared with each of
     them in a family of its own, the rule's seed variance being 0 and the degrees of freedom those of the trained arm.
     `arms` fixes the order and names arms that may have no row at all. `planned_seeds` is the number of runs planned
-    of each arm: fewer is a warning. `looks` are the planned numbers of seeds of a sequential trial, and
-    `shared_seeds` says that a seed means the same initialisation and data order in every arm.
+    of each arm, in a sequential trial up to this look: fewer is a warning. `looks` are the planned numbers of seeds of
+    such a trial, and `shared_seeds` says that a seed means the same initialisation and data order in every arm.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
     order = list(arms) or sorted({*panel.arm, *panel.faults})
     _refuse_unknown(order, family, deterministic)
     trained = [arm for arm in order if arm not in deterministic]
-    level, notes = _look(panel, trained, looks, alpha)
+    level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
     names = list(dict.fromkeys([primary, *secondary, *_companions(primary, predictions)]))
     analyses = []
@@ -117,11 +117,13 @@ def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
     return [(arm, family) for arm in trained if arm != family]
 
 
-def _look(panel: Panel, trained: list[str], looks: Sequence[int], alpha: float) -> tuple[float, list[str]]:
+def _look(
+    panel: Panel, trained: list[str], looks: Sequence[int], planned: int | None, alpha: float
+) -> tuple[float, list[str]]:
     """The level of this look; a failed seed counts as trained, since its compute is spent."""
     if not looks:
         return alpha, []
-    seeds = max((len(panel.columns(arm)) for arm in trained), default=0)
+    seeds = planned or max((len(panel.columns(arm)) for arm in trained), default=0)
     level = nominal_alpha(looks, seeds, alpha)
     note = f"This is the look at {seeds} of {looks[-1]} planned seeds: a difference counts below p = {level:.4f}."
     extra = ["Looks over seeds were not studied under cross-validation."] if len(panel.folds) > 1 else []

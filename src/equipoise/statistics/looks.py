@@ -14,9 +14,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from equipoise.errors import PredictionError
+from equipoise.protocol import FIRST_LOOK
 
 Array = NDArray[np.float64]
-FIRST_LOOK = 3  # earlier looks reject too often
 _GRID = 2_000
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import chdtri, expit, logit, ndtri
 
 from equipoise.errors import PredictionError
+from equipoise.statistics.analysis import FEWEST_EVENTS
 from equipoise.statistics.binormal import Cohort, draw
 from equipoise.statistics.comparison import design
 from equipoise.statistics.covariance import estimates
@@ -16,7 +17,7 @@ from equipoise.statistics.influence import influence
 from equipoise.statistics.panel import Fold
 from equipoise.statistics.power import SEEDS, Components, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.seed_spread import SeedSpread
-from equipoise.statistics.verdict import amount, label
+from equipoise.statistics.verdict import FEWEST_SEGMENTED, amount, label
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
 CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases, where nothing is known yet
@@ -93,7 +94,10 @@ def plan(
         power_at_margin=chance,
         needed=wanted,
         more=tuple(more),
-        sentences=_sentences(parts, label(endpoint), n_patients, seeds, smallest, margin, level, more, wanted),
+        sentences=(
+            *_too_few(endpoint, n_patients, cases, share),
+            *_sentences(parts, label(endpoint), n_patients, seeds, smallest, margin, level, more, wanted),
+        ),
         assumptions=_assumptions(spread, share, lesions, auc, correlation, comparisons),
     )
 
@@ -116,6 +120,18 @@ def _check(endpoint: str, patients: int, counts: Mapping[str, int], seeds: int) 
             "case and each of at least two classes one"
         )
     return cases, min(counts.values()) / cases
+
+
+def _too_few(endpoint: str, patients: int, cases: int, share: float) -> tuple[str, ...]:
+    """What would refuse a verdict in any case, so that nobody trains for it."""
+    rare = round(share * cases)
+    if share < 1.0 and rare < FEWEST_EVENTS:
+        return (f"Only {rare} test cases of the rarest class: with fewer than {FEWEST_EVENTS} no verdict is given.",)
+    if patients < FEWEST_EVENTS:
+        return (f"Only {patients} test patients: with fewer than {FEWEST_EVENTS} no verdict is given.",)
+    if endpoint.startswith("dice") and cases < FEWEST_SEGMENTED:
+        return (f"Only {cases} test cases: with fewer than {FEWEST_SEGMENTED} a mean Dice allows no verdict.",)
+    return ()
 
 
 @cache
@@ -185,8 +201,9 @@ def _sentences(
 def _assumptions(
     spread: SeedSpread, share: float, lesions: int, auc: float, correlation: float, comparisons: int
 ) -> str:
+    where = " on other cohorts" if spread.elsewhere else ""
     known = (
-        f"from earlier trials with {spread.df} degrees of freedom"
+        f"from earlier trials{where} with {spread.df} degrees of freedom"
         if spread.df
         else "a guess: no earlier trial is known"
     )

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,21 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess)."""
+    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess).
+
+    elsewhere: seen in trials on other cohorts than the one that is planned for.
+    """
 
     sd: float = USUAL_SEED_SD
     df: int = 0
+    elsewhere: bool = False
 
 
 def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
     """The spreads of earlier trials as one; the usual guess where there are none.
 
     >>> pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.02, 4)])
-    SeedSpread(sd=0.015811388300841896, df=8)
+    SeedSpread(sd=0.015811388300841896, df=8, elsewhere=False)
     """
     df = sum(spread.df for spread in seen)
     if df == 0:
@@ -35,10 +39,12 @@ def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
     return SeedSpread(float(np.sqrt(sum(s.sd**2 * s.df for s in seen) / df)), df)
 
 
-def recall(path: Path, endpoint: str, cohort: str | None = None) -> SeedSpread:
-    """The pooled spread of an endpoint in a store, of one cohort or of all; the usual guess where none is stored."""
-    found = [e for e in _entries(path) if e["endpoint"] == endpoint and cohort in (None, e["cohort"])]
-    return pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in found])
+def recall(path: Path, endpoint: str, cohort: str) -> SeedSpread:
+    """The pooled spread of an endpoint in a store: on this cohort, else on all others, else the usual guess."""
+    found = [e for e in _entries(path) if e["endpoint"] == endpoint]
+    own = [e for e in found if e["cohort"] == cohort]
+    pooled = pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in own or found])
+    return replace(pooled, elsewhere=bool(found) and not own)
 
 
 def remember(path: Path, trial: str, cohort: str, endpoint: str, spread: SeedSpread) -> None:

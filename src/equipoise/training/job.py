@@ -37,6 +37,11 @@ class Job:
         return f"{self.arm.name}/{self.fold}-{self.seed}"
 
     @property
+    def stream(self) -> str:
+        """What the job's random streams are named after: itself, or its seed alone where arms share their seeds."""
+        return f"{self.fold}-{self.seed}" if self.training.shared_seeds else self.name
+
+    @property
     def done_file(self) -> Path:
         """Written last; its presence means that the job ended."""
         return self.folder / "done.json"

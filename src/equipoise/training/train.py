@@ -88,7 +88,7 @@ class _Training:
 
     @property
     def _stream(self) -> tuple[object, ...]:
-        return (self.job.name, self.progress.attempt, self.progress.epoch)
+        return (self.job.stream, self.progress.attempt, self.progress.epoch)
 
     def run(self) -> dict[str, Any]:
         """All remaining epochs; the costs and the choice, for done.json."""
@@ -213,8 +213,8 @@ class _Training:
 
 
 def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
-    """The job's model, optimizer, loss and schedule at their start; weights depend on the job's name alone."""
-    with seeded(job.name, "weights"):
+    """The job's model, optimizer, loss and schedule at their start; weights depend on the job's stream alone."""
+    with seeded(job.stream, "weights"):
         model = build_model(job).to(device)
     if job.spatial_dims == 2:
         # on two-dimensional images this layout trained every architecture 1.05 to 1.6 times as fast
