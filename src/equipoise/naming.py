@@ -20,8 +20,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     "did you mean 'densenet'? allowed: unet, densenet"
     """
     choices = list(allowed)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    close = close or [choice for choice in choices if len(name) > 2 and choice.startswith(name)]
+    close = [choice for choice in choices if len(name) > 2 and choice.startswith(name)]
+    close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     return (f"did you mean {close[0]!r}? " if close else "") + f"allowed: {', '.join(choices)}"
 
 

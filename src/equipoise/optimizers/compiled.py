@@ -6,11 +6,6 @@ same bits as loop.py. One build takes about half a second per process and leaves
 
 import ctypes
 import functools
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 from array import array
 from collections.abc import Callable
 from itertools import chain
@@ -22,12 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equipoise import native
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers.batch import Batch, StepSettings, is_dense
 
 _C_TYPES = {torch.int8: "int8_t", torch.int16: "int16_t", torch.int32: "int32_t"}
-# No -ffast-math and no fused multiply-add: see the head of kernel.c.
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
 _Entry = tuple[int, ...]  # addresses of theta, grad, count, exp_avg, exp_avg_sq; number of elements
 _COLUMNS = 6
 _SMALLEST_SHARE = 100_000  # elements; below this a thread costs more than it saves
@@ -44,12 +38,6 @@ class _Settings(ctypes.Structure):
     )
 
 
-def compiler() -> str | None:
-    """The C compiler's command: that of the environment variable CC, else `cc`; None where there is none."""
-    command = os.environ.get("CC") or "cc"
-    return command if shutil.which(shlex.split(command)[0]) else None
-
-
 @functools.cache
 def build(count_dtype: torch.dtype) -> ctypes.CDLL:
     """Compile kernel.c for one type of counts and load it.
@@ -57,20 +45,8 @@ def build(count_dtype: torch.dtype) -> ctypes.CDLL:
     Raises:
         EquipoiseError: where there is no compiler, or it fails, with the first line it printed.
     """
-    command = compiler()
-    if command is None:
-        raise EquipoiseError("There is no C compiler here for path='compiled'; set CC or use path='loop'.")
     source = Path(__file__).with_name("kernel.c")
-    with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
-        library = Path(folder) / "kernel.so"
-        arguments = [*shlex.split(command), *_FLAGS, f"-DCOUNT={_C_TYPES[count_dtype]}", "-o", str(library)]
-        done = subprocess.run(  # noqa: S603 (the compiler the user's environment names, on our own file)
-            [*arguments, str(source), "-lm"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            reason = (done.stderr.strip() or "no message").splitlines()[0]
-            raise EquipoiseError(f"{command} could not build {source.name} ({reason}); use path='loop'.")
-        return ctypes.CDLL(str(library))
+    return native.build(source, f"COUNT={_C_TYPES[count_dtype]}", otherwise="use path='loop'")
 
 
 @functools.cache
