@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from equipoise.errors import EquipoiseError
+from equipoise.models.calling import in_order
 
 Factory = Callable[..., nn.Module]
 TASKS = ("classification", "segmentation")
@@ -59,7 +60,7 @@ class _Trial:
         classes = self.out_channels if out_channels is None else out_channels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = self.factory(channels, classes, self.spatial_dims, **self.settings)
+            model = in_order(self.factory)(channels, classes, self.spatial_dims, **self.settings)
         if not isinstance(model, nn.Module):
             raise self.violation("builds a torch module", f"returned {type(model).__name__}")
         return model

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.models.calling import in_order
 from equipoise.naming import nearest, resolve, source_hash
 from equipoise.protocol import Named
 from equipoise.training.job import Job
@@ -31,7 +32,7 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
 
 def build_model(job: Job) -> nn.Module:
     """The job's model with fresh weights from torch's current stream."""
-    factory = resolve(job.arm.model.name, models, "model", job.code)
+    factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
     given = {"task": job.task} if wants_task else {}
     model = _call(factory, "model", job.arm.model, job.channels, len(job.classes), job.spatial_dims, **given)
