@@ -20,8 +20,7 @@ from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.forecast import Forecast
-from equipoise.training.staging import samples_of
-from equipoise.trial import Trial, plan, read, refusals, seed_spreads, try_arms
+from equipoise.trial import Trial, first_samples, plan, read, refusals, seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
 
@@ -115,7 +114,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
             cohort, (), cases, [], [str(error)], None, "it cannot be split", [], 0, protocol.training.threads
         )
     leaks = find_leaks(trial.cohort, trial.folds)
-    can_train = trial.cohort.task == "classification"
+    can_train = trial.cohort.task != "detection"
     detectable, unplanned = _detectable(trial) if can_train else (None, "nothing is planned for this task yet")
     return Checked(
         cohort=trial.cohort,
@@ -134,7 +133,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
 def _forecasts(trial: Trial) -> list[Forecast]:
     """What one job of each arm takes, from one timed batch in a worker."""
     training, train = trial.protocol.training, trial.folds[0].train
-    first = samples_of(trial.cohort, train[: training.batch_size], trial.pipeline)
+    first = first_samples(trial)
     asked = [(job, first, len(train)) for job in trial.jobs[: len(trial.protocol.arms)]]
     with local.Workers(training.threads) as workers:
         try_arms(trial, workers)

@@ -101,11 +101,14 @@ class TrainingSection(Section):
     threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
     select: what picks the epoch on validation cases.
     shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
+    patch: size in voxels of training patches of images with masks, one number or one per axis; None takes whole
+    images. patches_per_case: of each case in an epoch; foreground_patches: share of them about a foreground voxel.
+    targets: "regions" has the model answer each of the cohort's overlapping regions by itself (sigmoid).
     """
 
     epochs: Positive = 12
     batch_size: Positive = 32
-    loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal"] = "cross-entropy"
+    loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal", "boundary"] = "cross-entropy"
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     select: Literal["loss", "primary"] = "loss"
     schedule: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"] = "constant"
@@ -114,8 +117,24 @@ class TrainingSection(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     threads: Positive = 1
     shared_seeds: bool = False
+    patch: Positive | tuple[Positive, ...] | None = None
+    patches_per_case: Positive = 1
+    foreground_patches: Share = 0.33
+    targets: Literal["classes", "regions"] = "classes"
 
-    @field_validator("seeds", mode="before")
+    def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
+        """The size of a patch along each spatial axis; None where whole images are taken."""
+        if self.patch is None:
+            return None
+        sides = (self.patch,) * spatial_dims if isinstance(self.patch, int) else self.patch
+        if len(sides) != spatial_dims:
+            raise ProtocolError(
+                f"training.patch = {list(sides)} is not allowed: the images have {spatial_dims} spatial axes, "
+                "give one number or one per axis"
+            )
+        return sides
+
+    @field_validator("seeds", "patch", mode="before")
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -126,6 +145,13 @@ class TrainingSection(Section):
         if len(set(value)) < len(value) or min(value) < 0:
             raise ValueError("seeds must be different whole numbers from 0 up")
         return value
+
+
+class InferenceSection(Section):
+    """How a trained model is asked: overlap of sliding windows (share of a patch), and mirrored copies averaged."""
+
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    mirror: bool = False
 
 
 class Arm(Section):
@@ -164,6 +190,15 @@ class EndpointsSection(Section):
         return tuple(value) if isinstance(value, list) else value
 
 
+TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "segmentation": {
+        "endpoints": {"primary": "dice", "secondary": ("hd95", "surface_dice")},
+        "training": {"loss": "dice-cross-entropy"},
+    }
+}
+"""What the defaults below would be for another task than classification."""
+
+
 class Protocol(Section):
     """The plan of a trial; `Protocol.load(path)` reads one, `Protocol.parse(text)` takes TOML text."""
 
@@ -173,6 +208,7 @@ class Protocol(Section):
     preprocessing: dict[str, Any] = {"scale": "unit"}
     augmentation: dict[str, Any] = {}
     training: TrainingSection = TrainingSection()
+    inference: InferenceSection = InferenceSection()
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
     tuning: TuningSection | None = None
     endpoints: EndpointsSection = EndpointsSection()
@@ -183,6 +219,30 @@ class Protocol(Section):
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, value: Any) -> Any:
+        """Endpoints and loss that fit the cohort's task where the protocol does not name them."""
+        cohort = value.get("cohort") if isinstance(value, dict) else None
+        task = cohort.get("task") if isinstance(cohort, dict) else getattr(cohort, "task", None)
+        for section, defaults in TASK_DEFAULTS.get(str(task), {}).items():
+            given = value.get(section, {})
+            if isinstance(given, dict):
+                value = {**value, section: {**defaults, **given}}
+        return value
+
+    @model_validator(mode="after")
+    def _loss_fits_the_task(self) -> Self:
+        training = self.training
+        if self.cohort.task == "classification":
+            if training.loss not in ("cross-entropy", "focal"):
+                raise ValueError(f'training.loss {training.loss!r} needs masks; choose "cross-entropy" or "focal"')
+            if training.targets == "regions" or training.patch is not None:
+                raise ValueError("training.targets and training.patch need masks; remove them in classification")
+        elif training.targets == "regions" and training.class_weights == "balanced":
+            raise ValueError('training.class_weights weighs classes; with targets = "regions" leave it "none"')
+        return self
 
     @model_validator(mode="after")
     def _arms_have_names_of_their_own(self) -> Self:

@@ -27,10 +27,15 @@ def write_protocol(source: str, file: Path) -> Path:
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     values = _fitted(source)
+    values["masks"] = values["settings"].get("task") == "segmentation"
     names = [name.replace("_", "-") for name in sources.__all__]
     # TOML, not HTML: values pass through `tojson`
     environment = Environment(  # noqa: S701
-        loader=PackageLoader("equipoise"), undefined=StrictUndefined, lstrip_blocks=True, keep_trailing_newline=True
+        loader=PackageLoader("equipoise"),
+        undefined=StrictUndefined,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
     try:

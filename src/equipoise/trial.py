@@ -16,6 +16,8 @@ from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local
 from equipoise.engines.jobs import run_jobs
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
+from equipoise.evaluation.regions import target_regions
+from equipoise.evaluation.segmentation import metric_columns
 from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
@@ -28,6 +30,7 @@ from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.baselines import baselines
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
+from equipoise.training.samples import Samples
 from equipoise.training.staging import plan_jobs, samples_of, stage
 
 
@@ -64,9 +67,9 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     """
     if protocol.tuning is not None:
         raise ProtocolError("this version does not tune; remove the [tuning] table and state each arm's settings")
+    for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
+        _check_endpoint(name, cohort)
     if cohort.task == "classification":
-        for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
-            _check_endpoint(name, cohort)
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort)
@@ -78,8 +81,10 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
 
 def _check_endpoint(name: str, cohort: Cohort) -> None:
     """Refuse before training what could not be judged after it."""
+    classifies = cohort.task == "classification"
+    metrics = () if classifies else metric_columns(target_regions(cohort.classes, cohort.regions))
     try:
-        endpoint_named(name, classes=cohort.classes)
+        endpoint_named(name, metrics, cohort.classes if classifies else ())
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
@@ -87,8 +92,8 @@ def _check_endpoint(name: str, cohort: Cohort) -> None:
 def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
     """Why the trial would not be honest, or cannot be run; empty where it may."""
     found, cohort = [], trial.cohort
-    if cohort.task != "classification":
-        found.append(f"{cohort.name} is a {cohort.task} cohort, and this version trains classification only")
+    if cohort.task == "detection":
+        found.append(f"{cohort.name} is a detection cohort, and this version trains classifiers and segmenters only")
     if cohort.problems:
         first = cohort.problems[0]
         found.append(
@@ -105,12 +110,18 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
     return found
 
 
+def first_samples(trial: Trial) -> Samples:
+    """A batch of training cases; of volumes two, which are enough to try an arm."""
+    enough = trial.protocol.training.batch_size if trial.cohort.spatial_dims == 2 else 2
+    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline)
+
+
 def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
     """One step of every arm on its first cases; what else belongs to the record: device, hashes of the user's code.
 
     Raises ProtocolError for an arm that cannot train.
     """
-    first = samples_of(trial.cohort, trial.folds[0].train[: trial.protocol.training.batch_size], trial.pipeline)
+    first = first_samples(trial)
     arms = trial.jobs[: len(trial.protocol.arms)]
     ((_, found),) = workers.run("equipoise.training.preflight:preflight", [(arms, first)], lambda: None)
     if isinstance(found, local.Failure):
@@ -187,7 +198,13 @@ def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
-                stage(trial.cohort, getattr(fold, part), trial.pipeline, trial.out / "samples" / str(number) / part)
+                place = trial.out / "samples" / str(number) / part
+                staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place)
+                if not staged.uniform and trial.protocol.training.patch is None:
+                    raise CohortError(
+                        f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or "
+                        "preprocessing.size"
+                    )
         ledger.append(STARTED, jobs=[job.name for job in waiting])
     total = len(trial.jobs) * trial.protocol.training.epochs
 

@@ -3,16 +3,18 @@
 Two empty masks agree: Dice and IoU 1. Exactly one empty mask is the worst result: 0. No case is ever left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.lesions import lesion_scores
+from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.surface import surface_distances
 
 Mask = NDArray[np.bool_]
+TOLERANCE_MM = 1.0
 
 
 def dice(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...] = ()) -> float:  # noqa: ARG001
@@ -54,32 +56,86 @@ def case_metrics(
     prediction: NDArray[np.integer],
     regions: Mapping[str, Sequence[int]],
     spacing_mm: tuple[float, ...],
-    tolerance_mm: float = 1.0,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> dict[str, float]:
     """All metrics of one case as columns `<metric>_<region>` of the prediction table.
 
     truth, prediction: class per voxel, one shape; regions: name → the classes that belong to it, e.g.
-    {"whole": (1, 2, 3)}. `truth_voxels`, `predicted_voxels` and `shared_voxels` allow re-pooling over cases.
+    {"whole": (1, 2, 3)}.
     """
     _same_grid(truth, prediction)
-    row: dict[str, float] = {}
-    for region, classes in regions.items():
-        true, said = np.isin(truth, classes), np.isin(prediction, classes)
-        distances, lesions = surface_distances(true, said, spacing_mm), lesion_scores(true, said)
-        row |= {
-            f"dice_{region}": dice(true, said),
-            f"iou_{region}": iou(true, said),
-            f"hd95_{region}": distances.hd95(),
-            f"assd_{region}": distances.assd(),
-            f"surface_dice_{region}": distances.surface_dice(tolerance_mm),
-            f"volume_error_ml_{region}": volume_error_ml(true, said, spacing_mm),
-            f"lesion_f1_{region}": lesions.f1,
-            f"lesion_dice_{region}": lesions.dice,
-            f"truth_voxels_{region}": float(np.count_nonzero(true)),
-            f"predicted_voxels_{region}": float(np.count_nonzero(said)),
-            f"shared_voxels_{region}": float(np.count_nonzero(true & said)),
-        }
-    return row
+    true, said = region_masks(truth, regions), region_masks(prediction, regions)
+    return region_metrics(true, said, spacing_mm, tolerance_mm)
+
+
+def region_metrics(
+    truth: Mapping[str, Mask],
+    prediction: Mapping[str, Mask],
+    spacing_mm: tuple[float, ...],
+    tolerance_mm: float = TOLERANCE_MM,
+) -> dict[str, float]:
+    """All metrics of one case from a mask per region: `<metric>_<region>`, and `<metric>`, their mean over regions.
+
+    `truth_voxels`, `predicted_voxels` and `shared_voxels` of each region allow re-pooling over cases.
+    """
+    rows = {name: _one_region(truth[name], prediction[name], spacing_mm, tolerance_mm) for name in truth}
+    means = {
+        metric: float(np.mean([row[metric] for row in rows.values()]))
+        for metric in next(iter(rows.values()))
+        if not metric.endswith("_voxels")
+    }
+    return means | {f"{metric}_{name}": value for name, row in rows.items() for metric, value in row.items()}
+
+
+def _one_region(true: Mask, said: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float) -> dict[str, float]:
+    distances, lesions = surface_distances(true, said, spacing_mm), lesion_scores(true, said)
+    return {
+        "dice": dice(true, said),
+        "iou": iou(true, said),
+        "hd95": distances.hd95(),
+        "assd": distances.assd(),
+        "surface_dice": distances.surface_dice(tolerance_mm),
+        "volume_error_ml": volume_error_ml(true, said, spacing_mm),
+        "absolute_volume_error_ml": abs(volume_error_ml(true, said, spacing_mm)),
+        "lesion_f1": lesions.f1,
+        "lesion_dice": lesions.dice,
+        "truth_voxels": float(np.count_nonzero(true)),
+        "predicted_voxels": float(np.count_nonzero(said)),
+        "shared_voxels": float(np.count_nonzero(true & said)),
+    }
+
+
+METRICS: dict[str, Callable[[Mask, Mask, tuple[float, ...]], float]] = {
+    "dice": dice,
+    "iou": iou,
+    "hd95": lambda true, said, mm: surface_distances(true, said, mm).hd95(),
+    "assd": lambda true, said, mm: surface_distances(true, said, mm).assd(),
+    "surface_dice": lambda true, said, mm: surface_distances(true, said, mm).surface_dice(TOLERANCE_MM),
+    "volume_error_ml": volume_error_ml,
+    "absolute_volume_error_ml": lambda true, said, mm: abs(volume_error_ml(true, said, mm)),
+    "lesion_f1": lambda true, said, _: lesion_scores(true, said).f1,
+    "lesion_dice": lambda true, said, _: lesion_scores(true, said).dice,
+}
+"""Every metric of one region, each by itself: (truth, prediction, spacing in mm) → value."""
+
+
+def metric_columns(regions: Iterable[str]) -> list[str]:
+    """The endpoints that segmentation predictions offer: of each region, and the mean over regions.
+
+    >>> metric_columns(["WT"])[:2]
+    ['dice', 'dice_WT']
+    """
+    names = list(regions)
+    return [column for metric in METRICS for column in (metric, *(f"{metric}_{name}" for name in names))]
+
+
+def one_metric(
+    column: str, truth: Mapping[str, Mask], prediction: Mapping[str, Mask], spacing_mm: tuple[float, ...]
+) -> float:
+    """One of `metric_columns` of one case; what `region_metrics` would say, without the cost of all the others."""
+    metric = max((name for name in METRICS if column == name or column.startswith(f"{name}_")), key=len)
+    asked = [name for name in truth if column == f"{metric}_{name}"] or list(truth)
+    return float(np.mean([METRICS[metric](truth[name], prediction[name], spacing_mm) for name in asked]))
 
 
 def _same_grid(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> None:

@@ -67,6 +67,8 @@ _PER_CASE = (
     ("dice", Endpoint("dice", Kind.MEAN)),
     ("iou", Endpoint("iou", Kind.MEAN)),
     ("surface_dice", Endpoint("surface_dice", Kind.MEAN)),
+    ("lesion_", Endpoint("lesion", Kind.MEAN)),
+    ("absolute_volume", Endpoint("volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml")),
 )
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
 

@@ -107,8 +107,14 @@ def _positive(predictions: Predictions, positive: str | None, endpoint: str) -> 
 
 
 def _companions(primary: str, predictions: Predictions) -> list[str]:
-    """A mean Dice is read beside the failure rate of the same structure, which a better median can hide."""
-    return [primary.replace("dice", "failure_rate", 1)] if primary.startswith("dice") and predictions.metrics else []
+    """What a mean is read beside: each region of a mean over regions, and failures, which a better median can hide."""
+    if primary not in predictions.metrics:
+        return []
+    regions = [
+        f"{primary}{name.removeprefix('truth_voxels')}" for name in predictions.metrics if "truth_voxels" in name
+    ]
+    one_by_one = [name for name in regions if name in predictions.metrics and len(regions) > 1]
+    return [*one_by_one, *([primary.replace("dice", "failure_rate", 1)] if primary.startswith("dice") else [])]
 
 
 def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:

@@ -34,8 +34,9 @@ def build_model(job: Job) -> nn.Module:
     """The job's model with fresh weights from torch's current stream."""
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
-    given = {"task": job.task} if wants_task else {}
-    model = _call(factory, "model", job.arm.model, job.channels, len(job.classes), job.spatial_dims, **given)
+    # a detector is a segmenter whose map is read for candidates
+    given = {"task": "classification" if job.task == "classification" else "segmentation"} if wants_task else {}
+    model = _call(factory, "model", job.arm.model, job.channels, job.outputs, job.spatial_dims, **given)
     if not isinstance(model, nn.Module):
         raise ProtocolError(
             f"model {job.arm.model.name!r} made a {type(model).__name__}; it must make a torch.nn.Module"

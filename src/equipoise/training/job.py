@@ -1,11 +1,11 @@
 """One job of a trial: an arm on a fold with a seed, as data that can be sent to another process."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.protocol import Arm, TrainingSection
+from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.training.files import write_json
 
 
@@ -13,7 +13,7 @@ from equipoise.training.files import write_json
 class Job:
     """Everything a job needs; `samples` holds the folders `train` and `validation` of its fold.
 
-    outputs: classes that the model tells apart.
+    regions: the judged structures as sets of classes; empty in classification.
     code: the folder where the user's own modules lie.
     """
 
@@ -30,6 +30,8 @@ class Job:
     training: TrainingSection
     augmentation: dict[str, Any]
     primary: str
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inference: InferenceSection = field(default_factory=InferenceSection)
 
     @property
     def name(self) -> str:
@@ -40,6 +42,11 @@ class Job:
     def stream(self) -> str:
         """What the job's random streams are named after: itself, or its seed alone where arms share their seeds."""
         return f"{self.fold}-{self.seed}" if self.training.shared_seeds else self.name
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the model's answer: one a class, or one a region where regions are answered by themselves."""
+        return len(self.regions) if self.training.targets == "regions" else len(self.classes)
 
     @property
     def done_file(self) -> Path:

@@ -1,10 +1,9 @@
-"""The epoch: batches, augmentation, one optimizer step each; and what the validation cases say after it."""
+"""The epoch: batches, augmentation, one optimizer step each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,7 +12,8 @@ from equipoise.optimizers import eval_mode, needs_closure, train_mode
 from equipoise.training import augmentation as augment
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.determinism import generator, seeded
-from equipoise.training.losses import Loss
+from equipoise.training.feeding import Feed, batches, whole
+from equipoise.training.losses import Loss, deeply_supervised
 from equipoise.training.samples import Samples
 
 
@@ -27,11 +27,12 @@ class NotFiniteError(Exception):
 
 @dataclass
 class Learner:
-    """What changes while a job trains."""
+    """What changes while a job trains, with its losses: of training, and of validation (no class weights)."""
 
     model: nn.Module
     optimizer: Optimizer
     loss: Loss
+    plain_loss: Loss
     schedule: torch.optim.lr_scheduler.LRScheduler
     device: torch.device
     precision: torch.dtype
@@ -39,59 +40,40 @@ class Learner:
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's answer in float32, computed in the arm's precision."""
+        return self.outputs(images)[0]
+
+    def outputs(self, images: Tensor) -> list[Tensor]:
+        """Everything the model answers, in float32: with deep supervision several scales, full resolution first."""
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            outputs: Tensor | tuple[Tensor, ...] = self.model(images)
-        # deep supervision answers at several scales, full resolution first
-        return (outputs if isinstance(outputs, Tensor) else outputs[0]).float()
-
-
-def batches(
-    n: int, batch_size: int, order: Tensor | None = None
-) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Indices in nearly equal batches, none a rest of one case: batch normalisation needs two.
-
-    >>> [len(batch) for batch in batches(65, 32)]
-    [22, 22, 21]
-    """
-    indices = np.arange(n) if order is None else order.numpy()
-    yield from np.array_split(indices, max(1, math.ceil(n / batch_size)))
-
-
-def tensors(
-    samples: Samples, indices: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Images and targets of some samples on the device."""
-    images = torch.from_numpy(np.ascontiguousarray(samples.images[indices]))
-    targets = torch.from_numpy(np.ascontiguousarray(samples.targets[indices]))
-    return images.to(device), targets.to(device)
+            outputs: Tensor | Sequence[Tensor] = self.model(images)
+        return [part.float() for part in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
 
 
 def train_epoch(
-    learner: Learner, samples: Samples, batch_size: int, augmentation: Augmentation, stream: tuple[object, ...]
+    learner: Learner, samples: Samples, feed: Feed, augmentation: Augmentation, stream: tuple[object, ...]
 ) -> float:
-    """Train over all samples once; `stream` names the random draws of this epoch. Returns the mean loss.
+    """Train over the samples once; `stream` names the random draws of this epoch. Returns the mean loss.
 
     Optimizers that train on other weights than they are judged by are left with those to be judged.
 
     Raises NotFiniteError with the cases of the batch whose loss was not finite.
     """
     draws = generator(*stream, "epoch")
-    order = torch.randperm(len(samples), generator=draws)
     learner.model.train()
     train_mode(learner.optimizer)
-    total = 0.0
+    total, seen = 0.0, 0
     with seeded(*stream, "dropout"):
-        for indices in batches(len(samples), batch_size, order):
-            images, targets = tensors(samples, indices, learner.device)
-            images, targets = _augmented(images, targets, augmentation, draws)
+        for batch in feed.epoch(samples, draws):
+            on_device = batch.to(learner.device)
+            images, targets = _augmented(on_device.images, on_device.targets, augmentation, draws)
             loss = _step(learner, images, targets)
             if not math.isfinite(loss):
-                raise NotFiniteError([samples.cases[index] for index in indices])
-            total += loss * len(indices)
+                raise NotFiniteError([samples.cases[index] for index in batch.indices])
+            total, seen = total + loss * len(batch.indices), seen + len(batch.indices)
     eval_mode(learner.optimizer)
-    return total / len(samples)
+    return total / seen
 
 
 def _augmented(
@@ -111,7 +93,7 @@ def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
     def closure() -> float:
         learner.optimizer.zero_grad()
         with torch.enable_grad():
-            loss = learner.loss(learner.logits(images), targets)
+            loss = deeply_supervised(learner.loss)(learner.outputs(images), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         if learner.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
@@ -129,17 +111,17 @@ def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
 
 
 def predict(learner: Learner, samples: Samples, batch_size: int) -> Tensor:
-    """Logits of all samples in their order, (n, classes, *spatial) float32 on the CPU, the model in evaluation mode."""
+    """Logits of all samples in their order, (n, classes) float32 on the CPU, the model in evaluation mode."""
     learner.model.eval()
     with torch.inference_mode():
         parts = [
-            learner.logits(tensors(samples, indices, learner.device)[0]).cpu()
+            learner.logits(whole(samples, indices).to(learner.device).images).cpu()
             for indices in batches(len(samples), batch_size)
         ]
     return torch.cat(parts)
 
 
-def recalibrate(learner: Learner, samples: Samples, batch_size: int) -> None:
+def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
     """Recompute batch-normalisation statistics for the weights that will be judged.
 
     Optimizers that average weights (schedule-free, Defazio et al. 2024) need it: the running statistics belong to the
@@ -154,7 +136,7 @@ def recalibrate(learner: Learner, samples: Samples, batch_size: int) -> None:
         norm.momentum = None  # a plain average over the batches
     learner.model.train()
     with torch.no_grad():
-        for indices in batches(len(samples), batch_size):
-            learner.logits(tensors(samples, indices, learner.device)[0])
+        for batch in feed.epoch(samples, generator("recalibration")):
+            learner.logits(batch.to(learner.device).images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -167,12 +167,27 @@ def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor
 def _resized(target: Tensor, logits: Tensor) -> Tensor:
     """The target at the sides of the logits."""
     size = tuple(logits.shape[2:])
-    if tuple(target.shape[-len(size) :]) == size:
+    if not size or tuple(target.shape[-len(size) :]) == size:
         return target
     if target.ndim == logits.ndim:
         return AREA_MEAN[len(size)](target.to(logits.dtype), size)
     nearest = functional.interpolate(target[:, None].float(), list(size), mode="nearest-exact")
     return nearest[:, 0].to(target.dtype)
+
+
+def by_region(loss: Loss, table: Tensor) -> Loss:
+    """A loss over regions for targets of classes: indices (n, *spatial) or soft (n, classes, *spatial).
+
+    table: (regions, classes), 1 where a class belongs to a region.
+    """
+
+    def of_regions(logits: Tensor, target: Tensor) -> Tensor:
+        here = table.to(logits.device)
+        if target.is_floating_point():
+            return loss(logits, torch.einsum("rc,nc...->nr...", here, target))
+        return loss(logits, here.T[target].movedim(-1, 1))
+
+    return of_regions
 
 
 def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
@@ -193,7 +208,7 @@ def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False)
     return losses[name]
 
 
-def balanced_weights(targets: Tensor, classes: int) -> Tensor:
-    """n / (classes × n_c) per class, so that every class weighs the same; absent classes get 0."""
-    counts = torch.bincount(targets.flatten(), minlength=classes).float()
-    return torch.where(counts > 0, counts.sum() / (classes * counts.clamp(min=1)), 0.0)
+def balanced_weights(counts: Tensor) -> Tensor:
+    """n / (classes × n_c) per class from the counts n_c, so that every class weighs the same; absent classes get 0."""
+    counts = counts.float()
+    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)

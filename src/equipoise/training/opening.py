@@ -2,46 +2,82 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.split import Fold
-from equipoise.evaluation.predictions import write_parquet
+from equipoise.evaluation.pictures import grey, region_bits, shown_slice
+from equipoise.evaluation.predictions import Predictions, write_parquet
+from equipoise.evaluation.regions import target_regions
 from equipoise.preprocessing import Pipeline
 from equipoise.training.baselines import baselines, predict_baseline
 from equipoise.training.files import write_atomic, write_json
-from equipoise.training.staging import samples_of, stage, thumbnails
+from equipoise.training.mask_baselines import MASK_BASELINES, predict_masks
+from equipoise.training.staging import samples_of, stage
+
+HELD_OUT = ("validation", "test")
 
 
 def open_test(cohort: Cohort, folds: tuple[Fold, ...], pipeline: Pipeline, folder: Path) -> None:
-    """Stage validation and test cases of every fold under `folder`, with baselines and thumbnails beside them."""
+    """Stage validation and test cases of every fold under `folder`, with baselines and pictures beside them."""
     for number, fold in enumerate(folds):
-        for part in ("validation", "test"):
+        for part in HELD_OUT:
             stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
-        _baselines(cohort, number, fold, pipeline, folder / "baselines")
+        if cohort.task == "classification":
+            _class_baselines(cohort, number, fold, pipeline, folder / "baselines")
+        else:
+            _mask_baselines(cohort, number, fold, pipeline, folder)
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    pictures = thumbnails(cohort, tested.tolist())
-    write_atomic(folder / "thumbnails.npz", lambda path: _save_pictures(path, pictures))
+    _keep_pictures(cohort, tested, folder)
 
 
-def _save_pictures(path: Path, pictures: dict[str, Any]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, **pictures)
-
-
-def _baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path) -> None:
+def _class_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path) -> None:
     """The trivial rules on the same cases; where no size is known, on the mean of the prepared images."""
     mean = None
     if cohort.size_attribute is None:
         everything = np.arange(len(cohort))
-        mean = samples_of(cohort, everything, pipeline).images.reshape(len(everything), -1).mean(axis=1)
-    parts = {part: getattr(fold, part) for part in ("validation", "test")}
+        mean = np.asarray(samples_of(cohort, everything, pipeline).images).reshape(len(everything), -1).mean(axis=1)
+    parts = {part: getattr(fold, part) for part in HELD_OUT}
     for rule in baselines(cohort, mean):
-        table = predict_baseline(rule, cohort, number, fold.train, parts)
-        place = folder / rule.name / f"{number}-0"
-        write_atomic(place / "predictions.parquet", partial(write_parquet, table))
-        write_json(
-            place / "done.json", {"status": "finished", "reason": None, "arm": rule.name, "fold": number, "seed": 0}
-        )
+        _write(predict_baseline(rule, cohort, number, fold.train, parts), rule.name, number, folder)
+
+
+def _mask_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path) -> None:
+    samples = {
+        part: stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
+        for part in ("train", *HELD_OUT)
+    }
+    train, regions = samples.pop("train"), target_regions(cohort.classes, cohort.regions)
+    for rule in MASK_BASELINES:
+        _write(predict_masks(rule, number, train, samples, regions), rule.name, number, folder / "baselines")
+
+
+def _write(table: Predictions, name: str, fold: int, folder: Path) -> None:
+    place = folder / name / f"{fold}-0"
+    write_atomic(place / "predictions.parquet", partial(write_parquet, table))
+    write_json(place / "done.json", {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
+
+
+def _keep_pictures(cohort: Cohort, indices: NDArray[np.int64], folder: Path) -> None:
+    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth."""
+    regions = target_regions(cohort.classes, cohort.regions)
+    pictures, outlines = {}, {}
+    for index in indices:
+        case = cohort.cases[index]
+        image = case.read()
+        plane = image.array[0]
+        if cohort.task == "classification" or image.mask is None:
+            pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
+        else:
+            at = shown_slice(image.mask)
+            pictures[case.id], outlines[case.id] = grey(plane[at]), region_bits(image.mask[at], regions)
+    write_atomic(folder / "thumbnails.npz", lambda path: _save(path, pictures))
+    if outlines:
+        write_atomic(folder / "truths.npz", lambda path: _save(path, outlines))
+
+
+def _save(path: Path, pictures: dict[str, NDArray[np.uint8]]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pictures)

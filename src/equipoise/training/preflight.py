@@ -1,25 +1,19 @@
 """One step of every arm before anything is locked: what cannot run is told at once, and its cost is guessed."""
 
-import math
 import time
 from typing import Any
-
-import numpy as np
 
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.training.arm import code_hashes
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory
-from equipoise.training.determinism import device, device_name, reproducible
+from equipoise.training.determinism import device, device_name, generator, reproducible
+from equipoise.training.feeding import Batch, Feed
 from equipoise.training.forecast import Forecast
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, tensors, train_epoch
+from equipoise.training.loop import Learner, train_epoch
 from equipoise.training.samples import Samples
 from equipoise.training.train import build_learner
-
-
-def _head(samples: Samples, n: int) -> Samples:
-    return Samples(samples.images[:n], samples.targets[:n], samples.cases[:n], samples.patients[:n])
 
 
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
@@ -35,13 +29,16 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
 
 
 def _try(job: Job, samples: Samples) -> None:
-    two = _head(samples, 2)
+    two = samples.head(min(2, len(samples)))
     try:
         with reproducible(job.training.threads):
+            if not samples.uniform and job.training.patch is None:
+                raise ProtocolError("the images differ in shape; set training.patch, or preprocessing.size")
             learner = build_learner(job, device(), samples)
-            _check_shape(job, learner, two)
+            feed = _feed(job, 2)
+            _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
             augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
-            train_epoch(learner, two, 2, augmentation, (job.name, "preflight"))
+            train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
@@ -51,11 +48,16 @@ def _try(job: Job, samples: Samples) -> None:
         ) from error
 
 
-def _check_shape(job: Job, learner: Learner, samples: Samples) -> None:
-    images, _ = tensors(samples, np.arange(len(samples)), learner.device)
+def _feed(job: Job, batch_size: int) -> Feed:
+    """One batch of the job's own patches, or of whole cases."""
+    training = job.training
+    return Feed(batch_size, training.patch_of(job.spatial_dims), 1, training.foreground_patches)
+
+
+def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     learner.model.train()
-    found = tuple(learner.logits(images).shape)
-    wanted = (len(samples), len(job.classes), *(images.shape[2:] if job.task == "segmentation" else ()))
+    found = tuple(learner.logits(batch.to(learner.device).images).shape)
+    wanted = (len(batch.indices), job.outputs, *(() if job.task == "classification" else batch.images.shape[2:]))
     if found != wanted:
         raise ProtocolError(f"its model answers with shape {found}, {job.task} of these images needs {wanted}")
 
@@ -63,13 +65,15 @@ def _check_shape(job: Job, learner: Learner, samples: Samples) -> None:
 def forecast(asked: tuple[Job, Samples, int]) -> Forecast:
     """Time of one job on so many training cases, from one timed batch after a warm-up, and the memory it reached."""
     job, samples, cases = asked
-    batch = _head(samples, min(len(samples), job.training.batch_size))
+    feed = _feed(job, job.training.batch_size)
+    enough = Feed.of(job.training, job.spatial_dims)
     augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
     with reproducible(job.training.threads), PeakMemory() as memory:
         learner = build_learner(job, device(), samples)
-        train_epoch(learner, batch, len(batch), augmentation, (job.name, "warm-up"))
+        train_epoch(learner, samples, feed, augmentation, (job.name, "warm-up"))
         start = time.perf_counter()
-        train_epoch(learner, batch, len(batch), augmentation, (job.name, "forecast"))
+        train_epoch(learner, samples, feed, augmentation, (job.name, "forecast"))
         seconds = time.perf_counter() - start
-    steps = job.training.epochs * math.ceil(cases / job.training.batch_size)
-    return Forecast(job.arm.name, seconds * steps, memory.peak_mb)
+    per_patch = seconds / len(samples)
+    patches = cases * enough.per_case * job.training.epochs
+    return Forecast(job.arm.name, per_patch * patches, memory.peak_mb)

@@ -1,6 +1,7 @@
 """Prepared cases as arrays on disk, so that many jobs share one copy through memory maps."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,35 +9,174 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.preprocessing.pipeline import Pipeline, Record
+
+Indices = NDArray[np.int64]
+
+
+class Ragged:
+    """Arrays of one dtype and number of axes, each with a shape of its own, one after another in one flat array."""
+
+    def __init__(self, flat: NDArray[Any], shapes: Sequence[Sequence[int]]) -> None:
+        self.flat = flat
+        self.shapes = tuple(tuple(map(int, shape)) for shape in shapes)
+        self._starts = np.concatenate([[0], np.cumsum([np.prod(shape, dtype=np.int64) for shape in self.shapes])])
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self.flat[self._starts[index] : self._starts[index + 1]].reshape(self.shapes[index])
+
+    @classmethod
+    def of(cls, arrays: Sequence[NDArray[Any]]) -> Self:
+        """The arrays, copied into one."""
+        return cls(np.concatenate([array.ravel() for array in arrays]), [array.shape for array in arrays])
+
+
+Arrays = NDArray[Any] | Ragged
+
+
+def shapes_of(arrays: Arrays) -> list[tuple[int, ...]]:
+    """The shape of each case's array."""
+    return list(arrays.shapes) if isinstance(arrays, Ragged) else [arrays.shape[1:]] * len(arrays)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a case came from its own grid to the prepared one.
+
+    record: the steps of the pipeline (see preprocessing.Record.to_json); spacing_mm: of the case's own grid.
+    """
+
+    record: str
+    spacing_mm: tuple[float, ...]
+
+    def back(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask of the prepared grid on the case's own; nothing is called where preparation had cut it away."""
+        undone = Pipeline().undo(mask.astype(np.uint8), Record.from_json(self.record))
+        return undone.astype(bool)
+
+    @property
+    def prepared_spacing_mm(self) -> tuple[float, ...]:
+        """Spacing of the prepared grid."""
+        return Record.from_json(self.record).spacing_mm
+
 
 @dataclass(frozen=True)
 class Samples:
     """Cases of one part, ready for a model.
 
-    images: float32 (n, channel, *spatial).
+    images: float32 (n, channel, *spatial); Ragged where cases differ in shape.
     targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one.
+    grids, truths: for masks, each case's way back and its mask on its own grid; empty and None otherwise.
     """
 
-    images: NDArray[np.float32]
-    targets: NDArray[Any]
+    images: Arrays
+    targets: Arrays
     cases: tuple[str, ...]
     patients: tuple[str, ...]
+    grids: tuple[Grid, ...] = ()
+    truths: Arrays | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all cases have one shape, so that whole cases make a batch."""
+        return not isinstance(self.images, Ragged)
+
+    def head(self, n: int) -> "Samples":
+        """The first n cases."""
+
+        def first(arrays: Arrays) -> Arrays:
+            return Ragged.of([arrays[i] for i in range(n)]) if isinstance(arrays, Ragged) else arrays[:n]
+
+        truths = None if self.truths is None else first(self.truths)
+        return Samples(
+            first(self.images), first(self.targets), self.cases[:n], self.patients[:n], self.grids[:n], truths
+        )
+
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; the list of cases comes last and marks them complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "images.npy", self.images)
-        np.save(folder / "targets.npy", self.targets)
-        names = {"cases": self.cases, "patients": self.patients}
-        (folder / "cases.json").write_text(json.dumps(names), encoding="utf-8")
+        with SampleWriter(folder) as writer:
+            for index, (case, patient) in enumerate(zip(self.cases, self.patients, strict=True)):
+                arrays = {"images": self.images[index], "targets": np.asarray(self.targets[index])}
+                if self.truths is not None:
+                    arrays["truths"] = self.truths[index]
+                writer.add(case, patient, arrays, self.grids[index] if self.grids else None)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the arrays of a folder into memory, read-only."""
-        names = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        targets = np.load(folder / "targets.npy", mmap_mode="r")
-        return cls(images, targets, tuple(names["cases"]), tuple(names["patients"]))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        arrays = {name: _mapped(folder / f"{name}.bin", **found) for name, found in index["arrays"].items()}
+        grids = tuple(Grid(grid["record"], tuple(grid["spacing_mm"])) for grid in index["grids"])
+        return cls(
+            arrays["images"],
+            arrays["targets"],
+            tuple(index["cases"]),
+            tuple(index["patients"]),
+            grids,
+            arrays.get("truths"),
+        )
+
+
+INDEX = "cases.json"
+
+
+def staged(folder: Path) -> bool:
+    """Whether a folder holds complete samples."""
+    return (folder / INDEX).is_file()
+
+
+def _mapped(file: Path, dtype: str, shapes: list[list[int]]) -> Arrays:
+    flat = np.memmap(file, dtype=dtype, mode="r") if file.stat().st_size else np.empty(0, dtype)
+    if len({tuple(shape) for shape in shapes}) == 1:
+        return flat.reshape(len(shapes), *shapes[0])
+    return Ragged(flat, shapes)
+
+
+class SampleWriter:
+    """Writes cases one by one, so that a part larger than memory can be staged; inside a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[str, Any] = {}
+        self._arrays: dict[str, dict[str, Any]] = {}
+        self._cases: list[str] = []
+        self._patients: list[str] = []
+        self._grids: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def add(self, case: str, patient: str, arrays: dict[str, NDArray[Any]], grid: Grid | None = None) -> None:
+        """One case more: `images`, `targets` and, for masks, `truths`, the same names for every case."""
+        for name, array in arrays.items():
+            if name not in self._files:
+                self._files[name] = (self.folder / f"{name}.bin").open("wb")
+                self._arrays[name] = {"dtype": array.dtype.str, "shapes": []}
+            self._files[name].write(np.ascontiguousarray(array).tobytes())
+            self._arrays[name]["shapes"].append(array.shape)
+        self._cases.append(case)
+        self._patients.append(patient)
+        if grid is not None:
+            self._grids.append(vars(grid))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+        if kind is None:
+            index = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays, "grids": self._grids}
+            (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+
+def together(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
+    """Some cases of one shape as one array (k, …)."""
+    chosen = np.fromiter(indices, dtype=np.int64)
+    if isinstance(arrays, Ragged):
+        return np.stack([arrays[index] for index in chosen])
+    return np.ascontiguousarray(arrays[chosen])

@@ -146,7 +146,7 @@ def _blended(
     spatial = image.shape[1:]
     _check(spatial, patch, overlap, batch, mirror_axes)
     axes = [_windows(size, side, overlap, device) for size, side in zip(spatial, patch, strict=True)]
-    answer = _mirrored(answer, mirror_axes)
+    answer = mirrored(answer, mirror_axes)
     sums = torch.zeros((classes, min(patch[0], spatial[0]), *spatial[1:]), device=device)
     ends = [window.start for window in axes[0][1:]] + [spatial[0]]
     for slab, end in zip(axes[0], ends, strict=True):
@@ -212,7 +212,7 @@ def _move_up(sums: Tensor, planes: int) -> None:
     sums[:, max(0, depth - planes) :] = 0
 
 
-def _mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
+def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
     """The mean answer over all combinations of mirrored spatial axes, each turned back."""
     subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
 

@@ -9,31 +9,61 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts import Cohort
 from equipoise.errors import CohortError
+from equipoise.evaluation.regions import target_regions
 from equipoise.preprocessing import Pipeline, prepare
+from equipoise.preprocessing.one_by_one import MaskCase, prepare_each
 from equipoise.protocol import Protocol
 from equipoise.training.job import Job
-from equipoise.training.samples import Samples
+from equipoise.training.samples import Grid, Ragged, Samples, SampleWriter, staged
 
 Indices = NDArray[np.int64]
 
 
 def samples_of(cohort: Cohort, indices: Indices, pipeline: Pipeline) -> Samples:
-    """Prepared cases in the order of `indices`."""
+    """Prepared cases in the order of `indices`, in memory."""
+    if cohort.task != "classification":
+        return _collected(cohort, list(prepare_each(cohort, indices, pipeline)))
     images, targets = prepare(cohort, indices, pipeline)
-    if not np.isfinite(images).all():
-        bad = int(indices[int(np.argmin(np.isfinite(images).reshape(len(images), -1).all(axis=1)))])
-        raise CohortError(f"case {cohort.cases[bad].id} has values that are not finite; mend or exclude it")
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        bad = cohort.cases[indices[int(np.argmin(finite))]]
+        raise CohortError(f"case {bad.id} has values that are not finite; mend or exclude it")
     chosen = [cohort.cases[index] for index in indices]
     return Samples(images, targets, tuple(case.id for case in chosen), tuple(case.patient for case in chosen))
 
 
 def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path) -> Samples:
     """The prepared cases, written to `folder` for other processes unless they are there already."""
-    if (folder / "cases.json").is_file():
-        return Samples.load(folder)
-    samples = samples_of(cohort, indices, pipeline)
-    samples.save(folder)
-    return samples
+    if not staged(folder):
+        if cohort.task == "classification":
+            samples_of(cohort, indices, pipeline).save(folder)
+        else:
+            with SampleWriter(folder) as writer:
+                for found in prepare_each(cohort, indices, pipeline):
+                    _add(writer, cohort, found)
+    return Samples.load(folder)
+
+
+def _add(writer: SampleWriter, cohort: Cohort, found: MaskCase) -> None:
+    case = cohort.cases[found.index]
+    arrays = {"images": found.image, "targets": found.target, "truths": found.truth}
+    writer.add(case.id, case.patient, arrays, Grid(found.record.to_json(), found.spacing_mm))
+
+
+def _collected(cohort: Cohort, found: Sequence[MaskCase]) -> Samples:
+    chosen = [cohort.cases[one.index] for one in found]
+    return Samples(
+        _joined([one.image for one in found]),
+        _joined([one.target for one in found]),
+        tuple(case.id for case in chosen),
+        tuple(case.patient for case in chosen),
+        tuple(Grid(one.record.to_json(), one.spacing_mm) for one in found),
+        _joined([one.truth for one in found]),
+    )
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> Any:
+    return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 
 def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list[Job]:
@@ -42,9 +72,11 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "code": protocol.folder,
         "task": protocol.cohort.task,
         "classes": cohort.classes,
+        "regions": {} if cohort.task == "classification" else target_regions(cohort.classes, cohort.regions),
         "channels": len(cohort.channels),
         "spatial_dims": cohort.spatial_dims,
         "training": protocol.training,
+        "inference": protocol.inference,
         "augmentation": protocol.augmentation,
         "primary": protocol.endpoints.primary,
     }
@@ -54,15 +86,3 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         for seed in protocol.training.seeds
         for arm in protocol.arms
     ]
-
-
-def thumbnails(cohort: Cohort, indices: Sequence[int]) -> dict[str, NDArray[np.uint8]]:
-    """One grey picture (h, w) a case, of its first channel (a volume's middle slice), as the source gave it."""
-    pictures = {}
-    for index in indices:
-        case = cohort.cases[index]
-        plane = case.read().array[0]
-        plane = plane[len(plane) // 2] if plane.ndim == 3 else plane
-        low, high = float(plane.min()), float(plane.max())
-        pictures[case.id] = np.round(255 * (plane - low) / ((high - low) or 1.0)).astype(np.uint8)
-    return pictures

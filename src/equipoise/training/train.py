@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
+from equipoise.evaluation.regions import membership
 from equipoise.optimizers import (
     after_validation,
     needs_batchnorm_recalibration,
@@ -24,12 +25,14 @@ from equipoise.training.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory, latency_ms
 from equipoise.training.determinism import device, reproducible, seeded
+from equipoise.training.feeding import Feed, whole
 from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, NotFiniteError, predict, recalibrate, tensors, train_epoch
-from equipoise.training.losses import balanced_weights, build
+from equipoise.training.loop import Learner, NotFiniteError, recalibrate, train_epoch
+from equipoise.training.losses import Loss, balanced_weights, build, by_region
 from equipoise.training.samples import Samples
-from equipoise.training.validation import lower_is_better, validation_metric
+from equipoise.training.segmenting import segment_one
+from equipoise.training.validation import endpoint_of, validate
 
 ATTEMPTS = 2
 NO_USE_FACTOR = 5.0
@@ -83,6 +86,7 @@ class _Training:
         self.samples = Samples.load(job.samples / "train")
         self.validation = Samples.load(job.samples / "validation")
         self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+        self.feed = Feed.of(job.training, job.spatial_dims)
         self.learner = build_learner(job, self.device, self.samples)
         self.progress = Progress()
 
@@ -101,8 +105,7 @@ class _Training:
             write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
             self.learner.model.load_state_dict(chosen)
             self.learner.model.eval()
-            first = tensors(self.validation, np.array([0]), self.device)[0]
-            latency = latency_ms(self.learner.model, first)
+            latency = self._latency_ms()
         peak = max(memory.peak_mb, self.progress.peak_memory_mb)
         return {
             "chosen_epoch": self.progress.chosen_epoch,
@@ -111,6 +114,14 @@ class _Training:
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
         }
+
+    def _latency_ms(self) -> float:
+        """Of one case from prepared pixels to its answer."""
+        if self.job.task != "classification":
+            image = np.asarray(self.validation.images[0])
+            return latency_ms(lambda: segment_one(self.learner, image, self.job))
+        first = whole(self.validation, np.array([0])).to(self.device).images
+        return latency_ms(lambda: self.learner.model(first))
 
     def _epoch_or_retry(self, memory: PeakMemory) -> None:
         """One epoch; after a loss that is not finite, once more from the last good checkpoint with other draws."""
@@ -137,16 +148,13 @@ class _Training:
         self._save()
 
     def _epoch(self) -> dict[str, float]:
-        training, learner, progress = self.job.training, self.learner, self.progress
+        learner, progress = self.learner, self.progress
         rate = float(learner.optimizer.param_groups[0]["lr"])
-        loss = train_epoch(learner, self.samples, training.batch_size, self.augmentation, self._stream)
+        loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream)
         if needs_batchnorm_recalibration(learner.optimizer):
-            recalibrate(learner, self.samples, training.batch_size)
-        logits = predict(learner, self.validation, training.batch_size)
-        targets = torch.from_numpy(np.array(self.validation.targets))
-        validation_loss = float(build(training.loss)(logits, targets))
+            recalibrate(learner, self.samples, self.feed)
+        validation_loss, metric = validate(learner, self.validation, self.job)
         after_validation(learner.schedule, validation_loss)
-        metric = validation_metric(self.job.primary, logits, targets)
         row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
         row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
         if self._is_best(row):
@@ -160,9 +168,7 @@ class _Training:
     def _is_best(self, row: dict[str, float]) -> bool:
         """Whether validation prefers this epoch to all before it; the earlier of equals stays."""
         key = "validation_loss" if self.job.training.select == "loss" else f"validation_{self.job.primary}"
-        sign = (
-            1 if self.job.training.select == "loss" or lower_is_better(self.job.primary, len(self.job.classes)) else -1
-        )
+        sign = -1 if self.job.training.select == "primary" and endpoint_of(self.job).higher_is_better else 1
         if not math.isfinite(row[key]):
             return False
         before = [sign * old[key] for old in self.progress.history if math.isfinite(old[key])]
@@ -221,16 +227,35 @@ def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
         model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(job, model)
     training = job.training
-    weight = None
-    if training.class_weights == "balanced":
-        weight = balanced_weights(torch.from_numpy(np.array(samples.targets)), len(job.classes)).to(device)
-    steps = training.epochs * math.ceil(len(samples) / training.batch_size)
+    steps = training.epochs * Feed.of(training, job.spatial_dims).steps(len(samples))
+    weight = _class_weights(job, samples)
     return Learner(
         model,
         optimizer,
-        build(training.loss, weight),
+        loss_of(job, None if weight is None else weight.to(device)),
+        loss_of(job),
         schedule(training.schedule, optimizer, steps),
         device,
         getattr(torch, training.precision),
         training.clip_norm,
     )
+
+
+def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
+    """The loss that the protocol names, over classes or over regions."""
+    if job.training.targets == "classes":
+        return build(job.training.loss, weight)
+    table = torch.from_numpy(membership(len(job.classes), job.regions))
+    return by_region(build(job.training.loss, overlapping=True), table)
+
+
+def _class_weights(job: Job, samples: Samples) -> Tensor | None:
+    """One factor per class, so that all weigh the same over the training cases; None where the protocol wants none."""
+    if job.training.class_weights == "none":
+        return None
+    counts = torch.zeros(len(job.classes), dtype=torch.int64)
+    for index in range(len(samples)):
+        target = torch.from_numpy(np.array(samples.targets[index]))
+        hard = target.argmax(0) if target.is_floating_point() else target.long()
+        counts += torch.bincount(hard.flatten(), minlength=len(counts))
+    return balanced_weights(counts)

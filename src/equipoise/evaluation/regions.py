@@ -1,0 +1,32 @@
+"""Regions: the structures that are judged, each a set of a mask's classes; they may overlap (BraTS: WT, TC, ET)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The regions that a cohort names; without any, every class but the background (index 0) is one.
+
+    >>> target_regions(["background", "liver", "tumour"], {})
+    {'liver': (1,), 'tumour': (2,)}
+    """
+    if regions:
+        return {name: tuple(members) for name, members in regions.items()}
+    return {name: (index,) for index, name in enumerate(classes) if index}
+
+
+def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
+    """A mask per region from a class per voxel."""
+    return {name: np.isin(labels, members) for name, members in regions.items()}
+
+
+def membership(classes: int, regions: Mapping[str, Sequence[int]]) -> NDArray[np.float32]:
+    """1 where a class belongs to a region, else 0: (regions, classes)."""
+    table = np.zeros((len(regions), classes), dtype=np.float32)
+    for row, members in zip(table, regions.values(), strict=True):
+        row[list(members)] = 1
+    return table
