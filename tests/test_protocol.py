@@ -98,3 +98,59 @@ def test_paths_are_relative_to_the_protocol(tmp_path):
     file = tmp_path / "protocol.toml"
     file.write_text(GOOD.replace("cases = 3", 'path = "data"'))
     assert Protocol.load(file).cohort_path == tmp_path / "data"
+
+
+TUNED = (
+    GOOD
+    + """
+[tuning]
+draws = 6
+"""
+)
+
+
+def spaced(space: str, extra: str = "") -> str:
+    return TUNED.replace('[[arms]]\nname = "b"', f'{space}\n[[arms]]\nname = "b"{extra}', 1)
+
+
+def test_spaces_are_declared_by_dotted_names_quoted_or_not() -> None:
+    plain = Protocol.parse(spaced("space = {optimizer.lr = {log = [1e-4, 1e-1]}, model.preset = ['tiny', 'small']}"))
+    quoted = Protocol.parse(
+        spaced('[arms.space]\n"optimizer.lr" = {log = [1e-4, 1e-1]}\n"model.preset" = {choices = ["tiny", "small"]}')
+    )
+    assert plain.arms[0].space == quoted.arms[0].space
+    assert plain.sha256() == quoted.sha256()
+    assert list(plain.arms[0].space.dimensions()) == ["model.preset", "optimizer.lr"]
+
+
+def test_a_tuned_protocol_made_in_python_reads_back_as_the_same_plan() -> None:
+    protocol = Protocol.parse(spaced("space = {optimizer.lr = {log = [1e-4, 1e-1]}, model.width = {integer = [4, 8]}}"))
+    written = Protocol.model_validate(protocol.model_dump()).text
+    assert Protocol.parse(written).sha256() == protocol.sha256()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (spaced("space = {optimizer.lr = {log = [0.1, 0.01]}}"), "is no range; give two numbers, the lower first"),
+        (spaced("space = {optimizer.lr = {log = [0.0, 0.01]}}"), "has no logarithm; give two numbers above 0"),
+        (spaced("space = {optimizer.lr = {lg = [0.1, 1.0]}}"), "lr.lg' is unknown; did you mean 'log'"),
+        (spaced("space = {optimizer.lr = {log = [0.1, 1], linear = [0.1, 1]}}"), "give exactly one of log, linear"),
+        (spaced("space = {optimizer.lr = 0.1}"), "give a table such as"),
+        (spaced("space = {optimizer.lr = []}"), "at least 1 item"),
+        (spaced("space = {optim.lr = [0.1]}"), "space.optim' is unknown; did you mean 'optimizer'"),
+        (spaced("space = {optimizer.lr = [0.1]}").replace("[tuning]\ndraws = 6", ""), "there is no .tuning. table"),
+        (spaced("draws = 12"), "'a' asks for 12 draws and the others get 6; .*set tuning.unequal = true"),
+        (spaced("", "").replace('name = "b"', 'name = "a-untuned"'), "is the name of the untuned 'a'"),
+        (TUNED + "epochs = 0", "greater than or equal to 1"),
+    ],
+)
+def test_a_tuning_that_cannot_be_gets_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ProtocolError, match=sentence) as caught:
+        Protocol.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_unequal_budgets_must_be_meant() -> None:
+    assert Protocol.parse(spaced("draws = 12") + "unequal = true\n").arms[0].draws == 12
+    assert Protocol.parse(spaced("draws = 6")).arms[0].draws == 6

@@ -200,12 +200,6 @@ def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
         assert not (tmp_path / "run").exists()
 
 
-def test_tuning_is_refused_and_not_ignored(protocol, tmp_path):
-    protocol.write_text(PROTOCOL + "[tuning]\ndraws = 6\n")
-    with pytest.raises(ProtocolError, match="does not tune; remove the"):
-        equipoise.run(protocol, tmp_path / "run")
-
-
 @pytest.mark.parametrize("key", ["primary", "secondary"])
 def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     value = '"aucc"' if key == "primary" else '["aucc"]'

@@ -105,7 +105,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
             {"arm": arm.name, "fold": fold, "seed": seed}
             for fold in range(len(folds))
             for seed in training.seeds
-            for arm in protocol.arms
+            for arm in (*protocol.arms, *protocol.untuned())
         ],
         "threads": training.threads,
     }
@@ -161,6 +161,7 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
         (("split",), "was locked with another split"),
         (("code",), "was locked with other code of your own modules"),
+        (("tuning",), "was locked with other draws of tuning"),
     )
     for keys, complaint in checks:
         before, now = found, plan

@@ -8,45 +8,20 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Self, get_args
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
 from equipoise.naming import nearest
+from equipoise.sections import Named as Named
+from equipoise.sections import OpenSection, Positive, Section
+from equipoise.space import Dimension as Dimension
+from equipoise.space import Space as Space
 
 FIRST_LOOK = 3
 """Fewest seeds at a first look: before the third, the looks together err too often."""
 FEWEST_SHARED = 5
 """Fewest seeds with which the analysis of shared seeds keeps its error."""
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A table of the protocol: unknown keys are refused, values are not coerced across kinds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class OpenSection(Section):
-    """A table whose further keys belong to someone else: a cohort source, a model, an optimizer."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The keys that are not ours."""
-        return dict(self.model_extra or {})
-
-
-class Named(OpenSection):
-    """A model or an optimizer: its name and its settings; a bare string is a name without settings."""
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_string(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
 
 
 class TrialSection(Section):
@@ -155,18 +130,35 @@ class InferenceSection(Section):
 
 
 class Arm(Section):
-    """One treatment: a model, an optimizer and their settings."""
+    """One treatment: a model, an optimizer and their settings.
+
+    space: what tuning may set, in place of what is stated (empty: the default space of a built-in optimizer).
+    draws: another number of draws than other arms have; refused unless tuning.unequal says that it is meant.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     model: Named
     optimizer: Named = Named(name="adam")
+    space: Space = Space()
+    draws: Positive | None = None
+
+
+UNTUNED = "-untuned"
+"""What the name of an arm ends in when it is trained with its stated settings, beside the tuned one."""
 
 
 class TuningSection(Section):
-    """The same draws for every arm, on training and validation data alone."""
+    """The same number of draws, epochs and the same choice for every arm, on training and validation data alone.
+
+    epochs, select: of a draw; by default those of [training]. unequal: arms may ask for other numbers of draws, and the
+    report says so.
+    """
 
     draws: Positive
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: Positive | None = None
+    select: Literal["loss", "primary"] | None = None
+    unequal: bool = False
 
 
 class EndpointsSection(Section):
@@ -293,6 +285,29 @@ class Protocol(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _equal_draws(self) -> Self:
+        names = {arm.name for arm in self.arms}
+        for arm in self.arms:
+            if self.tuning is None and (arm.draws is not None or arm.space.dimensions()):
+                raise ValueError(f"arms: {arm.name!r} is to be tuned and there is no [tuning] table; add it with draws")
+            if self.tuning is not None and arm.name + UNTUNED in names:
+                raise ValueError(
+                    f"arms: {arm.name + UNTUNED!r} is the name of the untuned {arm.name!r}; choose another"
+                )
+            if self.tuning is not None and not self.tuning.unequal and arm.draws not in (None, self.tuning.draws):
+                raise ValueError(
+                    f"arms: {arm.name!r} asks for {arm.draws} draws and the others get {self.tuning.draws}; give all "
+                    "the same, or set tuning.unequal = true and the report says so"
+                )
+        return self
+
+    def untuned(self) -> tuple[Arm, ...]:
+        """Every tuned arm with the settings as they are stated, under a name of its own; none without tuning."""
+        if self.tuning is None:
+            return ()
+        return tuple(Arm(name=arm.name + UNTUNED, model=arm.model, optimizer=arm.optimizer) for arm in self.arms)
+
     @property
     def folder(self) -> Path:
         """Where the protocol lies; its paths are relative to this folder."""
@@ -372,8 +387,8 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys allowed in the table at `location`."""
     for part in location:
-        if isinstance(part, int):
-            continue
+        if isinstance(part, int) or part not in model.model_fields:
+            continue  # a place in a list, or a key that the user named
         annotation: Any = model.model_fields[part].annotation
         model = next(kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(model.model_fields)

@@ -18,20 +18,30 @@ from equipoise.engines.jobs import run_jobs
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
-from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, Ledger
+from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, TUNED, Ledger
 from equipoise.lock import claimed, lock
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import CONTRAST, write_report
 from equipoise.report.looks import undecided
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import Endpoint, endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.baselines import baselines
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
 from equipoise.training.samples import Samples
 from equipoise.training.staging import plan_jobs, samples_of, stage
+from equipoise.training.tuning import (
+    Choice,
+    Plan,
+    choose,
+    describe_tuning,
+    draw_jobs,
+    draw_value,
+    plan_draws,
+    tuned_jobs,
+)
 
 
 def seed_spreads() -> Path:
@@ -41,7 +51,10 @@ def seed_spreads() -> Path:
 
 @dataclass(frozen=True)
 class Trial:
-    """A protocol with everything that follows from it before training; `out` is its run folder."""
+    """A protocol with everything that follows from it before training; `out` is its run folder.
+
+    draws: what tuning trains before the jobs, with the settings in `tuning`; empty without tuning.
+    """
 
     protocol: Protocol
     cohort: Cohort
@@ -49,6 +62,8 @@ class Trial:
     pipeline: Pipeline
     jobs: list[Job]
     out: Path
+    tuning: Plan
+    draws: list[Job]
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
@@ -65,10 +80,8 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
 
     Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
     """
-    if protocol.tuning is not None:
-        raise ProtocolError("this version does not tune; remove the [tuning] table and state each arm's settings")
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
-        _check_endpoint(name, cohort)
+        _endpoint(name, cohort)
     if cohort.task == "classification":
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
     if protocol.split.patients == "guessed":
@@ -76,15 +89,16 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
-    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out))
+    tuning = plan_draws(protocol)
+    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draw_jobs(protocol, jobs, tuning))
 
 
-def _check_endpoint(name: str, cohort: Cohort) -> None:
-    """Refuse before training what could not be judged after it."""
+def _endpoint(name: str, cohort: Cohort) -> Endpoint:
+    """The endpoint of that name; refuses before training what could not be judged after it."""
     classifies = cohort.task == "classification"
     metrics = () if classifies else metric_columns(target_regions(cohort.classes, cohort.regions))
     try:
-        endpoint_named(name, metrics, cohort.classes if classifies else ())
+        return endpoint_named(name, metrics, cohort.classes if classifies else ())
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
@@ -122,7 +136,7 @@ def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
     Raises ProtocolError for an arm that cannot train.
     """
     first = first_samples(trial)
-    arms = trial.jobs[: len(trial.protocol.arms)]
+    arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
     ((_, found),) = workers.run("equipoise.training.preflight:preflight", [(arms, first)], lambda: None)
     if isinstance(found, local.Failure):
         raise ProtocolError(found.text)
@@ -147,10 +161,12 @@ def run(
         with local.Workers(trial.protocol.training.threads) as workers:
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             with claimed(trial.out):
+                record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                trial = _tune(trial, ledger, workers, watch)
                 for look in trial.protocol.endpoints.looks or (None,):
                     part = _up_to(trial, look)
-                    _train(part, ledger, workers, watch)
+                    _train(part, part.jobs, "training", ledger, workers, watch)
                     _predict(part, ledger, workers, watch, look)
                     shutil.rmtree(trial.out / "samples", ignore_errors=True)
                     results = write_report(trial.out)
@@ -192,9 +208,25 @@ def _remember(results: dict[str, Any]) -> None:
         remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
 
 
-def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
+def _tune(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> Trial:
+    """Train every draw, and put the settings that validation prefers into the jobs; once recorded, a choice stands."""
+    if not trial.draws:
+        return trial
+    recorded = ledger.last(TUNED)
+    if recorded is None:
+        _train(trial, trial.draws, "tuning", ledger, workers, watch)
+        by_loss = trial.draws[0].training.select == "loss"
+        lower = by_loss or not _endpoint(trial.protocol.endpoints.primary, trial.cohort).higher_is_better
+        choices = choose(trial.draws, trial.tuning, lower_is_better=lower)
+        values = {job.name: draw_value(job) for job in trial.draws}
+        recorded = ledger.append(TUNED, values=values, chosen=[vars(choice) for choice in choices])
+    chosen = [Choice(**choice) for choice in recorded.data["chosen"]]
+    return replace(trial, jobs=tuned_jobs(trial.jobs, chosen))
+
+
+def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
     """Train every job that has not ended; the record gets a line for each end."""
-    waiting = [job for job in trial.jobs if job.done() is None]
+    waiting = [job for job in jobs if job.done() is None]
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
@@ -206,16 +238,18 @@ def _train(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -
                         "preprocessing.size"
                     )
         ledger.append(STARTED, jobs=[job.name for job in waiting])
-    total = len(trial.jobs) * trial.protocol.training.epochs
+    total = sum(job.training.epochs for job in jobs)
 
     def tick() -> None:
-        watch("training, epochs", sum(job.epochs_behind() for job in trial.jobs), total)
+        watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
 
     for job, result in run_jobs(workers, "equipoise.training.train:train", waiting, tick):
         if isinstance(result, local.Failure):
             job.write_end(status="failed", reason=result.text)
+        if job.draw is not None:
+            shutil.rmtree(job.folder / "checkpoint", ignore_errors=True)  # a draw leaves its history, not its weights
     recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
-    for job in trial.jobs:
+    for job in jobs:
         done = job.done()
         if done is not None and job.name not in recorded:
             ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])

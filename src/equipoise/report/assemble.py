@@ -13,6 +13,8 @@ from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
 from equipoise.report.figures.distribution import distribution_figure
+from equipoise.report.figures.draw_curves import draw_curve_figure
+from equipoise.report.figures.draws import best_after_figure, draw_rank_figure
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
@@ -31,13 +33,15 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     names, plan, classes = display_names(run), results["endpoints"], list(results["cohort"]["classes"])
     label = endpoint_name(plan["primary"], len(classes))
     entries = [*results["arms"], *results["baselines"]]
+    everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
     drawn = [
-        overview_figure(entries, names, plan["primary"], label, plan["higher_is_better"]),
+        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]),
         forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
         variance_figure(results["comparisons"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         *(subgroup_figure(found, run.arms(), names, label, case_noun(run.lock)) for found in results["subgroups"]),
+        *_tuning(run, results),
         learning_figure(run.jobs, run.arms()),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
@@ -45,6 +49,24 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         _flow(run, results),
     ]
     return [figure for figure in drawn if figure is not None]
+
+
+RANKS_CAPTION = (
+    "Mean rank of every arm by its best validation value, had each been given k of its draws (over all subsets). Lines "
+    "that cross mean that the answer depends on the budget for tuning."
+)
+
+
+def _tuning(run: RunFolder, results: dict[str, Any]) -> list[Figure | None]:
+    tuning = results["tuning"]
+    if tuning is None:
+        return []
+    label = tuning["metric"].replace("_", " ")
+    return [
+        best_after_figure(tuning, label),
+        draw_rank_figure(tuning["ranks"], "The ranking after fewer draws", RANKS_CAPTION),
+        draw_curve_figure(run.draws, tuning),
+    ]
 
 
 def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:

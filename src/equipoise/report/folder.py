@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Job:
 
     status: "finished", "failed" (recorded by the run) or "missing" (a piece is not there or not readable).
     history: columns of history.csv by name, each (epochs,); empty where there is none.
+    rates: columns of rates.csv, which optimizers that tell their learning rates leave.
+    draw: the number of a draw of tuning, whose history is all that it leaves; None for a run of the trial.
     """
 
     arm: str
@@ -38,6 +40,8 @@ class Job:
     done: dict[str, Any] = field(default_factory=dict)
     history: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     predictions: Predictions | None = None
+    rates: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    draw: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,21 @@ class RunFolder:
     thumbnails: dict[str, NDArray[np.uint8]]
     ledger: LedgerState
     problems: tuple[str, ...] = ()
+    draws: tuple[Job, ...] = ()
 
     def arms(self) -> list[str]:
         """Names of the arms in the order of the plan."""
         return [str(arm["name"]) for arm in self.lock["arms"]]
+
+    @property
+    def tuning(self) -> dict[str, Any] | None:
+        """What the plan says of tuning; None where nothing was tuned."""
+        found: dict[str, Any] | None = self.lock.get("tuning")
+        return found
+
+    def untuned(self) -> list[dict[str, Any]]:
+        """The plans of the untuned twins, in the order of the arms that they stand beside."""
+        return [] if self.tuning is None else list(self.tuning["untuned"])
 
     def finished(self, arm: str) -> list[Job]:
         """The jobs of one arm, or the baseline of that name, that ended with predictions."""
@@ -93,7 +108,8 @@ def read_folder(path: Path) -> RunFolder:
     problems += [complaint] if complaint else []
     thumbnails, complaint = _read_thumbnails(path / "thumbnails.npz")
     problems += [complaint] if complaint else []
-    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems))
+    draws = _read_draws(path, lock)
+    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems), draws)
 
 
 def _read_lock(path: Path) -> dict[str, Any]:
@@ -112,15 +128,35 @@ def _read_lock(path: Path) -> dict[str, Any]:
 def _read_job(path: Path, plan: dict[str, Any]) -> Job:
     arm, fold, seed = str(plan["arm"]), int(plan["fold"]), int(plan["seed"])
     folder = path / "jobs" / arm / f"{fold}-{seed}"
-    done, complaint = _read_done(folder / "done.json")
-    history = _read_history(folder / "history.csv")
-    if done is None:
-        return Job(arm, fold, seed, "missing", complaint, history=history)
-    if done.get("status") != "finished":
-        return Job(arm, fold, seed, "failed", str(done.get("reason") or "no reason recorded"), done, history)
+    job = _read_training(folder, Job(arm, fold, seed, "finished"))
+    if job.status != "finished":
+        return job
     predictions, complaint = _read_predictions(folder / "predictions.parquet")
     status = "missing" if predictions is None else "finished"
-    return Job(arm, fold, seed, status, complaint, done, history, predictions)
+    return replace(job, status=status, reason=complaint, predictions=predictions)
+
+
+def _read_draws(path: Path, lock: dict[str, Any]) -> tuple[Job, ...]:
+    """Every draw that the plan names, in every fold."""
+    arms = (lock.get("tuning") or {}).get("arms", {})
+    return tuple(
+        _read_training(path / "jobs" / arm / "draws" / f"{fold}-{draw}", Job(arm, fold, draw, "finished", draw=draw))
+        for arm, plan in arms.items()
+        for fold in range(len(lock["split"]["folds"]))
+        for draw in range(len(plan["draws"]))
+    )
+
+
+def _read_training(folder: Path, job: Job) -> Job:
+    """What a training left of itself: how it ended, its history and its rates."""
+    done, complaint = _read_done(folder / "done.json")
+    history, rates = (_read_history(folder / f"{name}.csv") for name in ("history", "rates"))
+    if done is None:
+        return replace(job, status="missing", reason=complaint, history=history, rates=rates)
+    if done.get("status") != "finished":
+        reason = str(done.get("reason") or "no reason recorded")
+        return replace(job, status="failed", reason=reason, done=done, history=history, rates=rates)
+    return replace(job, done=done, history=history, rates=rates)
 
 
 def _read_baseline(folder: Path) -> Job:

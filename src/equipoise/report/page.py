@@ -19,7 +19,14 @@ from equipoise.report.looks import opened_in_words, stopped_in_words
 from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
-from equipoise.report.tables import endpoint_table, grouped_failures, rate_table, sentences, statistics_table
+from equipoise.report.tables import (
+    endpoint_table,
+    grouped_failures,
+    rate_table,
+    sentences,
+    statistics_table,
+    tuning_table,
+)
 from equipoise.report.verdicts import answers
 from equipoise.report.words import (
     VERDICTS,
@@ -72,6 +79,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         sections=_sections(figures, results),
         failures=grouped_failures(results),
         settings=_settings,
+        tuning=tuning_table(results, names),
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),
         best=_best(results),
@@ -87,7 +95,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
 def display_names(run: RunFolder) -> dict[str, str]:
     """What every arm and baseline is called in the report."""
     size = run.lock["cohort"].get("size_attribute")
-    names = {name: name for name in run.arms()}
+    names = {name: name for name in (*run.arms(), *(str(arm["name"]) for arm in run.untuned()))}
     return names | {job.arm: baseline_name(job.arm, size) for job in run.baselines if job.arm not in names}
 
 
@@ -167,13 +175,16 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     said = {
         "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split", "distribution": "Spread",
         "roc": "ROC", "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
-        "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "learning": "Learning curves",
+        "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "tuning": "Tuning",
+        "learning": "Learning curves",
         "cost": "Cost",
         "data": "Data", "methods": "Methods", "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip
     always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):
         always.add("examples")
+    if results["tuning"]:
+        always.add("tuning")
     if results["subgroups"]:
         always.add("subgroups")
     if results["contrast"]:

@@ -18,6 +18,7 @@ from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
 from equipoise.report.recommendation import mark_pareto, recommend
 from equipoise.report.subgrouping import subgroup_results
+from equipoise.report.tuning import chosen_settings, tuning_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import endpoint_named
 
@@ -51,15 +52,17 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def results_of(run: RunFolder) -> dict[str, Any]:
     """The dictionary of results.json from a run folder in memory."""
-    plan, test = run.lock["endpoints"], _test_rows(run)
+    plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
-    arms, baselines = [_arm(run, name, judged) for name in run.arms()], _baselines(run, judged)
+    sign = 1 if test is None else endpoint_named(plan["primary"], list(test.metrics), test.classes).sign
+    tuning = tuning_results(run, sign > 0)
+    arms, baselines = [_arm(run, arm, judged, tuning) for arm in run.lock["arms"]], _baselines(run, judged)
+    untuned, beside = _untuned(run)
     comparisons = [_comparison(pair) for pair in judged.comparisons] if judged else []
     rules = {entry["name"] for entry in baselines}
     primary = [pair for pair in comparisons if pair["role"] == "primary"]
     between = [pair for pair in primary if pair["b"] not in rules]
     against = [pair for pair in primary if pair["b"] in rules]
-    sign = 1 if test is None else endpoint_named(plan["primary"], list(test.metrics), test.classes).sign
     mark_pareto(arms, plan["primary"], sign)
     results = {
         "schema": SCHEMA,
@@ -67,9 +70,12 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "cohort": _cohort(run, test),
         "endpoints": {**plan, "higher_is_better": sign > 0},
         "arms": arms,
+        "untuned": untuned,
         "baselines": baselines,
+        "tuning": tuning,
         "comparisons": between,
         "baseline_comparisons": against,
+        "untuned_comparisons": beside,
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
@@ -83,7 +89,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         },
         "looks": _looks(run, test),
         "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
-        "warnings": _warnings(run, judged),
+        "warnings": [*_unequal(tuning), *_warnings(run, judged)],
         "failures": _failures(run.jobs),
     }
     safe: dict[str, Any] = json_safe(results)
@@ -109,8 +115,10 @@ def json_safe(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _test_rows(run: RunFolder) -> Predictions | None:
-    tables = [part([job], "test") for job in (*run.jobs, *run.baselines)]
+def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
+    """The test rows of some arms and of every baseline."""
+    jobs = [*(job for job in run.jobs if job.arm in arms), *run.baselines]
+    tables = [part([job], "test") for job in jobs]
     present = [table for table in tables if table is not None]
     return concatenate(present) if present else None
 
@@ -131,34 +139,63 @@ def _rules(run: RunFolder) -> list[str]:
 
 
 def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judgement:
-    plan = run.lock["endpoints"]
     usable = [name for name in _rules(run) if any(job.predictions is not None for job in run.finished(name))]
+    family = run.lock["endpoints"].get("family", "all")
+    return _judge(run, test, look, family=family, deterministic=usable, arms=[*run.arms(), *usable])
+
+
+def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: Any) -> Judgement:
+    plan = run.lock["endpoints"]
     return judge(
         test,
         primary=plan["primary"],
         secondary=tuple(plan["secondary"]),
         margin=plan.get("margin"),
-        family=plan.get("family", "all"),
         alpha=plan.get("alpha", 0.05),
         positive=plan.get("positive"),
         planned_seeds=look or len(run.lock["seeds"]),
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
-        deterministic=usable,
-        arms=[*run.arms(), *usable],
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
+        **asked,
     )
 
 
-def _arm(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
-    plan = next(arm for arm in run.lock["arms"] if arm["name"] == name)
+def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The untuned twins as arms are described, and every tuned arm against its own twin, a family of its own."""
+    pairs = list(zip(run.arms(), (str(arm["name"]) for arm in run.untuned()), strict=False))
+    everyone = [name for pair in pairs for name in pair]
+    test = _test_rows(run, everyone) if pairs else None
+    if test is None:
+        return [_arm(run, arm, None, None) for arm in run.untuned()], []
+    test = test.where(np.isin(test.arm, everyone))
+    judged = _judge(run, test, pairs=pairs, arms=everyone)
+    entries = [
+        _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
+    ]
+    return entries, [_comparison(pair) for pair in judged.comparisons if pair.role == "primary"]
+
+
+def _unequal(tuning: Mapping[str, Any] | None) -> list[str]:
+    """The warning that budgets were not the same, as the protocol allowed."""
+    if tuning is None or tuning["equal"]:
+        return []
+    draws = ", ".join(f"{arm['arm']} {len(arm['draws'])}" for arm in tuning["arms"])
+    return [f"The arms were tuned on unequal budgets ({draws} draws), so a difference may be one of budgets."]
+
+
+def _arm(
+    run: RunFolder, plan: Mapping[str, Any], judged: Judgement | None, tuning: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    name = str(plan["name"])
+    chosen = chosen_settings(tuning, name)
     finished = run.finished(name)
     parameters = [job.done.get("parameters") for job in finished if job.done.get("parameters") is not None]
     return {
         "name": name,
         "model": _name(plan.get("model")),
         "optimizer": _name(plan.get("optimizer")),
-        "settings": {part: _settings(plan.get(part)) for part in ("model", "optimizer")},
+        "settings": {part: _settings(plan.get(part)) | chosen[part] for part in ("model", "optimizer")},
         "parameters": parameters[0] if parameters else None,
         "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
@@ -169,7 +206,8 @@ def _arm(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
 
 
 def _same_network(run: RunFolder, model: Any) -> list[Job]:
-    return [job for arm in run.lock["arms"] if arm.get("model") == model for job in run.finished(str(arm["name"]))]
+    everyone = (*run.lock["arms"], *run.untuned())
+    return [job for arm in everyone if arm.get("model") == model for job in run.finished(str(arm["name"]))]
 
 
 def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]:

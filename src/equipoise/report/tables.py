@@ -1,6 +1,7 @@
 """The tables of a report as rows of text: endpoints, rates, failures, and every number behind the verdicts."""
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 from equipoise.report.verdicts import about, pair_sentence
@@ -9,7 +10,7 @@ from equipoise.report.words import endpoint_name, interval, listed, number, p_va
 
 def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
-    entries = [*results["arms"], *results["baselines"]]
+    entries = [*results["arms"], *results["untuned"], *results["baselines"]]
     found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
     classes = len(results["cohort"]["classes"])
     rows = []
@@ -33,6 +34,44 @@ def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
             cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
     return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
+
+
+def tuning_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Tuned against untuned, and every draw of every arm; None where nothing was tuned."""
+    tuning = results["tuning"]
+    if tuning is None:
+        return None
+    counts = [len(arm["draws"]) for arm in tuning["arms"]]
+    budget = f"{counts[0]} draws" if tuning["equal"] else f"{min(counts)} to {max(counts)} draws"
+    rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    return {
+        "budget": f"{budget} of {tuning['epochs']} epochs",
+        "rule": rule,
+        "metric": tuning["metric"].replace("_", " "),
+        "pairs": sentences(results, "untuned_comparisons", names, label),
+        "arms": [(names[arm["arm"]], _ranges(arm["space"]), _draw_rows(arm)) for arm in tuning["arms"]],
+    }
+
+
+def _ranges(space: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name} {kind} {list(limits)}" for name, one in space.items() for kind, limits in one.items())
+
+
+def _draw_rows(arm: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Number, settings, validation value or why there is none, and in which folds the draw was chosen."""
+    rows = []
+    for draw in arm["draws"]:
+        chosen = [choice["fold"] for choice in arm["chosen"] if choice["draw"] == draw["draw"]]
+        settings = ", ".join(f"{name.partition('.')[2]} {value}" for name, value in draw["settings"].items())
+        said = number(draw["value"], 4) if draw["value"] is not None else f"failed: {_short(draw['reasons'])}"
+        mark = "" if not chosen else "chosen" if len(arm["chosen"]) == 1 else f"chosen in folds {chosen}"
+        rows.append((str(draw["draw"] + 1), settings, said, mark))
+    return rows
+
+
+def _short(reasons: list[str]) -> str:
+    return shorten(reasons[0], 90, placeholder=" …") if reasons else "no value in its chosen epoch"
 
 
 def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:

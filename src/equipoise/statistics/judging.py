@@ -26,6 +26,7 @@ def judge(
     secondary: Sequence[str] = (),
     margin: float | None,
     family: str = "all",
+    pairs: Sequence[tuple[str, str]] = (),
     alpha: float = 0.05,
     positive: str | None = None,
     planned_seeds: int | None = None,
@@ -39,7 +40,8 @@ def judge(
 ) -> Judgement:
     """Judge the test rows of a trial.
 
-    `margin` belongs to the primary endpoint; `family` is "all" pairs of trained arms or the name of a control arm.
+    `margin` belongs to the primary endpoint; `family` is "all" pairs of trained arms or the name of a control arm,
+    and `pairs` name other questions in place of such a family.
     `deterministic` names rules that have no training seed (baselines): every trained arm is compared with each of
     them in a family of its own, the rule's seed variance being 0 and the degrees of freedom those of the trained arm.
     `arms` fixes the order and names arms that may have no row at all. `planned_seeds` is the number of runs planned
@@ -61,7 +63,7 @@ def judge(
     found: list[Comparison] = []
     for analysis in analyses:
         asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
-        found += compare_family(analysis, _pairs(trained, family), asked)
+        found += compare_family(analysis, list(pairs) or _pairs(trained, family), asked)
         rules = [arm for arm in order if arm in deterministic and arm != family]
         found += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], asked)
     warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])

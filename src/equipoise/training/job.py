@@ -15,6 +15,7 @@ class Job:
 
     regions: the judged structures as sets of classes; empty in classification.
     code: the folder where the user's own modules lie.
+    draw: the number of a draw of tuning, None for a job of the trial itself.
     """
 
     arm: Arm
@@ -32,10 +33,13 @@ class Job:
     primary: str
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inference: InferenceSection = field(default_factory=InferenceSection)
+    draw: int | None = None
 
     @property
     def name(self) -> str:
-        """arm/fold-seed, as in the run folder."""
+        """arm/fold-seed, as in the run folder; arm/draws/fold-draw where the job is a draw of tuning."""
+        if self.draw is not None:
+            return f"{self.arm.name}/draws/{self.fold}-{self.draw}"
         return f"{self.arm.name}/{self.fold}-{self.seed}"
 
     @property
@@ -82,6 +86,7 @@ class Job:
     def write_end(self, **found: Any) -> dict[str, Any]:
         """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
+        done |= {} if self.draw is None else {"draw": self.draw}
         done |= {"epochs": self.training.epochs, "threads": self.training.threads} | found
         write_json(self.done_file, done)
         return done

@@ -84,5 +84,5 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         Job(arm, fold, seed, out / "jobs" / arm.name / f"{fold}-{seed}", out / "samples" / str(fold), **common)
         for fold in range(folds)
         for seed in protocol.training.seeds
-        for arm in protocol.arms
+        for arm in (*protocol.arms, *protocol.untuned())
     ]

@@ -13,21 +13,25 @@ def overview_figure(
 ) -> Figure:
     """Every arm and baseline on the primary endpoint: estimate, interval, single runs.
 
-    entries: arms, then baselines, as in results.json; names: arm → what it is called; a baseline is marked by "rule".
+    entries: arms, then baselines, as in results.json; names: arm → what it is called. An untuned arm is hollow, in the
+    colour of its tuned twin.
     """
-    rows, table = [], []
-    for index, entry in enumerate(entries):
+    rows, table, rules = [], [], []
+    order = [entry["name"] for entry in entries]
+    for entry in entries:
         value = entry["endpoints"].get(endpoint) or {}
         estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
         runs = tuple(run["value"] for run in value.get("by_seed") or () if run["value"] is not None)
         words = "no result" if estimate is None else f"{number(estimate)} ({interval(low, high)})"
-        arm = not entry.get("baseline")
-        series = index if arm else 6
-        rows.append(Row(names[entry["name"]], words, series, estimate, low, high, runs if arm else (), arm))
+        twin, rule = entry.get("untuned_of"), bool(entry.get("baseline"))
+        series = 6 if rule else order.index(twin or entry["name"])
+        solid = not rule and twin is None
+        rows.append(Row(names[entry["name"]], words, series, estimate, low, high, () if rule else runs, solid))
         table.append((entry["name"], estimate, low, high, *runs))
-    rules = [row.estimate for row in rows if not row.solid and row.estimate is not None]
+        if rule and estimate is not None:
+            rules.append(estimate)
     best = (max if higher_is_better else min)(rules, default=None)
-    shown = [row for row in rows if row.solid or row.estimate == best]
+    shown = [row for row in rows if row.runs or row.solid or row.estimate == best]
     limits = padded([v for row in shown for v in (row.low, row.high, row.estimate, *row.runs) if v is not None])
     scale = Scale(label, ((best, "reference"),) if best is not None else (), limits=limits)
     title = f"{label} of every arm and baseline"
@@ -37,7 +41,8 @@ def overview_figure(
         "overview",
         title,
         f"Marker: mean {label} of one training run; bar: 95 % interval over patients and training runs; thin strokes: "
-        "the single runs. Hollow: trivial baselines; the dashed line is the best of them.",
+        "the single runs. Hollow: trivial baselines, the dashed line being the best of them"
+        + (", and arms with their stated settings, untuned." if any(e.get("untuned_of") for e in entries) else "."),
         (draw_rows(rows, scale, title, seen),),
         ("name", "estimate", "low", "high", *(f"run_{i + 1}" for i in range(runs_wide))),
         tuple(table),

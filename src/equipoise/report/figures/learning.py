@@ -54,7 +54,7 @@ def _panel(
     drawing.text(0, 12, arm, "head")
     frame = Frame(drawing, 34, 42, PANEL - 40, 130, epochs, limits)
     frame.y_axis(nice_ticks(*limits, 4), "loss")
-    frame.x_axis(_whole_ticks(epochs), "epoch")
+    frame.x_axis(whole_ticks(epochs), "epoch")
     colour = f"c{series % 8}"
     for job in jobs:
         frame.curve(job.history["epoch"], job.history["train_loss"], f"s thin dash {colour}")
@@ -70,6 +70,7 @@ def _panel(
     return drawing
 
 
-def _whole_ticks(epochs: tuple[float, float]) -> list[float]:
+def whole_ticks(epochs: tuple[float, float]) -> list[float]:
+    """Round whole numbers on an axis of epochs, draws or ranks; its ends where there are fewer than two."""
     ticks = [tick for tick in nice_ticks(*epochs, 5) if tick == int(tick) and tick >= 1]
     return ticks if len(ticks) > 1 else list(epochs)

@@ -1,0 +1,35 @@
+"""The kinds of tables that a protocol is made of."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the protocol: unknown keys are refused, values are not coerced across kinds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class OpenSection(Section):
+    """A table whose further keys belong to someone else: a cohort source, a model, an optimizer."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys that are not ours."""
+        return dict(self.model_extra or {})
+
+
+class Named(OpenSection):
+    """A model or an optimizer: its name and its settings; a bare string is a name without settings."""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
