@@ -197,8 +197,8 @@ class Protocol(Section):
     trial: TrialSection = TrialSection()
     cohort: CohortSection
     split: SplitSection = SplitSection()
-    preprocessing: dict[str, Any] = {"scale": "unit"}
-    augmentation: dict[str, Any] = {}
+    preprocessing: dict[str, Any] = Field(default_factory=lambda: {"scale": "unit"})
+    augmentation: dict[str, Any] = Field(default_factory=dict)
     training: TrainingSection = TrainingSection()
     inference: InferenceSection = InferenceSection()
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]

@@ -40,8 +40,8 @@ class Dimension(Section):
 class Space(Section):
     """The settings of an arm that are drawn; `optimizer.lr = …` and `"optimizer.lr" = …` mean the same."""
 
-    model: dict[str, Dimension] = {}
-    optimizer: dict[str, Dimension] = {}
+    model: dict[str, Dimension] = Field(default_factory=dict)
+    optimizer: dict[str, Dimension] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
