@@ -18,6 +18,7 @@ from typing import Any
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.split import Fold
 from equipoise.errors import EquipoiseError, LedgerError
+from equipoise.evaluation.regions import target_regions
 from equipoise.ledger import LOCKED, Ledger
 from equipoise.protocol import Protocol
 
@@ -123,7 +124,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "fingerprint": cohort.fingerprint(),
         "patients": len(set(cohort.patients.tolist())),
         "cases": len(cohort),
-        "classes": cohort.class_counts() if cohort.task == "classification" else dict.fromkeys(cohort.classes, 0),
+        "classes": cohort.class_counts() if cohort.task == "classification" else {},
+        "regions": [] if cohort.task == "classification" else list(target_regions(cohort.classes, cohort.regions)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
         "notes": list(cohort.notes),

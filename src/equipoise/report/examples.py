@@ -85,7 +85,7 @@ def _kinds(
 
 
 def png_uri(picture: NDArray[np.uint8]) -> str:
-    """A grey picture (h, w) as a PNG data address, which a page can carry without any file beside it."""
+    """A picture (h, w) or (h, w, 3) as a PNG data address, which a page can carry without any file beside it."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture.astype(np.uint8))).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

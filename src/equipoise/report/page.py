@@ -16,6 +16,7 @@ from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
 from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words, stopped_in_words
+from equipoise.report.mask_examples import mask_galleries
 from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
@@ -113,11 +114,14 @@ def exploratory(run: RunFolder) -> str | None:
 
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
-    """Example cases of the arm with the best estimate; empty where there are no class scores."""
+    """Example cases of the arm with the best estimate."""
     best = _best(results)
     test = part(run.finished(best), "test") if best else None
-    if test is None or not test.classes:
+    if best is None or test is None:
         return []
+    if not test.classes:
+        plan = results["endpoints"]
+        return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)
     size = run.lock["cohort"].get("size_attribute")
     notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}
     index = positive_index(run)

@@ -17,10 +17,17 @@ _ENDPOINTS = {
     "hd95": "HD95 (mm)",
     "surface_dice": "surface Dice",
     "failure_rate": "failure rate",
+    "assd": "mean surface distance (mm)",
+    "volume_error_ml": "volume error (ml)",
+    "absolute_volume_error_ml": "absolute volume error (ml)",
+    "lesion_f1": "lesion F1",
+    "lesion_dice": "lesion Dice",
 }
 _BASELINES = {
     "majority-class": "majority class",
-    "intensity-rule": "mean-intensity rule",
+    "intensity-rule": "intensity rule",
+    "empty-mask": "empty mask",
+    "mean-mask": "mean training mask",
     "size-rule": "size rule",
 }
 VERDICTS = {
