@@ -68,7 +68,8 @@ class BatchDependent(Plain):
 
 class Random(Plain):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x) * (1 + 1e-6 * torch.rand(1))
+        logits = super().forward(x)
+        return logits * (1 + 1e-5 * torch.rand_like(logits))  # one draw for all might round to the same twice
 
 
 class UnseededWeights(Plain):
