@@ -58,7 +58,16 @@ def test_run_then_report_prints_the_verdict(protocol, tmp_path, capsys):
 def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys):
     assert cli.main(["check", str(protocol), "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"cases", "leaks", "problems", "split", "detectable_difference", "predicted", "refusals"}
+    assert set(found) == {
+        "cases",
+        "leaks",
+        "problems",
+        "split",
+        "detectable_difference",
+        "predicted",
+        "warnings",
+        "refusals",
+    }
     assert len(found["cases"]) == 120
     assert {"case", "patient", "shape", "spacing_mm", "label", "sha256"} <= set(found["cases"][0])
     assert sum(found["split"][part]["cases"] for part in ("train", "validation", "test")) == 120

@@ -209,6 +209,13 @@ def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_subgroup_that_no_case_has_is_told_before_training(protocol, tmp_path):
+    protocol.write_text(PROTOCOL + '[endpoints]\nsubgroups = ["diameter"]\n')
+    with pytest.raises(ProtocolError, match="has the attribute 'diameter'; did you mean 'diameter_mm'"):
+        equipoise.run(protocol, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     (tmp_path / "sizeless_for_trial.py").write_text(
         "import dataclasses\nfrom equipoise.cohorts.phantom import phantom\n"

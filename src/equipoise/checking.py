@@ -1,14 +1,14 @@
 """What can be known before anything is trained: cases, leaks, problems, and what the trial could show."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts import Case, Cohort, telling
 from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.split import Fold
 from equipoise.engines import local
@@ -39,6 +39,7 @@ class Checked:
     forecasts: list[Forecast]
     jobs: int
     threads: int
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def may_run(self) -> bool:
@@ -77,6 +78,7 @@ class Checked:
             "split": {"folds": len(self.folds), **self.sizes()},
             "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
+            "warnings": self.warnings,
             "refusals": self.refusals,
         }
 
@@ -90,6 +92,7 @@ class Checked:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         lines += (
             [*self.detectable.sentences, self.detectable.assumptions] if self.detectable else [self.unplanned or ""]
         )
@@ -115,7 +118,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         )
     leaks = find_leaks(trial.cohort, trial.folds)
     can_train = trial.cohort.task != "detection"
-    detectable, unplanned = _detectable(trial) if can_train else (None, "nothing is planned for this task yet")
+    detectable, unplanned = _detectable(trial)
     return Checked(
         cohort=trial.cohort,
         folds=trial.folds,
@@ -127,6 +130,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         forecasts=_forecasts(trial) if can_train else [],
         jobs=len(trial.jobs) * (2 if protocol.split.contrast == "case" else 1),
         threads=trial.protocol.training.threads,
+        warnings=telling.warnings(trial.cohort, protocol.label),
     )
 
 
@@ -161,8 +165,8 @@ def _described(case: Case, cohort: Cohort) -> dict[str, Any]:
 
 
 def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
-    """What the first fold's test set can show; or the sentence that says why nothing can be planned."""
-    test, cohort = trial.folds[0].test, trial.cohort
+    """What the test set (of all folds) can show; or the sentence that says why nothing can be planned."""
+    test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
     arms = len(trial.protocol.arms)
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1

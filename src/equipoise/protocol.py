@@ -330,6 +330,11 @@ class Protocol(Section):
         """The cohort's path, absolute; None where the source needs none."""
         return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
 
+    @property
+    def label(self) -> str:
+        """What the cohort's classes are made from, where its source is asked for one of several labels."""
+        return str(self.cohort.settings.get("label", ""))
+
     def sha256(self) -> str:
         """The hash of the plan with all defaults written out: comments, order and the data's location do not count."""
         plan = self.model_dump(mode="json")

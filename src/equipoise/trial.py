@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts import Cohort
+from equipoise.cohorts import Cohort, telling
 from equipoise.cohorts.grouping import with_guessed_patients
 from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.sources import load
@@ -20,6 +20,7 @@ from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, TUNED, Ledger
 from equipoise.lock import claimed, lock
+from equipoise.naming import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
@@ -86,6 +87,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort)
+    _check_subgroups(protocol.endpoints.subgroups, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
@@ -101,6 +103,15 @@ def _endpoint(name: str, cohort: Cohort) -> Endpoint:
         return endpoint_named(name, metrics, cohort.classes if classifies else ())
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
+
+
+def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
+    """Refuse an attribute that no case has: it would be missing from the report without a word."""
+    known = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
+    for name in names:
+        if name not in known:
+            offered = nearest(name, known) if known else "its cases have no attributes"
+            raise ProtocolError(f"endpoints.subgroups: no case of {cohort.name} has the attribute {name!r}; {offered}")
 
 
 def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
@@ -160,6 +171,7 @@ def run(
             raise CohortError(refusal)
         with local.Workers(trial.protocol.training.threads) as workers:
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            record["telling"] = telling.warnings(trial.cohort, trial.protocol.label)
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)

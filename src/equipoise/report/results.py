@@ -336,7 +336,7 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
         found.append(
             'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
         )
-    found += [_sentence(problem) for problem in run.problems]
+    found += [*(run.lock.get("telling") or ()), *(_sentence(problem) for problem in run.problems)]
     if judged:
         found += [
             *judged.warnings,

@@ -146,9 +146,28 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
             out.append(
                 f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
             )
+    out += _twins(analyses[0])
     for analysis in analyses:
         out += analysis.refused.values()
         out += analysis.warnings
+    return out
+
+
+def _twins(analysis: Analysis) -> list[str]:
+    """Arms whose predictions are those of another arm, run by run: a copied file looks like perfect agreement."""
+    arms, panel = analysis.design, analysis.panel
+    out = []
+    for a, b in combinations(range(len(arms.names)), 2) if arms is not None else ():
+        if arms is None or not np.array_equal(arms.values[a], arms.values[b]):
+            continue
+        first, second = arms.member[a], arms.member[b]
+        same = all(
+            np.array_equal(fold.scores[first], fold.scores[second])
+            and all(np.array_equal(values[first], values[second]) for values in fold.metrics.values())
+            for fold in panel.folds
+        )
+        if same:
+            out.append(f"{arms.names[a]} and {arms.names[b]} have the same predictions in every run, case by case.")
     return out
 
 
