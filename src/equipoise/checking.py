@@ -15,6 +15,7 @@ from equipoise.engines import local
 from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
+from equipoise.report.cohort_page import Inspection, render_inspection
 from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
@@ -82,6 +83,21 @@ class Checked:
             "refusals": self.refusals,
         }
 
+    def sentences(self) -> list[str]:
+        """What the trial could show and what it would cost."""
+        planned = self.detectable
+        lines = [*planned.sentences, planned.assumptions] if planned else [self.unplanned or ""]
+        predicted = self.predicted()
+        if predicted:
+            minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
+            lines.append(f"predicted: about {minutes:.1f} minutes and {memory:.0f} MB for {self.jobs} jobs")
+        return lines
+
+    def page(self) -> str:
+        """The same as a page with pictures, for a browser; cases that it shows are read again."""
+        found = (self.cohort, self.folds, self.cases, self.leaks, self.refusals, self.sentences())
+        return render_inspection(Inspection(*found))
+
     def text(self) -> str:
         """The same for people."""
         lines = [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
@@ -93,13 +109,7 @@ class Checked:
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        lines += (
-            [*self.detectable.sentences, self.detectable.assumptions] if self.detectable else [self.unplanned or ""]
-        )
-        predicted = self.predicted()
-        if predicted:
-            minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
-            lines.append(f"predicted: about {minutes:.1f} minutes and {memory:.0f} MB for {self.jobs} jobs")
+        lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
 
 
@@ -161,7 +171,15 @@ def _described(case: Case, cohort: Cohort) -> dict[str, Any]:
     if image.mask is not None:
         values, counts = np.unique(image.mask, return_counts=True)
         row["label_voxels"] = {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
+    row["intensity"] = dict(zip(cohort.channels, map(_levels, image.array), strict=True))
     return row | {"sha256": dict(case.sha256)}
+
+
+def _levels(channel: NDArray[Any]) -> list[float]:
+    """The 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its finite values."""
+    values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
+    values = values[np.isfinite(values)]
+    return [round(float(level), 6) for level in np.percentile(values, [1, 50, 99])] if len(values) else [0.0] * 3
 
 
 def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:

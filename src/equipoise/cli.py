@@ -36,6 +36,8 @@ def _check(arguments: argparse.Namespace) -> int:
     from equipoise.checking import check
 
     found = check(arguments.protocol, watch=_watch(arguments))
+    if arguments.page:
+        _write(Path(arguments.page), found.page())
     _say(arguments, found.as_json(), found.text())
     return DONE if found.may_run else REFUSED
 
@@ -93,6 +95,13 @@ def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
     sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
 
 
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EquipoiseError(f"{file} cannot be written ({error}); name another file") from error
+
+
 def _watch(arguments: argparse.Namespace) -> Watch:
     return silent if arguments.quiet else Display()
 
@@ -124,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
+    check.add_argument("--page", metavar="FILE", help="also write a page with pictures of cases, leaks and problems")
 
     run = add("run", _run, "lock, train, open the test set once, judge; the same command resumes")
     run.add_argument("protocol", help="the protocol file")

@@ -148,4 +148,5 @@ def _flow(run: RunFolder, results: dict[str, Any]) -> Figure:
         for name in ("train", "validation", "test")
     ]
     excluded = [(row["reason"], row["cases"], row["patients"]) for row in cohort["excluded"]]
-    return flow_figure(whole, parts, excluded, case_noun(run.lock))
+    divided = sum(leak["kind"] == "patient" for leak in run.lock.get("leaks") or ())
+    return flow_figure(whole, parts, excluded, case_noun(run.lock), divided)

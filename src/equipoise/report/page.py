@@ -20,6 +20,7 @@ from equipoise.report.mask_examples import mask_galleries
 from equipoise.report.methods import methods
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
+from equipoise.report.svg import Drawing
 from equipoise.report.tables import (
     endpoint_table,
     grouped_failures,
@@ -48,15 +49,15 @@ _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
     """The page as HTML; everything that comes from the run is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, finalize=_unbroken,
+        loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, finalize=unbroken,
     )  # fmt: skip
     environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
     names = display_names(run)
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
     text, references = methods(results, run.lock)
     return environment.get_template("report.html.j2").render(
-        css=Markup(_template("figure.css") + _template("page.css")),  # noqa: S704 - our own files
+        css=Markup(template_text("figure.css") + template_text("page.css")),  # noqa: S704 - our own files
         run=run,
         lock=run.lock,
         results=results,
@@ -150,7 +151,7 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
     return [(key, value) for key, value in rows if value]
 
 
-def _unbroken(value: Any) -> Any:
+def unbroken(value: Any) -> Any:
     """Keep a number and its unit on one line."""
     if type(value) is not str:
         return value
@@ -161,8 +162,14 @@ def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
-def _template(name: str) -> str:
+def template_text(name: str) -> str:
+    """A template or style sheet of this package."""
     return files("equipoise.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def drawn(drawing: Drawing, style: str = "") -> Markup:
+    """One drawing as inline SVG; `svg.Drawing` has escaped its words."""
+    return Markup(drawing.inline(style))  # noqa: S704
 
 
 def _drawing(figure: Figure) -> Markup:

@@ -18,17 +18,19 @@ class Part:
     classes: dict[str, int]
 
 
-def flow_figure(whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str) -> Figure:
-    """Boxes from source to parts; `excluded` are (reason, cases, patients)."""
+def flow_figure(
+    whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, divided: int = 0
+) -> Figure:
+    """Boxes from source to parts; `excluded` are (reason, cases, patients), `divided` patients lie in several parts."""
     rows: list[tuple[object, ...]] = [("excluded: " + reason, patients, cases) for reason, cases, patients in excluded]
     rows += [(part.name, part.patients, part.cases) for part in (whole, *parts)]
+    kept = f"{plural(divided, 'patient')} lie in several parts." if divided else "A patient is in one part only."
     title = "From the source to the test set"
     seen = "; ".join(f"{row[0]}: {row[2]} {noun}s of {row[1]} patients" for row in rows)
     return Figure(
         "data-flow",
         title,
-        f"A patient is in one part only. Patients of excluded {noun}s may have other {noun}s that were kept, so they "
-        "do not add up.",
+        f"{kept} Patients of excluded {noun}s may have other {noun}s that were kept, so they do not add up.",
         (_flow(whole, parts, excluded, noun, seen, False),),
         ("stage", "patients", "cases"),
         tuple(rows),
