@@ -10,6 +10,7 @@ from equipoise import models
 from equipoise.models import DeepLab, DenseNet, LateFusion, UNet
 from equipoise.models.deeplab import PRESETS as DEEPLABS
 from equipoise.models.densenet import PRESETS as DENSENETS
+from equipoise.models.fusion import ENCODERS, FUSIONS
 from equipoise.models.unet import PRESETS as UNETS
 from equipoise.testing import check_model
 
@@ -67,9 +68,12 @@ def test_contract_of_settings(factory: Callable[..., nn.Module], settings: dict[
         (DeepLab, {"separable": True, "output_stride": 16}),
         (DenseNet, {"stem": "imagenet"}),
         (DenseNet, {"stem": "full"}),
-        (LateFusion, {"fusion": "mean", "modality_dropout": 0.3}),
-        (LateFusion, {"fusion": "attention", "encoder": "unet"}),
-        (LateFusion, {"fusion": "attention", "encoder": "deeplab"}),
+        (DenseNet, {"dropout": 0.2, "normalization": "instance", "stem": "full"}),
+        *(
+            (LateFusion, {"fusion": how, "encoder": name, "modality_dropout": 0.3})
+            for how in FUSIONS
+            for name in ENCODERS
+        ),
     ],
     ids=str,
 )
