@@ -176,3 +176,23 @@ def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monk
     a, b = load_file(job.weights_file), load_file(other.weights_file)
     assert all((a[name] == b[name]).all() for name in b)
     assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
+
+
+def test_what_a_missing_modality_costs_is_measured_and_reported(tmp_path):
+    two = SLICES.replace("(1, 24, 20)) + mask", "(2, 24, 20)) + mask * np.array([1.0, 0.3])[:, None, None]")
+    (tmp_path / "two_for_trial.py").write_text(two.replace('("image",)', '("bright", "faint")'))
+    text = SQUARES.replace("squares_for_trial", "two_for_trial").replace("epochs = 8", "epochs = 6")
+    text += (
+        '[[arms]]\nname = "late"\nmodel = {name = "late-fusion", encoder = "unet", preset = "tiny", '
+        'modality_dropout = 0.3}\noptimizer = {name = "adam", lr = 0.01}\n[inference]\nmissing_modalities = true\n'
+    )
+    results = equipoise.run(Protocol.parse(text, folder=tmp_path), tmp_path / "run")
+    rows = {(row["arm"], row["modality"]): row for row in results["missing_modalities"]}
+    assert set(rows) == {(arm, name) for arm in ("unet", "late") for name in ("bright", "faint")}
+    assert rows["late", "bright"]["change"] < rows["late", "faint"]["change"] < 0.1
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "When a modality is missing" in page
+    assert "without bright" in page
+    (tmp_path / "run" / "jobs" / "late" / "0-0" / "without-0.parquet").write_bytes(b"spoilt")
+    again = equipoise.report.write_report(tmp_path / "run")
+    assert any("without-0.parquet is not a readable" in warning for warning in again["warnings"])

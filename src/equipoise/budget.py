@@ -63,7 +63,11 @@ class TrainingSection(Section):
 
 
 class InferenceSection(Section):
-    """How a trained model is asked: overlap of sliding windows (share of a patch), and mirrored copies averaged."""
+    """How a trained model is asked: overlap of sliding windows (share of a patch), and mirrored copies averaged.
+
+    missing_modalities: also predict the test cases with each channel blank; the report says what that costs.
+    """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     mirror: bool = False
+    missing_modalities: bool = False

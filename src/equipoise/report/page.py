@@ -18,6 +18,7 @@ from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words, stopped_in_words
 from equipoise.report.mask_examples import mask_galleries
 from equipoise.report.methods import methods
+from equipoise.report.missing import missing_table
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
 from equipoise.report.svg import Drawing
@@ -80,6 +81,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         contrast=contrast_table(results, names),
         sections=_sections(figures, results),
         failures=grouped_failures(results),
+        missing=missing_table(results, names),
         settings=_settings,
         tuning=tuning_table(results, names),
         verdicts=VERDICTS,

@@ -16,6 +16,7 @@ from equipoise.report.contrast import CONTRAST, contrast
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
+from equipoise.report.missing import channels_left_out
 from equipoise.report.recommendation import mark_pareto, recommend
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.report.tuning import chosen_settings, tuning_results
@@ -79,6 +80,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": asdict(judged.variance) if judged and judged.variance else None,
         "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
@@ -94,6 +96,21 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
+
+
+def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The primary endpoint of every arm without each modality, where the trial asked for it."""
+    rows, primary = [], run.lock["endpoints"]["primary"]
+    whole = {arm["name"]: arm["endpoints"] for arm in arms}
+    for modality, table in channels_left_out(run)[0]:
+        judged = _judged(run, table)
+        for arm in table.arms():
+            found = _interval(judged.endpoints[arm][primary])
+            full, less = whole[arm][primary]["estimate"], found["estimate"]
+            change = None if full is None or less is None else less - full
+            numbers = {key: found[key] for key in ("estimate", "low", "high")}
+            rows.append({"arm": arm, "modality": modality, "endpoint": primary, **numbers, "change": change})
+    return rows
 
 
 def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -336,7 +353,8 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
         found.append(
             'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
         )
-    found += [*(run.lock.get("telling") or ()), *(_sentence(problem) for problem in run.problems)]
+    found += run.lock.get("telling") or ()
+    found += [_sentence(problem) for problem in (*run.problems, *channels_left_out(run)[1])]
     if judged:
         found += [
             *judged.warnings,

@@ -1,5 +1,6 @@
 """Trained jobs → predictions: asked for only after every job of the plan has ended."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from equipoise.training.determinism import device, reproducible
 from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, predict
+from equipoise.training.missing import Without
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import decided, segment
 from equipoise.training.train import build_learner
@@ -23,7 +25,8 @@ from equipoise.training.train import build_learner
 def predict_job(job: Job) -> Path:
     """Write the job's predictions of its validation and test cases; returns the file.
 
-    Beside a segmenter's rows lies slices.npz: of each test case the plane that the report shows.
+    Beside a segmenter's rows lies slices.npz: of each test case the plane that the report shows. Where the protocol
+    asks what a missing modality costs, without-<channel>.parquet are the test cases with that channel blank.
     """
     file = job.predictions_file
     if file.is_file():
@@ -32,19 +35,30 @@ def predict_job(job: Job) -> Path:
         parts = {part: Samples.load(job.samples / part) for part in ("validation", "test")}
         learner = build_learner(job, device(), parts["validation"])
         learner.model.load_state_dict(load_file(job.weights_file))
-        tables: list[Predictions] = []
-        slices: dict[str, NDArray[np.uint8]] = {}
-        for part, samples in parts.items():
-            if job.task == "classification":
-                tables.append(_classified(learner, job, part, samples))
-            else:
-                table, slices = _segmented(learner, job, part, samples)
-                tables.append(table)
-    table = concatenate(tables)
+        table, slices = _answered(learner, job, parts)
+        for channel in range(job.channels if job.inference.missing_modalities else 0):
+            blind = replace(learner, model=Without(learner.model, channel))
+            found, _ = _answered(blind, job, {"test": parts["test"]})
+            write_atomic(job.folder / f"without-{channel}.parquet", partial(write_parquet, found))
     if slices:
         write_atomic(job.folder / "slices.npz", lambda path: _save(path, slices))
     write_atomic(file, partial(write_parquet, table))
     return file
+
+
+def _answered(
+    learner: Learner, job: Job, parts: dict[str, Samples]
+) -> tuple[Predictions, dict[str, NDArray[np.uint8]]]:
+    """Rows of every part, and a segmenter's planes of the last one."""
+    tables: list[Predictions] = []
+    slices: dict[str, NDArray[np.uint8]] = {}
+    for part, samples in parts.items():
+        if job.task == "classification":
+            tables.append(_classified(learner, job, part, samples))
+        else:
+            table, slices = _segmented(learner, job, part, samples)
+            tables.append(table)
+    return concatenate(tables), slices
 
 
 def _save(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
