@@ -77,7 +77,10 @@ def test_a_job_learns_and_leaves_its_files(job):
     assert done["status"] == "finished"
     assert done == json.loads(job.done_file.read_text())
     rows = list(csv.DictReader((job.folder / "history.csv").read_text().splitlines()))
-    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "validation_auc", "learning_rate", "seconds"]
+    columns = ["epoch", "train_loss", "validation_loss", "validation_auc", "learning_rate", "gradient_norm", "seconds"]
+    assert list(rows[0]) == columns
+    assert all(float(row["gradient_norm"]) > 0 for row in rows)
+    assert not (job.folder / "rates.csv").exists(), "Adam has one rate for all"
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     best = min(rows, key=lambda row: float(row["validation_loss"]))
@@ -217,3 +220,31 @@ def test_optimizers_with_needs_train_and_resume_bit_equal(job, tmp_path, monkeyp
     train(job)
     assert load_latest(job.folder / "checkpoint") is not None
     assert history_without_times(job) == history_without_times(other)
+
+
+def test_a_member_of_the_family_leaves_its_rates_the_same_after_a_pause(job, tmp_path, monkeypatch):
+    optimizer = {"name": "adaptive_momentum", "rule": "bounded", "lr": 0.05, "alpha": 0.4}
+    arm = Arm.model_validate({"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": optimizer})
+    job = replace(job, arm=arm)
+    other = replace(job, folder=tmp_path / "jobs" / "b")
+    train(other)
+    rows = list(csv.DictReader((other.folder / "rates.csv").read_text().splitlines()))
+    assert [float(row["epoch"]) for row in rows] == [quarter / 4 for quarter in range(1, 17)]
+    assert all(float(row["rate_0"]) <= float(row["rate_0.5"]) <= float(row["rate_1"]) for row in rows)
+    assert float(rows[-1]["rate_0"]) < 0.05 < float(rows[-1]["rate_1"])
+    assert all(float(row["beta_0"]) >= float(row["beta_1"]) for row in rows)
+
+    real, calls = train_module.train_epoch, []
+
+    def stops(*arguments):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(train_module, "train_epoch", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    monkeypatch.undo()
+    train(job)
+    assert (job.folder / "rates.csv").read_bytes() == (other.folder / "rates.csv").read_bytes()

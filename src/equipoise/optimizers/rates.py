@@ -59,11 +59,22 @@ def _count(optimizer: Optimizer, param: Tensor) -> Tensor:
     return count
 
 
+def _tally(count: Tensor) -> tuple[Tensor, Tensor]:
+    """The values that occur, ascending (float64), and how often; of whole numbers without sorting them."""
+    if count.is_floating_point() or not count.numel():
+        values, times = torch.unique(count.cpu(), return_counts=True)
+        return values.double(), times
+    low = int(count.min())
+    times = torch.bincount(count.flatten().int() - low).cpu()
+    found = times.nonzero().flatten()
+    return found.double() + low, times[found]
+
+
 def _quantiles(parts: Iterable[tuple[dict[str, Any], Tensor, int]], levels: Sequence[float]) -> RateQuantiles:
     """Exact quantiles (the smallest rate that at least the level's share of elements does not exceed)."""
     rates, betas, weights, lr = [], [], [], math.nan
     for group, count, elements in parts:
-        values, times = torch.unique(count.double().cpu(), return_counts=True)
+        values, times = _tally(count)
         beta = group["beta0"] + group["alpha"] * values  # (1)
         rates.append(float(group["lr"]) * torch.exp(-group["gamma"] * beta))  # (2)
         betas.append(beta)

@@ -17,7 +17,9 @@ from equipoise.report.figures.draw_curves import draw_curve_figure
 from equipoise.report.figures.draws import best_after_figure, draw_rank_figure
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.flow import Part, flow_figure
+from equipoise.report.figures.gradients import gradient_figure
 from equipoise.report.figures.learning import learning_figure
+from equipoise.report.figures.rates import rate_figures
 from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
@@ -43,6 +45,8 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         *(subgroup_figure(found, run.arms(), names, label, case_noun(run.lock)) for found in results["subgroups"]),
         *_tuning(run, results),
         learning_figure(run.jobs, run.arms()),
+        gradient_figure(run.jobs, run.arms()),
+        *rate_figures(run.jobs, [*run.arms(), *(str(arm["name"]) for arm in run.untuned())]),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
         cost_figure(results["arms"], plan["primary"], label),

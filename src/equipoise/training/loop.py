@@ -14,6 +14,7 @@ from equipoise.training.augmentation import Augmentation
 from equipoise.training.determinism import generator, seeded
 from equipoise.training.feeding import Feed, batches, whole
 from equipoise.training.losses import Loss, deeply_supervised
+from equipoise.training.observation import Observation, gradient_norm
 from equipoise.training.samples import Samples
 
 
@@ -52,7 +53,12 @@ class Learner:
 
 
 def train_epoch(
-    learner: Learner, samples: Samples, feed: Feed, augmentation: Augmentation, stream: tuple[object, ...]
+    learner: Learner,
+    samples: Samples,
+    feed: Feed,
+    augmentation: Augmentation,
+    stream: tuple[object, ...],
+    observation: Observation | None = None,
 ) -> float:
     """Train over the samples once; `stream` names the random draws of this epoch. Returns the mean loss.
 
@@ -68,7 +74,7 @@ def train_epoch(
         for batch in feed.epoch(samples, draws):
             on_device = batch.to(learner.device)
             images, targets = _augmented(on_device.images, on_device.targets, augmentation, draws)
-            loss = _step(learner, images, targets)
+            loss = _step(learner, images, targets, observation)
             if not math.isfinite(loss):
                 raise NotFiniteError([samples.cases[index] for index in batch.indices])
             total, seen = total + loss * len(batch.indices), seen + len(batch.indices)
@@ -87,7 +93,7 @@ def _augmented(
     return images, targets if moved is None else moved
 
 
-def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
+def _step(learner: Learner, images: Tensor, targets: Tensor, observation: Observation | None) -> float:
     """One update; optimizers that look twice at a batch are given a closure."""
 
     def closure() -> float:
@@ -95,6 +101,8 @@ def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
         with torch.enable_grad():
             loss = deeply_supervised(learner.loss)(learner.outputs(images), targets)
         loss.backward()  # type: ignore[no-untyped-call]
+        if observation is not None:
+            observation.gradient(gradient_norm(learner.model.parameters()))
         if learner.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
         return loss.item()
@@ -106,6 +114,8 @@ def _step(learner: Learner, images: Tensor, targets: Tensor) -> float:
         # a step along a gradient that is not finite would spoil the weights before anyone looks at the loss
         if math.isfinite(loss):
             learner.optimizer.step()
+    if observation is not None:
+        observation.step(learner.optimizer)
     learner.schedule.step()
     return loss
 

@@ -1,11 +1,12 @@
 """A job from its first epoch to its done.json: resumable at every epoch, a divergence is a recorded failure."""
 
 import csv
-import io
 import math
 import time
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, NotFiniteError, recalibrate, train_epoch
 from equipoise.training.losses import Loss, balanced_weights, build, by_region
+from equipoise.training.observation import Observation
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import segment_one
 from equipoise.training.validation import endpoint_of, validate
@@ -48,6 +50,7 @@ class Progress:
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    rates: list[dict[str, float]] = field(default_factory=list)
     chosen_epoch: int | None = None
     chosen_weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -150,13 +153,16 @@ class _Training:
     def _epoch(self) -> dict[str, float]:
         learner, progress = self.learner, self.progress
         rate = float(learner.optimizer.param_groups[0]["lr"])
-        loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream)
+        seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
+        loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
+        progress.rates += seen.rates
         if needs_batchnorm_recalibration(learner.optimizer):
             recalibrate(learner, self.samples, self.feed)
         validation_loss, metric = validate(learner, self.validation, self.job)
         after_validation(learner.schedule, validation_loss)
         row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
         row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
+        row |= {"gradient_norm": seen.mean_norm}
         if self._is_best(row):
             progress.chosen_epoch = progress.epoch + 1
             weights = learner.model.state_dict()
@@ -200,12 +206,9 @@ class _Training:
         self._write_history()
 
     def _write_history(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.progress.history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.progress.history)
-        content = text.getvalue()
-        write_atomic(self.job.folder / "history.csv", lambda path: path.write_text(content))
+        for name, rows in (("history", self.progress.history), ("rates", self.progress.rates)):
+            if rows:
+                write_atomic(self.job.folder / f"{name}.csv", partial(_write_table, rows))
 
     def _resume(self) -> None:
         state = checkpoint.load_latest(self.job.folder / "checkpoint")
@@ -216,6 +219,14 @@ class _Training:
         self.learner.optimizer.load_state_dict(state["optimizer"])
         self.learner.schedule.load_state_dict(state["schedule"])
         self._write_history()
+
+
+def _write_table(rows: list[dict[str, float]], path: Path) -> None:
+    """Rows of equal keys as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
