@@ -95,7 +95,7 @@ class Checked:
 
     def page(self) -> str:
         """The same as a page with pictures, for a browser; cases that it shows are read again."""
-        found = (self.cohort, self.folds, self.cases, self.leaks, self.refusals, self.sentences())
+        found = (self.cohort, self.folds, self.cases, self.leaks, self.refusals, self.sentences(), self.warnings)
         return render_inspection(Inspection(*found))
 
     def text(self) -> str:

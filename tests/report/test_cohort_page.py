@@ -88,7 +88,13 @@ def everything() -> tuple[Inspection, str]:
         excluded=(Exclusion("e1", "p1", "too small"), Exclusion("e2", "p1", "too small")),
     )
     leaks = [Leak(cases[k].id, cases[k + 1].id, "near") for k in range(30)]
-    found = inspected(cohort, leaks=leaks, refusals=["30 pairs leak"], sentences=["differences from 0.1 on are found."])
+    found = inspected(
+        cohort,
+        leaks=leaks,
+        refusals=["30 pairs leak"],
+        warnings=["the age tells the class"],
+        sentences=["differences from 0.1 on are found."],
+    )
     return found, render_inspection(found)
 
 
@@ -101,6 +107,7 @@ def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str])
         "No: it would be refused. 30 pairs leak",
         "Differences from 0.1 on are found.",
         "case-9 the <stream> ends early copy it again there/x.nii.gz",
+        "Warnings the age tells the class",
         "The first 24 are shown",
         "2 cases of 1 patient: too small",
         "16 × 16 voxels in every case",

@@ -202,6 +202,7 @@ def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
         raise RefusedFile(folder, "its slices are not axial with square pixels", "exclude the case")
     files = tuple(piece.file for piece in placed.slices)
     first = facts[files[0]]
+    known = {"manufacturer": first["manufacturer"], "slice_thickness_mm": first["slice_thickness"]}
     return CtScan(
         patient=first["patient_id"] or reading.series_uid,
         study=first["study_uid"],
@@ -212,7 +213,7 @@ def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
         pixel_mm=columns_mm,
         slice_mm=float(placed.affine[2, 2]),
         shape=(len(files), first["rows"], first["columns"]),
-        header={"manufacturer": first["manufacturer"], "slice_thickness_mm": first["slice_thickness"]},
+        header={key: value for key, value in known.items() if value not in (None, "")},
     )
 
 

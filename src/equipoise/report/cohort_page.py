@@ -41,6 +41,7 @@ class Inspection:
     leaks: Sequence[Leak]
     refusals: Sequence[str]
     sentences: Sequence[str]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 class ContractViolation(EquipoiseError, AssertionError):
-    """A model does not keep a clause of its contract; the sentence names clause, task and dimensions."""
+    """A model, an optimizer or a cohort does not keep a clause of its contract; the sentence says which and how."""
 
 
 @dataclass(frozen=True)
