@@ -1,20 +1,34 @@
 """What a protocol says of training and inference: one budget, the same for every arm."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
-from equipoise.sections import Positive, Section
+from equipoise.sections import Named, Positive, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Axis = Literal["horizontal", "vertical", "depth"]
+FROM_THE_LAST: dict[Axis, int] = {"horizontal": 1, "vertical": 2, "depth": 3}
+"""Where an axis of the image lies, counted from the last."""
+
+
+class Schedule(Named):
+    """How the learning rate moves; further keys are the schedule's settings, in shares of all updates."""
+
+    name: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"]
 
 
 class TrainingSection(Section):
     """The equal budget of every arm.
 
+    batch_size: cases (or patches) that pass the model at once. accumulate: batches whose gradients make one update, so
+    that batch_size × accumulate cases decide it; batch normalisation still sees batch_size of them.
     threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
-    select: what picks the epoch on validation cases.
+    select: what picks the epoch on validation cases. patience: epochs without a better one after which a job ends.
+    ema: decay of a moving average of the weights, which is validated and kept in their place.
+    sampling: "balanced" feeds all classes equally often. mixup: alpha of the Beta distribution of the shares in which
+    pairs of images, and their classes, are mixed. Both need one label a case.
     shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
     patch: size in voxels of training patches of images with masks, one number or one per axis; None takes whole
     images. patches_per_case: of each case in an epoch; foreground_patches: share of them about a foreground voxel.
@@ -23,12 +37,17 @@ class TrainingSection(Section):
 
     epochs: Positive = 12
     batch_size: Positive = 32
+    accumulate: Positive = 1
     loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal", "boundary"] = "cross-entropy"
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     select: Literal["loss", "primary"] = "loss"
-    schedule: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"] = "constant"
+    patience: Positive | None = None
+    schedule: Schedule = Schedule(name="constant")
     precision: Literal["float32", "bfloat16"] = "float32"
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["natural", "balanced"] = "natural"
+    mixup: Annotated[float, Field(gt=0)] | None = None
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     threads: Positive = 1
     shared_seeds: bool = False
@@ -61,13 +80,49 @@ class TrainingSection(Section):
             raise ValueError("seeds must be different whole numbers from 0 up")
         return value
 
+    @model_validator(mode="after")
+    def _balanced_once(self) -> Self:
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                'sampling = "balanced" with class_weights = "balanced" would correct the class shares twice; choose one'
+            )
+        return self
+
+    def complaint(self, task: str) -> str | None:
+        """What needs one label a case, where the task has none; None where all fits."""
+        if task == "classification":
+            return None
+        if self.mixup is not None:
+            return f"training.mixup mixes the labels of cases, and {task} has none; remove it"
+        if self.sampling == "balanced":
+            return (
+                f'training.sampling = "balanced" needs one label a case, and {task} has none; training.patch with '
+                "training.foreground_patches sees to rare structures"
+            )
+        return None
+
 
 class InferenceSection(Section):
-    """How a trained model is asked: overlap of sliding windows (share of a patch), and mirrored copies averaged.
+    """How a trained model is asked.
 
-    missing_modalities: also predict the test cases with each channel blank; the report says what that costs.
+    overlap: of sliding windows, as a share of a patch. mirror: axes whose mirrored copies, in all combinations, are
+    answered too and averaged; true means all of the image's axes. missing_modalities: also predict the test cases with
+    each channel blank; the report says what that costs.
     """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    mirror: bool = False
+    mirror: bool | tuple[Axis, ...] = False
     missing_modalities: bool = False
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
+        """The spatial axes to mirror, in array order (z, y, x)."""
+        if isinstance(self.mirror, bool):
+            return tuple(range(spatial_dims)) if self.mirror else ()
+        if "depth" in self.mirror and spatial_dims < 3:
+            raise ProtocolError('inference.mirror names "depth", which images in two dimensions do not have; remove it')
+        return tuple(sorted({spatial_dims - FROM_THE_LAST[axis] for axis in self.mirror}))

@@ -179,6 +179,13 @@ class Protocol(Section):
         return self
 
     @model_validator(mode="after")
+    def _labels_for_what_needs_them(self) -> Self:
+        complaint = self.training.complaint(self.cohort.task)
+        if complaint is not None:
+            raise ValueError(complaint)
+        return self
+
+    @model_validator(mode="after")
     def _arms_have_names_of_their_own(self) -> Self:
         names = [arm.name for arm in self.arms]
         repeated = {name for name in names if names.count(name) > 1}

@@ -25,7 +25,7 @@ class OpenSection(Section):
 
 
 class Named(OpenSection):
-    """A model or an optimizer: its name and its settings; a bare string is a name without settings."""
+    """A model, an optimizer or a schedule: its name and its settings; a bare string is a name without settings."""
 
     name: str
 

@@ -98,15 +98,13 @@ def history_without_times(job):
     ]
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, stop_after):
-    other = replace(job, folder=tmp_path / "jobs" / "b")
-    train(other)
+def train_until(job, monkeypatch, epochs):
+    """Train, and be interrupted after so many epochs."""
     real = train_module.train_epoch
     calls = []
 
     def stops(*arguments):
-        if len(calls) == stop_after:
+        if len(calls) == epochs:
             raise KeyboardInterrupt
         calls.append(1)
         return real(*arguments)
@@ -115,6 +113,13 @@ def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, 
     with pytest.raises(KeyboardInterrupt):
         train(job)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, stop_after):
+    other = replace(job, folder=tmp_path / "jobs" / "b")
+    train(other)
+    train_until(job, monkeypatch, stop_after)
     assert not job.done_file.exists()
     assert job.epochs_behind() == stop_after
     torch.manual_seed(stop_after)  # the caller's stream must not matter
@@ -190,12 +195,67 @@ def test_the_end_of_a_dead_process_is_written_down(job):
         {"clip_norm": 0.5},
         {"select": "primary"},
         {"schedule": "cosine"},
+        {"schedule": {"name": "cosine", "warm_up": 0.2, "floor": 0.1}},
         {"schedule": "one-cycle"},
+        {"schedule": {"name": "plateau", "patience": 1}},
+        {"accumulate": 2},
+        {"ema": 0.9},
+        {"sampling": "balanced"},
+        {"mixup": 0.4, "class_weights": "balanced"},
+        {"patience": 1},
     ],
+    ids=str,
 )
-def test_every_setting_trains(job, training):
-    job = replace(job, training=TrainingSection(epochs=2, batch_size=16, **training))
-    assert train(job)["status"] == "finished"
+def test_every_setting_trains_and_resumes_bit_equal(job, tmp_path, monkeypatch, training):
+    job = replace(job, training=TrainingSection(epochs=3, batch_size=16, **training))
+    other = replace(job, folder=tmp_path / "jobs" / "b")
+    done = train(other)
+    assert done["status"] == "finished", done["reason"]
+    train_until(job, monkeypatch, 1)
+    train(job)
+    a, b = load_file(job.weights_file), load_file(other.weights_file)
+    assert all(torch.equal(a[name], b[name]) for name in b)
+    assert history_without_times(job) == history_without_times(other)
+
+
+@pytest.mark.parametrize("select", ["loss", "primary"])
+def test_early_stopping_waits_its_epochs_and_is_recorded(job, tmp_path, monkeypatch, select):
+    values = iter(
+        [0.5, 0.4, 0.45, 0.4, 0.1]
+    )  # the second epoch is the best before patience ends; the fifth never comes
+    sign = 1 if select == "loss" else -1
+
+    def validates(*_):
+        value = next(values)
+        return (value, 0.5) if select == "loss" else (0.7, 1 + sign * value)
+
+    monkeypatch.setattr(train_module, "validate", validates)
+    job = replace(job, training=TrainingSection(epochs=9, batch_size=16, patience=2, select=select))
+    done = train(job)
+    assert (done["chosen_epoch"], done["stopped_epoch"], done["epochs"]) == (2, 4, 9)
+    assert len(history_without_times(job)) == 4
+
+
+def test_patience_that_is_not_used_up_changes_nothing(job, tmp_path):
+    other = replace(job, folder=tmp_path / "jobs" / "b", training=TrainingSection(epochs=4, batch_size=16, patience=4))
+    assert train(job)["stopped_epoch"] is None
+    assert train(other)["stopped_epoch"] is None
+    assert history_without_times(job) == history_without_times(other)
+
+
+def test_a_moving_average_beside_an_optimizer_that_averages_is_refused(job):
+    arm = Arm.model_validate({"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": "schedule_free_adamw"})
+    done = train(replace(job, arm=arm, training=TrainingSection(epochs=1, ema=0.9)))
+    assert "training.ema averages the weights, and so does the optimizer 'schedule_free_adamw'" in done["reason"]
+
+
+def test_the_average_is_what_is_kept(job):
+    train(replace(job, training=TrainingSection(epochs=1, batch_size=16, ema=0.9)))
+    state = load_latest(job.folder / "checkpoint")
+    kept = load_file(job.weights_file)
+    assert all(torch.equal(kept[name], value) for name, value in state["average"]["weights"].items())
+    assert not torch.equal(kept["body.0.weight"], state["model"]["body.0.weight"])
+    assert not torch.equal(kept["body.1.running_mean"], state["model"]["body.1.running_mean"])
 
 
 @pytest.mark.parametrize("name", ["schedule_free_adamw", "sam", "lion", "momentum", "adaptive_momentum"])
@@ -204,19 +264,7 @@ def test_optimizers_with_needs_train_and_resume_bit_equal(job, tmp_path, monkeyp
     job = replace(job, arm=arm)
     other = replace(job, folder=tmp_path / "jobs" / "b")
     assert train(other)["status"] == "finished"
-    real = train_module.train_epoch
-    calls = []
-
-    def stops(*arguments):
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return real(*arguments)
-
-    monkeypatch.setattr(train_module, "train_epoch", stops)
-    with pytest.raises(KeyboardInterrupt):
-        train(job)
-    monkeypatch.undo()
+    train_until(job, monkeypatch, 2)
     train(job)
     assert load_latest(job.folder / "checkpoint") is not None
     assert history_without_times(job) == history_without_times(other)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from equipoise.errors import ProtocolError
-from equipoise.protocol import Protocol
+from equipoise.protocol import Named, Protocol, TrainingSection
 from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words
 from equipoise.report.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
@@ -92,7 +92,7 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         section = plan.training
         training = (
             f"{section.epochs} epochs, batches of {section.batch_size}, loss {section.loss}, precision "
-            f"{section.precision}; {len(run.jobs)} networks trained."
+            f"{section.precision}{_beyond_defaults(section)}; {len(run.jobs)} networks trained."
         )
     versions = ", ".join(f"{name} {version}" for name, version in run.lock.get("versions", {}).items())
     seeds = ", ".join(map(str, run.lock["seeds"]))
@@ -149,6 +149,20 @@ def _protocol(run: RunFolder) -> Protocol | None:
         return Protocol.load(run.path / "protocol.toml")
     except ProtocolError:
         return None
+
+
+def _beyond_defaults(training: TrainingSection) -> str:
+    """What else the protocol asks of the training, where it is not the default.
+
+    >>> _beyond_defaults(TrainingSection(ema=0.99, schedule="cosine"))
+    ', schedule cosine, ema 0.99'
+    """
+    usual, found = TrainingSection(), ""
+    for name in ("accumulate", "schedule", "clip_norm", "ema", "class_weights", "sampling", "mixup", "patience"):
+        value = getattr(training, name)
+        if value != getattr(usual, name):
+            found += f", {name.replace('_', ' ')} {value.name if isinstance(value, Named) else value}"
+    return found
 
 
 def _settings(head: str, values: Mapping[str, Any]) -> str:

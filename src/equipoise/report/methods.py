@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.looks import opened_in_words, stopped_in_words
+from equipoise.report.stops import budget_in_words
 from equipoise.report.words import case_noun, endpoint_name, number, plural
 
 REFERENCES = {
@@ -72,7 +73,7 @@ def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
     return [
         (
             f"{plural(len(results['arms']), 'arm')} – {arms} – were trained under one protocol with the seeds {seeds} "
-            "and an equal budget of epochs; the epoch was chosen on validation patients."
+            f"and {budget_in_words(results['arms'])}; the epoch was chosen on validation patients."
         ),
         (
             "Cohort, split, endpoints, margin and arms were locked by cryptographic hash before training, and test "

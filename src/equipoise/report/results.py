@@ -18,6 +18,7 @@ from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
 from equipoise.report.missing import channels_left_out
 from equipoise.report.recommendation import mark_pareto, recommend
+from equipoise.report.stops import stop_warnings, stops
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.report.tuning import chosen_settings, tuning_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
@@ -91,7 +92,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         },
         "looks": _looks(run, test),
         "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
-        "warnings": [*_unequal(tuning), *_warnings(run, judged)],
+        "warnings": [*_unequal(tuning), *stop_warnings([*arms, *untuned]), *_warnings(run, judged)],
         "failures": _failures(run.jobs),
     }
     safe: dict[str, Any] = json_safe(results)
@@ -216,6 +217,7 @@ def _arm(
         "parameters": parameters[0] if parameters else None,
         "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
+        "stopped_early": stops(finished),
         "endpoints": _endpoints(run, name, judged),
         "cost": cost(finished, _same_network(run, plan.get("model"))),
         **classification(finished, positive_index(run)),

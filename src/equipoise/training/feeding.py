@@ -12,6 +12,7 @@ from torch import Tensor
 from equipoise.protocol import TrainingSection
 from equipoise.training.patches import PatchSampler
 from equipoise.training.samples import Samples, together
+from equipoise.training.sampling import balanced_order
 
 Indices = NDArray[np.int64]
 
@@ -53,13 +54,22 @@ def _tensor(array: NDArray[np.generic]) -> Tensor:
 class Feed:
     """Batches of a training part.
 
-    patch: size of the patches; None feeds whole cases. per_case: patches of each case in an epoch.
+    patch: size of the patches; None feeds whole cases. per_case: patches of each case in an epoch. accumulate: batches
+    of one update. balanced: all classes come equally often.
     """
 
     def __init__(
-        self, batch_size: int, patch: tuple[int, ...] | None = None, per_case: int = 1, foreground: float = 0.0
+        self,
+        batch_size: int,
+        patch: tuple[int, ...] | None = None,
+        per_case: int = 1,
+        foreground: float = 0.0,
+        *,
+        accumulate: int = 1,
+        balanced: bool = False,
     ) -> None:
         self.batch_size, self.per_case = batch_size, per_case if patch else 1
+        self.accumulate, self.balanced = accumulate, balanced
         self.sampler = PatchSampler(patch, foreground) if patch else None
 
     @classmethod
@@ -70,17 +80,31 @@ class Feed:
             training.patch_of(spatial_dims),
             training.patches_per_case,
             training.foreground_patches,
+            accumulate=training.accumulate,
+            balanced=training.sampling == "balanced",
         )
 
     def steps(self, cases: int) -> int:
-        """Batches of one epoch."""
-        return math.ceil(cases * self.per_case / self.batch_size)
+        """Updates of one epoch."""
+        return math.ceil(cases * self.per_case / (self.batch_size * self.accumulate))
 
     def epoch(self, samples: Samples, draws: torch.Generator) -> Iterator[Batch]:
-        """All cases once (or `per_case` patches of each) in a random order."""
-        order = torch.randperm(len(samples) * self.per_case, generator=draws) % len(samples)
-        for indices in batches(len(order), self.batch_size, order):
-            yield self._batch(samples, indices, draws)
+        """All cases once (or `per_case` patches of each) in a random order, or as many with their classes balanced."""
+        for update in self.updates(samples, draws):
+            yield from update
+
+    def updates(self, samples: Samples, draws: torch.Generator) -> Iterator[list[Batch]]:
+        """The batches of an epoch, those of one update together."""
+        order = self._order(samples, draws)
+        for chosen in batches(len(order), self.batch_size * self.accumulate, order):
+            parts = np.array_split(chosen, math.ceil(len(chosen) / self.batch_size))
+            yield [self._batch(samples, indices, draws) for indices in parts]
+
+    def _order(self, samples: Samples, draws: torch.Generator) -> Tensor:
+        count = len(samples) * self.per_case
+        if self.balanced:
+            return balanced_order(np.asarray(samples.targets), count, draws)
+        return torch.randperm(count, generator=draws) % len(samples)
 
     def _batch(self, samples: Samples, indices: Indices, draws: torch.Generator) -> Batch:
         if self.sampler is None:

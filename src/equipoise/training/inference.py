@@ -12,10 +12,11 @@ from equipoise.evaluation.pictures import packed, shown_slice
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import region_metrics
+from equipoise.training.classifying import classify
 from equipoise.training.determinism import device, reproducible
 from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, predict
+from equipoise.training.loop import Learner
 from equipoise.training.missing import Without
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import decided, segment
@@ -68,7 +69,7 @@ def _save(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
 
 def _classified(learner: Learner, job: Job, part: str, samples: Samples) -> Predictions:
     """Class probabilities as rows of the public table."""
-    scores = predict(learner, samples, job.training.batch_size).double().softmax(1).numpy()
+    scores = classify(learner, samples, job).double().softmax(1).numpy()
     truth = np.asarray(samples.targets, dtype=np.int64)
     return _rows(job, part, samples, truth, scores, job.classes, {})
 

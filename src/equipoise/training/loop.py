@@ -1,19 +1,22 @@
-"""The epoch: batches, augmentation, one optimizer step each."""
+"""The epoch: batches, augmentation, and updates of the weights, each from one batch or from several."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from equipoise.optimizers import eval_mode, needs_closure, train_mode
+from equipoise.optimizers import eval_mode, needs_batchnorm_recalibration, needs_closure, train_mode
 from equipoise.training import augmentation as augment
 from equipoise.training.augmentation import Augmentation
+from equipoise.training.averaging import WeightAverage
 from equipoise.training.determinism import generator, seeded
-from equipoise.training.feeding import Feed, batches, whole
+from equipoise.training.feeding import Batch, Feed
 from equipoise.training.losses import Loss, deeply_supervised
+from equipoise.training.mixup import Mixup
 from equipoise.training.observation import Observation, gradient_norm
 from equipoise.training.samples import Samples
 
@@ -28,7 +31,11 @@ class NotFiniteError(Exception):
 
 @dataclass
 class Learner:
-    """What changes while a job trains, with its losses: of training, and of validation (no class weights)."""
+    """What changes while a job trains, with its losses: of training, and of validation (no class weights).
+
+    average: the moving average of the weights that is judged in their place. resting: frozen normalisation layers,
+    whose statistics stay as they are.
+    """
 
     model: nn.Module
     optimizer: Optimizer
@@ -38,6 +45,15 @@ class Learner:
     device: torch.device
     precision: torch.dtype
     clip_norm: float | None
+    mixup: Mixup | None = None
+    average: WeightAverage | None = None
+    resting: tuple[nn.Module, ...] = ()
+
+    def start_training(self) -> None:
+        """Put the model into training mode, but for what is frozen."""
+        self.model.train()
+        for module in self.resting:
+            module.eval()
 
     def logits(self, images: Tensor) -> Tensor:
         """The model's answer in float32, computed in the arm's precision."""
@@ -67,19 +83,23 @@ def train_epoch(
     Raises NotFiniteError with the cases of the batch whose loss was not finite.
     """
     draws = generator(*stream, "epoch")
-    learner.model.train()
+    learner.start_training()
     train_mode(learner.optimizer)
     total, seen = 0.0, 0
     with seeded(*stream, "dropout"):
-        for batch in feed.epoch(samples, draws):
-            on_device = batch.to(learner.device)
-            images, targets = _augmented(on_device.images, on_device.targets, augmentation, draws)
-            loss = _step(learner, images, targets, observation)
-            if not math.isfinite(loss):
-                raise NotFiniteError([samples.cases[index] for index in batch.indices])
-            total, seen = total + loss * len(batch.indices), seen + len(batch.indices)
+        for update in feed.updates(samples, draws):
+            ready = [_prepared(learner, batch.to(learner.device), augmentation, draws) for batch in update]
+            cases = sum(len(batch.indices) for batch in ready)
+            total, seen = total + _update(learner, ready, samples.cases, observation) * cases, seen + cases
     eval_mode(learner.optimizer)
     return total / seen
+
+
+def _prepared(learner: Learner, batch: Batch, augmentation: Augmentation, draws: torch.Generator) -> Batch:
+    images, targets = _augmented(batch.images, batch.targets, augmentation, draws)
+    if learner.mixup is not None:
+        images, targets = learner.mixup.mix(images, targets, draws)
+    return replace(batch, images=images, targets=targets)
 
 
 def _augmented(
@@ -93,58 +113,78 @@ def _augmented(
     return images, targets if moved is None else moved
 
 
-def _step(learner: Learner, images: Tensor, targets: Tensor, observation: Observation | None) -> float:
-    """One update; optimizers that look twice at a batch are given a closure."""
+def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observation: Observation | None) -> float:
+    """One update of the weights; optimizers that look twice at a batch are given a closure. Returns the loss."""
 
     def closure() -> float:
         learner.optimizer.zero_grad()
-        with torch.enable_grad():
-            loss = deeply_supervised(learner.loss)(learner.outputs(images), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = _gradients(learner, batches, cases)
         if observation is not None:
             observation.gradient(gradient_norm(learner.model.parameters()))
         if learner.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
-        return loss.item()
+        return loss
 
     if needs_closure(learner.optimizer):
-        loss = learner.optimizer.step(closure)
+        loss = float(learner.optimizer.step(closure))
     else:
         loss = closure()
-        # a step along a gradient that is not finite would spoil the weights before anyone looks at the loss
-        if math.isfinite(loss):
-            learner.optimizer.step()
+        learner.optimizer.step()
     if observation is not None:
         observation.step(learner.optimizer)
     learner.schedule.step()
+    if learner.average is not None:
+        learner.average.update(learner.model)
     return loss
 
 
-def predict(learner: Learner, samples: Samples, batch_size: int) -> Tensor:
-    """Logits of all samples in their order, (n, classes) float32 on the CPU, the model in evaluation mode."""
-    learner.model.eval()
-    with torch.inference_mode():
-        parts = [
-            learner.logits(whole(samples, indices).to(learner.device).images).cpu()
-            for indices in batches(len(samples), batch_size)
-        ]
-    return torch.cat(parts)
+def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> float:
+    """Add up the gradients of the mean loss over all cases of the batches; returns that mean.
+
+    Raises NotFiniteError before a step along a gradient that is not finite could spoil the weights.
+    """
+    losses = []
+    sizes = [len(batch.indices) for batch in batches]
+    for batch, size in zip(batches, sizes, strict=True):
+        with torch.enable_grad():
+            loss = deeply_supervised(learner.loss)(learner.outputs(batch.images), batch.targets)
+            (loss * (size / sum(sizes))).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    values: list[float] = torch.stack(losses).tolist()
+    for batch, value in zip(batches, values, strict=True):
+        if not math.isfinite(value):
+            raise NotFiniteError([cases[index] for index in batch.indices])
+    return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+
+
+@contextmanager
+def judged(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
+    """The weights to be judged as the model's inside the block, with statistics of normalisation that are theirs."""
+    if learner.average is not None:
+        with learner.average.in_place(learner.model):
+            recalibrate(learner, samples, feed)
+            yield
+        return
+    if needs_batchnorm_recalibration(learner.optimizer):
+        recalibrate(learner, samples, feed)
+    yield
 
 
 def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
     """Recompute batch-normalisation statistics for the weights that will be judged.
 
-    Optimizers that average weights (schedule-free, Defazio et al. 2024) need it: the running statistics belong to the
-    training weights, not to the average.
+    Averages of weights (schedule-free, Defazio et al. 2024, or a moving average) need it: the running statistics belong
+    to the training weights, not to the average.
     """
-    norms = [module for module in learner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    every = (module for module in learner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    norms = [norm for norm in every if norm not in learner.resting]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
-    learner.model.train()
+    learner.start_training()
     with torch.no_grad():
         for batch in feed.epoch(samples, generator("recalibration")):
             learner.logits(batch.to(learner.device).images)

@@ -40,14 +40,17 @@ def _per_channel(weight: Tensor, logits: Tensor) -> Tensor:
 def cross_entropy(weight: Tensor | None = None) -> Loss:
     """Mean of −log p of the true class, in nats; soft targets are allowed.
 
-    With weights it is the weighted mean over hard targets; where all of them weigh nothing, it is 0.
+    With weights it is the weighted mean, a soft target weighing what its classes do in their shares; where all of them
+    weigh nothing, it is 0.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        if weight is None or target.is_floating_point():
-            return functional.cross_entropy(logits, target, weight=weight)
+        if weight is None:
+            return functional.cross_entropy(logits, target)
         total = functional.cross_entropy(logits, target, weight=weight, reduction="sum")
-        return total / weight[target].sum().clamp(min=TINY)
+        soft = target.is_floating_point()
+        weighed = (target * _per_channel(weight, logits)).sum() if soft else weight[target].sum()
+        return total / weighed.clamp(min=TINY)
 
     return loss
 

@@ -35,7 +35,7 @@ def segment_one(learner: Learner, image: Array, job: Job) -> Array:
             logits = _answer(learner, job)(torch.from_numpy(np.array(image[None])).to(learner.device))
             found: Array = finish(logits)[0].cpu().numpy()
             return found
-    axes = tuple(range(job.spatial_dims)) if job.inference.mirror else ()
+    axes = job.inference.mirror_axes(job.spatial_dims)
     return slide(
         learner.logits,
         image,
@@ -58,7 +58,7 @@ def _whole_batches(learner: Learner, samples: Samples, job: Job) -> Iterator[Arr
 
 
 def _answer(learner: Learner, job: Job) -> Answer:
-    return mirrored(learner.logits, tuple(range(job.spatial_dims)) if job.inference.mirror else ())
+    return mirrored(learner.logits, job.inference.mirror_axes(job.spatial_dims))
 
 
 def probabilities(job: Job, logits: Tensor) -> Tensor:

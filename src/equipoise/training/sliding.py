@@ -213,13 +213,14 @@ def _move_up(sums: Tensor, planes: int) -> None:
 
 
 def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
-    """The mean answer over all combinations of mirrored spatial axes, each turned back."""
+    """The mean answer over all combinations of mirrored spatial axes, each turned back where it is a map."""
     subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
 
     def mean(patches: Tensor) -> Tensor:
         total = answer(patches).float()
         for subset in subsets[1:]:
-            total = total + answer(patches.flip(subset)).float().flip(subset)
+            other = answer(patches.flip(subset)).float()
+            total = total + (other.flip(subset) if other.ndim == patches.ndim else other)
         return total / len(subsets)
 
     return mean if axes else answer

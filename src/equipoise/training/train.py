@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
-from equipoise.optimizers import (
-    after_validation,
-    needs_batchnorm_recalibration,
-    schedule,
-)
+from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
 from equipoise.training import checkpoint
 from equipoise.training.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.augmentation import Augmentation
+from equipoise.training.averaging import WeightAverage
+from equipoise.training.classifying import classify_one
 from equipoise.training.cost import PeakMemory, latency_ms
 from equipoise.training.determinism import device, reproducible, seeded
-from equipoise.training.feeding import Feed, whole
+from equipoise.training.feeding import Feed
 from equipoise.training.files import write_atomic
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, NotFiniteError, recalibrate, train_epoch
+from equipoise.training.loop import Learner, NotFiniteError, judged, train_epoch
 from equipoise.training.losses import Loss, balanced_weights, build, by_region
+from equipoise.training.mixup import Mixup
 from equipoise.training.observation import Observation
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import segment_one
@@ -101,7 +101,7 @@ class _Training:
         """All remaining epochs; the costs and the choice, for done.json."""
         self._resume()
         with PeakMemory() as memory:
-            while self.progress.epoch < self.job.training.epochs:
+            while self.progress.epoch < self.job.training.epochs and not self._waited_enough():
                 self._epoch_or_retry(memory)
             self._refuse_useless()
             chosen = self.progress.chosen_weights
@@ -112,6 +112,7 @@ class _Training:
         peak = max(memory.peak_mb, self.progress.peak_memory_mb)
         return {
             "chosen_epoch": self.progress.chosen_epoch,
+            "stopped_epoch": self.progress.epoch if self._waited_enough() else None,
             "parameters": parameter_count(self.learner.model),
             "train_seconds": round(self.progress.seconds, 3),
             "latency_ms": round(latency, 3),
@@ -123,8 +124,14 @@ class _Training:
         if self.job.task != "classification":
             image = np.asarray(self.validation.images[0])
             return latency_ms(lambda: segment_one(self.learner, image, self.job))
-        first = whole(self.validation, np.array([0])).to(self.device).images
-        return latency_ms(lambda: self.learner.model(first))
+        return latency_ms(lambda: classify_one(self.learner, self.validation, self.job))
+
+    def _waited_enough(self) -> bool:
+        """Whether the epochs since the best one, short of the whole budget, are as many as early stopping waits for."""
+        patience, progress = self.job.training.patience, self.progress
+        if patience is None or progress.epoch == self.job.training.epochs:
+            return False
+        return progress.epoch - (progress.chosen_epoch or 0) >= patience
 
     def _epoch_or_retry(self, memory: PeakMemory) -> None:
         """One epoch; after a loss that is not finite, once more from the last good checkpoint with other draws."""
@@ -156,19 +163,18 @@ class _Training:
         seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
-        if needs_batchnorm_recalibration(learner.optimizer):
-            recalibrate(learner, self.samples, self.feed)
-        validation_loss, metric = validate(learner, self.validation, self.job)
+        with judged(learner, self.samples, self.feed):
+            validation_loss, metric = validate(learner, self.validation, self.job)
+            row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
+            row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
+            row |= {"gradient_norm": seen.mean_norm}
+            if self._is_best(row):
+                progress.chosen_epoch = progress.epoch + 1
+                weights = learner.model.state_dict()
+                progress.chosen_weights = {
+                    name: value.detach().cpu().contiguous().clone() for name, value in weights.items()
+                }
         after_validation(learner.schedule, validation_loss)
-        row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
-        row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
-        row |= {"gradient_norm": seen.mean_norm}
-        if self._is_best(row):
-            progress.chosen_epoch = progress.epoch + 1
-            weights = learner.model.state_dict()
-            progress.chosen_weights = {
-                name: value.detach().cpu().contiguous().clone() for name, value in weights.items()
-            }
         return row
 
     def _is_best(self, row: dict[str, float]) -> bool:
@@ -202,6 +208,8 @@ class _Training:
             "optimizer": self.learner.optimizer.state_dict(),
             "schedule": self.learner.schedule.state_dict(),
         }
+        if self.learner.average is not None:
+            state["average"] = self.learner.average.state_dict()
         checkpoint.save(self.job.folder / "checkpoint", self.progress.epoch, state)
         self._write_history()
 
@@ -218,6 +226,8 @@ class _Training:
         self.learner.model.load_state_dict(state["model"])
         self.learner.optimizer.load_state_dict(state["optimizer"])
         self.learner.schedule.load_state_dict(state["schedule"])
+        if self.learner.average is not None:
+            self.learner.average.load_state_dict(state["average"])
         self._write_history()
 
 
@@ -245,11 +255,21 @@ def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
         optimizer,
         loss_of(job, None if weight is None else weight.to(device)),
         loss_of(job),
-        schedule(training.schedule, optimizer, steps),
+        schedule(training.schedule.name, optimizer, steps, **training.schedule.settings),
         device,
         getattr(torch, training.precision),
         training.clip_norm,
+        mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
+        average=None if training.ema is None else _average(job, model, optimizer, training.ema),
     )
+
+
+def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> WeightAverage:
+    if needs_batchnorm_recalibration(optimizer):
+        raise ProtocolError(
+            f"training.ema averages the weights, and so does the optimizer {job.arm.optimizer.name!r}; leave one out"
+        )
+    return WeightAverage(model, decay)
 
 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:

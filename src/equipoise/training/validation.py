@@ -12,8 +12,9 @@ from equipoise.evaluation.segmentation import metric_columns, one_metric
 from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, endpoint_named
 from equipoise.statistics.influence import influence
 from equipoise.statistics.panel import Fold
+from equipoise.training.classifying import classify
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, predict
+from equipoise.training.loop import Learner
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import decided, segment
 
@@ -30,7 +31,7 @@ def endpoint_of(job: Job) -> Endpoint:
 def validate(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
     """Loss and primary endpoint of the validation cases."""
     if job.task == "classification":
-        logits = predict(learner, samples, job.training.batch_size)
+        logits = classify(learner, samples, job)
         targets = torch.from_numpy(np.array(samples.targets))
         return float(learner.plain_loss(logits, targets)), validation_metric(endpoint_of(job), logits, targets)
     return _validate_masks(learner, samples, job)
