@@ -68,6 +68,12 @@ def test_other_code_of_ones_own_is_refused(plan, tmp_path):
         lock(tmp_path, *plan, {"code": {"nets:A": "2"}})
 
 
+def test_other_weights_to_start_from_are_refused(plan, tmp_path):
+    lock(tmp_path, *plan, {"pretrained": {"a": "1"}})
+    with pytest.raises(LedgerError, match="was locked with other pretrained weights"):
+        lock(tmp_path, *plan, {"pretrained": {"a": "2"}})
+
+
 def test_an_edited_lock_is_refused(plan, tmp_path):
     lock(tmp_path, *plan, {})
     file = tmp_path / LOCK

@@ -1,7 +1,7 @@
 import pytest
 
 from equipoise.errors import ProtocolError
-from equipoise.protocol import Protocol
+from equipoise.protocol import Pretrained, Protocol
 
 GOOD = """
 [trial]
@@ -38,6 +38,14 @@ def test_looks_and_shared_seeds_are_part_of_the_plan():
     )
     assert shared.training.shared_seeds
     assert plain.sha256() != shared.sha256()
+
+
+def test_an_arm_may_start_from_a_file_and_keep_parts_of_it():
+    start = 'name = "a"\npretrained = {file = "w", rename = {"x." = "y."}, keep = ["head"]}\nfreeze = ["y.*"]'
+    first = Protocol.parse(GOOD.replace('name = "a"', start)).arms[0]
+    assert first.pretrained == Pretrained(file="w", rename={"x.": "y."}, keep=("head",))
+    assert first.freeze == ("y.*",)
+    assert Protocol.parse(GOOD.replace('name = "a"', 'name = "a"\npretrained = "w"')).arms[0].pretrained.file == "w"
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
         (("split",), "was locked with another split"),
         (("code",), "was locked with other code of your own modules"),
+        (("pretrained",), "was locked with other pretrained weights"),
         (("tuning",), "was locked with other draws of tuning"),
     )
     for keys, complaint in checks:

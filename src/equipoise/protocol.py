@@ -71,9 +71,31 @@ class SplitSection(Section):
         return value
 
 
+class Pretrained(Section):
+    """A safetensors file whose weights an arm starts from; a bare string is a file that fits as it is.
+
+    rename: beginnings of names in the file and what the model calls them. keep: beginnings of names that stay random.
+    """
+
+    file: str
+    rename: dict[str, str] = Field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class Arm(Section):
     """One treatment: a model, an optimizer and their settings.
 
+    pretrained: where the weights start from. freeze: patterns of parameter names, as "encoder.*", that are not trained.
     space: what tuning may set, in place of what is stated (empty: the default space of a built-in optimizer).
     draws: another number of draws than other arms have; refused unless tuning.unequal says that it is meant.
     """
@@ -81,8 +103,15 @@ class Arm(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     model: Named
     optimizer: Named = Named(name="adam")
+    pretrained: Pretrained | None = None
+    freeze: tuple[str, ...] = ()
     space: Space = Space()
     draws: Positive | None = None
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 UNTUNED = "-untuned"
@@ -226,7 +255,8 @@ class Protocol(Section):
             )
         if self.endpoints.looks:
             raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
-        other = next((arm for arm in self.arms if arm.model != self.arms[0].model), None)
+        start = (self.arms[0].model, self.arms[0].pretrained)
+        other = next((arm for arm in self.arms if (arm.model, arm.pretrained) != start), None)
         if other is not None:
             raise ValueError(
                 f"training.shared_seeds: {self.arms[0].name!r} and {other.name!r} have different models, which cannot "
@@ -255,7 +285,8 @@ class Protocol(Section):
         """Every tuned arm with the settings as they are stated, under a name of its own; none without tuning."""
         if self.tuning is None:
             return ()
-        return tuple(Arm(name=arm.name + UNTUNED, model=arm.model, optimizer=arm.optimizer) for arm in self.arms)
+        stated = {"space": Space(), "draws": None}
+        return tuple(arm.model_copy(update={"name": arm.name + UNTUNED, **stated}) for arm in self.arms)
 
     @property
     def folder(self) -> Path:

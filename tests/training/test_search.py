@@ -3,7 +3,7 @@ import pytest
 
 from equipoise import optimizers
 from equipoise.errors import ProtocolError
-from equipoise.protocol import Arm, Dimension, Named, Space
+from equipoise.protocol import Arm, Dimension, Named, Pretrained, Space
 from equipoise.training.search import draw, space_of, validation_value, with_settings
 
 LR = {"optimizer.lr": Dimension(log=(1e-4, 1e-1))}
@@ -83,6 +83,12 @@ def test_drawn_settings_replace_stated_ones_and_leave_the_rest() -> None:
     assert made.optimizer.settings == {"lr": 0.2, "eps": 1e-6}
     assert made.model.settings == {"preset": "tiny"}
     assert made.name == "a"
+
+
+def test_starting_weights_and_what_is_frozen_are_no_settings_to_draw() -> None:
+    stated = arm("adam").model_copy(update={"freeze": ("encoder.*",), "pretrained": Pretrained(file="a")})
+    made = with_settings(stated, {"optimizer.lr": 0.2})
+    assert (made.freeze, made.pretrained) == (stated.freeze, stated.pretrained)
 
 
 def test_a_value_that_is_not_finite_is_none(tmp_path) -> None:

@@ -13,6 +13,7 @@ from equipoise.errors import ProtocolError
 from equipoise.protocol import Named, Protocol, TrainingSection
 from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words
+from equipoise.report.starts import initialization
 from equipoise.report.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
 
 Status = Literal["filled", "author", "not applicable"]
@@ -101,7 +102,7 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "training": training,
         "selection": f"The epoch with the best validation {plan.training.select} of each run." if plan else "",
         "software": f"{versions}; {run.lock.get('machine', 'machine unknown')}, {run.lock.get('device', '')}.",
-        "initialization": f"Random, from the seeds {seeds}; the same seeds in every arm.",
+        "initialization": initialization(arms, seeds),
         "ensemble": "None: every estimate is that of single training runs, averaged.",
         "protocol": f"Locked before training: protocol SHA-256 {str(results['protocol_sha256'])[:12]}…, ledger "
         f"{'verified' if results['ledger']['verified'] else 'NOT verified'}.",

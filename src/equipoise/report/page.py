@@ -21,6 +21,7 @@ from equipoise.report.methods import methods
 from equipoise.report.missing import missing_table
 from equipoise.report.recommendation import best_baseline
 from equipoise.report.results import positive_index
+from equipoise.report.starts import start_in_words
 from equipoise.report.svg import Drawing
 from equipoise.report.tables import (
     endpoint_table,
@@ -83,6 +84,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         failures=grouped_failures(results),
         missing=missing_table(results, names),
         settings=_settings,
+        start_in_words=start_in_words,
         tuning=tuning_table(results, names),
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),

@@ -18,6 +18,7 @@ from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
 from equipoise.report.missing import channels_left_out
 from equipoise.report.recommendation import mark_pareto, recommend
+from equipoise.report.starts import start
 from equipoise.report.stops import stop_warnings, stops
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.report.tuning import chosen_settings, tuning_results
@@ -214,6 +215,7 @@ def _arm(
         "model": _name(plan.get("model")),
         "optimizer": _name(plan.get("optimizer")),
         "settings": {part: _settings(plan.get(part)) | chosen[part] for part in ("model", "optimizer")},
+        "start": start(plan),
         "parameters": parameters[0] if parameters else None,
         "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),

@@ -12,6 +12,7 @@ from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.models.calling import in_order
 from equipoise.naming import nearest, resolve, source_hash
 from equipoise.protocol import Named
+from equipoise.training.fine_tuning import prepare_weights
 from equipoise.training.job import Job
 
 
@@ -31,7 +32,7 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
 
 
 def build_model(job: Job) -> nn.Module:
-    """The job's model with fresh weights from torch's current stream."""
+    """The job's model, its weights fresh from torch's current stream or those that the arm starts from."""
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
     # a detector is a segmenter whose map is read for candidates
@@ -41,6 +42,7 @@ def build_model(job: Job) -> nn.Module:
         raise ProtocolError(
             f"model {job.arm.model.name!r} made a {type(model).__name__}; it must make a torch.nn.Module"
         )
+    prepare_weights(model, job.arm, job.code)
     return model
 
 
@@ -56,7 +58,7 @@ def build_optimizer(job: Job, model: nn.Module) -> Optimizer:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers the model has learnt."""
+    """How many numbers the model consists of, frozen ones too."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

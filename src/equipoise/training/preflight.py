@@ -9,6 +9,7 @@ from equipoise.training.augmentation import Augmentation
 from equipoise.training.cost import PeakMemory
 from equipoise.training.determinism import device, device_name, generator, reproducible
 from equipoise.training.feeding import Batch, Feed
+from equipoise.training.fine_tuning import pretrained_hashes
 from equipoise.training.forecast import Forecast
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, train_epoch
@@ -19,13 +20,14 @@ from equipoise.training.train import build_learner
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     """Try one step of the first job of every arm on some prepared cases; nothing is kept.
 
-    Returns what else belongs to the record of a trial: the device, and hashes of the user's own code.
+    Returns what else belongs to the record of a trial: the device, and hashes of the user's own code and of the weights
+    that arms start from.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
     jobs, samples = first
     for job in jobs:
         _try(job, samples)
-    return {"device": device_name(), "code": code_hashes(jobs)}
+    return {"device": device_name(), "code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
 
 
 def _try(job: Job, samples: Samples) -> None:

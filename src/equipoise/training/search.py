@@ -115,7 +115,7 @@ def with_settings(arm: Arm, settings: Settings) -> Arm:
         part, _, key = name.partition(".")
         parts[part][key] = value
     model, optimizer = (Named(**(getattr(arm, part).model_dump() | own)) for part, own in parts.items())
-    return Arm(name=arm.name, model=model, optimizer=optimizer)
+    return arm.model_copy(update={"model": model, "optimizer": optimizer, "space": Space(), "draws": None})
 
 
 def validation_value(folder: Path, column: str, epoch: int) -> float | None:

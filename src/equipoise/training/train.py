@@ -27,6 +27,7 @@ from equipoise.training.cost import PeakMemory, latency_ms
 from equipoise.training.determinism import device, reproducible, seeded
 from equipoise.training.feeding import Feed
 from equipoise.training.files import write_atomic
+from equipoise.training.fine_tuning import resting_norms
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner, NotFiniteError, judged, train_epoch
 from equipoise.training.losses import Loss, balanced_weights, build, by_region
@@ -260,6 +261,7 @@ def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
         getattr(torch, training.precision),
         training.clip_norm,
         mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
+        resting=resting_norms(model),
         average=None if training.ema is None else _average(job, model, optimizer, training.ema),
     )
 
