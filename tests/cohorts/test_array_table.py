@@ -87,7 +87,7 @@ def test_axes_are_asked_for_where_the_shape_leaves_doubt(tmp_path):
         ({"images": "images", "task": "segmentation"}, "cohort.masks is missing"),
         ({"images": "images", "task": "segmentation", "masks": "rating"}, r"has the shape \(6,\)"),
         ({"images": "images", "task": "segmentation", "masks": "masks", "classes": ["a"]}, "holds 2 values"),
-        ({"images": "images", "labels": "rating", "task": "detection"}, "do not hold"),
+        ({"images": "images", "task": "detection"}, "cohort.masks is missing"),
         ({"images": "images", "labels": "rating", "table": "short.csv"}, "6 images and its table 1 rows"),
     ],
 )

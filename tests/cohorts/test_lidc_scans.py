@@ -178,7 +178,8 @@ def test_missing_slices_series_and_outlined_slices_are_problems(distribution, tm
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"task": "detection"}, "task"),
+        ({"task": "tracing"}, "task"),
+        ({"task": "detection", "view": "volume"}, "view"),
         ({"view": "scan"}, "view"),
         ({"task": "segmentation", "view": "slices"}, "view"),
         ({"label": "size"}, "label"),

@@ -108,7 +108,7 @@ def test_problems_are_named_per_case(tmp_path):
         (["case,image,label", "a,a.nii,1", "b,b.nii,0"], {"classes": ["0", "2"]}, "has the label '1'"),
         (["case,image,label", ",a.nii,1", "b,b.nii,0"], {}, "row without a case"),
         (["case,image,mask", "a,a.nii,m.nii"], {"task": "segmentation"}, "cohort.classes is missing"),
-        (["case,image,label,mask", "a,a.nii,1,m"], {"task": "detection"}, "does not hold"),
+        (["case,image,mask", "a,a.nii,m.nii"], {"task": "detection"}, "cohort.classes is missing"),
         (["case,image,label", "a,a.xyz,1", "b,b.xyz,0"], {}, "no case that can be used"),
     ],
 )

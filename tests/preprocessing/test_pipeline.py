@@ -190,3 +190,22 @@ def test_impossible_values_are_named(table: dict[str, object], message: str) -> 
 def test_too_many_axes_are_named_when_the_images_are_known() -> None:
     with pytest.raises(ProtocolError, match=r"preprocessing.size = \[8, 8\] .* 3 spatial axes"):
         Pipeline.from_settings({"size": [8, 8]}).apply(scan())
+
+
+@pytest.mark.parametrize(("permutation", "signs"), ORIENTATIONS[::3])
+@pytest.mark.parametrize("settings", [{}, {"crop": {"margin_mm": 3}, "resample": 1.0, "size": 48}])
+def test_places_travel_with_the_voxels(permutation, signs, settings) -> None:
+    image = scan(permutation, signs)
+    pipeline = Pipeline.from_settings(settings)
+    prepared = pipeline.apply(image)
+    shape = prepared.image.shape[1:]
+    centre = np.array([ndimage.center_of_mass(image.mask > 0)])
+    there = prepared.record.places_forward(centre, shape)
+    np.testing.assert_allclose(there[0], ndimage.center_of_mass(prepared.target > 0), atol=0.3)
+    np.testing.assert_allclose(prepared.record.places_back(there, shape), centre, atol=1e-9)
+
+
+def test_places_beyond_the_window_lie_outside_the_grid() -> None:
+    image = Image(np.zeros((1, 20, 30), np.float32), (1.0, 1.0))
+    record = Pipeline.from_settings({"size": [10, 40]}).apply(image).record
+    assert record.places_forward(np.array([[2.0, 0.0]]), (10, 40)).tolist() == [[-3.0, 5.0]]

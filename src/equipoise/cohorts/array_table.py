@@ -57,8 +57,6 @@ def arrays(
     pixels = source.array(images)
     meaning, count = axes_of(pixels, axes, images), len(pixels)
     source.check_length(count)
-    if task == "detection":
-        raise ProtocolError('cohort.task is "detection", which arrays do not hold; use masks and "segmentation"')
     truth, codes, names = (
         _labels(source, labels, threshold, classes, count)
         if task == "classification"
@@ -66,7 +64,7 @@ def arrays(
     )
     found = source.rows_of_table(case, groups, spacing_mm, subtract, count)
     hashes = source.hashes(table)
-    digest, mask_key = open_arrays(source.path).sha256, masks if task == "segmentation" else None
+    digest, mask_key = open_arrays(source.path).sha256, None if task == "classification" else masks
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
     return Cohort(

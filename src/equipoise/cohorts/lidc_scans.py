@@ -1,7 +1,8 @@
 """LIDC-IDRI as it is distributed: CT series in DICOM folders, and the readers' XML files, joined by their series.
 
 Nodules ≥ 3 mm are cases, as crops of the CT in Hounsfield units; nodules < 3 mm and non-nodules are counted and kept
-apart. Truth and grouping of marks are those of `lidc` (the same rules on the same readings).
+apart, or in detection, where whole scans are cases, irrelevant. Truth and grouping of marks are those of
+`lidc` (the same rules on the same readings).
 """
 
 from collections import Counter
@@ -16,10 +17,12 @@ import numpy as np
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem, Task
 from equipoise.cohorts.consensus import READERS_PER_SCAN, Marks, group_marks, measure_marks, nodule_centre
+from equipoise.cohorts.detection import IRRELEVANT_CLASS
 from equipoise.cohorts.dicom import find_series, slices_of, without_copies
 from equipoise.cohorts.dicom_geometry import stack
 from equipoise.cohorts.lidc import CLASSES, TRUTHING, _truth
 from equipoise.cohorts.lidc_database import RATINGS, LidcDatabase
+from equipoise.cohorts.lidc_findings import Voxel, irrelevant_stamps, unmeasured_points
 from equipoise.cohorts.lidc_voxels import CtScan, read_crop, read_scan, stamp
 from equipoise.cohorts.lidc_xml import LidcReading, read_lidc_xml
 from equipoise.cohorts.refusal import RefusedFile
@@ -27,7 +30,12 @@ from equipoise.cohorts.sandbox import shared_sandbox
 from equipoise.cohorts.scan import axis_codes
 from equipoise.errors import CohortError, ProtocolError
 
-VIEWS = ("slices", "volume", "scan")
+VIEWS = {"classification": ("volume", "slices"), "segmentation": ("volume", "scan"), "detection": ("scan",)}
+"""What a case may be, by task; the first where nothing is said."""
+_MASK_CLASSES = {
+    "segmentation": ("background", "nodule"),
+    "detection": ("background", "nodule", IRRELEVANT_CLASS),
+}
 _PLANES = ("axial", "coronal", "sagittal")
 
 
@@ -53,7 +61,7 @@ def lidc(
     truthing: str = "mean",
     min_readers: int = 2,
     agreement: float = 0.5,
-    view: str = "volume",
+    view: str | None = None,
     size: int = 48,
     spacing_mm: float = 1.0,
     on_problem: str = "stop",
@@ -61,13 +69,19 @@ def lidc(
     """Cohort of LIDC-IDRI from a folder that holds DICOM series and XML files anywhere below it.
 
     task: "classification" of nodules (label, truthing and min_readers as in `lidc_contours`), or "segmentation" of
-        the voxels that at least the share `agreement` of a nodule's readers outlined, among nodules with min_readers.
-    view: "volume" (cube of size³ voxels of spacing_mm around each nodule), "slices" (its axial, coronal and sagittal
-        planes, classification only), or "scan" (whole scans on their own grid, segmentation only).
+        the voxels that at least the share `agreement` of a nodule's readers outlined, among nodules with min_readers,
+        or "detection" of those nodules in whole scans: nodules with fewer readers or below 3 mm, and non-nodules, are
+        irrelevant. Nodules whose masks touch are one.
+    view: "volume" (cube of size³ voxels of spacing_mm around each nodule; the default but in detection), "slices" (its
+        axial, coronal and sagittal planes, classification only), or "scan" (whole scans on their own grid, not in
+        classification).
     on_problem: "stop" or "exclude" for XML files without a readable series, or series with gaps.
     Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
     impossible setting, CohortError where nothing fits.
     """
+    if task not in VIEWS:
+        raise ProtocolError(f"cohort.task is {task!r}; choose one of {', '.join(VIEWS)}")
+    view = view or VIEWS[task][0]
     settings = Settings(task, label, truthing, min_readers, agreement, view, size, spacing_mm)
     _check_settings(settings, on_problem)
     root = Path(path)
@@ -96,21 +110,25 @@ def lidc(
         name="lidc",
         task=task,
         cases=tuple(cases),
-        classes=CLASSES[label] if task == "classification" else ("background", "nodule"),
+        classes=CLASSES[label] if task == "classification" else _MASK_CLASSES[task],
         channels=_PLANES if view == "slices" else ("ct",),
         spatial_dims=2 if view == "slices" else 3,
         excluded=tuple(excluded),
         problems=() if on_problem == "exclude" else tuple(problems),
-        notes=_notes(apart, agreement),
+        notes=_notes(apart, settings),
         size_attribute="diameter_mm" if view != "scan" else None,
     )
 
 
-def _notes(apart: Mapping[str, int], agreement: float) -> tuple[str, ...]:
+def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:
+    few = (
+        f"{apart['few']} nodules of fewer than {settings.min_readers} readers, " if settings.task == "detection" else ""
+    )
+    kept = "are irrelevant: neither found nor false" if settings.task == "detection" else "were kept apart"
     return (
-        f"{apart['small']} marks below 3 mm and {apart['other']} of non-nodules were kept apart.",
+        f"{few}{apart['small']} marks below 3 mm and {apart['other']} of non-nodules {kept}.",
         "Truth is the readers' opinion, not pathology.",
-        f"A voxel of a mask is nodule where the share {agreement:g} of that nodule's readers outlined it.",
+        f"A voxel of a mask is nodule where the share {settings.agreement:g} of that nodule's readers outlined it.",
     )
 
 
@@ -123,6 +141,7 @@ def _each(
         try:
             scan = _ct_scan(reading, folders)
             database = as_database(reading, scan)
+            points = unmeasured_points(reading, scan) if settings.task == "detection" else ()
         except RefusedFile as refusal:
             yield refusal.problem(Path(reading.file).stem)
             continue
@@ -131,14 +150,15 @@ def _each(
         scans[scan.patient] += 1
         name = f"{scan.patient}-{scans[scan.patient]}"
         hashes = MappingProxyType({Path(reading.file).name: reading.sha256} | dict(scan.sha256))
-        yield from _cases_of(name, scan, database, hashes, settings)
+        if settings.view == "scan":
+            yield _whole_scan(name, scan, points, database, hashes, settings, apart)
+        else:
+            yield from _nodules_of(name, scan, database, hashes, settings)
 
 
 def _check_settings(settings: Settings, on_problem: str) -> None:
-    views = ("slices", "volume") if settings.task == "classification" else ("volume", "scan")
     for key, found, allowed in (
-        ("task", settings.task, ("classification", "segmentation")),
-        ("view", settings.view, views),
+        ("view", settings.view, VIEWS[settings.task]),
         ("label", settings.label, tuple(CLASSES)),
         ("truthing", settings.truthing, TRUTHING),
         ("on_problem", on_problem, ("stop", "exclude")),
@@ -249,18 +269,37 @@ def as_database(reading: LidcReading, scan: CtScan) -> LidcDatabase:
     )
 
 
-def _cases_of(
+def _whole_scan(
+    name: str,
+    scan: CtScan,
+    points: Sequence[Voxel],
+    database: LidcDatabase,
+    hashes: Mapping[str, str],
+    settings: Settings,
+    apart: Counter[str],
+) -> Case:
+    marks, groups = _grouped(database)
+    agreed = [group for group in groups if len(group) >= settings.min_readers]
+    few = [group for group in groups if len(group) < settings.min_readers]
+    sought = [stamp(marks, group, settings.agreement, scan) for group in agreed] if marks else []
+    if settings.task == "detection":
+        apart["few"] += len(few)
+        sought = [*irrelevant_stamps(scan, points, marks, few, settings.agreement), *sought]
+    facts = {"nodules": len(agreed), **scan.header, "scan": scan.series}
+    read = partial(read_scan, scan, tuple(sought))
+    return Case(name, scan.patient, read, attributes=MappingProxyType(facts), sha256=hashes)
+
+
+def _grouped(database: LidcDatabase) -> tuple[Marks | None, tuple[tuple[int, ...], ...]]:
+    """The marks measured, and which belong together; None and nothing where nobody outlined anything."""
+    marks = measure_marks(database) if len(database.mark_scan) else None
+    return marks, group_marks(marks) if marks is not None else ()
+
+
+def _nodules_of(
     name: str, scan: CtScan, database: LidcDatabase, hashes: Mapping[str, str], settings: Settings
 ) -> Iterator[Case | Exclusion]:
-    marks = measure_marks(database) if len(database.mark_scan) else None
-    groups = group_marks(marks) if marks is not None else ()
-    agreed = [group for group in groups if len(group) >= settings.min_readers]
-    if settings.view == "scan":
-        stamps = tuple(stamp(marks, group, settings.agreement, scan) for group in agreed) if marks is not None else ()
-        read = partial(read_scan, scan, stamps)
-        facts = {"nodules": len(agreed), **scan.header, "scan": scan.series}
-        yield Case(name, scan.patient, read, attributes=MappingProxyType(facts), sha256=hashes)
-        return
+    marks, groups = _grouped(database)
     if marks is None:
         yield Exclusion(name, scan.patient, "no nodule of 3 mm or more")
         return
@@ -269,7 +308,7 @@ def _cases_of(
         ratings = database.ratings[list(group), RATINGS.index("malignancy")]
         truth = _truth(ratings, settings.label, settings.truthing, settings.min_readers)
         if settings.task == "segmentation":
-            truth = 0 if group in agreed else f"marked by fewer than {settings.min_readers} readers"
+            truth = 0 if len(group) >= settings.min_readers else f"marked by fewer than {settings.min_readers} readers"
         if isinstance(truth, str):
             yield Exclusion(f"{name}-{number:02d}", scan.patient, truth)
             continue

@@ -37,21 +37,36 @@ class CtScan:
 
 @dataclass(frozen=True)
 class Stamp:
-    """Where the readers agree on a nodule: packed bits of a small box, its first (slice, row, column) and its shape."""
+    """Where the readers agree on a nodule: packed bits of a small box, its first (slice, row, column) and its shape.
+
+    value: the class that its voxels have in a mask.
+    """
 
     first: tuple[int, int, int]
     shape: tuple[int, int, int]
     bits: bytes
+    value: int = 1
 
     def put(self, mask: NDArray[np.uint8]) -> None:
-        """Set the nodule's voxels to 1 in a mask on the stored grid (slice, row, column)."""
+        """Set the nodule's voxels in a mask on the stored grid (slice, row, column), over what is there."""
         count = math.prod(self.shape)
         inside = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=count).reshape(self.shape)
         z, y, x = (slice(first, first + size) for first, size in zip(self.first, self.shape, strict=True))
-        mask[z, y, x] |= inside
+        mask[z, y, x][inside > 0] = self.value
 
 
-def stamp(marks: Marks, group: Sequence[int], agreement: float, scan: CtScan) -> Stamp:
+def ball(centre: tuple[int, int, int], diameter_mm: float, value: int, scan: CtScan) -> Stamp:
+    """A ball about a voxel (slice, row, column), as far as the scan reaches: a mark that was not measured."""
+    spacing = (scan.slice_mm, scan.pixel_mm, scan.pixel_mm)
+    low = [max(0, c - int(diameter_mm / 2 / mm)) for c, mm in zip(centre, spacing, strict=True)]
+    high = [min(n, c + int(diameter_mm / 2 / mm) + 1) for c, n, mm in zip(centre, scan.shape, spacing, strict=True)]
+    axes = [(np.arange(a, b) - c) * mm for a, b, c, mm in zip(low, high, centre, spacing, strict=True)]
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+    inside = z**2 + y**2 + x**2 <= (diameter_mm / 2) ** 2
+    return Stamp((low[0], low[1], low[2]), inside.shape, np.packbits(inside).tobytes(), value)
+
+
+def stamp(marks: Marks, group: Sequence[int], agreement: float, scan: CtScan, value: int = 1) -> Stamp:
     """The voxels that at least the share `agreement` of a nodule's readers outlined, on the stored grid."""
     placed = []
     for mark in group:
@@ -65,11 +80,11 @@ def stamp(marks: Marks, group: Sequence[int], agreement: float, scan: CtScan) ->
         votes[z, y, x] += inside
     agreed = votes >= agreement * len(group) - 1e-9
     corner = (int(low[0]), int(low[1]), int(low[2]))
-    return Stamp(corner, agreed.shape, np.packbits(agreed).tobytes())
+    return Stamp(corner, agreed.shape, np.packbits(agreed).tobytes(), value)
 
 
 def read_scan(scan: CtScan, stamps: Sequence[Stamp]) -> Image:
-    """The whole scan in HU, and where the readers agree."""
+    """The whole scan in HU, and where the readers agree; a later stamp covers an earlier one."""
     volume = _hounsfield(scan.files, scan)
     mask = np.zeros(scan.shape, np.uint8)
     for one in stamps:

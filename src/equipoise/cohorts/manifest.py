@@ -30,7 +30,7 @@ def manifest(
     series; a mask may be a DICOM segmentation. `patient` may be absent, then every case is its own patient and the
     report says so. `part` is train, validation or test. Further columns (site, sex, age …) become attributes.
 
-    classes: the class names in their order, by default the labels sorted. In segmentation they are required, and a
+    classes: the class names in their order, by default the labels sorted. With masks they are required, and a
         mask's stored values are indices into them (0 is background).
     on_problem: "stop" or "exclude" for cases whose files are missing, damaged, or do not fit together.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
@@ -42,8 +42,6 @@ def manifest(
     missing = [name for name in needed if name not in columns] + ([] if images else ["image"])
     if missing:
         raise CohortError(f"{path} has no column {missing[0]!r}, only {', '.join(columns)}; add it.")
-    if task == "detection":
-        raise ProtocolError('cohort.task is "detection", which a manifest does not hold; use a mask and "segmentation"')
     folder = Path(path).parent
     names = tuple(classes) if classes else _classes(rows, task, path)
     entries = [_entry(row, images, folder, names, task, path) for row in rows]
@@ -88,7 +86,7 @@ def _entry(
         label=row["label"] if task == "classification" else None,
         part=part,
         attributes={key: number_or_text(value) for key, value in row.items() if key not in {*_OWN, *images}},
-        codes={index: index for index in range(len(classes))} if task == "segmentation" else None,
+        codes=None if task == "classification" else {index: index for index in range(len(classes))},
     )
 
 

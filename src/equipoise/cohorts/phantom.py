@@ -2,18 +2,20 @@
 
 Classification: a bright shell with a core, and the class shifts only the core's brightness, so the best possible
 performance is known in closed form (`bayes_auc`, `bayes_accuracy`). Segmentation: nested ellipses in noise, whose
-masks are known exactly.
+masks are known exactly. Detection: up to three bright balls in noise, apart from each other, and a dim irrelevant one.
 """
 
 from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from types import MappingProxyType
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.cohorts.cohort import Case, Cohort, Image, Task
+from equipoise.cohorts.detection import IRRELEVANT, IRRELEVANT_CLASS, SOUGHT
 from equipoise.errors import ProtocolError
 
 PIXEL_NOISE = 0.05
@@ -23,7 +25,7 @@ SPACING_MM = 1.0
 def phantom(
     path: str | Path | None = None,
     *,
-    task: str = "classification",
+    task: Task = "classification",
     cases: int = 200,
     patients: int | None = None,
     size: int = 32,
@@ -38,9 +40,9 @@ def phantom(
 
     path: None, there are no files.
     patients: how many people the cases belong to (default: half as many as cases); each has at least one case.
-    size: voxels per side, at 1 mm. classes: 2–4; in segmentation the background is one of them.
+    size: voxels per side, at 1 mm. classes: 2–4; in segmentation the background is one of them, in detection it is 2.
     effect: distance of neighbouring classes' core brightness in its standard deviations (classification), or
-        contrast to voxel noise (segmentation). size_effect: the same for the shell's diameter in classification.
+        contrast to voxel noise (masks). size_effect: the same for the shell's diameter in classification.
     Errors: ProtocolError names the impossible setting.
     """
     if path is not None:
@@ -58,7 +60,9 @@ def phantom(
                 _read_shell, (seed, 1, index), shape, float(diameters[index]), int(labels[index]), classes, effect
             )
             if is_classification
-            else partial(_read_nested, (seed, 1, index), shape, classes, effect),
+            else partial(_read_nested, (seed, 1, index), shape, classes, effect)
+            if task == "segmentation"
+            else partial(_read_balls, (seed, 1, index), shape, effect),
             label=int(labels[index]) if is_classification else None,
             attributes=MappingProxyType({"diameter_mm": float(diameters[index])} if is_classification else {}),
         )
@@ -66,9 +70,9 @@ def phantom(
     )
     return Cohort(
         name=f"phantom-{task}-{cases}-{patients}-{size}-{effect:g}-{size_effect:g}-{seed}",
-        task="classification" if is_classification else "segmentation",
+        task=task,
         cases=made,
-        classes=_class_names(classes, is_classification),
+        classes=_class_names(classes, task),
         channels=tuple(f"channel {index}" for index in range(channels)),
         spatial_dims=spatial_dims,
         notes=("Synthetic cases with known truth, not patients.",),
@@ -89,9 +93,11 @@ def _people(
     return labels, owners, np.round(diameters * SPACING_MM, 4)
 
 
-def _class_names(classes: int, is_classification: bool) -> tuple[str, ...]:
+def _class_names(classes: int, task: Task) -> tuple[str, ...]:
     """Two classes have clinical names; masks begin with the background."""
-    if not is_classification:
+    if task == "detection":
+        return ("background", "lesion", IRRELEVANT_CLASS)
+    if task == "segmentation":
         return ("background", "lesion", "core", "necrosis")[:classes]
     return ("benign", "malignant") if classes == 2 else tuple(f"class {index}" for index in range(classes))
 
@@ -116,16 +122,16 @@ def bayes_accuracy(effect: float, classes: int = 2) -> float:
 
 
 def _check_settings(
-    task: str, cases: int, patients: int, size: int, spatial_dims: int, classes: int, channels: int, effect: float
+    task: Task, cases: int, patients: int, size: int, spatial_dims: int, classes: int, channels: int, effect: float
 ) -> None:
     """Refuse impossible settings with the key, what was found and what is allowed."""
     rules = (
-        ("task", task, task in ("classification", "segmentation"), "classification or segmentation"),
+        ("task", task, task in get_args(Task), "classification, segmentation or detection"),
         ("cases", cases, cases >= 1, "at least 1"),
         ("patients", patients, 1 <= patients <= cases, f"1 to {cases}, the number of cases"),
         ("size", size, 8 <= size <= 512, "8 to 512 voxels"),
         ("spatial_dims", spatial_dims, spatial_dims in (2, 3), "2 or 3"),
-        ("classes", classes, 2 <= classes <= 4, "2 to 4"),
+        ("classes", classes, 2 <= classes <= (2 if task == "detection" else 4), "2 to 4, in detection 2"),
         ("channels", channels, 1 <= channels <= 16, "1 to 16"),
         ("effect", effect, effect >= 0, "0 or more for effect and size_effect"),
     )
@@ -171,3 +177,22 @@ def _read_nested(key: tuple[int, ...], shape: tuple[int, ...], classes: int, eff
     noise = generator.standard_normal(shape) / max(effect, 1e-6)
     affine = np.diag([SPACING_MM] * 3 + [1.0]) if len(space) == 3 else None
     return Image((mask + noise).astype(np.float32), (SPACING_MM,) * len(space), mask, affine)
+
+
+def _read_balls(key: tuple[int, ...], shape: tuple[int, ...], effect: float) -> Image:
+    """None to three balls of brightness 1 and one of a half, apart from each other, voxel noise = 1 / effect."""
+    generator = np.random.default_rng(key)
+    space = np.array(shape[1:])
+    mask, scene = np.zeros(shape[1:], dtype=np.uint8), np.zeros(shape[1:])
+    kinds = [SOUGHT] * int(generator.integers(0, 4)) + [IRRELEVANT]
+    for kind in kinds:
+        radius = space.min() * generator.uniform(0.06, 0.1)
+        centre = generator.uniform(radius, space - 1 - radius)
+        distance = _radius(shape[1:], centre, np.ones(len(space)))
+        if mask[distance <= radius + 2].any():  # two that touch would be one finding
+            continue
+        mask[distance <= radius] = kind
+        scene[distance <= radius] = 1.0 if kind == SOUGHT else 0.5
+    noise = generator.standard_normal(shape) / max(effect, 1e-6)
+    affine = np.diag([SPACING_MM] * 3 + [1.0]) if len(space) == 3 else None
+    return Image((scene + noise).astype(np.float32), (SPACING_MM,) * len(space), mask, affine)

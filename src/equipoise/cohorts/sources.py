@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.detection import as_detection
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.naming import nearest, resolve
 from equipoise.protocol import CohortSection
@@ -49,6 +50,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             choices = nearest(key, [name for name in parameters if name != "path"])
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
     cohort = _call(source, section.source, path, settings)
+    if section.task == "detection" and cohort.task != "classification":
+        cohort = as_detection(cohort)  # whatever has masks has findings
     if cohort.task != section.task:
         raise ProtocolError(
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "

@@ -143,14 +143,14 @@ def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
     for path, probe in zip(entry.images[1:], probes[1:], strict=True):
         check_same_grid(path, probe, entry.images[0], first)
     hashes = {name: digest for probe in probes for name, digest in probe.sha256.items()}
-    if layout.task == "segmentation":
+    if layout.task != "classification":
         if entry.mask is None:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
         hashes |= _examined_mask(entry.mask, entry, first)
     case = Case(
         id=entry.id,
         patient=entry.patient,
-        read=partial(read_case, entry, hashes, layout.task == "segmentation"),
+        read=partial(read_case, entry, hashes, layout.task != "classification"),
         label=None if entry.label is None else layout.classes.index(entry.label),
         part=entry.part,
         attributes=MappingProxyType(dict(entry.attributes)),

@@ -1,7 +1,8 @@
 """Grids and how to get back: orientation, window (crop and pad) and resampling, each undone for predictions.
 
 Arrays are (…, *spatial): leading axes (channels, classes, batches) pass through. Every step is a small record of
-numbers with `forward` and `back`, so that it can be stored as JSON beside a prediction.
+numbers with `forward` and `back`, so that it can be stored as JSON beside a prediction. Places are (n, axes) in voxels,
+0 being the centre of the first one; `places_forward` and `places_back` say where they lie on the other grid.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
+Places = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Orientation:
         lead = array.ndim - len(self.axes)
         mirrored = np.flip(array, tuple(lead + k for k, flipped in enumerate(self.flip) if flipped))
         return mirrored.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(self.axes)))
+
+    def places_forward(self, places: Places, shape: Shape) -> Places:
+        """Places of the old grid on the new one, which has this shape."""
+        moved = places[:, list(self.axes)]
+        return np.where(self.flip, np.array(shape) - 1 - moved, moved)
+
+    def places_back(self, places: Places, shape: Shape) -> Places:
+        """The inverse of `places_forward`; shape is that of the new grid too."""
+        return np.where(self.flip, np.array(shape) - 1 - places, places)[:, np.argsort(self.axes)]
 
     def per_axis(self, values: Sequence[float]) -> tuple[float, ...]:
         """Values per old axis (spacings) in the order of the new axes."""
@@ -72,6 +83,16 @@ class Window:
     def back(self, array: Array, outside: Any = 0) -> Array:
         """Put (…, *after) back in its place on (…, *before)."""
         return _placed(array, tuple(-s for s in self.start), self.before, outside)
+
+    def places_forward(self, places: Places) -> Places:
+        """Places of the old grid on the new one, beyond it too."""
+        moved: Places = places - np.array(self.start)
+        return moved
+
+    def places_back(self, places: Places) -> Places:
+        """The inverse of `places_forward`."""
+        moved: Places = places + np.array(self.start)
+        return moved
 
 
 def _placed(array: Array, start: tuple[int, ...], shape: Shape, outside: Any) -> Array:
@@ -123,6 +144,16 @@ class Resampling:
     def back(self, array: Array) -> Array:
         """The same, towards the old grid."""
         return _resampled(array, self.after, self.before)
+
+    def places_forward(self, places: Places) -> Places:
+        """Places of the old grid on the new one."""
+        moved: Places = (places + 0.5) * (np.array(self.after) / np.array(self.before)) - 0.5
+        return moved
+
+    def places_back(self, places: Places) -> Places:
+        """The inverse of `places_forward`."""
+        moved: Places = (places + 0.5) * (np.array(self.before) / np.array(self.after)) - 0.5
+        return moved
 
 
 def resampling_to(before: Shape, spacing_mm: Sequence[float], target_mm: Sequence[float]) -> Resampling:

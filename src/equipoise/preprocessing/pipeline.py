@@ -17,7 +17,9 @@ from equipoise.errors import ProtocolError
 from equipoise.preprocessing import settings as read
 from equipoise.preprocessing.geometry import (
     Orientation,
+    Places,
     Resampling,
+    Shape,
     Window,
     centred_window,
     foreground_window,
@@ -43,6 +45,28 @@ class Record:
         """The record as text, for a file beside the prediction."""
         steps = [{"kind": type(step).__name__.lower(), **asdict(step)} for step in self.steps]
         return json.dumps({"steps": steps, "spacing_mm": self.spacing_mm})
+
+    def places_forward(self, places: Places, prepared: Shape) -> Places:
+        """Places (n, axes) of the image's own grid in voxels of the prepared one, which has the shape `prepared`."""
+        for step in self.steps:
+            if isinstance(step, Orientation):
+                places = step.places_forward(places, self._oriented(prepared))
+            else:
+                places = step.places_forward(places)
+        return places
+
+    def places_back(self, places: Places, prepared: Shape) -> Places:
+        """Places of the prepared grid in voxels of the image's own one: the inverse of `places_forward`."""
+        for step in reversed(self.steps):
+            if isinstance(step, Orientation):
+                places = step.places_back(places, self._oriented(prepared))
+            else:
+                places = step.places_back(places)
+        return places
+
+    def _oriented(self, prepared: Shape) -> Shape:
+        """The shape after orientation, which comes before all other steps."""
+        return next((step.before for step in self.steps if not isinstance(step, Orientation)), tuple(prepared))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

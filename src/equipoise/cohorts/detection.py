@@ -1,0 +1,44 @@
+"""Masks as findings: what is sought, and what neither counts nor costs; every connected part of either is one finding.
+
+A detection cohort's masks know three classes: 0 background, 1 what is sought, 2 irrelevant. A source with masks of
+more classes serves as well: all its foreground is sought, apart from a class that it names "irrelevant".
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.errors import CohortError
+
+SOUGHT, IRRELEVANT = 1, 2
+IRRELEVANT_CLASS = "irrelevant"
+
+
+def as_detection(cohort: Cohort) -> Cohort:
+    """The detection cohort that a cohort with masks holds, its regions left out; one of three classes stays as it is.
+
+    Raises CohortError where the classes are background and irrelevant alone.
+    """
+    sought = [name for name in cohort.classes[1:] if name != IRRELEVANT_CLASS]
+    if not sought:
+        raise CohortError(f"cohort {cohort.name} has no class that could be sought, only {', '.join(cohort.classes)}")
+    classes = (cohort.classes[0], sought[0] if len(sought) == 1 else "finding", IRRELEVANT_CLASS)
+    cases = cohort.cases if cohort.classes == classes else _with_three_classes(cohort.cases, cohort.classes)
+    return replace(cohort, task="detection", classes=classes, cases=cases, regions=MappingProxyType({}))
+
+
+def _with_three_classes(cases: Sequence[Case], classes: Sequence[str]) -> tuple[Case, ...]:
+    codes = tuple(
+        IRRELEVANT if name == IRRELEVANT_CLASS else SOUGHT if index else 0 for index, name in enumerate(classes)
+    )
+    return tuple(replace(case, read=partial(_read, case.read, codes)) for case in cases)
+
+
+def _read(read: Callable[[], Image], codes: tuple[int, ...]) -> Image:
+    """The image, the classes of its mask replaced by what they mean here; a case without a mask stays without."""
+    image = read()
+    return image if image.mask is None else replace(image, mask=np.array(codes, np.uint8)[image.mask])
