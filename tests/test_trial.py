@@ -98,6 +98,16 @@ def test_the_run_folder_is_as_promised(finished):
     assert json.loads((folder / "results.json").read_text()) == results
 
 
+def test_example_cases_carry_attribution_maps_with_their_check(finished):
+    folder, _ = finished
+    checks = json.loads((folder / "attributions.json").read_text())
+    assert checks["arm"] in ("unet", "own")
+    assert checks["gap"] < 0.5
+    assert 0 <= checks["likeness"] <= 1
+    page = (folder / "report.html").read_text()
+    assert "integrated gradients" in page or "No attribution maps are shown" in page
+
+
 def test_results_have_the_public_fields(finished):
     _, results = finished
     assert results["schema"] == 1

@@ -1,11 +1,14 @@
 """The whole story of a trial: read, split, lock, train, open the test set once, judge."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from equipoise.cohorts import Cohort, telling
 from equipoise.cohorts.grouping import with_guessed_patients
@@ -24,7 +27,7 @@ from equipoise.naming import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report import CONTRAST, write_report
+from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
 from equipoise.report.looks import undecided
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
 from equipoise.statistics.seed_spread import SeedSpread, remember
@@ -182,6 +185,8 @@ def run(
                     _predict(part, ledger, workers, watch, look)
                     shutil.rmtree(trial.out / "samples", ignore_errors=True)
                     results = write_report(trial.out)
+                    if _explain(part, workers):
+                        results = write_report(trial.out)
                     if not _goes_on(trial, ledger, results, look):
                         break
         if trial.protocol.split.unit != "case":
@@ -194,6 +199,22 @@ def run(
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     except OSError as error:
         raise EquipoiseError(f"{out} could not be written ({error}); make room, then run the same command") from error
+
+
+def _explain(trial: Trial, workers: local.Workers) -> bool:
+    """Make attribution maps of the report's example cases, once; whether there are new ones."""
+    if trial.cohort.task != "classification" or (trial.out / ATTRIBUTIONS).is_file():
+        return False
+    arm, cases = example_cases(trial.out)
+    job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
+    if job is None or not cases:
+        return False
+    place = {case.id: index for index, case in enumerate(trial.cohort.cases)}
+    samples = samples_of(trial.cohort, np.array([place[case] for case in cases]), trial.pipeline)
+    ((_, found),) = workers.run("equipoise.training.explaining:explain", [(job, samples)], lambda: None)
+    if isinstance(found, local.Failure):
+        (trial.out / ATTRIBUTIONS).write_text(json.dumps({"arm": arm, "failed": found.text}), encoding="utf-8")
+    return True
 
 
 def _up_to(trial: Trial, look: int | None) -> Trial:

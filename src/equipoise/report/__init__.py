@@ -7,11 +7,20 @@ from equipoise.report.assemble import all_figures
 from equipoise.report.contrast import CONTRAST
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.folder import read_folder
-from equipoise.report.page import render, write_page
+from equipoise.report.maps import ATTRIBUTIONS
+from equipoise.report.page import best_arm, example_galleries, render, write_page
 from equipoise.report.recommendation import advise
 from equipoise.report.results import results_of, summarise, write_json, write_results
 
-__all__ = ["CONTRAST", "advise", "summarise", "write_report", "write_results"]
+__all__ = ["ATTRIBUTIONS", "CONTRAST", "advise", "example_cases", "summarise", "write_report", "write_results"]
+
+
+def example_cases(folder: Path) -> tuple[str | None, list[str]]:
+    """The arm whose example cases the report shows, and these cases."""
+    run = read_folder(folder)
+    results = results_of(run)
+    shown = [example.case for gallery in example_galleries(run, results) for example in gallery.examples]
+    return best_arm(results), list(dict.fromkeys(shown))
 
 
 def write_report(folder: Path) -> dict[str, Any]:

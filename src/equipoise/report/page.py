@@ -16,6 +16,7 @@ from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
 from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words, stopped_in_words
+from equipoise.report.maps import read_maps
 from equipoise.report.mask_examples import mask_galleries
 from equipoise.report.methods import methods
 from equipoise.report.missing import missing_table
@@ -83,12 +84,13 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         sections=_sections(figures, results),
         failures=grouped_failures(results),
         missing=missing_table(results, names),
+        maps=read_maps(run.path),
         settings=_settings,
         start_in_words=start_in_words,
         tuning=tuning_table(results, names),
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),
-        best=_best(results),
+        best=best_arm(results),
         provenance=provenance(run, results),
         methods=text,
         checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
@@ -120,7 +122,7 @@ def exploratory(run: RunFolder) -> str | None:
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
     """Example cases of the arm with the best estimate."""
-    best = _best(results)
+    best = best_arm(results)
     test = part(run.finished(best), "test") if best else None
     if best is None or test is None:
         return []
@@ -207,7 +209,8 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     return [(target, words) for target, words in said.items() if target in drawn | always]
 
 
-def _best(results: Mapping[str, Any]) -> str | None:
+def best_arm(results: Mapping[str, Any]) -> str | None:
+    """The arm with the best estimate of the primary endpoint."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     best = best_baseline(results["arms"], results["endpoints"]["primary"], sign)
     return None if best is None else str(best["name"])
