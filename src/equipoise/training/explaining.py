@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from equipoise.evaluation.pictures import grey
 from equipoise.training.attribution import attribute
+from equipoise.training.classifying import classify
 from equipoise.training.determinism import device, generator, reproducible
 from equipoise.training.feeding import whole
 from equipoise.training.files import write_atomic, write_json
 from equipoise.training.job import Job
-from equipoise.training.loop import predict
 from equipoise.training.samples import Samples
 from equipoise.training.train import build_learner
 
@@ -33,7 +33,7 @@ def explain(asked: tuple[Job, Samples]) -> None:
     with reproducible(job.training.threads):
         learner = build_learner(job, device(), samples)
         learner.model.load_state_dict(load_file(job.weights_file))
-        called = predict(learner, samples, job.training.batch_size).argmax(1)
+        called = classify(learner, samples, job).argmax(1)
         images = whole(samples, np.arange(len(samples))).to(learner.device).images
         torch.use_deterministic_algorithms(False)  # gradients by pixel may need a kernel that has no such form
         try:
