@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.segmentation import case_metrics, dice, iou, volume_error_ml
+from equipoise.evaluation.segmentation import METRICS, case_metrics, dice, iou, volume_error_ml
 
 
 def _blobs(seed: int, shape: tuple[int, ...] = (20, 24, 18)) -> tuple[np.ndarray, np.ndarray]:
@@ -57,6 +57,9 @@ def test_a_case_leaves_one_row_with_counts_to_pool() -> None:
     assert row["hd95_core"] == pytest.approx(np.linalg.norm([20, 24, 36]))
     pooled = 2 * row["shared_voxels_whole"] / (row["truth_voxels_whole"] + row["predicted_voxels_whole"])
     assert pooled == pytest.approx(row["dice_whole"])
+    for name, true, predicted in (("whole", truth > 0, said == 1), ("core", truth == 2, said == 2)):
+        for metric, alone in METRICS.items():
+            assert row[f"{metric}_{name}"] == pytest.approx(alone(true, predicted, (1.0, 1.0, 2.0)))
     assert all(np.isfinite(value) for value in row.values())
 
 

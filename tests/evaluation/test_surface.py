@@ -84,6 +84,13 @@ def test_two_apart_voxels_are_as_far_as_they_are() -> None:
     assert surface_dice(truth, said, (1.0, 1.0, 1.0), tolerance_mm=5.0) == 1.0
 
 
+@pytest.mark.parametrize("spacing", [0.7, 0.3, 0.1, 1.1])
+def test_a_step_is_no_longer_than_the_spacing(spacing: float) -> None:
+    truth, said = np.zeros((2, 40, 3), dtype=bool)
+    truth[5:38, 1] = said[6:39, 1] = True
+    assert surface_dice(truth, said, (spacing, spacing), tolerance_mm=spacing) == 1.0
+
+
 def test_empty_masks() -> None:
     none, some = np.zeros((3, 4), dtype=bool), np.eye(3, 4, dtype=bool)
     for pair, expected in (((none, none), (0, 0, 1)), ((none, some), (5, 5, 0)), ((some, none), (5, 5, 0))):

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.brats_lesions import brats_lesions
 from equipoise.evaluation.lesions import lesion_scores
 from equipoise.evaluation.regions import region_masks
-from equipoise.evaluation.surface import surface_distances
+from equipoise.evaluation.surface import bounding_box, surface_distances
 
 Mask = NDArray[np.bool_]
 TOLERANCE_MM = 1.0
@@ -89,6 +90,11 @@ def region_metrics(
 
 def _one_region(true: Mask, said: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float) -> dict[str, float]:
     distances, lesions = surface_distances(true, said, spacing_mm), lesion_scores(true, said)
+    brats = brats_lesions(true, said, spacing_mm)
+    anything = true | said
+    if anything.any():  # what follows only counts voxels
+        box = bounding_box(anything)
+        true, said = true[box], said[box]
     return {
         "dice": dice(true, said),
         "iou": iou(true, said),
@@ -99,6 +105,9 @@ def _one_region(true: Mask, said: Mask, spacing_mm: tuple[float, ...], tolerance
         "absolute_volume_error_ml": abs(volume_error_ml(true, said, spacing_mm)),
         "lesion_f1": lesions.f1,
         "lesion_dice": lesions.dice,
+        "brats_lesion_f1": brats.f1,
+        "brats_lesion_dice": brats.dice,
+        "brats_lesion_hd95": brats.hd95,
         "truth_voxels": float(np.count_nonzero(true)),
         "predicted_voxels": float(np.count_nonzero(said)),
         "shared_voxels": float(np.count_nonzero(true & said)),
@@ -115,6 +124,9 @@ METRICS: dict[str, Callable[[Mask, Mask, tuple[float, ...]], float]] = {
     "absolute_volume_error_ml": lambda true, said, mm: abs(volume_error_ml(true, said, mm)),
     "lesion_f1": lambda true, said, _: lesion_scores(true, said).f1,
     "lesion_dice": lambda true, said, _: lesion_scores(true, said).dice,
+    "brats_lesion_f1": lambda true, said, mm: brats_lesions(true, said, mm).f1,
+    "brats_lesion_dice": lambda true, said, mm: brats_lesions(true, said, mm).dice,
+    "brats_lesion_hd95": lambda true, said, mm: brats_lesions(true, said, mm).hd95,
 }
 """Every metric of one region, each by itself: (truth, prediction, spacing in mm) → value."""
 

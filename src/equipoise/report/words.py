@@ -9,6 +9,7 @@ _ENDPOINTS = {
     "balanced_accuracy": "balanced accuracy",
     "average_precision": "average precision",
     "brier": "Brier score",
+    "cpm": "CPM",
     "nll": "negative log-likelihood",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -22,6 +23,9 @@ _ENDPOINTS = {
     "absolute_volume_error_ml": "absolute volume error (ml)",
     "lesion_f1": "lesion F1",
     "lesion_dice": "lesion Dice",
+    "brats_lesion_f1": "lesion F1 (BraTS)",
+    "brats_lesion_dice": "lesion Dice (BraTS)",
+    "brats_lesion_hd95": "lesion HD95 (BraTS, mm)",
 }
 _BASELINES = {
     "majority-class": "majority class",

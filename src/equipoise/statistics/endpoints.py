@@ -68,6 +68,8 @@ _PER_CASE = (
     ("iou", Endpoint("iou", Kind.MEAN)),
     ("surface_dice", Endpoint("surface_dice", Kind.MEAN)),
     ("lesion_", Endpoint("lesion", Kind.MEAN)),
+    ("brats_lesion_hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
+    ("brats_lesion_", Endpoint("lesion", Kind.MEAN)),
     ("absolute_volume", Endpoint("volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml")),
 )
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
