@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from equipoise.auditing import audit
-from equipoise.errors import PredictionError
+from equipoise.errors import PredictionError, ProtocolError
 from equipoise.evaluation.tables import read_table
 from equipoise.statistics import judge
 
@@ -85,3 +85,18 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
     for name in ("x.txt", "absent.csv"):
         with pytest.raises(PredictionError, match=name):
             audit(tmp_path / name)
+
+
+def test_an_endpoint_of_ones_own_is_computed_from_predictions_made_elsewhere(
+    table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def misses(truth, scores):\n    return ((truth == 1) & (scores[:, 1] < 0.5)).mean()\n"
+    (tmp_path / "own_for_audit.py").write_text(source + "misses.higher_is_better = False\n")
+    monkeypatch.chdir(tmp_path)
+    found = audit(ordered(table), "own_for_audit:misses", margin=0.1)
+    assert found["endpoints"]["higher_is_better"] is False
+    truth, score = table["truth"] == "b", table["score_b"]
+    wanted = [((truth & (score < 0.5))[(table["arm"] == "good") & (table["seed"] == s)]).mean() for s in range(3)]
+    assert found["arms"][0]["endpoints"]["own_for_audit:misses"]["estimate"] == pytest.approx(np.mean(wanted))
+    with pytest.raises(ProtocolError, match="own_for_audit has no 'mises'"):
+        audit(ordered(table), "own_for_audit:mises")

@@ -17,6 +17,7 @@ from equipoise.report.results import results_of, write_json
 from equipoise.report.tables import sentences
 from equipoise.report.verdicts import answers
 from equipoise.report.words import endpoint_name, interval, number
+from equipoise.statistics.own import describe_own, is_own
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 
@@ -112,8 +113,15 @@ def _as_run(
         "endpoints": {"primary": primary, "secondary": list(secondary), "margin": margin, "family": control or "all"},
         "arms": [{"name": arm} for arm in arms], "seeds": seeds,
         "jobs": [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in keys],
+        "own": _own(table, [primary, *secondary]), "code_folder": str(Path.cwd()),
     }  # fmt: skip
     return RunFolder(Path(), lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes))
+
+
+def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:
+    """The caller's own functions of all cases, from this folder; a column of the table of that name comes first."""
+    wanted = [name for name in names if is_own(name) and name not in table.metrics]
+    return describe_own(wanted, Path.cwd(), masks=False)
 
 
 def _page(results: dict[str, Any]) -> str:

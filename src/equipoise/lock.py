@@ -21,6 +21,8 @@ from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.evaluation.regions import target_regions
 from equipoise.ledger import LOCKED, Ledger
 from equipoise.protocol import Protocol
+from equipoise.statistics.own import describe_own
+from equipoise.training.staging import own_metrics
 
 SCHEMA = 1
 LOCK = "lock.json"
@@ -71,6 +73,8 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
     (folder / PROTOCOL).write_text(protocol.text, encoding="utf-8")
     (folder / CASES).write_text(cases_table(cohort, folds), encoding="utf-8")
     plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
+    if plan["own"]:
+        plan["code_folder"] = os.path.relpath(protocol.folder, folder)
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     temporary = folder / ".lock.json.part"
@@ -85,6 +89,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
     """The plan as it stands in lock.json: everything that decides the result."""
     endpoints, training = protocol.endpoints, protocol.training
     names = [case.id for case in cohort.cases]
+    classifies = cohort.task == "classification"
     parts = ("train", "validation", "test")
     return {
         "schema": SCHEMA,
@@ -98,7 +103,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
             "folds": [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds],
         },
         "endpoints": endpoints.model_dump(mode="json")
-        | {"positive": cohort.classes[1] if cohort.task == "classification" and len(cohort.classes) == 2 else None},
+        | {"positive": cohort.classes[1] if classifies and len(cohort.classes) == 2 else None},
         "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
         "seeds": list(training.seeds),
         "shared_seeds": training.shared_seeds,
@@ -109,6 +114,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
             for arm in (*protocol.arms, *protocol.untuned())
         ],
         "threads": training.threads,
+        "own": describe_own(own_metrics(protocol, cohort) or endpoints.own, protocol.folder, masks=not classifies),
     }
 
 
@@ -163,6 +169,7 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
         (("split",), "was locked with another split"),
         (("code",), "was locked with other code of your own modules"),
+        (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
         (("tuning",), "was locked with other draws of tuning"),
     )

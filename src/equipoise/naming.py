@@ -38,7 +38,7 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
     Raises ProtocolError naming the nearest spelling, or what failed to import.
     """
     if ":" in name:
-        return _imported(name, kind, folder)
+        return imported(name, kind, folder)
     names = {_plain(public): public for public in package.__all__}
     if _plain(name) not in names:
         own = "or your own as 'module:attribute'"
@@ -46,7 +46,11 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
     return getattr(package, names[_plain(name)])
 
 
-def _imported(name: str, kind: str, folder: Path | None) -> Any:
+def imported(name: str, kind: str, folder: Path | None) -> Any:
+    """The object behind a `module:attribute` name; `folder` is searched first.
+
+    Raises ProtocolError naming what failed to import, or the nearest spelling.
+    """
     module_name, _, attribute = name.partition(":")
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

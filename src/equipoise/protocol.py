@@ -147,6 +147,11 @@ class EndpointsSection(Section):
     subgroups: tuple[str, ...] = ()
     looks: tuple[int, ...] = ()
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those that are the user's own, as `module:attribute`."""
+        return tuple(name for name in (self.primary, *self.secondary) if ":" in name)
+
     @field_validator("secondary", "subgroups", "looks", mode="before")
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:

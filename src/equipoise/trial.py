@@ -30,12 +30,13 @@ from equipoise.protocol import Protocol
 from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
 from equipoise.report.looks import undecided
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.own import is_own, own_endpoint, per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.baselines import baselines
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
 from equipoise.training.samples import Samples
-from equipoise.training.staging import plan_jobs, samples_of, stage
+from equipoise.training.staging import own_metrics, plan_jobs, samples_of, stage
 from equipoise.training.tuning import (
     Choice,
     Plan,
@@ -85,7 +86,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
     """
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
-        _endpoint(name, cohort)
+        _endpoint(name, cohort, protocol.folder)
     if cohort.task == "classification":
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
     if protocol.split.patients == "guessed":
@@ -98,12 +99,14 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draw_jobs(protocol, jobs, tuning))
 
 
-def _endpoint(name: str, cohort: Cohort) -> Endpoint:
+def _endpoint(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     """The endpoint of that name; refuses before training what could not be judged after it."""
-    classifies = cohort.task == "classification"
-    metrics = () if classifies else metric_columns(target_regions(cohort.classes, cohort.regions))
+    classes = cohort.classes if cohort.task == "classification" else ()
+    regions = () if classes else tuple(target_regions(cohort.classes, cohort.regions))
+    if is_own(name):
+        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
     try:
-        return endpoint_named(name, metrics, cohort.classes if classifies else ())
+        return endpoint_named(name, metric_columns(regions) if regions else (), classes)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
@@ -249,7 +252,10 @@ def _tune(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) ->
     if recorded is None:
         _train(trial, trial.draws, "tuning", ledger, workers, watch)
         by_loss = trial.draws[0].training.select == "loss"
-        lower = by_loss or not _endpoint(trial.protocol.endpoints.primary, trial.cohort).higher_is_better
+        lower = (
+            by_loss
+            or not _endpoint(trial.protocol.endpoints.primary, trial.cohort, trial.protocol.folder).higher_is_better
+        )
         choices = choose(trial.draws, trial.tuning, lower_is_better=lower)
         values = {job.name: draw_value(job) for job in trial.draws}
         recorded = ledger.append(TUNED, values=values, chosen=[vars(choice) for choice in choices])
@@ -301,7 +307,8 @@ def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch,
     if complete or not openings:
         which = {} if look is None else {"look": look}
         ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
-    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out)
+    own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
+    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own)
     ended = run_jobs(workers, "equipoise.training.inference:predict_job", missing, lambda: None)
     for done, (job, result) in enumerate(ended, start=1):
         if isinstance(result, local.Failure):

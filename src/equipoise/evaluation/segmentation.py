@@ -15,6 +15,10 @@ from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.surface import bounding_box, surface_distances
 
 Mask = NDArray[np.bool_]
+Metric = Callable[[Mask, Mask, tuple[float, ...]], float]
+"""(truth, prediction, spacing in mm) → value of one region of one case."""
+NO_OTHER: Mapping[str, Metric] = {}
+COUNTS = ("truth_voxels", "predicted_voxels", "shared_voxels")
 TOLERANCE_MM = 1.0
 
 
@@ -74,16 +78,20 @@ def region_metrics(
     prediction: Mapping[str, Mask],
     spacing_mm: tuple[float, ...],
     tolerance_mm: float = TOLERANCE_MM,
+    own: Mapping[str, Metric] = NO_OTHER,
 ) -> dict[str, float]:
     """All metrics of one case from a mask per region: `<metric>_<region>`, and `<metric>`, their mean over regions.
 
-    `truth_voxels`, `predicted_voxels` and `shared_voxels` of each region allow re-pooling over cases.
+    `truth_voxels`, `predicted_voxels` and `shared_voxels` of each region allow re-pooling over cases. `own` metrics of
+    anyone stand beside the others.
     """
     rows = {name: _one_region(truth[name], prediction[name], spacing_mm, tolerance_mm) for name in truth}
+    for name, row in rows.items():
+        row.update({metric: call(truth[name], prediction[name], spacing_mm) for metric, call in own.items()})
     means = {
         metric: float(np.mean([row[metric] for row in rows.values()]))
         for metric in next(iter(rows.values()))
-        if not metric.endswith("_voxels")
+        if metric not in COUNTS
     }
     return means | {f"{metric}_{name}": value for name, row in rows.items() for metric, value in row.items()}
 
@@ -114,7 +122,7 @@ def _one_region(true: Mask, said: Mask, spacing_mm: tuple[float, ...], tolerance
     }
 
 
-METRICS: dict[str, Callable[[Mask, Mask, tuple[float, ...]], float]] = {
+METRICS: dict[str, Metric] = {
     "dice": dice,
     "iou": iou,
     "hd95": lambda true, said, mm: surface_distances(true, said, mm).hd95(),
@@ -131,23 +139,28 @@ METRICS: dict[str, Callable[[Mask, Mask, tuple[float, ...]], float]] = {
 """Every metric of one region, each by itself: (truth, prediction, spacing in mm) → value."""
 
 
-def metric_columns(regions: Iterable[str]) -> list[str]:
+def metric_columns(regions: Iterable[str], own: Iterable[str] = ()) -> list[str]:
     """The endpoints that segmentation predictions offer: of each region, and the mean over regions.
 
     >>> metric_columns(["WT"])[:2]
     ['dice', 'dice_WT']
     """
     names = list(regions)
-    return [column for metric in METRICS for column in (metric, *(f"{metric}_{name}" for name in names))]
+    return [column for metric in (*METRICS, *own) for column in (metric, *(f"{metric}_{name}" for name in names))]
 
 
 def one_metric(
-    column: str, truth: Mapping[str, Mask], prediction: Mapping[str, Mask], spacing_mm: tuple[float, ...]
+    column: str,
+    truth: Mapping[str, Mask],
+    prediction: Mapping[str, Mask],
+    spacing_mm: tuple[float, ...],
+    own: Mapping[str, Metric] = NO_OTHER,
 ) -> float:
     """One of `metric_columns` of one case; what `region_metrics` would say, without the cost of all the others."""
-    metric = max((name for name in METRICS if column == name or column.startswith(f"{name}_")), key=len)
+    metrics = {**METRICS, **own}
+    metric = max((name for name in metrics if column == name or column.startswith(f"{name}_")), key=len)
     asked = [name for name in truth if column == f"{metric}_{name}"] or list(truth)
-    return float(np.mean([METRICS[metric](truth[name], prediction[name], spacing_mm) for name in asked]))
+    return float(np.mean([metrics[metric](truth[name], prediction[name], spacing_mm) for name in asked]))
 
 
 def _same_grid(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> None:

@@ -17,13 +17,14 @@ from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
 from equipoise.report.missing import channels_left_out
+from equipoise.report.own_endpoints import own_endpoints
 from equipoise.report.recommendation import mark_pareto, recommend
 from equipoise.report.starts import start
 from equipoise.report.stops import stop_warnings, stops
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.report.tuning import chosen_settings, tuning_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import Endpoint, endpoint_named
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "n_patients", "n_cases", "n_events", "method", "reason")
@@ -57,7 +58,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     """The dictionary of results.json from a run folder in memory."""
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
-    sign = 1 if test is None else endpoint_named(plan["primary"], list(test.metrics), test.classes).sign
+    sign = 1 if test is None else _primary(run, test).sign
     tuning = tuning_results(run, sign > 0)
     arms, baselines = [_arm(run, arm, judged, tuning) for arm in run.lock["arms"]], _baselines(run, judged)
     untuned, beside = _untuned(run)
@@ -98,6 +99,14 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
+
+
+def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
+    return own_endpoints(run.lock, run.path, test.metrics)
+
+
+def _primary(run: RunFolder, test: Predictions) -> Endpoint:
+    return endpoint_named(run.lock["endpoints"]["primary"], list(test.metrics), test.classes, _own(run, test))
 
 
 def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -176,6 +185,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: 
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
+        custom=_own(run, test),
         **asked,
     )
 

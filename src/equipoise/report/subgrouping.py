@@ -8,6 +8,7 @@ import numpy as np
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.folder import RunFolder
+from equipoise.report.own_endpoints import own_endpoints
 from equipoise.statistics.subgroups import Attribute, subgroups, thirds
 
 MOST_VALUES = 6
@@ -23,7 +24,13 @@ def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) ->
     names = [name for name in (*run.arms(), *rules) if name in set(test.arm.tolist())]
     arms = test.where(np.isin(test.arm, names))
     found = subgroups(
-        arms, attributes, endpoint=run.lock["endpoints"]["primary"], positive=positive, deterministic=rules, arms=names
+        arms,
+        attributes,
+        endpoint=run.lock["endpoints"]["primary"],
+        positive=positive,
+        deterministic=rules,
+        arms=names,
+        custom=own_endpoints(run.lock, run.path, arms.metrics),
     )
     return [_plain(attribute) for attribute in found]
 

@@ -47,6 +47,8 @@ VERDICTS = {
 def endpoint_name(name: str, classes: int = 2) -> str:
     """An endpoint in a reader's words.
 
+    >>> endpoint_name("my_lab.metrics:edge_error")
+    'edge error'
     >>> endpoint_name("auc"), endpoint_name("auc", 4), endpoint_name("sensitivity@0.90"), endpoint_name("dice_core")
     ('AUC', 'macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
     """
@@ -54,6 +56,8 @@ def endpoint_name(name: str, classes: int = 2) -> str:
         return "macro AUC"
     if name.startswith("sensitivity@"):
         return f"sensitivity at {100 * float(name.partition('@')[2]):.0f} % specificity"
+    if ":" in name:
+        return name.rpartition(":")[2].replace("_", " ")
     known = next((key for key in _ENDPOINTS if name.startswith(key + "_")), None)
     if name in _ENDPOINTS or known is None:
         return _ENDPOINTS.get(name, name.replace("_", " "))

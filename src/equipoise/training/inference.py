@@ -12,6 +12,7 @@ from equipoise.evaluation.pictures import packed, shown_slice
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import region_metrics
+from equipoise.statistics.own import per_case_functions
 from equipoise.training.classifying import classify
 from equipoise.training.determinism import device, reproducible
 from equipoise.training.files import write_atomic
@@ -78,11 +79,11 @@ def _segmented(
     learner: Learner, job: Job, part: str, samples: Samples
 ) -> tuple[Predictions, dict[str, NDArray[np.uint8]]]:
     """Metrics of every case on its own grid as rows of the public table, and one plane of each answer."""
-    rows, slices = [], {}
+    rows, slices, own = [], {}, per_case_functions(job.own, job.code)
     for index, found in enumerate(segment(learner, samples, job)):
         truth, grid = _truth(samples, index), samples.grids[index]
         said = {name: grid.back(mask) for name, mask in decided(job, found).items()}
-        rows.append(region_metrics(region_masks(truth, job.regions), said, grid.spacing_mm))
+        rows.append(region_metrics(region_masks(truth, job.regions), said, grid.spacing_mm, own=own))
         slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in said.values()])
     metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     nothing = np.full(len(samples), -1)

@@ -14,7 +14,7 @@ class Job:
     """Everything a job needs; `samples` holds the folders `train` and `validation` of its fold.
 
     regions: the judged structures as sets of classes; empty in classification.
-    code: the folder where the user's own modules lie.
+    code: the folder where the user's own modules lie. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
     """
 
@@ -33,6 +33,7 @@ class Job:
     primary: str
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inference: InferenceSection = field(default_factory=InferenceSection)
+    own: tuple[str, ...] = ()
     draw: int | None = None
 
     @property

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.regions import region_masks
-from equipoise.evaluation.segmentation import region_metrics
+from equipoise.evaluation.segmentation import NO_OTHER, Metric, region_metrics
 from equipoise.preprocessing.geometry import Resampling
 from equipoise.training.samples import Samples
 
@@ -148,7 +148,12 @@ MASK_BASELINES = (
 
 
 def predict_masks(
-    rule: MaskBaseline, fold: int, train: Samples, parts: Mapping[str, Samples], regions: Regions
+    rule: MaskBaseline,
+    fold: int,
+    train: Samples,
+    parts: Mapping[str, Samples],
+    regions: Regions,
+    own: Mapping[str, Metric] = NO_OTHER,
 ) -> Predictions:
     """The rule, fitted on training cases, on the cases of `parts` (split name → samples), as rows of the table."""
     answer = rule.fit(train, regions)
@@ -156,7 +161,7 @@ def predict_masks(
     for part, samples in parts.items():
         for index in range(len(samples)):
             truth = region_masks(_truth(samples, index), regions)
-            rows.append(region_metrics(truth, answer(samples, index), samples.grids[index].spacing_mm))
+            rows.append(region_metrics(truth, answer(samples, index), samples.grids[index].spacing_mm, own=own))
             split.append(part)
     n = len(rows)
     return Predictions(

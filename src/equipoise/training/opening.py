@@ -1,5 +1,6 @@
 """What happens when the test set is opened: its cases are prepared, the trivial rules answer, pictures are kept."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from equipoise.cohorts.split import Fold
 from equipoise.evaluation.pictures import grey, region_bits, shown_slice
 from equipoise.evaluation.predictions import Predictions, write_parquet
 from equipoise.evaluation.regions import target_regions
+from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
 from equipoise.training.baselines import baselines, predict_baseline
 from equipoise.training.files import write_atomic, write_json
@@ -20,15 +22,20 @@ from equipoise.training.staging import samples_of, stage
 HELD_OUT = ("validation", "test")
 
 
-def open_test(cohort: Cohort, folds: tuple[Fold, ...], pipeline: Pipeline, folder: Path) -> None:
-    """Stage validation and test cases of every fold under `folder`, with baselines and pictures beside them."""
+def open_test(
+    cohort: Cohort, folds: tuple[Fold, ...], pipeline: Pipeline, folder: Path, own: Mapping[str, Metric] = NO_OTHER
+) -> None:
+    """Stage validation and test cases of every fold under `folder`, with baselines and pictures beside them.
+
+    own: the user's own metrics of masks, by which the baselines are judged as well.
+    """
     for number, fold in enumerate(folds):
         for part in HELD_OUT:
             stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
         if cohort.task == "classification":
             _class_baselines(cohort, number, fold, pipeline, folder / "baselines")
         else:
-            _mask_baselines(cohort, number, fold, pipeline, folder)
+            _mask_baselines(cohort, number, fold, pipeline, folder, own)
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     _keep_pictures(cohort, tested, folder)
 
@@ -44,14 +51,16 @@ def _class_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline
         _write(predict_baseline(rule, cohort, number, fold.train, parts), rule.name, number, folder)
 
 
-def _mask_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path) -> None:
+def _mask_baselines(
+    cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path, own: Mapping[str, Metric]
+) -> None:
     samples = {
         part: stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
         for part in ("train", *HELD_OUT)
     }
     train, regions = samples.pop("train"), target_regions(cohort.classes, cohort.regions)
     for rule in MASK_BASELINES:
-        _write(predict_masks(rule, number, train, samples, regions), rule.name, number, folder / "baselines")
+        _write(predict_masks(rule, number, train, samples, regions, own), rule.name, number, folder / "baselines")
 
 
 def _write(table: Predictions, name: str, fold: int, folder: Path) -> None:

@@ -13,6 +13,7 @@ from equipoise.evaluation.regions import target_regions
 from equipoise.preprocessing import Pipeline, prepare
 from equipoise.preprocessing.one_by_one import MaskCase, prepare_each
 from equipoise.protocol import Protocol
+from equipoise.statistics.own import function_of
 from equipoise.training.job import Job
 from equipoise.training.samples import Grid, Ragged, Samples, SampleWriter, staged
 
@@ -66,6 +67,14 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> Any:
     return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 
+def own_metrics(protocol: Protocol, cohort: Cohort) -> tuple[str, ...]:
+    """Names of the functions of the user's own that give every case of masks a value."""
+    if cohort.task == "classification":
+        return ()
+    regions = target_regions(cohort.classes, cohort.regions)
+    return tuple(dict.fromkeys(function_of(name, regions) for name in protocol.endpoints.own))
+
+
 def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list[Job]:
     """Every job of the protocol: all arms of one seed after another, so that an interrupted trial compares early."""
     common: dict[str, Any] = {
@@ -79,6 +88,7 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "inference": protocol.inference,
         "augmentation": protocol.augmentation,
         "primary": protocol.endpoints.primary,
+        "own": own_metrics(protocol, cohort),
     }
     return [
         Job(arm, fold, seed, out / "jobs" / arm.name / f"{fold}-{seed}", out / "samples" / str(fold), **common)

@@ -1,6 +1,6 @@
 """What the validation cases say after an epoch, with the same estimators that will judge the test cases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,9 +8,11 @@ from torch import Tensor
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.regions import region_masks
-from equipoise.evaluation.segmentation import metric_columns, one_metric
-from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, endpoint_named
+from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric
+from equipoise.naming import imported
+from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, endpoint_named
 from equipoise.statistics.influence import influence
+from equipoise.statistics.own import function_of, is_own, per_case_functions, pooled, stated
 from equipoise.statistics.panel import Fold
 from equipoise.training.classifying import classify
 from equipoise.training.job import Job
@@ -24,8 +26,14 @@ SMALLEST_PROBABILITY = 1e-7  # the resolution of float32 near one
 def endpoint_of(job: Job) -> Endpoint:
     """The job's primary endpoint; unknown names are refused."""
     if job.task == "classification":
+        if is_own(job.primary):
+            return pooled(job.primary, job.code)
         return endpoint_named(job.primary, classes=[str(index) for index in range(len(job.classes))])
-    return endpoint_named(job.primary, metrics=metric_columns(job.regions))
+    custom = {}
+    if is_own(job.primary):
+        said = stated(imported(function_of(job.primary, job.regions), "endpoint", job.code))
+        custom[job.primary] = Endpoint(job.primary, Kind.MEAN, **said)
+    return endpoint_named(job.primary, metric_columns(job.regions, job.own), custom=custom)
 
 
 def validate(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
@@ -48,6 +56,8 @@ def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> fl
     scores = logits.softmax(1).double().numpy()[None]
     fold = Fold(0, names.astype(str), names, targets.numpy(), scores, {})
     try:
+        if endpoint.function is not None:
+            return endpoint.function(targets.numpy(), scores[0])
         value = influence(fold, endpoint, 1 if classes == 2 else None, n).value[0]
     except PredictionError:
         return float("nan")
@@ -56,7 +66,7 @@ def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> fl
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
     """Means over cases on the prepared grid, where the truth is the prepared mask: cheaper than the way back."""
-    losses, values = [], []
+    losses, values, own = [], [], per_case_functions(job.own, job.code)
     for index, found in enumerate(segment(learner, samples, job)):
         target = np.array(samples.targets[index])
         # the loss takes logits, and these have the same probabilities
@@ -67,11 +77,18 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         losses.append(float(learner.plain_loss(logits[None], wanted[None])))
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        values.append(_case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing))
+        values.append(_case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own))
     return float(np.mean(losses)), float(np.mean(values))
 
 
-def _case_value(primary: str, truth: dict[str, np.ndarray], said: dict[str, np.ndarray], mm: Sequence[float]) -> float:
+def _case_value(
+    primary: str,
+    truth: dict[str, np.ndarray],
+    said: dict[str, np.ndarray],
+    mm: Sequence[float],
+    own: Mapping[str, Metric],
+) -> float:
     """The primary endpoint of one case; a failure rate is the share of cases with hardly any overlap."""
-    value = one_metric(primary.replace("failure_rate", "dice", 1), truth, said, tuple(mm))
-    return float(value < FAILURE_DICE) if primary.startswith("failure_rate") else value
+    fails = primary.startswith("failure_rate")
+    value = one_metric(primary.replace("failure_rate", "dice", 1) if fails else primary, truth, said, tuple(mm), own)
+    return float(value < FAILURE_DICE) if fails else value
