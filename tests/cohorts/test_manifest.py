@@ -138,3 +138,16 @@ def test_tables_of_spreadsheets_read(tmp_path):
     (tmp_path / "t.csv").write_bytes("\ufeffcase,image\r\n a , b \r\n\r\n".encode())
     assert read_table(tmp_path / "t.csv") == [{"case": "a", "image": "b"}]
     assert number_or_text("1e3") == 1000.0
+
+
+def test_masks_may_store_other_values_than_0_1_2(tmp_path):
+    Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    Pillow.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / "m.png")
+    table = tmp_path / "m.csv"
+    table.write_text("case,patient,image,mask\na,p,a.png,m.png\n")
+    names = {"task": "segmentation", "classes": ["background", "lesion"]}
+    assert manifest(table, values=[0, 255], **names).cases[0].read().mask.tolist() == [[1] * 4] * 4
+    with pytest.raises(CohortError, match="holds the label 255"):
+        manifest(table, **names)
+    with pytest.raises(ProtocolError, match="give each class its own value"):
+        manifest(table, values=[0], **names)

@@ -34,7 +34,7 @@ model = {name = "unet", preset = "tiny"}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) -> Path:
     folder = tmp_path_factory.mktemp("contrast")
     (folder / "protocol.toml").write_text(PROTOCOL)
     equipoise.run(folder / "protocol.toml", folder / "run")

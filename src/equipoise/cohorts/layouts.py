@@ -19,7 +19,8 @@ PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_IMAGES = (*sorted(SUFFIXES), ".nii", ".nii.gz", ".dcm")
+IMAGES = (*sorted(SUFFIXES), ".nii", ".nii.gz", ".dcm")
+"""How the names of images end, in a folder per class."""
 UNKNOWN_PATIENTS = (
     "The source states no patients: every case counts as a patient of its own, which hides leaks between "
     "cases of one person; give patient_pattern where the file names tell."
@@ -104,7 +105,7 @@ def folders(
         for top in tops
         for name in names
         for file in sorted((top / name).rglob("*"))
-        if file.is_file() and file.name.lower().endswith(_IMAGES)
+        if file.is_file() and file.name.lower().endswith(IMAGES)
     ]
     return make_cohort(
         _layout("folders", root, "classification", tuple(names), (), {}, patient_pattern), entries, on_problem

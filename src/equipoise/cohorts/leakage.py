@@ -81,7 +81,7 @@ def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
     def anyone(a: Ints, b: Ints) -> NDArray[np.bool_]:
         return np.asarray(a != b)
 
-    pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures)]
+    pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures, cohort)]
     if cohort.patients_guessed:
         order = np.argsort(cohort.patients, kind="stable")
         same = np.flatnonzero(cohort.patients[order[1:]] == cohort.patients[order[:-1]])
@@ -171,8 +171,11 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
     return sorted({(int(detailed[a]), int(detailed[b])) for a, b in zip(low, high, strict=True)})
 
 
-def _runs(pictures: Bytes) -> list[tuple[int, int]]:
-    """Detailed pictures that follow each other and are more alike than 95 % of random pairs of the cohort."""
+def _runs(pictures: Bytes, cohort: Cohort) -> list[tuple[int, int]]:
+    """Detailed pictures that follow each other and are more alike than 95 % of random pairs of the cohort.
+
+    The last case of one official part and the first of the next do not lie side by side in any volume.
+    """
     detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
     if len(detailed) < 20:
         return []
@@ -180,7 +183,9 @@ def _runs(pictures: Bytes) -> list[tuple[int, int]]:
     a, b = np.random.default_rng(0).permutation(detailed)[: 2 * (min(len(detailed), SAMPLE) // 2)].reshape(2, -1)
     strangers = likeness(pictures[a], pictures[b], whitening)
     follows = likeness(pictures[detailed[:-1]], pictures[detailed[1:]], whitening) > np.quantile(strangers, 0.95)
-    return [(int(detailed[k]), int(detailed[k + 1])) for k in np.flatnonzero(follows & (np.diff(detailed) == 1))]
+    parts = np.array([str(cohort.cases[index].part) for index in detailed])
+    joined = follows & (np.diff(detailed) == 1) & (parts[1:] == parts[:-1])
+    return [(int(detailed[k]), int(detailed[k + 1])) for k in np.flatnonzero(joined)]
 
 
 def _sample(n: int, most: int) -> Ints:

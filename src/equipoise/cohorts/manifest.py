@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ def manifest(
     *,
     task: Task = "classification",
     classes: Sequence[str] | None = None,
+    values: Sequence[int] | None = None,
     on_problem: str = "stop",
 ) -> Cohort:
     """Cohort from a CSV file with a header: case, patient, image or image_<modality>…, mask, label, part, more.
@@ -30,21 +31,25 @@ def manifest(
     series; a mask may be a DICOM segmentation. `patient` may be absent, then every case is its own patient and the
     report says so. `part` is train, validation or test. Further columns (site, sex, age …) become attributes.
 
-    classes: the class names in their order, by default the labels sorted. With masks they are required, and a
-        mask's stored values are indices into them (0 is background).
+    classes: the class names in their order, by default the labels sorted. With masks they are required,
+        background first.
+    values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255).
     on_problem: "stop" or "exclude" for cases whose files are missing, damaged, or do not fit together.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
     """
     rows = read_table(path)
     columns = list(rows[0])
-    images = [name for name in columns if name == "image" or name.startswith("image_")]
+    images = image_columns(columns)
     needed = ["case", "label" if task == "classification" else "mask"]
     missing = [name for name in needed if name not in columns] + ([] if images else ["image"])
     if missing:
         raise CohortError(f"{path} has no column {missing[0]!r}, only {', '.join(columns)}; add it.")
     folder = Path(path).parent
     names = tuple(classes) if classes else _classes(rows, task, path)
-    entries = [_entry(row, images, folder, names, task, path) for row in rows]
+    if values is not None and len(set(values)) != len(names):
+        raise ProtocolError(f"cohort.values has {list(values)} for {len(names)} classes; give each class its own value")
+    codes = {value: index for index, value in enumerate(values or range(len(names)))}
+    entries = [_entry(row, images, folder, names, None if task == "classification" else codes, path) for row in rows]
     known = "patient" in columns
     channels = tuple(name.removeprefix("image_") for name in images) if len(images) > 1 else ()
     notes = () if known else (UNKNOWN_PATIENTS,)
@@ -61,12 +66,17 @@ def _classes(rows: Sequence[Mapping[str, str]], task: Task, path: str | PathLike
     raise ProtocolError('cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]')
 
 
+def image_columns(columns: Iterable[str]) -> list[str]:
+    """The columns that hold paths of images."""
+    return [name for name in columns if name == "image" or name.startswith("image_")]
+
+
 def _entry(
     row: Mapping[str, str],
     images: Sequence[str],
     folder: Path,
     classes: Sequence[str],
-    task: Task,
+    codes: Mapping[int, int] | None,
     path: str | PathLike[str],
 ) -> CaseFiles:
     case = row["case"]
@@ -75,7 +85,7 @@ def _entry(
     part = PARTS.get(row.get("part", "").lower())
     if row.get("part") and part is None:
         raise CohortError(f"{path}: case {case} has the part {row['part']!r}; write train, validation or test.")
-    if task == "classification" and row["label"] not in classes:
+    if codes is None and row["label"] not in classes:
         raise CohortError(f"{path}: case {case} has the label {row['label']!r}; the classes are {', '.join(classes)}.")
     mask = row.get("mask", "")
     return CaseFiles(
@@ -83,10 +93,10 @@ def _entry(
         patient=row.get("patient", case),
         images=tuple(folder / (row[name] or f"(no {name})") for name in images),
         mask=folder / mask if mask else None,
-        label=row["label"] if task == "classification" else None,
+        label=row["label"] if codes is None else None,
         part=part,
         attributes={key: number_or_text(value) for key, value in row.items() if key not in {*_OWN, *images}},
-        codes=None if task == "classification" else {index: index for index in range(len(classes))},
+        codes=codes,
     )
 
 

@@ -129,7 +129,7 @@ def read_any(path: Path) -> Scan:
     raise RefusedFile(path, "its kind is not known by its name", "give .nii, .nii.gz, .png, .jpg, .tif, or DICOM")
 
 
-def _probe(path: Path) -> Scan:
+def probe(path: Path) -> Scan:
     """Grid and hash of a file; NIfTI voxels are left unread."""
     if not path.exists():
         raise RefusedFile(path, "it is missing", "fetch it, or exclude the case")
@@ -138,11 +138,11 @@ def _probe(path: Path) -> Scan:
 
 def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
     """The case, its files hashed and their grids compared, and the shape of its image."""
-    probes = [_probe(path) for path in entry.images]
+    probes = [probe(path) for path in entry.images]
     first = probes[0]
-    for path, probe in zip(entry.images[1:], probes[1:], strict=True):
-        check_same_grid(path, probe, entry.images[0], first)
-    hashes = {name: digest for probe in probes for name, digest in probe.sha256.items()}
+    for path, other in zip(entry.images[1:], probes[1:], strict=True):
+        check_same_grid(path, other, entry.images[0], first)
+    hashes = {name: digest for scan in probes for name, digest in scan.sha256.items()}
     if layout.task != "classification":
         if entry.mask is None:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
@@ -156,7 +156,7 @@ def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
         attributes=MappingProxyType(dict(entry.attributes)),
         sha256=MappingProxyType({_relative(name, layout.root): digest for name, digest in hashes.items()}),
     )
-    return case, (sum(probe.array.shape[0] for probe in probes), *first.array.shape[1:])
+    return case, (sum(scan.array.shape[0] for scan in probes), *first.array.shape[1:])
 
 
 def _relative(name: str, root: Path) -> str:
