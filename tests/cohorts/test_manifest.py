@@ -141,8 +141,8 @@ def test_tables_of_spreadsheets_read(tmp_path):
 
 
 def test_masks_may_store_other_values_than_0_1_2(tmp_path):
-    Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
-    Pillow.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / "m.png")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((4, 4), 255, np.uint8)).save(tmp_path / "m.png")
     table = tmp_path / "m.csv"
     table.write_text("case,patient,image,mask\na,p,a.png,m.png\n")
     names = {"task": "segmentation", "classes": ["background", "lesion"]}
