@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from equipoise.statistics.comparison import design
+from equipoise.statistics.planning import plan
 from equipoise.statistics.power import (
     FACTOR,
     Components,
@@ -18,6 +19,7 @@ from equipoise.statistics.power import (
     rounded,
     seeds_needed,
 )
+from equipoise.statistics.seed_spread import SeedSpread
 
 PARTS = Components(seed=1e-4, error=6e-5, patients=1.2e-4, n_patients=150, seed_df=4)
 
@@ -80,3 +82,14 @@ def test_components_read_the_design() -> None:
 
 def test_rounding_claims_no_precision() -> None:
     assert [rounded(n, 1) for n in (7, 64, 1078, 95)] == [7, 60, 1000, 100]
+
+
+@pytest.mark.parametrize(
+    ("patients", "seeds", "sd", "simulated"),
+    [(300, 3, 0.01, 0.97), (300, 5, 0.01, 1.0), (60, 3, 0.0, 0.60), (60, 3, 0.01, 0.45), (60, 3, 0.02, 0.26)],
+)
+def test_power_of_equivalence_is_the_simulated_one(patients: int, seeds: int, sd: float, simulated: float) -> None:
+    """Shares of 600 simulated trials of equal arms, margin 0.05; the guarded standard error costs small trials some."""
+    cases = {"no": 126 * patients // 60, "yes": 54 * patients // 60}
+    found = plan(patients, cases, seeds, margin=0.05, spread=SeedSpread(sd, 0))
+    assert found.equivalence_at_margin == pytest.approx(simulated, abs=0.08)

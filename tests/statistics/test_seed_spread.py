@@ -25,8 +25,10 @@ def test_a_store_remembers_each_trial_once(tmp_path: Path) -> None:
     remember(store, "second", "brats", "auc", SeedSpread(0.01, 6))
     remember(store, "second", "brats", "dice", SeedSpread(0.005, 6))
     assert recall(store, "auc", "lidc") == pooled_spread([SeedSpread(0.01, 4)])
+    assert recall(store, "auc", "adrenal") == SeedSpread(), "ten degrees of freedom on other cohorts are too few"
+    remember(store, "third", "brats", "auc", SeedSpread(0.01, 12))
     elsewhere = recall(store, "auc", "adrenal")
-    assert (elsewhere.sd, elsewhere.df, elsewhere.elsewhere) == (pytest.approx(0.01), 10, True)
+    assert (elsewhere.sd, elsewhere.df, elsewhere.elsewhere) == (pytest.approx(0.01), 22, True)
     assert recall(store, "hd95", "lidc") == SeedSpread()
     assert [p.name for p in store.parent.iterdir()] == ["spreads.json"]
 

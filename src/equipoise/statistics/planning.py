@@ -1,6 +1,6 @@
 """Before anything is trained: which difference a cohort and a number of seeds can show, and what more would buy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -15,11 +15,22 @@ from equipoise.statistics.covariance import estimates
 from equipoise.statistics.endpoints import CLASSIFICATION, endpoint_named, specificity_of
 from equipoise.statistics.influence import influence
 from equipoise.statistics.panel import Fold
-from equipoise.statistics.power import SEEDS, Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.power import (
+    SEEDS,
+    Components,
+    Needed,
+    components,
+    detectable,
+    needed,
+    power,
+    power_of_equivalence,
+    seeds_needed,
+)
 from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.verdict import FEWEST_SEGMENTED, amount, label
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
+ALIKE, UNLIKE = 0.95, 0.5  # correlation of two arms' scores between which most trials lie
 CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases, where nothing is known yet
 
 
@@ -34,7 +45,11 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Plan:
-    """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known."""
+    """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known.
+
+    `alike` and `unlike` are what it would be if the arms' scores were more alike or less than was assumed, which moves
+    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent.
+    """
 
     endpoint: str
     patients: int
@@ -42,7 +57,10 @@ class Plan:
     detectable: float
     low: float
     high: float
+    alike: float
+    unlike: float
     power_at_margin: float | None
+    equivalence_at_margin: float | None
     needed: tuple[Needed, ...]
     more: tuple[Purchase, ...]
     sentences: tuple[str, ...]
@@ -70,9 +88,11 @@ def plan(
     spread = spread or SeedSpread()
     cases, share = _check(endpoint, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
-    parts = _model(endpoint, round(share, 3), lesions, auc, correlation)
-    parts = replace(parts, seed=spread.sd**2, seed_df=spread.df)
     level = alpha / comparisons
+    parts, alike, unlike = (
+        replace(_model(endpoint, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
+        for rho in (correlation, ALIKE, UNLIKE)
+    )
     smallest = detectable(parts, n_patients, seeds, level)
     low, high = _range(parts, n_patients, seeds, level, smallest)
     counts = sorted({seeds, *SEEDS})
@@ -84,22 +104,25 @@ def plan(
     ]
     chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
     wanted = needed(parts, margin, level, counts) if margin is not None else ()
-    return Plan(
+    equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
+    found = Plan(
         endpoint=endpoint,
         patients=n_patients,
         seeds=seeds,
         detectable=smallest,
         low=low,
         high=high,
+        alike=detectable(alike, n_patients, seeds, level),
+        unlike=detectable(unlike, n_patients, seeds, level),
         power_at_margin=chance,
+        equivalence_at_margin=equal,
         needed=wanted,
         more=tuple(more),
-        sentences=(
-            *_too_few(endpoint, n_patients, cases, share),
-            *_sentences(parts, label(endpoint), n_patients, seeds, smallest, margin, level, more, wanted),
-        ),
+        sentences=(),
         assumptions=_assumptions(spread, share, lesions, auc, correlation, comparisons),
     )
+    fewest = seeds_needed(parts, margin, alpha=level) if margin is not None else None
+    return replace(found, sentences=(*_too_few(endpoint, n_patients, cases, share), *_sentences(found, margin, fewest)))
 
 
 def _check(endpoint: str, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
@@ -165,37 +188,37 @@ def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: f
     return min(low, middle), max(high, middle)
 
 
-def _sentences(
-    parts: Components,
-    name: str,
-    patients: int,
-    seeds: int,
-    smallest: float,
-    margin: float | None,
-    alpha: float,
-    more: Sequence[Purchase],
-    wanted: Sequence[Needed],
-) -> tuple[str, ...]:
-    out = [
-        f"With {patients} test patients and {seeds} seeds, differences in {name} from {amount(smallest)} on are found."
-    ]
-    doubled = next(p for p in more if p.factor == 2 and p.seeds == seeds)
-    seeded = next((p for p in more if p.factor == 1 and p.seeds > seeds), None)
+def _sentences(plan: Plan, margin: float | None, fewest: int | None) -> list[str]:
+    """What the plan says, for people; `fewest` are the seeds without which no number of patients suffices."""
+    doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
+    seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
+    first = (
+        f"With {plan.patients} test patients and {plan.seeds} seeds, a difference in {label(plan.endpoint)} of "
+        f"{amount(plan.detectable)} is found in 4 of 5 trials ({amount(plan.low)} to {amount(plan.high)} as far as the "
+        "spread between training runs is known)."
+    )
+    likeness = (
+        f"It would be {amount(plan.alike)} if the arms' scores were more alike (correlation {ALIKE:g}), and "
+        f"{amount(plan.unlike)} if less ({UNLIKE:g})."
+    )
     bought = f"Twice the patients would show {amount(doubled.detectable)}"
-    out.append(f"{bought}, {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else f"{bought}.")
-    if margin is not None:
-        chance = power(parts, patients, seeds, margin, alpha)
-        out.append(
-            f"A true difference of the margin ({amount(margin)}) would be found in {100 * chance:.0f} % of trials."
-        )
-        own = next(n for n in wanted if n.seeds == seeds)
-        if own.patients is None:
-            least = seeds_needed(parts, margin, alpha=alpha)
-            enough = f"at least {least} are needed" if least else "a more stable training is needed"
-            out.append(f"No number of patients suffices for it with {seeds} seeds; {enough}.")
-        elif own.patients > patients:
-            out.append(f"About {own.patients} test patients would find it in 4 of 5 trials.")
-    return tuple(out)
+    bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
+    return [first, likeness, bought, *([] if margin is None else _about_margin(plan, margin, fewest))]
+
+
+def _about_margin(plan: Plan, margin: float, fewest: int | None) -> list[str]:
+    found, equal = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
+    first = (
+        f"A true difference of the margin ({amount(margin)}) would be found in {found:.0f} % of trials; equal arms "
+        f"would be shown to be equivalent within it in {equal:.0f} %."
+    )
+    own = next(n for n in plan.needed if n.seeds == plan.seeds)
+    if own.patients is None:
+        enough = f"at least {fewest} are needed" if fewest else "a more stable training is needed"
+        return [first, f"No number of patients suffices to find it with {plan.seeds} seeds; {enough}."]
+    if own.patients > plan.patients:
+        return [first, f"About {own.patients} test patients would find it in 4 of 5 trials."]
+    return [first]
 
 
 def _assumptions(
@@ -212,5 +235,5 @@ def _assumptions(
     several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
     return (
         f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
-        f"spread between training runs {spread.sd:g} ({known}){several}."
+        f"spread between training runs {spread.sd:.2g} ({known}){several}."
     )

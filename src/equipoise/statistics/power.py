@@ -71,6 +71,20 @@ def power(parts: Components, n: float, seeds: int, difference: float, alpha: flo
     return found if np.isfinite(found) else float(shift > edge)  # the noncentral t underflows at shifts beyond about 37
 
 
+def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float, alpha: float = 0.05) -> float:
+    """Probability that two one-sided tests show two arms, which are equal, to be equivalent within the margin.
+
+    The estimated standard error is itself uncertain: its distribution is integrated over at quantiles of chi square.
+    """
+    squared, df = parts.terms(n, seeds)
+    if squared <= 0:
+        return 1.0
+    ranks = (np.arange(200) + 0.5) / 200
+    spread = np.ones(1) if np.isinf(df) else np.sqrt(chdtri(df, ranks) / df)
+    room = margin / np.sqrt(squared) - quantile(1 - alpha, df) * spread
+    return float(np.maximum(2 * ndtr(room) - 1, 0.0).mean())
+
+
 def patients_needed(parts: Components, seeds: int, difference: float, alpha: float = 0.05) -> int | None:
     """Smallest number of patients that gives 80 % power, times 1.15; None where the seeds alone use up the variance.
 

@@ -12,6 +12,7 @@ import numpy as np
 from equipoise.errors import PredictionError
 
 USUAL_SEED_SD = 0.01  # of a metric between 0 and 1, where nothing is known yet
+FEWEST_ELSEWHERE = 20  # degrees of freedom from which on the spread on other cohorts is a better guess than the usual
 _SCHEMA = 1
 
 
@@ -40,11 +41,13 @@ def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
 
 
 def recall(path: Path, endpoint: str, cohort: str) -> SeedSpread:
-    """The pooled spread of an endpoint in a store: on this cohort, else on all others, else the usual guess."""
+    """The pooled spread of an endpoint in a store: on this cohort, else on many others, else the usual guess."""
     found = [e for e in _entries(path) if e["endpoint"] == endpoint]
     own = [e for e in found if e["cohort"] == cohort]
     pooled = pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in own or found])
-    return replace(pooled, elsewhere=bool(found) and not own)
+    if own:
+        return pooled
+    return replace(pooled, elsewhere=True) if pooled.df >= FEWEST_ELSEWHERE else SeedSpread()
 
 
 def remember(path: Path, trial: str, cohort: str, endpoint: str, spread: SeedSpread) -> None:
