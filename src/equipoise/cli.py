@@ -78,7 +78,8 @@ def _advise(arguments: argparse.Namespace) -> int:
     from equipoise.report.recommendation import advise
 
     advice = advise(summarise(Path(arguments.folder)), arguments.prefer, arguments.max_latency_ms)
-    _say(arguments, advice, advice["reason"])
+    text = advice["reason"] if advice["arm"] is None else f"Use {advice['arm']}. {advice['reason']}"
+    _say(arguments, advice, text)
     return DONE
 
 

@@ -39,6 +39,22 @@ def test_what_only_the_author_knows_is_left_open(make_folder: Make) -> None:
     assert drafts["CLAIM 2024"]["14"][0] == "author"  # this cohort's notes say nothing of its truth
 
 
+def test_patients_failures_and_uncertainty_come_from_the_run(make_folder: Make) -> None:
+    drafts = _drafts(make_folder(patients=300))
+    claim, tripod = drafts["CLAIM 2024"], drafts["TRIPOD+AI"]
+    assert "class: benign" in claim["36"][1]
+    assert claim["36"] == tripod["20b"] == tripod["20c"]
+    assert "unet-adam: sensitivity" in claim["38"][1]
+    assert "nothing was imputed" in claim["12"][1]
+    assert claim["13"] == ("author", "Channels: axial, coronal and sagittal.")
+    assert claim["21"][0] == tripod["10"][0] == "author"
+    assert "90 test patients and 3 training runs of each arm find a difference in AUC of" in claim["21"][1]
+    assert "Weights of classes in the loss: none" in tripod["13"][1]
+    assert "malignant" in tripod["21"][1]
+    assert "diameter_mm" in tripod["23b"][1]
+    assert tripod["14"] == ("author", ""), "size is no question of fairness"
+
+
 def test_nothing_is_invented_without_results_or_protocol(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     (folder / "protocol.toml").unlink()

@@ -42,6 +42,7 @@ def _pair(difference: float | None = 0.01, verdict: str = "not_enough_data") -> 
         "a": "a", "b": "b", "difference": difference, "low": None if difference is None else -0.02,
         "high": None if difference is None else 0.04, "p": 0.4, "p_adjusted": 0.7, "verdict": verdict,
         "simultaneous": [None, None] if difference is None else [-0.03, 0.05], "se_patients": 0.01, "se_seeds": 0.02,
+        "se_runs": 0.01,
     }  # fmt: skip
 
 
@@ -177,7 +178,9 @@ def test_net_benefit_stands_beside_the_rule() -> None:
 def test_variance_is_split() -> None:
     figure = variance_figure([_pair()], NAMES, "More seeds would help.")
     assert figure is not None
-    assert float(_table(figure)[0]["share_of_seeds"]) == pytest.approx(0.8)
+    (row,) = _table(figure)
+    shares = [float(row[f"share_of_{part}"]) for part in ("patients", "both", "runs")]
+    assert shares == pytest.approx([0.2, 0.6, 0.2])
     assert figure.caption.endswith("More seeds would help.")
     unknown = _pair() | {"se_seeds": None}
     assert variance_figure([unknown], NAMES, "") is None
@@ -197,11 +200,30 @@ def test_flow_counts_what_was_left_out() -> None:
 def test_cost_marks_what_nothing_dominates() -> None:
     dominated = _entry("b", 0.85, 3.0)
     dominated["cost"]["pareto"] = False
-    figure = cost_figure([_entry("a"), dominated, _entry("c", latency=None)], "auc", "AUC")
+    figure = cost_figure([_entry("a"), dominated, _entry("c", latency=None)], "auc", "AUC", tied=["a", "c"])
     assert figure is not None
-    assert [row["pareto"] for row in _table(figure)] == ["True", "False"]
-    assert sum("hollow" in part for part in figure.panels[0].parts) == 1
+    assert [row["pareto"] for row in _table(figure)] == ["True", "False", "True"]
+    assert [row["tied_with_the_best"] for row in _table(figure)] == ["True", "False", "True"]
+    legend, speed = figure.panels
+    assert sum("hollow" in part for part in legend.parts) == sum("hollow" in part for part in speed.parts) == 1
+    assert "c: " not in speed.description, "its latency is unknown"
     assert cost_figure([_entry("a", None)], "auc", "AUC") is None
+    assert cost_figure([_entry("a", latency=None)], "auc", "AUC") is None
+
+
+def test_cost_has_a_panel_for_every_known_cost_and_the_rule_in_each() -> None:
+    arm = _entry("a")
+    arm["cost"]["peak_memory_mb"], arm["parameters"] = 600.0, 25_000
+    figure = cost_figure([arm], "auc", "AUC", ("size rule", 0.88))
+    assert figure is not None
+    assert [panel.title for panel in figure.panels[1:]] == [
+        "AUC against latency of one case, ms",
+        "AUC against peak memory of training, MB",
+        "AUC against parameters, millions",
+    ]
+    assert all(any("reference" in part for part in panel.parts) for panel in figure.panels)
+    (row,) = _table(figure)
+    assert (row["peak_memory_mb"], row["parameters"]) == ("600", "25000")
 
 
 def test_panels_have_one_width() -> None:

@@ -40,7 +40,7 @@ def test_other_cohorts_do_not_cite_this_one(make_folder: Make) -> None:
     text, references = methods(results, run.lock)
     assert not any("LIDC" in reference for reference in references)
     assert not any("DeLong" in reference for reference in references)
-    for words in ("5 folds", "sums within patients", "comparisons with unet-adam", "cases of 60 patients"):
+    for words in ("5 folds", "summed within patients", "comparisons with unet-adam", "cases of 60 patients"):
         assert words in text
     assert "excluded" not in text
     assert "margin being" not in text

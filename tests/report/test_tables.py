@@ -2,8 +2,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from equipoise.report import summarise
-from equipoise.report.tables import endpoint_table, grouped_failures, rate_table, sentences, statistics_table
+from equipoise.report.tables import (
+    endpoint_table,
+    estimate_table,
+    grouped_failures,
+    rate_table,
+    sentences,
+    statistics_table,
+)
 
 Make = Callable[..., Path]
 NAMES = {
@@ -14,7 +24,7 @@ NAMES = {
 
 def test_endpoints_stand_in_one_order_for_all(make_folder: Make) -> None:
     table = endpoint_table(summarise(make_folder(patients=120)), NAMES)
-    assert table["heads"] == ["AUC", "accuracy", "Brier score", "average precision"]
+    assert table["heads"] == ["AUC", "accuracy", "Brier score", "average precision (prevalence 0.51)"]
     assert [name for name, _, _ in table["rows"]][:2] == ["U-Net", "DeepLab"]
     assert {is_baseline for _, is_baseline, _ in table["rows"][-2:]} == {True}
     assert all(len(cells) == 4 for _, _, cells in table["rows"])
@@ -74,3 +84,15 @@ def test_sentences_stand_beside_their_numbers(make_folder: Make) -> None:
     found = sentences(results, "comparisons", NAMES, "AUC")
     assert len(found) == 6
     assert all("U-Net" in pair["sentence"] for pair in found if pair["a"] == "unet-adam")
+
+
+def test_the_numbers_behind_an_estimate_name_their_method(make_folder: Make) -> None:
+    rows = dict(estimate_table(summarise(make_folder(patients=300)), NAMES))
+    mean, runs, spread, error, freedom, found, second, counts = rows["U-Net"]
+    assert len(runs.split(", ")) == 3
+    assert float(mean) == pytest.approx(np.mean([float(run) for run in runs.split(", ")]), abs=1e-3)
+    assert float(error) > 0 < float(freedom)
+    assert float(spread) >= 0
+    assert found.endswith("(logit)")
+    assert second.endswith("(Newcombe 5 with design effect)")
+    assert counts.startswith("90 / ")

@@ -276,7 +276,10 @@ def test_where_the_uncertainty_comes_from(binary: Maker) -> None:
     assert noisy is not None
     assert steady is not None
     assert noisy.seeds_share > 0.5 > steady.seeds_share
-    assert "more seeds would help more" in noisy.advice
+    assert noisy.patients_share < 0.5 < steady.patients_share
+    assert noisy.seeds_share + noisy.patients_share >= 1, "what comes from both, either can remove"
+    assert "more seeds would help more than more patients" in noisy.advice
+    assert "more patients would help more than more seeds" in steady.advice
     assert noisy.seed_sd == pytest.approx(0.03, rel=0.5)
     assert noisy.seed_df == 8
 

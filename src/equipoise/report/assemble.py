@@ -49,7 +49,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         *rate_figures(run.jobs, [*run.arms(), *(str(arm["name"]) for arm in run.untuned())]),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
-        cost_figure(results["arms"], plan["primary"], label),
+        cost_figure(results["arms"], plan["primary"], label, _best_rule(results, names), _tied(results)),
         _flow(run, results),
     ]
     return [figure for figure in drawn if figure is not None]
@@ -92,6 +92,18 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     if rows and index is not None:
         figures.append(decision_figure(rows, _rule_rows(run, rule, names, index), positive))
     return figures
+
+
+def _best_rule(results: dict[str, Any], names: dict[str, str]) -> tuple[str, float] | None:
+    plan = results["endpoints"]
+    best = best_baseline(results["baselines"], plan["primary"], 1 if plan["higher_is_better"] else -1)
+    return None if best is None else (names[best["name"]], float(best["endpoints"][plan["primary"]]["estimate"]))
+
+
+def _tied(results: dict[str, Any]) -> list[str]:
+    """Arms that the data cannot tell from the best one, with it; none where a trivial rule is recommended."""
+    advice = results["recommendation"]["accuracy"]
+    return [] if advice["arm"] is None or advice["beats_baseline"] is False else [advice["arm"], *advice["tied_with"]]
 
 
 def _tests(run: RunFolder) -> dict[str, Predictions]:

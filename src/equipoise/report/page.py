@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from equipoise.report.characteristics import characteristics
 from equipoise.report.checklist import checklists, counts
 from equipoise.report.contrast import contrast_table
 from equipoise.report.entries import part
@@ -26,6 +27,7 @@ from equipoise.report.starts import start_in_words
 from equipoise.report.svg import Drawing
 from equipoise.report.tables import (
     endpoint_table,
+    estimate_table,
     grouped_failures,
     rate_table,
     sentences,
@@ -80,6 +82,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
         ],
         statistics=statistics_table(results, names),
+        estimates=estimate_table(results, names),
+        characteristics=characteristics(run),
         contrast=contrast_table(results, names),
         sections=_sections(figures, results),
         failures=grouped_failures(results),

@@ -92,12 +92,18 @@ def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry
 
 
 def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> None:
-    """Set `pareto` in each arm's cost: True where no other arm has both a better estimate and a lower latency."""
-    points = [(arm, _estimate(arm, endpoint), _latency(arm)) for arm in arms]
-    for arm, value, latency in points:
-        arm["cost"]["pareto"] = value is not None and not any(
-            other is not None and sign * other >= sign * value and ms <= latency and (other, ms) != (value, latency)
-            for _, other, ms in points
+    """Set `pareto` in each arm's cost: True where no other arm is as good and as cheap in every way, and better in one.
+
+    The ways are latency, peak memory and parameters; what is unknown counts as endlessly dear.
+    """
+    points = [
+        (arm, None if value is None else (-sign * value, _latency(arm), _memory(arm), _parameters(arm)))
+        for arm, value in ((arm, _estimate(arm, endpoint)) for arm in arms)
+    ]
+    for arm, own in points:
+        arm["cost"]["pareto"] = own is not None and not any(
+            other is not None and other != own and all(o <= mine for o, mine in zip(other, own, strict=True))
+            for _, other in points
         )
 
 

@@ -27,7 +27,7 @@ from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
 
 SCHEMA = 1
-_INTERVAL = ("estimate", "low", "high", "seed_sd", "n_patients", "n_cases", "n_events", "method", "reason")
+_INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
 _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_patients": 0, "n_cases": 0}
 
 

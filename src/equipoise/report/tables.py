@@ -17,7 +17,37 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     for entry in entries:
         cells = [entry["endpoints"].get(key) or {} for key in found]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), [_cell(cell) for cell in cells]))
-    return {"heads": [endpoint_name(key, classes) for key in found], "rows": rows}
+    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in found]
+    return {"heads": heads, "rows": rows}
+
+
+def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
+    """What guessing reaches, where that depends on how common the class is: average precision is the prevalence."""
+    counts = list(results["cohort"]["split_classes"]["test"].values())
+    if endpoint != "average_precision" or len(counts) < 2 or not sum(counts):
+        return ""
+    classes = list(results["cohort"]["classes"])
+    positive = classes.index(results["endpoints"].get("positive") or classes[1])
+    share = counts[positive] / sum(counts) if len(counts) == 2 else 1 / len(counts)
+    return f" (prevalence {number(share, 2)})"
+
+
+def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Behind each arm's primary estimate: every run, its interval's method, and the second interval beside it."""
+    rows = []
+    for entry in (*results["arms"], *results["baselines"]):
+        value = entry["endpoints"].get(results["endpoints"]["primary"]) or {}
+        if value.get("estimate") is None:
+            continue
+        beside = value.get("beside") or {}
+        runs = ", ".join(number(run["value"]) for run in value.get("by_seed") or ())
+        second = f"{interval(beside['low'], beside['high'])} ({beside['method']})" if beside else "–"
+        counts = f"{value['n_patients']:,} / {value['n_cases']:,}"
+        counts += f" / {value['n_events']:,}" if value.get("n_events") is not None else " / –"
+        cells = [runs, number(value.get("seed_sd"), 4), number(value.get("se"), 4), number(value.get("df"), 1)]
+        found = f"{interval(value['low'], value['high'])} ({value['method']})"
+        rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, found, second, counts]))
+    return rows
 
 
 def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
@@ -113,7 +143,7 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         "p",
         "p adjusted",
     ]
-    heads += ["p equivalence", "detectable", *(f"patients, {count} runs" for count in seeds)]
+    heads += ["p equivalence", "p not inferior", "detectable", *(f"patients, {count} runs" for count in seeds)]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
     return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
 
@@ -127,7 +157,7 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
         interval(pair["equivalence"][0], pair["equivalence"][1], 4),
         *(number(pair[key], 4) for key in ("se", "se_patients", "se_seeds")),
         number(pair["df"], 1),
-        *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence")),
+        *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
         number(pair["detectable"]),
         *(_planned(needed[count]) if count in needed else "–" for count in seeds),
     ]

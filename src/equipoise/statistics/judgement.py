@@ -50,6 +50,8 @@ class Comparison:
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
     trained on new data (cross-validation only). NaN and None: not computed, and `reason` says why.
+    `se_patients` is what all runs share, `se_seeds` what differs from run to run; of that, `se_runs` would remain with
+    endless patients, and the rest comes from patients whom each run sees in its own way.
     """
 
     a: str
@@ -69,6 +71,7 @@ class Comparison:
     se: float = NAN
     se_patients: float = NAN
     se_seeds: float = NAN
+    se_runs: float = NAN
     df: float = NAN
     simultaneous: tuple[float, float] = (NAN, NAN)
     equivalence: tuple[float, float] = (NAN, NAN)
@@ -87,14 +90,16 @@ class Variance:
     """Where the uncertainty of the primary endpoint's differences comes from.
 
     `seed_sd` is the spread between training runs beyond what the patients explain, pooled over arms with `seed_df`
-    degrees of freedom; `seeds_share` the share of the squared standard error that more seeds would remove, on average
-    over comparisons; `advice` says which of the two would help more.
+    degrees of freedom. `seeds_share` is the share of the squared standard error that endless seeds would remove, and
+    `patients_share` that which endless patients would, on average over comparisons; they overlap in what comes from
+    patients whom each run sees in its own way. `advice` says which of the two would help more.
     """
 
     endpoint: str
     seed_sd: float
     seed_df: int
     seeds_share: float
+    patients_share: float
     advice: str
 
 

@@ -199,11 +199,12 @@ def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -
     square, df = pooled_variance(arms)
     several = arms.seeds > 1
     own = float(np.mean(np.maximum(arms.error - arms.shared, 0.0)[several])) if several.any() else 0.0
-    share = float(np.mean([c.se_seeds**2 / (c.se_seeds**2 + c.se_patients**2) for c in pairs]))
-    more = (
-        "more seeds would help more than more patients"
-        if share > 0.5
-        else "more patients would help more than more seeds"
+    total = np.array([c.se_seeds**2 + c.se_patients**2 for c in pairs])
+    seeds = float(np.mean(np.array([c.se_seeds**2 for c in pairs]) / total))
+    patients = float(np.mean(1 - np.array([c.se_runs**2 for c in pairs]) / total))
+    more, less = ("seeds", "patients") if seeds > patients else ("patients", "seeds")
+    advice = (
+        f"Twice the training runs would cut the squared standard error by {50 * seeds:.0f} %, twice the patients by "
+        f"{50 * patients:.0f} %: more {more} would help more than more {less}."
     )
-    advice = f"{100 * share:.0f} % of the squared standard error comes from the spread between training runs: {more}."
-    return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, share, advice)
+    return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, seeds, patients, advice)

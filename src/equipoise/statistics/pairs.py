@@ -154,6 +154,7 @@ def _comparison(
         se=contrast.se,
         se_patients=contrast.se_patients,
         se_seeds=contrast.se_seeds,
+        se_runs=contrast.se_seeds * _of_runs_alone(analysis, a, b),
         df=contrast.df,
         simultaneous=contrast.interval(level_of(family.critical)),
         equivalence=ninety,
@@ -182,6 +183,14 @@ def _new_data_note(evidence: Evidence, question: Question) -> str:
         "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
         f"p = {evidence.p_new_data:.3f}); more repeats of cross-validation would tell."
     )
+
+
+def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
+    """How much of the standard error between runs is theirs alone; the rest would go with more patients."""
+    arms = analysis.arms
+    parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
+    total = parts.seed + parts.error
+    return float(np.sqrt(parts.seed / total)) if total > 0 else 0.0
 
 
 def _what_is_needed(

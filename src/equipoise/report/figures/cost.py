@@ -1,65 +1,127 @@
-"""What quality costs: the primary endpoint against latency, and bars of what every arm takes."""
+"""What quality costs: the primary endpoint against latency, memory and size, and what nothing else dominates."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from equipoise.report.figures.figure import NARROW, WIDE, Figure
+from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.words import number
+
+Entry = dict[str, Any]
 
 
-def cost_figure(entries: Sequence[dict[str, Any]], endpoint: str, label: str) -> Figure | None:
-    """Estimate with interval against latency of one case; None where no arm has both.
+@dataclass(frozen=True)
+class _Cost:
+    """A cost with its unit on the axis; `scale` turns the stored unit into that of the axis."""
 
-    entries: arms of results.json; "pareto" in their cost says that no other arm is both better and faster.
+    key: str
+    title: str
+    axis: str
+    scale: float = 1.0
+
+    def of(self, entry: Entry) -> float | None:
+        """What the arm costs in this, in the unit of the axis; None where it is unknown."""
+        value = entry["cost"].get(self.key) if self.key != "parameters" else entry.get("parameters")
+        return None if value is None else float(value) * self.scale
+
+
+COSTS = (
+    _Cost("latency_ms", "Against speed", "latency of one case, ms"),
+    _Cost("peak_memory_mb", "Against memory", "peak memory of training, MB"),
+    _Cost("parameters", "Against size", "parameters, millions", 1e-6),
+)
+
+
+def cost_figure(
+    entries: Sequence[Entry],
+    endpoint: str,
+    label: str,
+    rule: tuple[str, float] | None = None,
+    tied: Collection[str] = (),
+) -> Figure | None:
+    """Estimate with interval against each known cost; None where no arm has an estimate and a cost.
+
+    entries: arms of results.json; "pareto" in their cost says that nothing is as good and cheaper in every way.
+    rule: name and estimate of the best trivial rule, tied: arms that cannot be told from the best.
     """
-    points = [(i, e, e["endpoints"].get(endpoint) or {}, e["cost"].get("latency_ms")) for i, e in enumerate(entries)]
-    points = [(i, e, value, ms) for i, e, value, ms in points if ms is not None and value.get("estimate") is not None]
-    if not points:
+    points = [(i, e, e["endpoints"].get(endpoint) or {}) for i, e in enumerate(entries)]
+    points = [(i, e, value) for i, e, value in points if value.get("estimate") is not None]
+    known = [cost for cost in COSTS if any(cost.of(e) is not None for _, e, _ in points)]
+    if not known:
         return None
     rows = tuple(
-        (e["name"], ms, v["estimate"], v["low"], v["high"], bool(e["cost"].get("pareto"))) for _, e, v, ms in points
+        (
+            e["name"],
+            *(_raw(cost, e) for cost in COSTS),
+            v["estimate"],
+            v["low"],
+            v["high"],
+            _front(e),
+            e["name"] in tied,
+        )
+        for _, e, v in points
     )
+    marked = f" Dashed: the {rule[0]}, which costs nothing." if rule else ""
     return Figure(
         "quality-and-cost",
-        "Quality against speed",
-        f"{label} with its 95 % interval against the time for one case on this machine (median over runs; timings vary "
-        "from day to day). Filled: no other arm has both a higher estimate and a lower latency.",
-        (_scatter(points, label, WIDE),),
-        ("arm", "latency_ms", "estimate", "low", "high", "pareto"),
+        "Quality against cost",
+        f"{label} with its 95 % interval against what an arm takes on this machine (medians over runs; timings vary "
+        "from day to day). Filled: no other arm is as good and cheaper in every way." + marked,
+        (_legend(points, tied, rule), *(_panel(points, cost, label, rule) for cost in known)),
+        ("arm", *(cost.key for cost in COSTS), "estimate", "low", "high", "pareto", "tied_with_the_best"),
         rows,
-        (_scatter(points, label, NARROW),),
     )
 
 
-def _scatter(points: list[tuple[int, dict[str, Any], dict[str, Any], float]], label: str, width: float) -> Drawing:
-    seen = "; ".join(f"{e['name']}: {v['estimate']:.3f} at {ms:.2g} ms" for _, e, v, ms in points)
-    drawing = Drawing(width, 300, f"{label} against latency", seen)
-    latencies = np.array([ms for *_, ms in points])
-    ends = [v[key] for _, _, v, _ in points for key in ("low", "high") if v[key] is not None]
-    ends += [v["estimate"] for _, _, v, _ in points]
-    room = 0.08 * ((max(ends) - min(ends)) or 0.1)
-    limits = (min(ends) - room, max(ends) + room)
-    frame = Frame(drawing, 44, 30, width - 56, 220, (0.0, 1.25 * float(latencies.max())), limits)
-    frame.y_axis(nice_ticks(*limits, 5), label)
-    frame.x_axis(nice_ticks(*frame.x_range, 6 if width > 400 else 4), "latency of one case, ms")
-    taken: list[tuple[float, float]] = []
-    for index, entry, value, latency in points:
-        at, colour = float(frame.x(latency)), f"c{index % 8}"
-        if value["low"] is not None and value["high"] is not None:
-            drawing.line(at, float(frame.y(value["low"])), at, float(frame.y(value["high"])), f"s thin {colour}")
-        y = float(frame.y(value["estimate"]))
-        drawing.marker(at, y, index, 6, "m" if entry["cost"].get("pareto") else "hollow")
-        _label(drawing, entry["name"], at, y, taken)
+Points = Sequence[tuple[int, Entry, dict[str, Any]]]
+
+
+def _raw(cost: _Cost, entry: Entry) -> float | None:
+    value = cost.of(entry)
+    return None if value is None else value / cost.scale
+
+
+def _front(entry: Entry) -> bool:
+    return bool(entry["cost"].get("pareto"))
+
+
+def _legend(points: Points, tied: Collection[str], rule: tuple[str, float] | None) -> Drawing:
+    """Which marker is which arm, the best first, and who cannot be told from the best."""
+    seen = "; ".join(f"{e['name']}: {number(v['estimate'])}" for _, e, v in points)
+    drawing = Drawing(PANEL, 44.0 + 38 * len(points) + (30 if rule else 0), "Arms in the pictures beside", seen)
+    drawing.text(0, 12, "Arms", "head")
+    y = 36.0
+    for index, entry, value in points:
+        drawing.marker(8, y - 4, index, 6, "m" if _front(entry) else "hollow")
+        drawing.text(24, y, entry["name"], "strong")
+        more = " · tied with the best" if entry["name"] in tied and len(tied) > 1 else ""
+        drawing.text(24, y + 15, f"{number(value['estimate'])}{more}", "small")
+        y += 38
+    if rule is not None:
+        drawing.line(0, y - 4, 16, y - 4, "reference")
+        drawing.text(24, y, f"{rule[0]} {number(rule[1])}")
     return drawing
 
 
-def _label(drawing: Drawing, name: str, x: float, y: float, taken: list[tuple[float, float]]) -> None:
-    """Beside the marker, on the side with room; moved down until it covers no other label."""
-    left = x > drawing.width * 0.6
-    at = y + 4
-    while any(abs(at - other) < 14 and abs(x - across) < 190 for across, other in taken):
-        at += 14
-    taken.append((x, at))
-    drawing.text(x - 12 if left else x + 12, at, name, "halo strong", "end" if left else "start")
+def _panel(points: Points, cost: _Cost, label: str, rule: tuple[str, float] | None) -> Drawing:
+    shown = [(i, e, v, at) for i, e, v in points if (at := cost.of(e)) is not None]
+    seen = "; ".join(f"{e['name']}: {v['estimate']:.3f} at {at:.3g}" for _, e, v, at in shown)
+    drawing = Drawing(PANEL, 272, f"{label} against {cost.axis}", seen)
+    drawing.text(0, 12, cost.title, "head")
+    ends = [v[key] for _, _, v in points for key in ("low", "high", "estimate") if v[key] is not None]
+    ends += [rule[1]] if rule else []
+    room = 0.06 * ((max(ends) - min(ends)) or 0.1)
+    limits = (min(ends) - room, max(ends) + room)
+    frame = Frame(drawing, 40, 42, PANEL - 50, 188, (0.0, 1.12 * max(at for *_, at in shown) or 1.0), limits)
+    frame.y_axis(nice_ticks(*limits, 5), label)
+    frame.x_axis(nice_ticks(*frame.x_range, 3), cost.axis)
+    if rule is not None:
+        height = float(frame.y(rule[1]))
+        drawing.line(frame.left, height, frame.left + frame.width, height, "reference")
+    for index, entry, value, at in shown:
+        x, colour = float(frame.x(at)), f"c{index % 8}"
+        if value["low"] is not None and value["high"] is not None:
+            drawing.line(x, float(frame.y(value["low"])), x, float(frame.y(value["high"])), f"s thin {colour}")
+        drawing.marker(x, float(frame.y(value["estimate"])), index, 6, "m" if _front(entry) else "hollow")
+    return drawing

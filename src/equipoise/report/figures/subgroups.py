@@ -7,15 +7,19 @@ from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
 from equipoise.report.words import interval, number
 
+_UNITS = {"mm": "mm", "mm2": "mm²", "mm3": "mm³", "ml": "ml", "years": "years", "hu": "HU"}
+
 
 def words_of(attribute: str) -> str:
     """An attribute's name as people write it.
 
-    >>> words_of("diameter_mm"), words_of("age_band")
-    ('diameter (mm)', 'age band')
+    >>> words_of("diameter_mm"), words_of("volume_mm3"), words_of("n_readers")
+    ('diameter (mm)', 'volume (mm³)', 'number of readers')
     """
-    plain = attribute.removesuffix("_mm").replace("_", " ")
-    return f"{plain} (mm)" if attribute.endswith("_mm") else plain
+    plain, _, unit = attribute.rpartition("_")
+    if plain and unit in _UNITS:
+        return f"{words_of(plain)} ({_UNITS[unit]})"
+    return ("number of " + attribute.removeprefix("n_") if attribute.startswith("n_") else attribute).replace("_", " ")
 
 
 def subgroup_figure(

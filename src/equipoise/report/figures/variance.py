@@ -1,4 +1,4 @@
-"""Where the doubt about each difference comes from: the patients who were tested, or the luck of training runs."""
+"""Where the doubt about each difference comes from: the patients who were tested, the luck of training, or both."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,40 +8,48 @@ from equipoise.report.svg import Drawing
 
 
 def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str], advice: str) -> Figure | None:
-    """Share of each difference's squared standard error from patients and from training runs; None where unknown."""
+    """Shares of each difference's squared standard error from patients, runs, and both; None where unknown."""
     shown = [pair for pair in comparisons if pair.get("se_patients") is not None and pair.get("se_seeds") is not None]
     shown = [pair for pair in shown if pair["se_patients"] ** 2 + pair["se_seeds"] ** 2 > 0]
     if not shown:
         return None
-    rows = tuple((pair["a"], pair["b"], pair["se_patients"], pair["se_seeds"], _share(pair)) for pair in shown)
+    shares = [_shares(pair) for pair in shown]
+    rows = tuple(
+        (pair["a"], pair["b"], pair["se_patients"], pair["se_seeds"], pair.get("se_runs"), *share)
+        for pair, share in zip(shown, shares, strict=True)
+    )
     labels = [f"{names[pair['a']]} against {names[pair['b']]}" for pair in shown]
-    shares = [_share(pair) for pair in shown]
     return Figure(
         "variance",
         "Where the doubt comes from",
-        "Share of each difference's squared standard error that stems from training runs (filled, right) and from the "
-        f"patients who happened to be tested (pale, left). {advice}".strip(),
+        "Shares of each difference's squared standard error. Left: from the patients who happened to be tested, which "
+        "only more patients can shrink; right: from the luck of training runs, which only more runs can; between: from "
+        f"patients whom each run sees in its own way, which either can. {advice}".strip(),
         (_bars(labels, shares, False),),
-        ("a", "b", "se_patients", "se_seeds", "share_of_seeds"),
+        ("a", "b", "se_patients", "se_seeds", "se_runs", "share_of_patients", "share_of_both", "share_of_runs"),
         rows,
         (_bars(labels, shares, True),),
     )
 
 
-def _share(pair: dict[str, Any]) -> float:
+def _shares(pair: dict[str, Any]) -> tuple[float, float, float]:
+    """From patients, from both, from runs; they sum to 1."""
     seeds, patients = float(pair["se_seeds"]) ** 2, float(pair["se_patients"]) ** 2
-    return seeds / (seeds + patients)
+    runs = float(pair.get("se_runs") or 0.0) ** 2
+    return patients / (seeds + patients), (seeds - runs) / (seeds + patients), runs / (seeds + patients)
 
 
-def _bars(labels: Sequence[str], shares: Sequence[float], narrow: bool) -> Drawing:
+def _bars(labels: Sequence[str], shares: Sequence[tuple[float, float, float]], narrow: bool) -> Drawing:
     step, left, width = (40.0, 8.0, NARROW - 16) if narrow else (36.0, 250.0, 500.0)
     words = "; ".join(
-        f"{label}: {100 * share:.0f} % training runs" for label, share in zip(labels, shares, strict=True)
+        f"{label}: {100 * a:.0f} % patients, {100 * b:.0f} % both, {100 * c:.0f} % training runs"
+        for label, (a, b, c) in zip(labels, shares, strict=True)
     )
     drawing = Drawing(
         NARROW if narrow else WIDE, step * len(labels) + 28, "Variance from patients and from training runs", words
     )
     drawing.text(left, 14, "patients", "tick")
+    drawing.text(left + width / 2, 14, "both", "tick", "middle")
     drawing.text(left + width, 14, "training runs", "tick", "end")
     for index, (label, share) in enumerate(zip(labels, shares, strict=True)):
         y = 24 + step * index
@@ -52,9 +60,10 @@ def _bars(labels: Sequence[str], shares: Sequence[float], narrow: bool) -> Drawi
         else:
             drawing.text(0, y + 12, first, "strong")
             drawing.text(0, y + 27, "against " + second)
-        split = width * (1 - share)
-        drawing.rect(left, bar, split, 16, "bar pale c6")
-        drawing.rect(left + split, bar, width - split, 16, "bar c0")
+        at = left
+        for part, style in zip(share, ("bar pale c6", "bar pale c0", "bar c0"), strict=True):
+            drawing.rect(at, bar, width * part, 16, style)
+            at += width * part
         if not narrow:
-            drawing.text(780, bar + 12, f"{100 * share:.0f} % from training runs", "tick")
+            drawing.text(780, bar + 12, " / ".join(f"{100 * part:.0f}" for part in share) + " %", "tick")
     return drawing
