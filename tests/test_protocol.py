@@ -162,3 +162,12 @@ def test_a_tuning_that_cannot_be_gets_one_sentence(text: str, sentence: str) -> 
 def test_unequal_budgets_must_be_meant() -> None:
     assert Protocol.parse(spaced("draws = 12") + "unequal = true\n").arms[0].draws == 12
     assert Protocol.parse(spaced("draws = 6")).arms[0].draws == 6
+
+
+def test_shared_seeds_need_models_that_tuning_leaves_alone():
+    text = GOOD.replace('model = "unet"', 'model = {name = "densenet", preset = "small"}')
+    text = text.replace("[trial]", f"{FIVE}shared_seeds = true\n[tuning]\ndraws = 2\n[trial]")
+    assert Protocol.parse(text).training.shared_seeds
+    text += "space = {model = {growth = {integer = [2, 4]}}}\n"
+    with pytest.raises(ProtocolError, match="tuning may change the model of 'b'"):
+        Protocol.parse(text)

@@ -262,6 +262,12 @@ class Protocol(Section):
             raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
         start = (self.arms[0].model, self.arms[0].pretrained)
         other = next((arm for arm in self.arms if (arm.model, arm.pretrained) != start), None)
+        tuned = next((arm for arm in self.arms if arm.space.model), None)
+        if tuned is not None:
+            raise ValueError(
+                f"training.shared_seeds: tuning may change the model of {tuned.name!r}, so arms would not start with "
+                "equal weights; tune the optimizer alone, or share no seeds"
+            )
         if other is not None:
             raise ValueError(
                 f"training.shared_seeds: {self.arms[0].name!r} and {other.name!r} have different models, which cannot "
