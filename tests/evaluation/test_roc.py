@@ -108,3 +108,11 @@ def test_sensitive_point_is_the_strictest_that_suffices(wanted: float) -> None:
     point = sensitive_point(positive, score, wanted)
     assert point.sensitivity >= wanted
     assert (score[positive] > point.threshold).mean() < wanted
+
+
+def test_a_band_over_so_few_patients_that_replicates_lack_a_class():
+    truth, score = np.array([True, False, False]), np.array([0.9, 0.2, 0.4])
+    run = Run(truth[None], score[None], np.array(["a", "b", "c"]))
+    found = band([run, run], np.random.default_rng(0))
+    assert np.isfinite(found.low).all()
+    assert (found.low <= found.high).all()

@@ -92,10 +92,12 @@ def band(runs: Sequence[Run], generator: np.random.Generator, replicates: int = 
     weights = generator.multinomial(patients.size, np.full(patients.size, 1 / patients.size), size=replicates)
     curves = np.stack([_weighted_curves(run, weights[:, np.searchsorted(patients, run.patient)]) for run in runs])
     chosen = generator.integers(len(runs), size=(len(runs), replicates))
-    replicate_means = np.nanmean(curves[chosen, np.arange(replicates)], axis=0)
+    replicate_means = np.mean(curves[chosen, np.arange(replicates)], axis=0)
+    # with few patients a replicate may lack a class: it has no curve
+    replicate_means = replicate_means[np.isfinite(replicate_means).all(axis=1)]
     own = [roc(*question) for run in runs for question in zip(run.positive, run.score, strict=True)]
     mean = np.mean([_at_grid(curve.fpr, curve.tpr) for curve in own], axis=0)
-    low, high = np.nanpercentile(replicate_means, [2.5, 97.5], axis=0)
+    low, high = np.percentile(replicate_means, [2.5, 97.5], axis=0) if len(replicate_means) else (mean, mean)
     return Band(GRID, mean, low, high)
 
 
