@@ -53,7 +53,11 @@ def test_every_command_it_names_exists():
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "examples").glob("*.toml"), key=lambda file: file.name), ids=lambda f: f.stem
 )
-def test_every_example_is_a_protocol(file):
+def test_every_example_is_a_protocol_or_a_study(file):
     from equipoise.protocol import Protocol
+    from equipoise.study import Study, is_study
 
-    assert Protocol.load(file).arms
+    if is_study(file):
+        assert Study.load(file).trials(file.parent)
+    else:
+        assert Protocol.load(file).arms

@@ -43,16 +43,37 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from equipoise.study import is_study
     from equipoise.trial import run
+
+    if is_study(arguments.protocol):
+        return _run_study(arguments)
 
     results = run(arguments.protocol, arguments.out, engine=arguments.engine, watch=_watch(arguments))
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
 
-def _report(arguments: argparse.Namespace) -> int:
-    from equipoise.report import write_report
+def _run_study(arguments: argparse.Namespace) -> int:
+    from equipoise.studying import run_study
 
+    results = run_study(arguments.protocol, arguments.out, watch=_watch(arguments))
+    return _say_study(arguments, results, Path(arguments.out))
+
+
+def _say_study(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> int:
+    from equipoise.report.study_page import study_answers
+
+    sentences = [found.answer for found in study_answers(results)]
+    _say(arguments, results, "\n".join([*sentences, f"report: {folder / 'study.html'}"]))
+    return DONE
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from equipoise.report import is_study_folder, report_study, write_report
+
+    if is_study_folder(Path(arguments.folder)):
+        return _say_study(arguments, report_study(Path(arguments.folder)), Path(arguments.folder))
     _say_results(arguments, write_report(Path(arguments.folder)), Path(arguments.folder))
     return DONE
 

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from equipoise.budget import InferenceSection as InferenceSection
 from equipoise.budget import TrainingSection as TrainingSection
 from equipoise.errors import ProtocolError
 from equipoise.naming import nearest
+from equipoise.reading import read_text, tables, validated
 from equipoise.sections import Named as Named
 from equipoise.sections import OpenSection, Positive, Section
 from equipoise.space import Dimension as Dimension
@@ -335,14 +334,10 @@ class Protocol(Section):
     @classmethod
     def parse(cls, text: str, name: str = "protocol", folder: Path | None = None) -> Self:
         """A protocol from TOML text; `name` stands in error messages, paths are relative to `folder`."""
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
-        try:
-            protocol = cls.model_validate(values)
-        except ValidationError as error:
-            raise ProtocolError(f"{name}: {_sentence(error, cls)}") from error
+        values = tables(text, name)
+        if "study" in values:
+            raise ProtocolError(f"{name} is a study of many trials, not one protocol; run it with `equipoise run`")
+        protocol = validated(cls, values, name)
         protocol._text = text
         if folder is not None:
             protocol._folder = folder.resolve()
@@ -354,43 +349,4 @@ class Protocol(Section):
 
         Raises ProtocolError where the file is missing or unreadable, or a key or value is not allowed.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise ProtocolError(f"{path} does not exist; write one with `equipoise init`") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProtocolError(f"{path} cannot be read ({error}); it must be a TOML text file") from error
-        return cls.parse(text, str(path), path.parent)
-
-
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first of pydantic's complaints as one sentence: key, what was found, what is allowed."""
-    # a misspelt key is also a missing one: the misspelling is what the user needs to hear of
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        return f"the key {key!r} is unknown; {nearest(name, _keys(model, first['loc'][:-1]))}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing; add it"
-    message = first["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    return f"{key} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
-
-
-def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed in the table at `location`."""
-    for part in location:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue  # a place in a list, or a key that the user named
-        annotation: Any = model.model_fields[part].annotation
-        model = next(kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(model.model_fields)
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """A type with what its unions, tuples and annotations hold."""
-    inner = get_args(annotation) if not isinstance(annotation, UnionType) else annotation.__args__
-    return [annotation, *(kind for part in inner for kind in _kinds(part))]
+        return cls.parse(read_text(Path(path)), str(path), Path(path).parent)

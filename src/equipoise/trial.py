@@ -172,9 +172,25 @@ def run(
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
     try:
         trial = plan(*read(protocol), out)
-        leaks = find_leaks(trial.cohort, trial.folds)
-        for refusal in refusals(trial, leaks):
-            raise CohortError(refusal)
+        return carry_out(trial, honest_leaks(trial), watch=watch)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+
+
+def honest_leaks(trial: Trial) -> list[Leak]:
+    """The leaks across parts, all of which the protocol allows.
+
+    Raises CohortError where the trial would not be honest, or cannot be run.
+    """
+    leaks = find_leaks(trial.cohort, trial.folds)
+    for refusal in refusals(trial, leaks):
+        raise CohortError(refusal)
+    return leaks
+
+
+def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
+    """Lock, train, open the test set, judge; or go on where that was left. As `run`, for a trial that is planned."""
+    try:
         with local.Workers(trial.protocol.training.threads) as workers:
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             record["telling"] = telling.warnings(trial.cohort, trial.protocol.label)
@@ -195,13 +211,13 @@ def run(
         if trial.protocol.split.unit != "case":
             _remember(results)
         if trial.protocol.split.contrast == "case":
-            run(trial.protocol.by_case(), trial.out / CONTRAST, engine=engine, watch=watch)
+            run(trial.protocol.by_case(), trial.out / CONTRAST, watch=watch)
             results = write_report(trial.out)
         return results
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     except OSError as error:
-        raise EquipoiseError(f"{out} could not be written ({error}); make room, then run the same command") from error
+        raise EquipoiseError(
+            f"{trial.out} could not be written ({error}); make room, then run the same command"
+        ) from error
 
 
 def _explain(trial: Trial, workers: local.Workers) -> bool:

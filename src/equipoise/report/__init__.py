@@ -1,4 +1,7 @@
-"""A run folder → its numbers (results.json), its figures, and the page one sends to a colleague (report.html)."""
+"""A run folder → its numbers (results.json), its figures, and the page one sends to a colleague (report.html).
+
+A study's folder likewise, over the results of its trials.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,22 @@ from equipoise.report.maps import ATTRIBUTIONS
 from equipoise.report.page import best_arm, example_galleries, render, write_page
 from equipoise.report.recommendation import advise
 from equipoise.report.results import results_of, summarise, write_json, write_results
+from equipoise.report.study import PLAN, read_plan, study_results
+from equipoise.report.study_page import render_study, study_figures
+from equipoise.report.study_tables import study_tables
 
-__all__ = ["ATTRIBUTIONS", "CONTRAST", "advise", "example_cases", "summarise", "write_report", "write_results"]
+__all__ = [
+    "ATTRIBUTIONS",
+    "CONTRAST",
+    "advise",
+    "example_cases",
+    "is_study_folder",
+    "report_study",
+    "summarise",
+    "write_report",
+    "write_results",
+    "write_study",
+]
 
 
 def example_cases(folder: Path) -> tuple[str | None, list[str]]:
@@ -35,4 +52,31 @@ def write_report(folder: Path) -> dict[str, Any]:
     write_json(folder / "results.json", results)
     write_figures(figures, folder / "figures")
     write_page(folder / "report.html", render(run, results, figures))
+    return results
+
+
+def is_study_folder(folder: Path) -> bool:
+    """Whether the folder holds a study of many trials."""
+    return (folder / PLAN).is_file()
+
+
+def report_study(folder: Path) -> dict[str, Any]:
+    """The reports of all trials of a study anew, then the study's own; returns study.json."""
+    plan = read_plan(folder)
+    for cohort in plan["cohorts"]:
+        for model in plan["models"]:
+            if (folder / cohort / model / "lock.json").is_file():
+                write_report(folder / cohort / model)
+    return write_study(folder)
+
+
+def write_study(folder: Path) -> dict[str, Any]:
+    """Write study.json, study.html, tables.md and figures/ into a study's folder, from the results of its trials."""
+    results = study_results(folder)
+    tables = study_tables(results)
+    figures = study_figures(results) if results["ranks"] else []
+    write_json(folder / "study.json", results)
+    write_figures(figures, folder / "figures")
+    write_page(folder / "tables.md", "\n".join(table.markdown() for table in tables))
+    write_page(folder / "study.html", render_study(results, tables, figures))
     return results

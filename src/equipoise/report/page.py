@@ -74,7 +74,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),
         figures={figure.name: figure for figure in figures},
-        drawing=_drawing,
+        drawing=figure_drawings,
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
         pairs=[
@@ -182,7 +182,7 @@ def drawn(drawing: Drawing, style: str = "") -> Markup:
     return Markup(drawing.inline(style))  # noqa: S704
 
 
-def _drawing(figure: Figure) -> Markup:
+def figure_drawings(figure: Figure) -> Markup:
     """The figure's drawings as inline SVG, whose words `svg.Drawing` has escaped."""
     if figure.narrow is None:
         return Markup("".join(panel.inline() for panel in figure.panels))  # noqa: S704
@@ -229,6 +229,6 @@ def _size_note(value: str) -> str:
 
 def write_page(path: Path, page: str) -> None:
     """Write the page so that a crash leaves the old one or the new one."""
-    temporary = path.with_suffix(".html.part")
+    temporary = path.with_suffix(path.suffix + ".part")
     temporary.write_text(page, encoding="utf-8")
     temporary.replace(path)
