@@ -52,7 +52,7 @@ class CandidateTable:
         """The rows chosen by a mask or by indices."""
         return CandidateTable(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
 
-    def marks(self, cases: NDArray[np.str_], findings: NDArray[np.integer[Any]]) -> Marks:
+    def marks(self, cases: NDArray[np.str_], findings: NDArray[Any]) -> Marks:
         """The rows of these cases (n,), sorted by name, with their numbers of relevant findings (n,)."""
         at = np.minimum(np.searchsorted(cases, self.case), len(cases) - 1)
         own = cases[at] == self.case

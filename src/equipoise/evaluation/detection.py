@@ -8,7 +8,7 @@ positive. Reference: A. A. A. Setio et al., Medical Image Analysis 42 (2017) 1â€
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,37 @@ def average_precision(marks: Marks) -> float:
     return _average_precision(curve.false.cumsum(), curve.found.cumsum(), curve.scans, curve.findings)
 
 
+@dataclass(frozen=True)
+class FrocBand:
+    """Mean sensitivity over runs at each number of false positives per scan, with its pointwise 95 % band."""
+
+    rates: Numbers
+    sensitivity: Numbers
+    low: Numbers
+    high: Numbers
+
+
+def froc_band(
+    runs: Sequence[tuple[Marks, Indices]], rates: Numbers, generator: np.random.Generator, draws: int = 500
+) -> FrocBand:
+    """The runs' mean curve at `rates`; the band is from draws of patients and runs with replacement.
+
+    runs: marks and the patient of each scan (scans,), as numbers from 0 that all runs share. A draw without any finding
+    for some run is left out. It is a picture: verdicts come from `statistics`.
+    """
+    curves = [(_Curve(marks), patient) for marks, patient in runs]
+    patients = 1 + max(int(patient.max()) for _, patient in runs)
+    own = np.array([curve.sensitivity_at(rates, np.ones(curve.scans)) for curve, _ in curves])
+    drawn = np.full((draws, len(rates)), np.nan)
+    for row in drawn:
+        weight = np.bincount(generator.integers(patients, size=patients), minlength=patients)
+        chosen = [curves[index] for index in generator.integers(len(runs), size=len(runs))]
+        if all(weight[patient] @ curve.by_scan > 0 for curve, patient in chosen):
+            row[:] = np.mean([curve.sensitivity_at(rates, weight[patient]) for curve, patient in chosen], axis=0)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    return FrocBand(rates, own.mean(axis=0), low, high)
+
+
 def leave_one_out(metric: Callable[[Marks], float], marks: Marks, patient: Indices, n_patients: int) -> LeftOut:
     """`cpm` or `average_precision` of all scans, and without each patient; patient (scans,) in [0, n_patients).
 
@@ -188,7 +219,7 @@ class _Curve:
     """
 
     def __init__(self, marks: Marks) -> None:
-        self.scans, self.findings = len(marks.findings), int(marks.findings.sum())
+        self.scans, self.findings, self.by_scan = len(marks.findings), int(marks.findings.sum()), marks.findings
         if not self.findings:
             raise PredictionError(
                 "no scan of this part has a relevant finding, so nothing can be found; use a larger part"
@@ -205,6 +236,14 @@ class _Curve:
         self.step = np.searchsorted(levels, -self.score, "left") + np.searchsorted(levels, -self.score, "right")
         self.false = np.bincount(self.step[~self.hit], minlength=2 * len(levels) + 1)
         self.found = np.bincount(self.step[self.hit], minlength=2 * len(levels) + 1)
+
+    def sensitivity_at(self, rates: Numbers, weight: NDArray[Any]) -> Numbers:
+        """Sensitivity at false positives per scan, where scan k counts weight[k] times."""
+        mass = weight[self.scan]
+        false, found = (np.bincount(self.step[k], mass[k], len(self.false)).cumsum() for k in (~self.hit, self.hit))
+        share = np.append(0.0, found / (weight @ self.by_scan))
+        at: Numbers = np.interp(rates, np.append(0.0, false / weight.sum()), share)
+        return at
 
 
 def _best_of_each(marks: Marks) -> Indices:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.roc import Run
 from equipoise.report.entries import calibration_rows, part
@@ -17,6 +18,8 @@ from equipoise.report.figures.draw_curves import draw_curve_figure
 from equipoise.report.figures.draws import best_after_figure, draw_rank_figure
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.flow import Part, flow_figure
+from equipoise.report.figures.froc import Run as DetectorRun
+from equipoise.report.figures.froc import froc_figure
 from equipoise.report.figures.gradients import gradient_figure
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.rates import rate_figures
@@ -49,6 +52,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         *rate_figures(run.jobs, [*run.arms(), *(str(arm["name"]) for arm in run.untuned())]),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
+        froc_figure(_detectors(run), _scores(results, "cpm")),
         cost_figure(results["arms"], plan["primary"], label, _best_rule(results, names), _tied(results)),
         _flow(run, results),
     ]
@@ -84,7 +88,7 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     positive = "each class" if index is None else classes[index]
     curves = {name: _runs(run.finished(name), index) for name in scored}
     shown = None if rule is None else (names[rule], _runs(run.finished(rule), index))
-    figures: list[Figure | None] = [roc_figure(curves, shown, positive, _areas(results))]
+    figures: list[Figure | None] = [roc_figure(curves, shown, positive, _scores(results, "auc"))]
     rows = {name: calibration_rows(table, index) for name, table in scored.items() if _probabilities(table)}
     if rows:
         said = "being right" if index is None else positive
@@ -141,10 +145,24 @@ def _runs(jobs: Sequence[Job], index: int | None) -> list[Run]:
     return out
 
 
-def _areas(results: dict[str, Any]) -> dict[str, str]:
-    """AUC with interval beside each arm's curve, where the trial has that endpoint."""
-    label = endpoint_name("auc", len(results["cohort"]["classes"]))
-    values = {arm["name"]: arm["endpoints"].get("auc") or {} for arm in results["arms"]}
+def _detectors(run: RunFolder) -> dict[str, list[DetectorRun]]:
+    """The test candidates of every arm that is a detector, run by run."""
+    jobs = [(name, part([job], "test")) for name in run.arms() for job in run.finished(name)]
+    tables = [(name, table) for name, table in jobs if table is not None and table.candidates is not None]
+    patients = np.unique(np.concatenate([table.patient for _, table in tables])) if tables else np.empty(0)
+    found: dict[str, list[DetectorRun]] = {}
+    for name, table in tables:
+        rows, tested = table.where(np.argsort(table.case)), table.candidates
+        if tested is not None:
+            marks = tested.where(tested.split == "test").marks(rows.case, rows.metrics[FINDINGS])
+            found.setdefault(name, []).append((marks, np.searchsorted(patients, rows.patient)))
+    return found
+
+
+def _scores(results: dict[str, Any], endpoint: str) -> dict[str, str]:
+    """An endpoint with its interval, beside each arm's curve, where the trial has it."""
+    label = endpoint_name(endpoint, len(results["cohort"]["classes"]))
+    values = {arm["name"]: arm["endpoints"].get(endpoint) or {} for arm in results["arms"]}
     return {
         name: f"{label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
         for name, value in values.items()

@@ -195,7 +195,7 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
     drawn = {figure.name for figure in figures}
     said = {
         "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split", "distribution": "Spread",
-        "roc": "ROC", "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
+        "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
         "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "tuning": "Tuning",
         "learning": "Learning curves",
         "cost": "Cost",

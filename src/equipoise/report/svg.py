@@ -144,13 +144,15 @@ class Frame:
         """Data → canvas, clipped to the frame."""
         return self.top + self.height * (1 - _share(value, self.y_range))
 
-    def x_axis(self, ticks: Sequence[float], label: str = "", grid: bool = False) -> None:
-        """Tick labels below the frame, optional grid lines, and the axis label."""
+    def x_axis(
+        self, ticks: Sequence[float], label: str = "", grid: bool = False, words: Sequence[str] | None = None
+    ) -> None:
+        """Tick labels below the frame (numbers, or `words` in their place), optional grid lines, and the axis label."""
         bottom = self.top + self.height
-        for tick in ticks:
+        for tick, said in zip(ticks, words or [tick_label(tick, ticks) for tick in ticks], strict=True):
             at = float(self.x(tick))
             self.drawing.line(at, self.top if grid else bottom, at, bottom if grid else bottom + 4, "rule")
-            self.drawing.text(at, bottom + 16, tick_label(tick, ticks), "tick", "middle")
+            self.drawing.text(at, bottom + 16, said, "tick", "middle")
         self.drawing.line(self.left, bottom, self.left + self.width, bottom, "axis")
         if label:
             self.drawing.text(self.left + self.width / 2, bottom + 33, label, "label", "middle")
