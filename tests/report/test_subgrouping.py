@@ -1,8 +1,11 @@
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from equipoise.report.figures.subgroups import subgroup_figure, words_of
-from equipoise.report.subgrouping import grouped_attributes, subgroup_results
+from equipoise.report.figures.subgroups import subgroup_figure, variation_in_words, words_of
+from equipoise.report.subgrouping import _compared, grouped_attributes, subgroup_results
 from equipoise.statistics.subgroups import NOT_STATED
 
 
@@ -10,7 +13,7 @@ class Folder:
     """As much of a run folder as subgroups read."""
 
     def __init__(self, cases, subgroups=(), size=None):
-        self.cases, self.baselines = cases, ()
+        self.cases, self.baselines, self.path = cases, (), Path()
         self.lock = {"cohort": {"size_attribute": size}, "endpoints": {"primary": "auc", "subgroups": list(subgroups)}}
 
     def arms(self):
@@ -65,7 +68,29 @@ def test_every_group_has_its_own_estimates(predictions_of_arms):
     for group in site["groups"]:
         assert group["arms"]["good"]["low"] <= group["arms"]["good"]["estimate"] <= group["arms"]["good"]["high"]
         assert group["arms"]["good"]["estimate"] > 0.9 > group["arms"]["poor"]["estimate"]
-    assert {test["a"] for test in site["tests"]} == {"good", "poor"}
+    assert [(test["a"], test["b"]) for test in site["tests"]] == [("good", None), ("poor", None), ("good", "poor")]
+
+
+def test_a_difference_that_holds_at_one_site_only_is_found(predictions_of_arms):
+    """The poor arm is as good as the other at site A."""
+    table = predictions_of_arms
+    first = np.char.lstrip(table.case, "c").astype(int) < 120
+    better = np.where((table.arm == "poor") & first, 2.5 * (table.truth - 0.5), 0.0)
+    positive = 1 / (1 + np.exp(-(np.log(table.scores[:, 1] / table.scores[:, 0]) + better * 1.5)))
+    mended = dataclasses.replace(table, scores=np.stack([1 - positive, positive], axis=1))
+    (site,) = subgroup_results(Folder(cases(), ["site"]), mended, 1)
+    found = {(test["a"], test["b"]): test["p_adjusted"] for test in site["tests"]}
+    assert found["good", "poor"] < 0.05
+    assert found["good", None] >= 0.05
+    words = variation_in_words(site["tests"])
+    assert "The difference in AUC of good and poor by site: varies more than chance explains" in words
+    assert "For the others no variation was shown (1 test, smallest adjusted p" in words
+
+
+def test_a_control_arm_and_many_arms():
+    assert _compared(["a", "b", "c"], "b") == [("a", "b"), ("c", "b")]
+    assert _compared([str(k) for k in range(7)], "all") == []
+    assert _compared(["a", "c"], "b") == []
 
 
 def test_small_groups_and_missing_values_are_named(predictions_of_arms):

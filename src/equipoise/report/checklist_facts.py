@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Named, Protocol, TrainingSection
 from equipoise.report.characteristics import characteristics, in_words
+from equipoise.report.figures.subgroups import variation_in_words
 from equipoise.report.folder import RunFolder
 from equipoise.report.looks import opened_in_words
 from equipoise.report.starts import initialization
@@ -167,7 +168,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     reach = number(min(found)) if found else ""
     reach += f" to {number(max(found))} by pair" if len(found) > 1 and number(max(found)) != reach else ""
     looked_at = [group["attribute"] for group in results["subgroups"]]
-    tests = [test["reason"] for group in results["subgroups"] for test in group["tests"] if test["p"] is not None]
+    tests = [f"By {group['attribute']}: {variation_in_words(group['tests'])}" for group in results["subgroups"]]
     size, variance = run.lock["cohort"].get("size_attribute"), results["variance"] or {}
     spread = variance.get("seed_sd")
     people = [name for name in looked_at if name != size]
@@ -179,7 +180,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
         "clusters": "Cases of one patient form a cluster in every interval and test"
         + (f"; subgroups by {listed(looked_at)}." if looked_at else "."),
         "fairness": f"Subgroups looked at: {listed(people)}." if people else "",
-        "heterogeneity": " ".join(tests[:6]),
+        "heterogeneity": " ".join(tests),
         "robustness": " ".join(
             filter(
                 None,

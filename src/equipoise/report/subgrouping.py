@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,15 @@ from equipoise.statistics.subgroups import Attribute, subgroups, thirds
 
 MOST_VALUES = 6
 """A numeric attribute with more values than this is shown in thirds."""
+MOST_PAIRS = 15
+"""Beyond so many differences none is tested by subgroup: adjusted for all of them, no test could find anything."""
 
 
 def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) -> list[dict[str, Any]]:
-    """Per attribute the primary endpoint of every arm in every group, and tests whether an arm varies between them."""
+    """Per attribute the primary endpoint of every arm in every group, and tests whether it varies between them.
+
+    Tested are every arm, every rule, and every difference that the trial compares (unless these are too many).
+    """
     attributes = grouped_attributes(run)
     if not attributes:
         return []
@@ -28,11 +34,17 @@ def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) ->
         attributes,
         endpoint=run.lock["endpoints"]["primary"],
         positive=positive,
+        pairs=_compared([name for name in names if name not in rules], run.lock["endpoints"].get("family", "all")),
         deterministic=rules,
         arms=names,
         custom=own_endpoints(run.lock, run.path, arms.metrics),
     )
     return [_plain(attribute) for attribute in found]
+
+
+def _compared(arms: list[str], family: str) -> list[tuple[str, str]]:
+    pairs = list(combinations(arms, 2)) if family == "all" else [(arm, family) for arm in arms if arm != family]
+    return [pair for pair in pairs if len(pairs) <= MOST_PAIRS and set(pair) <= set(arms)]
 
 
 def grouped_attributes(run: RunFolder) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
-from equipoise.report.words import interval, number
+from equipoise.report.words import interval, number, p_value, plural
 
 _UNITS = {"mm": "mm", "mm2": "mm²", "mm3": "mm³", "ml": "ml", "years": "years", "hu": "HU"}
 
@@ -20,6 +20,20 @@ def words_of(attribute: str) -> str:
     if plain and unit in _UNITS:
         return f"{words_of(plain)} ({_UNITS[unit]})"
     return ("number of " + attribute.removeprefix("n_") if attribute.startswith("n_") else attribute).replace("_", " ")
+
+
+def variation_in_words(tests: Sequence[Mapping[str, Any]]) -> str:
+    """What the tests of one attribute found: each variation by itself, the others together."""
+    done = [test for test in tests if test["p"] is not None]
+    if not done:
+        return "Too few groups are large enough to test whether an arm varies between them."
+    varied = [test["reason"] for test in done if test["p_adjusted"] < 0.05]
+    rest = [test["p_adjusted"] for test in done if test["p_adjusted"] >= 0.05]
+    if not rest:
+        return " ".join(varied)
+    who = "the others" if varied else "arms and differences"
+    count = f"{plural(len(rest), 'test')}, smallest adjusted p {p_value(min(rest))}"
+    return " ".join([*varied, f"For {who} no variation was shown ({count})."])
 
 
 def subgroup_figure(
@@ -43,8 +57,7 @@ def subgroup_figure(
                 rows.append(Row(names.get(arm, arm), words, series, estimate, low, high, (), arm in arms))
     title = f"{label} by {words_of(found['attribute'])}"
     seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
-    tested = [test["reason"] for test in found["tests"] if test["p"] is not None]
-    said = " ".join(tested) or "Too few groups are large enough to test whether an arm varies between them."
+    said = variation_in_words(found["tests"])
     scale = Scale(label)
     return Figure(
         f"subgroups-{found['attribute']}",
