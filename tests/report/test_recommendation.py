@@ -36,6 +36,18 @@ def test_a_trivial_rule_that_nobody_beats_is_recommended_for_everything() -> Non
     assert advice["accuracy"]["beats_baseline"] is False
 
 
+def test_where_no_comparison_with_the_rule_allows_a_verdict_nothing_is_recommended() -> None:
+    arms = [_entry("unet", 0.95), _entry("densenet", 0.94)]
+    against = [
+        _pair(name, "size-rule", "single_run") | {"reason": "unet was trained once."} for name in ("unet", "densenet")
+    ]
+    advice = recommend(arms, [RULE], [], against, "auc", 1)
+    assert {value["arm"] for value in advice.values()} == {None}
+    assert "size-rule allows a verdict: unet was trained once." in advice["accuracy"]["reason"]
+    mixed = [against[0], _pair("densenet", "size-rule", "not_enough_data")]
+    assert recommend(arms, [RULE], [], mixed, "auc", 1)["accuracy"]["arm"] == "size-rule"
+
+
 def test_of_tied_arms_the_cheapest_is_named_and_the_others_stand_beside_it() -> None:
     arms = [
         _entry("big", 0.95, parameters=900),

@@ -125,6 +125,7 @@ def test_one_arm_and_two_arms() -> None:
         (("a_better", "not_enough_data"), "DenseNet is; the others were not shown to be."),
         (("a_better", "a_better"), "Yes, every network"),
         (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),
+        (("refused", "single_run"), "This trial cannot say: no comparison with the diameter rule allows a verdict."),
         (("b_better", "b_better"), "DenseNet and U-Net are worse than the diameter rule; no network was shown"),
     ],
 )
@@ -139,7 +140,13 @@ def test_which_to_use() -> None:
     pairs = [_pair("a", "b", "not_enough_data")]
     assert answers(_results(pairs, [], "size-rule"), NAMES)[-1].answer.startswith("The diameter rule: it costs nothing")
     assert answers(_results(pairs, [], "a"), NAMES)[-1].answer.startswith("DenseNet, for accuracy, for speed")
-    assert answers(_results(pairs, [], None), NAMES)[-1].answer == "None: no arm finished with a result."
+    unjudged = answers(_results(pairs, [], None), NAMES)[-1]
+    assert unjudged.answer == "No recommendation can be given."
+    assert unjudged.detail
+    empty = _results(pairs, [], None)
+    for arm in empty["arms"]:
+        arm["endpoints"] = {}
+    assert answers(empty, NAMES)[-1].answer == "None: no arm finished with a result."
     several = _results(pairs, [], "a")
     several["recommendation"] = several["recommendation"] | {
         "speed": {**several["recommendation"]["speed"], "arm": "b"}

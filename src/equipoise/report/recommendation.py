@@ -1,7 +1,8 @@
 """Which arm to use, by rule: what the data cannot tell apart stands together, and the cheapest of it is named.
 
 1. An arm is a candidate if it was shown better than the strongest trivial baseline; without a candidate the baseline
-   itself is recommended for every need. A latency limit then removes the candidates that are slower.
+   itself is recommended for every need, and nothing where no comparison with it allowed a verdict. A latency limit then
+   removes the candidates that are slower.
 2. Candidates tied with the best estimate are those not shown worse than it.
 3. accuracy: the tied arm with the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
    memory: the candidate with the lowest peak memory, likewise. balanced: the tied arm with the smallest product of
@@ -20,6 +21,8 @@ from equipoise.report.words import listed
 NEEDS = ("accuracy", "speed", "balanced")
 """The needs that results.json answers."""
 PREFERENCES = (*NEEDS, "memory")
+UNJUDGED = ("refused", "single_run")
+"""Verdicts that say nothing of the methods."""
 Entry = Mapping[str, Any]
 
 
@@ -60,8 +63,12 @@ def recommend(
     if not usable:
         return {need: _advice(None, [], None, "No arm finished with a result.") for need in needs}
     strongest = best_baseline(baselines, endpoint, sign)
-    winners = {_winner(pair) for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]}
+    against = [pair for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]]
+    winners = {_winner(pair) for pair in against}
     candidates = [arm for arm in usable if strongest is None or arm["name"] in winners]
+    if strongest is not None and against and all(pair["verdict"] in UNJUDGED for pair in against):
+        reason = f"No comparison with the trivial baseline {strongest['name']} allows a verdict: {against[0]['reason']}"
+        return {need: _advice(None, [], None, reason) for need in needs}
     if strongest is not None and not candidates:
         reason = f"No arm was shown better than the trivial baseline {strongest['name']}, which costs nothing."
         return {need: _advice(strongest["name"], [], False, reason) for need in needs}

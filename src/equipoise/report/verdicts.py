@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from equipoise.report.recommendation import best_baseline
+from equipoise.report.recommendation import UNJUDGED, best_baseline
 from equipoise.report.words import endpoint_name, interval, listed, number, plural
 
 Entry = Mapping[str, Any]
@@ -99,7 +99,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         return Answer(question, f"There is only one arm, {names[arms[0]]}, so there is nothing to compare.")
     if len(pairs) == 1:
         return Answer(question, pair_sentence(pairs[0], names, label, patients))
-    if not pairs or all(pair["verdict"] in ("refused", "single_run") for pair in pairs):
+    if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
         reasons = list(dict.fromkeys(pair["reason"] for pair in pairs if pair["reason"]))
         detail = reasons[0] if reasons else "No arm has test predictions."
         return Answer(question, "This trial cannot say: no comparison allows a verdict.", detail)
@@ -128,7 +128,7 @@ def _undecided(
         told = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
         return Answer(question, told, detail)
     if not decided:
-        judged = sum(pair["verdict"] not in ("refused", "single_run") for pair in pairs)
+        judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
         told = "no difference can be told from chance"
         if judged > 1:
             told = f"none of the {judged} differences can be told from chance"
@@ -174,6 +174,8 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     value = _value(best, results)
     detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
     detail += f"; differences from it, with 95 % intervals: {numbers}." if numbers else "."
+    if all(pair["verdict"] in UNJUDGED for pair in pairs):
+        return Answer(question, f"This trial cannot say: no comparison with the {rule} allows a verdict.", detail)
     if losers:
         return Answer(question, f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}.", detail)
     if all(pair["verdict"] == "equivalent" for pair in pairs):
@@ -190,6 +192,9 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
     question, advice = "Which one should be used?", results["recommendation"]
     chosen = {need: value["arm"] for need, value in advice.items()}
     if chosen["accuracy"] is None:
+        reason = advice["accuracy"]["reason"]
+        if any(_value(arm, results).get("estimate") is not None for arm in results["arms"]):
+            return Answer(question, "No recommendation can be given.", reason)
         return Answer(question, "None: no arm finished with a result.")
     if advice["accuracy"]["beats_baseline"] is False:
         rule = names[chosen["accuracy"]]
