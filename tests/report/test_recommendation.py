@@ -43,7 +43,7 @@ def test_where_no_comparison_with_the_rule_allows_a_verdict_nothing_is_recommend
     ]
     advice = recommend(arms, [RULE], [], against, "auc", 1)
     assert {value["arm"] for value in advice.values()} == {None}
-    assert "size-rule allows a verdict: unet was trained once." in advice["accuracy"]["reason"]
+    assert "size-rule allows a verdict. unet was trained once." in advice["accuracy"]["reason"]
     mixed = [against[0], _pair("densenet", "size-rule", "not_enough_data")]
     assert recommend(arms, [RULE], [], mixed, "auc", 1)["accuracy"]["arm"] == "size-rule"
 

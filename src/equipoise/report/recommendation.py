@@ -67,7 +67,7 @@ def recommend(
     winners = {_winner(pair) for pair in against}
     candidates = [arm for arm in usable if strongest is None or arm["name"] in winners]
     if strongest is not None and against and all(pair["verdict"] in UNJUDGED for pair in against):
-        reason = f"No comparison with the trivial baseline {strongest['name']} allows a verdict: {against[0]['reason']}"
+        reason = f"No comparison with the trivial baseline {strongest['name']} allows a verdict. {against[0]['reason']}"
         return {need: _advice(None, [], None, reason) for need in needs}
     if strongest is not None and not candidates:
         reason = f"No arm was shown better than the trivial baseline {strongest['name']}, which costs nothing."

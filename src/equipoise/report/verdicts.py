@@ -33,7 +33,7 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
     """The verdict on one pair with its numbers."""
     a, b = names[pair["a"]], names[pair["b"]]
     if pair["difference"] is None or pair["verdict"] == "refused":
-        return f"{a} against {b}: no verdict. {pair['reason']}".strip()
+        return f"{a} against {b}: no verdict. {why(pair)}".strip()
     found = f"difference in {label} {number(pair['difference'])} (95 % interval {interval(pair['low'], pair['high'])})"
     if pair["verdict"] in _DECIDED:
         winner, loser = (a, b) if pair["verdict"] == "a_better" else (b, a)
@@ -45,6 +45,17 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
     tested = plural(patients, "patient")
     return f"{a} and {b} cannot be told apart with these {tested}: {found}. {_needed(pair, patients)}".strip()
+
+
+def why(pair: Entry) -> str:
+    """The reason of a refusal by itself, where it already stands that there is no verdict.
+
+    >>> why({"reason": "No verdict on AUC: only 4 test patients belong to the rarer class."})
+    'Only 4 test patients belong to the rarer class.'
+    """
+    reason = str(pair["reason"] or "")
+    told = reason.partition(": ")[2] if reason.startswith("No verdict on ") else reason
+    return told[:1].upper() + told[1:]
 
 
 def about(count: int) -> str:
@@ -97,12 +108,12 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     patients = max((_value(arm, results).get("n_patients") or 0 for arm in results["arms"]), default=0)
     if len(arms) < 2:
         return Answer(question, f"There is only one arm, {names[arms[0]]}, so there is nothing to compare.")
-    if len(pairs) == 1:
-        return Answer(question, pair_sentence(pairs[0], names, label, patients))
     if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
-        reasons = list(dict.fromkeys(pair["reason"] for pair in pairs if pair["reason"]))
+        reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         detail = reasons[0] if reasons else "No arm has test predictions."
         return Answer(question, "This trial cannot say: no comparison allows a verdict.", detail)
+    if len(pairs) == 1:
+        return Answer(question, pair_sentence(pairs[0], names, label, patients))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
     if winner:
@@ -169,7 +180,7 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     numbers = "; ".join(
         f"{names[p['a']]} {number(p['difference'], 3, signed=True)} ({interval(p['low'], p['high'])})"
         for p in pairs
-        if p["difference"] is not None
+        if p["low"] is not None
     )
     value = _value(best, results)
     detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"

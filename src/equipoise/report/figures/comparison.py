@@ -98,7 +98,8 @@ _VERDICT_NOTE = {
 
 
 def _difference(pair: dict[str, Any]) -> str:
-    return f"{number(pair['difference'], 3, signed=True)} ({interval(pair['low'], pair['high'])})"
+    found = number(pair["difference"], 3, signed=True)
+    return found if pair["low"] is None else f"{found} ({interval(pair['low'], pair['high'])})"
 
 
 def _wide(pair: dict[str, Any]) -> tuple[float, float] | None:
