@@ -82,14 +82,14 @@ def _audit(arguments: argparse.Namespace) -> int:
     from equipoise.auditing import audit
 
     results = audit(
-        arguments.predictions,
-        arguments.primary,
-        arguments.margin,
-        arguments.control,
-        out=arguments.out,
-        training=arguments.training,
-        cases_are_patients=arguments.cases_are_patients,
-    )
+        arguments.predictions, arguments.primary, arguments.margin, arguments.control, out=arguments.out,
+        secondary=arguments.secondary, positive=arguments.positive, subgroups=arguments.subgroup,
+        truth=arguments.truth, regions=arguments.regions, classes=arguments.classes or (), metric=arguments.metric,
+        higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
+        patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
+        common_cases=arguments.common_cases, training=arguments.training, allow_trained=arguments.allow_trained,
+        watch=_watch(arguments),
+    )  # fmt: skip
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
@@ -165,14 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
 
-    audit = add("audit", _audit, "the same judgement for predictions made elsewhere")
-    audit.add_argument("predictions", nargs="+", help="CSV or Parquet tables; a table without arms is one arm")
-    audit.add_argument("--primary", default="auc", metavar="ENDPOINT", help="what is compared (default: %(default)s)")
-    audit.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
-    audit.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
-    audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
-    audit.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
-    audit.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
+    _audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
 
     advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
@@ -182,6 +175,42 @@ def _parser() -> argparse.ArgumentParser:
         "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
     )
     return parser
+
+
+def _audit_options(audit: argparse.ArgumentParser) -> None:
+    """What an audit can be told: what the files are, what to compare, and what to allow."""
+
+    def names(text: str) -> list[str]:
+        return [name for name in text.split(",") if name]
+
+    audit.add_argument("predictions", nargs="+", metavar="[ARM=]PATH", help=(
+        "tables (CSV, Parquet), nnU-Net summary.json, MONAI or MedMNIST CSV, folders of masks; an arm named twice has "
+        "several training runs"
+    ))  # fmt: skip
+    audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
+    asked = audit.add_argument_group("what is compared")
+    asked.add_argument("--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)")
+    asked.add_argument("--secondary", type=names, metavar="NAMES", help="further endpoints (default: what fits)")
+    asked.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    asked.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
+    asked.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
+    asked.add_argument(
+        "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
+    )
+    files = audit.add_argument_group("what the files do not say")
+    files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
+    files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
+    files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")
+    files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
+    for side in ("higher", "lower"):
+        text = f"a metric of your own of which {side} is better"
+        files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
+    files.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
+    allowed = audit.add_argument_group("what to allow (the report says so)")
+    allowed.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
+    allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
+    allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

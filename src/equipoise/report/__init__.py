@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.report.assemble import all_figures
+from equipoise.report.cases import write_cases
 from equipoise.report.contrast import CONTRAST
 from equipoise.report.figures.figure import write_figures
-from equipoise.report.folder import read_folder
+from equipoise.report.folder import RunFolder, read_folder
 from equipoise.report.maps import ATTRIBUTIONS
 from equipoise.report.page import best_arm, example_galleries, render, write_page
 from equipoise.report.recommendation import advise
@@ -26,6 +27,7 @@ __all__ = [
     "is_study_folder",
     "report_study",
     "summarise",
+    "write_pages",
     "write_report",
     "write_results",
     "write_study",
@@ -48,11 +50,19 @@ def write_report(folder: Path) -> dict[str, Any]:
     """
     run = read_folder(folder)
     results = results_of(run)
+    write_pages(folder, run, results)
+    return results
+
+
+def write_pages(folder: Path, run: RunFolder, results: dict[str, Any]) -> None:
+    """Write results.json, figures/ and report.html of a run in memory; an audit also gets cases.csv."""
     figures = all_figures(run, results)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", results)
     write_figures(figures, folder / "figures")
+    if run.sources:
+        write_cases(run, folder / "cases.csv")
     write_page(folder / "report.html", render(run, results, figures))
-    return results
 
 
 def is_study_folder(folder: Path) -> bool:

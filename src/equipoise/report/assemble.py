@@ -40,9 +40,11 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     entries = [*results["arms"], *results["baselines"]]
     everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
+    known = any((entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None for entry in entries)
+    told = any(pair["difference"] is not None for pair in results["comparisons"])
     drawn = [
-        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]),
-        forest_figure(results["comparisons"], names, label, plan.get("margin")) if results["comparisons"] else None,
+        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]) if known else None,
+        forest_figure(results["comparisons"], names, label, plan.get("margin")) if told else None,
         variance_figure(results["comparisons"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         *(subgroup_figure(found, run.arms(), names, label, case_noun(run.lock)) for found in results["subgroups"]),
@@ -54,7 +56,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         *_from_scores(run, results, names),
         froc_figure(_detectors(run), _scores(results, "cpm")),
         cost_figure(results["arms"], plan["primary"], label, _best_rule(results, names), _tied(results)),
-        _flow(run, results),
+        None if run.sources else _flow(run, results),
     ]
     return [figure for figure in drawn if figure is not None]
 

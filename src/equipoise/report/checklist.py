@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from equipoise.report import audited
 from equipoise.report.checklist_facts import facts_of
 from equipoise.report.folder import RunFolder
 
@@ -28,6 +29,8 @@ class Item:
 def checklists(run: RunFolder, results: Mapping[str, Any]) -> dict[str, list[Item]]:
     """Both drafts by name; every item of a checklist is there once."""
     facts = facts_of(run, results)
+    if run.sources:
+        facts = audited.facts(facts, results)
     return {"CLAIM 2024": _items(CLAIM, facts), "TRIPOD+AI": _items(TRIPOD, facts)}
 
 

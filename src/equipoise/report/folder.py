@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ class LedgerState:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt."""
+    """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
+
+    sources: the files of predictions made elsewhere (path, kind, arms, cases, sha256); empty for a trial of our own.
+    """
 
     path: Path
     lock: dict[str, Any]
@@ -72,6 +76,7 @@ class RunFolder:
     ledger: LedgerState
     problems: tuple[str, ...] = ()
     draws: tuple[Job, ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
 
     def arms(self) -> list[str]:
         """Names of the arms in the order of the plan."""

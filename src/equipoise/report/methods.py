@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.report import audited
 from equipoise.report.methods_statistics import statistics
 from equipoise.report.references import REFERENCES, Cite
 from equipoise.report.stops import budget_in_words
@@ -19,7 +20,10 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
                 used.append(key)
         return "[" + ",".join(str(used.index(key) + 1) for key in keys) + "]"
 
-    sentences = [*_data(results, lock, cite), *_training(results, lock), *statistics(results, cite)]
+    made = [*_data(results, lock, cite), *_training(results, lock)]
+    if results.get("audit"):
+        made = audited.data_and_training(results, results["sources"])
+    sentences = [*made, *statistics(results, cite)]
     return " ".join(filter(None, sentences)), [REFERENCES[key] for key in used]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.report import audited
 from equipoise.report.looks import opened_in_words, stopped_in_words
 from equipoise.report.references import Cite
 from equipoise.report.words import endpoint_name, listed, number
@@ -26,7 +27,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _calibration(results, cite),
         _subgroups(results, cite),
         _looks(results, cite),
-        f"The test set was opened {opened_in_words(results)}.",
+        "" if results.get("audit") else f"The test set was opened {opened_in_words(results)}.",
     ]
 
 
@@ -35,10 +36,17 @@ def _endpoints(results: Results) -> str:
     name = endpoint_name(plan["primary"], classes)
     secondary = listed([endpoint_name(one, classes) for one in plan["secondary"]])
     more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
-    return f"The primary endpoint was the {name} expected of a single training run, the mean over runs{more}."
+    runs = " expected of a single training run, the mean over runs" if _several(results) else ""
+    return f"The primary endpoint was the {name}{runs}{more}."
+
+
+def _several(results: Results) -> bool:
+    return any(len(arm["seeds"]) > 1 for arm in results["arms"])
 
 
 def _empty_masks(results: Results) -> str:
+    if results.get("audit"):
+        return audited.empty_masks(results)
     if not any(name.startswith(("dice", "hd95")) for arm in results["arms"] for name in arm["endpoints"]):
         return ""
     return (
@@ -99,6 +107,8 @@ def _family(results: Results, cite: Cite) -> str:
     plan, pairs = results["endpoints"], results["comparisons"]
     if not pairs:
         return ""
+    if all(pair["verdict"] == "refused" for pair in pairs):
+        return "No comparison met the conditions of a verdict, so none was tested."
     family = f"all {len(pairs)} pairs" if plan["family"] == "all" else f"comparisons with {plan['family']}"
     out = (
         f"Two-sided p values were adjusted over {family} by single-step max-T {cite('hothorn')}"
@@ -116,7 +126,7 @@ def _family(results: Results, cite: Cite) -> str:
 
 
 def _undecided(results: Results) -> str:
-    if not results["comparisons"]:
+    if all(pair["verdict"] == "refused" for pair in results["comparisons"]):
         return ""
     planned = " with the patients needed for 80 % power at the margin" if results["endpoints"].get("margin") else ""
     return f"Arms neither shown to differ nor to be equivalent are reported as undecided{planned}."
@@ -148,9 +158,11 @@ def _operating_points(results: Results) -> str:
 def _calibration(results: Results, cite: Cite) -> str:
     if not any(arm.get("calibration") for arm in results["arms"]):
         return ""
+    fitted = any((arm.get("calibration") or {}).get("temperature") is not None for arm in results["arms"])
+    after = f", before and after a temperature fitted on validation patients {cite('guo')}" if fitted else ""
     return (
-        "Calibration was described by the expected calibration error beside its value by chance, before and after a "
-        f"temperature fitted on validation patients {cite('guo')}, usefulness by net benefit {cite('vickers')}."
+        f"Calibration was described by the expected calibration error beside its value by chance{after}, usefulness by "
+        f"net benefit {cite('vickers')}."
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from equipoise.report import audited
+from equipoise.report.cases import case_table
 from equipoise.report.characteristics import characteristics
 from equipoise.report.checklist import checklists, counts
 from equipoise.report.contrast import contrast_table
@@ -85,7 +87,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         estimates=estimate_table(results, names),
         characteristics=characteristics(run),
         contrast=contrast_table(results, names),
-        sections=_sections(figures, results),
+        sections=_sections(run, figures, results),
         failures=grouped_failures(results),
         missing=missing_table(results, names),
         maps=read_maps(run.path),
@@ -95,6 +97,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         verdicts=VERDICTS,
         galleries=example_galleries(run, results),
         best=best_arm(results),
+        cases=case_table(run),
         provenance=provenance(run, results),
         methods=text,
         checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
@@ -113,6 +116,8 @@ def display_names(run: RunFolder) -> dict[str, str]:
 
 def exploratory(run: RunFolder) -> str | None:
     """Why the results are exploratory, for the first line; None where they are not."""
+    if run.sources:
+        return audited.WHY
     reasons = []
     if run.ledger.unplanned:
         unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
@@ -141,6 +146,8 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
 
 def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What one needs to repeat the run: names and values."""
+    if run.sources:
+        return audited.provenance(run)
     lock = run.lock
     versions = ", ".join(f"{name} {version}" for name, version in lock.get("versions", {}).items())
     chain = "verified" if run.ledger.verified else "NOT verified"
@@ -190,16 +197,15 @@ def figure_drawings(figure: Figure) -> Markup:
     return Markup(wide + "".join(panel.inline("narrow") for panel in figure.narrow))  # noqa: S704
 
 
-def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Anchors of the sections that this page has."""
     drawn = {figure.name for figure in figures}
     said = {
-        "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split", "distribution": "Spread",
-        "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples", "calibration": "Calibration",
-        "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt", "tuning": "Tuning",
-        "learning": "Learning curves",
-        "cost": "Cost",
-        "data": "Data", "methods": "Methods", "checklists": "Checklists", "provenance": "Provenance",
+        "cases": "Cases", "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split",
+        "distribution": "Spread", "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples",
+        "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt",
+        "tuning": "Tuning", "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
+        "checklists": "Checklists", "provenance": "Provenance",
     }  # fmt: skip
     always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):
@@ -210,6 +216,10 @@ def _sections(figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tup
         always.add("subgroups")
     if results["contrast"]:
         always.add("contrast")
+    if run.sources:
+        always -= {"cost", "data"}
+    if case_table(run):
+        always.add("cases")
     return [(target, words) for target, words in said.items() if target in drawn | always]
 
 

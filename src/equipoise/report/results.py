@@ -12,6 +12,7 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report import audited
 from equipoise.report.contrast import CONTRAST, contrast
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
@@ -24,7 +25,7 @@ from equipoise.report.stops import stop_warnings, stops
 from equipoise.report.subgrouping import subgroup_results
 from equipoise.report.tuning import chosen_settings, tuning_results
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
@@ -86,7 +87,9 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": asdict(judged.variance) if judged and judged.variance else None,
-        "recommendation": recommend(arms, baselines, between, against, plan["primary"], sign),
+        "recommendation": audited.recommendation(arms, between, plan["primary"], sign)
+        if run.sources
+        else recommend(arms, baselines, between, against, plan["primary"], sign),
         "ledger": {
             "test_openings": run.ledger.test_openings,
             "unplanned_openings": run.ledger.unplanned,
@@ -96,13 +99,17 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
         "warnings": [*_unequal(tuning), *stop_warnings([*arms, *untuned]), *_warnings(run, judged)],
         "failures": _failures(run.jobs),
+        **({"audit": True, "sources": run.sources} if run.sources else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
 
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
-    return own_endpoints(run.lock, run.path, test.metrics)
+    found = own_endpoints(run.lock, run.path, test.metrics)
+    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, of a column of its table
+        found[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
+    return found
 
 
 def _primary(run: RunFolder, test: Predictions) -> Endpoint:
@@ -181,7 +188,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: 
         margin=plan.get("margin"),
         alpha=plan.get("alpha", 0.05),
         positive=plan.get("positive"),
-        planned_seeds=look or len(run.lock["seeds"]),
+        planned_seeds=None if run.sources else look or len(run.lock["seeds"]),
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),

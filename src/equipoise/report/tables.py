@@ -16,7 +16,7 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     rows = []
     for entry in entries:
         cells = [entry["endpoints"].get(key) or {} for key in found]
-        rows.append((names[entry["name"]], bool(entry.get("baseline")), [_cell(cell) for cell in cells]))
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), _said_once([_cell(cell) for cell in cells])))
     heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in found]
     return {"heads": heads, "rows": rows}
 
@@ -48,6 +48,17 @@ def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list
         found = f"{interval(value['low'], value['high'])} ({value['method']})"
         rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, found, second, counts]))
     return rows
+
+
+def _said_once(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The cells of a row, a reason for no number in the first of the cells that share it."""
+    said: set[str] = set()
+    out = []
+    for value, words in cells:
+        repeated = value == "–" and words in said
+        said.add(words)
+        out.append((value, "" if repeated else words))
+    return out
 
 
 def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
+from equipoise.report import audited
 from equipoise.report.recommendation import UNJUDGED, best_baseline
 from equipoise.report.words import endpoint_name, interval, listed, number, plural
 
@@ -26,6 +27,8 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
     found = [_best(results, names, label)]
     rule = _rule(results, names, label)
+    if results.get("audit"):
+        return [*found, Answer("Which one should be used?", audited.use(results, names))]
     return [*found, *([rule] if rule else []), _use(results, names)]
 
 
@@ -111,7 +114,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         detail = reasons[0] if reasons else "No arm has test predictions."
-        return Answer(question, "This trial cannot say: no comparison allows a verdict.", detail)
+        return Answer(question, f"{_what(results)} cannot say: no comparison allows a verdict.", detail)
     if len(pairs) == 1:
         return Answer(question, pair_sentence(pairs[0], names, label, patients))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
@@ -217,6 +220,10 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
         )
     told = f"{names[chosen['accuracy']]} for accuracy, {names[chosen['speed']]} for speed"
     return Answer(question, f"{told}, {names[chosen['balanced']]} for a balance of both.", reasons)
+
+
+def _what(results: Entry) -> str:
+    return "These predictions" if results.get("audit") else "This trial"
 
 
 def _is(names: Sequence[str]) -> str:

@@ -71,6 +71,7 @@ _PER_CASE = (
     ("brats_lesion_hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
     ("brats_lesion_", Endpoint("lesion", Kind.MEAN)),
     ("absolute_volume", Endpoint("volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml")),
+    ("hausdorff", Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
 )
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
 
@@ -95,6 +96,15 @@ def metric_column(name: str, metrics: Sequence[str]) -> str | None:
         return name
     source = name.replace("failure_rate", "dice", 1)
     return source if source != name and source in metrics else None
+
+
+def direction_known(name: str) -> bool:
+    """Whether a per-case metric of this name is one of ours, so that it is known which values are better.
+
+    >>> direction_known("hd95_core"), direction_known("my_score")
+    (True, False)
+    """
+    return name.startswith(tuple(prefix for prefix, _ in _PER_CASE))
 
 
 def endpoint_named(

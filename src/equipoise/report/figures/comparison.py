@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.words import interval, number
+from equipoise.report.words import interval, listed, number
 
 
 def overview_figure(
@@ -41,13 +41,19 @@ def overview_figure(
         "overview",
         title,
         f"Marker: mean {label} of one training run; bar: 95 % interval over patients and training runs; thin strokes: "
-        "the single runs. Hollow: trivial baselines, the dashed line being the best of them"
-        + (", and arms with their stated settings, untuned." if any(e.get("untuned_of") for e in entries) else "."),
+        "the single runs." + _hollow(bool(rules), any(entry.get("untuned_of") for entry in entries)),
         (draw_rows(rows, scale, title, seen),),
         ("name", "estimate", "low", "high", *(f"run_{i + 1}" for i in range(runs_wide))),
         tuple(table),
         (draw_rows(rows, scale, title, seen, narrow=True),),
     )
+
+
+def _hollow(rules: bool, untuned: bool) -> str:
+    """What hollow markers stand for, where there are any."""
+    kinds = ["trivial baselines (the dashed line is the best of them)"] * rules
+    kinds += ["arms with their stated settings, untuned"] * untuned
+    return f" Hollow: {listed(kinds)}." if kinds else ""
 
 
 def forest_figure(

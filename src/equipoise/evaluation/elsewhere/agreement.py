@@ -1,0 +1,130 @@
+"""Whether the arms speak of the same cases with the same truth, and whether a test case was trained on."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+
+_TRUTHS = ("truth_voxels", "n_ref")
+
+
+def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions, list[str]]:
+    """Refuse cases whose truth or patient differs between arms, or leave them out for all; notes say how many.
+
+    Of masks the number of true voxels is compared, which is all that a table of metrics keeps of them.
+    """
+    case, position = np.unique(table.case, return_inverse=True)
+    first = np.full(len(case), -1)
+    first[position[::-1]] = np.arange(len(table))[::-1]
+    checks: list[tuple[str, NDArray[np.bool_]]] = [
+        ("truth", table.truth != table.truth[first[position]]),
+        ("patient", table.patient != table.patient[first[position]]),
+    ]
+    for name, values in table.metrics.items():
+        if name.startswith(_TRUTHS):
+            checks.append((f"{name} (size of the truth)", ~np.isclose(values, values[first[position]], equal_nan=True)))
+    bad = np.zeros(len(case), dtype=bool)
+    for what, differs in checks:
+        rows = np.flatnonzero(differs)
+        bad[position[rows]] = True
+        if len(rows) and not common_cases:
+            row = rows[0]
+            raise PredictionError(
+                f"case {str(table.case[row])!r} has another {what} in arm {str(table.arm[row])!r} than in "
+                f"{str(table.arm[first[position[row]]])!r} ({len(np.unique(position[rows]))} cases differ); give every "
+                "arm the same truth, or leave such cases out (common cases)"
+            )
+    if not bad.any():
+        return table, []
+    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as asked."
+    return _kept(table, ~bad[position], note)
+
+
+def common(table: Predictions) -> tuple[Predictions, list[str]]:
+    """The test cases that every arm, run by run, has a prediction for, and that are defined in some arm."""
+    notes: list[str] = []
+    test = table.where(table.split == "test")
+    undefined = _undefined(test)
+    if undefined:
+        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as asked."
+        table, notes = _kept(table, ~np.isin(table.case, sorted(undefined)), note)
+        test = table.where(table.split == "test")
+    job = np.stack([test.arm, test.seed.astype(str)], axis=1)
+    jobs, number = np.unique(job, axis=0, return_inverse=True)
+    case, position = np.unique(test.case, return_inverse=True)
+    held = np.zeros((len(case), len(jobs)), dtype=bool)
+    held[position, number.ravel()] = True
+    lost = case[~held.all(axis=1)]
+    if not len(lost):
+        return table, notes
+    note = f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as asked."
+    table, more = _kept(table, ~np.isin(table.case, lost), note)
+    return table, [*notes, *more]
+
+
+def disjoint(table: Predictions) -> bool:
+    """Whether there are several arms and no case was predicted by two of them."""
+    pairs = set(zip(table.case.tolist(), table.arm.tolist(), strict=True))
+    return len(table.arms()) > 1 and len(pairs) == len({case for case, _ in pairs})
+
+
+def _undefined(test: Predictions) -> set[str]:
+    """Cases of which some metric is NaN in every row: undefined by the truth, not by what an arm did."""
+    case, position = np.unique(test.case, return_inverse=True)
+    found: set[str] = set()
+    for values in test.metrics.values():
+        defined = np.bincount(position, weights=np.isfinite(values), minlength=len(case))
+        if defined.any():
+            found |= set(case[defined == 0].tolist())
+    return found
+
+
+def _kept(table: Predictions, rows: NDArray[np.bool_], note: str) -> tuple[Predictions, list[str]]:
+    kept = table.where(rows)
+    if not (kept.split == "test").any():
+        raise PredictionError("the arms have no test case in common, so nothing can be compared; give the same cases")
+    return kept, [note]
+
+
+def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool) -> list[str]:
+    """Refuse truths that no arm predicted, or note how many were left out."""
+    lost = sorted(set(cases) - set(table.case.tolist()))
+    if not lost:
+        return []
+    if not common_cases:
+        raise PredictionError(
+            f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave them "
+            "out (common cases)"
+        )
+    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as asked."]
+
+
+def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
+    """Refuse test cases or patients that a training list names, or note how many there are."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PredictionError(f"the training list {path} is not readable ({error}); give a CSV") from error
+    if not rows or not {"case", "patient"} & rows[0].keys():
+        raise PredictionError(f"the training list {path} has no row with a column 'case' or 'patient'; add one")
+    test = table.split == "test"
+    for key, tested in (("case", table.case[test]), ("patient", table.patient[test])):
+        both = sorted({str(row[key]) for row in rows if row.get(key)} & set(tested.tolist()))
+        if both and not allowed:
+            raise PredictionError(
+                f"{len(both)} test {key}s also stand in the training list {path}, first {both[0]!r}; "
+                "test on others, or the numbers flatter"
+            )
+        if both:
+            note = (
+                f"{len(both)} test {key}s also stand in the training list ({both[0]} among them), which was allowed: "
+                "the results are better than new patients would give."
+            )
+            return [note]
+    return []

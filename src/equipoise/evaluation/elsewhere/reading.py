@@ -1,0 +1,46 @@
+"""What a reader makes of one file or folder: columns by name, what kind it was, and what was unusual."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Columns = dict[str, NDArray[Any]]
+_SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dcm", ".mha", ".nrrd")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
+
+    kind: in words, for the report. sha256: of a single file, "" for a folder. seed: the run that the source names.
+    """
+
+    path: str
+    kind: str
+    columns: Columns
+    notes: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+def stem(name: str) -> str:
+    """A file's name without its folder and image suffix.
+
+    >>> stem("/data/liver_001.nii.gz"), stem("C:\\\\scans\\\\a.b.png"), stem("case.7")
+    ('liver_001', 'a.b', 'case.7')
+    """
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    suffix = next((suffix for suffix in _SUFFIXES if last.lower().endswith(suffix)), "")
+    return last[: len(last) - len(suffix)] if suffix else last
+
+
+def case_names(files: Sequence[str]) -> NDArray[np.str_]:
+    """A name per file: its stem, with the folder before it where stems repeat (one folder per case)."""
+    names = [stem(file) for file in files]
+    if len(set(names)) < len(names):
+        parents = [PurePath(file.replace("\\", "/")).parent.name for file in files]
+        names = [f"{parent}/{name}" if parent else name for parent, name in zip(parents, names, strict=True)]
+    return np.array(names, dtype=str)
