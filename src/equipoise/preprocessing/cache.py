@@ -15,7 +15,7 @@ from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.store import load, save
 from equipoise.preprocessing.pipeline import Pipeline, Prepared, Record
 
-VERSION = 1  # raise when the pipeline's results change, so that old entries are not used
+VERSION = 2  # raise when the pipeline's results change, so that old entries are not used
 WORTH_KEEPING_VALUES = 2**18
 
 

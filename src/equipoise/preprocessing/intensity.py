@@ -31,20 +31,23 @@ class Scale:
 
     def apply(self, array: NDArray[Any], spatial_dims: int) -> Floats:
         """Scale (…, channel, *spatial) of any real dtype to float32; leading axes may hold a batch of cases."""
-        pixels = np.asarray(array, dtype=np.float32)
+        pixels: Floats = np.array(array, dtype=np.float32)  # our own copy: everything below is done in place
         axes = tuple(range(-spatial_dims, 0))
         if self.kind == "none":
-            return pixels.copy() if pixels is array else pixels
+            return pixels
         if self.kind == "zscore":
-            return _standardised(pixels, axes)
+            return _standardised(pixels, spatial_dims)
         low, high = self._limits(pixels, axes)
         with np.errstate(invalid="ignore"):  # not-a-number stays one, for the caller to name the case
             width = high - low
-            scaled = (pixels - low) * np.where(width > 0, 1 / np.where(width > 0, width, 1), 0)
+            pixels -= low
+            pixels *= np.where(width > 0, 1 / np.where(width > 0, width, 1), 0)
         if self.kind in ("window_hu", "percentiles"):
-            np.clip(scaled, 0, 1, out=scaled)
-        result: Floats = (2 * scaled - 1 if self.kind == "symmetric" else scaled).astype(np.float32, copy=False)
-        return result
+            np.clip(pixels, 0, 1, out=pixels)
+        if self.kind == "symmetric":
+            pixels *= 2
+            pixels -= 1
+        return pixels
 
     def _limits(self, pixels: Floats, axes: tuple[int, ...]) -> tuple[Floats, Floats]:
         """The values that become 0 and 1, with the spatial axes kept as ones."""
@@ -74,18 +77,20 @@ def foreground(pixels: NDArray[Any], spatial_dims: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _standardised(pixels: Floats, axes: tuple[int, ...]) -> Floats:
-    """Mean 0 and standard deviation 1 inside the foreground; the same map is applied to the background.
+def _standardised(pixels: Floats, spatial_dims: int) -> Floats:
+    """Mean 0 and standard deviation 1 inside the foreground, in place; the same map is applied to the background.
 
-    A foreground of one value becomes 0 and its background −1, whatever the unit.
+    A foreground of one value becomes 0 and its background −1, whatever the unit. Channel by channel, since volumes are
+    large.
     """
-    inside = foreground(pixels, len(axes))
-    count = np.maximum(inside.sum(axis=axes, keepdims=True), 1)
-    mean = np.sum(pixels, axis=axes, keepdims=True, where=inside, dtype=np.float64) / count
-    lowest = pixels.min(axis=axes, keepdims=True)
-    mean = np.where(inside.any(axis=axes, keepdims=True), mean, lowest)
-    deviation = np.sqrt(np.sum((pixels - mean) ** 2, axis=axes, keepdims=True, where=inside) / count)
-    height = mean - lowest
-    width = np.where(deviation > 1e-3 * height, deviation, np.where(height > 0, height, 1))
-    result: Floats = ((pixels - mean) / width).astype(np.float32)
-    return result
+    for index in np.ndindex(pixels.shape[:-spatial_dims]):
+        channel = pixels[index]
+        lowest = float(channel.min())
+        inside = channel[channel > lowest].astype(np.float64)
+        mean = float(inside.mean()) if len(inside) else lowest
+        deviation = float(inside.std()) if len(inside) else 0.0
+        height = mean - lowest
+        width = deviation if deviation > 1e-3 * height else height if height > 0 else 1.0
+        for step, by in ((np.subtract, mean), (np.divide, width)):
+            step(channel, by, out=channel, dtype=np.float64, casting="unsafe")
+    return pixels
