@@ -209,3 +209,83 @@ def test_places_beyond_the_window_lie_outside_the_grid() -> None:
     image = Image(np.zeros((1, 20, 30), np.float32), (1.0, 1.0))
     record = Pipeline.from_settings({"size": [10, 40]}).apply(image).record
     assert record.places_forward(np.array([[2.0, 0.0]]), (10, 40)).tolist() == [[-3.0, 5.0]]
+
+
+def body(shape: tuple[int, ...], spacing: tuple[float, ...], affine: np.ndarray | None, seed: int) -> Image:
+    """Nested ellipsoids of two classes, as large as the grid allows, with an affine or without."""
+    generator = np.random.default_rng(seed)
+    axes = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    middle = [n / 2 + generator.uniform(-1, 1) for n in shape]
+    far = np.sqrt(sum(((a - c) / (0.4 * n)) ** 2 for a, c, n in zip(axes, middle, shape, strict=True)))
+    mask = (far < 1).astype(np.uint8) + (far < 0.6).astype(np.uint8)
+    return Image((mask * 50.0 + 1)[None].astype(np.float32), spacing, mask, affine)
+
+
+def mm_to_another_class(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """How far every voxel lies from the nearest voxel of another class."""
+    return np.max([ndimage.distance_transform_edt(mask == value, sampling=spacing) for value in range(3)], axis=0)
+
+
+LENGTHS = st.floats(0.5, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(LENGTHS, LENGTHS, LENGTHS),
+    st.tuples(LENGTHS, LENGTHS, LENGTHS),
+    st.sampled_from(ORIENTATIONS),
+    st.integers(0, 99),
+)
+def test_masks_come_home_whatever_the_spacings(
+    spacing: tuple[float, ...],
+    target: tuple[float, ...],
+    orientation: tuple[tuple[int, ...], tuple[int, ...]],
+    seed: int,
+) -> None:
+    """A voxel may change its class only within one voxel of the coarser grid of where classes meet."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for voxel, world in enumerate(orientation[0]):
+        affine[world, voxel] = orientation[1][voxel] * spacing[2 - voxel]
+    image = body((20, 24, 22), spacing, affine, seed)
+    assert image.mask is not None
+    pipeline = Pipeline.from_settings({"resample": list(target)})
+    prepared = pipeline.apply(image)
+    assert prepared.target is not None
+    home = pipeline.undo(prepared.target, prepared.record)
+    coarser = np.linalg.norm(np.maximum(max(spacing), target))
+    assert not (home != image.mask)[mm_to_another_class(image.mask, spacing) > coarser].any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(LENGTHS, LENGTHS), st.tuples(LENGTHS, LENGTHS), st.booleans(), st.integers(0, 99))
+def test_masks_of_pictures_come_home(
+    spacing: tuple[float, ...], target: tuple[float, ...], crop: bool, seed: int
+) -> None:
+    image = body((40, 36), spacing, None, seed)
+    assert image.mask is not None
+    pipeline = Pipeline.from_settings({"crop": crop, "resample": list(target), "size": [160, 152]})
+    prepared = pipeline.apply(image)
+    assert prepared.target is not None
+    home = pipeline.undo(prepared.target, prepared.record)
+    reached = pipeline.undo(np.ones(prepared.target.shape, np.uint8), prepared.record).astype(bool)
+    coarser = np.linalg.norm(np.maximum(spacing, target))
+    wrong = (home != image.mask) & reached
+    assert not wrong[mm_to_another_class(image.mask, spacing) > coarser].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(LENGTHS, LENGTHS, LENGTHS), st.floats(0.3, 5), st.one_of(st.none(), LENGTHS), st.integers(0, 99))
+def test_smoothing_in_a_pipeline_conserves_the_mass_of_every_class(
+    spacing: tuple[float, ...], sigma: float, resample: float | None, seed: int
+) -> None:
+    """What a class loses inside it gains outside: its total is that of the hard mask on the same grid."""
+    image = body((18, 20, 22), spacing, None, seed)
+    pipeline = Pipeline.from_settings({"resample": resample, "smooth_labels": sigma})
+    soft, hard = pipeline.apply(image, classes=3).target, pipeline.hard.apply(image).target
+    assert soft is not None
+    assert hard is not None
+    np.testing.assert_allclose(soft.sum(axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        soft.reshape(3, -1).sum(axis=1), np.bincount(hard.ravel(), minlength=3), rtol=1e-4, atol=1e-2
+    )
