@@ -2,22 +2,25 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from equipoise import cli, studying
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.ledger import Ledger
 from equipoise.studying import run_study
 
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 STUDY = """
 [study]
 name = "small"
 question = "Which optimizer is best?"
 [[study.cohorts]]
 name = "first"
-cohort = {source = "phantom", cases = 120, size = 16}
+cohort = {source = "phantom", cases = 130, size = 16}
 [[study.cohorts]]
 name = "second"
 cohort = {source = "phantom", cases = 140, size = 16, seed = 3}
@@ -170,3 +173,32 @@ def test_a_trial_that_could_not_be_run_stops_the_study_before_the_first(tmp_path
     with pytest.raises(EquipoiseError, match="endpoint 'aucc' is unknown"):
         run_study(write(tmp_path, text), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_check_tells_what_every_trial_and_the_whole_study_would_take(finished, capsys):
+    file, _, _ = finished
+    assert cli.main(["check", str(file), "--quiet", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["cohort"], row["model"]) for row in found["trials"]] == [("first", "net"), ("second", "net")]
+    assert found["predicted"]["seconds"] == pytest.approx(
+        sum(row["predicted"]["seconds"] for row in found["trials"]), abs=0.2
+    )
+    assert cli.main(["check", str(file), "--quiet", "--page", "page.html"]) == 1
+    assert "--page describes the cohort of one trial" in capsys.readouterr().err
+
+
+def test_a_slice_of_the_optimizer_study_runs_on_real_annotations(tmp_path):
+    """The example with one data set, one network and two optimizers, few training cases and one epoch."""
+    values = tomllib.loads((EXAMPLES / "optimizers.toml").read_text(encoding="utf-8"))
+    values["study"]["cohorts"] = values["study"]["cohorts"][:1]
+    values["study"]["models"] = values["study"]["models"][1:2]
+    values["study"]["optimizers"] = [one for one in values["study"]["optimizers"] if one["name"] in ("sgd", "paper")]
+    values["split"]["fractions"] = [0.06, 0.04, 0.9]
+    values["training"] |= {"epochs": 1, "seeds": [0, 1]}
+    values["tuning"]["draws"] = 1
+    (tmp_path / "slice.toml").write_text(tomlkit.dumps(values))
+    results = run_study(tmp_path / "slice.toml", tmp_path / "out")
+    assert [row["status"] for row in results["trials"]] == ["finished"]
+    assert {value["optimizer"] for value in results["values"]} == {"sgd", "paper"}
+    assert all(value["runs"] == 2 for value in results["values"])
+    assert (tmp_path / "out" / "lidc-contours" / "deeplab" / "figures" / "rates.svg").is_file()

@@ -28,7 +28,10 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Checked:
-    """Everything that `equipoise check` prints; forecasts and detectable difference only where a trial could run."""
+    """Everything that `equipoise check` prints; forecasts and detectable difference only where a trial could run.
+
+    jobs: all trainings, draws of tuning included; effort: the same in trainings of full length.
+    """
 
     cohort: Cohort
     folds: Sequence[Fold]
@@ -40,6 +43,7 @@ class Checked:
     forecasts: list[Forecast]
     jobs: int
     threads: int
+    effort: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -52,7 +56,9 @@ class Checked:
         if not self.forecasts:
             return None
         side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
-        seconds = sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.jobs / side_by_side
+        seconds = (
+            sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.effort / side_by_side
+        )
         memory = side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
         return {"seconds": round(seconds, 1), "memory_mb": round(memory, 1)}
 
@@ -129,6 +135,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     leaks = find_leaks(trial.cohort, trial.folds)
     can_train = trial.cohort.task != "detection"
     detectable, unplanned = _detectable(trial)
+    everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     return Checked(
         cohort=trial.cohort,
         folds=trial.folds,
@@ -138,7 +145,8 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         detectable=detectable,
         unplanned=unplanned,
         forecasts=_forecasts(trial) if can_train else [],
-        jobs=len(trial.jobs) * (2 if protocol.split.contrast == "case" else 1),
+        jobs=twice * len(everything),
+        effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
         threads=trial.protocol.training.threads,
         warnings=telling.warnings(trial.cohort, protocol.label),
     )

@@ -34,12 +34,25 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from equipoise.checking import check
+    from equipoise.study import is_study
 
+    if is_study(arguments.protocol):
+        return _check_study(arguments)
     found = check(arguments.protocol, watch=_watch(arguments))
     if arguments.page:
         _write(Path(arguments.page), found.page())
     _say(arguments, found.as_json(), found.text())
     return DONE if found.may_run else REFUSED
+
+
+def _check_study(arguments: argparse.Namespace) -> int:
+    from equipoise.studying import check_study, checked_json, checked_text
+
+    if arguments.page:
+        raise EquipoiseError("--page describes the cohort of one trial, and this is a study of many; leave it out")
+    found = check_study(arguments.protocol, watch=_watch(arguments))
+    _say(arguments, checked_json(found), checked_text(found))
+    return DONE if all(one.may_run for one in found.values()) else REFUSED
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -48,7 +61,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if is_study(arguments.protocol):
         return _run_study(arguments)
-
     results = run(arguments.protocol, arguments.out, engine=arguments.engine, watch=_watch(arguments))
     _say_results(arguments, results, Path(arguments.out))
     return DONE

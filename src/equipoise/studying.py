@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from equipoise.checking import Checked, check
 from equipoise.cohorts.leakage import Leak
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.ledger import PREDICTED, Ledger
@@ -36,6 +37,36 @@ def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> di
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     return write_study(out)
+
+
+def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
+    """What can be known of every trial before anything is trained; nothing is written."""
+    trials = Study.load(Path(file)).trials(Path(file).parent)
+    _check_paths(trials)
+    return {
+        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch))
+        for (cohort, model), protocol in trials.items()
+    }
+
+
+def checked_json(found: dict[tuple[str, str], Checked]) -> dict[str, Any]:
+    """The public form: every trial's, and what the study takes as a whole."""
+    predicted = [one.predicted() or {"seconds": 0.0, "memory_mb": 0.0} for one in found.values()]
+    return {
+        "trials": [{"cohort": cohort, "model": model, **one.as_json()} for (cohort, model), one in found.items()],
+        "predicted": {
+            "seconds": round(sum(one["seconds"] for one in predicted), 1),
+            "memory_mb": max(one["memory_mb"] for one in predicted),
+        },
+    }
+
+
+def checked_text(found: dict[tuple[str, str], Checked]) -> str:
+    """The same for people."""
+    parts = [f"{cohort}, {model}\n{one.text()}" for (cohort, model), one in found.items()]
+    minutes = checked_json(found)["predicted"]["seconds"] / 60
+    jobs = sum(one.jobs for one in found.values())
+    return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
 
 
 def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
