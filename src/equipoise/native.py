@@ -20,13 +20,14 @@ def compiler() -> str | None:
     return command if shutil.which(shlex.split(command)[0]) else None
 
 
-def build(source: Path, *definitions: str, otherwise: str) -> ctypes.CDLL:
+def build(source: Path, *definitions: str, otherwise: str, parallel: bool = False) -> ctypes.CDLL:
     """Compile a C file and load it, in about half a second.
 
     Args:
         source: the file.
         definitions: names for the preprocessor, as "COUNT=int8_t".
         otherwise: what the user can do without a compiler, for the refusal.
+        parallel: whether it has OpenMP loops; they share torch's threads where torch has OpenMP too.
 
     Raises:
         EquipoiseError: where there is no compiler, or it fails, with the first line it printed.
@@ -36,9 +37,10 @@ def build(source: Path, *definitions: str, otherwise: str) -> ctypes.CDLL:
         raise EquipoiseError(f"There is no C compiler here to build {source.name}; set CC or {otherwise}.")
     with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
         library = Path(folder) / "kernel.so"
-        arguments = [*shlex.split(command), *_FLAGS, *(f"-D{name}" for name in definitions), "-o", str(library)]
+        arguments = [*shlex.split(command), *_FLAGS, *(f"-D{name}" for name in definitions)]
+        arguments += ["-fopenmp"] if parallel else []
         done = subprocess.run(  # noqa: S603 (the compiler the user's environment names, on our own file)
-            [*arguments, str(source), "-lm"], capture_output=True, text=True, check=False
+            [*arguments, "-o", str(library), str(source), "-lm"], capture_output=True, text=True, check=False
         )
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[0]

@@ -1,10 +1,10 @@
-"""Normalisation of a single value, and instance normalisation in channels-last memory against torch's own."""
+"""Normalisation of a single value, and normalisation in channels-last memory against torch's own."""
 
 import pytest
 import torch
 from torch import nn
 
-from equipoise.models.normalization import BatchNorm2d, BatchNorm3d, InstanceNorm
+from equipoise.models.normalization import BatchNorm2d, BatchNorm3d, Chain, InstanceNorm, normalised
 
 LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -26,6 +26,58 @@ def test_batch_norm_of_several_values_is_the_ordinary_one(ours: type[nn.Module],
     one, other = ours(4), theirs(4)
     torch.testing.assert_close(one(x), other(x))
     torch.testing.assert_close(one.running_var, other.running_var)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(BatchNorm2d, nn.BatchNorm2d), (BatchNorm3d, nn.BatchNorm3d)])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norm_in_channels_last_memory_is_the_ordinary_one(
+    ours: type[nn.Module], theirs: type[nn.Module], momentum: float | None
+) -> None:
+    dims = 2 if ours is BatchNorm2d else 3
+    one, other = ours(5, momentum=momentum), theirs(5, momentum=momentum)
+    for step in range(3):
+        x = torch.randn(2, 5, *(3, 4, 5)[:dims], generator=torch.Generator().manual_seed(step)) + step
+        found = one(x.contiguous(memory_format=LAYOUTS[dims]))
+        torch.testing.assert_close(found, other(x), atol=1e-5, rtol=1e-5)
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(one.state_dict()[name], value, msg=name)
+    one.eval()
+    other.eval()
+    torch.testing.assert_close(one(x), other(x), atol=1e-5, rtol=1e-5)
+
+
+NORMS = [nn.BatchNorm2d, BatchNorm2d, InstanceNorm, nn.Identity]
+ACTS = [nn.ReLU, lambda: nn.LeakyReLU(0.2), nn.SiLU]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_joined_layers_equal_one_after_another(norm, act, training: bool, channels_last: bool) -> None:
+    layers = (norm(4) if norm is not nn.Identity else norm(), act())
+    chain = Chain(nn.Conv2d(2, 4, 1), *layers, nn.Conv2d(4, 1, 1)).train(training)
+    x = torch.randn(3, 2, 6, 7, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    apart = x
+    for layer in chain:
+        apart = layer(apart)
+    torch.testing.assert_close(chain(x), apart, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(normalised(chain[0](x), *layers), layers[1](layers[0](chain[0](x))))
+
+
+def test_an_activation_that_somebody_listens_to_is_called() -> None:
+    norm, act, heard = BatchNorm2d(3), nn.ReLU(), []
+    act.register_forward_hook(lambda *_: heard.append(1))
+    normalised(torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last), norm, act)
+    assert heard == [1]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_one_value_a_channel_is_activated_too(slope: float) -> None:
+    norm = BatchNorm2d(4).train()
+    found = norm(torch.tensor([-1.0, 1, -2, 2]).view(1, 4, 1, 1), slope).flatten()
+    torch.testing.assert_close(found, torch.tensor([-slope, 1, -2 * slope, 2]), atol=1e-4, rtol=0)
 
 
 def instance_norms(channels: int, spatial_dims: int) -> tuple[InstanceNorm, nn.Module]:

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from equipoise.models.normalization import BatchNorm2d, BatchNorm3d, InstanceNorm
+from equipoise.models.normalization import BatchNorm2d, BatchNorm3d, Chain, InstanceNorm
 from equipoise.models.settings import check_probability, choose
+from equipoise.models.transposed import TransposedConvolution2d, TransposedConvolution3d
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+TRANSPOSED = {2: TransposedConvolution2d, 3: TransposedConvolution3d}
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 INTERPOLATION = {2: "bilinear", 3: "trilinear"}
@@ -95,7 +96,7 @@ class Layers:
     ) -> nn.Sequential:
         """Convolution, normalisation, activation."""
         convolution = self.convolution(in_channels, out_channels, kernel, stride=stride, dilation=dilation)
-        return nn.Sequential(convolution, self.norm(out_channels), self.act())
+        return Chain(convolution, self.norm(out_channels), self.act())
 
     def drop(self) -> list[nn.Module]:
         """The dropout layer as a list of one, or an empty list at probability 0 (a dead layer costs time)."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from equipoise.models.blocks import Layers, global_mean, initialise, resize_to
 from equipoise.models.heads import head
+from equipoise.models.normalization import Chain
 from equipoise.models.resnet import ResidualEncoder, ResidualSize
 from equipoise.models.settings import (
     TASKS,
@@ -74,7 +75,7 @@ class _AtrousPyramid(nn.Module):
             self.branches.append(_spatial(layers, in_channels, wide, size.separable, rate))
         # The mean is one value per channel: there is nothing for an image's own statistics to normalise.
         norm = [layers.norm(wide)] if layers.normalization != "instance" else []
-        self.pool = nn.Sequential(layers.convolution(in_channels, wide, 1, bias=not norm), *norm, layers.act())
+        self.pool = Chain(layers.convolution(in_channels, wide, 1, bias=not norm), *norm, layers.act())
         views = len(self.branches) + 1
         self.project = nn.Sequential(layers.conv_norm_act(views * wide, wide, 1), *layers.drop())
 
@@ -91,7 +92,7 @@ def _spatial(layers: Layers, in_channels: int, out_channels: int, separable: boo
     if not separable:
         return layers.conv_norm_act(in_channels, out_channels, dilation=rate)
     convolution = layers.separable(in_channels, out_channels, rate)
-    return nn.Sequential(convolution, layers.norm(out_channels), layers.act())
+    return Chain(convolution, layers.norm(out_channels), layers.act())
 
 
 class DeepLab(nn.Module):

@@ -8,6 +8,7 @@ from torch import nn
 
 from equipoise.models.blocks import TRANSPOSED, Layers, fit_to, global_mean, initialise, resize_to
 from equipoise.models.heads import head
+from equipoise.models.normalization import normalised
 from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown, setting_names
 
 Stem = Literal["imagenet", "small", "full"]
@@ -71,9 +72,9 @@ class _DenseLayer(nn.Module):
         self.drop = nn.Sequential(*layers.drop())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv1(self.act(self.norm1(x)))
+        x = self.conv1(normalised(x, self.norm1, self.act))
         if self.narrows:
-            x = self.conv2(self.act(self.norm2(x)))
+            x = self.conv2(normalised(x, self.norm2, self.act))
         new: torch.Tensor = self.drop(x)
         return new
 
@@ -107,7 +108,7 @@ class _Transition(nn.Module):
         self.pool = layers.halve_by_mean()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        halved: torch.Tensor = self.pool(self.conv(self.act(self.norm(x))))
+        halved: torch.Tensor = self.pool(self.conv(normalised(x, self.norm, self.act)))
         return halved
 
 
@@ -136,7 +137,7 @@ class _DenseEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The stem's map before its pooling, and every dense block's map, finest first."""
-        stem = self.act(self.norm0(self.conv0(x)))
+        stem = normalised(self.conv0(x), self.norm0, self.act)
         x, maps = self.pool0(stem), []
         for number in range(1, self.block_count + 1):
             x = self.get_submodule(f"denseblock{number}")(x)
@@ -237,9 +238,8 @@ class DenseNet(nn.Module):
         check_input(x, "densenet", self.in_channels, self.spatial_dims, self.smallest_side)
         stem, maps = self.encoder(x)
         if self.decoder is None:
-            return global_mean(self.act(self.norm5(maps[-1])))
-        features: torch.Tensor = self.act(self.norm5(self.decoder(stem, maps)))
-        return features
+            return global_mean(normalised(maps[-1], self.norm5, self.act))
+        return normalised(self.decoder(stem, maps), self.norm5, self.act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits at the input's resolution."""

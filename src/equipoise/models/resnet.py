@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from equipoise.models.blocks import Layers
+from equipoise.models.normalization import normalised
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class _ResidualBlock(nn.Module):
             self.downsample = nn.Sequential(projection, layers.norm(out_channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
-        if self.bottleneck:
-            y = self.bn3(self.conv3(self.act(y)))
+        y = self.conv2(normalised(self.conv1(x), self.bn1, self.act))
+        y = self.bn3(self.conv3(normalised(y, self.bn2, self.act))) if self.bottleneck else self.bn2(y)
         result: torch.Tensor = self.act(self.drop(y) + self.downsample(x))
         return result
 
@@ -94,7 +94,7 @@ class ResidualEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The first stage's map and the last stage's map."""
-        low = x = self.layer1(self.pool(self.act(self.bn1(self.conv1(x)))))
+        low = x = self.layer1(self.pool(normalised(self.conv1(x), self.bn1, self.act)))
         for number in range(2, self.stage_count + 1):
             x = self.get_submodule(f"layer{number}")(x)
         return low, x

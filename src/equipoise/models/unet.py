@@ -8,6 +8,7 @@ from torch import nn
 
 from equipoise.models.blocks import CONVOLUTION, Layers, fit_to, global_mean, initialise
 from equipoise.models.heads import head
+from equipoise.models.normalization import Chain, normalised
 from equipoise.models.settings import (
     TASKS,
     Task,
@@ -33,7 +34,7 @@ class _DoubleConvolution(nn.Module):
 
     def __init__(self, layers: Layers, in_channels: int, out_channels: int, residual: bool = False) -> None:
         super().__init__()
-        self.first = nn.Sequential(
+        self.first = Chain(
             layers.convolution(in_channels, out_channels), layers.norm(out_channels), *layers.drop(), layers.act()
         )
         self.second = nn.Sequential(
@@ -50,7 +51,11 @@ class _DoubleConvolution(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.second(self.first(x))
+        y = self.first(x)
+        if self.shortcut is None and len(self.second) == 2:  # no dropout
+            convolution, norm = self.second
+            return normalised(convolution(y), norm, self.act)
+        y = self.second(y)
         result: torch.Tensor = self.act(y if self.shortcut is None else y + self.shortcut(x))
         return result
 
