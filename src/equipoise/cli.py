@@ -126,7 +126,10 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
 
 
 def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
-    sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
+    from equipoise.engines.ranks import leads
+
+    if leads():
+        sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
 
 
 def _write(file: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from equipoise.checking import Checked, check
 from equipoise.cohorts.leakage import Leak
+from equipoise.engines import ranks
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.ledger import PREDICTED, Ledger
 from equipoise.lock import LOCK
@@ -26,6 +27,10 @@ def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> di
     Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable study.
     """
     file, out = Path(file), Path(out)
+    return ranks.led(lambda: _run(file, out, watch), out / "study.json")
+
+
+def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
     study = Study.load(file)
     trials = study.trials(file.parent)
     _check_paths(trials)

@@ -16,8 +16,8 @@ from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.split import Fold, split
 from equipoise.cohorts.store import cache_folder
-from equipoise.engines import local
-from equipoise.engines.jobs import run_jobs
+from equipoise.engines import local, ranks
+from equipoise.engines.jobs import Engine, run_jobs, workers_of
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
@@ -147,7 +147,7 @@ def first_samples(trial: Trial) -> Samples:
     return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline)
 
 
-def try_arms(trial: Trial, workers: local.Workers) -> dict[str, Any]:
+def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     """One step of every arm on its first cases; what else belongs to the record: device, hashes of the user's code.
 
     Raises ProtocolError for an arm that cannot train.
@@ -166,8 +166,14 @@ def run(
 ) -> dict[str, Any]:
     """Run a trial into the folder `out`, or go on with the one that was begun there; returns results.json.
 
+    Under torchrun the first process runs it, and all train its jobs together.
+
     Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable run.
     """
+    return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / "results.json")
+
+
+def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) -> dict[str, Any]:
     if engine != "local":
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
     try:
@@ -191,9 +197,10 @@ def honest_leaks(trial: Trial) -> list[Leak]:
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
     """Lock, train, open the test set, judge; or go on where that was left. As `run`, for a trial that is planned."""
     try:
-        with local.Workers(trial.protocol.training.threads) as workers:
+        with workers_of(trial.protocol.training.threads) as workers:
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             record["telling"] = telling.warnings(trial.cohort, trial.protocol.label)
+            record["processes"] = ranks.count()
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
@@ -211,7 +218,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         if trial.protocol.split.unit != "case":
             _remember(results)
         if trial.protocol.split.contrast == "case":
-            run(trial.protocol.by_case(), trial.out / CONTRAST, watch=watch)
+            _run(trial.protocol.by_case(), trial.out / CONTRAST, "local", watch)
             results = write_report(trial.out)
         return results
     except OSError as error:
@@ -220,7 +227,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         ) from error
 
 
-def _explain(trial: Trial, workers: local.Workers) -> bool:
+def _explain(trial: Trial, workers: Engine) -> bool:
     """Make attribution maps of the report's example cases, once; whether there are new ones."""
     if trial.cohort.task != "classification" or (trial.out / ATTRIBUTIONS).is_file():
         return False
@@ -260,7 +267,7 @@ def _remember(results: dict[str, Any]) -> None:
         remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
 
 
-def _tune(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) -> Trial:
+def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
     """Train every draw, and put the settings that validation prefers into the jobs; once recorded, a choice stands."""
     if not trial.draws:
         return trial
@@ -279,7 +286,7 @@ def _tune(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch) ->
     return replace(trial, jobs=tuned_jobs(trial.jobs, chosen))
 
 
-def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: local.Workers, watch: Watch) -> None:
+def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
     """Train every job that has not ended; the record gets a line for each end."""
     waiting = [job for job in jobs if job.done() is None]
     if waiting:
@@ -311,7 +318,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: l
     tick()
 
 
-def _predict(trial: Trial, ledger: Ledger, workers: local.Workers, watch: Watch, look: int | None) -> None:
+def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
     """Open the test set, once every job (of a look) has ended; an opening cut short goes on as the same opening."""
     finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
     missing = [job for job in finished if not job.predictions_file.is_file()]

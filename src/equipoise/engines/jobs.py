@@ -3,13 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from equipoise.engines import local
+from equipoise.engines import local, ranks
 from equipoise.training.job import Job
 
+Engine = local.Workers | ranks.AllRanks
 
-def run_jobs(
-    workers: local.Workers, function: str, jobs: list[Job], tick: Callable[[], None]
-) -> Iterator[tuple[Job, Any]]:
+
+def workers_of(threads: int) -> Engine:
+    """Jobs side by side on this machine; or one after another on all processes, where a launcher started several."""
+    return local.Workers(threads) if ranks.count() == 1 else ranks.AllRanks(threads)
+
+
+def run_jobs(workers: Engine, function: str, jobs: list[Job], tick: Callable[[], None]) -> Iterator[tuple[Job, Any]]:
     """(job, result) as jobs end; the result is a local.Failure where the call raised or its process died twice.
 
     A process that died (out of memory, a crash in a library) is given one more chance: jobs resume where they were.

@@ -68,10 +68,11 @@ class Workers:
         for worker in self._workers[: len(arguments)]:
             threading.Thread(target=worker.serve, args=(function, waiting, ended), daemon=True).start()
         for _ in arguments:
-            yield _next(ended, tick)
+            yield next_ended(ended, tick)
 
 
-def _next(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None]) -> tuple[int, Any]:
+def next_ended(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None]) -> tuple[int, Any]:
+    """The next call that ends; `tick` is called about once a second meanwhile."""
     while True:
         tick()
         try:

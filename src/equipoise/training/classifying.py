@@ -17,7 +17,7 @@ def classify(learner: Learner, samples: Samples, job: Job) -> Tensor:
     answer = mirrored(learner.logits, job.inference.mirror_axes(job.spatial_dims))
     with torch.inference_mode():
         parts = [
-            answer(whole(samples, indices).to(learner.device).images).cpu()
+            learner.ranks.answered(answer, whole(samples, indices).to(learner.device).images).cpu()
             for indices in batches(len(samples), job.training.batch_size)
         ]
     return torch.cat(parts)

@@ -88,6 +88,11 @@ class Feed:
         """Updates of one epoch."""
         return math.ceil(cases * self.per_case / (self.batch_size * self.accumulate))
 
+    def smallest(self, cases: int) -> int:
+        """Size of the smallest batch of an epoch."""
+        update = cases * self.per_case // self.steps(cases)
+        return update // math.ceil(update / self.batch_size)
+
     def epoch(self, samples: Samples, draws: torch.Generator) -> Iterator[Batch]:
         """All cases once (or `per_case` patches of each) in a random order, or as many with their classes balanced."""
         for update in self.updates(samples, draws):

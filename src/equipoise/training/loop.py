@@ -14,6 +14,7 @@ from equipoise.training import augmentation as augment
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.averaging import WeightAverage
 from equipoise.training.determinism import generator, seeded
+from equipoise.training.distributed import ALONE, Ranks
 from equipoise.training.feeding import Batch, Feed
 from equipoise.training.losses import Loss, deeply_supervised
 from equipoise.training.mixup import Mixup
@@ -34,7 +35,7 @@ class Learner:
     """What changes while a job trains, with its losses: of training, and of validation (no class weights).
 
     average: the moving average of the weights that is judged in their place. resting: frozen normalisation layers,
-    whose statistics stay as they are.
+    whose statistics stay as they are. ranks: the processes that share every batch.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class Learner:
     mixup: Mixup | None = None
     average: WeightAverage | None = None
     resting: tuple[nn.Module, ...] = ()
+    ranks: Ranks = ALONE
 
     def start_training(self) -> None:
         """Put the model into training mode, but for what is frozen."""
@@ -86,7 +88,7 @@ def train_epoch(
     learner.start_training()
     train_mode(learner.optimizer)
     total, seen = 0.0, 0
-    with seeded(*stream, "dropout"):
+    with seeded(*stream, "dropout", *([learner.ranks.rank] if learner.ranks.count > 1 else [])):
         for update in feed.updates(samples, draws):
             ready = [_prepared(learner, batch.to(learner.device), augmentation, draws) for batch in update]
             cases = sum(len(batch.indices) for batch in ready)
@@ -147,13 +149,16 @@ def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> 
     sizes = [len(batch.indices) for batch in batches]
     for batch, size in zip(batches, sizes, strict=True):
         with torch.enable_grad():
-            loss = deeply_supervised(learner.loss)(learner.outputs(batch.images), batch.targets)
+            own = learner.outputs(batch.images[learner.ranks.rows(size)])
+            outputs = [learner.ranks.whole(part, size) for part in own]
+            loss = deeply_supervised(learner.loss)(outputs, batch.targets)
             (loss * (size / sum(sizes))).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
+    learner.ranks.sum_gradients(learner.model.parameters())
     values: list[float] = torch.stack(losses).tolist()
     for batch, value in zip(batches, values, strict=True):
         if not math.isfinite(value):
-            raise NotFiniteError([cases[index] for index in batch.indices])
+            raise NotFiniteError(list(dict.fromkeys(cases[index] for index in batch.indices)))
     return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
 
 
@@ -187,6 +192,6 @@ def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
     learner.start_training()
     with torch.no_grad():
         for batch in feed.epoch(samples, generator("recalibration")):
-            learner.logits(batch.to(learner.device).images)
+            learner.logits(batch.to(learner.device).images[learner.ranks.rows(len(batch.indices))])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

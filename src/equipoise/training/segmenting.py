@@ -1,6 +1,6 @@
 """A trained segmenter's answer for whole cases: of single forward passes, or of sliding windows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from equipoise.training.feeding import batches, whole
+from equipoise.training.feeding import Indices, batches, whole
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
 from equipoise.training.samples import Samples
@@ -17,13 +17,17 @@ from equipoise.training.sliding import Answer, mirrored, slide
 Array = NDArray[np.float32]
 
 
-def segment(learner: Learner, samples: Samples, job: Job) -> Iterator[Array]:
-    """Probabilities (outputs, *prepared grid) of every case in order: of classes, or of regions by themselves."""
+def segment(learner: Learner, samples: Samples, job: Job, chosen: Sequence[int] | None = None) -> Iterator[Array]:
+    """Probabilities (outputs, *prepared grid) of every case in order: of classes, or of regions by themselves.
+
+    chosen: the cases that are asked for; None means all.
+    """
+    cases = np.arange(len(samples)) if chosen is None else np.array(chosen, dtype=np.int64)
     learner.model.eval()
     patch = job.training.patch_of(job.spatial_dims)
-    if patch is None and samples.uniform:
-        return _whole_batches(learner, samples, job)
-    return (segment_one(learner, samples.images[index], job) for index in range(len(samples)))
+    if patch is None and samples.uniform and len(cases):
+        return _whole_batches(learner, samples, job, cases)
+    return (segment_one(learner, samples.images[index], job) for index in cases)
 
 
 def segment_one(learner: Learner, image: Array, job: Job) -> Array:
@@ -49,9 +53,9 @@ def segment_one(learner: Learner, image: Array, job: Job) -> Array:
     )
 
 
-def _whole_batches(learner: Learner, samples: Samples, job: Job) -> Iterator[Array]:
+def _whole_batches(learner: Learner, samples: Samples, job: Job, cases: Indices) -> Iterator[Array]:
     answer = _answer(learner, job)
-    for indices in batches(len(samples), job.training.batch_size):
+    for indices in batches(len(cases), job.training.batch_size, torch.from_numpy(cases)):
         with torch.inference_mode():
             images = whole(samples, indices).to(learner.device).images
             yield from probabilities(job, answer(images)).cpu().numpy()

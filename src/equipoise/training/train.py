@@ -25,6 +25,7 @@ from equipoise.training.averaging import WeightAverage
 from equipoise.training.classifying import classify_one
 from equipoise.training.cost import PeakMemory, latency_ms
 from equipoise.training.determinism import device, reproducible, seeded
+from equipoise.training.distributed import ALONE, Ranks
 from equipoise.training.feeding import Feed
 from equipoise.training.files import write_atomic
 from equipoise.training.fine_tuning import resting_norms
@@ -69,10 +70,11 @@ def train(job: Job) -> dict[str, Any]:
     done = job.done()
     if done is not None:
         return done
+    ranks = Ranks.here()
     try:
         with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = _Training(job).run()
+            found = _Training(job, ranks).run()
         found["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
     except OSError:
         raise
@@ -80,19 +82,25 @@ def train(job: Job) -> dict[str, Any]:
         found = {"status": "failed", "reason": str(error)}
     except Exception as error:
         found = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
-    return job.write_end(**found)
+    return job.write_end(**found, processes=ranks.count) if ranks.leads else found
 
 
 class _Training:
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, ranks: Ranks) -> None:
+        self.job, self.ranks = job, ranks
         self.device = device()
         self.samples = Samples.load(job.samples / "train")
         self.validation = Samples.load(job.samples / "validation")
         self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
         self.feed = Feed.of(job.training, job.spatial_dims)
-        self.learner = build_learner(job, self.device, self.samples)
+        self.learner = build_learner(job, self.device, self.samples, ranks)
         self.progress = Progress()
+        smallest = self.feed.smallest(len(self.samples))
+        if smallest < ranks.count:
+            raise ProtocolError(
+                f"a batch of {smallest} cases cannot be shared by {ranks.count} processes; start fewer, or raise "
+                "training.batch_size"
+            )
 
     @property
     def _stream(self) -> tuple[object, ...]:
@@ -106,7 +114,8 @@ class _Training:
                 self._epoch_or_retry(memory)
             self._refuse_useless()
             chosen = self.progress.chosen_weights
-            write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
+            if self.ranks.leads:
+                write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
             self.learner.model.load_state_dict(chosen)
             self.learner.model.eval()
             latency = self._latency_ms()
@@ -146,7 +155,7 @@ class _Training:
                     f"last on the batch of cases {error}"
                 ) from error
             attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
-            self.learner = build_learner(self.job, self.device, self.samples)
+            self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
             self.progress = Progress()
             self._resume()
             self.progress = replace(self.progress, attempt=attempt, seconds=seconds)
@@ -203,6 +212,8 @@ class _Training:
             )
 
     def _save(self) -> None:
+        if not self.ranks.leads:
+            return
         state = {
             "progress": vars(self.progress),
             "model": dict(self.learner.model.state_dict()),
@@ -216,7 +227,7 @@ class _Training:
 
     def _write_history(self) -> None:
         for name, rows in (("history", self.progress.history), ("rates", self.progress.rates)):
-            if rows:
+            if rows and self.ranks.leads:
                 write_atomic(self.job.folder / f"{name}.csv", partial(_write_table, rows))
 
     def _resume(self) -> None:
@@ -240,10 +251,10 @@ def _write_table(rows: list[dict[str, float]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
+def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks = ALONE) -> Learner:
     """The job's model, optimizer, loss and schedule at their start; weights depend on the job's stream alone."""
     with seeded(job.stream, "weights"):
-        model = build_model(job).to(device)
+        model = ranks.synchronise(build_model(job).to(device))
     if job.spatial_dims == 2:
         # on two-dimensional images this layout trained every architecture 1.05 to 1.6 times as fast
         model = model.to(memory_format=torch.channels_last)
@@ -262,6 +273,7 @@ def build_learner(job: Job, device: torch.device, samples: Samples) -> Learner:
         training.clip_norm,
         mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
         resting=resting_norms(model),
+        ranks=ranks,
         average=None if training.ema is None else _average(job, model, optimizer, training.ema),
     )
 

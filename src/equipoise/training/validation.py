@@ -66,18 +66,21 @@ def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> fl
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
     """Means over cases on the prepared grid, where the truth is the prepared mask: cheaper than the way back."""
-    losses, values, own = [], [], per_case_functions(job.own, job.code)
-    for index, found in enumerate(segment(learner, samples, job)):
+    found_here, own = [], per_case_functions(job.own, job.code)
+    here = range(learner.ranks.rank, len(samples), learner.ranks.count)
+    for index, found in zip(here, segment(learner, samples, job, here), strict=True):
         target = np.array(samples.targets[index])
         # the loss takes logits, and these have the same probabilities
         clipped = torch.from_numpy(found).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         logits = clipped.logit() if job.training.targets == "regions" else clipped.log()
         wanted = torch.from_numpy(target)
         wanted = wanted if wanted.is_floating_point() else wanted.long()
-        losses.append(float(learner.plain_loss(logits[None], wanted[None])))
+        loss = float(learner.plain_loss(logits[None], wanted[None]))
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        values.append(_case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own))
+        value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own)
+        found_here.append((loss, value))
+    losses, values = zip(*learner.ranks.gathered(found_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
 
 
