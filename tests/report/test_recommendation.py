@@ -1,7 +1,11 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from equipoise.cli import main
 from equipoise.errors import EquipoiseError
 from equipoise.report.recommendation import advise, mark_pareto, recommend
 
@@ -157,6 +161,18 @@ def test_an_arm_whose_latency_is_unknown_keeps_no_limit() -> None:
     results = _results()
     results["arms"][1]["cost"]["latency_ms"] = None
     assert advise(results, "accuracy", 5.0)["arm"] is None
+
+
+def test_the_command_names_the_arm_and_the_reason(
+    make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(make_folder(patients=300))
+    assert main(["advise", folder, "--prefer", "speed"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "Use size-rule. No arm was shown better than the trivial baseline size-rule"
+    )
+    assert main(["advise", folder, "--prefer", "memory", "--max-latency-ms", "0.001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beats_baseline"] is False
 
 
 def test_an_unknown_preference_is_refused() -> None:

@@ -76,6 +76,13 @@ def test_each_verdict_has_its_words(verdict: str, words: str) -> None:
     assert words in pair_sentence(_pair("a", "b", verdict), NAMES, "AUC", 93)
 
 
+def test_the_difference_is_that_of_the_arms_as_they_are_named() -> None:
+    pair = _pair("a", "b", "b_better") | {"difference": -0.067, "low": -0.108, "high": -0.027}
+    assert pair_sentence(pair, NAMES, "AUC", 93) == (
+        "U-Net is better than DenseNet: difference in AUC 0.067 (95 % interval 0.027 to 0.108)."
+    )
+
+
 def test_never_says_no_difference() -> None:
     for verdict in ("not_enough_data", "single_run", "refused"):
         assert "no difference" not in pair_sentence(_pair("a", "b", verdict), NAMES, "AUC", 93)

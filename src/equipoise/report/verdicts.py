@@ -10,7 +10,6 @@ from equipoise.report.recommendation import UNJUDGED, best_baseline
 from equipoise.report.words import endpoint_name, interval, listed, number, plural
 
 Entry = Mapping[str, Any]
-_DECIDED = ("a_better", "b_better")
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,11 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
     a, b = names[pair["a"]], names[pair["b"]]
     if pair["difference"] is None or pair["verdict"] == "refused":
         return f"{a} against {b}: no verdict. {why(pair)}".strip()
-    found = f"difference in {label} {number(pair['difference'])} (95 % interval {interval(pair['low'], pair['high'])})"
-    if pair["verdict"] in _DECIDED:
-        winner, loser = (a, b) if pair["verdict"] == "a_better" else (b, a)
-        return f"{winner} is better than {loser}: {found}."
+    found = _numbers(label, pair["difference"], pair["low"], pair["high"])
+    if pair["verdict"] == "a_better":
+        return f"{a} is better than {b}: {found}."
+    if pair["verdict"] == "b_better":  # the difference is that of the arms as they are named here
+        return f"{b} is better than {a}: {_numbers(label, -pair['difference'], -pair['high'], -pair['low'])}."
     if pair["verdict"] == "equivalent":
         margin = number(pair["margin"], 3)
         return f"{a} and {b} are equivalent within the margin of ±{margin}: {found}."
@@ -48,6 +48,10 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
     tested = plural(patients, "patient")
     return f"{a} and {b} cannot be told apart with these {tested}: {found}. {_needed(pair, patients)}".strip()
+
+
+def _numbers(label: str, difference: float, low: float, high: float) -> str:
+    return f"difference in {label} {number(difference)} (95 % interval {interval(low, high)})"
 
 
 def why(pair: Entry) -> str:
