@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -230,3 +231,13 @@ def test_the_threshold_stays_within_its_bounds() -> None:
     assert threshold(np.empty(0, np.float32)) == pytest.approx(0.90)
     assert threshold(np.full(50, 0.1, np.float32)) == pytest.approx(0.80)
     assert threshold(np.linspace(0.5, 1, 50, dtype=np.float32)) == pytest.approx(0.90)
+
+
+def test_equal_pixels_of_one_guessed_patient_are_called_equal() -> None:
+    images = noise(6)
+    images[3] = images[0]
+    cohort = cohort_of(images, ["g", "h", "h", "g", "h", "i"])
+    fold = Fold(np.array([0, 1]), np.array([2]), np.array([3, 4, 5]))
+    assert [(leak.b, leak.kind) for leak in find_leaks(cohort, fold)] == [("00003", "patient"), ("00002", "patient")]
+    guessed = replace(cohort, patients_known=False, patients_guessed=True)
+    assert [(leak.b, leak.kind) for leak in find_leaks(guessed, fold)] == [("00002", "patient"), ("00003", "equal")]

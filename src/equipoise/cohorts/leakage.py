@@ -44,28 +44,39 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
     """Leaks across the parts of any fold, the surest kind first; an empty list is what a trial needs.
 
     "patient", "study": one pair per patient or study (attribute `study`) that lies in two parts. "equal": equal pixels.
-    "near": near-duplicates. Pairs of one patient appear as "patient" only. Cases whose pictures hold hardly any detail
-    (masks, outlines) are not compared by likeness, and the simplest not by pixels either: strangers may share a shape.
+    "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient is a guess and the pixels
+    are equal: that is no guess. Cases whose pictures hold hardly any detail (masks, outlines) are not compared by
+    likeness, and the simplest not by pixels either: strangers may share a shape.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
-    leaks = _shared(cohort, parts, [str(patient) for patient in cohort.patients], "patient")
-    studies = [str(case.attributes.get("study", "")) for case in cohort.cases]
-    leaks += _shared(cohort, parts, studies, "study")
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
     def crossing(a: Ints, b: Ints) -> NDArray[np.bool_]:
-        used = np.zeros(a.shape, dtype=bool)
-        for row in parts:
-            used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
-        return np.asarray(used & (person[a] != person[b]))
+        return np.asarray(_apart(parts, a, b) & (person[a] != person[b]))
+
+    def apart(a: Ints, b: Ints) -> NDArray[np.bool_]:
+        return _apart(parts, a, b)
 
     pixels, pictures = _look(cohort)
-    equal = _equal_pairs(pixels, crossing)
-    near = [pair for pair in _near_pairs(pictures, crossing) if pair not in set(equal)]
-    named = [(pair, "equal") for pair in equal] + [(pair, "near") for pair in near]
+    equal = _equal_pairs(pixels, apart if cohort.patients_guessed else crossing)
+    proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
+    owners = ["" if owner in proven else str(owner) for owner in person]
+    leaks = _shared(cohort, parts, owners, "patient")
+    leaks += _shared(cohort, parts, [str(case.attributes.get("study", "")) for case in cohort.cases], "study")
+    seen = set(equal)
+    named = [(pair, "equal") for pair in equal]
+    named += [(pair, "near") for pair in _near_pairs(pictures, crossing) if pair not in seen]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
     found = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
     return leaks + [leak for leak in found if frozenset((leak.a, leak.b)) not in known]
+
+
+def _apart(parts: NDArray[np.int8], a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Which pairs lie in two parts of some fold."""
+    used = np.zeros(a.shape, dtype=bool)
+    for row in parts:
+        used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
+    return used
 
 
 def propose_groups(cohort: Cohort) -> NDArray[np.str_]:

@@ -184,5 +184,4 @@ def _flow(run: RunFolder, results: dict[str, Any]) -> Figure:
         for name in ("train", "validation", "test")
     ]
     excluded = [(row["reason"], row["cases"], row["patients"]) for row in cohort["excluded"]]
-    divided = sum(leak["kind"] == "patient" for leak in run.lock.get("leaks") or ())
-    return flow_figure(whole, parts, excluded, case_noun(run.lock), divided)
+    return flow_figure(whole, parts, excluded, case_noun(run.lock), cohort["divided_patients"])

@@ -39,7 +39,7 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "flow": f"{'; '.join(parts)}. Left out: {left_out or 'nothing'} (figure data-flow).",
         "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}, stratified by class: "
         f"{'; '.join(parts)}.",
-        "disjoint": _disjoint(run),
+        "disjoint": _disjoint(cohort["divided_patients"]),
         "truth": truth,
         "preprocessing": _settings("In this order", plan.preprocessing) if plan else "",
         "augmentation": _settings("Augmentation", plan.augmentation) if plan else "",
@@ -194,9 +194,8 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _disjoint(run: RunFolder) -> str:
+def _disjoint(divided: int) -> str:
     """At which level the parts share nothing."""
-    divided = sum(leak["kind"] == "patient" for leak in run.lock.get("leaks") or ())
     if divided:
         return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
     return "Patients: no patient is in more than one part."

@@ -24,11 +24,10 @@ def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mappin
         if entry["name"] in by_name
         for name in shown
     ]
-    divided = sum(leak["kind"] == "patient" for leak in other.lock.get("leaks") or ())
     return {
         "unit": "case",
         "patients": other.lock["cohort"]["patients"],
-        "divided_patients": divided,
+        "divided_patients": results["cohort"]["divided_patients"],
         "endpoints": shown,
         "rows": rows,
         "failed_jobs": len(results["failures"]),

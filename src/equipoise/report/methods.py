@@ -34,7 +34,7 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> li
     parts = cohort["split_patients"]
     shared = (
         f"Patients were assigned to training ({parts['train']}), validation ({parts['validation']}) and test "
-        f"({parts['test']}), stratified by class, {_disjoint(lock)}."
+        f"({parts['test']}), stratified by class, {_disjoint(cohort['divided_patients'])}."
         if cohort["folds"] == 1
         else f"Patients were assigned to {cohort['folds']} folds, stratified by class; every patient was tested once "
         "in each repetition."
@@ -46,8 +46,7 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> li
     ]
 
 
-def _disjoint(lock: Mapping[str, Any]) -> str:
-    divided = sum(leak["kind"] == "patient" for leak in lock.get("leaks") or ())
+def _disjoint(divided: int) -> str:
     return f"{divided} of them in more than one part" if divided else "no patient in more than one part"
 
 
