@@ -116,14 +116,57 @@ def test_truth_voxels_are_those_of_the_files(volumes):
         assert table.metrics["truth_voxels_WT"][row] == np.count_nonzero(mask)
 
 
-def test_segmenters_learn(tmp_path):
-    (tmp_path / "squares_for_trial.py").write_text(SLICES)
-    results = equipoise.run(Protocol.parse(SQUARES, folder=tmp_path), tmp_path / "run")
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("squares")
+    (folder / "squares_for_trial.py").write_text(SLICES)
+    return folder / "run", equipoise.run(Protocol.parse(SQUARES, folder=folder), folder / "run")
+
+
+def test_segmenters_learn(squares):
+    folder, results = squares
     assert results["arms"][0]["endpoints"]["dice"]["estimate"] > 0.8
-    slices = np.load(tmp_path / "run" / "jobs" / "unet" / "0-0" / "slices.npz")
-    truths = np.load(tmp_path / "run" / "truths.npz")
+    slices = np.load(folder / "jobs" / "unet" / "0-0" / "slices.npz")
+    truths = np.load(folder / "truths.npz")
     assert set(slices.files) == set(truths.files)
     assert np.mean([(slices[n] == truths[n]).mean() for n in truths.files]) > 0.9
+
+
+def test_the_masks_of_a_trial_audited_give_its_numbers(squares, tmp_path):
+    """In 2D the planes that a run keeps are its whole masks: measured anew, they end in the same numbers."""
+    folder, results = squares
+    kept = {"truth": folder / "truths.npz"} | {f"seed{s}": folder / f"jobs/unet/0-{s}/slices.npz" for s in (0, 1)}
+    for name, file in kept.items():
+        (tmp_path / name).mkdir()
+        for case, mask in np.load(file).items():
+            np.save(tmp_path / name / f"{case}.npy", mask)
+    found = equipoise.audit(
+        [f"unet={tmp_path / 'seed0'}", f"unet={tmp_path / 'seed1'}"], truth=tmp_path / "truth", regions=["square"],
+        patients={f"c{i:02d}": f"p{i:02d}" for i in range(40)}, secondary=results["endpoints"]["secondary"],
+    )  # fmt: skip
+    assert found["arms"][0]["endpoints"] == results["arms"][0]["endpoints"]
+
+
+def near(ours, theirs):
+    return ours == theirs or ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
+
+
+def test_the_table_of_a_trial_audited_gives_its_comparisons(volumes):
+    """The trial's sums run over its baselines too, which may move the last bit."""
+    folder, results = volumes
+    jobs = [folder / "run/jobs" / arm["name"] for arm in results["arms"]]
+    files = [file for job in jobs for file in sorted(job.glob("*/predictions.parquet"))]
+    found = equipoise.audit(files, secondary=results["endpoints"]["secondary"], margin=results["endpoints"]["margin"])
+    for ours, theirs in zip(found["arms"], results["arms"], strict=True):
+        for endpoint, wanted in theirs["endpoints"].items():
+            for key in ("estimate", "low", "high", "se", "df", "seed_sd"):
+                assert near(ours["endpoints"][endpoint][key], wanted[key])
+    for ours, theirs in zip(found["comparisons"], results["comparisons"], strict=True):
+        assert (ours["a"], ours["b"], ours["verdict"], ours["reason"]) == tuple(
+            theirs[key] for key in ("a", "b", "verdict", "reason")
+        )
+        for key in ("difference", "low", "high", "p", "se", "df"):
+            assert near(ours[key], theirs[key])
 
 
 def test_images_of_several_shapes_need_a_patch(tmp_path):

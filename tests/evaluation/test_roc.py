@@ -116,3 +116,11 @@ def test_a_band_over_so_few_patients_that_replicates_lack_a_class():
     found = band([run, run], np.random.default_rng(0))
     assert np.isfinite(found.low).all()
     assert (found.low <= found.high).all()
+
+
+def test_a_band_does_not_depend_on_how_many_replicates_are_held_at_once(monkeypatch):
+    whole = band(_runs(90, 3), np.random.default_rng(5))
+    monkeypatch.setattr("equipoise.evaluation.roc._WEIGHTS_AT_ONCE", 90 * 7)
+    pieces = band(_runs(90, 3), np.random.default_rng(5))
+    np.testing.assert_array_equal(whole.low, pieces.low)
+    np.testing.assert_array_equal(whole.high, pieces.high)

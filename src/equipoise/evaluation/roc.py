@@ -10,6 +10,8 @@ from equipoise.errors import PredictionError
 
 GRID = np.linspace(0.0, 1.0, 101)
 """False-positive rates at which curves are averaged."""
+_WEIGHTS_AT_ONCE = 4_000_000
+"""Replicates × cases that are held in memory together; the draws are the same for any number."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,14 @@ def band(runs: Sequence[Run], generator: np.random.Generator, replicates: int = 
     from `equipoise.statistics`. With three runs the band is somewhat narrow where runs differ much.
     """
     patients = np.unique(np.concatenate([run.patient for run in runs]))
-    weights = generator.multinomial(patients.size, np.full(patients.size, 1 / patients.size), size=replicates)
-    curves = np.stack([_weighted_curves(run, weights[:, np.searchsorted(patients, run.patient)]) for run in runs])
+    owner = [np.searchsorted(patients, run.patient) for run in runs]
+    step = max(1, _WEIGHTS_AT_ONCE // max(map(len, owner)))
+    parts = []
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        weights = generator.multinomial(patients.size, np.full(patients.size, 1 / patients.size), size=size)
+        parts.append(np.stack([_weighted_curves(run, weights[:, own]) for run, own in zip(runs, owner, strict=True)]))
+    curves = np.concatenate(parts, axis=1)
     chosen = generator.integers(len(runs), size=(len(runs), replicates))
     replicate_means = np.mean(curves[chosen, np.arange(replicates)], axis=0)
     # with few patients a replicate may lack a class: it has no curve
