@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.report import summarise
+from equipoise.report import summarise, write_report
 from equipoise.report.figures.draw_curves import draw_curve_figure
 from equipoise.report.figures.draws import best_after_figure, draw_rank_figure
 from equipoise.report.folder import read_folder
@@ -144,3 +144,22 @@ def test_figures_carry_every_number(tuned: Path) -> None:
     assert "best first: unet-adam, densenet-adam" in ranks.panels[0].description
     assert {(row[0], row[2]) for row in curves.rows} == {(arm, k) for arm in LOSSES for k in range(4)}
     assert "4 draws, 1 failed" in curves.panels[0].description
+
+
+def test_the_page_and_the_methods_tell_the_budget(tuned: Path) -> None:
+    write_report(tuned)
+    page = (tuned / "report.html").read_text(encoding="utf-8")
+    assert "Every arm was given the same budget: 4 draws of 2 epochs" in page
+    assert "8 draws of tuning were trained; 1 of them did not finish" in page
+    assert "tuned with 4 draws of a scrambled Sobol sequence [" in page
+    assert "failed: it diverged" in page
+
+
+def test_the_page_says_that_budgets_were_unequal(make_folder: Make) -> None:
+    folder = make_folder(patients=120)
+    tune(folder, {"unet-adam": [0.5, 0.3], "densenet-adam": [0.4]}, equal=False)
+    results = write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Tuning, on unequal budgets" in page
+    assert "tuned with between 1 and 2 draws of a scrambled" in page
+    assert results["warnings"][0].startswith("The arms were tuned on unequal budgets (unet-adam 2, densenet-adam 1")

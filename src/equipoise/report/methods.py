@@ -20,7 +20,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
                 used.append(key)
         return "[" + ",".join(str(used.index(key) + 1) for key in keys) + "]"
 
-    made = [*_data(results, lock, cite), *_training(results, lock)]
+    made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
     if results.get("audit"):
         made = audited.data_and_training(results, results["sources"])
     sentences = [*made, *statistics(results, cite)]
@@ -48,6 +48,22 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> li
 
 def _disjoint(divided: int) -> str:
     return f"{divided} of them in more than one part" if divided else "no patient in more than one part"
+
+
+def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
+    tuning = results["tuning"]
+    if tuning is None:
+        return []
+    counts = [len(arm["draws"]) for arm in tuning["arms"]]
+    draws = plural(counts[0], "draw") if tuning["equal"] else f"between {min(counts)} and {max(counts)} draws"
+    rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
+    return [
+        (
+            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('optuna')}, fixed before "
+            f"training and trained for {plural(tuning['epochs'], 'epoch')}; those with the {rule} were used, a failed draw "
+            "counting as a draw, and every arm was trained with its stated settings as well."
+        )
+    ]
 
 
 def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
