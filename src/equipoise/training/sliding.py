@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from equipoise.errors import EquipoiseError
 
@@ -152,7 +151,7 @@ def _blended(
     for slab, end in zip(axes[0], ends, strict=True):
         for group in _groups([(slab, *rest) for rest in product(*axes[1:])], batch):
             with torch.inference_mode():
-                logits = answer(torch.stack([_read(image, place, patch) for place in group]).to(device))
+                logits = answer(_read(image, group, patch).to(device))
                 _check_answer(logits, (len(group), classes, *patch))
                 for one, place in zip(logits, group, strict=True):
                     _add(sums, one, place)
@@ -181,17 +180,13 @@ def _windows(size: int, side: int, overlap: float, device: torch.device) -> list
     ]
 
 
-def _read(image: NDArray[Any], place: tuple[_Window, ...], patch: tuple[int, ...]) -> Tensor:
-    """One patch as float32 (channel, *patch), zeros where it reaches beyond the image."""
-    block = np.array(image[(slice(None), *(window.image for window in place))], dtype=np.float32, order="C")
-    margins = [
-        (window.cut, side - window.cut - (window.stop - window.start))
-        for window, side in zip(place, patch, strict=True)
-    ]
-    read = torch.from_numpy(block)
-    if not any(chain.from_iterable(margins)):
-        return read
-    return functional.pad(read, list(chain.from_iterable(reversed(margins))))
+def _read(image: NDArray[Any], group: Sequence[tuple[_Window, ...]], patch: tuple[int, ...]) -> Tensor:
+    """Patches as float32 (n, channel, *patch), zeros where they reach beyond the image."""
+    patches = torch.zeros((len(group), len(image), *patch))
+    for one, place in zip(patches.numpy(), group, strict=True):
+        inside = (slice(None), *(window.patch for window in place))
+        one[inside] = image[(slice(None), *(window.image for window in place))]
+    return patches
 
 
 def _add(sums: Tensor, logits: Tensor, place: tuple[_Window, ...]) -> None:
