@@ -32,7 +32,8 @@ class TrainingSection(Section):
     shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
     patch: size in voxels of training patches of images with masks, one number or one per axis; None takes whole
     images. patches_per_case: of each case in an epoch; foreground_patches: share of them about a foreground voxel.
-    targets: "regions" has the model answer each of the cohort's overlapping regions by itself (sigmoid).
+    targets: "regions" has the model answer each of the cohort's overlapping regions by itself (sigmoid). In detection
+    "classes" are the masks of what is sought, "centres" soft spots about their centres.
     """
 
     epochs: Positive = 12
@@ -54,7 +55,7 @@ class TrainingSection(Section):
     patch: Positive | tuple[Positive, ...] | None = None
     patches_per_case: Positive = 1
     foreground_patches: Share = 0.33
-    targets: Literal["classes", "regions"] = "classes"
+    targets: Literal["classes", "regions", "centres"] = "classes"
 
     def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
         """The size of a patch along each spatial axis; None where whole images are taken."""
@@ -92,6 +93,9 @@ class TrainingSection(Section):
         """What needs one label a case, where the task has none; None where all fits."""
         if task == "classification":
             return None
+        if self.targets == ("regions" if task == "detection" else "centres"):
+            allowed = '"classes" or "centres"' if task == "detection" else '"classes" or "regions"'
+            return f'training.targets = "{self.targets}" is not for {task}; choose {allowed}'
         if self.mixup is not None:
             return f"training.mixup mixes the labels of cases, and {task} has none; remove it"
         if self.sampling == "balanced":
@@ -108,11 +112,15 @@ class InferenceSection(Section):
     overlap: of sliding windows, as a share of a patch. mirror: axes whose mirrored copies, in all combinations, are
     answered too and averaged; true means all of the image's axes. missing_modalities: also predict the test cases with
     each channel blank; the report says what that costs.
+    candidate_threshold: probability from which on a voxel belongs to a detector's candidate; by default 0.5 where parts
+    of masks are candidates, and 0.1 where peaks are. apart_mm: the smallest distance of two peaks.
     """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     mirror: bool | tuple[Axis, ...] = False
     missing_modalities: bool = False
+    candidate_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    apart_mm: Annotated[float, Field(gt=0)] = 5.0
 
     @field_validator("mirror", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
+from equipoise.statistics.verdict import label
 from equipoise.training.forecast import Forecast
 from equipoise.trial import Trial, first_samples, plan, read, refusals, seed_spreads, try_arms
 
@@ -133,7 +134,6 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
             cohort, (), cases, [], [str(error)], None, "it cannot be split", [], 0, protocol.training.threads
         )
     leaks = find_leaks(trial.cohort, trial.folds)
-    can_train = trial.cohort.task != "detection"
     detectable, unplanned = _detectable(trial)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     return Checked(
@@ -144,7 +144,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         refusals=refusals(trial, leaks),
         detectable=detectable,
         unplanned=unplanned,
-        forecasts=_forecasts(trial) if can_train else [],
+        forecasts=_forecasts(trial),
         jobs=twice * len(everything),
         effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
         threads=trial.protocol.training.threads,
@@ -197,6 +197,11 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
+    if cohort.task == "detection":
+        return None, (
+            f"the {label(endpoints.primary)} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
+            "findings and false positives spread over patients is not known before a detector has been seen"
+        )
     try:
         return planning.plan(
             len(set(cohort.patients[test])),

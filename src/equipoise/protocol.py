@@ -161,7 +161,11 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "segmentation": {
         "endpoints": {"primary": "dice", "secondary": ("hd95", "surface_dice")},
         "training": {"loss": "dice-cross-entropy"},
-    }
+    },
+    "detection": {
+        "endpoints": {"primary": "cpm", "secondary": ("average_precision",)},
+        "training": {"loss": "dice-cross-entropy"},
+    },
 }
 """What the defaults below would be for another task than classification."""
 
@@ -205,10 +209,12 @@ class Protocol(Section):
         if self.cohort.task == "classification":
             if training.loss not in ("cross-entropy", "focal"):
                 raise ValueError(f'training.loss {training.loss!r} needs masks; choose "cross-entropy" or "focal"')
-            if training.targets == "regions" or training.patch is not None:
+            if training.targets != "classes" or training.patch is not None:
                 raise ValueError("training.targets and training.patch need masks; remove them in classification")
         elif training.targets == "regions" and training.class_weights == "balanced":
             raise ValueError('training.class_weights weighs classes; with targets = "regions" leave it "none"')
+        if training.targets == "centres" and self.preprocessing.get("smooth_labels"):
+            raise ValueError('preprocessing.smooth_labels softens masks, and targets = "centres" has none; remove it')
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.jobs import Engine, run_jobs, workers_of
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
+from equipoise.evaluation.candidate_table import FINDINGS, candidate_file
 from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, TUNED, Ledger
@@ -29,6 +30,7 @@ from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
 from equipoise.report.looks import undecided
+from equipoise.statistics.detection import METRICS as DETECTION
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
 from equipoise.statistics.own import is_own, own_endpoint, per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
@@ -102,11 +104,14 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
 def _endpoint(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     """The endpoint of that name; refuses before training what could not be judged after it."""
     classes = cohort.classes if cohort.task == "classification" else ()
-    regions = () if classes else tuple(target_regions(cohort.classes, cohort.regions))
+    regions = tuple(target_regions(cohort.classes, cohort.regions)) if cohort.task == "segmentation" else ()
+    if cohort.task == "detection" and name not in DETECTION:
+        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, DETECTION)}")
     if is_own(name):
         return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
+    metrics = (FINDINGS,) if cohort.task == "detection" else metric_columns(regions)
     try:
-        return endpoint_named(name, metric_columns(regions) if regions else (), classes)
+        return endpoint_named(name, () if classes else metrics, classes)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
@@ -123,8 +128,6 @@ def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
 def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
     """Why the trial would not be honest, or cannot be run; empty where it may."""
     found, cohort = [], trial.cohort
-    if cohort.task == "detection":
-        found.append(f"{cohort.name} is a detection cohort, and this version trains classifiers and segmenters only")
     if cohort.problems:
         first = cohort.problems[0]
         found.append(
@@ -144,7 +147,7 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
 def first_samples(trial: Trial) -> Samples:
     """A batch of training cases; of volumes two, which are enough to try an arm."""
     enough = trial.protocol.training.batch_size if trial.cohort.spatial_dims == 2 else 2
-    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline)
+    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline, trial.protocol.training.targets)
 
 
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
@@ -286,6 +289,18 @@ def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
     return replace(trial, jobs=tuned_jobs(trial.jobs, chosen))
 
 
+def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
+    """Cases that no job could learn from or be chosen by."""
+    if not staged.uniform and trial.protocol.training.patch is None:
+        raise CohortError(
+            f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
+        )
+    if trial.cohort.task == "detection" and not any(found.relevant.any() for found in staged.findings):
+        raise CohortError(
+            f"no {part} case of {trial.cohort.name} has a finding to learn or choose by; use larger parts"
+        )
+
+
 def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
     """Train every job that has not ended; the record gets a line for each end."""
     waiting = [job for job in jobs if job.done() is None]
@@ -293,12 +308,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
                 place = trial.out / "samples" / str(number) / part
-                staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place)
-                if not staged.uniform and trial.protocol.training.patch is None:
-                    raise CohortError(
-                        f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or "
-                        "preprocessing.size"
-                    )
+                targets = trial.protocol.training.targets
+                staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
+                _refuse_untrainable(trial, part, staged)
         ledger.append(STARTED, jobs=[job.name for job in waiting])
     total = sum(job.training.epochs for job in jobs)
 
@@ -331,11 +343,14 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         which = {} if look is None else {"look": look}
         ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
-    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own)
+    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.inference:predict_job", missing, lambda: None)
     for done, (job, result) in enumerate(ended, start=1):
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))
-    hashes = {job.name: hashlib.sha256(job.predictions_file.read_bytes()).hexdigest() for job in finished}
-    ledger.append(PREDICTED, sha256=hashes)
+    files = {job.name: job.predictions_file for job in finished}
+    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    lists = {name: candidate_file(file) for name, file in files.items() if trial.cohort.task == "detection"}
+    beside = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in lists.items()}
+    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}))

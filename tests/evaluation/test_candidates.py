@@ -3,6 +3,7 @@ import pytest
 from scipy import ndimage
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation import candidates
 from equipoise.evaluation.candidates import connected_candidates, peak_candidates
 
 
@@ -65,3 +66,18 @@ def test_maps_that_cannot_be_read_are_refused() -> None:
         connected_candidates(np.zeros((3, 3)), (1.0, 1.0, 1.0))
     with pytest.raises(PredictionError, match="not finite"):
         peak_candidates(np.full((3, 3), np.nan), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("levels", [(0.0, 0.6), (0.55, 0.6), (0.0, 0.45)])
+def test_plateaus_of_any_size_are_peaks_where_nothing_near_exceeds_them(levels, monkeypatch) -> None:
+    spacing, apart = (1.5, 1.0, 1.0), 3.2
+    probability = np.clip(_map(7), *levels)
+    offsets = np.stack(np.meshgrid(*(np.arange(-3, 4),) * 3, indexing="ij"), axis=-1).reshape(-1, 3) * spacing
+    ball = (np.linalg.norm(offsets, axis=1) <= apart).reshape((7,) * 3)
+    highest = ndimage.maximum_filter(probability, footprint=ball, mode="nearest")
+    slow = connected_candidates(np.where((probability == highest) & (probability >= 0.3), probability, 0), spacing, 0.3)
+    for plateau in (4096, 2):  # each voxel's ball, or one map of distances
+        monkeypatch.setattr(candidates, "PLATEAU", plateau)
+        found = peak_candidates(probability, spacing, 0.3, apart)
+        assert sorted(map(tuple, found.centre_mm)) == sorted(map(tuple, slow.centre_mm))
+        assert sorted(found.score) == sorted(slow.score)

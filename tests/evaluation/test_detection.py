@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.detection import Findings, Marks, average_precision, cpm, froc, leave_one_out, match
+from equipoise.evaluation.detection import Findings, Marks, _Curve, average_precision, cpm, froc, leave_one_out, match
 
 SCAN = tuple[np.ndarray, np.ndarray, Findings]
 
@@ -172,3 +172,15 @@ def test_linear_between_points_of_equal_scores() -> None:
     finding = np.array([0, 0, *[-1] * 16])
     marks = Marks(scan, np.ones(18), finding, np.zeros(18, bool), np.array([1, 1]))
     assert cpm(marks) == pytest.approx(np.mean([r / 8 for r in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)]))
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_scans_that_weigh_n_count_as_n_scans(ties: bool) -> None:
+    scans = _scans(11, ties=ties)
+    rates = np.geomspace(1 / 8, 8, 25)
+    for weight in np.random.default_rng(0).multinomial(len(scans), np.full(len(scans), 1 / len(scans)), size=8):
+        repeated = [scan for scan, n in zip(scans, weight, strict=True) for _ in range(n)]
+        if any(findings.relevant.any() for _, _, findings in repeated):
+            curve = froc(_marks(repeated))
+            slow = np.interp(rates, curve.false_positives, curve.sensitivity)
+            np.testing.assert_allclose(_Curve(_marks(scans)).sensitivity_at(rates, weight), slow, atol=1e-12)

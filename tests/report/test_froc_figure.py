@@ -28,6 +28,17 @@ def test_the_table_holds_the_mean_curve_of_the_runs() -> None:
     assert any(">⅛<" in part for part in figure.panels[0].parts)
 
 
+def test_the_rule_is_drawn_in_every_panel() -> None:
+    runs, patient = [(_marks(0), np.arange(30))], np.arange(30)
+    figure = froc_figure({"a": runs, "b": runs}, {}, ("spot rule", [(_marks(5), patient)]), "slice")
+    rows = list(csv.DictReader(io.StringIO(figure.csv())))
+    (row,) = [r for r in rows if r["arm"] == "spot rule" and float(r["false_positives_per_scan"]) == 1]
+    assert float(row["sensitivity"]) == pytest.approx(froc(_marks(5)).at(1), abs=1e-5)
+    assert all(sum('class="reference"' in part for part in panel.parts) == 1 for panel in figure.panels)
+    assert "Dashed: the spot rule." in figure.caption
+    assert "false positives per slice" in figure.panels[1].inline()
+
+
 def test_the_band_is_wider_where_patients_are_fewer() -> None:
     widths = []
     for patients in (80, 8):

@@ -60,6 +60,15 @@ class CandidateTable:
         return Marks(scan, self.score[own], self.finding[own], self.irrelevant[own], findings.astype(np.int64))
 
 
+def candidate_file(predictions: Path) -> Path:
+    """Where the candidates of a table of cases lie.
+
+    >>> candidate_file(Path("predictions.parquet")).name, candidate_file(Path("without-0.parquet")).name
+    ('candidates.parquet', 'without-0-candidates.parquet')
+    """
+    return predictions.with_name(FILE if predictions.name == "predictions.parquet" else f"{predictions.stem}-{FILE}")
+
+
 def joined(tables: Sequence[CandidateTable]) -> CandidateTable:
     """One table from several."""
     names = CandidateTable.__dataclass_fields__

@@ -8,6 +8,11 @@ from scipy import ndimage
 
 from equipoise.errors import PredictionError
 
+PLATEAU = 4096
+"""Equal values from which on a plateau is looked at as a whole."""
+AT_ONCE = 1 << 22
+"""Voxels of balls that are looked at together."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -36,16 +41,7 @@ def connected_candidates(
     ([[0.0, 1.0], [0.0, 6.0]], [0.9, 0.6])
     """
     _check(probability, spacing_mm)
-    part, n = ndimage.label(probability >= threshold, np.ones((3,) * probability.ndim, dtype=bool))
-    inside = np.nonzero(part)
-    member = part[inside] - 1
-    score = np.full(n, -np.inf)
-    np.maximum.at(score, member, probability[inside].astype(np.float64))
-    voxels = np.bincount(member, minlength=n)
-    sums = [np.bincount(member, weights=along, minlength=n) for along in inside]
-    centre = np.stack(sums, axis=1) / np.maximum(voxels, 1)[:, None] * np.array(spacing_mm)
-    large = voxels * float(np.prod(spacing_mm)) >= smallest_mm3
-    return _ordered(centre[large], score[large])
+    return _parts(probability >= threshold, probability, spacing_mm, smallest_mm3)
 
 
 def peak_candidates(
@@ -59,12 +55,57 @@ def peak_candidates(
     [[0.0, 1.0], [0.0, 4.0]]
     """
     _check(probability, spacing_mm)
-    reach = [int(apart_mm / spacing) for spacing in spacing_mm]
-    offsets = np.meshgrid(*(np.arange(-r, r + 1) * s for r, s in zip(reach, spacing_mm, strict=True)), indexing="ij")
-    ball = sum(offset**2 for offset in offsets) <= apart_mm**2
-    highest = ndimage.maximum_filter(probability, footprint=ball, mode="nearest")
-    peaks = np.where((probability == highest) & (probability >= threshold), probability, -1.0)
-    return connected_candidates(peaks, spacing_mm, threshold)
+    box = [2 * int(apart_mm / spacing / probability.ndim**0.5) + 1 for spacing in spacing_mm]
+    # a box inside the ball is a product of axes, which is fast; what is highest in it is looked at in the whole ball
+    highest = (probability >= threshold) & (probability == ndimage.maximum_filter(probability, box, mode="nearest"))
+    places = np.argwhere(highest)
+    highest[tuple(places[~_unmatched(probability, places, spacing_mm, apart_mm)].T)] = False
+    return _parts(highest, probability, spacing_mm, 0.0)
+
+
+def _unmatched(
+    probability: NDArray[np.floating], places: NDArray[np.int64], spacing_mm: tuple[float, ...], apart_mm: float
+) -> NDArray[np.bool_]:
+    """Whether nothing within `apart_mm` of each place (n, axes) is higher than it."""
+    values = probability[tuple(places.T)]
+    alone = np.ones(len(places), dtype=bool)
+    level, member, size = np.unique(values, return_inverse=True, return_counts=True)
+    for plateau in np.flatnonzero(size >= PLATEAU):  # one distance map is cheaper than as many balls
+        own, lower = member == plateau, probability <= level[plateau]
+        if not lower.all():
+            alone[own] = ndimage.distance_transform_edt(lower, sampling=spacing_mm)[tuple(places[own].T)] > apart_mm
+    few = np.flatnonzero(size[member] < PLATEAU)
+    ball = _ball(spacing_mm, apart_mm)
+    for rows in np.array_split(few, -(-len(few) * len(ball) // AT_ONCE) or 1):
+        around = np.clip(
+            places[rows, None] + ball, 0, np.array(probability.shape) - 1
+        )  # the edge is nearer than beyond
+        alone[rows] = probability[tuple(np.moveaxis(around, -1, 0))].max(axis=1) <= values[rows]
+    return alone
+
+
+def _ball(spacing_mm: tuple[float, ...], radius_mm: float) -> NDArray[np.int64]:
+    """Offsets in voxels (k, axes) to everything within the radius."""
+    axes = [np.arange(-int(radius_mm / mm), int(radius_mm / mm) + 1) for mm in spacing_mm]
+    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    ball: NDArray[np.int64] = offsets[((offsets * np.array(spacing_mm)) ** 2).sum(axis=1) <= radius_mm**2]
+    return ball
+
+
+def _parts(
+    inside: NDArray[np.bool_], probability: NDArray[np.floating], spacing_mm: tuple[float, ...], smallest_mm3: float
+) -> Candidates:
+    """A candidate for each connected part: its mean place and its highest value."""
+    part, n = ndimage.label(inside, np.ones((3,) * inside.ndim, dtype=bool))
+    places = np.nonzero(part)
+    member = part[places] - 1
+    score = np.full(n, -np.inf)
+    np.maximum.at(score, member, probability[places].astype(np.float64))
+    voxels = np.bincount(member, minlength=n)
+    sums = [np.bincount(member, weights=along, minlength=n) for along in places]
+    centre = np.stack(sums, axis=1) / np.maximum(voxels, 1)[:, None] * np.array(spacing_mm)
+    large = voxels * float(np.prod(spacing_mm)) >= smallest_mm3
+    return _ordered(centre[large], score[large])
 
 
 def _check(probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> None:

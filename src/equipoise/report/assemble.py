@@ -54,7 +54,7 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
         *rate_figures(run.jobs, [*run.arms(), *(str(arm["name"]) for arm in run.untuned())]),
         confusion_figure(entries, names, classes),
         *_from_scores(run, results, names),
-        froc_figure(_detectors(run), _scores(results, "cpm")),
+        _from_candidates(run, results, names),
         cost_figure(results["arms"], plan["primary"], label, _best_rule(results, names), _tied(results)),
         None if run.sources else _flow(run, results),
     ]
@@ -98,6 +98,30 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     if rows and index is not None:
         figures.append(decision_figure(rows, _rule_rows(run, rule, names, index), positive))
     return figures
+
+
+def _from_candidates(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> Figure | None:
+    """FROC curves; None where the arms are no detectors."""
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    rules = _detectors(run, [entry["name"] for entry in results["baselines"]])
+    marking = [e for e in results["baselines"] if any(len(marks.score) for marks, _ in rules.get(e["name"], []))]
+    best = best_baseline(marking, results["endpoints"]["primary"], sign)
+    rule = None if best is None else (names[best["name"]], rules[best["name"]])
+    return froc_figure(_detectors(run, run.arms()), _scores(results, "cpm"), rule, case_noun(run.lock))
+
+
+def _detectors(run: RunFolder, names: Sequence[str]) -> dict[str, list[DetectorRun]]:
+    """The test candidates of those arms or rules that are detectors, run by run."""
+    jobs = [(name, part([job], "test")) for name in names for job in run.finished(name)]
+    tables = [(name, table) for name, table in jobs if table is not None and table.candidates is not None]
+    patients = np.unique(np.concatenate([table.patient for _, table in tables])) if tables else np.empty(0)
+    found: dict[str, list[DetectorRun]] = {}
+    for name, table in tables:
+        rows, tested = table.where(np.argsort(table.case)), table.candidates
+        if tested is not None:
+            marks = tested.where(tested.split == "test").marks(rows.case, rows.metrics[FINDINGS])
+            found.setdefault(name, []).append((marks, np.searchsorted(patients, rows.patient)))
+    return found
 
 
 def _best_rule(results: dict[str, Any], names: dict[str, str]) -> tuple[str, float] | None:
@@ -145,20 +169,6 @@ def _runs(jobs: Sequence[Job], index: int | None) -> list[Run]:
         positive = np.stack([table.truth == question for question in asked])
         out.append(Run(positive, table.scores[:, list(asked)].T, table.patient))
     return out
-
-
-def _detectors(run: RunFolder) -> dict[str, list[DetectorRun]]:
-    """The test candidates of every arm that is a detector, run by run."""
-    jobs = [(name, part([job], "test")) for name in run.arms() for job in run.finished(name)]
-    tables = [(name, table) for name, table in jobs if table is not None and table.candidates is not None]
-    patients = np.unique(np.concatenate([table.patient for _, table in tables])) if tables else np.empty(0)
-    found: dict[str, list[DetectorRun]] = {}
-    for name, table in tables:
-        rows, tested = table.where(np.argsort(table.case)), table.candidates
-        if tested is not None:
-            marks = tested.where(tested.split == "test").marks(rows.case, rows.metrics[FINDINGS])
-            found.setdefault(name, []).append((marks, np.searchsorted(patients, rows.patient)))
-    return found
 
 
 def _scores(results: dict[str, Any], endpoint: str) -> dict[str, str]:

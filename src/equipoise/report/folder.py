@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError, PredictionError, ProtocolError
+from equipoise.evaluation.candidate_table import FILE
 from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.ledger import LOCKED, PREDICTED, Ledger
 from equipoise.protocol import Protocol
@@ -244,8 +245,9 @@ def _changed_since(path: Path, ledger: Ledger) -> str | None:
     """What in the folder is no longer what the record says it was; None where all of it is."""
     locked, predicted = ledger.last(LOCKED), ledger.last(PREDICTED)
     recorded = {"lock.json": locked.data.get("lock_sha256")} if locked else {}
-    for job, digest in (predicted.data.get("sha256") or {}).items() if predicted else ():
-        recorded[f"jobs/{job}/predictions.parquet"] = digest
+    for key, file in (("sha256", "predictions.parquet"), ("candidates_sha256", FILE)):
+        for job, digest in (predicted.data.get(key) or {}).items() if predicted else ():
+            recorded[f"jobs/{job}/{file}"] = digest
     for name, digest in recorded.items():
         # a file that is not there is a missing job, not a changed one
         if digest and (path / name).is_file() and hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:

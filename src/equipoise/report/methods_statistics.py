@@ -16,6 +16,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
     return [
         _endpoints(results),
         _empty_masks(results),
+        _candidates(results, cite),
         _covariance(results, cite),
         _intervals(results, cite),
         _differences(results, cite),
@@ -55,9 +56,29 @@ def _empty_masks(results: Results) -> str:
     )
 
 
+def _candidates(results: Results, cite: Cite) -> str:
+    """When a detector's candidate counts as a hit, and what the CPM is."""
+    if results["cohort"].get("task") != "detection":
+        return ""
+    endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
+    score = (
+        " The CPM is the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per case."
+        if "cpm" in endpoints
+        else ""
+    )
+    return (
+        f"Candidates were judged by the rule of LUNA16 {cite('setio')}: one hits a finding if it lies no farther from "
+        "its centre than its radius, that of the ball (in 2D the disc) of the finding's size; several on one finding "
+        "count once, with the highest score; one inside an irrelevant finding only is neither hit nor false positive, "
+        f"and every other one is a false positive.{score}"
+    )
+
+
 def _covariance(results: Results, cite: Cite) -> str:
     if results["endpoints"]["primary"] == "auc":
         source = f"clustered placement values {cite('delong', 'obuchowski')}"
+    elif results["cohort"].get("task") == "detection":
+        source = "the jackknife over patients"
     else:
         source = "influence values summed within patients"
     return f"The covariance of all runs over patients was estimated from {source}, a patient's cases being one cluster."

@@ -14,6 +14,7 @@ from equipoise.report.cases import case_table
 from equipoise.report.characteristics import characteristics
 from equipoise.report.checklist import checklists, counts
 from equipoise.report.contrast import contrast_table
+from equipoise.report.detection_examples import detection_galleries
 from equipoise.report.entries import part
 from equipoise.report.examples import Gallery, galleries
 from equipoise.report.figures.figure import Figure
@@ -135,6 +136,8 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
     test = part(run.finished(best), "test") if best else None
     if best is None or test is None:
         return []
+    if test.candidates is not None:
+        return detection_galleries(run.finished(best), run.path)
     if not test.classes:
         plan = results["endpoints"]
         return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)

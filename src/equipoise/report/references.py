@@ -30,6 +30,9 @@ REFERENCES = {
     "framework. Proc ACM SIGKDD 2019:2623–2631.",
     "wilson": "Wilson EB. Probable inference, the law of succession, and statistical inference. J Am Stat Assoc "
     "1927;22:209–212.",
+    "setio": "Setio AAA, Traverso A, de Bel T, et al. Validation, comparison, and combination of algorithms for "
+    "automatic detection of pulmonary nodules in computed tomography images: the LUNA16 challenge. Med Image Anal "
+    "2017;42:1–13.",
     "lidc": "Armato SG III, McLennan G, Bidaut L, et al. The Lung Image Database Consortium (LIDC) and Image Database "
     "Resource Initiative (IDRI): a completed reference database of lung nodules on CT scans. Med Phys 2011;38:915–931.",
 }

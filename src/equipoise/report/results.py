@@ -325,7 +325,7 @@ def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
         patients[name] = len({patient[case] for case in ids if case in patient})
         classes[name] = {c: sum(label.get(case) == c for case in ids) for c in cohort["classes"]}
     return {
-        **{key: cohort.get(key) for key in ("name", "patients", "cases", "classes")},
+        **{key: cohort.get(key) for key in ("name", "task", "patients", "cases", "classes")},
         "split": split,
         "split_patients": patients,
         "split_classes": classes,

@@ -33,6 +33,8 @@ _BASELINES = {
     "empty-mask": "empty mask",
     "mean-mask": "mean training mask",
     "size-rule": "size rule",
+    "no-candidates": "no candidates",
+    "spot-rule": "spot rule",
 }
 VERDICTS = {
     "a_better": "first is better",
@@ -76,7 +78,9 @@ def baseline_name(name: str, size_attribute: str | None = None) -> str:
 
 
 def case_noun(lock: Mapping[str, Any]) -> str:
-    """What one case is called: nodules in lung-nodule cohorts, else cases."""
+    """What one case is called: in lung-nodule cohorts nodules, or scans where nodules are sought; else cases."""
+    if lock["cohort"].get("task") == "detection" and str(lock["cohort"].get("name", "")).startswith("lidc"):
+        return "scan"
     return "nodule" if str(lock["cohort"].get("name", "")).startswith("lidc") else "case"
 
 

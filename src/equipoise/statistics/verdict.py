@@ -14,7 +14,14 @@ FEWEST_SEEDS = 3
 FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
 
-_LABELS = {"auc": "AUC", "brier": "Brier score", "nll": "negative log-likelihood", "hd95": "HD95", "dice": "Dice"}
+_LABELS = {
+    "auc": "AUC",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood",
+    "hd95": "HD95",
+    "dice": "Dice",
+    "cpm": "CPM",
+}
 
 
 @dataclass(frozen=True)

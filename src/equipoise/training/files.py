@@ -3,7 +3,14 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.evaluation.candidate_table import candidate_file, write_candidates
+from equipoise.evaluation.predictions import Predictions, write_parquet
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,3 +32,20 @@ def write_json(path: Path, value: object) -> None:
     """Write JSON atomically."""
     text = json.dumps(value, indent=1)
     write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_predictions(path: Path, table: Predictions) -> None:
+    """Write a table of predictions atomically; a detector's candidates before it, for the table says that both lie."""
+    if table.candidates is not None:
+        write_atomic(candidate_file(path), partial(write_candidates, table.candidates))
+    write_atomic(path, partial(write_parquet, table))
+
+
+def write_planes(path: Path, planes: dict[str, NDArray[np.uint8]]) -> None:
+    """Write arrays by name atomically."""
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **planes)
+
+    write_atomic(path, save)

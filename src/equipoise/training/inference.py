@@ -1,21 +1,23 @@
 """Trained jobs → predictions: asked for only after every job of the plan has ended."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from equipoise.evaluation.marked_scans import detection_predictions
 from equipoise.evaluation.pictures import packed, shown_slice
-from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
+from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import region_metrics
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.classifying import classify
+from equipoise.training.detecting import detect
+from equipoise.training.detection_errors import error_planes
 from equipoise.training.determinism import device, reproducible
-from equipoise.training.files import write_atomic
+from equipoise.training.files import write_planes, write_predictions
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
 from equipoise.training.missing import Without
@@ -27,7 +29,8 @@ from equipoise.training.train import build_learner
 def predict_job(job: Job) -> Path:
     """Write the job's predictions of its validation and test cases; returns the file.
 
-    Beside a segmenter's rows lies slices.npz: of each test case the plane that the report shows. Where the protocol
+    Beside a segmenter's rows lies slices.npz: of each test case the plane that the report shows; beside a detector's
+    candidates.parquet, and in slices.npz what it missed and what it invented. Where the protocol
     asks what a missing modality costs, without-<channel>.parquet are the test cases with that channel blank.
     """
     file = job.predictions_file
@@ -41,31 +44,27 @@ def predict_job(job: Job) -> Path:
         for channel in range(job.channels if job.inference.missing_modalities else 0):
             blind = replace(learner, model=Without(learner.model, channel))
             found, _ = _answered(blind, job, {"test": parts["test"]})
-            write_atomic(job.folder / f"without-{channel}.parquet", partial(write_parquet, found))
+            write_predictions(job.folder / f"without-{channel}.parquet", found)
     if slices:
-        write_atomic(job.folder / "slices.npz", lambda path: _save(path, slices))
-    write_atomic(file, partial(write_parquet, table))
+        write_planes(job.folder / "slices.npz", slices)
+    write_predictions(file, table)
     return file
 
 
 def _answered(
     learner: Learner, job: Job, parts: dict[str, Samples]
 ) -> tuple[Predictions, dict[str, NDArray[np.uint8]]]:
-    """Rows of every part, and a segmenter's planes of the last one."""
+    """Rows of every part, and of masks the planes of the last one."""
     tables: list[Predictions] = []
     slices: dict[str, NDArray[np.uint8]] = {}
     for part, samples in parts.items():
         if job.task == "classification":
             tables.append(_classified(learner, job, part, samples))
         else:
-            table, slices = _segmented(learner, job, part, samples)
+            answer = _detected if job.task == "detection" else _segmented
+            table, slices = answer(learner, job, part, samples)
             tables.append(table)
     return concatenate(tables), slices
-
-
-def _save(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _classified(learner: Learner, job: Job, part: str, samples: Samples) -> Predictions:
@@ -88,6 +87,14 @@ def _segmented(
     metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     nothing = np.full(len(samples), -1)
     return _rows(job, part, samples, nothing, np.empty((len(samples), 0)), (), metrics), slices
+
+
+def _detected(
+    learner: Learner, job: Job, part: str, samples: Samples
+) -> tuple[Predictions, dict[str, NDArray[np.uint8]]]:
+    """Counts of every case as rows of the public table, its candidates beside it, and planes that tell of errors."""
+    scans = list(detect(learner, samples, job, part))
+    return detection_predictions(scans, job.arm.name, job.fold, job.seed), error_planes(scans, samples)
 
 
 def _truth(samples: Samples, index: int) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from equipoise.training.files import write_json
 class Job:
     """Everything a job needs; `samples` holds the folders `train` and `validation` of its fold.
 
-    regions: the judged structures as sets of classes; empty in classification.
+    classes: what the model tells apart. regions: the judged structures as sets of classes; only in segmentation.
     code: the folder where the user's own modules lie. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
     """

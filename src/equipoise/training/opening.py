@@ -1,7 +1,6 @@
 """What happens when the test set is opened: its cases are prepared, the trivial rules answer, pictures are kept."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +9,41 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.split import Fold
 from equipoise.evaluation.pictures import grey, region_bits, shown_slice
-from equipoise.evaluation.predictions import Predictions, write_parquet
+from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
 from equipoise.training.baselines import baselines, predict_baseline
-from equipoise.training.files import write_atomic, write_json
+from equipoise.training.files import write_json, write_planes, write_predictions
 from equipoise.training.mask_baselines import MASK_BASELINES, predict_masks
+from equipoise.training.samples import Samples
+from equipoise.training.spot_baselines import SPOT_BASELINES, predict_spots
 from equipoise.training.staging import samples_of, stage
 
 HELD_OUT = ("validation", "test")
 
 
 def open_test(
-    cohort: Cohort, folds: tuple[Fold, ...], pipeline: Pipeline, folder: Path, own: Mapping[str, Metric] = NO_OTHER
+    cohort: Cohort,
+    folds: tuple[Fold, ...],
+    pipeline: Pipeline,
+    folder: Path,
+    own: Mapping[str, Metric] = NO_OTHER,
+    targets: str = "classes",
 ) -> None:
     """Stage validation and test cases of every fold under `folder`, with baselines and pictures beside them.
 
-    own: the user's own metrics of masks, by which the baselines are judged as well.
+    own: the user's own metrics of masks, by which the baselines are judged as well. targets: of [training].
     """
     for number, fold in enumerate(folds):
-        for part in HELD_OUT:
-            stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
+        # rules on images learn from the prepared training cases
+        parts = HELD_OUT if cohort.task == "classification" else ("train", *HELD_OUT)
+        places = {part: folder / "samples" / str(number) / part for part in parts}
+        samples = {part: stage(cohort, getattr(fold, part), pipeline, places[part], targets) for part in parts}
         if cohort.task == "classification":
             _class_baselines(cohort, number, fold, pipeline, folder / "baselines")
         else:
-            _mask_baselines(cohort, number, fold, pipeline, folder, own)
+            _image_baselines(cohort, number, samples.pop("train"), samples, folder / "baselines", own)
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     _keep_pictures(cohort, tested, folder)
 
@@ -51,21 +59,27 @@ def _class_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline
         _write(predict_baseline(rule, cohort, number, fold.train, parts), rule.name, number, folder)
 
 
-def _mask_baselines(
-    cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path, own: Mapping[str, Metric]
+def _image_baselines(
+    cohort: Cohort,
+    number: int,
+    train: Samples,
+    held_out: Mapping[str, Samples],
+    folder: Path,
+    own: Mapping[str, Metric],
 ) -> None:
-    samples = {
-        part: stage(cohort, getattr(fold, part), pipeline, folder / "samples" / str(number) / part)
-        for part in ("train", *HELD_OUT)
-    }
-    train, regions = samples.pop("train"), target_regions(cohort.classes, cohort.regions)
+    """The trivial segmenters, or the trivial detectors."""
+    if cohort.task == "detection":
+        for spots in SPOT_BASELINES:
+            _write(predict_spots(spots, number, train, held_out), spots.name, number, folder)
+        return
+    regions = target_regions(cohort.classes, cohort.regions)
     for rule in MASK_BASELINES:
-        _write(predict_masks(rule, number, train, samples, regions, own), rule.name, number, folder / "baselines")
+        _write(predict_masks(rule, number, train, held_out, regions, own), rule.name, number, folder)
 
 
 def _write(table: Predictions, name: str, fold: int, folder: Path) -> None:
     place = folder / name / f"{fold}-0"
-    write_atomic(place / "predictions.parquet", partial(write_parquet, table))
+    write_predictions(place / "predictions.parquet", table)
     write_json(place / "done.json", {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
 
 
@@ -82,11 +96,6 @@ def _keep_pictures(cohort: Cohort, indices: NDArray[np.int64], folder: Path) -> 
         else:
             at = shown_slice(image.mask)
             pictures[case.id], outlines[case.id] = grey(plane[at]), region_bits(image.mask[at], regions)
-    write_atomic(folder / "thumbnails.npz", lambda path: _save(path, pictures))
+    write_planes(folder / "thumbnails.npz", pictures)
     if outlines:
-        write_atomic(folder / "truths.npz", lambda path: _save(path, outlines))
-
-
-def _save(path: Path, pictures: dict[str, NDArray[np.uint8]]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **pictures)
+        write_planes(folder / "truths.npz", outlines)

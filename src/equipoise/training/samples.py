@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.evaluation.detection import Findings
 from equipoise.preprocessing.pipeline import Pipeline, Record
 
 Indices = NDArray[np.int64]
@@ -57,6 +58,16 @@ class Grid:
         undone = Pipeline().undo(mask.astype(np.uint8), Record.from_json(self.record))
         return undone.astype(bool)
 
+    def places_back(self, centre_mm: NDArray[np.float64], prepared: tuple[int, ...]) -> NDArray[np.float64]:
+        """Places (n, axes) in mm on the prepared grid, of shape `prepared`, in mm on the case's own one."""
+        record = Record.from_json(self.record)
+        voxels = record.places_back(centre_mm / np.array(record.spacing_mm), prepared)
+        return np.asarray(voxels * np.array(self.spacing_mm))
+
+    def places_forward(self, centre_mm: NDArray[np.float64], prepared: tuple[int, ...]) -> NDArray[np.float64]:
+        """Places in mm on the case's own grid, in voxels of the prepared one."""
+        return Record.from_json(self.record).places_forward(centre_mm / np.array(self.spacing_mm), prepared)
+
     @property
     def prepared_spacing_mm(self) -> tuple[float, ...]:
         """Spacing of the prepared grid."""
@@ -70,6 +81,7 @@ class Samples:
     images: float32 (n, channel, *spatial); Ragged where cases differ in shape.
     targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one.
     grids, truths: for masks, each case's way back and its mask on its own grid; empty and None otherwise.
+    findings: in detection, what is in each case, on its own grid; the masks are then left out.
     """
 
     images: Arrays
@@ -78,6 +90,7 @@ class Samples:
     patients: tuple[str, ...]
     grids: tuple[Grid, ...] = ()
     truths: Arrays | None = None
+    findings: tuple[Findings, ...] = ()
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -95,7 +108,13 @@ class Samples:
 
         truths = None if self.truths is None else first(self.truths)
         return Samples(
-            first(self.images), first(self.targets), self.cases[:n], self.patients[:n], self.grids[:n], truths
+            first(self.images),
+            first(self.targets),
+            self.cases[:n],
+            self.patients[:n],
+            self.grids[:n],
+            truths,
+            self.findings[:n],
         )
 
     def save(self, folder: Path) -> None:
@@ -105,7 +124,8 @@ class Samples:
                 arrays = {"images": self.images[index], "targets": np.asarray(self.targets[index])}
                 if self.truths is not None:
                     arrays["truths"] = self.truths[index]
-                writer.add(case, patient, arrays, self.grids[index] if self.grids else None)
+                findings = self.findings[index] if self.findings else None
+                writer.add(case, patient, arrays, self.grids[index] if self.grids else None, findings)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -120,7 +140,16 @@ class Samples:
             tuple(index["patients"]),
             grids,
             arrays.get("truths"),
+            tuple(
+                _findings(found, len(grid.spacing_mm)) for found, grid in zip(index["findings"], grids, strict=False)
+            ),
         )
+
+
+def _findings(found: dict[str, Any], axes: int) -> Findings:
+    """What SampleWriter wrote of one case."""
+    centre = np.array(found["centre_mm"], np.float64).reshape(-1, axes)
+    return Findings(centre, np.array(found["diameter_mm"], np.float64), np.array(found["relevant"], bool))
 
 
 INDEX = "cases.json"
@@ -148,12 +177,20 @@ class SampleWriter:
         self._cases: list[str] = []
         self._patients: list[str] = []
         self._grids: list[dict[str, Any]] = []
+        self._findings: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def add(self, case: str, patient: str, arrays: dict[str, NDArray[Any]], grid: Grid | None = None) -> None:
+    def add(
+        self,
+        case: str,
+        patient: str,
+        arrays: dict[str, NDArray[Any]],
+        grid: Grid | None = None,
+        findings: Findings | None = None,
+    ) -> None:
         """One case more: `images`, `targets` and, for masks, `truths`, the same names for every case."""
         for name, array in arrays.items():
             if name not in self._files:
@@ -165,12 +202,15 @@ class SampleWriter:
         self._patients.append(patient)
         if grid is not None:
             self._grids.append(vars(grid))
+        if findings is not None:
+            self._findings.append({name: values.tolist() for name, values in vars(findings).items()})
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for file in self._files.values():
             file.close()
         if kind is None:
-            index = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays, "grids": self._grids}
+            index: dict[str, Any] = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays}
+            index |= {"grids": self._grids, "findings": self._findings}
             (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 

@@ -288,7 +288,7 @@ def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> 
 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
     """The loss that the protocol names, over classes or over regions."""
-    if job.training.targets == "classes":
+    if job.training.targets != "regions":
         return build(job.training.loss, weight)
     table = torch.from_numpy(membership(len(job.classes), job.regions))
     return by_region(build(job.training.loss, overlapping=True), table)

@@ -4,17 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import FINDINGS
+from equipoise.evaluation.marked_scans import MarkedScan, marks_of
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric
 from equipoise.naming import imported
+from equipoise.statistics.detection import METRICS
 from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, endpoint_named
 from equipoise.statistics.influence import influence
 from equipoise.statistics.own import function_of, is_own, per_case_functions, pooled, stated
 from equipoise.statistics.panel import Fold
 from equipoise.training.classifying import classify
+from equipoise.training.detecting import candidates_in, marked
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
 from equipoise.training.samples import Samples
@@ -29,6 +34,8 @@ def endpoint_of(job: Job) -> Endpoint:
         if is_own(job.primary):
             return pooled(job.primary, job.code)
         return endpoint_named(job.primary, classes=[str(index) for index in range(len(job.classes))])
+    if job.task == "detection":
+        return endpoint_named(job.primary, [FINDINGS])
     custom = {}
     if is_own(job.primary):
         said = stated(imported(function_of(job.primary, job.regions), "endpoint", job.code))
@@ -42,7 +49,7 @@ def validate(learner: Learner, samples: Samples, job: Job) -> tuple[float, float
         logits = classify(learner, samples, job)
         targets = torch.from_numpy(np.array(samples.targets))
         return float(learner.plain_loss(logits, targets)), validation_metric(endpoint_of(job), logits, targets)
-    return _validate_masks(learner, samples, job)
+    return (_validate_findings if job.task == "detection" else _validate_masks)(learner, samples, job)
 
 
 def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> float:
@@ -70,18 +77,38 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
     here = range(learner.ranks.rank, len(samples), learner.ranks.count)
     for index, found in zip(here, segment(learner, samples, job, here), strict=True):
         target = np.array(samples.targets[index])
-        # the loss takes logits, and these have the same probabilities
-        clipped = torch.from_numpy(found).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-        logits = clipped.logit() if job.training.targets == "regions" else clipped.log()
-        wanted = torch.from_numpy(target)
-        wanted = wanted if wanted.is_floating_point() else wanted.long()
-        loss = float(learner.plain_loss(logits[None], wanted[None]))
+        loss = _loss(learner, job, found, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
         value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own)
         found_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(found_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
+
+
+def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
+    """Mean loss over cases, and the endpoint of all of them on their own grids; nan where there is nothing to find."""
+    found_here: list[tuple[float, MarkedScan]] = []
+    here = range(learner.ranks.rank, len(samples), learner.ranks.count)
+    for index, found in zip(here, segment(learner, samples, job, here), strict=True):
+        candidates = candidates_in(job, found[1], samples.grids[index].prepared_spacing_mm)
+        loss = _loss(learner, job, found, np.array(samples.targets[index]))
+        found_here.append((loss, marked(samples, index, "validation", candidates)))
+    losses, scans = zip(*learner.ranks.gathered(found_here), strict=True)
+    try:
+        return float(np.mean(losses)), METRICS[job.primary](marks_of(scans))
+    except PredictionError:
+        return float(np.mean(losses)), float("nan")
+
+
+def _loss(learner: Learner, job: Job, found: NDArray[np.float32], target: NDArray[np.generic]) -> float:
+    """The loss of one case from its probabilities."""
+    # the loss takes logits, and these have the same probabilities
+    clipped = torch.from_numpy(found).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    logits = clipped.logit() if job.training.targets == "regions" else clipped.log()
+    wanted = torch.from_numpy(target)
+    wanted = wanted if wanted.is_floating_point() else wanted.long()
+    return float(learner.plain_loss(logits[None], wanted[None]))
 
 
 def _case_value(
