@@ -5,9 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from equipoise.engines.local import DIED, Failure, Workers
+from equipoise.protocol import Arm, TrainingSection
+from equipoise.training.job import Job
+from equipoise.training.samples import Samples
 
 
 def ended(function, arguments, threads=1):
@@ -90,3 +95,30 @@ def test_no_worker_outlives_a_killed_parent():
             return
         time.sleep(0.1)
     pytest.fail("the worker still runs 10 s after its parent was killed")
+
+
+def test_results_do_not_depend_on_how_many_jobs_run_at_once(tmp_path, monkeypatch):
+    for part, n in (("train", 24), ("validation", 8)):
+        images = np.random.default_rng(n).normal(size=(n, 1, 16, 16)).astype(np.float32)
+        names = tuple(f"{part}{i}" for i in range(n))
+        Samples(images, np.arange(n) % 2, names, names).save(tmp_path / "samples" / part)
+
+    def job(at_once, seed):
+        arm = Arm.model_validate({"name": "a", "model": {"name": "densenet", "preset": "tiny", "dropout": 0.1}})
+        places = (tmp_path / f"{at_once}-{seed}", tmp_path / "samples", tmp_path)
+        training = TrainingSection(epochs=2, batch_size=8)
+        augmentation = {"rotate_degrees": 10, "noise": 0.1}
+        return Job(arm, 0, seed, *places, "classification", ("x", "y"), 1, 2, training, augmentation, "auc")
+
+    weights = {}
+    for at_once in (1, 2):
+        monkeypatch.setenv("EQUIPOISE_CORES", str(at_once))
+        jobs = [job(at_once, seed) for seed in range(2)]
+        done = ended("equipoise.training.train:train", jobs)
+        assert [done[index]["status"] for index in range(2)] == ["finished", "finished"]
+        assert {done[index]["threads"] for index in range(2)} == {1}
+        weights[at_once] = [load_file(one.weights_file) for one in jobs]
+    for alone, beside in zip(weights[1], weights[2], strict=True):
+        assert all(np.array_equal(beside[name], value) for name, value in alone.items())
+    first, second = weights[1]
+    assert any(not np.array_equal(second[name], value) for name, value in first.items())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,19 @@ def test_a_loss_that_is_not_finite_names_the_cases_of_its_own_batch(rule):
     assert "case11" in caught.value.cases
     assert len(caught.value.cases) == 4
     assert all(torch.equal(a, b) for a, b in zip(before, made.model.parameters(), strict=True))
+
+
+def test_of_patches_too_the_cases_are_named():
+    data = samples(n=12, size=8)
+    masks = np.zeros((12, 8, 8), np.uint8)
+    masks[:, 2:5, 2:5] = 1
+    data.images[7, :, 3, 3] = np.nan
+    made = learner()
+    made.model = nn.Conv2d(1, 2, 1)
+    with pytest.raises(NotFiniteError) as caught:
+        train_epoch(made, replace(data, targets=masks), Feed(6, (4, 4), 3, 1.0), Augmentation(), ("a",))
+    assert "case7" in caught.value.cases
+    assert len(set(caught.value.cases)) == len(caught.value.cases) <= 6
 
 
 def statistics(model):
