@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from equipoise.optimizers import SAM, schedule
+from equipoise.training import loop
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.averaging import WeightAverage
 from equipoise.training.feeding import Feed
@@ -111,6 +112,14 @@ def test_frozen_statistics_stay_as_they_are():
     train_epoch(made, samples(), Feed(16), Augmentation(), ("a",))
     recalibrate(made, samples(), Feed(16))
     assert all(torch.equal(a, b) for a, b in zip(before, statistics(made.model), strict=True))
+
+
+def test_statistics_are_taken_from_enough_cases_and_no_more(monkeypatch):
+    made, passed = learner(norm=True), []
+    monkeypatch.setattr(loop, "ENOUGH", 20)
+    monkeypatch.setattr(Learner, "logits", lambda self, images: passed.append(len(images)))
+    recalibrate(made, samples(), Feed(16))
+    assert passed == [16, 16]
 
 
 def test_balanced_weights_and_accumulation_agree_where_the_shares_are_equal():

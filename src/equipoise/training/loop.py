@@ -21,6 +21,9 @@ from equipoise.training.mixup import Mixup
 from equipoise.training.observation import Observation, gradient_norm
 from equipoise.training.samples import Samples
 
+ENOUGH = 2048
+"""Cases (patches) whose batch-normalisation statistics are as good as those of more (Wu & Johnson 2021)."""
+
 
 class NotFiniteError(Exception):
     """The loss of a batch was not a finite number; `cases` are the batch's."""
@@ -179,7 +182,7 @@ def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
     """Recompute batch-normalisation statistics for the weights that will be judged.
 
     Averages of weights (schedule-free, Defazio et al. 2024, or a moving average) need it: the running statistics belong
-    to the training weights, not to the average.
+    to the training weights, not to the average. Statistics need no more than `ENOUGH` cases or patches.
     """
     every = (module for module in learner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
     norms = [norm for norm in every if norm not in learner.resting]
@@ -190,8 +193,12 @@ def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
     learner.start_training()
+    seen = 0
     with torch.no_grad():
         for batch in feed.epoch(samples, generator("recalibration")):
+            if seen >= ENOUGH:
+                break
+            seen += len(batch.indices)
             learner.logits(batch.to(learner.device).images[learner.ranks.rows(len(batch.indices))])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
