@@ -15,7 +15,7 @@ from equipoise.engines import local
 from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report.cohort_page import Inspection, render_inspection
+from equipoise.report.cohort_page import Inspection, render_inspection, summary
 from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
@@ -111,6 +111,7 @@ class Checked:
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
             lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases ({classes})")
+        lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]

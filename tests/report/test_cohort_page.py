@@ -16,7 +16,7 @@ from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 from equipoise.cohorts.leakage import Leak
 from equipoise.cohorts.phantom import phantom
 from equipoise.cohorts.split import split
-from equipoise.report.cohort_page import MOST_CASES, MOST_PAIRS, Inspection, render_inspection
+from equipoise.report.cohort_page import MOST_CASES, MOST_PAIRS, Inspection, render_inspection, summary
 from equipoise.report.figures.histogram import histogram
 
 _VOID = {"meta", "img", "br", "rect", "line", "polyline", "polygon"}
@@ -124,6 +124,17 @@ def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str])
     assert shown
     assert int(shown[1]) == MOST_CASES[2] // 2
     assert len(page.pictures) == MOST_CASES[2] + 2 * MOST_PAIRS[2]
+
+
+def test_the_same_in_a_few_lines(everything: tuple[Inspection, str]) -> None:
+    found, _ = everything
+    size, spacing, intensity, sites = summary(found.cohort, found.rows)
+    assert size == "size: 16 × 16 voxels in every case"
+    assert spacing == "spacing: 1.00 × 1.00 mm in every case"
+    assert re.fullmatch(
+        r"intensity of channel 0: -?[\d.e-]+, from -?[\d.e-]+ to [\d.e-]+ \(medians over cases\)", intensity
+    )
+    assert re.fullmatch(r"site: <A & B> \d+ patients, 100 cases; C \d+ patients, 50 cases", sites)
 
 
 def test_the_page_asks_the_network_for_nothing(everything: tuple[Inspection, str]) -> None:

@@ -10,6 +10,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,14 +52,9 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
-    def crossing(a: Ints, b: Ints) -> NDArray[np.bool_]:
-        return np.asarray(_apart(parts, a, b) & (person[a] != person[b]))
-
-    def apart(a: Ints, b: Ints) -> NDArray[np.bool_]:
-        return _apart(parts, a, b)
-
+    crossing = partial(_apart, parts, person)
     pixels, pictures = _look(cohort)
-    equal = _equal_pairs(pixels, apart if cohort.patients_guessed else crossing)
+    equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
     proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
     leaks = _shared(cohort, parts, owners, "patient")
@@ -71,12 +67,12 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
     return leaks + [leak for leak in found if frozenset((leak.a, leak.b)) not in known]
 
 
-def _apart(parts: NDArray[np.int8], a: Ints, b: Ints) -> NDArray[np.bool_]:
-    """Which pairs lie in two parts of some fold."""
+def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Which pairs lie in two parts of some fold, and belong to two persons where those are given."""
     used = np.zeros(a.shape, dtype=bool)
     for row in parts:
         used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
-    return used
+    return used if person is None else np.asarray(used & (person[a] != person[b]))
 
 
 def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
@@ -88,10 +84,7 @@ def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
     so the report must call them guesses.
     """
     pixels, pictures = _look(cohort)
-
-    def anyone(a: Ints, b: Ints) -> NDArray[np.bool_]:
-        return np.asarray(a != b)
-
+    anyone: Allowed = np.not_equal
     pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures, cohort)]
     if cohort.patients_guessed:
         order = np.argsort(cohort.patients, kind="stable")

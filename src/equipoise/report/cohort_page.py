@@ -83,10 +83,34 @@ def render_inspection(found: Inspection) -> str:
     )
 
 
+def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sizes, spacings, intensities and sites of the cases in a few lines; rows: as in `check --json`."""
+    lines = [
+        f"size: {_commonest(_grids(rows), 'voxels')}",
+        f"spacing: {_commonest(_spacings(rows), 'mm')}",
+    ]
+    for channel in cohort.channels:
+        low, middle, high = np.median([row["intensity"][channel] for row in rows], axis=0)
+        lines.append(f"intensity of {channel}: {middle:.4g}, from {low:.4g} to {high:.4g} (medians over cases)")
+    sites = _sites(cohort)
+    if sites:
+        said = "; ".join(
+            f"{name} {plural(counts[0], 'patient')}, {plural(counts[1], 'case')}" for name, counts in sites["rows"][:12]
+        )
+        lines.append(f"{sites['key']}: {said}")
+    return lines
+
+
+def _grids(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(" × ".join(map(str, row["shape"][1:])) for row in rows)
+
+
+def _spacings(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(" × ".join(number(value, 2) for value in row["spacing_mm"]) for row in rows)
+
+
 def _facts(found: Inspection) -> list[tuple[str, str]]:
     cohort = found.cohort
-    grids = Counter(" × ".join(map(str, row["shape"][1:])) for row in found.rows)
-    spacings = Counter(" × ".join(number(value, 2) for value in row["spacing_mm"]) for row in found.rows)
     files = {name for row in found.rows for name in row["sha256"]}
     stated = "as the source states them" if cohort.patients_known else "not stated by the source"
     return [
@@ -94,8 +118,8 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
         ("Classes", ", ".join(cohort.classes)),
         ("Regions", ", ".join(cohort.regions)),
         ("Channels", ", ".join(cohort.channels)),
-        ("Grid", _commonest(grids, "voxels")),
-        ("Spacing", _commonest(spacings, "mm")),
+        ("Grid", _commonest(_grids(found.rows), "voxels")),
+        ("Spacing", _commonest(_spacings(found.rows), "mm")),
         ("Patients", "guesses" if cohort.patients_guessed else stated),
         ("Files", f"{len(files):,}, each with its SHA-256"),
         ("Fingerprint", cohort.fingerprint()),

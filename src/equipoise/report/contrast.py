@@ -34,6 +34,18 @@ def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mappin
     }
 
 
+def divided_patients(folds: Sequence[Mapping[str, Sequence[str]]], patient: Mapping[str, str]) -> int:
+    """Patients whose cases lie in several parts of one fold."""
+    divided: set[str] = set()
+    for fold in folds:
+        seen: dict[str, str] = {}
+        for name in ("train", "validation", "test"):
+            for case in fold[name]:
+                if case in patient and seen.setdefault(patient[case], name) != name:
+                    divided.add(patient[case])
+    return len(divided)
+
+
 def _both(own: Mapping[str, Any], other: Mapping[str, Any], name: str) -> dict[str, Any]:
     """One endpoint of one arm in both runs, and what dividing patients adds to it."""
     planned, by_case = (_short(entry["endpoints"].get(name) or {}) for entry in (own, other))

@@ -13,7 +13,7 @@ import numpy as np
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report import audited
-from equipoise.report.contrast import CONTRAST, contrast
+from equipoise.report.contrast import CONTRAST, contrast, divided_patients
 from equipoise.report.entries import classification, cost, part
 from equipoise.report.folder import Job, RunFolder, read_folder
 from equipoise.report.looks import first_seeds, looks_taken
@@ -329,24 +329,12 @@ def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
         "split": split,
         "split_patients": patients,
         "split_classes": classes,
-        "divided_patients": _divided(folds, patient),
+        "divided_patients": divided_patients(folds, patient),
         "folds": len(folds),
         "fingerprint": cohort.get("fingerprint"),
         "excluded": cohort.get("excluded", []),
         "notes": cohort.get("notes", []),
     }
-
-
-def _divided(folds: Sequence[Mapping[str, Sequence[str]]], patient: Mapping[str, str]) -> int:
-    """Patients whose cases lie in several parts of one fold."""
-    divided: set[str] = set()
-    for fold in folds:
-        seen: dict[str, str] = {}
-        for name in ("train", "validation", "test"):
-            for case in fold[name]:
-                if case in patient and seen.setdefault(patient[case], name) != name:
-                    divided.add(patient[case])
-    return len(divided)
 
 
 def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
