@@ -1,0 +1,53 @@
+"""Sources by name: the documentation names all of them with all of their keys."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from equipoise.cohorts import sources
+from equipoise.errors import CohortError, ProtocolError
+from equipoise.protocol import CohortSection
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "cohorts.md"
+EVERYWHERE = {"path", "task"}
+
+
+def documented() -> dict[str, set[str]]:
+    """Source → keys, from the table; "the same, and" means those of the row before."""
+    found: dict[str, set[str]] = {}
+    before: set[str] = set()
+    for source, keys in re.findall(r"^\| `([\w-]+)` \|[^|]*\| ([^|]*) \|$", DOCUMENT.read_text(), re.MULTILINE):
+        named = set(re.findall(r"`(\w+)`", keys))
+        before = named | (before if keys.startswith("the same") else set())
+        found[source.replace("-", "_")] = before
+    return found
+
+
+def test_the_documentation_names_every_source_with_every_key() -> None:
+    stated = documented()
+    assert set(stated) == set(sources.__all__)
+    for name in sources.__all__:
+        keys = set(inspect.signature(getattr(sources, name)).parameters) - EVERYWHERE
+        assert stated[name] == keys, name
+
+
+def test_keys_that_a_source_does_not_know_are_named() -> None:
+    with pytest.raises(ProtocolError, match="'cohort.efect' is unknown to the source 'phantom'; did you mean 'effect'"):
+        sources.load(CohortSection(source="phantom", efect=1.0))
+    with pytest.raises(ProtocolError, match="did you mean 'phantom'"):
+        sources.load(CohortSection(source="fantom"))
+
+
+def test_a_source_of_another_task_or_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_source.py").write_text(
+        "def nothing(path):\n    return 3\n\ndef broken(path):\n    raise ValueError('no')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CohortError, match="returned int; it must return equipoise.Cohort"):
+        sources.load(CohortSection(source="odd_source:nothing"), code=tmp_path)
+    with pytest.raises(CohortError, match="failed on its data: no; mend the path or the settings"):
+        sources.load(CohortSection(source="odd_source:broken"), code=tmp_path)
+    with pytest.raises(ProtocolError, match='set task = "classification"'):
+        sources.load(CohortSection(source="lidc-contours", task="segmentation", min_readers=4, size=16))
