@@ -55,6 +55,7 @@ def small(name: str, folder: Path, data: Path, per_part: int, **changes: str) ->
         ("adrenal", 6, {}),
         ("lidc-nodules", 24, {"size": "32"}),
         ("cheng-segmentation", 24, {}),
+        ("cheng-detection", 24, {}),
     ],
 )
 def test_an_example_gives_a_complete_report(name, per_part, changes, shared_data, tmp_path):

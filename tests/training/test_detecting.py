@@ -7,7 +7,8 @@ import pytest
 from equipoise.cohorts import Case, Cohort, Image
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
-from equipoise.training.detecting import MOST_CANDIDATES, candidates_in, marked
+from equipoise.training.detecting import candidates_in
+from equipoise.training.marking import MOST_CANDIDATES, marked
 from equipoise.training.samples import Samples
 from equipoise.training.staging import plan_jobs, samples_of, stage
 

@@ -9,13 +9,12 @@ from equipoise.evaluation.candidates import Candidates, connected_candidates, pe
 from equipoise.evaluation.marked_scans import MarkedScan
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
+from equipoise.training.marking import marked, most_suspicious
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import segment
 
 THRESHOLDS = {"classes": 0.5, "centres": 0.1}
 """Where the protocol names none. Parts of a mask grow together below one half; a peak stays one at any height."""
-MOST_CANDIDATES = 200
-"""Of one scan, the most suspicious: a model that has learnt nothing marks everything."""
 
 
 def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
@@ -24,21 +23,9 @@ def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator
         yield marked(samples, index, split, candidates_in(job, found[1], samples.grids[index].prepared_spacing_mm))
 
 
-def marked(samples: Samples, index: int, split: str, candidates: Candidates) -> MarkedScan:
-    """The candidates of a prepared case, brought to its own grid and matched with its findings."""
-    grid, prepared = samples.grids[index], samples.images[index].shape[1:]
-    own = Candidates(grid.places_back(candidates.centre_mm, prepared), candidates.score)
-    return MarkedScan.of(samples.cases[index], samples.patients[index], split, own, samples.findings[index])
-
-
 def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> Candidates:
     """Candidates of one map (*spatial): the peaks of centres, or the connected parts of what is above the threshold."""
     threshold = job.inference.candidate_threshold or THRESHOLDS[job.training.targets]
     if job.training.targets == "centres":
         return most_suspicious(peak_candidates(probability, spacing_mm, threshold, job.inference.apart_mm))
     return most_suspicious(connected_candidates(probability, spacing_mm, threshold))
-
-
-def most_suspicious(candidates: Candidates) -> Candidates:
-    """The first `MOST_CANDIDATES`."""
-    return Candidates(candidates.centre_mm[:MOST_CANDIDATES], candidates.score[:MOST_CANDIDATES])

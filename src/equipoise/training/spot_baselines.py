@@ -17,7 +17,7 @@ from equipoise.evaluation.candidates import Candidates, peak_candidates
 from equipoise.evaluation.detection import cpm
 from equipoise.evaluation.marked_scans import detection_predictions, marks_of
 from equipoise.evaluation.predictions import Predictions
-from equipoise.training.detecting import marked, most_suspicious
+from equipoise.training.marking import marked, most_suspicious
 from equipoise.training.samples import Samples
 
 Array = NDArray[np.float32]

@@ -19,9 +19,10 @@ from equipoise.statistics.influence import influence
 from equipoise.statistics.own import function_of, is_own, per_case_functions, pooled, stated
 from equipoise.statistics.panel import Fold
 from equipoise.training.classifying import classify
-from equipoise.training.detecting import candidates_in, marked
+from equipoise.training.detecting import candidates_in
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
+from equipoise.training.marking import marked
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import decided, segment
 
