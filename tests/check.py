@@ -18,7 +18,7 @@ def main() -> None:
         [BIN / "ruff", "check", "."],
         [BIN / "mypy"],
         [BIN / "lint-imports"],
-        [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadgroup", *marks],
+        [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", *marks],
     ]
     environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     for command in commands:

@@ -16,7 +16,8 @@ from equipoise.models.fused import channels_last, fits, normalise
 NO_ACTIVATION = 1.0
 
 
-def _activate(x: Tensor, slope: float) -> Tensor:
+def activated(x: Tensor, slope: float) -> Tensor:
+    """Negative values times `slope`: 0 for ReLU, 1 for no activation."""
     return x if slope == NO_ACTIVATION else functional.leaky_relu(x, slope) if slope else functional.relu(x)
 
 
@@ -26,7 +27,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise (N, C, y, x), then multiply negative values by `slope`."""
         found = _of_batch(self, x, slope)
-        return _activate(super().forward(x), slope) if found is None else found
+        return activated(super().forward(x), slope) if found is None else found
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -35,7 +36,7 @@ class BatchNorm3d(nn.BatchNorm3d):
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise (N, C, z, y, x), then multiply negative values by `slope`."""
         found = _of_batch(self, x, slope)
-        return _activate(super().forward(x), slope) if found is None else found
+        return activated(super().forward(x), slope) if found is None else found
 
 
 def _of_batch(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, slope: float) -> Tensor | None:
@@ -46,7 +47,7 @@ def _of_batch(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, slope: float) ->
         # one value has no variance, and the last batch of an epoch may be one case: normalise as in evaluation
         statistics = (norm.running_mean, norm.running_var)
         found = functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
-        return _activate(found, slope)
+        return activated(found, slope)
     if not fits(x, norm.weight):
         return None
     result, mean, variance = normalise(x, norm.weight, norm.bias, norm.eps, slope, by_case=False)
@@ -81,10 +82,10 @@ class InstanceNorm(nn.Module):
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise every channel of every case of (N, C, *spatial), then multiply negative values by `slope`."""
         if x.is_contiguous() or not channels_last(x) or x.device.type != "cpu" or torch.compiler.is_compiling():
-            return _activate(functional.group_norm(x, x.shape[1], self.weight, self.bias, self.eps), slope)
+            return activated(functional.group_norm(x, x.shape[1], self.weight, self.bias, self.eps), slope)
         if fits(x, self.weight):
             return normalise(x, self.weight, self.bias, self.eps, slope, by_case=True)[0]
-        return _activate(_CaseByCase.apply(x, self.weight, self.bias, self.eps), slope)
+        return activated(_CaseByCase.apply(x, self.weight, self.bias, self.eps), slope)
 
 
 def normalised(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:

@@ -16,6 +16,8 @@ from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from equipoise.models.normalization import NO_ACTIVATION, activated
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -107,11 +109,12 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
 
-def _batch_norm(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
-    """What torch's layer does, over all processes: torch has such a layer for GPUs only."""
+def _batch_norm(norm: nn.modules.batchnorm._BatchNorm, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
+    """What a layer of `models.normalization` does, over all processes: torch has such a layer for GPUs only."""
     if not norm.training:
         statistics = (norm.running_mean, norm.running_var)
-        return functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
+        plain = functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
+        return activated(plain, slope)
     wide, axes, shape = x.float(), [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
     count = torch.tensor([x.numel() / x.shape[1]])
     distributed.all_reduce(count)
@@ -122,7 +125,7 @@ def _batch_norm(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
     scaled = centred * torch.rsqrt(variance + norm.eps).reshape(shape)
     if norm.affine:
         scaled = scaled * norm.weight.reshape(shape) + norm.bias.reshape(shape)
-    return scaled.to(x.dtype)
+    return activated(scaled.to(x.dtype), slope)
 
 
 def _total(x: Tensor) -> Tensor:
