@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from equipoise.protocol import Arm, TrainingSection
+from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.training import train as train_module
 from equipoise.training.checkpoint import load_latest
 from equipoise.training.job import Job
@@ -211,6 +211,25 @@ def test_every_setting_trains_and_resumes_bit_equal(job, tmp_path, monkeypatch, 
     other = replace(job, folder=tmp_path / "jobs" / "b")
     done = train(other)
     assert done["status"] == "finished", done["reason"]
+    train_until(job, monkeypatch, 1)
+    train(job)
+    a, b = load_file(job.weights_file), load_file(other.weights_file)
+    assert all(torch.equal(a[name], b[name]) for name in b)
+    assert history_without_times(job) == history_without_times(other)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "change"),
+    [
+        ((), {"inference": InferenceSection(mirror=("horizontal",))}),
+        (("body.0.*", "body.1.*"), {}),
+        (("body.0.*",), {"training": TrainingSection(epochs=3, batch_size=16, ema=0.9, accumulate=2)}),
+    ],
+)
+def test_mirrored_and_partly_frozen_jobs_resume_bit_equal(job, tmp_path, monkeypatch, frozen, change):
+    job = replace(job, arm=job.arm.model_copy(update={"freeze": frozen}), **change)
+    other = replace(job, folder=tmp_path / "jobs" / "b")
+    assert train(other)["status"] == "finished"
     train_until(job, monkeypatch, 1)
     train(job)
     a, b = load_file(job.weights_file), load_file(other.weights_file)

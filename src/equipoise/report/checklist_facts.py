@@ -94,7 +94,8 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "selection": f"The epoch with the best validation {plan.training.select} of each run." if plan else "",
         "software": f"{versions}; {run.lock.get('machine', 'machine unknown')}, {run.lock.get('device', '')}.",
         "initialization": initialization(arms, seeds),
-        "ensemble": "None: every estimate is that of single training runs, averaged.",
+        "ensemble": "None: every estimate is that of single training runs, averaged"
+        + ("; a run's answers for mirrored copies of a case are averaged." if plan and plan.inference.mirror else "."),
         "protocol": f"Locked before training: protocol SHA-256 {str(results['protocol_sha256'])[:12]}…, ledger "
         f"{'verified' if results['ledger']['verified'] else 'NOT verified'}.",
     }
