@@ -110,7 +110,8 @@ class Checked:
         lines = [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
-            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases ({classes})")
+            told = f" ({classes})" if classes else ""
+            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{told}")
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
