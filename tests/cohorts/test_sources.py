@@ -12,6 +12,18 @@ from equipoise.protocol import CohortSection
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "cohorts.md"
 EVERYWHERE = {"path", "task"}
+ODD = """
+from equipoise.cohorts.phantom import phantom
+
+def nothing(path):
+    return 3
+
+def broken(path):
+    raise ValueError("no")
+
+def classes(path):
+    return phantom(cases=4, size=8)
+"""
 
 
 def documented() -> dict[str, set[str]]:
@@ -41,13 +53,11 @@ def test_keys_that_a_source_does_not_know_are_named() -> None:
 
 
 def test_a_source_of_another_task_or_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "odd_source.py").write_text(
-        "def nothing(path):\n    return 3\n\ndef broken(path):\n    raise ValueError('no')\n"
-    )
+    (tmp_path / "odd_source.py").write_text(ODD)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CohortError, match="returned int; it must return equipoise.Cohort"):
         sources.load(CohortSection(source="odd_source:nothing"), code=tmp_path)
     with pytest.raises(CohortError, match="failed on its data: no; mend the path or the settings"):
         sources.load(CohortSection(source="odd_source:broken"), code=tmp_path)
     with pytest.raises(ProtocolError, match='set task = "classification"'):
-        sources.load(CohortSection(source="lidc-contours", task="segmentation", min_readers=4, size=16))
+        sources.load(CohortSection(source="odd_source:classes", task="segmentation"), code=tmp_path)
