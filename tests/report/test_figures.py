@@ -120,6 +120,18 @@ def test_confusion_shows_counts_and_rates() -> None:
     assert confusion_figure([{"name": "a", "confusion": None}], NAMES, []) is None
 
 
+def test_confusion_of_many_classes_shows_shares_alone() -> None:
+    counts = [[9 if i == j else int(i == 0 and j == 7) for j in range(8)] for i in range(8)]
+    figure = confusion_figure([_entry("a") | {"confusion": counts}], NAMES, [str(i) for i in range(8)])
+    assert figure is not None
+    drawn = figure.panels[0].inline()
+    assert drawn.count(">100<") == 7
+    assert ">90<" in drawn
+    assert "%<" not in drawn
+    assert "in %" in figure.caption
+    assert figure.rows[7][3:] == (1, 0.1)
+
+
 def test_confusion_of_an_absent_class_is_drawn() -> None:
     entry = _entry("a") | {"confusion": [[0, 0], [1, 2]]}
     figure = confusion_figure([entry], NAMES, ["a class with a very long name", "m"])

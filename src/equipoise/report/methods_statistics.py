@@ -5,6 +5,7 @@ from typing import Any
 
 from equipoise.report import audited
 from equipoise.report.looks import opened_in_words, stopped_in_words
+from equipoise.report.recommendation import UNJUDGED
 from equipoise.report.references import Cite
 from equipoise.report.words import endpoint_name, listed, number
 
@@ -137,7 +138,7 @@ def _family(results: Results, cite: Cite) -> str:
         else ""
     )
     level = f"the level was {plan['alpha']:g}"
-    if not plan.get("margin"):
+    if not plan.get("margin") or _unjudged(results):
         return f"{out}; {level}." if out else f"T{level[1:]}."
     equal = (
         f"quivalence was tested by two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}, "
@@ -146,8 +147,12 @@ def _family(results: Results, cite: Cite) -> str:
     return f"{out}; e{equal}" if out else f"E{equal}"
 
 
+def _unjudged(results: Results) -> bool:
+    return all(pair["verdict"] in UNJUDGED for pair in results["comparisons"])
+
+
 def _undecided(results: Results) -> str:
-    if all(pair["verdict"] == "refused" for pair in results["comparisons"]):
+    if _unjudged(results):
         return ""
     planned = " with the patients needed for 80 % power at the margin" if results["endpoints"].get("margin") else ""
     return f"Arms neither shown to differ nor to be equivalent are reported as undecided{planned}."

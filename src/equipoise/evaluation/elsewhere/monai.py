@@ -123,4 +123,4 @@ def _renamed(regions: Regions, width: int, path: Path) -> list[str]:
 def _unnamed(files: list[str], path: Path) -> tuple[str, ...]:
     if files != [str(index) for index in range(len(files))]:
         return ()
-    return (f"{path} numbers its rows and names no case: rows of different files were paired by their place.",)
+    return (f"The rows of {path} are numbered and name no case: rows of different files were paired by their place.",)

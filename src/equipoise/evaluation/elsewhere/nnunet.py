@@ -49,8 +49,8 @@ def read_summary(path: Path, regions: Regions) -> Reading:
     for what in ("dice", "iou"):
         columns[what] = np.mean([columns[f"{what}_{name}"] for name in names], axis=0)
     note = (
-        f"{path}: {empty:.0f} times a structure is in neither mask. nnU-Net leaves these out of its means; here they "
-        "count as agreement (Dice 1), so means differ from its own."
+        f"In {path} {empty:.0f} of {len(rows) * len(keys)} structures of cases are in neither mask: nnU-Net leaves "
+        "them out of its means, here they agree (Dice 1)."
     )
     return Reading(str(path), KIND, columns, (note,) if empty else (), digest)
 

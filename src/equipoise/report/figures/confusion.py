@@ -7,6 +7,8 @@ from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.svg import Drawing
 
 _CELL_HEIGHT = 46.0
+_CROWDED = 34.0
+"""Width of a cell below which a share with its sign and a count would run into the next."""
 _DARKEST = 0.6
 """Opacity of a full cell, so that its ink stays legible in light and dark."""
 
@@ -26,18 +28,27 @@ def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], c
     return Figure(
         "confusion",
         "Who was called what",
-        "Rows: the truth; columns: the class with the highest score. Large: share of the true class; small: count"
-        + (f", summed over {runs} training runs (so every test case counts {runs} times)" if runs > 1 else "")
-        + ". The diagonal is right.",
+        "Rows: the truth; columns: the class with the highest score. " + _how_to_read(runs, len(classes)),
         tuple(_matrix(entry, names[entry["name"]], classes) for entry in shown),
         ("name", "truth", "called", "count", "share_of_truth"),
         rows,
     )
 
 
+def _how_to_read(runs: int, n: int) -> str:
+    if _cell_width(n) < _CROWDED:
+        return "Numbers: share of the true class in %, nothing for 0; the counts are in the CSV. The diagonal is right."
+    summed = f", summed over {runs} training runs (so every test case counts {runs} times)" if runs > 1 else ""
+    return f"Large: share of the true class; small: count{summed}. The diagonal is right."
+
+
+def _cell_width(n: int) -> float:
+    return (PANEL - 64.0) / n
+
+
 def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing:
     counts, n = entry["confusion"], len(classes)
-    cell = (PANEL - 64.0) / n
+    cell = _cell_width(n)
     # names that do not fit above their column are turned
     turned = max(len(name) for name in classes) * 6.2 > cell
     left, top, width = 64.0, 92.0 if turned else 60.0, PANEL - 64.0
@@ -60,8 +71,11 @@ def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing
             drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "box")
             drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", _DARKEST * share)
             middle = left + cell * (j + 0.5)
-            drawing.text(middle, y + 22, f"{100 * share:.0f} %", "head" if i == j else "t", "middle")
-            drawing.text(middle, y + 37, str(counts[i][j]), "small", "middle")
+            if cell >= _CROWDED:
+                drawing.text(middle, y + 22, f"{100 * share:.0f} %", "head" if i == j else "t", "middle")
+                drawing.text(middle, y + 37, str(counts[i][j]), "small", "middle")
+            elif counts[i][j]:
+                drawing.text(middle, y + 27, f"{100 * share:.0f}", "small", "middle")
     return drawing
 
 
