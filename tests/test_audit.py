@@ -153,6 +153,23 @@ def test_scores_that_are_not_numbers_refuse_the_arm_by_name(table: dict[str, Any
     assert "good, seed 0: a score of case '003' is not a number" in said(found)
     assert found["arms"][0]["endpoints"]["auc"]["estimate"] is None
     assert found["arms"][1]["endpoints"]["auc"]["estimate"] is not None
+    assert found["arms"][0]["confusion"] is None  # the largest of scores one of which is unknown is unknown
+    assert found["arms"][1]["confusion"] is not None
+
+
+def test_infinite_scores_are_refused_and_drawn_nowhere(table: dict[str, Any], tmp_path: Path) -> None:
+    found = audit(scores(table, slice(0, 4), float("inf")), out=tmp_path)
+    assert found["arms"][0]["endpoints"]["auc"]["estimate"] is None
+    drawn = (tmp_path / "figures/roc.csv").read_text(encoding="utf-8")
+    assert "poor" in drawn
+    assert "good" not in drawn
+
+
+def test_a_dice_in_percent_is_refused() -> None:
+    table = {"arm": ["a", "b"] * 12, "case": np.repeat(np.arange(12), 2).astype(str), "dice": np.linspace(60, 95, 24)}
+    found = audit(table, cases_are_patients=True)
+    assert "dice of case '0' lies outside 0 to 1, the range of dice" in said(found)
+    assert found["arms"][0]["endpoints"]["dice"]["estimate"] is None
 
 
 def test_scores_outside_0_to_1_are_ranked_but_are_no_probabilities(table: dict[str, Any], tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def _tuning(run: RunFolder, results: dict[str, Any]) -> list[Figure | None]:
 
 def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:
     """ROC, calibration and net benefit: what needs the class scores of every test case."""
-    scored = {name: table for name, table in _tests(run).items() if table.classes}
+    tests = _tests(run)
+    scored = {name: one for name, one in tests.items() if one.classes and np.isfinite(one.scores).all()}
     if not scored:
         return []
     index = positive_index(run)

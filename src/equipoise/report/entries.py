@@ -46,12 +46,12 @@ def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, flo
 
 
 def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
-    """What the test predictions of a classifier say beyond its endpoints; empty for segmentation.
+    """What the test predictions of a classifier say beyond its endpoints; empty for masks, and for NaN or infinity.
 
     The confusion is summed over runs (`confusion_runs` of them), calling the class with the highest score.
     """
     test = part(jobs, "test")
-    if test is None or not test.classes:
+    if test is None or not test.classes or not np.isfinite(test.scores).all():
         return {**dict.fromkeys(("confusion", "class_rates", "operating_point", "calibration")), "confusion_runs": 0}
     called, run, n = test.scores.argmax(axis=1), run_numbers(test), len(test.classes)
     rates = class_rates(test.truth, called, test.patient, n, run)

@@ -19,6 +19,8 @@ from equipoise.statistics.resampling import bca_of_mean
 FEWEST_EVENTS = 10
 FEW_EVENTS = 20
 FEWEST_IN_FOLD = 5
+_ROUNDING = 1e-6  # single precision writes a Dice of 1.0000001
+_ABSURD = 1e100  # its square is no number
 MOST_RESAMPLED = 1_000  # patients; beyond, the mean of even a skewed metric is normal
 
 
@@ -143,6 +145,10 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
         column = metric_column(endpoint.name, list(fold.metrics))
         values = fold.metrics[column][columns][:, :, None] if column else fold.scores[columns]
         checks = [(~np.isfinite(values), "is not a number")]
+        if column:
+            near, far = endpoint.low - _ROUNDING, endpoint.high + _ROUNDING
+            words = f"lies outside {endpoint.low:g} to {endpoint.high:g}, the range of {endpoint.name}"
+            checks.append(((values < near) | (values > far) | (np.abs(values) > _ABSURD), words))
         if not column and endpoint.probabilities:
             checks.append(((values < 0) | (values > 1), "lies outside 0 to 1, so it is no probability"))
         for bad, what in checks:
