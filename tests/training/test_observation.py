@@ -17,17 +17,35 @@ def test_the_norm_is_over_all_gradients_there_are() -> None:
     assert gradient_norm(parameters()).item() == pytest.approx(5.0)
 
 
+def scaled(factor: float) -> list[torch.nn.Parameter]:
+    made = parameters()
+    for parameter in made[:2]:
+        parameter.grad *= factor
+    return made
+
+
 def test_a_step_that_looks_twice_counts_its_first_gradient() -> None:
     seen = Observation(epoch=0, steps=2)
     assert math.isnan(seen.mean_norm)
     optimizer = torch.optim.SGD(parameters())
-    for pair in ((1.0, 9.0), (3.0, 9.0)):
-        for norm in pair:
-            seen.gradient(torch.tensor(norm))
+    for factors in ((1.0, 9.0), (3.0, 9.0)):
+        for factor in factors:
+            seen.gradient(scaled(factor))
         seen.step(optimizer)
-    assert seen.norms == [1.0, 3.0]
-    assert seen.mean_norm == 2.0
+    assert seen.norms == pytest.approx([5.0, 15.0])
+    assert seen.mean_norm == pytest.approx(10.0)
     assert seen.rates == []
+
+
+@pytest.mark.parametrize("steps", [1, 16, 17, 100, 1000])
+def test_a_long_epoch_is_looked_at_a_few_times_from_its_first_step_on(steps: int) -> None:
+    seen = Observation(epoch=0, steps=steps)
+    optimizer = torch.optim.SGD(parameters())
+    for number in range(steps):
+        seen.gradient(scaled(float(number)))
+        seen.step(optimizer)
+    assert seen.norms[0] == 0.0
+    assert min(steps, 8) <= len(seen.norms) <= 16
 
 
 @pytest.mark.parametrize(

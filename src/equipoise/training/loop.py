@@ -18,7 +18,7 @@ from equipoise.training.distributed import ALONE, Ranks
 from equipoise.training.feeding import Batch, Feed
 from equipoise.training.losses import Loss, deeply_supervised
 from equipoise.training.mixup import Mixup
-from equipoise.training.observation import Observation, gradient_norm
+from equipoise.training.observation import Observation
 from equipoise.training.samples import Samples
 
 ENOUGH = 2048
@@ -125,7 +125,7 @@ def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observ
         learner.optimizer.zero_grad()
         loss = _gradients(learner, batches, cases)
         if observation is not None:
-            observation.gradient(gradient_norm(learner.model.parameters()))
+            observation.gradient(learner.model.parameters())
         if learner.clip_norm is not None:
             nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
         return loss

@@ -1,5 +1,6 @@
-"""What an epoch shows of its optimizer: the norm of every gradient, and the spread of its learning rates."""
+"""What an epoch shows of its optimizer: norms of gradients, and the spread of its learning rates."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,13 +11,15 @@ from torch.optim import Optimizer
 from equipoise.optimizers import AdaptiveMomentum
 
 RATES_AN_EPOCH = 4
+NORMS_AN_EPOCH = 16
+"""At most so many: on small networks a norm costs a twentieth of a step."""
 
 
 @dataclass
 class Observation:
     """One epoch of so many steps, watched; it reads and changes nothing.
 
-    norms: the Euclidean norm of each step's gradient over all parameters, before any clipping.
+    norms: Euclidean norms of the gradient over all parameters, before any clipping, at steps evenly spread.
     rates: rows of rates.csv: the epoch as a fraction, the learning rate as scheduled, and quantiles of eta and beta.
     """
 
@@ -25,11 +28,14 @@ class Observation:
     norms: list[float] = field(default_factory=list)
     rates: list[dict[str, float]] = field(default_factory=list)
     _taken: int = 0
+    _looked_at: int = -1
 
-    def gradient(self, norm: Tensor) -> None:
-        """Note the gradient of the step to come; of a step that looks twice, the first."""
-        if len(self.norms) == self._taken:
-            self.norms.append(norm.item())
+    def gradient(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Note the gradient of the step to come, where its turn has come; of a step that looks twice, the first."""
+        turn = self._taken % math.ceil(self.steps / NORMS_AN_EPOCH) == 0
+        if turn and self._looked_at != self._taken:
+            self._looked_at = self._taken
+            self.norms.append(gradient_norm(parameters).item())
 
     def step(self, optimizer: Optimizer) -> None:
         """Note that a step was taken, and at every quarter of the epoch the rates, where the optimizer has some."""
@@ -40,7 +46,7 @@ class Observation:
 
     @property
     def mean_norm(self) -> float:
-        """Mean gradient norm over the epoch; nan before any step."""
+        """Mean of the norms; nan before any."""
         return sum(self.norms) / len(self.norms) if self.norms else float("nan")
 
 

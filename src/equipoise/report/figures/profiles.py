@@ -39,6 +39,6 @@ def _panel(profiles: Sequence[dict[str, Any]], own: int, ratios: Sequence[float]
     places = list(range(len(ratios)))
     for index, other in enumerate(profiles):
         if index != own:
-            frame.curve(places, [point["share"] for point in other["profile"]], "rule")
+            frame.curve(places, [point["share"] for point in other["profile"]], "s thin c6")
     frame.curve(places, [point["share"] for point in row["profile"]], f"s c{own % 8}")
     return drawing
