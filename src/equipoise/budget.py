@@ -112,14 +112,14 @@ class InferenceSection(Section):
     overlap: of sliding windows, as a share of a patch. mirror: axes whose mirrored copies, in all combinations, are
     answered too and averaged; true means all of the image's axes. missing_modalities: also predict the test cases with
     each channel blank; the report says what that costs.
-    candidate_threshold: probability from which on a voxel belongs to a detector's candidate; by default 0.5 where parts
-    of masks are candidates, and 0.1 where peaks are. apart_mm: the smallest distance of two peaks.
+    candidate_threshold: probability from which on a place is a candidate of a detector: low, for the score orders them.
+    apart_mm: with targets = "centres", the smallest distance of two candidates.
     """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     mirror: bool | tuple[Axis, ...] = False
     missing_modalities: bool = False
-    candidate_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    candidate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
     apart_mm: Annotated[float, Field(gt=0)] = 5.0
 
     @field_validator("mirror", mode="before")

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation import candidates
-from equipoise.evaluation.candidates import connected_candidates, peak_candidates
+from equipoise.evaluation.candidates import connected_candidates, nested_candidates, peak_candidates
 
 
 def _map(seed: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_small_parts_are_left_out_by_their_volume() -> None:
     assert connected_candidates(probability, (2.0, 1.0), smallest_mm3=4.1).score.tolist() == [0.8]
 
 
-@pytest.mark.parametrize("find", [connected_candidates, peak_candidates])
+@pytest.mark.parametrize("find", [connected_candidates, nested_candidates, peak_candidates])
 def test_a_map_without_suspicion_has_no_candidate(find) -> None:
     found = find(np.zeros((3, 4, 5)), (1.0, 1.0, 1.0))
     assert len(found) == 0
@@ -81,3 +81,26 @@ def test_plateaus_of_any_size_are_peaks_where_nothing_near_exceeds_them(levels, 
         found = peak_candidates(probability, spacing, 0.3, apart)
         assert sorted(map(tuple, found.centre_mm)) == sorted(map(tuple, slow.centre_mm))
         assert sorted(found.score) == sorted(slow.score)
+
+
+def test_parts_are_taken_at_the_last_level_that_they_reach() -> None:
+    at = np.arange(60)
+    strong, weak, alone = (h * np.exp(-((at - c) ** 2) / 8) for h, c in ((0.9, 10), (0.35, 18), (0.15, 45)))
+    probability = (0.11 * (at < 30) + np.maximum.reduce([strong, weak, alone]))[None]
+    found = nested_candidates(probability, (1.0, 1.0))
+    np.testing.assert_allclose(found.centre_mm[:, 1], [10, 18, 45], atol=0.5)
+    np.testing.assert_allclose(found.score, [1.01, 0.46, 0.15], atol=0.01)
+    assert len(connected_candidates(probability, (1.0, 1.0), 0.1)) == 2, "one level joins the first two"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_part_of_the_lowest_level_has_a_candidate_and_none_reaches_the_next(seed: int) -> None:
+    probability, spacing = _map(seed), (2.5, 0.7, 0.7)
+    found = nested_candidates(probability, spacing, 0.3)
+    part, n = ndimage.label(probability >= 0.3, np.ones((3, 3, 3)))
+    assert len(found) >= n
+    slow = []
+    for low, high in ((0.3, 0.6), (0.6, 9.0)):
+        part, n = ndimage.label(probability >= low, np.ones((3, 3, 3)))
+        slow += [probability[part == k].max() for k in range(1, n + 1) if probability[part == k].max() < high]
+    np.testing.assert_allclose(found.score, sorted(slow, reverse=True))

@@ -1,4 +1,4 @@
-"""Candidates from a map of probabilities: its connected parts, or its peaks."""
+"""Candidates from a map of probabilities: its connected parts at one level or at several, or its peaks."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from equipoise.errors import PredictionError
 
+STEP = 2.0
+"""From one level of `nested_candidates` to the next."""
 PLATEAU = 4096
 """Equal values from which on a plateau is looked at as a whole."""
 AT_ONCE = 1 << 22
@@ -42,6 +44,30 @@ def connected_candidates(
     """
     _check(probability, spacing_mm)
     return _parts(probability >= threshold, probability, spacing_mm, smallest_mm3)
+
+
+def nested_candidates(
+    probability: NDArray[np.floating], spacing_mm: tuple[float, ...], threshold: float = 0.1
+) -> Candidates:
+    """A candidate for each connected part at the threshold, doubled, doubled again …, that does not reach the next level.
+
+    What stands out by a factor of two is told apart from what surrounds it, however sure the map is as a whole: a single
+    level joins all that lies above it, and loses all below. In the spirit of dynamic thresholds (J. S. Bosma et al.,
+    Radiology: Artificial Intelligence 5 (2023) e230031).
+
+    >>> found = nested_candidates(np.array([[0.15, 0.9, 0.15, 0.3, 0.15, 0.0, 0.12]]), (1.0, 1.0))
+    >>> found.centre_mm[:, 1].tolist(), found.score.tolist()
+    ([1.0, 3.0, 6.0], [0.9, 0.3, 0.12])
+    """
+    places, scores, level = [], [], threshold
+    while level < 1:
+        found = connected_candidates(probability, spacing_mm, level)
+        last = level * STEP >= 1
+        ends = np.ones(len(found), bool) if last else found.score < level * STEP
+        places.append(found.centre_mm[ends])
+        scores.append(found.score[ends])
+        level *= STEP
+    return _ordered(np.concatenate(places), np.concatenate(scores))
 
 
 def peak_candidates(

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.evaluation.candidates import Candidates, connected_candidates, peak_candidates
+from equipoise.evaluation.candidates import Candidates, nested_candidates, peak_candidates
 from equipoise.evaluation.marked_scans import MarkedScan
 from equipoise.training.job import Job
 from equipoise.training.loop import Learner
 from equipoise.training.marking import marked, most_suspicious
 from equipoise.training.samples import Samples
 from equipoise.training.segmenting import segment
-
-THRESHOLDS = {"classes": 0.5, "centres": 0.1}
-"""Where the protocol names none. Parts of a mask grow together below one half; a peak stays one at any height."""
 
 
 def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
@@ -24,8 +21,8 @@ def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator
 
 
 def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> Candidates:
-    """Candidates of one map (*spatial): the peaks of centres, or the connected parts of what is above the threshold."""
-    threshold = job.inference.candidate_threshold or THRESHOLDS[job.training.targets]
+    """Candidates of one map (*spatial): the peaks of centres, or the parts of a mask that stand out."""
+    threshold = job.inference.candidate_threshold
     if job.training.targets == "centres":
         return most_suspicious(peak_candidates(probability, spacing_mm, threshold, job.inference.apart_mm))
-    return most_suspicious(connected_candidates(probability, spacing_mm, threshold))
+    return most_suspicious(nested_candidates(probability, spacing_mm, threshold))
