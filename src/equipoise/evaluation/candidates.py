@@ -49,11 +49,11 @@ def connected_candidates(
 def nested_candidates(
     probability: NDArray[np.floating], spacing_mm: tuple[float, ...], threshold: float = 0.1
 ) -> Candidates:
-    """A candidate for each connected part at the threshold, doubled, doubled again …, that does not reach the next level.
+    """A candidate for each connected part at the threshold, doubled, doubled again …, short of the next level.
 
-    What stands out by a factor of two is told apart from what surrounds it, however sure the map is as a whole: a single
-    level joins all that lies above it, and loses all below. In the spirit of dynamic thresholds (J. S. Bosma et al.,
-    Radiology: Artificial Intelligence 5 (2023) e230031).
+    What stands out by a factor of two is told apart from what surrounds it, however sure the map is as a whole: a
+    single level joins all that lies above it, and loses all below. In the spirit of dynamic thresholds (J. S. Bosma et
+    al., Radiology: Artificial Intelligence 5 (2023) e230031).
 
     >>> found = nested_candidates(np.array([[0.15, 0.9, 0.15, 0.3, 0.15, 0.0, 0.12]]), (1.0, 1.0))
     >>> found.centre_mm[:, 1].tolist(), found.score.tolist()
