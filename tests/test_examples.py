@@ -17,14 +17,15 @@ from equipoise.cohorts.sources import load
 from equipoise.protocol import CohortSection
 
 def few(path, inner, per_part, task="classification", **settings):
-    "The first patients of every class and part of another source's cohort."
+    "The first patients of every class and part of another source's cohort, at most two cases each."
     section = CohortSection(source=inner, task=task, **settings)
     found = load(section, path, Path(CODE))
     kept, seen = [], {}
     for case in found.cases:
-        group = seen.setdefault((case.label, case.part), [])
-        if case.patient in group or len(group) < per_part:
-            group.append(case.patient)
+        patients = seen.setdefault((case.label, case.part), {})
+        taken = patients.get(case.patient, 0)
+        if taken == 1 or (taken == 0 and len(patients) < per_part):
+            patients[case.patient] = taken + 1
             kept.append(case)
     return dataclasses.replace(found, cases=tuple(kept))
 """
