@@ -23,6 +23,8 @@ def _log(low: float, high: float) -> Dimension:
 
 
 _DECAY = _log(1e-4, 1e-1)
+_PENALTY = _log(1e-6, 1e-2)
+"""Weight decay that enters the gradient: the upper decade of `_DECAY` keeps Adam from learning."""
 _FAMILY = {
     "paper": {"lr": _log(3e-3, 1.0), "alpha": _log(1e-3, 1.0)},
     "bounded": {"lr": _log(3e-3, 1.0), "alpha": _log(1e-2, 3.0)},
@@ -31,13 +33,13 @@ _FAMILY = {
 }
 """The adaptive-momentum family by rule; alpha is ten times the change of log eta a step, at the default gamma."""
 _SPACES = {
-    "sgd": {"lr": _log(3e-3, 1.0), "weight_decay": _DECAY},
-    "momentum": {"lr": _log(1e-3, 3e-1), "weight_decay": _DECAY},
-    "adam": {"lr": _log(1e-4, 3e-2), "weight_decay": _DECAY},
+    "sgd": {"lr": _log(3e-3, 1.0), "weight_decay": _PENALTY},
+    "momentum": {"lr": _log(1e-3, 3e-1), "weight_decay": _PENALTY},
+    "adam": {"lr": _log(1e-4, 3e-2), "weight_decay": _PENALTY},
     "adamw": {"lr": _log(1e-4, 3e-2), "weight_decay": _log(1e-3, 1.0)},
-    "nadam": {"lr": _log(1e-4, 3e-2), "weight_decay": _DECAY},
-    "rmsprop": {"lr": _log(1e-4, 3e-2), "weight_decay": _DECAY},
-    "adagrad": {"lr": _log(1e-3, 3e-1), "weight_decay": _DECAY},
+    "nadam": {"lr": _log(1e-4, 3e-2), "weight_decay": _PENALTY},
+    "rmsprop": {"lr": _log(1e-4, 3e-2), "weight_decay": _PENALTY},
+    "adagrad": {"lr": _log(1e-3, 3e-1), "weight_decay": _PENALTY},
     "lion": {"lr": _log(1e-5, 3e-3), "weight_decay": _log(1e-2, 10.0)},
     "muon": {"lr": _log(1e-4, 3e-2), "weight_decay": _DECAY},
     "prodigy": {"lr": _log(1e-1, 10.0), "weight_decay": _DECAY},
