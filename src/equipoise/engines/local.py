@@ -81,6 +81,10 @@ def next_ended(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], N
             continue
 
 
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""For glibc: freed memory stays with the process, which would get it back page by page at every step of training."""
+
+
 class _Worker:
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -113,6 +117,7 @@ class _Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         count = str(self.threads)
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
+        environment = KEPT_MEMORY | environment
         environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         command = [sys.executable, "-m", "equipoise.engines.worker"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603

@@ -49,6 +49,7 @@ class Learner:
     device: torch.device
     precision: torch.dtype
     clip_norm: float | None
+    layout: torch.memory_format = torch.contiguous_format
     mixup: Mixup | None = None
     average: WeightAverage | None = None
     resting: tuple[nn.Module, ...] = ()
@@ -66,8 +67,7 @@ class Learner:
 
     def outputs(self, images: Tensor) -> list[Tensor]:
         """Everything the model answers, in float32: with deep supervision several scales, full resolution first."""
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             outputs: Tensor | Sequence[Tensor] = self.model(images)
         return [part.float() for part in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
