@@ -15,12 +15,12 @@ from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.detection import average_precision, cpm
 from equipoise.evaluation.finding_masks import findings_in
 from equipoise.evaluation.predictions import read_parquet
+from equipoise.planning import plan, read
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
 from equipoise.training import train as train_module
 from equipoise.training.staging import stage
 from equipoise.training.train import train
-from equipoise.trial import plan, read
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

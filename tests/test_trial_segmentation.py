@@ -11,11 +11,11 @@ import equipoise
 from equipoise.cohorts.phantom_brats import write_brats
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.predictions import read_parquet
+from equipoise.planning import plan, read
 from equipoise.protocol import Protocol
 from equipoise.training import train as train_module
 from equipoise.training.staging import stage
 from equipoise.training.train import train
-from equipoise.trial import plan, read
 
 VOLUMES = """
 [cohort]

@@ -25,6 +25,8 @@ class TrainingSection(Section):
     batch_size: cases (or patches) that pass the model at once. accumulate: batches whose gradients make one update, so
     that batch_size × accumulate cases decide it; batch normalisation still sees batch_size of them.
     threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
+    precision, compile: of the arithmetic of every arm; "auto" is settled by a short measurement before training, for
+    all arms at once, and recorded.
     select: what picks the epoch on validation cases. patience: epochs without a better one after which a job ends.
     ema: decay of a moving average of the weights, which is validated and kept in their place.
     sampling: "balanced" feeds all classes equally often. mixup: alpha of the Beta distribution of the shares in which
@@ -44,7 +46,8 @@ class TrainingSection(Section):
     select: Literal["loss", "primary"] = "loss"
     patience: Positive | None = None
     schedule: Schedule = Schedule(name="constant")
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    compile: bool | Literal["auto"] = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
@@ -56,6 +59,11 @@ class TrainingSection(Section):
     patches_per_case: Positive = 1
     foreground_patches: Share = 0.33
     targets: Literal["classes", "regions", "centres"] = "classes"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a measurement has yet to settle something."""
+        return "auto" in (self.precision, self.compile)
 
     def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
         """The size of a patch along each spatial axis; None where whole images are taken."""

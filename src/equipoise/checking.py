@@ -13,6 +13,7 @@ from equipoise.cohorts.leakage import Leak, find_leaks
 from equipoise.cohorts.split import Fold
 from equipoise.engines import local
 from equipoise.errors import CohortError, EquipoiseError
+from equipoise.planning import Trial, first_samples, plan, read, refusals
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report.cohort_page import Inspection, render_inspection, summary
@@ -22,7 +23,7 @@ from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.statistics.verdict import label
 from equipoise.training.forecast import Forecast
-from equipoise.trial import Trial, first_samples, plan, read, refusals, seed_spreads, try_arms
+from equipoise.trial import seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
 

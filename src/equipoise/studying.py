@@ -11,12 +11,13 @@ from equipoise.engines import ranks
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.ledger import PREDICTED, Ledger
 from equipoise.lock import LOCK
+from equipoise.planning import Trial, honest_leaks, plan, read
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import write_study
 from equipoise.report.study import PLAN
 from equipoise.study import Study
-from equipoise.trial import Trial, carry_out, honest_leaks, plan, read
+from equipoise.trial import carry_out
 
 
 def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> dict[str, Any]:

@@ -1,52 +1,40 @@
-"""The whole story of a trial: read, split, lock, train, open the test set once, judge."""
+"""The whole story of a trial that is planned: lock, train, open the test set once, judge."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from equipoise.cohorts import Cohort, telling
-from equipoise.cohorts.grouping import with_guessed_patients
-from equipoise.cohorts.leakage import Leak, find_leaks
-from equipoise.cohorts.sources import load
-from equipoise.cohorts.split import Fold, split
+from equipoise.cohorts import telling
+from equipoise.cohorts.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.jobs import Engine, run_jobs, workers_of
-from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
-from equipoise.evaluation.candidate_table import FINDINGS, candidate_file
-from equipoise.evaluation.regions import target_regions
-from equipoise.evaluation.segmentation import metric_columns
-from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, STARTED, TEST_OPENED, TUNED, Ledger
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
+from equipoise.evaluation.candidate_table import candidate_file
+from equipoise.ledger import FAILED, FINISHED, LOOKED, PREDICTED, SETTLED, STARTED, TEST_OPENED, TUNED, Ledger
 from equipoise.lock import claimed, lock
-from equipoise.naming import nearest
-from equipoise.preprocessing import Pipeline
+from equipoise.planning import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
 from equipoise.report.looks import undecided
-from equipoise.statistics.detection import METRICS as DETECTION
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.own import is_own, own_endpoint, per_case_functions
+from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
-from equipoise.training.baselines import baselines
 from equipoise.training.job import Job
 from equipoise.training.opening import open_test
 from equipoise.training.samples import Samples
-from equipoise.training.staging import own_metrics, plan_jobs, samples_of, stage
+from equipoise.training.staging import own_metrics, samples_of, stage
 from equipoise.training.tuning import (
     Choice,
-    Plan,
     choose,
     describe_tuning,
-    draw_jobs,
     draw_value,
-    plan_draws,
     tuned_jobs,
 )
 
@@ -54,100 +42,6 @@ from equipoise.training.tuning import (
 def seed_spreads() -> Path:
     """The file that remembers the spread between training runs from trial to trial, in the user's cache."""
     return cache_folder() / "seed-spreads.json"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A protocol with everything that follows from it before training; `out` is its run folder.
-
-    draws: what tuning trains before the jobs, with the settings in `tuning`; empty without tuning.
-    """
-
-    protocol: Protocol
-    cohort: Cohort
-    folds: tuple[Fold, ...]
-    pipeline: Pipeline
-    jobs: list[Job]
-    out: Path
-    tuning: Plan
-    draws: list[Job]
-
-
-def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
-    """The protocol and the cohort that it names.
-
-    Raises EquipoiseError (one sentence) for what the user can mend.
-    """
-    protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
-    return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
-
-
-def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
-    """Split the cohort and name the jobs; nothing is written.
-
-    Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
-    """
-    for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
-        _endpoint(name, cohort, protocol.folder)
-    if cohort.task == "classification":
-        baselines(cohort)  # a case without its size is told now, not when the test set is opened
-    if protocol.split.patients == "guessed":
-        cohort = with_guessed_patients(cohort)
-    _check_subgroups(protocol.endpoints.subgroups, cohort)
-    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
-    pipeline = Pipeline.from_settings(protocol.preprocessing)
-    jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
-    tuning = plan_draws(protocol)
-    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draw_jobs(protocol, jobs, tuning))
-
-
-def _endpoint(name: str, cohort: Cohort, folder: Path) -> Endpoint:
-    """The endpoint of that name; refuses before training what could not be judged after it."""
-    classes = cohort.classes if cohort.task == "classification" else ()
-    regions = tuple(target_regions(cohort.classes, cohort.regions)) if cohort.task == "segmentation" else ()
-    if cohort.task == "detection" and name not in DETECTION:
-        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, DETECTION)}")
-    if is_own(name):
-        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
-    metrics = (FINDINGS,) if cohort.task == "detection" else metric_columns(regions)
-    try:
-        return endpoint_named(name, () if classes else metrics, classes)
-    except PredictionError as error:
-        raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
-
-
-def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
-    """Refuse an attribute that no case has: it would be missing from the report without a word."""
-    known = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
-    for name in names:
-        if name not in known:
-            offered = nearest(name, known) if known else "its cases have no attributes"
-            raise ProtocolError(f"endpoints.subgroups: no case of {cohort.name} has the attribute {name!r}; {offered}")
-
-
-def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
-    """Why the trial would not be honest, or cannot be run; empty where it may."""
-    found, cohort = [], trial.cohort
-    if cohort.problems:
-        first = cohort.problems[0]
-        found.append(
-            f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
-            f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
-        )
-    if leaks and not trial.protocol.split.allow_leaks:
-        first_leak = leaks[0]
-        found.append(
-            f"{len(leaks)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
-            f"({first_leak.kind}); `equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true "
-            "and the report says so"
-        )
-    return found
-
-
-def first_samples(trial: Trial) -> Samples:
-    """A batch of training cases; of volumes two, which are enough to try an arm."""
-    enough = trial.protocol.training.batch_size if trial.cohort.spatial_dims == 2 else 2
-    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline, trial.protocol.training.targets)
 
 
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
@@ -186,17 +80,6 @@ def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) 
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
 
 
-def honest_leaks(trial: Trial) -> list[Leak]:
-    """The leaks across parts, all of which the protocol allows.
-
-    Raises CohortError where the trial would not be honest, or cannot be run.
-    """
-    leaks = find_leaks(trial.cohort, trial.folds)
-    for refusal in refusals(trial, leaks):
-        raise CohortError(refusal)
-    return leaks
-
-
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
     """Lock, train, open the test set, judge; or go on where that was left. As `run`, for a trial that is planned."""
     try:
@@ -207,6 +90,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                trial = _settle(trial, ledger, workers)
                 trial = _tune(trial, ledger, workers, watch)
                 for look in trial.protocol.endpoints.looks or (None,):
                     part = _up_to(trial, look)
@@ -270,6 +154,23 @@ def _remember(results: dict[str, Any]) -> None:
         remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
 
 
+def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
+    """Choose precision and compiling for all arms, where the protocol says "auto"; once recorded, a choice stands."""
+    if not trial.protocol.training.is_open:
+        return trial
+    recorded = ledger.last(SETTLED)
+    if recorded is None:
+        asked = (trial.jobs[: len(trial.protocol.arms)], first_samples(trial), len(trial.folds[0].train))
+        ((_, found),) = workers.run("equipoise.training.choice:settle", [asked], lambda: None)
+        if isinstance(found, local.Failure):
+            raise ProtocolError(f"precision and compiling could not be measured: {found.text}")
+        recorded = ledger.append(SETTLED, **found)
+    chosen = {key: recorded.data[key] for key in ("precision", "compile")}
+    protocol = trial.protocol.model_copy(update={"training": trial.protocol.training.model_copy(update=chosen)})
+    jobs, draws = ([job.settled(**chosen) for job in jobs] for jobs in (trial.jobs, trial.draws))
+    return replace(trial, protocol=protocol, jobs=jobs, draws=draws)
+
+
 def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
     """Train every draw, and put the settings that validation prefers into the jobs; once recorded, a choice stands."""
     if not trial.draws:
@@ -280,7 +181,7 @@ def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
         by_loss = trial.draws[0].training.select == "loss"
         lower = (
             by_loss
-            or not _endpoint(trial.protocol.endpoints.primary, trial.cohort, trial.protocol.folder).higher_is_better
+            or not endpoint_of(trial.protocol.endpoints.primary, trial.cohort, trial.protocol.folder).higher_is_better
         )
         choices = choose(trial.draws, trial.tuning, lower_is_better=lower)
         values = {job.name: draw_value(job) for job in trial.draws}

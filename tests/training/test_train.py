@@ -203,6 +203,8 @@ def test_the_end_of_a_dead_process_is_written_down(job):
         {"sampling": "balanced"},
         {"mixup": 0.4, "class_weights": "balanced"},
         {"patience": 1},
+        pytest.param({"compile": True}, marks=pytest.mark.slow),
+        pytest.param({"compile": True, "ema": 0.9, "precision": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

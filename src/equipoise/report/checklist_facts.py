@@ -77,9 +77,10 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
     training = ""
     if plan is not None:
         section = plan.training
+        precision = section.precision if run.ledger.settled is None else run.ledger.settled["precision"]
         training = (
             f"{section.epochs} epochs, batches of {section.batch_size}, loss {section.loss}, precision "
-            f"{section.precision}{_beyond_defaults(section)}; {len(run.jobs)} networks trained."
+            f"{precision}{_beyond_defaults(section)}; {len(run.jobs)} networks trained."
         )
     versions = ", ".join(f"{name} {version}" for name, version in run.lock.get("versions", {}).items())
     seeds = ", ".join(map(str, run.lock["seeds"]))

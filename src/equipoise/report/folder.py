@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from equipoise.errors import LedgerError, PredictionError, ProtocolError
 from equipoise.evaluation.candidate_table import FILE
 from equipoise.evaluation.predictions import Predictions, read_parquet
-from equipoise.ledger import LOCKED, PREDICTED, Ledger
+from equipoise.ledger import LOCKED, PREDICTED, SETTLED, Ledger
 from equipoise.protocol import Protocol
 from equipoise.report.looks import openings, up_to_look
 
@@ -51,6 +51,8 @@ class LedgerState:
     """What the record says: openings of the test set, whether its chain holds, a changed plan.
 
     unplanned: openings that the plan does not name. look: number of seeds of the last planned look that was taken.
+    settled: the precision and compiling that a measurement chose for all arms, and what it saw; None where the plan
+    stated them.
     """
 
     test_openings: int
@@ -59,6 +61,7 @@ class LedgerState:
     plan_changed: bool = False
     unplanned: int = 0
     look: int | None = None
+    settled: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -238,7 +241,9 @@ def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
         return LedgerState(0, False, "ledger.jsonl is missing or empty, so nothing proves when the test set was opened")
     problem = _changed_since(path, ledger)
     opened = openings(ledger.events, lock["endpoints"].get("looks") or ())
-    return LedgerState(opened.total, problem is None, problem, changed, opened.unplanned, opened.look)
+    measured = ledger.last(SETTLED)
+    settled = None if measured is None else measured.data
+    return LedgerState(opened.total, problem is None, problem, changed, opened.unplanned, opened.look, settled)
 
 
 def _changed_since(path: Path, ledger: Ledger) -> str | None:

@@ -167,8 +167,21 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
             "Machine",
             f"{lock.get('machine', 'unknown')}; device {lock.get('device')}; {lock.get('threads')} thread(s) a job",
         ),
+        ("Arithmetic", _arithmetic(run.ledger.settled)),
     ]
     return [(key, value) for key, value in rows if value]
+
+
+def _arithmetic(settled: Mapping[str, Any] | None) -> str:
+    """What was chosen by measurement, and what was measured; empty where the protocol stated it."""
+    if settled is None:
+        return ""
+    chosen = f"{settled['precision']}, {'compiled' if settled['compile'] else 'not compiled'}"
+    seen = [
+        f"{way}: " + ", ".join(f"{arm} {cost if type(cost) is str else f'{cost:g} s'}" for arm, cost in costs.items())
+        for way, costs in settled["measured"].items()
+    ]
+    return f"{chosen}; chosen for all arms before training, by the time of one update ({'; '.join(seen)})"
 
 
 def unbroken(value: Any) -> Any:

@@ -84,6 +84,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "arithmetic": run.ledger.settled,
         "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": asdict(judged.variance) if judged and judged.variance else None,

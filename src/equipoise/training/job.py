@@ -1,7 +1,7 @@
 """One job of a trial: an arm on a fold with a seed, as data that can be sent to another process."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ class Job:
         """The job's predictions of its validation and test cases, made when the test set is opened."""
         return self.folder / "predictions.parquet"
 
+    def settled(self, precision: str, compile: bool) -> "Job":  # noqa: A002 (the protocol's word)
+        """The job with what its protocol left to a measurement."""
+        return replace(self, training=self.training.model_copy(update={"precision": precision, "compile": compile}))
+
     def done(self) -> dict[str, Any] | None:
         """What done.json says; None while the job has not ended."""
         if not self.done_file.is_file():
@@ -88,6 +92,7 @@ class Job:
         """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
         done |= {} if self.draw is None else {"draw": self.draw}
-        done |= {"epochs": self.training.epochs, "threads": self.training.threads} | found
+        done |= {"epochs": self.training.epochs, "threads": self.training.threads}
+        done |= {"precision": self.training.precision, "compile": self.training.compile} | found
         write_json(self.done_file, done)
         return done
