@@ -26,7 +26,7 @@ SIGMA = 1 / 8
 """Standard deviation of the Gaussian, in sides of the patch."""
 CLASS_PROBABILITIES: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
 LIKELIEST_CLASS: Callable[[Tensor], Tensor] = partial(torch.argmax, dim=1)
-FINISHED_AT_ONCE = 1 << 23
+FINISHED_AT_ONCE = 1 << 21
 """Logits that are turned into probabilities or labels at a time."""
 
 
