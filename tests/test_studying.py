@@ -148,6 +148,20 @@ def test_an_unfinished_study_is_reported_with_what_it_has(finished, tmp_path):
     assert "the same command goes on" in (copy / "study.html").read_text()
 
 
+def test_a_trial_in_the_midst_of_training_is_a_row_with_its_reason(finished, tmp_path):
+    _, out, _ = finished
+    copy = shutil.copytree(out, tmp_path / "copy")
+    folder = next(path.parent for path in copy.glob("second/*/lock.json"))
+    ledger = folder / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(lines[: next(i for i, line in enumerate(lines) if '"test opened"' in line)]))
+    for left in [*folder.glob("jobs/*/*/predictions.parquet"), folder / "results.json", folder / "report.html"]:
+        left.unlink()
+    assert cli.main(["report", str(copy), "--json"]) == 0
+    row = json.loads((copy / "study.json").read_text())["trials"][1]
+    assert (row["status"], row["reason"]) == ("missing", "not finished: the same command goes on with it")
+
+
 def test_another_study_is_refused(finished, tmp_path):
     _, out, _ = finished
     other = write(tmp_path, STUDY.replace("epochs = 2", "epochs = 3"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
-from equipoise.ledger import FINISHED, LOCKED, TEST_OPENED, Ledger
+from equipoise.ledger import FINISHED, LOCKED, PREDICTED, TEST_OPENED, Ledger
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
 
@@ -72,6 +72,7 @@ class FolderWriter:
                 ledger.append(FINISHED, arm=name, fold=0, seed=seed)
         self._write_baselines()
         ledger.append(TEST_OPENED, jobs=len(self.arms) * self.seeds)
+        ledger.append(PREDICTED)
         np.savez_compressed(self.path / "thumbnails.npz", **self._thumbnails())
         return self.path
 

@@ -15,7 +15,7 @@ from equipoise.report.maps import ATTRIBUTIONS
 from equipoise.report.page import best_arm, example_galleries, render, write_page
 from equipoise.report.recommendation import advise
 from equipoise.report.results import results_of, summarise, write_json, write_results
-from equipoise.report.study import PLAN, read_plan, study_results
+from equipoise.report.study import PLAN, is_predicted, read_plan, study_results
 from equipoise.report.study_page import render_study, study_figures
 from equipoise.report.study_tables import study_tables
 
@@ -75,7 +75,7 @@ def report_study(folder: Path) -> dict[str, Any]:
     plan = read_plan(folder)
     for cohort in plan["cohorts"]:
         for model in plan["models"]:
-            if (folder / cohort / model / "lock.json").is_file():
+            if is_predicted(folder / cohort / model):
                 write_report(folder / cohort / model)
     return write_study(folder)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
+from equipoise.ledger import PREDICTED, Ledger
 from equipoise.report.folder import read_folder
 from equipoise.report.results import json_safe
 from equipoise.statistics.endpoints import endpoint_named
@@ -21,6 +22,7 @@ from equipoise.statistics.workloads import average_ranks, first_reached, friedma
 PLAN = "study-plan.json"
 RATIOS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Multiples of the fastest optimizer's time at which performance profiles are told."""
+UNFINISHED = "not finished: the same command goes on with it"
 KINDS = ("tuned", "untuned")
 Values = NDArray[np.float64]
 
@@ -75,14 +77,30 @@ def read_plan(out: Path) -> dict[str, Any]:
     return plan
 
 
+def is_predicted(folder: Path) -> bool:
+    """Whether a trial has got as far as test predictions; before, there is nothing to compare.
+
+    A record that is broken or lost says yes: the trial's own report tells what is wrong with it.
+    """
+    if not (folder / "lock.json").is_file():
+        return False
+    try:
+        ledger = Ledger(folder)
+    except LedgerError:
+        return True
+    return not ledger.events or ledger.last(PREDICTED) is not None
+
+
 def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]:
     """A finished trial, or (cohort, model, why there is none)."""
     folder = out / cohort / model
+    if not is_predicted(folder):
+        return cohort, model, UNFINISHED
     try:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         run = read_folder(folder)
     except FileNotFoundError:
-        return cohort, model, "not finished: the same command goes on with it"
+        return cohort, model, UNFINISHED
     except (OSError, ValueError, LedgerError) as error:
         return cohort, model, f"not readable ({error}); run the study again"
     key = "validation_loss"
