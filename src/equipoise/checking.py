@@ -156,10 +156,10 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
 
 
 def _forecasts(trial: Trial) -> list[Forecast]:
-    """What one job of each arm takes, from one timed batch in a worker."""
-    training, train = trial.protocol.training, trial.folds[0].train
+    """What one job of each arm takes, from a few timed cases in a worker."""
+    training, fold = trial.protocol.training, trial.folds[0]
     first = first_samples(trial)
-    asked = [(job, first, len(train)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    asked = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
     with local.Workers(training.threads) as workers:
         try_arms(trial, workers)
         found = [result for _, result in workers.run("equipoise.training.preflight:forecast", asked, lambda: None)]

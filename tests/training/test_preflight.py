@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from equipoise import optimizers
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Arm, TrainingSection
+from equipoise.training import preflight as module
 from equipoise.training.job import Job
 from equipoise.training.preflight import forecast, preflight
 from equipoise.training.samples import Samples
@@ -84,6 +86,15 @@ def test_an_unknown_augmentation_is_told_before_training(job, samples):
 
 
 def test_the_forecast_grows_with_the_cases(job, samples):
-    few, many = (forecast((job, samples, cases)) for cases in (32, 32_000))
+    few, many = (forecast((job, samples, cases, 8)) for cases in (32, 32_000))
     assert many.seconds > 20 * few.seconds
     assert few.memory_mb > 50
+    validated = forecast((job, samples, 32, 320_000))
+    assert validated.seconds > 20 * few.seconds
+
+
+def test_the_forecast_counts_training_recalibration_and_validation(job, samples, monkeypatch):
+    clock = iter([0.0, 2.0, 5.0, 9.0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    found = forecast((replace(job, training=TrainingSection(epochs=10)), samples, 3000, 60))
+    assert found.seconds == pytest.approx(10 * ((2 * 3000 + 3 * 2048) / 6 + 4 * 60 / 6))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds and memory of one job, from one timed batch."""
+    """Seconds and memory of one job, from a few timed cases."""
 
     arm: str
     seconds: float

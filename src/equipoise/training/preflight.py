@@ -1,6 +1,7 @@
 """One step of every arm before anything is locked: what cannot run is told at once, and its cost is guessed."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 from equipoise.errors import EquipoiseError, ProtocolError
@@ -12,9 +13,13 @@ from equipoise.training.feeding import Batch, Feed
 from equipoise.training.fine_tuning import pretrained_hashes
 from equipoise.training.forecast import Forecast
 from equipoise.training.job import Job
-from equipoise.training.loop import Learner, train_epoch
+from equipoise.training.loop import ENOUGH, Learner, judged, train_epoch
 from equipoise.training.samples import Samples
 from equipoise.training.train import build_learner
+from equipoise.training.validation import validate
+
+VALIDATED = {2: 8, 3: 1}
+"""Cases whose validation is timed, by dimensions: a volume takes many patches by itself."""
 
 
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
@@ -64,18 +69,27 @@ def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
         raise ProtocolError(f"its model answers with shape {found}, {job.task} of these images needs {wanted}")
 
 
-def forecast(asked: tuple[Job, Samples, int]) -> Forecast:
-    """Time of one job on so many training cases, from one timed batch after a warm-up, and the memory it reached."""
-    job, samples, cases = asked
+def forecast(asked: tuple[Job, Samples, int, int]) -> Forecast:
+    """Time of one job with so many training and validation cases, and the memory it reached.
+
+    From one timed batch after a warm-up, the statistics of normalisation that averaged weights need, and the answer to
+    a few cases as validation asks for it.
+    """
+    job, samples, cases, held_out = asked
     feed = _feed(job, job.training.batch_size)
-    enough = Feed.of(job.training, job.spatial_dims)
     augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+    few = samples.head(VALIDATED[job.spatial_dims])
     with reproducible(job.training.threads), PeakMemory() as memory:
         learner = build_learner(job, device(), samples)
         train_epoch(learner, samples, feed, augmentation, (job.name, "warm-up"))
-        start = time.perf_counter()
+        times = [time.perf_counter()]
         train_epoch(learner, samples, feed, augmentation, (job.name, "forecast"))
-        seconds = time.perf_counter() - start
-    per_patch = seconds / len(samples)
-    patches = cases * enough.per_case * job.training.epochs
-    return Forecast(job.arm.name, per_patch * patches, memory.peak_mb)
+        times.append(time.perf_counter())
+        with judged(learner, samples, feed):
+            times.append(time.perf_counter())
+            validate(learner, few, job)
+            times.append(time.perf_counter())
+    training, preparing, validating = (after - before for before, after in pairwise(times))
+    patches = cases * Feed.of(job.training, job.spatial_dims).per_case
+    epoch = (training * patches + preparing * min(patches, ENOUGH)) / len(samples) + validating * held_out / len(few)
+    return Forecast(job.arm.name, epoch * job.training.epochs, memory.peak_mb)
