@@ -67,6 +67,17 @@ def test_every_number_follows_from_the_trials(study: Path) -> None:
     assert brier[lowest] == 1.0
 
 
+def test_pairs_of_optimizers_have_their_differences(study: Path) -> None:
+    found = judged(study)["ranks"]["tuned"]["auc"]
+    rank = {row["optimizer"]: row["rank"] for row in found["arms"]}
+    assert len(found["pairs"]) == 6
+    for pair in found["pairs"]:
+        assert pair["difference"] == pytest.approx(rank[pair["a"]] - rank[pair["b"]])
+        assert pair["low"] <= pair["difference"] <= pair["high"]
+    table = next(table for table in study_tables(judged(study)) if table.title.startswith("Differences"))
+    assert all(row[1:].count("") == 1 for row in table.rows)
+
+
 def test_the_target_is_the_median_of_the_best_losses(study: Path) -> None:
     results = judged(study)
     bests = []

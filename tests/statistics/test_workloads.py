@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, ranks
+from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences, ranks
 
 GROUPS = ["a"] * 3 + ["b"] * 3 + ["c"] * 3 + ["d"] * 3
 
@@ -31,6 +31,22 @@ def test_average_ranks_sum_and_order():
     assert all(one.low <= one.rank <= one.high for one in found)
     lower = average_ranks(-scores(5.0), GROUPS, higher_is_better=False)
     assert lower == found
+
+
+def test_differences_of_pairs_are_those_behind_the_best():
+    made = scores(1.0, seed=2)
+    found, pairs = (f(made, GROUPS, higher_is_better=True) for f in (average_ranks, rank_differences))
+    assert [(pair.a, pair.b) for pair in pairs] == [(a, b) for a in range(5) for b in range(a + 1, 5)]
+    for pair in pairs[:4]:
+        other = found[pair.b]
+        assert pair.difference == pytest.approx(-other.behind)
+        assert (pair.low, pair.high) == pytest.approx((-other.behind_high, -other.behind_low))
+    assert all(pair.low <= pair.difference <= pair.high for pair in pairs)
+
+
+def test_pairs_of_alike_arms_are_rarely_told_apart():
+    found = [rank_differences(scores(0.0, seed=seed), GROUPS, higher_is_better=True) for seed in range(40)]
+    assert np.mean([pair.low > 0 or pair.high < 0 for pairs in found for pair in pairs]) < 0.1
 
 
 def test_alike_arms_are_not_told_apart_more_often_than_stated():

@@ -17,7 +17,7 @@ from equipoise.ledger import PREDICTED, Ledger
 from equipoise.report.folder import read_folder
 from equipoise.report.results import json_safe
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile
+from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
 
 PLAN = "study-plan.json"
 RATIOS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -210,8 +210,19 @@ def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> di
         higher = _higher(endpoint, done[0])
         found = average_ranks(scores, [workload.cohort for workload in done], higher_is_better=higher)
         rows = [{"optimizer": name, **asdict(rank)} for name, rank in zip(optimizers, found, strict=True)]
-        out[endpoint] = {"friedman_p": friedman_p(scores.mean(axis=2)), "higher_is_better": higher, "arms": rows}
+        out[endpoint] = {
+            "friedman_p": friedman_p(scores.mean(axis=2)),
+            "higher_is_better": higher,
+            "arms": rows,
+            "pairs": _pairs(scores, [workload.cohort for workload in done], higher, optimizers),
+        }
     return out
+
+
+def _pairs(scores: Values, cohorts: Sequence[str], higher: bool, optimizers: Sequence[str]) -> list[dict[str, Any]]:
+    """Differences in average rank of all pairs, the names in place of their numbers."""
+    pairs = rank_differences(scores, cohorts, higher_is_better=higher)
+    return [{**asdict(pair), "a": optimizers[pair.a], "b": optimizers[pair.b]} for pair in pairs]
 
 
 def _profiles(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def study_tables(results: Study) -> list[Table]:
     kinds = list(results["ranks"])
     return [
         *(_ranks(results, kind) for kind in kinds),
+        *(_pairs(results, kind) for kind in kinds),
         *(_quality(results, kind) for kind in kinds),
         *(_speed(results, kind) for kind in kinds),
         _failures(results),
@@ -67,6 +68,29 @@ def _ranks(results: Study, kind: str) -> Table:
         "training runs; not adjusted for the number of optimizers. Behind the best: interval of the distance in rank; "
         "best in: share of resamples.",
     )
+
+
+def _pairs(results: Study, kind: str) -> Table:
+    primary = results["endpoints"][0]
+    found = results["ranks"][kind][primary]
+    order = [row["optimizer"] for row in sorted(found["arms"], key=lambda row: row["rank"])]
+    cells = {}
+    for pair in found["pairs"]:
+        low, high = pair["low"], pair["high"]
+        cells[pair["a"], pair["b"]] = _pair_cell(pair["difference"], low, high)
+        cells[pair["b"], pair["a"]] = _pair_cell(-pair["difference"], -high, -low)
+    rows = [(name, *("" if name == other else cells[name, other] for other in order)) for name in order]
+    return Table(
+        f"Differences in average rank, {endpoint_name(primary)}, {kind_words(results, kind)}",
+        ("optimizer", *order),
+        tuple(rows),
+        "Rank of the row less rank of the column: below zero the row is better. * marks a difference whose 95 % "
+        "interval (study.json holds all) leaves zero out; not adjusted for the number of pairs.",
+    )
+
+
+def _pair_cell(difference: float, low: float, high: float) -> str:
+    return number(difference, 1, signed=True) + ("*" if low > 0 or high < 0 else "")
 
 
 def _rank_cell(row: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ References: Demšar, J Mach Learn Res 2006 (ranks over data sets); Dolan & Moré
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,17 @@ class AverageRank:
     behind_low: float
     behind_high: float
     first: float
+
+
+@dataclass(frozen=True)
+class RankDifference:
+    """How much larger (worse) the average rank of arm a is than that of arm b, with its 95 % interval."""
+
+    a: int
+    b: int
+    difference: float
+    low: float
+    high: float
 
 
 def ranks(scores: Values, *, higher_is_better: bool) -> Values:
@@ -70,6 +82,19 @@ def average_ranks(
         )
         for a in range(len(observed))
     )
+
+
+def rank_differences(
+    scores: Values, groups: Sequence[str], *, higher_is_better: bool, seed: int = 0
+) -> tuple[RankDifference, ...]:
+    """Every pair of arms a < b, from the resamples of `average_ranks`; not adjusted for the number of pairs."""
+    observed = ranks(scores.mean(axis=2), higher_is_better=higher_is_better).mean(axis=0)
+    drawn = _resampled(scores, groups, higher_is_better, np.random.default_rng(seed))
+    found = []
+    for a, b in combinations(range(len(observed)), 2):
+        low, high = np.quantile(drawn[:, a] - drawn[:, b], (0.025, 0.975))
+        found.append(RankDifference(a, b, float(observed[a] - observed[b]), float(low), float(high)))
+    return tuple(found)
 
 
 def _resampled(scores: Values, groups: Sequence[str], higher: bool, generator: np.random.Generator) -> Values:
