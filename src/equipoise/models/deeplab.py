@@ -109,7 +109,7 @@ class DeepLab(nn.Module):
         preset: "tiny", "small", "resnet18", "resnet34", "resnet50" or "resnet101" (see `PRESETS`).
         normalization: "batch", "instance" or "group".
         activation: see `equipoise.models.blocks.ACTIVATIONS`.
-        dropout: probability after every residual path and after the pyramid, and before a classifier's linear layer.
+        dropout: probability after the pyramid, and before a classifier's linear layer.
         output_stride: 4, 8, 16 or 32 input pixels per pixel of the deepest map; the pyramid's rates follow it.
         rates: dilations of the pyramid in place of the preset's.
         separable: separable convolutions in pyramid and decoder, in place of the preset's choice.

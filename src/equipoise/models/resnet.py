@@ -46,7 +46,6 @@ class _ResidualBlock(nn.Module):
             self.conv2 = layers.convolution(channels, channels, dilation=dilation)
         self.bn1, self.bn2 = layers.norm(channels), layers.norm(channels)
         self.bottleneck = bottleneck
-        self.drop = nn.Sequential(*layers.drop())
         self.act = layers.act()
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
@@ -56,7 +55,7 @@ class _ResidualBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv2(normalised(self.conv1(x), self.bn1, self.act))
         y = self.bn3(self.conv3(normalised(y, self.bn2, self.act))) if self.bottleneck else self.bn2(y)
-        result: torch.Tensor = self.act(self.drop(y) + self.downsample(x))
+        result: torch.Tensor = self.act(y + self.downsample(x))
         return result
 
 

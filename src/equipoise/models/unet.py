@@ -1,6 +1,7 @@
 """U-Net (Ronneberger, Fischer, Brox 2015) in 2D and 3D, as segmenter and as classifier."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -93,7 +94,8 @@ class UNet(nn.Module):
         normalization: "batch", "instance" or "group"; by default "batch" for a classifier (normalising each
             image by itself would erase contrast before the mean) and "instance" for a segmenter (small batches).
         activation: see `equipoise.models.blocks.ACTIVATIONS`.
-        dropout: probability after every convolution, and before a classifier's linear layer.
+        dropout: probability at the end of the contracting path (Ronneberger 2015), and before a classifier's linear
+            layer.
         channels: channels per level in place of the preset's, finest first, at least two levels.
         residual: a shortcut round every encoder block.
         deep_supervision: in training a segmenter returns a list of logits, full resolution first, each next one
@@ -129,11 +131,13 @@ class UNet(nn.Module):
         layers = Layers("unet", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
         self.smallest_side = 2 ** (len(widths) - 1) * layers.fewest_pixels
-        self.encoder = nn.ModuleList(
-            _DoubleConvolution(layers, a, b, residual) for a, b in pairwise((in_channels, *widths))
-        )
+        # dropout before every maximum and normalisation would shift what they see in evaluation (Li et al. 2019)
+        above = replace(layers, dropout=0.0)
+        *steps, deepest = pairwise((in_channels, *widths))
+        self.encoder = nn.ModuleList(_DoubleConvolution(above, a, b, residual) for a, b in steps)
+        self.encoder.append(_DoubleConvolution(layers, *deepest, residual))
         self.halve = layers.halve_by_maximum()
-        self.decoder = nn.ModuleList(_Up(layers, coarse, fine) for fine, coarse in pairwise(widths))
+        self.decoder = nn.ModuleList(_Up(above, coarse, fine) for fine, coarse in pairwise(widths))
         self.feature_channels = sum(widths) if task == "classification" else widths[0]
         self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
         coarser = widths[1:-1] if deep_supervision and task == "segmentation" else ()
