@@ -156,10 +156,10 @@ def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path):
 
 
 def test_other_draws_are_another_plan(finished, monkeypatch):
-    from equipoise import trial
+    from equipoise import planning
 
-    drawn = trial.plan_draws
-    monkeypatch.setattr(trial, "plan_draws", lambda protocol: {k: v[::-1] for k, v in drawn(protocol).items()})
+    drawn = planning.plan_draws
+    monkeypatch.setattr(planning, "plan_draws", lambda protocol: {k: v[::-1] for k, v in drawn(protocol).items()})
     with pytest.raises(LedgerError, match="was locked with other draws of tuning"):
         equipoise.run(finished[0].parent / "protocol.toml", finished[0])
 
