@@ -77,7 +77,7 @@ def test_two_brats_cases_run_end_to_end(shared_data, tmp_path):
     text = re.sub(r"\nepochs = \d+", "\nepochs = 1", text)
     text = re.sub(r"\npatches_per_case = \d+", "\npatches_per_case = 2", text)
     text = re.sub(r"\nseeds = \[[^\]]*\]", "\nseeds = [0]", text).replace('preset = "small"', 'preset = "tiny"')
-    text = re.sub(r"\ncrop = [^\n]+", "\ncrop = true\nresample = 3", text).replace("patch = 64", "patch = 32")
+    text = re.sub(r"\nresample = [^\n]+", "\nresample = 3", text).replace("patch = 48", "patch = 32")
     results = equipoise.run(Protocol.parse(text, folder=tmp_path), tmp_path / "run")
     assert not results["failures"]
     assert {"dice", "dice_WT", "dice_TC", "dice_ET", "hd95", "lesion_f1"} <= set(results["arms"][0]["endpoints"])
