@@ -7,7 +7,7 @@ The U-Net is MONAI's BasicUNet and ours of the same size, 4 channels to 4 classe
 and Gaussian are the same. MONAI runs as its documentation shows (float32, sliding_window_inference); ours in bf16 and
 channels-last, and in float32 for comparison. Every run is a process of its own, so that its peak memory is its own:
 "before" is what it held before inference (interpreter, torch, network, volume). `--large` labels an int16 memory map
-with a tiny U-Net. The last line is MONAI's processor time over ours, which a busy machine distorts least with
+with a U-Net of two levels. The last line is MONAI's processor time over ours, which a busy machine distorts least with
 `--threads 1`.
 """
 
