@@ -46,7 +46,7 @@ def test_classes_are_mixed_and_do_not_come_in_runs():
         for n in range(50)
     ]
     # of 99 neighbouring pairs of a random order of 50 and 50 cases, 50 differ on average, with a deviation of 5
-    assert 25 < min(changes)
+    assert min(changes) > 25
     assert max(changes) < 75
     assert np.mean(changes) == pytest.approx(50, abs=5 * 5 / np.sqrt(50))
 
