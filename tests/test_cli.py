@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,11 +44,9 @@ def test_help_costs_little():
         assert f"\n    {command} " in result.stdout
 
 
-def test_run_then_report_prints_the_verdict(protocol, tmp_path, capsys):
-    out = tmp_path / "run"
-    assert cli.main(["run", str(protocol), "--out", str(out), "--quiet"]) == 0
-    printed = capsys.readouterr().out
-    assert str(out / "report.html") in printed
+def test_run_then_report_prints_the_verdict(classification_trial, tmp_path, capsys):
+    assert classification_trial.printed.rstrip().endswith(str(Path("run", "report.html")))
+    out = classification_trial.copy(tmp_path / "copy").run
     before = (out / "results.json").read_text()
     (out / "results.json").unlink()
     assert cli.main(["report", str(out), "--json"]) == 0

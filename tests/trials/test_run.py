@@ -15,53 +15,13 @@ from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolE
 from equipoise.runfolder.ledger import FILE, Ledger
 from equipoise.trials import run as trial_module
 
-PROTOCOL = """
-[trial]
-name = "phantom"
-[cohort]
-source = "phantom"
-cases = 160
-size = 16
-[split]
-fractions = [0.6, 0.15, 0.25]
-[augmentation]
-rotate_degrees = 10
-flip = ["horizontal"]
-[training]
-epochs = 2
-seeds = [0, 1, 2]
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny"}
-[[arms]]
-name = "own"
-model = "nets_for_trial:Net"
-optimizer = "nets_for_trial:Rule"
-"""
-
-OWN = """
-import torch
-from torch import nn
-
-class Net(nn.Sequential):
-    def __init__(self, in_channels, out_channels, spatial_dims, explode=False):
-        super().__init__(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(4, out_channels))
-
-class Explodes(Net):
-    def forward(self, x):
-        self.steps = getattr(self, "steps", 0) + 1
-        return super().forward(x) * (float("nan") if self.steps > 3 and self.training else 1.0)
-
-class Rule(torch.optim.SGD):
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, lr=lr)
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+PROTOCOL = (SHARED / "classification.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def protocol(tmp_path):
-    (tmp_path / "nets_for_trial.py").write_text(OWN)
+    shutil.copy(SHARED / "nets_for_trial.py", tmp_path)
     file = tmp_path / "protocol.toml"
     file.write_text(PROTOCOL)
     return file
@@ -77,13 +37,10 @@ def without_times(results):
     return results
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trial")
-    (folder / "nets_for_trial.py").write_text(OWN)
-    (folder / "protocol.toml").write_text(PROTOCOL)
-    results = equipoise.run(folder / "protocol.toml", folder / "run")
-    return folder / "run", results
+@pytest.fixture
+def finished(classification_trial):
+    """The run folder of a finished trial, and its results; only to look at."""
+    return classification_trial.run, classification_trial.results
 
 
 def test_the_run_folder_is_as_promised(finished):
@@ -125,10 +82,11 @@ def test_results_have_the_public_fields(finished):
     assert {row["arm"] for row in results["ranking"]} == {"unet", "own"}
 
 
-def test_the_spread_of_seeds_is_remembered_for_later_plans(finished):
+def test_the_spread_of_seeds_is_remembered_for_later_plans(classification_trial, monkeypatch):
     from equipoise.statistics.seed_spread import recall
 
-    _, results = finished
+    results = classification_trial.results
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(classification_trial.cache))
     seen = recall(trial_module.seed_spreads(), "auc", results["cohort"]["name"])
     assert seen.df >= results["variance"]["seed_df"] > 0
 
@@ -141,12 +99,12 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
     assert kinds[-1] == "predicted"
 
 
-def test_running_again_changes_nothing(finished):
-    folder, results = finished
-    before = (folder / FILE).read_bytes()
-    again = equipoise.run(folder.parent / "protocol.toml", folder)
-    assert again == results
-    assert (folder / FILE).read_bytes() == before
+def test_running_again_changes_nothing(classification_trial, tmp_path):
+    copied = classification_trial.copy(tmp_path / "copy")
+    before = (copied.run / FILE).read_bytes()
+    again = equipoise.run(copied.protocol, copied.run)
+    assert again == classification_trial.results
+    assert (copied.run / FILE).read_bytes() == before
 
 
 def test_another_folder_gives_identical_numbers(finished, tmp_path):

@@ -24,37 +24,15 @@ from equipoise.trials.plan import plan, read
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
-DISCS = """
-[cohort]
-source = "phantom"
-task = "detection"
-cases = 40
-patients = 40
-size = 24
-effect = 6
-[split]
-fractions = [0.5, 0.2, 0.3]
-[training]
-epochs = 6
-batch_size = 4
-targets = "centres"
-select = "primary"
-seeds = [0, 1, 2]
-[inference]
-apart_mm = 3.0
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny"}
-optimizer = {name = "adam", lr = 0.01}
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+DISCS = (SHARED / "detection.toml").read_text(encoding="utf-8")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lidc-detection.toml"
 
 
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory):
-    out = tmp_path_factory.mktemp("discs") / "run"
-    protocol = Protocol.parse(DISCS)
-    return protocol, out, equipoise.run(protocol, out)
+@pytest.fixture
+def discs(detection_trial):
+    """The protocol of a finished trial, its run folder and its results; only to look at."""
+    return detection_trial.protocol, detection_trial.run, detection_trial.results
 
 
 def test_a_detector_learns_and_its_numbers_are_those_of_its_candidates(discs):
@@ -86,7 +64,7 @@ def test_findings_are_those_of_the_masks(discs):
         assert n == findings_in(masks[name].mask, masks[name].spacing_mm).relevant.sum()
 
 
-def test_the_report_is_complete(discs):
+def test_the_report_is_complete(discs, detection_trial, tmp_path):
     _, out, results = discs
     page = (out / "report.html").read_text()
     for words in ('id="froc"', 'id="examples"', "rule of LUNA16", "Missed, or found last", "jackknife over patients"):
@@ -94,7 +72,7 @@ def test_the_report_is_complete(discs):
     assert "CPM" in (out / "figures" / "froc.svg").read_text()
     assert (out / "figures" / "froc.csv").read_text().count("\nunet,") == 49
     assert results["ledger"] == {"test_openings": 1, "unplanned_openings": 0, "verified": True}
-    assert write_report(out) == results
+    assert write_report(detection_trial.copy(tmp_path / "copy").run) == results
 
 
 def test_candidates_that_were_changed_are_noticed(discs, tmp_path):

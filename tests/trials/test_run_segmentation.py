@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,41 +46,9 @@ name = "densenet"
 model = {name = "densenet", preset = "tiny"}
 """
 
-SQUARES = """
-[cohort]
-source = "squares_for_trial:cohort"
-task = "segmentation"
-[split]
-fractions = [0.6, 0.15, 0.25]
-[training]
-epochs = 8
-batch_size = 4
-select = "primary"
-seeds = [0, 1]
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny", deep_supervision = true}
-optimizer = {name = "adam", lr = 0.01}
-"""
-
-SLICES = """
-import numpy as np
-from equipoise.cohorts import Case, Cohort, Image
-
-def cohort(path=None, task="segmentation"):
-    def read(index):
-        generator = np.random.default_rng(index)
-        mask = np.zeros((24, 20), np.uint8)
-        y, x = generator.integers(4, 12, 2)
-        mask[y : y + 8, x : x + 6] = 1
-        image = generator.normal(0, 0.2, (1, 24, 20)) + mask
-        return Image(image.astype(np.float32), (1.0, 1.0), mask)
-
-    cases = tuple(
-        Case(f"c{i:02d}", f"p{i:02d}", read=lambda i=i: read(i), sha256={"made": str(i)}) for i in range(40)
-    )
-    return Cohort("squares", "segmentation", cases, ("background", "square"), ("image",), 2)
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+SQUARES = (SHARED / "segmentation.toml").read_text(encoding="utf-8")
+SLICES = (SHARED / "squares_for_trial.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +85,10 @@ def test_truth_voxels_are_those_of_the_files(volumes):
         assert table.metrics["truth_voxels_WT"][row] == np.count_nonzero(mask)
 
 
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("squares")
-    (folder / "squares_for_trial.py").write_text(SLICES)
-    return folder / "run", equipoise.run(Protocol.parse(SQUARES, folder=folder), folder / "run")
+@pytest.fixture
+def squares(segmentation_trial):
+    """The run folder of a finished trial, and its results; only to look at."""
+    return segmentation_trial.run, segmentation_trial.results
 
 
 def test_segmenters_learn(squares):
