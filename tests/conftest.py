@@ -72,6 +72,27 @@ def in_this_process() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def jobs_here() -> Iterator[None]:
+    """Trials of this test run their jobs in the process of the tests."""
+    with jobs_in_this_process():
+        yield
+
+
+@pytest.fixture(scope="session")
+def without_times() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that gives results.json without what depends on the clock: costs, and advice that rests on latency."""
+
+    def strip(results: dict[str, Any]) -> dict[str, Any]:
+        stripped: dict[str, Any] = json.loads(json.dumps(results))
+        for entry in (*stripped["arms"], *stripped["untuned"], *stripped["baselines"]):
+            entry.pop("cost")
+        stripped.pop("recommendation")
+        return stripped
+
+    return strip
+
+
 SHARED_TRIALS = Path(__file__).resolve().parent / "shared_trials"
 
 

@@ -1,8 +1,8 @@
 """Which modules of the package the fast tests execute: a plugin of pytest that `tests/check.py` loads.
 
 A module counts as executed when one of its functions was called while a fast test ran, its fixtures included; being
-imported is not enough. Only calls are traced, and only during fast tests, so that the long ones keep their speed. At the
-end of a run of all fast tests, a module that none executed fails the run, unless `NOT_EXECUTED` says why not.
+imported is not enough. Only calls are traced, and only during fast tests, so that the long ones keep their speed. At
+the end of a run of all fast tests, a module that none executed fails the run, unless `NOT_EXECUTED` says why not.
 """
 
 import ast

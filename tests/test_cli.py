@@ -119,6 +119,7 @@ def test_report_of_what_is_no_run_folder(tmp_path, capsys, make):
     assert str(folder) in capsys.readouterr().err
 
 
+@pytest.mark.trial
 def test_sigint_leaves_a_resumable_run(protocol, tmp_path):
     text = PROTOCOL.replace("epochs = 1", "epochs = 400")
     protocol.write_text(text)
@@ -149,6 +150,7 @@ for case in phantom(cases=120, size=16).cases:
 """
 
 
+@pytest.mark.trial
 def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
     data, file = tmp_path / "data", tmp_path / "protocol.toml"
     subprocess.run([sys.executable, "-c", PICTURES, str(data)], check=True)

@@ -27,22 +27,13 @@ def protocol(tmp_path):
     return file
 
 
-def without_times(results):
-    """results.json without what depends on the clock: costs and the advice that rests on latency."""
-    results = json.loads(json.dumps(results))
-    for entry in (*results["arms"], *results["baselines"]):
-        entry.pop("cost")
-        entry.pop("pareto", None)
-    results.pop("recommendation")
-    return results
-
-
 @pytest.fixture
 def finished(classification_trial):
     """The run folder of a finished trial, and its results; only to look at."""
     return classification_trial.run, classification_trial.results
 
 
+@pytest.mark.long
 def test_the_run_folder_is_as_promised(finished):
     folder, results = finished
     names = {path.name for path in folder.iterdir()}
@@ -99,7 +90,8 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
     assert kinds[-1] == "predicted"
 
 
-def test_running_again_changes_nothing(classification_trial, tmp_path):
+@pytest.mark.long
+def test_running_again_changes_nothing(classification_trial, tmp_path, jobs_here):
     copied = classification_trial.copy(tmp_path / "copy")
     before = (copied.run / FILE).read_bytes()
     again = equipoise.run(copied.protocol, copied.run)
@@ -107,7 +99,8 @@ def test_running_again_changes_nothing(classification_trial, tmp_path):
     assert (copied.run / FILE).read_bytes() == before
 
 
-def test_another_folder_gives_identical_numbers(finished, tmp_path):
+@pytest.mark.long
+def test_another_folder_gives_identical_numbers(finished, tmp_path, without_times):
     folder, results = finished
     other = equipoise.run(folder.parent / "protocol.toml", tmp_path / "other")
     assert without_times(other) == without_times(results)
@@ -115,6 +108,7 @@ def test_another_folder_gives_identical_numbers(finished, tmp_path):
     assert (tmp_path / "other" / "jobs" / "unet" / "0-1" / "predictions.parquet").read_bytes() == mine
 
 
+@pytest.mark.long
 def test_another_protocol_is_refused_and_nothing_overwritten(finished):
     folder, _ = finished
     before = (folder / "lock.json").read_bytes()
@@ -124,7 +118,8 @@ def test_another_protocol_is_refused_and_nothing_overwritten(finished):
     assert (folder / "lock.json").read_bytes() == before
 
 
-def test_predictions_made_anew_are_a_second_opening(finished, tmp_path):
+@pytest.mark.long
+def test_predictions_made_anew_are_a_second_opening(finished, tmp_path, jobs_here):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
     (folder / "jobs" / "own" / "0-0" / "predictions.parquet").unlink()
@@ -142,7 +137,8 @@ def test_a_missing_job_is_named_by_the_report(finished, tmp_path):
     assert "own" in (folder / "report.html").read_text()
 
 
-def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
+@pytest.mark.trial
+def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path, jobs_here):
     protocol.write_text(PROTOCOL.replace('"nets_for_trial:Net"', '"nets_for_trial:Explodes"'))
     results = equipoise.run(protocol, tmp_path / "run")
     own = results["arms"][1]
@@ -199,7 +195,7 @@ def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch):
+def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch, without_times, jobs_here):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -211,7 +207,7 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])
 
 
-def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path):
+def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path, without_times):
     command = [sys.executable, "-m", "equipoise", "run", str(protocol), "--out", str(tmp_path / "run"), "--quiet"]
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"))
     for _ in range(3):
@@ -231,7 +227,9 @@ def _wait_for(file: Path, process):
         time.sleep(0.05)
 
 
-def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished, tmp_path, monkeypatch):
+def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(
+    protocol, finished, tmp_path, monkeypatch, without_times, jobs_here
+):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -257,7 +255,8 @@ def cohort(path=None):
 """
 
 
-def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path):
+@pytest.mark.trial
+def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path, jobs_here):
     from equipoise.cohorts.sources import load
     from equipoise.cohorts.splits.split import split
     from equipoise.protocol import Protocol

@@ -35,6 +35,7 @@ def discs(detection_trial):
     return detection_trial.protocol, detection_trial.run, detection_trial.results
 
 
+@pytest.mark.long
 def test_a_detector_learns_and_its_numbers_are_those_of_its_candidates(discs):
     _, out, results = discs
     assert results["endpoints"]["primary"] == "cpm"
@@ -64,6 +65,7 @@ def test_findings_are_those_of_the_masks(discs):
         assert n == findings_in(masks[name].mask, masks[name].spacing_mm).relevant.sum()
 
 
+@pytest.mark.long
 def test_the_report_is_complete(discs, detection_trial, tmp_path):
     _, out, results = discs
     page = (out / "report.html").read_text()
@@ -75,6 +77,7 @@ def test_the_report_is_complete(discs, detection_trial, tmp_path):
     assert write_report(detection_trial.copy(tmp_path / "copy").run) == results
 
 
+@pytest.mark.long
 def test_candidates_that_were_changed_are_noticed(discs, tmp_path):
     import shutil
 
@@ -87,6 +90,7 @@ def test_candidates_that_were_changed_are_noticed(discs, tmp_path):
     assert any("candidates.parquet is not the file" in warning for warning in results["warnings"])
 
 
+@pytest.mark.long
 def test_check_says_what_cannot_be_planned_and_what_it_costs():
     found = check(Protocol.parse(DISCS))
     assert found.may_run
@@ -120,7 +124,7 @@ def test_a_part_without_a_finding_is_told_before_training(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory):
+def scans(tmp_path_factory, in_this_process):
     """The example protocol as it stands, on LIDC-like series: fewer voxels, epochs and seeds."""
     folder = tmp_path_factory.mktemp("scans")
     write_lidc(folder / "LIDC-IDRI", patients=8, nodules=2, pixel_mm=2.0, slice_mm=2.5)
@@ -141,6 +145,7 @@ def scans(tmp_path_factory):
     return folder
 
 
+@pytest.mark.trial
 def test_whole_scans_run_as_the_example_says(scans):
     results = equipoise.run(scans / "protocol.toml", scans / "run")
     assert results["failures"] == []
@@ -156,6 +161,7 @@ def test_whole_scans_run_as_the_example_says(scans):
     assert "false positives per scan" in page
 
 
+@pytest.mark.trial
 def test_killed_and_resumed_detectors_end_in_the_same_bits(scans, tmp_path, monkeypatch):
     trial = plan(*read(scans / "protocol.toml"), tmp_path)
     targets = trial.protocol.training.targets

@@ -18,6 +18,8 @@ from equipoise.training.loop import train as train_module
 from equipoise.training.loop.train import train
 from equipoise.trials.plan import plan, read
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 VOLUMES = """
 [cohort]
 source = "brats"
@@ -52,7 +54,7 @@ SLICES = (SHARED / "squares_for_trial.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def volumes(tmp_path_factory):
+def volumes(tmp_path_factory, in_this_process):
     folder = tmp_path_factory.mktemp("volumes")
     write_brats(folder / "cases", cases=8, shape=(28, 26, 24))
     (folder / "protocol.toml").write_text(VOLUMES)
@@ -60,6 +62,7 @@ def volumes(tmp_path_factory):
     return folder, results
 
 
+@pytest.mark.trial
 def test_a_trial_of_volumes_reports_every_region(volumes):
     folder, results = volumes
     assert results["endpoints"]["primary"] == "dice"
@@ -75,6 +78,7 @@ def test_a_trial_of_volumes_reports_every_region(volumes):
     assert "WT" in page
 
 
+@pytest.mark.trial
 def test_truth_voxels_are_those_of_the_files(volumes):
     folder, _ = volumes
     cohort = read(folder / "protocol.toml")[1]
@@ -119,6 +123,7 @@ def near(ours, theirs):
     return ours == theirs or ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
 
 
+@pytest.mark.trial
 def test_the_table_of_a_trial_audited_gives_its_comparisons(volumes):
     """The trial's sums run over its baselines too, which may move the last bit."""
     folder, results = volumes
@@ -137,6 +142,7 @@ def test_the_table_of_a_trial_audited_gives_its_comparisons(volumes):
             assert near(ours[key], theirs[key])
 
 
+@pytest.mark.trial
 def test_images_of_several_shapes_need_a_patch(tmp_path):
     (tmp_path / "shapes_for_trial.py").write_text(
         SLICES.replace("(24, 20)", "(24, 20 + index % 2)").replace("(1, 24, 20)", "(1, 24, 20 + index % 2)")
@@ -149,6 +155,7 @@ def test_images_of_several_shapes_need_a_patch(tmp_path):
     assert results["arms"][0]["failed_jobs"] == 0
 
 
+@pytest.mark.trial
 def test_regions_may_be_answered_by_themselves(volumes, tmp_path):
     text = VOLUMES.replace("patches_per_case = 2", 'targets = "regions"').replace("seeds = [0, 1, 2]", "seeds = [0]")
     results = equipoise.run(
@@ -158,12 +165,14 @@ def test_regions_may_be_answered_by_themselves(volumes, tmp_path):
     assert results["arms"][0]["endpoints"]["dice_WT"]["estimate"] >= 0
 
 
+@pytest.mark.trial
 def test_an_unknown_region_is_told_before_training(volumes, tmp_path):
     text = VOLUMES + '[endpoints]\nprimary = "dice_XX"\n'
     with pytest.raises(EquipoiseError, match="'dice_XX' is unknown.*dice_WT"):
         equipoise.run(Protocol.parse(text, folder=volumes[0]), tmp_path / "run")
 
 
+@pytest.mark.trial
 def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monkeypatch):
     trial = plan(*read(volumes[0] / "protocol.toml"), tmp_path)
     for part in ("train", "validation"):
@@ -189,6 +198,7 @@ def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monk
     assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
 
 
+@pytest.mark.trial
 def test_what_a_missing_modality_costs_is_measured_and_reported(tmp_path):
     two = SLICES.replace("(1, 24, 20)) + mask", "(2, 24, 20)) + mask * np.array([1.0, 0.3])[:, None, None]")
     (tmp_path / "two_for_trial.py").write_text(two.replace('("image",)', '("bright", "faint")'))
