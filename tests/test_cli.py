@@ -151,6 +151,7 @@ for case in phantom(cases=120, size=16).cases:
 
 
 @pytest.mark.trial
+@pytest.mark.usefixtures("jobs_here")
 def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
     data, file = tmp_path / "data", tmp_path / "protocol.toml"
     subprocess.run([sys.executable, "-c", PICTURES, str(data)], check=True)

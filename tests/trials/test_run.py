@@ -33,7 +33,6 @@ def finished(classification_trial):
     return classification_trial.run, classification_trial.results
 
 
-@pytest.mark.long
 def test_the_run_folder_is_as_promised(finished):
     folder, results = finished
     names = {path.name for path in folder.iterdir()}
@@ -90,8 +89,8 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
     assert kinds[-1] == "predicted"
 
 
-@pytest.mark.long
-def test_running_again_changes_nothing(classification_trial, tmp_path, jobs_here):
+@pytest.mark.usefixtures("jobs_here")
+def test_running_again_changes_nothing(classification_trial, tmp_path):
     copied = classification_trial.copy(tmp_path / "copy")
     before = (copied.run / FILE).read_bytes()
     again = equipoise.run(copied.protocol, copied.run)
@@ -99,7 +98,6 @@ def test_running_again_changes_nothing(classification_trial, tmp_path, jobs_here
     assert (copied.run / FILE).read_bytes() == before
 
 
-@pytest.mark.long
 def test_another_folder_gives_identical_numbers(finished, tmp_path, without_times):
     folder, results = finished
     other = equipoise.run(folder.parent / "protocol.toml", tmp_path / "other")
@@ -108,7 +106,6 @@ def test_another_folder_gives_identical_numbers(finished, tmp_path, without_time
     assert (tmp_path / "other" / "jobs" / "unet" / "0-1" / "predictions.parquet").read_bytes() == mine
 
 
-@pytest.mark.long
 def test_another_protocol_is_refused_and_nothing_overwritten(finished):
     folder, _ = finished
     before = (folder / "lock.json").read_bytes()
@@ -118,8 +115,8 @@ def test_another_protocol_is_refused_and_nothing_overwritten(finished):
     assert (folder / "lock.json").read_bytes() == before
 
 
-@pytest.mark.long
-def test_predictions_made_anew_are_a_second_opening(finished, tmp_path, jobs_here):
+@pytest.mark.usefixtures("jobs_here")
+def test_predictions_made_anew_are_a_second_opening(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
     (folder / "jobs" / "own" / "0-0" / "predictions.parquet").unlink()
@@ -138,7 +135,8 @@ def test_a_missing_job_is_named_by_the_report(finished, tmp_path):
 
 
 @pytest.mark.trial
-def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path, jobs_here):
+@pytest.mark.usefixtures("jobs_here")
+def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
     protocol.write_text(PROTOCOL.replace('"nets_for_trial:Net"', '"nets_for_trial:Explodes"'))
     results = equipoise.run(protocol, tmp_path / "run")
     own = results["arms"][1]
@@ -149,6 +147,7 @@ def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path, jobs_here
     assert results["arms"][0]["endpoints"]["auc"]["estimate"] is not None
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
     cases = {
         'model = {name = "densnet"}': "did you mean 'DenseNet'",
@@ -165,6 +164,7 @@ def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["primary", "secondary"])
+@pytest.mark.usefixtures("jobs_here")
 def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     value = '"aucc"' if key == "primary" else '["aucc"]'
     protocol.write_text(PROTOCOL + f"[endpoints]\n{key} = {value}\n")
@@ -173,6 +173,7 @@ def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_subgroup_that_no_case_has_is_told_before_training(protocol, tmp_path):
     protocol.write_text(PROTOCOL + '[endpoints]\nsubgroups = ["diameter"]\n')
     with pytest.raises(ProtocolError, match="has the attribute 'diameter'; did you mean 'diameter_mm'"):
@@ -180,6 +181,7 @@ def test_a_subgroup_that_no_case_has_is_told_before_training(protocol, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     (tmp_path / "sizeless_for_trial.py").write_text(
         "import dataclasses\nfrom equipoise.testing.phantoms.cases import phantom\n"
@@ -195,7 +197,8 @@ def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch, without_times, jobs_here):
+@pytest.mark.usefixtures("jobs_here")
+def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch, without_times):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -227,9 +230,8 @@ def _wait_for(file: Path, process):
         time.sleep(0.05)
 
 
-def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(
-    protocol, finished, tmp_path, monkeypatch, without_times, jobs_here
-):
+@pytest.mark.usefixtures("jobs_here")
+def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished, tmp_path, monkeypatch, without_times):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -256,7 +258,8 @@ def cohort(path=None):
 
 
 @pytest.mark.trial
-def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path, jobs_here):
+@pytest.mark.usefixtures("jobs_here")
+def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path):
     from equipoise.cohorts.sources import load
     from equipoise.cohorts.splits.split import split
     from equipoise.protocol import Protocol
