@@ -16,6 +16,7 @@ def main() -> None:
     commands = [
         [BIN / "ruff", "format", "--check", "."],
         [BIN / "ruff", "check", "."],
+        [sys.executable, ROOT / "tests" / "words.py"],
         [BIN / "mypy"],
         [BIN / "lint-imports"],
         [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", *marks],

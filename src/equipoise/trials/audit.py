@@ -12,8 +12,8 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import (
+    AuditOptions,
     Collected,
-    Stated,
     collect,
     collect_table,
     parse_regions,
@@ -74,7 +74,7 @@ def audit(
     Raises EquipoiseError, one sentence, for what cannot be judged. What these allow is written in the warnings:
     cases_are_patients; common_cases (leave out what some arm lacks or has another truth for); allow_trained.
     """
-    stated = Stated(
+    stated = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
     )  # fmt: skip
@@ -97,7 +97,7 @@ def audit(
     return results
 
 
-def _collected(predictions: Any, stated: Stated, watch: Watch) -> Collected:
+def _collected(predictions: Any, stated: AuditOptions, watch: Watch) -> Collected:
     if isinstance(predictions, str | Path):
         predictions = [predictions]
     if isinstance(predictions, Mapping) and all(isinstance(one, str | Path) for one in predictions.values()):
