@@ -11,6 +11,7 @@ from equipoise.cohorts.finding_labels import as_detection
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.lookup import nearest, resolve
 from equipoise.protocol import CohortSection
+from equipoise.tasks import task_named
 
 _MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
@@ -41,6 +42,7 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     path: the table's path, absolute; code: the folder where the user's own modules lie.
     Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
     """
+    task = task_named(section.task, code)
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -50,8 +52,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             choices = nearest(key, [name for name in parameters if name != "path"])
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
     cohort = _call(source, section.source, path, settings)
-    if section.task == "detection" and cohort.task != "classification":
-        cohort = as_detection(cohort)  # whatever has masks has findings
+    if task.has_findings and cohort.task_record.has_masks:
+        cohort = as_detection(cohort, section.task)  # whatever has masks has findings
     if cohort.task != section.task:
         raise ProtocolError(
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "

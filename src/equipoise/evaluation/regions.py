@@ -8,17 +8,6 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 
-def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """The regions that a cohort names; without any, every class but the background (index 0) is one.
-
-    >>> target_regions(["background", "liver", "tumour"], {})
-    {'liver': (1,), 'tumour': (2,)}
-    """
-    if regions:
-        return {name: tuple(members) for name, members in regions.items()}
-    return {name: (index,) for index, name in enumerate(classes) if index}
-
-
 def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
     """A mask per region from a class per voxel."""
     return {name: np.isin(labels, members) for name, members in regions.items()}

@@ -1,6 +1,6 @@
 """Case → arrays for a model and back: deterministic, saved with the model as data; numpy and scipy only."""
 
 from equipoise.preprocessing.pipeline import Pipeline, Prepared, Record
-from equipoise.preprocessing.prepare import prepare
+from equipoise.preprocessing.prepare import prepare, prepare_in_chunks
 
-__all__ = ["Pipeline", "Prepared", "Record", "prepare"]
+__all__ = ["Pipeline", "Prepared", "Record", "prepare", "prepare_in_chunks"]

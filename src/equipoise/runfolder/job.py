@@ -7,6 +7,7 @@ from typing import Any
 
 from equipoise.atomic_write import write_json
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
+from equipoise.tasks import Task, task_named
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Job:
         if self.draw is not None:
             return f"{self.arm.name}/draws/{self.fold}-{self.draw}"
         return f"{self.arm.name}/{self.fold}-{self.seed}"
+
+    @property
+    def task_record(self) -> Task:
+        """What the task is."""
+        return task_named(self.task, self.code)
 
     @property
     def stream(self) -> str:

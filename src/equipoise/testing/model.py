@@ -12,9 +12,10 @@ from torch import nn
 
 from equipoise.errors import EquipoiseError
 from equipoise.models.adapter import in_order
+from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
 
 Factory = Callable[..., nn.Module]
-TASKS = ("classification", "segmentation")
+TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
 SIDES = {2: 48, 3: 32}
 """Pixels a side of the images a network is tried with, by spatial dimensions."""
 TOLERANCE = 1e-4
@@ -73,7 +74,7 @@ class _Trial:
     def expected(self, size: Sequence[int] | None = None, out_channels: int | None = None) -> tuple[int, ...]:
         """The shape of the logits."""
         classes = self.out_channels if out_channels is None else out_channels
-        spatial = () if self.task == "classification" else tuple(size or self.size)
+        spatial = tuple(size or self.size) if task_named(self.task).answers_voxels else ()
         return (self.cases, classes, *spatial)
 
     def violation(self, clause: str, found: str) -> ContractViolation:

@@ -77,7 +77,7 @@ class Checked:
         }
 
     def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
-        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+        return self.cohort.task_record.counts(self.cohort, indices)
 
     def as_json(self) -> dict[str, Any]:
         """The public form."""
@@ -201,15 +201,16 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
-    if cohort.task == "detection":
+    task = cohort.task_record
+    if task.unplannable:
+        patients = len(set(cohort.patients[test]))
         return None, (
-            f"the {label(endpoints.primary)} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
-            "findings and false positives spread over patients is not known before a detector has been seen"
+            f"the {label(endpoints.primary)} of {patients} test patients cannot be planned: {task.unplannable}"
         )
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
-            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            task.counts(cohort, test) or {"cases": len(test)},
             seeds,
             endpoint=endpoints.primary,
             margin=endpoints.margin,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from equipoise.preprocessing.pipeline import Record
-from equipoise.training.data.samples import Grid, Ragged, Samples, staged, together
+from equipoise.training.data.samples import Grid, PreparedCase, Ragged, Samples, SampleWriter, staged, together
 
 
 def masks(shapes):
@@ -44,11 +44,10 @@ def test_the_first_cases_of_many():
 
 
 def test_a_folder_that_was_not_finished_is_not_taken(tmp_path):
-    from equipoise.training.data.samples import SampleWriter
-
     def interrupted():
         with SampleWriter(tmp_path) as writer:
-            writer.add("a", "p", {"images": np.zeros((1, 2, 2), np.float32), "targets": np.zeros((2, 2), np.uint8)})
+            arrays = {"images": np.zeros((1, 2, 2), np.float32), "targets": np.zeros((2, 2), np.uint8)}
+            writer.add(PreparedCase("a", "p", arrays))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -19,7 +19,7 @@ from equipoise.report.results.entries import classification, cost, part
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
-from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
 from equipoise.report.results.recommendation import mark_pareto, recommend
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
@@ -57,6 +57,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def results_of(run: RunFolder) -> dict[str, Any]:
     """The dictionary of results.json from a run folder in memory."""
+    task_endpoints(run.lock, run.path)  # a task that has changed is refused, whatever predictions there are
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign

@@ -8,6 +8,7 @@ from equipoise.report.results.interim_analysis import opened_in_words, stopped_i
 from equipoise.report.results.recommendation import UNJUDGED
 from equipoise.report.text.references import Cite
 from equipoise.report.text.words import endpoint_name, listed, number
+from equipoise.tasks import recorded_task
 
 Results = Mapping[str, Any]
 
@@ -59,7 +60,7 @@ def _empty_masks(results: Results) -> str:
 
 def _candidates(results: Results, cite: Cite) -> str:
     """When a detector's candidate counts as a hit, and what the CPM is."""
-    if results["cohort"].get("task") != "detection":
+    if not _judges_candidates(results):
         return ""
     endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
     score = (
@@ -75,10 +76,15 @@ def _candidates(results: Results, cite: Cite) -> str:
     )
 
 
+def _judges_candidates(results: Results) -> bool:
+    task = recorded_task(results["cohort"])
+    return task is not None and task.has_findings
+
+
 def _covariance(results: Results, cite: Cite) -> str:
     if results["endpoints"]["primary"] == "auc":
         source = f"clustered placement values {cite('delong', 'obuchowski')}"
-    elif results["cohort"].get("task") == "detection":
+    elif _judges_candidates(results):
         source = "the jackknife over patients"
     else:
         source = "influence values summed within patients"

@@ -75,11 +75,27 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class PreparedCase:
+    """One case ready for a model.
+
+    arrays: `images` (channel, *spatial), `targets`, and with masks `truths`; see `Samples`. The same names, with the
+    same number of axes, for every case of a part.
+    """
+
+    case: str
+    patient: str
+    arrays: dict[str, NDArray[Any]]
+    grid: Grid | None = None
+    findings: Findings | None = None
+
+
+@dataclass(frozen=True)
 class Samples:
     """Cases of one part, ready for a model.
 
     images: float32 (n, channel, *spatial); Ragged where cases differ in shape.
-    targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one.
+    targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one; numbers of
+        any kind (n,) in a task of the user's own.
     grids, truths: for masks, each case's way back and its mask on its own grid; empty and None otherwise.
     findings: in detection, what is in each case, on its own grid; the masks are then left out.
     """
@@ -117,6 +133,21 @@ class Samples:
             self.findings[:n],
         )
 
+    @classmethod
+    def of(cls, cases: Iterable["PreparedCase"]) -> Self:
+        """The cases in memory; arrays of one shape are stacked."""
+        every = list(cases)
+        arrays = {name: _joined([case.arrays[name] for case in every]) for name in every[0].arrays}
+        return cls(
+            arrays["images"],
+            arrays["targets"],
+            tuple(case.case for case in every),
+            tuple(case.patient for case in every),
+            tuple(case.grid for case in every if case.grid is not None),
+            arrays.get("truths"),
+            tuple(case.findings for case in every if case.findings is not None),
+        )
+
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; the list of cases comes last and marks them complete."""
         with SampleWriter(folder) as writer:
@@ -124,8 +155,8 @@ class Samples:
                 arrays = {"images": self.images[index], "targets": np.asarray(self.targets[index])}
                 if self.truths is not None:
                     arrays["truths"] = self.truths[index]
-                findings = self.findings[index] if self.findings else None
-                writer.add(case, patient, arrays, self.grids[index] if self.grids else None, findings)
+                grid = self.grids[index] if self.grids else None
+                writer.add(PreparedCase(case, patient, arrays, grid, self.findings[index] if self.findings else None))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -144,6 +175,10 @@ class Samples:
                 _findings(found, len(grid.spacing_mm)) for found, grid in zip(index["findings"], grids, strict=False)
             ),
         )
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> Arrays:
+    return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 
 def _findings(found: dict[str, Any], axes: int) -> Findings:
@@ -183,27 +218,20 @@ class SampleWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def add(
-        self,
-        case: str,
-        patient: str,
-        arrays: dict[str, NDArray[Any]],
-        grid: Grid | None = None,
-        findings: Findings | None = None,
-    ) -> None:
-        """One case more: `images`, `targets` and, for masks, `truths`, the same names for every case."""
-        for name, array in arrays.items():
+    def add(self, case: PreparedCase) -> None:
+        """One case more."""
+        for name, array in case.arrays.items():
             if name not in self._files:
                 self._files[name] = (self.folder / f"{name}.bin").open("wb")
                 self._arrays[name] = {"dtype": array.dtype.str, "shapes": []}
             self._files[name].write(np.ascontiguousarray(array).tobytes())
             self._arrays[name]["shapes"].append(array.shape)
-        self._cases.append(case)
-        self._patients.append(patient)
-        if grid is not None:
-            self._grids.append(vars(grid))
-        if findings is not None:
-            self._findings.append({name: values.tolist() for name, values in vars(findings).items()})
+        self._cases.append(case.case)
+        self._patients.append(case.patient)
+        if case.grid is not None:
+            self._grids.append(vars(case.grid))
+        if case.findings is not None:
+            self._findings.append({name: values.tolist() for name, values in vars(case.findings).items()})
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for file in self._files.values():
