@@ -17,9 +17,9 @@ from equipoise.lookup import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
-from equipoise.statistics.detection import METRICS as DETECTION
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.own import is_own, own_endpoint
+from equipoise.statistics.endpoints import endpoint_named, offered_by_candidates
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
 from equipoise.training.data.staging import plan_jobs, samples_of
 from equipoise.training.tasks.baselines import baselines
@@ -75,13 +75,13 @@ def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     """The endpoint of that name; refuses before training what could not be judged after it."""
     classes = cohort.classes if cohort.task == "classification" else ()
     regions = tuple(target_regions(cohort.classes, cohort.regions)) if cohort.task == "segmentation" else ()
-    if cohort.task == "detection" and name not in DETECTION:
-        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, DETECTION)}")
+    if cohort.task == "detection" and name not in offered_by_candidates():
+        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, offered_by_candidates())}")
     if is_own(name):
-        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
+        try_out(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
     metrics = (FINDINGS,) if cohort.task == "detection" else metric_columns(regions)
     try:
-        return endpoint_named(name, () if classes else metrics, classes)
+        return endpoint_named(name, () if classes else metrics, classes, folder=folder, regions=regions)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 

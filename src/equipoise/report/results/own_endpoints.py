@@ -7,8 +7,8 @@ from typing import Any
 
 from equipoise.errors import PredictionError, ProtocolError
 from equipoise.lookup import imported, source_hash
-from equipoise.statistics.endpoints import Endpoint, Kind
-from equipoise.statistics.own import guarded
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import guarded, made
 
 
 def own_endpoints(lock: Mapping[str, Any], run: Path, columns: Iterable[str]) -> dict[str, Endpoint]:
@@ -22,7 +22,7 @@ def own_endpoints(lock: Mapping[str, Any], run: Path, columns: Iterable[str]) ->
             found[name] = _pooled(name, said, (run / lock.get("code_folder", ".")).resolve())
         else:
             own = (column for column in columns if column == name or column.startswith(f"{name}_"))
-            found |= {column: Endpoint(column, Kind.MEAN, **_stated(said)) for column in own}
+            found |= {column: made(column, _stated(said)) for column in own}
     return found
 
 
@@ -36,7 +36,7 @@ def _pooled(name: str, said: Mapping[str, Any], folder: Path) -> Endpoint:
             f"the endpoint {name!r} is not the one that was locked: its source has changed; restore the file, or run "
             "the trial again into a new folder"
         )
-    return Endpoint(name, Kind.POOLED, **_stated(said), function=guarded(name, function))
+    return made(name, _stated(said), guarded(name, function))
 
 
 def _stated(said: Mapping[str, Any]) -> dict[str, Any]:

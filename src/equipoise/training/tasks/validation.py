@@ -12,12 +12,10 @@ from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.matched_scans import MarkedScan, marks_of
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric
-from equipoise.lookup import imported
 from equipoise.runfolder.job import Job
-from equipoise.statistics.detection import METRICS
-from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, endpoint_named
-from equipoise.statistics.influence import influence
-from equipoise.statistics.own import function_of, is_own, per_case_functions, pooled, stated
+from equipoise.statistics.endpoints import endpoint_named, of_case
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.panel import Fold
 from equipoise.training.data.samples import Samples
 from equipoise.training.loop.epoch import Learner
@@ -31,17 +29,9 @@ SMALLEST_PROBABILITY = 1e-7  # the resolution of float32 near one
 
 def endpoint_of(job: Job) -> Endpoint:
     """The job's primary endpoint; unknown names are refused."""
-    if job.task == "classification":
-        if is_own(job.primary):
-            return pooled(job.primary, job.code)
-        return endpoint_named(job.primary, classes=[str(index) for index in range(len(job.classes))])
-    if job.task == "detection":
-        return endpoint_named(job.primary, [FINDINGS])
-    custom = {}
-    if is_own(job.primary):
-        said = stated(imported(function_of(job.primary, job.regions), "endpoint", job.code))
-        custom[job.primary] = Endpoint(job.primary, Kind.MEAN, **said)
-    return endpoint_named(job.primary, metric_columns(job.regions, job.own), custom=custom)
+    classes = [str(index) for index in range(len(job.classes))] if job.task == "classification" else []
+    metrics = [FINDINGS] if job.task == "detection" else metric_columns(job.regions, job.own)
+    return endpoint_named(job.primary, () if classes else metrics, classes, folder=job.code, regions=job.regions)
 
 
 def validate(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
@@ -64,12 +54,9 @@ def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> fl
     scores = logits.softmax(1).double().numpy()[None]
     fold = Fold(0, names.astype(str), names, targets.numpy(), scores, {})
     try:
-        if endpoint.function is not None:
-            return endpoint.function(targets.numpy(), scores[0])
-        value = influence(fold, endpoint, 1 if classes == 2 else None, n).value[0]
+        return endpoint.kind.value(endpoint, fold, 1 if classes == 2 else None)
     except PredictionError:
         return float("nan")
-    return float(value)
 
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
@@ -97,7 +84,7 @@ def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[fl
         found_here.append((loss, marked(samples, index, "validation", candidates)))
     losses, scans = zip(*learner.ranks.gathered(found_here), strict=True)
     try:
-        return float(np.mean(losses)), METRICS[job.primary](marks_of(scans))
+        return float(np.mean(losses)), float(endpoint_of(job).needed_function()(marks_of(scans)))
     except PredictionError:
         return float(np.mean(losses)), float("nan")
 
@@ -120,6 +107,7 @@ def _case_value(
     own: Mapping[str, Metric],
 ) -> float:
     """The primary endpoint of one case; a failure rate is the share of cases with hardly any overlap."""
-    fails = primary.startswith("failure_rate")
-    value = one_metric(primary.replace("failure_rate", "dice", 1) if fails else primary, truth, said, tuple(mm), own)
-    return float(value < FAILURE_DICE) if fails else value
+    endpoint = of_case(primary)
+    column = endpoint.column(metric_columns(truth, own)) or primary
+    value = one_metric(column, truth, said, tuple(mm), own)
+    return value if column == primary else float(value < endpoint.share_below)
