@@ -11,7 +11,9 @@ import pytest
 import equipoise
 from equipoise.cohorts import Case, Cohort, Image
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.lookup import imported
+from equipoise.statistics.endpoints import offered_by_candidates
 from equipoise.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS, Task, recorded_task, task_named
 from equipoise.testing.phantoms.cases import phantom
 
@@ -98,6 +100,11 @@ def test_a_split_and_a_network_ask_the_record():
     assert list(DETECTION.structures(found)) == ["lesion", "irrelevant"]
     assert DETECTION.judged_structures(found) == {}
     assert DETECTION.network_classes(found) == ("background", "finding")
+
+
+def test_a_detector_offers_the_endpoints_of_candidates():
+    assert list(DETECTION.endpoint_names) == offered_by_candidates()
+    assert DETECTION.columns == (FINDINGS,)
 
 
 def test_a_case_without_its_size_is_refused_by_the_record():

@@ -21,9 +21,8 @@ from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
-from equipoise.statistics.verdict import label
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.plan import Trial, first_samples, plan, read, refusals
+from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
 from equipoise.trials.run import seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
@@ -201,18 +200,17 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
+    primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
     task = cohort.task_record
     if task.unplannable:
         patients = len(set(cohort.patients[test]))
-        return None, (
-            f"the {label(endpoints.primary)} of {patients} test patients cannot be planned: {task.unplannable}"
-        )
+        return None, f"the {primary.label} of {patients} test patients cannot be planned: {task.unplannable}"
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
             task.counts(cohort, test) or {"cases": len(test)},
             seeds,
-            endpoint=endpoints.primary,
+            endpoint=primary,
             margin=endpoints.margin,
             comparisons=max(1, pairs),
             spread=recall(seed_spreads(), endpoints.primary, cohort.name),

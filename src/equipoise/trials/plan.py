@@ -15,8 +15,9 @@ from equipoise.lookup import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.own import is_own, own_endpoint
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
@@ -74,10 +75,11 @@ def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     if task.endpoint_names and name not in task.endpoint_names:
         raise ProtocolError(f"the endpoint {name!r} is unknown in {task.name}; {nearest(name, task.endpoint_names)}")
     if is_own(name):
-        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
+        try_out(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
     columns = metric_columns(regions) if regions else task.columns
+    custom = {endpoint.name: endpoint for endpoint in task.endpoints}
     try:
-        return endpoint_named(name, columns, classes, {endpoint.name: endpoint for endpoint in task.endpoints})
+        return endpoint_named(name, columns, classes, custom, folder=folder, regions=regions)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from equipoise.errors import PredictionError, ProtocolError
 from equipoise.lookup import imported, module_hash, source_hash
-from equipoise.statistics.endpoints import Endpoint, Kind
-from equipoise.statistics.own import guarded
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import guarded, made
 from equipoise.tasks import task_named
 
 _CHANGED = (
@@ -27,7 +27,7 @@ def own_endpoints(lock: Mapping[str, Any], run: Path, columns: Iterable[str]) ->
             found[name] = _pooled(name, said, _code_folder(lock, run))
         else:
             own = (column for column in columns if column == name or column.startswith(f"{name}_"))
-            found |= {column: Endpoint(column, Kind.MEAN, **_stated(said)) for column in own}
+            found |= {column: made(column, _stated(said)) for column in own}
     return found
 
 
@@ -59,7 +59,7 @@ def _pooled(name: str, said: Mapping[str, Any], folder: Path) -> Endpoint:
         raise PredictionError(f"the run's own endpoint cannot be computed again: {error}") from error
     if source_hash(name, function) != said["sha256"]:
         raise PredictionError(f"the endpoint {name!r} {_CHANGED}")
-    return Endpoint(name, Kind.POOLED, **_stated(said), function=guarded(name, function))
+    return made(name, _stated(said), guarded(name, function))
 
 
 def _stated(said: Mapping[str, Any]) -> dict[str, Any]:

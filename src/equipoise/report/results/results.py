@@ -25,7 +25,8 @@ from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.runfolder.read import Job, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")

@@ -3,32 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.statistics.endpoints import described
 from equipoise.tasks import recorded_task
 
-_ENDPOINTS = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "cpm": "CPM",
-    "nll": "negative log-likelihood",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "dice": "Dice",
-    "iou": "IoU",
-    "hd95": "HD95 (mm)",
-    "surface_dice": "surface Dice",
-    "failure_rate": "failure rate",
-    "assd": "mean surface distance (mm)",
-    "volume_error_ml": "volume error (ml)",
-    "absolute_volume_error_ml": "absolute volume error (ml)",
-    "lesion_f1": "lesion F1",
-    "lesion_dice": "lesion Dice",
-    "brats_lesion_f1": "lesion F1 (BraTS)",
-    "brats_lesion_dice": "lesion Dice (BraTS)",
-    "brats_lesion_hd95": "lesion HD95 (BraTS, mm)",
-}
 _BASELINES = {
     "majority-class": "majority class",
     "intensity-rule": "intensity rule",
@@ -56,16 +33,7 @@ def endpoint_name(name: str, classes: int = 2) -> str:
     >>> endpoint_name("auc"), endpoint_name("auc", 4), endpoint_name("sensitivity@0.90"), endpoint_name("dice_core")
     ('AUC', 'macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
     """
-    if name == "auc" and classes > 2:
-        return "macro AUC"
-    if name.startswith("sensitivity@"):
-        return f"sensitivity at {100 * float(name.partition('@')[2]):.0f} % specificity"
-    if ":" in name:
-        return name.rpartition(":")[2].replace("_", " ")
-    known = next((key for key in _ENDPOINTS if name.startswith(key + "_")), None)
-    if name in _ENDPOINTS or known is None:
-        return _ENDPOINTS.get(name, name.replace("_", " "))
-    return _ENDPOINTS[known] + " " + name.removeprefix(known + "_").replace("_", " ")
+    return described(name, classes).heading
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:

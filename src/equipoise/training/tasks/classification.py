@@ -7,8 +7,7 @@ from torch import Tensor
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.job import Job
-from equipoise.statistics.endpoints import Endpoint
-from equipoise.statistics.influence import influence
+from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.panel import Fold
 from equipoise.training.data.batches import batches, whole
 from equipoise.training.data.samples import Samples
@@ -47,12 +46,9 @@ def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> fl
     scores = logits.softmax(1).double().numpy()[None]
     fold = Fold(0, names.astype(str), names, targets.numpy(), scores, {})
     try:
-        if endpoint.function is not None:
-            return endpoint.function(targets.numpy(), scores[0])
-        value = influence(fold, endpoint, 1 if classes == 2 else None, n).value[0]
+        return endpoint.kind.value(endpoint, fold, 1 if classes == 2 else None)
     except PredictionError:
         return float("nan")
-    return float(value)
 
 
 class _Training:

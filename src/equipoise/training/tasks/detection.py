@@ -10,13 +10,12 @@ from equipoise.evaluation.candidates import Candidates, nested_candidates, peak_
 from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
 from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.job import Job
-from equipoise.statistics.detection import METRICS
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.preparation.detection import marked, most_suspicious
 from equipoise.training.tasks.detection_errors import error_planes
 from equipoise.training.tasks.segmentation import case_loss, segment, segment_one
-from equipoise.training.tasks.task_training import Planes
+from equipoise.training.tasks.task_training import Planes, endpoint_of
 
 
 def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
@@ -43,7 +42,7 @@ def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[fl
         found_here.append((loss, marked(samples, index, "validation", candidates)))
     losses, scans = zip(*learner.ranks.gathered(found_here), strict=True)
     try:
-        return float(np.mean(losses)), METRICS[job.primary](marks_of(scans))
+        return float(np.mean(losses)), float(endpoint_of(job).needed_function()(marks_of(scans)))
     except PredictionError:
         return float(np.mean(losses)), float("nan")
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from equipoise.evaluation.display_planes import packed, shown_slice
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.regions import region_masks
-from equipoise.evaluation.segmentation import Metric, one_metric, region_metrics
+from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric, region_metrics
 from equipoise.runfolder.job import Job
-from equipoise.statistics.endpoints import FAILURE_DICE
+from equipoise.statistics.endpoints import of_case
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.batches import Indices, batches, whole
 from equipoise.training.data.samples import Samples
@@ -105,9 +105,10 @@ def _case_value(
     own: Mapping[str, Metric],
 ) -> float:
     """The primary endpoint of one case; a failure rate is the share of cases with hardly any overlap."""
-    fails = primary.startswith("failure_rate")
-    value = one_metric(primary.replace("failure_rate", "dice", 1) if fails else primary, truth, said, tuple(mm), own)
-    return float(value < FAILURE_DICE) if fails else value
+    endpoint = of_case(primary)
+    column = endpoint.column(metric_columns(truth, own)) or primary
+    value = one_metric(column, truth, said, tuple(mm), own)
+    return value if column == primary else float(value < endpoint.share_below)
 
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:

@@ -9,8 +9,8 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import imported
 from equipoise.runfolder.job import Job
-from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
-from equipoise.statistics.own import function_of, is_own, pooled, stated
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 
@@ -48,11 +48,6 @@ def endpoint_of(job: Job) -> Endpoint:
     """The job's primary endpoint; unknown names are refused."""
     task = job.task_record
     custom = {endpoint.name: endpoint for endpoint in task.endpoints}
-    if is_own(job.primary) and task.has_labels:
-        return pooled(job.primary, job.code)
-    if is_own(job.primary) and task.has_masks:
-        described = stated(imported(function_of(job.primary, job.regions), "endpoint", job.code))
-        custom[job.primary] = Endpoint(job.primary, Kind.MEAN, **described)
     classes = [str(index) for index in range(len(job.classes))] if task.has_labels else []
     columns = metric_columns(job.regions, job.own) if job.regions else task.columns
-    return endpoint_named(job.primary, columns, classes, custom)
+    return endpoint_named(job.primary, columns, classes, custom, folder=job.code, regions=job.regions)
