@@ -225,22 +225,23 @@ def install() -> None:
         sys.meta_path.append(_OldNames())
 
 
-def attributes_of(package: str, place: str) -> Callable[[str], Any]:
-    """A package's `__getattr__` for the names of the module that the package has replaced.
+def attributes_of(module: str, *places: str) -> Callable[[str], Any]:
+    """A module's `__getattr__` for names that lie elsewhere now.
 
-    package: the package, which was a module in version 0.1. place: where that module's content lies now.
+    module: one whose names of version 0.1 have moved, or a package that was a module then. places: the modules that
+    hold its names now.
     """
 
     def attribute(name: str) -> Any:
-        module = None if name.startswith("_") else import_module(place)
-        value = getattr(module, name, None)
-        if getattr(value, "__module__", None) != place:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        warnings.warn(
-            f"{package}.{name} is now {place}.{name}; the old name goes with version 0.3",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return value
+        for place in () if name.startswith("_") else places:
+            value = getattr(import_module(place), name, None)
+            if getattr(value, "__module__", None) == place:
+                warnings.warn(
+                    f"{module}.{name} is now {place}.{name}; the old name goes with version 0.3",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                return value
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return attribute

@@ -1,11 +1,16 @@
 """Regions: the structures that are judged, each a set of a mask's classes; they may overlap (BraTS: WT, TC, ET)."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise._moved import attributes_of
+
 Mask = NDArray[np.bool_]
+if not TYPE_CHECKING:  # a type checker would take every name for one of this module
+    __getattr__ = attributes_of(__name__, "equipoise.tasks.segmentation")
 
 
 def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
