@@ -1,6 +1,7 @@
 """The records of the tasks, and that no other place decides anything by a task's name."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_no_name_of_a_task_decides_outside_the_tasks_own_places():
     assert offenders == []
 
 
+def test_no_template_decides_by_the_name_of_a_task():
+    decision = re.compile(rf"""(==|!=|\bin)\s*\(?\[?["']({"|".join(TASKS)})["']""")
+    assert decision.search("{% if cohort.task == 'detection' %}")
+    templates = {file.name: file.read_text(encoding="utf-8") for file in SOURCE.rglob("*.j2")}
+    assert templates
+    # a protocol's own line `task = "…"` is a value, not a decision
+    assert [name for name, text in templates.items() if decision.search(text)] == []
+
+
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_both_halves_of_a_task_have_every_method(task: Task):
     preparation, training = (imported(name, "half", None) for name in (task.preparation, task.training))
@@ -88,18 +98,18 @@ def test_the_records_and_the_preparations_need_no_torch():
 
 
 def test_a_split_and_a_network_ask_the_record():
-    labelled, masked, found = (phantom(task=task, cases=6, size=16) for task in TASKS)
+    labelled, masked, scans = (phantom(task=task, cases=6, size=16) for task in TASKS)
     assert labelled.task_record is CLASSIFICATION
     assert np.array_equal(CLASSIFICATION.strata(labelled), labelled.labels)
     assert CLASSIFICATION.counts(labelled, [0, 1]) == labelled.class_counts([0, 1])
     assert CLASSIFICATION.structures(labelled) == CLASSIFICATION.judged_structures(labelled) == {}
     assert SEGMENTATION.strata(masked).tolist() == [0] * 6
-    assert SEGMENTATION.counts(masked) == DETECTION.counts(found) == {}
+    assert SEGMENTATION.counts(masked) == DETECTION.counts(scans) == {}
     assert SEGMENTATION.judged_structures(masked) == {"lesion": (1,)}
     assert SEGMENTATION.network_classes(masked) == masked.classes
-    assert list(DETECTION.structures(found)) == ["lesion", "irrelevant"]
-    assert DETECTION.judged_structures(found) == {}
-    assert DETECTION.network_classes(found) == ("background", "finding")
+    assert list(DETECTION.structures(scans)) == ["lesion", "irrelevant"]
+    assert DETECTION.judged_structures(scans) == {}
+    assert DETECTION.network_classes(scans) == ("background", "finding")
 
 
 def test_a_detector_offers_the_endpoints_of_candidates():

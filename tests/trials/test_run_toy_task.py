@@ -89,6 +89,8 @@ def test_the_page_states_the_error_with_its_interval_and_a_verdict(trial):
     assert f"{estimate['estimate']:.3f}" in page
     assert f"{estimate['low']:.3f} to {estimate['high']:.3f}" in page
     assert "is better" in page
+    assert "outline" not in page
+    assert page.count("data:image/png") >= 6, "example cases, the worst first"
 
 
 def test_small_and_large_numbers_are_in_every_part(trial):

@@ -16,7 +16,9 @@ def finding_classes(_cohort: CohortLike) -> tuple[str, ...]:
 
 def lacking_findings(samples: SamplesLike) -> str:
     """A detector learns nothing, and is not chosen, where no case has a finding that is sought."""
-    return "" if any(found.relevant.any() for found in samples.findings) else "has a finding to learn or choose by"
+    return (
+        "" if any(findings.relevant.any() for findings in samples.findings) else "has a finding to learn or choose by"
+    )
 
 
 # A detector's network is a segmenter: its map of probabilities is read for candidates.

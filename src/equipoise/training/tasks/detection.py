@@ -20,8 +20,10 @@ from equipoise.training.tasks.task_training import Planes, endpoint_of
 
 def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
     """Every case in order, its candidates matched with its findings on its own grid."""
-    for index, found in enumerate(segment(learner, samples, job)):
-        yield marked(samples, index, split, candidates_in(job, found[1], samples.grids[index].prepared_spacing_mm))
+    for index, probability in enumerate(segment(learner, samples, job)):
+        yield marked(
+            samples, index, split, candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
+        )
 
 
 def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> Candidates:
@@ -34,13 +36,13 @@ def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple
 
 def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
     """Mean loss over cases, and the endpoint of all of them on their own grids; nan where there is nothing to find."""
-    found_here: list[tuple[float, MarkedScan]] = []
+    values_here: list[tuple[float, MarkedScan]] = []
     here = range(learner.ranks.rank, len(samples), learner.ranks.count)
-    for index, found in zip(here, segment(learner, samples, job, here), strict=True):
-        candidates = candidates_in(job, found[1], samples.grids[index].prepared_spacing_mm)
-        loss = case_loss(learner, job, found, np.array(samples.targets[index]))
-        found_here.append((loss, marked(samples, index, "validation", candidates)))
-    losses, scans = zip(*learner.ranks.gathered(found_here), strict=True)
+    for index, probability in zip(here, segment(learner, samples, job, here), strict=True):
+        candidates = candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
+        loss = case_loss(learner, job, probability, np.array(samples.targets[index]))
+        values_here.append((loss, marked(samples, index, "validation", candidates)))
+    losses, scans = zip(*learner.ranks.gathered(values_here), strict=True)
     try:
         return float(np.mean(losses)), float(endpoint_of(job).needed_function()(marks_of(scans)))
     except PredictionError:

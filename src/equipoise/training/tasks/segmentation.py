@@ -87,42 +87,42 @@ def decided(job: Job, found: Array) -> dict[str, NDArray[np.bool_]]:
     return {name: np.isin(labels, members) for name, members in job.regions.items()}
 
 
-def case_loss(learner: Learner, job: Job, found: NDArray[np.float32], target: NDArray[np.generic]) -> float:
+def case_loss(learner: Learner, job: Job, probability: NDArray[np.float32], target: NDArray[np.generic]) -> float:
     """The loss of one case from its probabilities."""
     # the loss takes logits, and these have the same probabilities
-    clipped = torch.from_numpy(found).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    clipped = torch.from_numpy(probability).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     logits = clipped.logit() if job.training.targets == "regions" else clipped.log()
-    wanted = torch.from_numpy(target)
-    wanted = wanted if wanted.is_floating_point() else wanted.long()
-    return float(learner.plain_loss(logits[None], wanted[None]))
+    expected = torch.from_numpy(target)
+    expected = expected if expected.is_floating_point() else expected.long()
+    return float(learner.plain_loss(logits[None], expected[None]))
 
 
 def _case_value(
     primary: str,
     truth: dict[str, NDArray[np.bool_]],
-    said: dict[str, NDArray[np.bool_]],
-    mm: Sequence[float],
+    answer: dict[str, NDArray[np.bool_]],
+    spacing_mm: Sequence[float],
     own: Mapping[str, Metric],
 ) -> float:
     """The primary endpoint of one case; a failure rate is the share of cases with hardly any overlap."""
     endpoint = of_case(primary)
     column = endpoint.column(metric_columns(truth, own)) or primary
-    value = one_metric(column, truth, said, tuple(mm), own)
+    value = one_metric(column, truth, answer, tuple(spacing_mm), own)
     return value if column == primary else float(value < endpoint.share_below)
 
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
     """Means over cases on the prepared grid, where the truth is the prepared mask: cheaper than the way back."""
-    found_here, own = [], per_case_functions(job.own, job.code)
+    values_here, own = [], per_case_functions(job.own, job.code)
     here = range(learner.ranks.rank, len(samples), learner.ranks.count)
-    for index, found in zip(here, segment(learner, samples, job, here), strict=True):
+    for index, probability in zip(here, segment(learner, samples, job, here), strict=True):
         target = np.array(samples.targets[index])
-        loss = case_loss(learner, job, found, target)
+        loss = case_loss(learner, job, probability, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own)
-        found_here.append((loss, value))
-    losses, values = zip(*learner.ranks.gathered(found_here), strict=True)
+        value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, probability), spacing, own)
+        values_here.append((loss, value))
+    losses, values = zip(*learner.ranks.gathered(values_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
 
 
