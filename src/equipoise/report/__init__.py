@@ -12,11 +12,11 @@ from equipoise.report.pages.attribution_maps import ATTRIBUTIONS
 from equipoise.report.pages.cases import write_cases
 from equipoise.report.pages.page import best_arm, example_galleries, render, write_page
 from equipoise.report.results.contrast import CONTRAST
-from equipoise.report.results.recommendation import advise
-from equipoise.report.results.results import results_of, summarise, write_json, write_results
+from equipoise.report.results.results import write_json
 from equipoise.report.study.page import render_study, study_figures
 from equipoise.report.study.study import PLAN, is_predicted, read_plan, study_results
 from equipoise.report.study.tables import study_tables
+from equipoise.report.summary import advise, results_of, summarise, write_results
 from equipoise.runfolder.read import RunFolder, read_folder
 
 __all__ = [

@@ -201,7 +201,7 @@ def _masks(inputs: list[Input], stated: Stated, watch: Watch) -> tuple[list[Part
         notes += more
         lost = set(missing) if lost is None else lost & set(missing)
     found.sort(key=lambda entry: (str(entry[1].truth), entry[0]))
-    measured = masks.measure([pair for _, pair in found], stated.regions, watch)
+    measured = masks.measure([pair for _, pair in found], stated.regions, watch, stated.own)
     owner = np.array([index for index, _ in found])
     arms = np.array([pair.arm for _, pair in found])
     parts = []

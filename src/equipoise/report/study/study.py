@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
-from equipoise.report.results.results import json_safe
+from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.ledger import PREDICTED, Ledger
 from equipoise.runfolder.read import read_folder
 from equipoise.statistics.endpoints import endpoint_named

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from equipoise.report.results import audit
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
+from equipoise.report.text import audit
 from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
 
 Entry = Mapping[str, Any]
