@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.trial
 def test_it_is_planned_trained_and_reported(folder: Path) -> None:
     text = check(folder / "protocol.toml").text()
     assert "a difference in box overlap of" in text

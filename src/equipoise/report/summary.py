@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_json
 from equipoise.report.results import recommendation
-from equipoise.report.results.results import numbers_of, write_json
+from equipoise.report.results.results import numbers_of
 from equipoise.report.text.reasons import in_words
+from equipoise.runfolder.paths import RESULTS
 from equipoise.runfolder.read import RunFolder, read_folder
 
 
@@ -24,7 +26,7 @@ def summarise(folder: Path) -> dict[str, Any]:
 def write_results(folder: Path) -> dict[str, Any]:
     """Write results.json (whole or not at all) and return its contents."""
     results = summarise(folder)
-    write_json(folder / "results.json", results)
+    write_json(folder / RESULTS, results, public=True)
     return results
 
 

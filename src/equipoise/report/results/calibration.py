@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from equipoise.evaluation.calibration import CalibrationError, calibration_error, sharpen, temperature
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.results.rows import part, run_numbers
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def calibration_rows(table: Predictions, positive: int | None) -> Rows:
     return Rows(table.scores.max(axis=1), table.truth == called, table.patient, run)
 
 
-def calibration(jobs: Sequence[Job], test: Predictions, positive: int | None) -> dict[str, Any] | None:
+def calibration(jobs: Sequence[JobRecord], test: Predictions, positive: int | None) -> dict[str, Any] | None:
     """Calibration error of single runs, averaged over runs, before and after a temperature fitted on validation."""
     if not ((test.scores >= 0) & (test.scores <= 1)).all():
         return None

@@ -12,13 +12,13 @@ from equipoise.evaluation.classification import Rate, class_rates, clustered_rat
 from equipoise.evaluation.roc import youden_point
 from equipoise.report.results.calibration import calibration
 from equipoise.report.results.rows import part, run_numbers
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
 
 
-def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, float | None]:
+def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> dict[str, float | None]:
     """Medians over finished jobs; None where no job recorded the cost.
 
     same_network: the finished jobs of all arms with this arm's network. Latency is the network's, whatever trained
@@ -32,7 +32,7 @@ def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, flo
     return out
 
 
-def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
+def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str, Any]:
     """What the test predictions of a classifier say beyond its endpoints; empty for masks, and for NaN or infinity.
 
     The confusion is summed over runs (`confusion_runs` of them), calling the class with the highest score.
@@ -51,7 +51,7 @@ def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
     }
 
 
-def _operating_point(jobs: Sequence[Job], positive: int) -> dict[str, Any] | None:
+def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any] | None:
     """Sensitivity and specificity on test cases at each run's own threshold, chosen on its validation cases."""
     rows: list[tuple[Any, ...]] = []
     thresholds = []

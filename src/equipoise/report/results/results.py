@@ -1,10 +1,7 @@
 """Every number of a run, from predictions alone (costs apart); `report.summary` puts the sentences in."""
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,7 @@ import numpy as np
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.results.audit import recommendation
-from equipoise.report.results.contrast import CONTRAST, contrast, divided_patients
+from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
 from equipoise.report.results.entries import classification, cost
 from equipoise.report.results.initialization import start
@@ -25,7 +22,8 @@ from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import run_warnings, unequal_budgets
-from equipoise.runfolder.read import Job, RunFolder, read_folder
+from equipoise.runfolder.paths import BY_CASE, LOCK
+from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint, Kind
@@ -33,17 +31,6 @@ from equipoise.statistics.kinds import Endpoint, Kind
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
 _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_patients": 0, "n_cases": 0}
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON so that a crash leaves the old file or the new one."""
-    temporary = path.with_suffix(".json.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, allow_nan=False, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def numbers_of(run: RunFolder) -> dict[str, Any]:
@@ -125,9 +112,9 @@ def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str
 
 def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The second run of the trial, by case, beside this one; None where there is none."""
-    if not (run.path / CONTRAST / "lock.json").is_file():
+    if not (run.path / BY_CASE / LOCK).is_file():
         return None
-    other = read_folder(run.path / CONTRAST)
+    other = read_folder(run.path / BY_CASE)
     return contrast(own, other, numbers_of(other))
 
 
@@ -216,7 +203,7 @@ def _arm(
     }
 
 
-def _same_network(run: RunFolder, model: Any) -> list[Job]:
+def _same_network(run: RunFolder, model: Any) -> list[JobRecord]:
     everyone = (*run.lock["arms"], *run.untuned())
     return [job for arm in everyone if arm.get("model") == model for job in run.finished(str(arm["name"]))]
 
@@ -247,9 +234,7 @@ def positive_index(run: RunFolder) -> int | None:
     classes, positive = list(run.lock["cohort"]["classes"]), run.lock["endpoints"].get("positive")
     if positive is not None:
         if positive not in classes:
-            raise PredictionError(
-                f"lock.json names the positive class {positive!r}, the cohort has {classes}; restore it"
-            )
+            raise PredictionError(f"{LOCK} names the positive class {positive!r}, the cohort has {classes}; restore it")
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
 
@@ -311,7 +296,7 @@ def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
     }
 
 
-def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def _failures(jobs: Sequence[JobRecord]) -> list[dict[str, Any]]:
     return [
         {"arm": job.arm, "fold": job.fold, "seed": job.seed, "status": job.status, "reason": job.reason}
         for job in jobs

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from equipoise.evaluation.predictions import Predictions, concatenate
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
-def part(jobs: Sequence[Job], split: str) -> Predictions | None:
+def part(jobs: Sequence[JobRecord], split: str) -> Predictions | None:
     """The rows of one split of all finished jobs; None where there are none."""
     tables = [job.predictions for job in jobs if job.predictions is not None]
     tables = [table.where(table.split == split) for table in tables]

@@ -56,12 +56,12 @@ def empty_masks(results: Entry) -> str:
 def provenance(run: RunFolder) -> list[tuple[str, str]]:
     """What one needs to repeat the audit beside the files named above it."""
     endpoints = run.lock["endpoints"]
-    asked = [f"primary {endpoints['primary']}", f"secondary {', '.join(endpoints['secondary']) or 'none'}"]
-    asked += [f"margin {endpoints['margin']:g}"] if endpoints["margin"] else []
+    statements = [f"primary {endpoints['primary']}", f"secondary {', '.join(endpoints['secondary']) or 'none'}"]
+    statements += [f"margin {endpoints['margin']:g}"] if endpoints["margin"] else []
     versions = ", ".join(f"{name} {version}" for name, version in run.lock["versions"].items())
     return [
         ("Ledger", "none: nothing proves when the test set was opened, or how often"),
-        ("Asked", "; ".join(asked)),
+        ("Asked", "; ".join(statements)),
         ("Software", versions),
     ]
 

@@ -6,14 +6,14 @@ from typing import Any
 from equipoise.report.text.words import listed
 
 
-def start_in_words(found: Mapping[str, Any]) -> str:
+def start_in_words(start: Mapping[str, Any]) -> str:
     """A start for a table.
 
     >>> start_in_words({"pretrained": "net.safetensors", "frozen": ["encoder.*"]})
     'from net.safetensors, encoder.* frozen'
     """
-    parts = [f"from {found['pretrained']}"] if found["pretrained"] else []
-    parts += [f"{listed(found['frozen'])} frozen"] if found["frozen"] else []
+    parts = [f"from {start['pretrained']}"] if start["pretrained"] else []
+    parts += [f"{listed(start['frozen'])} frozen"] if start["frozen"] else []
     return ", ".join(parts)
 
 

@@ -134,8 +134,8 @@ def no_variation_by_group(endpoint: str, a: str, b: str | None, attribute: str) 
 def group_test(endpoint: str, a: str, b: str | None, attribute: str, varies: bool, p: float, tests: int) -> str:
     """What a test of heterogeneity found."""
     subject = _subject(endpoint, a, b)
-    found = "varies more than chance explains" if varies else "shows no clear variation"
-    return f"{subject[0].upper()}{subject[1:]} by {attribute}: {found} ({p_text(p)} adjusted for {tests} tests)."
+    variation = "varies more than chance explains" if varies else "shows no clear variation"
+    return f"{subject[0].upper()}{subject[1:]} by {attribute}: {variation} ({p_text(p)} adjusted for {tests} tests)."
 
 
 def _subject(endpoint: str, a: str, b: str | None) -> str:

@@ -103,8 +103,8 @@ def undecided(
     a: str, b: str, endpoint: str, p: float, family: int, difference: str, new_data: str = "", advice: str = ""
 ) -> str:
     """No verdict either way, and what more data would buy."""
-    told = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
-    return " ".join(filter(None, (told, new_data, advice)))
+    no_difference = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
+    return " ".join(filter(None, (no_difference, new_data, advice)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float]) -> str:

@@ -39,10 +39,10 @@ def plan_sentences(plan: Plan) -> list[str]:
 
 
 def _about_margin(plan: Plan, margin: float) -> list[str]:
-    found, equal = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
+    detected, equivalent = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
     first = (
-        f"A true difference of the margin ({amount(margin)}) would be found in {found:.0f} % of trials; equal arms "
-        f"would be shown to be equivalent within it in {equal:.0f} %."
+        f"A true difference of the margin ({amount(margin)}) would be found in {detected:.0f} % of trials; equal arms "
+        f"would be shown to be equivalent within it in {equivalent:.0f} %."
     )
     own = next(n for n in plan.needed if n.seeds == plan.seeds)
     if own.patients is None:

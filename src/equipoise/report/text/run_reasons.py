@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from equipoise.report.text.words import listed, plural
+from equipoise.runfolder.paths import PROTOCOL
 
 _PRICES = {
     "parameters": "the fewest parameters",
@@ -36,7 +37,7 @@ def opened_often(times: int, unplanned: int | None) -> str:
 
 def plan_changed() -> str:
     """Another protocol than the one that was locked."""
-    return "protocol.toml is not the one that was locked, so these results are exploratory."
+    return f"{PROTOCOL} is not the one that was locked, so these results are exploratory."
 
 
 def stated_problem(text: str) -> str:
