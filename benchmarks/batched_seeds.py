@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from equipoise.models import DeepLab, DenseNet, UNet, fused, normalization
+from equipoise.kernels import normalize as fused
+from equipoise.models import DeepLab, DenseNet, UNet, normalization
 
 NETWORKS = {"DenseNet small": DenseNet, "U-Net small": UNet, "DeepLab small": DeepLab}
 

@@ -17,7 +17,7 @@ from pathlib import Path
 EQUIPOISE = Path(sys.executable).with_name("equipoise")
 READ = (
     "import time; start = time.perf_counter()\n"
-    "from equipoise.cohorts.lidc import lidc_contours\n"
+    "from equipoise.cohorts.lidc.outlines import lidc_contours\n"
     "cohort = lidc_contours()\n"
     "images = [case.read() for case in cohort.cases]\n"
     "print(time.perf_counter() - start)"

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import ndimage
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
-from equipoise.cohorts.leakage import find_leaks
-from equipoise.cohorts.split import Fold
+from equipoise.cohorts.splits.leakage import find_leaks
+from equipoise.cohorts.splits.split import Fold
 
 SIZES = (1250, 2500, 5000, 10000, 20000, 50000, 100000)
 COPIES = 100

@@ -26,7 +26,7 @@ SPACING, SIZE = 1.5, 96
 
 
 def ours(data: Path) -> Callable[[], object]:
-    from equipoise.cohorts.brats import brats
+    from equipoise.cohorts.layouts.brats import brats
     from equipoise.preprocessing import Pipeline
 
     case = next(case for case in brats(data / "brats").cases if case.id == "BraTS2021_00006")

@@ -19,9 +19,9 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from equipoise.cohorts.dicom import read_dicom_series
-from equipoise.cohorts.nifti import read_nifti
-from equipoise.cohorts.sandbox import Sandbox
+from equipoise.cohorts.formats.dicom import read_dicom_series
+from equipoise.cohorts.formats.nifti import read_nifti
+from equipoise.cohorts.formats.sandbox import Sandbox
 
 ROUNDS = 7
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from equipoise.cohorts.nifti import read_nifti
+from equipoise.cohorts.formats.nifti import read_nifti
 from equipoise.evaluation.segmentation import region_metrics
 
 with warnings.catch_warnings():

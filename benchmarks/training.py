@@ -39,13 +39,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from equipoise.engines.local import KEPT_MEMORY
 from equipoise.protocol import Arm, TrainingSection
+from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
-from equipoise.training.determinism import reproducible
-from equipoise.training.feeding import Feed
-from equipoise.training.job import Job
-from equipoise.training.loop import train_epoch
-from equipoise.training.samples import Samples
-from equipoise.training.train import build_learner
+from equipoise.training.data.batches import Feed
+from equipoise.training.data.samples import Samples
+from equipoise.training.loop.determinism import reproducible
+from equipoise.training.loop.epoch import train_epoch
+from equipoise.training.loop.train import build_learner
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -105,7 +105,7 @@ def test_errors_are_one_sentence_and_exit_codes_are_kept(tmp_path, capsys, monke
     with pytest.raises(SystemExit) as wrong:
         cli.main(["rum"])
     assert wrong.value.code == 2
-    monkeypatch.setattr("equipoise.trial.run", lambda *_, **__: (_ for _ in ()).throw(Interrupted("stopped")))
+    monkeypatch.setattr("equipoise.trials.run.run", lambda *_, **__: (_ for _ in ()).throw(Interrupted("stopped")))
     assert cli.main(["run", str(tmp_path / "none.toml")]) == 75
 
 
@@ -141,7 +141,7 @@ import sys
 from pathlib import Path
 from PIL import Image
 import numpy as np
-from equipoise.cohorts.phantom import phantom
+from equipoise.testing.phantoms.cases import phantom
 for case in phantom(cases=120, size=16).cases:
     file = Path(sys.argv[1]) / str(case.label) / f"{case.patient}_{case.id}.png"
     file.parent.mkdir(parents=True, exist_ok=True)

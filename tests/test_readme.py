@@ -55,7 +55,7 @@ def test_every_command_it_names_exists():
 )
 def test_every_example_is_a_protocol_or_a_study(file):
     from equipoise.protocol import Protocol
-    from equipoise.study import Study, is_study
+    from equipoise.protocol.study import Study, is_study
 
     if is_study(file):
         assert Study.load(file).trials(file.parent)

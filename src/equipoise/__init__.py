@@ -7,17 +7,19 @@ so that `import equipoise` costs little.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from equipoise import _moved
+
 if TYPE_CHECKING:
-    from equipoise.auditing import audit
     from equipoise.cohorts import Case, Cohort
     from equipoise.protocol import Protocol
-    from equipoise.trial import run
+    from equipoise.trials.audit import audit
+    from equipoise.trials.run import run
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "audit": "equipoise.auditing",
-    "run": "equipoise.trial",
+    "audit": "equipoise.trials.audit",
+    "run": "equipoise.trials.run",
     "Protocol": "equipoise.protocol",
     "Cohort": "equipoise.cohorts",
     "Case": "equipoise.cohorts",
@@ -31,10 +33,14 @@ _ROOMS = (
     "evaluation",
     "statistics",
     "report",
+    "runfolder",
     "testing",
+    "trials",
 )
 
 __all__ = ["Case", "Cohort", "Protocol", "__version__", "audit", "run"]
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

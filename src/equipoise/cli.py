@@ -18,14 +18,14 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from equipoise.starting import example
+    from equipoise.trials.init import example
 
     arguments.protocol = example("lidc-malignancy")
     return _run(arguments)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.starting import write_protocol
+    from equipoise.trials.init import write_protocol
 
     file = write_protocol(arguments.source, Path(arguments.out))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
@@ -33,8 +33,8 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from equipoise.checking import check
-    from equipoise.study import is_study
+    from equipoise.protocol.study import is_study
+    from equipoise.trials.check import check
 
     if is_study(arguments.protocol):
         return _check_study(arguments)
@@ -46,7 +46,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _check_study(arguments: argparse.Namespace) -> int:
-    from equipoise.studying import check_study, checked_json, checked_text
+    from equipoise.trials.study import check_study, checked_json, checked_text
 
     if arguments.page:
         raise EquipoiseError("--page describes the cohort of one trial, and this is a study of many; leave it out")
@@ -56,8 +56,8 @@ def _check_study(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from equipoise.study import is_study
-    from equipoise.trial import run
+    from equipoise.protocol.study import is_study
+    from equipoise.trials.run import run
 
     if is_study(arguments.protocol):
         return _run_study(arguments)
@@ -67,14 +67,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_study(arguments: argparse.Namespace) -> int:
-    from equipoise.studying import run_study
+    from equipoise.trials.study import run_study
 
     results = run_study(arguments.protocol, arguments.out, watch=_watch(arguments))
     return _say_study(arguments, results, Path(arguments.out))
 
 
 def _say_study(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> int:
-    from equipoise.report.study_page import study_answers
+    from equipoise.report.study.page import study_answers
 
     sentences = [found.answer for found in study_answers(results)]
     _say(arguments, results, "\n".join([*sentences, f"report: {folder / 'study.html'}"]))
@@ -91,7 +91,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from equipoise.auditing import audit
+    from equipoise.trials.audit import audit
 
     results = audit(
         arguments.predictions, arguments.primary, arguments.margin, arguments.control, out=arguments.out,
@@ -108,7 +108,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 def _advise(arguments: argparse.Namespace) -> int:
     from equipoise.report import summarise
-    from equipoise.report.recommendation import advise
+    from equipoise.report.results.recommendation import advise
 
     advice = advise(summarise(Path(arguments.folder)), arguments.prefer, arguments.max_latency_ms)
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['arm']}. {advice['reason']}"
@@ -117,7 +117,7 @@ def _advise(arguments: argparse.Namespace) -> int:
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
-    from equipoise.report.verdicts import answers
+    from equipoise.report.text.verdicts import answers
 
     names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
     sentences = [found.answer for found in answers(results, names)]

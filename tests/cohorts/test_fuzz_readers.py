@@ -32,11 +32,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from equipoise.cohorts.dicom import read_dicom_series
-from equipoise.cohorts.limits import MIB, Limits
-from equipoise.cohorts.nifti import read_nifti
-from equipoise.cohorts.refusal import RefusedFile
-from equipoise.cohorts.sandbox import Sandbox
+from equipoise.cohorts.formats.dicom import read_dicom_series
+from equipoise.cohorts.formats.limits import MIB, Limits
+from equipoise.cohorts.formats.nifti import read_nifti
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.sandbox import Sandbox
 
 LIMITS = Limits(seconds=10.0, memory_bytes=1536 * MIB, array_bytes=64 * MIB, inflated_bytes=64 * MIB)
 EXTREMES = {2: (0, 1, 0x7FFF, 0x8000, 0xFFFF), 4: (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7F800000, 0x7FC00000)}

@@ -13,7 +13,7 @@ from equipoise.protocol import CohortSection
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "cohorts.md"
 EVERYWHERE = {"path", "task"}
 ODD = """
-from equipoise.cohorts.phantom import phantom
+from equipoise.testing.phantoms.cases import phantom
 
 def nothing(path):
     return 3

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from equipoise.cohorts.nifti import read_nifti
+from equipoise.cohorts.formats.nifti import read_nifti
 from equipoise.evaluation.brats_lesions import brats_lesions
 from equipoise.evaluation.segmentation import dice
 from equipoise.evaluation.surface import hd95

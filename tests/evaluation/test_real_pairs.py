@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from equipoise.cohorts.nifti import read_nifti
+from equipoise.cohorts.formats.nifti import read_nifti
 from equipoise.evaluation.segmentation import dice, iou, volume_error_ml
 from equipoise.evaluation.surface import surface_distances
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
-from equipoise.cohorts.phantom import phantom
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.preprocessing import Pipeline, prepare
+from equipoise.testing.phantoms.cases import phantom
 
 TABLES = [
     {},

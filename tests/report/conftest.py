@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from equipoise.evaluation.predictions import Predictions, concatenate, write_parquet
-from equipoise.ledger import FINISHED, LOCKED, PREDICTED, TEST_OPENED, Ledger
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
+from equipoise.runfolder.ledger import FINISHED, LOCKED, PREDICTED, TEST_OPENED, Ledger
 
 TWO = ("benign", "malignant")
 FOUR = ("low", "moderate", "high", "very high")

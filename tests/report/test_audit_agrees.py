@@ -9,10 +9,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from equipoise.auditing import audit
 from equipoise.cli import main
 from equipoise.evaluation.predictions import concatenate, read_parquet, write_parquet
 from equipoise.report import summarise
+from equipoise.trials.audit import audit
 
 TWO = ("benign", "malignant")
 FOUR = ("low", "moderate", "high", "very high")

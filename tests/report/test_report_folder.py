@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from equipoise.errors import LedgerError
-from equipoise.ledger import PREDICTED, TEST_OPENED, Ledger
-from equipoise.report.folder import read_folder
+from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
+from equipoise.runfolder.read import read_folder
 
 Make = Callable[..., Path]
 

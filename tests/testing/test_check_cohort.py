@@ -11,19 +11,19 @@ import pytest
 from PIL import Image as Picture
 
 from equipoise.cohorts import Case, Cohort
-from equipoise.cohorts.brats import brats
 from equipoise.cohorts.cohort import Image
-from equipoise.cohorts.layouts import folders
-from equipoise.cohorts.lidc import lidc_contours
-from equipoise.cohorts.lidc_scans import lidc
-from equipoise.cohorts.medmnist import medmnist
-from equipoise.cohorts.phantom import phantom
-from equipoise.cohorts.phantom_brats import write_brats
-from equipoise.cohorts.phantom_lidc import write_lidc
+from equipoise.cohorts.layouts.brats import brats
+from equipoise.cohorts.layouts.folders import folders
+from equipoise.cohorts.layouts.medmnist import medmnist
+from equipoise.cohorts.lidc.outlines import lidc_contours
+from equipoise.cohorts.lidc.scans import lidc
 from equipoise.errors import CohortError, EquipoiseError
 from equipoise.testing import check_cohort
 from equipoise.testing.cohort import CLAUSES
 from equipoise.testing.model import ContractViolation
+from equipoise.testing.phantoms.brats import write_brats
+from equipoise.testing.phantoms.cases import phantom
+from equipoise.testing.phantoms.lidc import write_lidc
 
 
 def pixels(index: int, image: Image) -> Image:

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
-from equipoise.cohorts.detection import as_detection
+from equipoise.cohorts.finding_labels import as_detection
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
-from equipoise.naming import nearest, resolve
+from equipoise.lookup import nearest, resolve
 from equipoise.protocol import CohortSection
 
 _MODULES = {
-    "lidc_contours": "lidc",
-    "lidc": "lidc_scans",
-    "brats": "brats",
-    "medmnist": "medmnist",
-    "nnunet": "layouts",
-    "decathlon": "layouts",
-    "manifest": "manifest",
-    "folders": "layouts",
-    "arrays": "array_table",
-    "phantom": "phantom",
+    "lidc_contours": "equipoise.cohorts.lidc.outlines",
+    "lidc": "equipoise.cohorts.lidc.scans",
+    "brats": "equipoise.cohorts.layouts.brats",
+    "medmnist": "equipoise.cohorts.layouts.medmnist",
+    "nnunet": "equipoise.cohorts.layouts.folders",
+    "decathlon": "equipoise.cohorts.layouts.folders",
+    "manifest": "equipoise.cohorts.layouts.manifest",
+    "folders": "equipoise.cohorts.layouts.folders",
+    "arrays": "equipoise.cohorts.layouts.array_table",
+    "phantom": "equipoise.testing.phantoms.cases",
 }
 
 __all__ = list(_MODULES)
@@ -31,7 +31,7 @@ __all__ = list(_MODULES)
 def __getattr__(name: str) -> Any:
     """A source function of a module that is imported only now: each may need packages that the others do not."""
     if name in _MODULES:
-        return getattr(import_module(f"equipoise.cohorts.{_MODULES[name]}"), name)
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

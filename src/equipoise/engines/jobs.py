@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from equipoise.engines import local, ranks
-from equipoise.training.job import Job
+from equipoise.runfolder.job import Job
 
 Engine = local.Workers | ranks.AllRanks
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from equipoise.cohorts.detection import IRRELEVANT, SOUGHT
+from equipoise.cohorts.finding_labels import IRRELEVANT, SOUGHT
 from equipoise.evaluation.detection import Findings
 
 

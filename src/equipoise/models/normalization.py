@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from equipoise.models.fused import channels_last, fits, normalise
+from equipoise.kernels.normalize import channels_last, fits, normalise
 
 NO_ACTIVATION = 1.0
 
@@ -70,8 +70,8 @@ class InstanceNorm(nn.Module):
     """Instance normalisation (Ulyanov 2016) with scale and shift, in 2D and 3D, the same in training and evaluation.
 
     In channels-last memory on a CPU torch copies to the other format and back, or takes a path that is up to 25 times
-    slower in bf16; there the kernel of `equipoise.models.fused` goes over each case, or where it cannot be built, the
-    batch-normalisation kernel, which is the same formula.
+    slower in bf16; there the kernel of `equipoise.kernels.normalize` goes over each case, or where it cannot be built,
+    the batch-normalisation kernel, which is the same formula.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:

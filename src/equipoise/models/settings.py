@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from equipoise.errors import EquipoiseError
-from equipoise.naming import nearest
+from equipoise.lookup import nearest
 
 Task = Literal["classification", "segmentation"]
 TASKS: tuple[Task, ...] = ("classification", "segmentation")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
 
-from equipoise.optimizers.adaptive_momentum import AdaptiveMomentum
-from equipoise.optimizers.adaptive_momentum import RateRangeWarning as RateRangeWarning
+from equipoise.optimizers.adaptive_momentum.optimizer import AdaptiveMomentum
+from equipoise.optimizers.adaptive_momentum.optimizer import RateRangeWarning as RateRangeWarning
 from equipoise.optimizers.lion import Lion
 from equipoise.optimizers.momentum import Momentum
 from equipoise.optimizers.muon import Muon
-from equipoise.optimizers.needs import eval_mode as eval_mode
-from equipoise.optimizers.needs import needs_batchnorm_recalibration as needs_batchnorm_recalibration
-from equipoise.optimizers.needs import needs_closure as needs_closure
-from equipoise.optimizers.needs import train_mode as train_mode
+from equipoise.optimizers.requirements import eval_mode as eval_mode
+from equipoise.optimizers.requirements import needs_batchnorm_recalibration as needs_batchnorm_recalibration
+from equipoise.optimizers.requirements import needs_closure as needs_closure
+from equipoise.optimizers.requirements import train_mode as train_mode
 from equipoise.optimizers.sam import SAM
 from equipoise.optimizers.schedules import after_validation as after_validation
 from equipoise.optimizers.schedules import schedule as schedule

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from equipoise.errors import ProtocolError
-from equipoise.naming import nearest
+from equipoise.lookup import nearest
 from equipoise.preprocessing.intensity import Scale
 from equipoise.preprocessing.labels import Smoothing
 

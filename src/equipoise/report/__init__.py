@@ -6,18 +6,18 @@ A study's folder likewise, over the results of its trials.
 from pathlib import Path
 from typing import Any
 
-from equipoise.report.assemble import all_figures
-from equipoise.report.cases import write_cases
-from equipoise.report.contrast import CONTRAST
 from equipoise.report.figures.figure import write_figures
-from equipoise.report.folder import RunFolder, read_folder
-from equipoise.report.maps import ATTRIBUTIONS
-from equipoise.report.page import best_arm, example_galleries, render, write_page
-from equipoise.report.recommendation import advise
-from equipoise.report.results import results_of, summarise, write_json, write_results
-from equipoise.report.study import PLAN, is_predicted, read_plan, study_results
-from equipoise.report.study_page import render_study, study_figures
-from equipoise.report.study_tables import study_tables
+from equipoise.report.pages.assemble import all_figures
+from equipoise.report.pages.attribution_maps import ATTRIBUTIONS
+from equipoise.report.pages.cases import write_cases
+from equipoise.report.pages.page import best_arm, example_galleries, render, write_page
+from equipoise.report.results.contrast import CONTRAST
+from equipoise.report.results.recommendation import advise
+from equipoise.report.results.results import results_of, summarise, write_json, write_results
+from equipoise.report.study.page import render_study, study_figures
+from equipoise.report.study.study import PLAN, is_predicted, read_plan, study_results
+from equipoise.report.study.tables import study_tables
+from equipoise.runfolder.read import RunFolder, read_folder
 
 __all__ = [
     "ATTRIBUTIONS",

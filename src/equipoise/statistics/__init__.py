@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equipoise.statistics.adjudication import judge
     from equipoise.statistics.endpoints import Endpoint, Kind
     from equipoise.statistics.judgement import Comparison, Interval, Judgement, TypicalCase, Variance
-    from equipoise.statistics.judging import judge
     from equipoise.statistics.power import Needed
     from equipoise.statistics.ranking import Rank
 
@@ -23,7 +23,7 @@ _PLACES = {
     "Rank": "ranking",
     "TypicalCase": "judgement",
     "Variance": "judgement",
-    "judge": "judging",
+    "judge": "adjudication",
 }
 
 __all__ = [

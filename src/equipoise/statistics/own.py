@@ -12,7 +12,7 @@ import numpy as np
 
 from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import Metric
-from equipoise.naming import imported, source_hash
+from equipoise.lookup import imported, source_hash
 from equipoise.statistics.endpoints import Endpoint, Kind
 
 SIDE = 6

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from equipoise.errors import EquipoiseError
-from equipoise.models.calling import in_order
+from equipoise.models.adapter import in_order
 
 Factory = Callable[..., nn.Module]
 TASKS = ("classification", "segmentation")

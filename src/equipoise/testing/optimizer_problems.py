@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from equipoise.optimizers.needs import eval_mode, needs_closure, train_mode
+from equipoise.optimizers.requirements import eval_mode, needs_closure, train_mode
 
 Factory = Callable[[list[torch.nn.Parameter]], Optimizer]
 Loss = Callable[[Tensor, int], Tensor]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from equipoise.evaluation.calibration import CalibrationError, calibration_error, reliability
 from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)

@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.words import interval, listed, number
+from equipoise.report.text.words import interval, listed, number
 
 
 def overview_figure(

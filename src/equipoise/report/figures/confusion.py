@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing
+from equipoise.report.figures.svg import Drawing
 
 _CELL_HEIGHT = 46.0
 _CROWDED = 34.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame, nice_ticks
-from equipoise.report.words import number
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.report.text.words import number
 
 Entry = dict[str, Any]
 

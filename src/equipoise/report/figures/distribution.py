@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 _BINS = 20
 FAILURE = 0.1

@@ -7,8 +7,8 @@ import numpy as np
 
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.learning import whole_ticks
-from equipoise.report.folder import Job
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.runfolder.read import Job
 
 
 def draw_curve_figure(draws: Sequence[Job], tuning: Mapping[str, Any]) -> Figure | None:

@@ -8,7 +8,7 @@ import numpy as np
 from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure
 from equipoise.report.figures.interval_rows import padded
 from equipoise.report.figures.learning import whole_ticks
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 
 def best_after_figure(tuning: Mapping[str, Any], label: str) -> Figure | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equipoise.report.svg import Drawing, standalone
+from equipoise.report.figures.svg import Drawing, standalone
 
 PANEL = 236.0
 """Width of one panel of a figure: four stand side by side on a desk, one on a phone, at legible sizes."""

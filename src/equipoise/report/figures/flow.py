@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equipoise.report.figures.figure import NARROW, WIDE, Figure
-from equipoise.report.svg import Drawing
-from equipoise.report.words import plural
+from equipoise.report.figures.svg import Drawing
+from equipoise.report.text.words import plural
 
 
 @dataclass(frozen=True)

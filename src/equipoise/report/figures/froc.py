@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from equipoise.evaluation.detection import RATES, FrocBand, Marks, froc_band
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame
+from equipoise.report.figures.svg import Drawing, Frame
 
 _SENSITIVITY = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _POWERS = tuple(float(np.log2(rate)) for rate in RATES)

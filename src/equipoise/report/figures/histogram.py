@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equipoise.report.figures.figure import PANEL
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 _BINS = 20
 

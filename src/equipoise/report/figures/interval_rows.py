@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equipoise.report.figures.figure import NARROW, WIDE
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 _PLOT, _NUMBERS = 250.0, 780.0
 _ROOM = 50

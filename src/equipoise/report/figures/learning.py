@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.folder import Job
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.runfolder.read import Job
 
 _COLUMNS = ("epoch", "train_loss", "validation_loss")
 

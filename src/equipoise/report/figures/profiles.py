@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame
+from equipoise.report.figures.svg import Drawing, Frame
 
 
 def profile_figure(profiles: Sequence[dict[str, Any]], kind: str) -> Figure:

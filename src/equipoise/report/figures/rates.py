@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.interval_rows import padded
-from equipoise.report.folder import Job
-from equipoise.report.svg import Drawing, Frame, nice_ticks
+from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.runfolder.read import Job
 
 Columns = dict[str, NDArray[np.float64]]
 LEVELS = ("0", "0.05", "0.25", "0.5", "0.75", "0.95", "1")

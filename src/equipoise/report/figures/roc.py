@@ -6,7 +6,7 @@ import numpy as np
 
 from equipoise.evaluation.roc import Band, Curve, Run, band, roc
 from equipoise.report.figures.figure import PANEL, Figure
-from equipoise.report.svg import Drawing, Frame
+from equipoise.report.figures.svg import Drawing, Frame
 
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 

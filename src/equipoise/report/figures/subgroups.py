@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
-from equipoise.report.words import interval, number, p_value, plural
+from equipoise.report.text.words import interval, number, p_value, plural
 
 _UNITS = {"mm": "mm", "mm2": "mm²", "mm3": "mm³", "ml": "ml", "years": "years", "hu": "HU"}
 

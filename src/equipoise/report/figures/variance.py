@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from equipoise.report.figures.figure import NARROW, WIDE, Figure
-from equipoise.report.svg import Drawing
+from equipoise.report.figures.svg import Drawing
 
 
 def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str], advice: str) -> Figure | None:

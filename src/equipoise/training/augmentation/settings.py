@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from equipoise.errors import ProtocolError
-from equipoise.naming import nearest
+from equipoise.lookup import nearest
 
 AXES = {"horizontal": -1, "vertical": -2, "depth": -3}
 Range = tuple[float, float]

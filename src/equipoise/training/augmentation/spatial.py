@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from equipoise.kernels.resample import resample
 from equipoise.training.augmentation.affine import affine, linear_parts
 from equipoise.training.augmentation.chosen import change
 from equipoise.training.augmentation.draws import Draws
 from equipoise.training.augmentation.elastic import displacement
-from equipoise.training.augmentation.resampling import resample
 
 
 def move(images: Tensor, masks: Tensor | None, draws: Draws) -> tuple[Tensor, Tensor | None]:

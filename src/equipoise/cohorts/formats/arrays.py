@@ -1,0 +1,104 @@
+"""Arrays in .npy and .npz files, never pickles: headers and sizes are checked before a byte is allocated."""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from os import PathLike
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from equipoise.cohorts.formats.checksums import read_bytes
+from equipoise.cohorts.formats.limits import DEFAULT, DEFLATE_RATIO, Limits
+from equipoise.cohorts.formats.refusal import RefusedFile
+
+_HEADERS: Mapping[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+_LONGEST_HEADER = 10_000
+_MOST_MEMBERS = 10_000
+_KINDS = frozenset("buifUSM")
+_AGAIN = "copy or save the file again"
+
+
+class ArrayFile:
+    """The arrays of one .npy or .npz file; the file's bytes were read and hashed once.
+
+    names: of the arrays; a .npy file holds one, named "". sha256: of the file.
+    """
+
+    def __init__(self, path: str | PathLike[str], limits: Limits = DEFAULT) -> None:
+        self._path, self._limits = path, limits
+        self._raw, self.sha256 = read_bytes(path, limits)
+        if self._raw.startswith(b"\x93NUMPY"):
+            self.names: tuple[str, ...] = ("",)
+        elif self._raw.startswith(b"PK\x03\x04"):
+            self.names = tuple(self._members())
+        else:
+            raise RefusedFile(path, "it is no .npy or .npz file", "save it with numpy.save or numpy.savez")
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """The array of that name, C-contiguous and writable; RefusedFile where it is absent, corrupt or of objects."""
+        if name not in self.names:
+            listed = ", ".join(self.names[:20])
+            raise RefusedFile(self._path, f"it has no array {name!r}", f"choose one of {listed}")
+        if name == "":
+            return self._array(io.BytesIO(self._raw), len(self._raw), "its array")
+        info = self._members()[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise RefusedFile(self._path, f"its array {name!r} is packed in a way numpy never uses", "save it again")
+        if info.file_size > min(self._limits.array_bytes, DEFLATE_RATIO * max(info.compress_size, 1) + 64):
+            reason = f"its array {name!r} claims {info.file_size} bytes, more than it can hold or the limit allows"
+            raise RefusedFile(self._path, reason, "raise Limits.array_bytes if it is known to be good")
+        try:
+            with self._zip() as archive:
+                content = archive.read(info)  # to the member's end, where its CRC is checked
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+            raise RefusedFile(self._path, f"its array {name!r} is corrupt ({error})", _AGAIN) from error
+        return self._array(io.BytesIO(content), len(content), f"its array {name!r}")
+
+    def _zip(self) -> AbstractContextManager[zipfile.ZipFile]:
+        return zipfile.ZipFile(io.BytesIO(self._raw))
+
+    def _members(self) -> dict[str, zipfile.ZipInfo]:
+        try:
+            with self._zip() as archive:
+                found = archive.infolist()
+        except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError) as error:
+            raise RefusedFile(self._path, f"its directory is corrupt ({error})", _AGAIN) from error
+        if len(found) > _MOST_MEMBERS:
+            raise RefusedFile(self._path, f"it holds {len(found)} arrays", "split it into smaller files")
+        members = {info.filename.removesuffix(".npy"): info for info in found if info.filename.endswith(".npy")}
+        if len(members) != sum(info.filename.endswith(".npy") for info in found):
+            raise RefusedFile(self._path, "two of its arrays have one name", "save it again")
+        return members
+
+    def _array(self, stream: IO[bytes], size: int, what: str) -> NDArray[Any]:
+        try:
+            version = npy.read_magic(stream)
+            shape, fortran, dtype = _HEADERS[version](stream, max_header_size=_LONGEST_HEADER)
+        except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+            raise RefusedFile(self._path, f"{what} has a malformed header", _AGAIN) from error
+        if dtype.hasobject or dtype.kind not in _KINDS:
+            reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"
+            raise RefusedFile(self._path, reason, "save it as numbers or text")
+        claimed, found = math.prod(shape) * dtype.itemsize, size - stream.tell()
+        if claimed != found or min(shape, default=1) < 0 or claimed > self._limits.array_bytes:
+            reason = f"{what} claims the shape {shape} of {dtype.name}, {claimed} bytes, and {found} are there"
+            raise RefusedFile(self._path, reason, _AGAIN)
+        flat = np.frombuffer(bytearray(stream.read()), dtype)
+        array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+        native: NDArray[Any] = np.require(array.astype(dtype.newbyteorder("="), copy=False), requirements=["C", "W"])
+        return native
+
+
+def read_array(path: str | PathLike[str], key: str = "", *, limits: Limits = DEFAULT) -> NDArray[Any]:
+    """One array of a .npy file (no key) or .npz file (its key); RefusedFile for pickles, false sizes, corruption."""
+    return ArrayFile(path, limits)[key]

@@ -1,0 +1,54 @@
+"""Bytes of an untrusted file, read once, with the SHA-256 that says which bytes they were."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from equipoise.cohorts.formats.limits import DEFAULT, Limits
+from equipoise.cohorts.formats.refusal import RefusedFile
+
+_CHUNK = 1 << 20
+
+
+def check_size(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> int:
+    """Size in bytes of a regular file within the limit; refuses folders, pipes, devices and what is missing."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RefusedFile(path, f"it cannot be opened ({reason})", "check the path") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise RefusedFile(path, "it is not a regular file", "give the path of a file")
+    if found.st_size > limits.file_bytes:
+        raise RefusedFile(
+            path,
+            f"it has {found.st_size} bytes and the limit is {limits.file_bytes}",
+            "raise Limits.file_bytes if it is known to be good",
+        )
+    if found.st_size == 0:
+        raise RefusedFile(path, "it is empty", "copy the file again")
+    return found.st_size
+
+
+def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> tuple[bytes, str]:
+    """All bytes of a file and their SHA-256, from one reading, so that the hash is of what was parsed."""
+    size = check_size(path, limits)
+    try:
+        with Path(path).open("rb") as stream:
+            raw = stream.read(size + 1)
+    except OSError as error:
+        raise RefusedFile(path, f"it cannot be read ({error.strerror})", "check its permissions") from error
+    if len(raw) != size:
+        raise RefusedFile(path, "it changed while it was read", "wait until it is written and try again")
+    return raw, hashlib.sha256(raw).hexdigest()
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits, read in pieces so that memory stays small."""
+    check_size(path)
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,287 @@
+"""DICOM series as volumes: slices found, sorted by geometry, rescaled to real units (CT: Hounsfield), in RAS+.
+
+All parsing happens in the sandbox's child; this module sees checked facts and raw arrays only.
+"""
+
+import importlib.util
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.formats.dicom_geometry import Slice, stack
+from equipoise.cohorts.formats.limits import DEFAULT, Limits
+from equipoise.cohorts.formats.nifti_header import check_affine
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
+from equipoise.cohorts.formats.scan import Scan, axis_codes, canonical, owned
+from equipoise.errors import CohortError
+
+_DETAILS = ("echo_time", "acquisition_number", "temporal_position", "trigger_time", "b_value", "instance_number")
+_ONE_VALUE = {"patient_id": "patient", "modality": "modality", "rows": "number of rows", "columns": "number of columns",
+              "samples": "number of colours", "frame_of_reference": "frame of reference"}  # fmt: skip
+_HEADER_KEYS = ("patient_id", "study_uid", "series_uid", "frame_of_reference", "modality", "series_description",
+                "manufacturer", "photometric", "rescale_type", "slice_thickness", "sop_class")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a folder: its identity and its files in no particular order."""
+
+    uid: str
+    description: str
+    modality: str
+    files: tuple[str, ...]
+    facts: tuple[Mapping[str, Any], ...]
+
+    def __str__(self) -> str:
+        """Such as "1.2.3 (CT, chest, 120 files)"."""
+        return f"{self.uid} ({', '.join(filter(None, [self.modality, self.description]))}, {len(self.files)} files)"
+
+
+def require_dicom() -> None:
+    """Say in one sentence how to install the DICOM part where it is missing."""
+    if importlib.util.find_spec("pydicom") is None:
+        raise CohortError("reading DICOM needs pydicom; install it with: pip install 'equipoise[dicom]'.")
+
+
+def find_series(
+    source: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    limits: Limits = DEFAULT,
+    sandbox: Sandbox | None = None,
+) -> tuple[Series, ...]:
+    """The image series in a folder (searched to its leaves) or among files, ordered by UID.
+
+    Objects without pixels (reports, plans) and segmentations are left out; files that are no DICOM at all are passed
+    over in a folder, unless their name ends in .dcm. A DICOM file that cannot be read refuses the whole folder, for a
+    slice must not vanish.
+    """
+    require_dicom()
+    sandbox = sandbox or shared_sandbox(limits)
+    by_uid: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for file in _files(source, limits):
+        facts, _ = sandbox.ask("dicom_header", file)
+        if facts["kind"] == "image":
+            by_uid[facts["series_uid"]][file] = facts
+    return tuple(
+        Series(
+            uid=uid,
+            description=next(iter(found.values()))["series_description"],
+            modality=next(iter(found.values()))["modality"],
+            files=tuple(found),
+            facts=tuple(found.values()),
+        )
+        for uid, found in sorted(by_uid.items())
+    )
+
+
+def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: Limits) -> list[str]:
+    if not isinstance(source, (str, os.PathLike)):
+        return [fspath(file) for file in source]
+    if not Path(source).is_dir():
+        return [fspath(source)]
+    found = [
+        fspath(path)
+        for path in sorted(Path(source).rglob("*"))
+        if path.is_file() and path.name != "DICOMDIR" and (path.suffix.lower() == ".dcm" or _has_preamble(path))
+    ]
+    if len(found) > limits.frames:
+        reason = f"it holds {len(found)} DICOM files and the limit is {limits.frames}"
+        raise RefusedFile(source, reason, "give the folder of one series, or raise Limits.frames")
+    if not found:
+        raise RefusedFile(source, "it holds no DICOM file", "give the folder that holds the series")
+    return found
+
+
+def _has_preamble(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def read_dicom_series(
+    source: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    series_uid: str | None = None,
+    limits: Limits = DEFAULT,
+    sandbox: Sandbox | None = None,
+) -> Scan:
+    """One series, from its folder or its files, as (channel, z, y, x) in real units.
+
+    A single picture that has no place in space comes as (channel, y, x), without an affine.
+
+    Values are stored · slope + intercept, slice by slice; they stay integers where that is exact and are float32 else.
+    Colour gives three channels. MONOCHROME1 is inverted, except where values are Hounsfield units.
+
+    Raises RefusedFile for several series (unless `series_uid` picks one), missing, doubled or shifted slices, several
+    orientations or patients, a tilted gantry, and whatever the parser refuses; CohortError where pydicom is missing.
+    """
+    sandbox = sandbox or shared_sandbox(limits)
+    if not isinstance(source, (str, os.PathLike)):
+        source = [fspath(file) for file in source]
+    name = fspath(source) if isinstance(source, (str, os.PathLike)) else next(iter(source), "the list of files")
+    series = _pick(find_series(source, limits=limits, sandbox=sandbox), series_uid, fspath(name))
+    series, doubled = without_copies(series)
+    _check_one(series)
+    slices = [piece for file, facts in zip(series.files, series.facts, strict=True) for piece in slices_of(file, facts)]
+    first = series.facts[0]
+    if (
+        len(slices) > limits.frames
+        or len(slices) * first["rows"] * first["columns"] * first["samples"] * 4 > limits.array_bytes
+    ):
+        reason = f"its {len(slices)} slices of {first['rows']} × {first['columns']} are beyond the limits"
+        raise RefusedFile(name, reason, "raise Limits.array_bytes or Limits.frames if it is known to be good")
+    if any(piece.position is None for piece in slices):
+        return _placeless(series, slices, sandbox, doubled)
+    placed = stack(slices, first["spacing_between"] or slices[0].thickness or first["slice_thickness"])
+    check_affine(placed.affine, series.files[0])
+    pixels, remarks = _voxels(series, placed.slices, sandbox)
+    array, affine, spacing_mm = canonical(pixels, placed.affine)
+    return Scan(
+        array=owned(array),
+        spacing_mm=spacing_mm,
+        affine=affine,
+        sha256={file: facts["sha256"] for file, facts in zip(series.files, series.facts, strict=True)},
+        stored_axes=axis_codes(placed.affine),
+        header={key: first[key] for key in _HEADER_KEYS},
+        remarks=doubled + placed.remarks + remarks,
+    )
+
+
+def _pick(found: Sequence[Series], series_uid: str | None, name: str) -> Series:
+    if series_uid is not None:
+        found = [series for series in found if series.uid == series_uid]
+    if not found:
+        what = f"no image series {series_uid}" if series_uid else "no image"
+        raise RefusedFile(name, f"it holds {what}", "give the folder that holds the images")
+    if len(found) > 1:
+        listed = "; ".join(map(str, found[:5])) + ("; …" if len(found) > 5 else "")
+        raise RefusedFile(name, f"it holds {len(found)} series: {listed}", "choose one with series_uid")
+    return found[0]
+
+
+def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
+    """Drop files that are byte for byte another file of the series; refuse two that claim one identity and differ."""
+    kept: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    copies = []
+    for file, facts in zip(series.files, series.facts, strict=True):
+        identity = facts["sop_uid"] or file
+        if identity not in kept:
+            kept[identity] = (file, facts)
+        elif kept[identity][1]["sha256"] == facts["sha256"]:
+            copies.append(file)
+        else:
+            raise RefusedFile(
+                file, f"it has the identity of {kept[identity][0]} and other content", "keep one of the two"
+            )
+    if not copies:
+        return series, ()
+    files, facts_kept = zip(*kept.values(), strict=True)
+    remark = f"{len(copies)} files were copies of another slice and were left out, first {copies[0]}"
+    return Series(series.uid, series.description, series.modality, files, facts_kept), (remark,)
+
+
+def _check_one(series: Series) -> None:
+    for key, word in _ONE_VALUE.items():
+        for file, facts in zip(series.files, series.facts, strict=True):
+            if facts[key] != series.facts[0][key]:
+                reason = f"its {word} {facts[key]!r} differs from {series.facts[0][key]!r} of {series.files[0]}"
+                raise RefusedFile(file, reason, "separate the files into one folder per series")
+
+
+def slices_of(file: str, facts: Mapping[str, Any]) -> list[Slice]:
+    """The frames of one file as slices, from the facts of its header."""
+    shared = tuple((name, facts[name]) for name in _DETAILS)
+    return [
+        Slice(
+            file=file,
+            frame=index,
+            position=_tuple(piece["position"]),
+            orientation=_tuple(piece["orientation"]),
+            pixel_spacing=_tuple(piece["pixel_spacing"]),
+            slope=piece["slope"],
+            intercept=piece["intercept"],
+            thickness=piece.get("slice_thickness"),
+            details=(*shared, ("stack", piece.get("stack")), ("time", piece.get("temporal"))),
+        )
+        for index, piece in enumerate(facts["slices"])
+    ]
+
+
+def _tuple(values: Iterable[float] | None) -> Any:
+    return None if values is None else tuple(values)
+
+
+def _voxels(series: Series, slices: Sequence[Slice], sandbox: Sandbox) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """(channel, slice, row, column) in the order of `slices`; each file is decoded once."""
+    known = dict(zip(series.files, series.facts, strict=True))
+    places: dict[str, list[tuple[int, Slice]]] = defaultdict(list)
+    for index, piece in enumerate(slices):
+        places[piece.file].append((index, piece))
+    volume: NDArray[Any] | None = None
+    remarks: dict[str, None] = {}
+    for file, members in places.items():
+        answer, (pixels,) = sandbox.ask("dicom_pixels", file)
+        if answer["facts"] != known[file]:
+            raise RefusedFile(file, "it changed while it was read", "wait until it is written and try again")
+        remarks |= dict.fromkeys(answer["remarks"])
+        channels = pixels[..., None] if pixels.ndim == 3 else pixels
+        for index, piece in members:
+            values = rescaled(channels[piece.frame], piece)
+            if volume is None:
+                volume = np.empty((values.shape[-1], len(slices), *values.shape[:2]), values.dtype)
+            elif volume.dtype != values.dtype:  # widened only when a slice needs it: most CT stays at 16 bits
+                volume = volume.astype(np.promote_types(volume.dtype, values.dtype))
+            volume[:, index] = np.moveaxis(values, -1, 0)
+    if volume is None:
+        raise RefusedFile(series.uid, "the series has no slice", "give the folder that holds the series")
+    return volume, tuple(remarks)
+
+
+def rescaled(stored: NDArray[Any], piece: Slice) -> NDArray[Any]:
+    """Real values of one slice: stored · slope + intercept, in the smallest signed integer that holds them exactly.
+
+    Fractional factors give float32; a slice that needs no rescaling keeps its type.
+    """
+    if (piece.slope, piece.intercept) == (1.0, 0.0):
+        return stored
+    real = stored.astype(np.float64) * piece.slope + piece.intercept
+    if stored.dtype.kind != "f" and piece.slope == int(piece.slope) and piece.intercept == int(piece.intercept):
+        for candidate in (np.int16, np.int32):
+            room = np.iinfo(candidate)
+            if room.min <= real.min() and real.max() <= room.max:
+                return real.astype(candidate)
+    return real.astype(np.float32)
+
+
+def _placeless(series: Series, slices: Sequence[Slice], sandbox: Sandbox, remarks: tuple[str, ...]) -> Scan:
+    """A picture or a run of frames that the file gives no place in space."""
+    first = series.facts[0]
+    if len(series.files) > 1:
+        lost = next(piece.name for piece in slices if piece.position is None)
+        raise RefusedFile(lost, "it has no position, so the series cannot be sorted", "read its files one by one")
+    pixels, found = _voxels(series, slices, sandbox)
+    spacing: tuple[float, ...] | None = slices[0].pixel_spacing
+    if spacing is None and first["projection_spacing"]:
+        spacing, found = _tuple(first["projection_spacing"]), (*found, "the pixel spacing is that of the detector")
+    if spacing is None:
+        spacing, found = (1.0, 1.0), (*found, "the pixel spacing is unknown: 1 mm was taken")
+    if len(slices) == 1:
+        pixels = pixels[:, 0]
+    else:
+        between = first["spacing_between"] or first["slice_thickness"] or 1.0
+        spacing, found = (between, *spacing), (*found, "its frames have no position: their stored order was kept")
+    return Scan(
+        array=owned(pixels),
+        spacing_mm=tuple(float(value) for value in spacing),
+        affine=None,
+        sha256={series.files[0]: first["sha256"]},
+        header={key: first[key] for key in _HEADER_KEYS},
+        remarks=(*remarks, *found),
+    )

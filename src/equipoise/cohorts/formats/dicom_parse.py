@@ -1,0 +1,208 @@
+"""One DICOM file → checked facts and pixels; runs only inside the sandbox's child process.
+
+The parent (`dicom`, `dicom_seg`) never sees pydicom: it gets JSON facts and raw arrays.
+"""
+
+import hashlib
+import io
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from equipoise.cohorts.formats.dicom_pixels import decode, pixel_claim
+from equipoise.cohorts.formats.dicom_values import items, malformed, number, numbers, text, uid, whole
+from equipoise.cohorts.formats.limits import Limits
+from equipoise.cohorts.formats.refusal import RefusedFile
+
+_TEXTS = {
+    "patient_id": "PatientID",
+    "modality": "Modality",
+    "series_description": "SeriesDescription",
+    "photometric": "PhotometricInterpretation",
+    "rescale_type": "RescaleType",
+    "units": "Units",
+    "segmentation_type": "SegmentationType",
+    "manufacturer": "Manufacturer",
+}
+_UIDS = {
+    "study_uid": "StudyInstanceUID",
+    "series_uid": "SeriesInstanceUID",
+    "sop_uid": "SOPInstanceUID",
+    "frame_of_reference": "FrameOfReferenceUID",
+}
+_NUMBERS = {
+    "instance_number": "InstanceNumber",
+    "spacing_between": "SpacingBetweenSlices",
+    "slice_thickness": "SliceThickness",
+    "acquisition_number": "AcquisitionNumber",
+    "echo_time": "EchoTime",
+    "temporal_position": "TemporalPositionIdentifier",
+    "trigger_time": "TriggerTime",
+    "b_value": "DiffusionBValue",
+    "maximum_fraction": "MaximumFractionalValue",
+}
+_AGAIN = "copy the file again from its source"
+
+
+def parse_header(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """The facts of one file, its sequences checked for depth; no pixel is decoded."""
+    dataset, digest = _open(path, limits)
+    _check_nesting(dataset, limits)
+    return _facts(dataset, digest, limits), []
+
+
+def parse_pixels(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """The facts of one file and its stored values as (frame, y, x) or (frame, y, x, colour), not yet rescaled."""
+    dataset, digest = _open(path, limits)
+    facts = _facts(dataset, digest, limits)
+    if facts["kind"] == "other":
+        raise RefusedFile("", f"it is {facts['sop_class']}, which holds no image", "leave it out")
+    pixels, remarks = decode(dataset, path, limits)
+    return {"facts": facts, "remarks": remarks}, [pixels]
+
+
+def _open(path: str, limits: Limits) -> tuple[FileDataset, str]:
+    raw = Path(path).read_bytes()
+    if raw[128:132] != b"DICM":
+        raise RefusedFile("", "it has no DICOM preamble", "rewrite it as a DICOM file with file meta information")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="End of file reached before delimiter")
+        meta = pydicom.filereader.read_file_meta_info(path)
+        syntax = meta.get("TransferSyntaxUID")
+        if not isinstance(syntax, UID) or not syntax.is_valid or not syntax.is_transfer_syntax:
+            raise malformed("its file meta information names no transfer syntax")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            _check_inflated(raw, meta, limits)
+        try:
+            dataset = pydicom.dcmread(io.BytesIO(raw))
+        except UserWarning as error:
+            raise RefusedFile("", "it ends inside a sequence", _AGAIN) from error
+    return dataset, hashlib.sha256(raw).hexdigest()
+
+
+def _check_inflated(raw: bytes, meta: Dataset, limits: Limits) -> None:
+    start = 128 + 4 + 12 + whole(meta, "FileMetaInformationGroupLength")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size, feed = 0, raw[start:]
+    while feed and not inflater.eof:
+        size += len(inflater.decompress(feed, 1 << 20))
+        feed = inflater.unconsumed_tail
+        if size > limits.inflated_bytes:
+            raise RefusedFile(
+                "",
+                f"it inflates to more than {limits.inflated_bytes} bytes",
+                "raise Limits.inflated_bytes if it is known to be good",
+            )
+    if not inflater.eof:
+        raise RefusedFile("", "its deflated content ends early", _AGAIN)
+
+
+def _check_nesting(dataset: Dataset, limits: Limits) -> None:
+    """Visit every sequence without recursion, so that depth costs nothing before it is refused."""
+    waiting = [(dataset, 0)]
+    while waiting:
+        parent, depth = waiting.pop()
+        if depth > limits.nesting:
+            reason = f"its sequences are nested more than {limits.nesting} deep"
+            raise RefusedFile("", reason, "export it again without private sequences")
+        for tag in list(parent.keys()):
+            item = parent.get_item(tag)
+            if item is not None and (item.VR == "SQ" or (item.VR is None and not item.tag.is_private)):
+                element = parent[tag]
+                if element.VR == "SQ":
+                    waiting.extend((child, depth + 1) for child in element.value)
+
+
+def _facts(dataset: Dataset, digest: str, limits: Limits) -> dict[str, Any]:
+    sop_class = uid(dataset, "SOPClassUID")
+    facts: dict[str, Any] = {
+        "sha256": digest,
+        "sop_class": UID(sop_class).name if sop_class else "an object of no stated class",
+    }
+    facts |= {key: uid(dataset, name) for key, name in _UIDS.items()}
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        return facts | {"kind": "other"}
+    facts |= {key: text(dataset, name) for key, name in _TEXTS.items()}
+    facts |= {key: number(dataset, name) for key, name in _NUMBERS.items()}
+    facts |= pixel_claim(dataset, limits)
+    facts["kind"] = "segmentation" if facts["modality"] == "SEG" else "image"
+    facts["projection_spacing"] = numbers(dataset, "ImagerPixelSpacing", 2)
+    facts["slices"] = _slices(dataset, facts["frames"])
+    if facts["kind"] == "segmentation":
+        facts["segments"] = _segments(dataset)
+    return facts
+
+
+def _segments(dataset: Dataset) -> list[dict[str, Any]]:
+    return [
+        {"number": whole(item, "SegmentNumber"), "label": text(item, "SegmentLabel")}
+        for item in items(dataset, "SegmentSequence")
+    ]
+
+
+def _slices(dataset: Dataset, frames: int) -> list[dict[str, Any]]:
+    """Where each frame lies and how its stored values become real ones."""
+    groups = items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = (items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    if groups and len(groups) != frames:
+        raise malformed(f"it has {frames} frames and functional groups for {len(groups)}")
+    if groups:
+        return [_enhanced_slice(group, shared) for group in groups]
+    slope, intercept = _rescale(dataset)
+    base = {
+        "position": numbers(dataset, "ImagePositionPatient", 3),
+        "orientation": numbers(dataset, "ImageOrientationPatient", 6),
+        "pixel_spacing": numbers(dataset, "PixelSpacing", 2),
+        "slope": number(dataset, "DoseGridScaling") or slope,
+        "intercept": intercept,
+    }
+    if frames == 1:
+        return [base]
+    return [base | {"position": position} for position in _grid_positions(dataset, base, frames)]
+
+
+def _rescale(dataset: Dataset) -> tuple[float, float]:
+    """Slope and intercept, (1, 0) where neither is given; one without the other would give wrong units in silence."""
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    if (slope is None) != (intercept is None) or slope == 0:
+        raise malformed(f"its RescaleSlope is {slope} and its RescaleIntercept {intercept}")
+    return (1.0, 0.0) if slope is None or intercept is None else (slope, intercept)
+
+
+def _grid_positions(dataset: Dataset, base: dict[str, Any], frames: int) -> list[list[float] | None]:
+    """Positions of the planes of a dose grid (PS3.3 C.8.8.3.2); None where frames have no place in space."""
+    if "GridFrameOffsetVector" not in dataset or base["position"] is None or base["orientation"] is None:
+        return [None] * frames
+    offsets = numbers(dataset, "GridFrameOffsetVector", frames) or [0.0] * frames
+    row, column = np.array(base["orientation"][:3]), np.array(base["orientation"][3:])
+    normal, origin = np.cross(row, column), np.array(base["position"])
+    relative = np.array(offsets) - (offsets[0] if offsets[0] != 0 else 0.0)
+    return [[float(part) for part in origin + normal * offset] for offset in relative]
+
+
+def _enhanced_slice(group: Dataset, shared: Dataset) -> dict[str, Any]:
+    def macro(sequence: str) -> Dataset:
+        found = items(group, sequence) or items(shared, sequence)
+        return found[0] if found else Dataset()
+
+    measures, transformation = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
+    slope, intercept = _rescale(transformation)
+    segment = macro("SegmentIdentificationSequence")
+    return {
+        "position": numbers(macro("PlanePositionSequence"), "ImagePositionPatient", 3),
+        "orientation": numbers(macro("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+        "pixel_spacing": numbers(measures, "PixelSpacing", 2),
+        "slice_thickness": number(measures, "SliceThickness"),
+        "slope": slope,
+        "intercept": intercept,
+        "segment": whole(segment, "ReferencedSegmentNumber", 0),
+        "stack": text(macro("FrameContentSequence"), "StackID"),
+        "temporal": number(macro("FrameContentSequence"), "TemporalPositionIndex"),
+    }

@@ -1,0 +1,135 @@
+"""Stored values of one DICOM file, complete or refused; runs only inside the sandbox's child process."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import generate_fragmented_frames
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGExtended12Bit, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+from equipoise.cohorts.formats.dicom_values import items, malformed, text, whole
+from equipoise.cohorts.formats.limits import Limits
+from equipoise.cohorts.formats.refusal import RefusedFile
+
+_PIXEL_ELEMENTS = {"PixelData": (1, 8, 16, 32, 64), "FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}
+_WITH_END_MARKER = frozenset([*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes])
+_END_OF_CODE_STREAM = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
+_PADDING = b"\0\xff"  # to an even length: zero by PS3.5, and the fill byte of JPEG
+_AGAIN = "copy the file again from its source"
+
+
+def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
+    """Size of the pixels as the header claims it, checked against the limits before anything is decoded."""
+    rows, columns = whole(dataset, "Rows"), whole(dataset, "Columns")
+    frames, samples = whole(dataset, "NumberOfFrames", 1), whole(dataset, "SamplesPerPixel", 1)
+    bits = whole(dataset, "BitsAllocated")
+    stored = whole(dataset, "BitsStored", bits)
+    if min(rows, columns, frames) < 1 or samples not in (1, 3):
+        raise malformed(f"it claims {frames} frames of {rows} × {columns} pixels with {samples} samples")
+    if bits not in _PIXEL_ELEMENTS[_element(dataset)] or not 1 <= stored <= bits:
+        raise malformed(f"it claims {stored} bits stored in {bits} per pixel")
+    decoded = rows * columns * frames * samples * max(bits // 8, 1)
+    if decoded > limits.array_bytes:
+        reason = f"it claims {decoded} bytes of pixels and the limit is {limits.array_bytes}"
+        raise RefusedFile("", reason, "raise Limits.array_bytes if it is known to be good")
+    if frames > limits.frames:
+        reason = f"it claims {frames} frames and the limit is {limits.frames}"
+        raise RefusedFile("", reason, "raise Limits.frames if it is known to be good")
+    signed = whole(dataset, "PixelRepresentation", 0) == 1
+    return {"rows": rows, "columns": columns, "frames": frames, "samples": samples, "bits": stored, "signed": signed}
+
+
+def _element(dataset: Dataset) -> str:
+    return next(name for name in _PIXEL_ELEMENTS if name in dataset)
+
+
+def decode(dataset: FileDataset, path: str, limits: Limits) -> tuple[NDArray[Any], list[str]]:
+    """Stored values as (frame, y, x) or (frame, y, x, colour), bright meaning more, and remarks.
+
+    Raises RefusedFile where the data hold fewer frames or bytes than the header claims.
+    """
+    claim = pixel_claim(dataset, limits)
+    _check_complete(dataset, claim)
+    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and claim["bits"] > 8:
+        pixels = _twelve_bit_jpeg(path, claim)
+    else:
+        pixels = dataset.pixel_array
+    colour = (3,) if claim["samples"] == 3 else ()
+    pixels = np.asarray(pixels).reshape(claim["frames"], claim["rows"], claim["columns"], *colour)
+    return _understood(pixels, dataset, claim)
+
+
+def _check_complete(dataset: FileDataset, claim: dict[str, Any]) -> None:
+    data = dataset[_element(dataset)].value
+    if not isinstance(data, bytes):
+        raise malformed("its pixel data are not bytes")
+    if dataset.file_meta.TransferSyntaxUID.is_compressed and _element(dataset) == "PixelData":
+        _check_code_streams(data, dataset, claim["frames"])
+        return
+    pixels = claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
+    if text(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
+        pixels = pixels // 3 * 2
+    wanted = math.ceil(pixels * whole(dataset, "BitsAllocated") / 8)
+    if len(data) < wanted:
+        raise RefusedFile("", f"it claims {wanted} bytes of pixels and {len(data)} are there", _AGAIN)
+    if data[wanted:].strip(b"\0"):
+        raise malformed(f"it holds {len(data) - wanted} bytes more than the pixels it claims")
+
+
+def _check_code_streams(data: bytes, dataset: FileDataset, frames: int) -> None:
+    """Decoders fill what is missing with grey, so every frame must be there and end with its end marker."""
+    streams = [b"".join(parts) for parts in generate_fragmented_frames(data, number_of_frames=frames)]
+    if len(streams) != frames:
+        raise RefusedFile("", f"it claims {frames} frames and {len(streams)} are there", _AGAIN)
+    if dataset.file_meta.TransferSyntaxUID not in _WITH_END_MARKER:
+        return
+    for index, stream in enumerate(streams):
+        if not stream.rstrip(_PADDING).endswith(_END_OF_CODE_STREAM):
+            raise RefusedFile("", f"the compressed pixels of its frame {index + 1} end early", _AGAIN)
+
+
+def _twelve_bit_jpeg(path: str, claim: dict[str, Any]) -> NDArray[Any]:
+    """Lossy 12-bit JPEG through GDCM's own reader: pydicom offers no permissively licensed decoder for it."""
+    import gdcm  # type: ignore[import-untyped]
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(path)
+    if not reader.Read():
+        raise RefusedFile("", "its 12-bit JPEG pixels cannot be decoded", "convert it to an uncompressed syntax")
+    buffer = reader.GetImage().GetBuffer()
+    raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
+    wanted = 2 * claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
+    if len(raw) != wanted:
+        raise RefusedFile("", f"its 12-bit JPEG pixels decode to {len(raw)} bytes instead of {wanted}", _AGAIN)
+    return np.frombuffer(raw, "<i2" if claim["signed"] else "<u2")
+
+
+def _understood(pixels: NDArray[Any], dataset: FileDataset, claim: dict[str, Any]) -> tuple[NDArray[Any], list[str]]:
+    """Palette looked up, MONOCHROME1 inverted, modality table applied; pydicom has cleared the unused bits before."""
+    photometric = text(dataset, "PhotometricInterpretation")
+    remarks: list[str] = []
+    if photometric == "PALETTE COLOR":
+        return apply_color_lut(pixels, dataset), remarks
+    if claim["samples"] == 3 or pixels.dtype.kind == "f":
+        return pixels, remarks
+    if photometric == "MONOCHROME1" and not _in_hounsfield(dataset):
+        low, high = _stored_range(claim)
+        pixels = (low + high - pixels.astype(np.int64)).astype(pixels.dtype)
+        remarks.append("MONOCHROME1 was inverted, so that bright means more")
+    elif photometric == "MONOCHROME1":
+        remarks.append("MONOCHROME1 was not inverted, for its values are Hounsfield units")
+    if items(dataset, "ModalityLUTSequence"):
+        return apply_modality_lut(pixels, dataset), remarks
+    return pixels, remarks
+
+
+def _in_hounsfield(dataset: FileDataset) -> bool:
+    return text(dataset, "Modality") == "CT" or text(dataset, "RescaleType") == "HU"
+
+
+def _stored_range(claim: dict[str, Any]) -> tuple[int, int]:
+    span = 1 << claim["bits"]
+    return (-(span // 2), span // 2 - 1) if claim["signed"] else (0, span - 1)

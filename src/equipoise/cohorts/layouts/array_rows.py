@@ -1,0 +1,100 @@
+"""Rows of large arrays as images: an .npz file is opened once a process, and cases point into it."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.formats.arrays import ArrayFile
+from equipoise.cohorts.formats.checksums import check_size
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.errors import ProtocolError
+
+_OPEN_FILES = 4
+
+AXES = {"nyx": 2, "nyxc": 2, "ncyx": 2, "nzyx": 3, "nzyxc": 3, "nczyx": 3}
+"""Meaning of an array's axes (n: case, c: channel), and the number of spatial ones."""
+
+
+def open_arrays(path: Path) -> ArrayFile:
+    """The arrays of a file, kept open in this process for as long as the file stays as it is."""
+    return _opened(path, *_state(path))
+
+
+def rows(path: Path, key: str) -> NDArray[Any]:
+    """One whole array, kept in this process and read-only, for its cases share it."""
+    return _array(path, key, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    check_size(path)
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=_OPEN_FILES)
+def _opened(path: Path, modified: int, size: int) -> ArrayFile:  # noqa: ARG001 - they make the key of the cache
+    return ArrayFile(path)
+
+
+@lru_cache(maxsize=4 * _OPEN_FILES)
+def _array(path: Path, key: str, modified: int, size: int) -> NDArray[Any]:
+    array = _opened(path, modified, size)[key]
+    array.flags.writeable = False
+    return array
+
+
+def axes_of(array: NDArray[Any], axes: str | None, key: str) -> str:
+    """The stated axes of an array of images, or what its shape leaves no doubt about: (n, y, x) and (n, y, x, 3)."""
+    if axes is None:
+        axes = {3: "nyx", 4: "nyxc" if array.shape[-1] == 3 else None}.get(array.ndim)
+    if axes not in AXES or len(axes) != array.ndim:
+        raise ProtocolError(
+            f"the axes of array {key!r}, of shape {array.shape}, are not known; set axes to one of {', '.join(AXES)}"
+        )
+    return axes
+
+
+def channel_first(row: NDArray[Any], axes: str) -> NDArray[Any]:
+    """One row of such an array as (channel, y, x) or (channel, z, y, x), a copy."""
+    inner = axes[1:]
+    if "c" not in inner:
+        return row[None].copy()
+    return np.ascontiguousarray(np.moveaxis(row, inner.index("c"), 0))
+
+
+def read_row(
+    path: Path,
+    sha256: str,
+    key: str,
+    index: int,
+    axes: str,
+    spacing_mm: tuple[float, ...],
+    mask_key: str | None = None,
+    codes: tuple[tuple[int, int], ...] = (),
+    minus: float = 0.0,
+) -> Image:
+    """One case: its row of the images, less `minus` (stored value of zero), and its row of the masks as class indices.
+
+    codes: (stored mask value, class index) pairs. Refuses a file that changed, and a mask value without a class.
+    """
+    if open_arrays(path).sha256 != sha256:
+        raise RefusedFile(path, "it changed since the cohort was made", "run again")
+    array = channel_first(rows(path, key)[index], axes)
+    if minus:
+        array = array.astype(np.float32) - np.float32(minus)
+    mask = None
+    if mask_key is not None:
+        stored = rows(path, mask_key)[index]
+        mask = np.zeros(stored.shape, np.uint8)
+        known = dict(codes)
+        for value in np.unique(stored).tolist():
+            if value not in known:
+                shown = ", ".join(map(str, known))
+                reason = f"row {index} of {mask_key!r} holds the label {value}, the cohort knows {shown}"
+                raise RefusedFile(path, reason, "correct the labels")
+            mask[stored == value] = known[value]
+    return Image(array, spacing_mm, mask)

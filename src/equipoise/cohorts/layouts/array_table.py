@@ -1,0 +1,228 @@
+"""Images as rows of an array, what is known of them as rows of a table: any .npz with a CSV of the same order."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Task
+from equipoise.cohorts.formats.checksums import sha256
+from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
+from equipoise.cohorts.layouts.manifest import number_or_text, read_table, sort_key
+from equipoise.cohorts.layouts.volumes import channel_names
+from equipoise.errors import CohortError, ProtocolError
+
+Truth = tuple[list[int | None], tuple[tuple[int, int], ...], tuple[str, ...]]
+
+
+def arrays(
+    path: str | Path,
+    *,
+    images: str,
+    labels: str | None = None,
+    masks: str | None = None,
+    groups: str | None = None,
+    groups_are_guesses: bool = False,
+    table: str | None = None,
+    case: str | None = None,
+    threshold: float | None = None,
+    subtract: str | None = None,
+    spacing_mm: str | float = 1.0,
+    axes: str | None = None,
+    classes: Sequence[str] | None = None,
+    size_attribute: str | None = None,
+    task: Task = "classification",
+) -> Cohort:
+    """Cohort from the arrays of an .npz file (or one .npy) and a CSV table whose rows stand in the same order.
+
+    images, masks: names of arrays. labels, groups, case: names of columns of the table or of arrays, for the class,
+        the patient and the case's id; without groups every case is its own patient, and the report says so.
+    groups_are_guesses: the groups are not known patients (runs of similar slices, say); the report says so.
+    table: the CSV file, relative to `path`; its other columns become attributes.
+    threshold: labels above it are the second class, below it the first; labels equal to it are excluded.
+    subtract: a column whose value is taken from every pixel (an offset of stored values to Hounsfield units).
+    spacing_mm: one number, or the column that holds each case's in-plane spacing.
+    axes: meaning of the images' axes where the shape leaves doubt, such as "nzyx"; see `array_rows.AXES`.
+    classes: names in the order of the label values; for masks, index → name of the stored values in their order.
+    size_attribute: the column that a trivial size rule may use.
+    Errors: ProtocolError for an impossible setting, CohortError for names that are missing or lengths that differ.
+    """
+    source = _Source(Path(path), read_table(Path(path).parent / table) if table else [])
+    pixels = source.array(images)
+    meaning, count = axes_of(pixels, axes, images), len(pixels)
+    source.check_length(count)
+    truth, codes, names = (
+        _labels(source, labels, threshold, classes, count)
+        if task == "classification"
+        else _mask_classes(source, masks, pixels.shape, meaning, classes)
+    )
+    found = source.rows_of_table(case, groups, spacing_mm, subtract, count)
+    hashes = source.hashes(table)
+    digest, mask_key = open_arrays(source.path).sha256, None if task == "classification" else masks
+    read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
+    dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
+    return Cohort(
+        name=source.path.stem,
+        task=task,
+        cases=tuple(_cases(found, truth if task == "classification" else None, read, dims, hashes)),
+        classes=names,
+        channels=channel_names(channels),
+        spatial_dims=dims,
+        excluded=tuple(_equal(row, labels) for row, label in zip(found, truth, strict=True) if label is None),
+        notes=_notes(groups, groups_are_guesses),
+        patients_known=groups is not None and not groups_are_guesses,
+        patients_guessed=groups is not None and groups_are_guesses,
+        size_attribute=size_attribute,
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is known of one case beside its pixels; offset is the stored value of zero."""
+
+    id: str
+    patient: str
+    spacing_mm: float
+    offset: float
+    attributes: Mapping[str, Any]
+
+
+def _cases(
+    found: Sequence[_Row],
+    truth: Sequence[int | None] | None,
+    read: Callable[..., Image],
+    dims: int,
+    hashes: Mapping[str, str],
+) -> Iterator[Case]:
+    """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
+    for index, row in enumerate(found):
+        if truth is None or truth[index] is not None:
+            yield Case(
+                id=row.id,
+                patient=row.patient,
+                read=partial(read, index, spacing_mm=(row.spacing_mm,) * dims, minus=row.offset),
+                label=None if truth is None else truth[index],
+                attributes=row.attributes,
+                sha256=hashes,
+            )
+
+
+def _notes(groups: str | None, guesses: bool) -> tuple[str, ...]:
+    if not groups:
+        return ("No groups were named: every case counts as a patient of its own.",)
+    return (f"Patients are guesses: the groups {groups!r} stand in for the patient ids.",) if guesses else ()
+
+
+def _equal(row: _Row, labels: str | None) -> Exclusion:
+    return Exclusion(row.id, row.patient, f"its {labels} equals the threshold")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The file of arrays and the rows of its table; a name means a column first, then an array."""
+
+    path: Path
+    table: list[dict[str, str]]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The array of that name."""
+        if name not in open_arrays(self.path).names:
+            listed = ", ".join(open_arrays(self.path).names)
+            raise CohortError(f"{self.path} has no array {name!r}, only {listed}; correct the name.")
+        return rows(self.path, name)
+
+    def check_length(self, count: int) -> None:
+        """Refuse a table of another length than the images."""
+        if self.table and len(self.table) != count:
+            raise CohortError(
+                f"{self.path} holds {count} images and its table {len(self.table)} rows; give one row each."
+            )
+
+    def texts(self, name: str, count: int) -> list[str]:
+        """One text per case from the column or array of that name."""
+        if self.table and name in self.table[0]:
+            return [row[name] for row in self.table]
+        found = self.array(name).reshape(-1).tolist()
+        if len(found) != count:
+            raise CohortError(f"{self.path} holds {count} images and {len(found)} values of {name!r}; give one each.")
+        return [str(value) for value in found]
+
+    def numbers(self, name: str | float, count: int) -> NDArray[np.float64]:
+        """One finite number per case, from a column or array, or the same for all."""
+        if not isinstance(name, str):
+            return np.full(count, float(name))
+        found = [number_or_text(text) for text in self.texts(name, count)]
+        wrong = [value for value in found if not isinstance(value, float) or not math.isfinite(value)]
+        if wrong:
+            raise CohortError(f"{name!r} of {self.path} holds {wrong[0]!r} where a number belongs; mend it.")
+        return np.array(found, dtype=np.float64)
+
+    def rows_of_table(
+        self, case: str | None, groups: str | None, spacing_mm: str | float, subtract: str | None, count: int
+    ) -> list[_Row]:
+        """One row per case, in order; ids are row numbers and patients ids where no column is named."""
+        ids = self.texts(case, count) if case else [f"row-{index:06d}" for index in range(count)]
+        patients = self.texts(groups, count) if groups else ids
+        spacings, offsets = self.numbers(spacing_mm, count).tolist(), self.numbers(subtract or 0.0, count).tolist()
+        known = [{key: number_or_text(value) for key, value in row.items()} for row in self.table or [{}] * count]
+        columns = zip(ids, patients, spacings, offsets, map(MappingProxyType, known), strict=True)
+        return [_Row(*values) for values in columns]
+
+    def hashes(self, table: str | None) -> Mapping[str, str]:
+        """SHA-256 of the file and of its table, by name."""
+        found = {self.path.name: open_arrays(self.path).sha256}
+        return MappingProxyType(found | ({table: sha256(self.path.parent / table)} if table else {}))
+
+
+def _labels(
+    source: _Source, labels: str | None, threshold: float | None, classes: Sequence[str] | None, count: int
+) -> Truth:
+    """Class index per case (None: equal to the threshold), no mask values, and the class names."""
+    if labels is None:
+        raise ProtocolError("cohort.labels is missing; name the column or array that holds each case's class")
+    if threshold is not None:
+        values = source.numbers(labels, count).tolist()
+        names = tuple(classes) if classes else ("low", "high")
+        found: list[int | None] = [None if value == threshold else int(value > threshold) for value in values]
+    else:
+        texts = source.texts(labels, count)
+        kinds = sorted(set(texts), key=sort_key)
+        names = tuple(classes) if classes else tuple(kinds)
+        found = [kinds.index(text) for text in texts]
+    needed = 2 if threshold is not None else len(set(found))
+    if len(names) != needed or needed < 2:
+        raise ProtocolError(
+            f"{labels!r} holds {needed} classes and cohort.classes names {len(names)}; name at least two, each once"
+        )
+    return found, (), names
+
+
+def _mask_classes(
+    source: _Source, masks: str | None, shape: tuple[int, ...], axes: str, classes: Sequence[str] | None
+) -> Truth:
+    """Zero per case, (stored value, class index) pairs in the order of the values, and names, background first."""
+    if masks is None:
+        raise ProtocolError("cohort.masks is missing; name the array that holds the masks")
+    stored = source.array(masks)
+    wanted = tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "c")
+    if stored.shape != wanted:
+        raise CohortError(
+            f"{masks!r} of {source.path} has the shape {stored.shape} and the images need {wanted}; mend it."
+        )
+    values = np.unique(stored).tolist()
+    if any(value != int(value) or value < 0 for value in values) or len(values) < 2:
+        raise CohortError(
+            f"{masks!r} of {source.path} holds the values {values[:5]}; save whole class numbers from 0 on."
+        )
+    names = tuple(classes) if classes else ("background", *(f"label {value}" for value in values[1:]))
+    if len(names) != len(values):
+        raise ProtocolError(
+            f"{masks!r} holds {len(values)} values and cohort.classes names {len(names)}; name each once"
+        )
+    return [0] * shape[0], tuple((int(value), index) for index, value in enumerate(values)), names

@@ -1,0 +1,114 @@
+"""Sizes, spacings and mask values of a few images of a source, for a first protocol; nothing is checked yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.formats.pictures import SUFFIXES, read_picture
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.layouts.array_rows import rows
+from equipoise.cohorts.layouts.recognition import Recognised
+from equipoise.cohorts.layouts.volumes import probe, read_any
+from equipoise.errors import CohortError
+
+MOST_VALUES = 32
+"""A mask with more values than this was compressed with losses, or is no mask."""
+LIDC_CUBE = 48  # voxels a side that `lidc` cuts around a nodule
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """Sizes in voxels and spacings in mm, each (images, axes); axes: what the source must be told of an array's."""
+
+    shapes: NDArray[np.int64]
+    spacings: NDArray[np.float64]
+    axes: str | None = None
+
+    @property
+    def dims(self) -> int:
+        """Spatial dimensions."""
+        return int(self.shapes.shape[1])
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all images have as many voxels along every axis."""
+        return bool((self.shapes == self.shapes[0]).all())
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """The median spacing along every axis."""
+        middle: NDArray[np.float64] = np.median(self.spacings, axis=0)
+        return middle
+
+    @property
+    def one_spacing(self) -> bool:
+        """Whether all spacings are within 2 % of the median."""
+        return bool(np.allclose(self.spacings, self.spacing_mm, rtol=0.02))
+
+    @property
+    def size(self) -> NDArray[np.float64]:
+        """The median extent in voxels of the median spacing."""
+        extent: NDArray[np.float64] = np.median(self.shapes * self.spacings, axis=0) / self.spacing_mm
+        return extent
+
+
+def first_look(path: Path, found: Recognised) -> FirstLook:
+    """What the images that `recognise` names, or the array at `path`, look like.
+
+    Files that cannot be read are passed over: `equipoise check` names them. Images of which no file is named are taken
+    for the cubes that `lidc` cuts.
+    """
+    if found.source in ("medmnist", "arrays"):
+        return _of_array(path, found)
+    scans = [scan for scan in map(_probed, found.images) if scan is not None]
+    scans = [scan for scan in scans if len(scan.spacing_mm) == len(scans[0].spacing_mm)]
+    if not scans:
+        return FirstLook(np.full((1, 3), LIDC_CUBE), np.ones((1, 3)))
+    dims = len(scans[0].spacing_mm)
+    shapes = np.array([scan.array.shape[-dims:] for scan in scans], np.int64)
+    return FirstLook(shapes, np.array([scan.spacing_mm for scan in scans]))
+
+
+def _of_array(path: Path, found: Recognised) -> FirstLook:
+    images = rows(path, "images" if found.source == "arrays" else "train_images")
+    flat = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
+    shape = images.shape[1:3] if flat else images.shape[1:4]
+    unclear = found.source == "arrays" and not flat
+    return FirstLook(np.array([shape], np.int64), np.ones((1, len(shape))), "nzyx" if unclear else None)
+
+
+def _probed(file: Path) -> Scan | None:
+    try:
+        return probe(file)
+    except RefusedFile:
+        return None
+
+
+def mask_classes(found: Recognised) -> dict[str, Any]:
+    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a manifest; nothing for others.
+
+    Raises CohortError where the masks hold too many values to be classes.
+    """
+    if found.source != "manifest" or found.task != "segmentation":
+        return {}
+    values = sorted({value for file in found.masks for value in _values(file)} | {0})
+    if len(values) > MOST_VALUES:
+        raise CohortError(
+            f"the mask {found.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
+            "number per class, without lossy compression"
+        )
+    names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}
+    return names if values == list(range(len(values))) else names | {"values": values}
+
+
+def _values(file: Path) -> Iterator[int]:
+    try:
+        scan = read_picture(file, indices=True) if file.suffix.lower() in SUFFIXES else read_any(file)
+    except RefusedFile:
+        return
+    yield from (int(value) for value in np.unique(scan.array))

@@ -1,0 +1,107 @@
+"""MedMNIST files as they are downloaded: one .npz with images and labels of the official parts.
+
+Reference: Yang et al., "MedMNIST v2", Scientific Data 2023. The files state no patients.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.cohort import Case, Cohort
+from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
+from equipoise.cohorts.layouts.volumes import channel_names
+from equipoise.errors import CohortError, ProtocolError
+
+OFFICIAL = {"train": "train", "val": "validation", "test": "test"}
+
+
+def medmnist(
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    parts: str = "official",
+    groups: str | None = None,
+    axes: str | None = None,
+) -> Cohort:
+    """Classification cohort from a MedMNIST file with train_images, train_labels, val_… and test_….
+
+    classes: names in the order of the label numbers; by default "0", "1" ….
+    parts: "official" keeps the file's own parts for split.scheme = "given"; "none" forgets them, to split anew.
+    groups: suffix of arrays that say which patient each image is of (train_<groups> …), where a file has them;
+        without, every image counts as its own patient, and the report says so.
+    axes: of the images; "nzyx" and "nyxc" are told apart by themselves, "nzyxc" is not.
+    Errors: ProtocolError for an impossible setting; CohortError for missing arrays or several labels per image.
+    """
+    if parts not in ("official", "none"):
+        raise ProtocolError(f'cohort.parts is {parts!r}; choose "official" or "none"')
+    file = Path(path)
+    opened = open_arrays(file)
+    found = [part for part in OFFICIAL if f"{part}_images" in opened.names]
+    if not found:
+        raise CohortError(
+            f"{file} has the arrays {', '.join(opened.names)}; MedMNIST files have train_images and others."
+        )
+    labels = {part: _labels(file, part) for part in found}
+    names = _classes(classes, np.concatenate(list(labels.values())), file)
+    first = rows(file, f"{found[0]}_images")
+    meaning = axes_of(
+        first, axes or ("nzyx" if first.ndim == 4 and first.shape[-1] > 3 else None), f"{found[0]}_images"
+    )
+    cases = tuple(
+        case for part in found for case in _cases(file, part, labels[part], meaning, groups, parts == "official")
+    )
+    note = "" if groups else "MedMNIST states no patients: every image counts as a patient of its own."
+    return Cohort(
+        name=file.stem,
+        task="classification",
+        cases=cases,
+        classes=names,
+        channels=channel_names(first.shape[meaning.index("c")] if "c" in meaning else 1),
+        spatial_dims=AXES[meaning],
+        notes=(note,) if note else (),
+        patients_known=groups is not None,
+    )
+
+
+def _labels(file: Path, part: str) -> NDArray[np.int64]:
+    labels, images = rows(file, f"{part}_labels"), rows(file, f"{part}_images")
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise CohortError(f"{file} has {labels.shape[1]} labels per image; choose one of them and save it as a column.")
+    if len(labels) != len(images) or labels.dtype.kind not in "bui":
+        raise CohortError(f"{file} has {len(images)} {part}_images and {len(labels)} {part}_labels; mend the file.")
+    return labels.reshape(-1).astype(np.int64)
+
+
+def _classes(classes: Sequence[str] | None, labels: NDArray[np.int64], file: Path) -> tuple[str, ...]:
+    names = tuple(classes) if classes else tuple(str(index) for index in range(int(labels.max()) + 1))
+    if labels.min() < 0 or labels.max() >= len(names):
+        raise CohortError(
+            f"{file} has labels from {labels.min()} to {labels.max()} for {len(names)} classes; name them all."
+        )
+    return names
+
+
+def _cases(
+    file: Path, part: str, labels: NDArray[np.int64], axes: str, groups: str | None, official: bool
+) -> Iterator[Case]:
+    patients: Any = rows(file, f"{part}_{groups}").reshape(-1) if groups else None
+    if patients is not None and len(patients) != len(labels):
+        raise CohortError(f"{file} has {len(labels)} {part}_images and {len(patients)} {part}_{groups}; mend the file.")
+    digest = open_arrays(file).sha256
+    hashes = MappingProxyType({file.name: digest})
+    spacing = (1.0,) * AXES[axes]
+    for index, label in enumerate(labels.tolist()):
+        case = f"{part}-{index:06d}"
+        yield Case(
+            id=case,
+            patient=case if patients is None else str(patients[index]),
+            read=partial(read_row, file, digest, f"{part}_images", index, axes, spacing),
+            label=label,
+            part=OFFICIAL[part] if official else None,
+            sha256=hashes,
+        )

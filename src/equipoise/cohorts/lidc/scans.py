@@ -1,0 +1,340 @@
+"""LIDC-IDRI as it is distributed: CT series in DICOM folders, and the readers' XML files, joined by their series.
+
+Nodules ≥ 3 mm are cases, as crops of the CT in Hounsfield units; nodules < 3 mm and non-nodules are counted and kept
+apart, or in detection, where whole scans are cases, irrelevant. Truth and grouping of marks are those of
+`lidc` (the same rules on the same readings).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem, Task
+from equipoise.cohorts.finding_labels import IRRELEVANT_CLASS
+from equipoise.cohorts.formats.dicom import find_series, slices_of, without_copies
+from equipoise.cohorts.formats.dicom_geometry import stack
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.sandbox import shared_sandbox
+from equipoise.cohorts.formats.scan import axis_codes
+from equipoise.cohorts.lidc.annotations import LidcReading, read_lidc_xml
+from equipoise.cohorts.lidc.consensus import READERS_PER_SCAN, Marks, group_marks, measure_marks, nodule_centre
+from equipoise.cohorts.lidc.database import RATINGS, LidcDatabase
+from equipoise.cohorts.lidc.luna16 import Voxel, irrelevant_stamps, unmeasured_points
+from equipoise.cohorts.lidc.outlines import CLASSES, TRUTHING, _truth
+from equipoise.cohorts.lidc.voxels import CtScan, read_crop, read_scan, stamp
+from equipoise.errors import CohortError, ProtocolError
+
+VIEWS = {"classification": ("volume", "slices"), "segmentation": ("volume", "scan"), "detection": ("scan",)}
+"""What a case may be, by task; the first where nothing is said."""
+_MASK_CLASSES = {
+    "segmentation": ("background", "nodule"),
+    "detection": ("background", "nodule", IRRELEVANT_CLASS),
+}
+_PLANES = ("axial", "coronal", "sagittal")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a case of this source is; see `lidc`."""
+
+    task: Task
+    label: str
+    truthing: str
+    min_readers: int
+    agreement: float
+    view: str
+    size: int
+    spacing_mm: float
+
+
+def lidc(
+    path: str | Path,
+    *,
+    task: Task = "classification",
+    label: str = "malignancy",
+    truthing: str = "mean",
+    min_readers: int = 2,
+    agreement: float = 0.5,
+    view: str | None = None,
+    size: int = 48,
+    spacing_mm: float = 1.0,
+    on_problem: str = "stop",
+) -> Cohort:
+    """Cohort of LIDC-IDRI from a folder that holds DICOM series and XML files anywhere below it.
+
+    task: "classification" of nodules (label, truthing and min_readers as in `lidc_contours`), or "segmentation" of
+        the voxels that at least the share `agreement` of a nodule's readers outlined, among nodules with min_readers,
+        or "detection" of those nodules in whole scans: nodules with fewer readers or below 3 mm, and non-nodules, are
+        irrelevant. Nodules whose masks touch are one.
+    view: "volume" (cube of size³ voxels of spacing_mm around each nodule; the default but in detection), "slices" (its
+        axial, coronal and sagittal planes, classification only), or "scan" (whole scans on their own grid, not in
+        classification).
+    on_problem: "stop" or "exclude" for XML files without a readable series, or series with gaps.
+    Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
+    impossible setting, CohortError where nothing fits.
+    """
+    if task not in VIEWS:
+        raise ProtocolError(f"cohort.task is {task!r}; choose one of {', '.join(VIEWS)}")
+    view = view or VIEWS[task][0]
+    settings = Settings(task, label, truthing, min_readers, agreement, view, size, spacing_mm)
+    _check_settings(settings, on_problem)
+    root = Path(path)
+    readings, excluded, problems = _readings(root)
+    folders, unread = _series_folders(root)
+    problems += unread
+    cases: list[Case] = []
+    apart: Counter[str] = Counter()
+    for found in _each(readings, folders, settings, apart):
+        if isinstance(found, Case):
+            cases.append(found)
+        elif isinstance(found, Exclusion):
+            excluded.append(found)
+        else:
+            problems.append(found)
+    if on_problem == "exclude":
+        excluded += [
+            Exclusion(problem.case, problem.case, f"{problem.file}: {problem.problem}") for problem in problems
+        ]
+    if not cases:
+        why = f": {problems[0].file}: {problems[0].problem}" if problems else ""
+        raise CohortError(
+            f"{root} gives no case of LIDC-IDRI{why}; give the folder with the DICOM series and XML files."
+        )
+    return Cohort(
+        name="lidc",
+        task=task,
+        cases=tuple(cases),
+        classes=CLASSES[label] if task == "classification" else _MASK_CLASSES[task],
+        channels=_PLANES if view == "slices" else ("ct",),
+        spatial_dims=2 if view == "slices" else 3,
+        excluded=tuple(excluded),
+        problems=() if on_problem == "exclude" else tuple(problems),
+        notes=_notes(apart, settings),
+        size_attribute="diameter_mm" if view != "scan" else None,
+    )
+
+
+def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:
+    few = (
+        f"{apart['few']} nodules of fewer than {settings.min_readers} readers, " if settings.task == "detection" else ""
+    )
+    kept = "are irrelevant: neither found nor false" if settings.task == "detection" else "were kept apart"
+    return (
+        f"{few}{apart['small']} marks below 3 mm and {apart['other']} of non-nodules {kept}.",
+        "Truth is the readers' opinion, not pathology.",
+        f"A voxel of a mask is nodule where the share {settings.agreement:g} of that nodule's readers outlined it.",
+    )
+
+
+def _each(
+    readings: Sequence[LidcReading], folders: Mapping[str, Path], settings: Settings, apart: Counter[str]
+) -> Iterator[Case | Exclusion | Problem]:
+    """What every reading gives; marks that are no nodules ≥ 3 mm are counted in `apart`."""
+    scans: Counter[str] = Counter()
+    for reading in readings:
+        try:
+            scan = _ct_scan(reading, folders)
+            database = as_database(reading, scan)
+            points = unmeasured_points(reading, scan) if settings.task == "detection" else ()
+        except RefusedFile as refusal:
+            yield refusal.problem(Path(reading.file).stem)
+            continue
+        apart["small"] += len(reading.small_nodules())
+        apart["other"] += sum(len(session.non_nodules) for session in reading.sessions)
+        scans[scan.patient] += 1
+        name = f"{scan.patient}-{scans[scan.patient]}"
+        hashes = MappingProxyType({Path(reading.file).name: reading.sha256} | dict(scan.sha256))
+        if settings.view == "scan":
+            yield _whole_scan(name, scan, points, database, hashes, settings, apart)
+        else:
+            yield from _nodules_of(name, scan, database, hashes, settings)
+
+
+def _check_settings(settings: Settings, on_problem: str) -> None:
+    for key, found, allowed in (
+        ("view", settings.view, VIEWS[settings.task]),
+        ("label", settings.label, tuple(CLASSES)),
+        ("truthing", settings.truthing, TRUTHING),
+        ("on_problem", on_problem, ("stop", "exclude")),
+    ):
+        if found not in allowed:
+            raise ProtocolError(f"cohort.{key} is {found!r}; choose one of {', '.join(allowed)}")
+    if settings.min_readers not in range(1, READERS_PER_SCAN + 1) or not 0 < settings.agreement <= 1:
+        raise ProtocolError("cohort.min_readers must be 1 to 4 and cohort.agreement above 0 and at most 1; mend them")
+    if not 8 <= settings.size <= 256 or not 0.2 <= settings.spacing_mm <= 5:
+        raise ProtocolError("cohort.size must be 8 to 256 voxels and cohort.spacing_mm 0.2 to 5; mend them")
+
+
+def _readings(root: Path) -> tuple[list[LidcReading], list[Exclusion], list[Problem]]:
+    """The CT readings below a folder, one per series; radiographs and repeated files are exclusions."""
+    found: dict[str, LidcReading] = {}
+    excluded, problems = [], []
+    for file in sorted(root.rglob("*.xml")):
+        try:
+            reading = read_lidc_xml(file)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(file.stem))
+            continue
+        if reading.modality != "CT":
+            excluded.append(Exclusion(file.stem, file.stem, "a chest radiograph, not a CT scan"))
+        elif reading.series_uid in found:
+            excluded.append(
+                Exclusion(file.stem, file.stem, f"the series of {Path(found[reading.series_uid].file).name} again")
+            )
+        else:
+            found[reading.series_uid] = reading
+    return list(found.values()), excluded, problems
+
+
+def _series_folders(root: Path) -> tuple[dict[str, Path], list[Problem]]:
+    """The folder of each series, from one file of every folder that holds .dcm files: LIDC-IDRI keeps series apart."""
+    folders: dict[str, Path] = {}
+    problems = []
+    first: dict[Path, Path] = {}
+    for file in sorted(root.rglob("*.dcm")):
+        first.setdefault(file.parent, file)
+    for folder, file in first.items():
+        try:
+            facts, _ = shared_sandbox().ask("dicom_header", file)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(folder.relative_to(root).as_posix()))
+            continue
+        folders.setdefault(facts["series_uid"], folder)
+    return folders, problems
+
+
+def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
+    folder = folders.get(reading.series_uid)
+    if folder is None:
+        raise RefusedFile(reading.file, f"its series {reading.series_uid} is not there", "fetch the DICOM series")
+    found = next(one for one in find_series(sorted(folder.glob("*.dcm"))) if one.uid == reading.series_uid)
+    series, _ = without_copies(found)
+    facts = dict(zip(series.files, series.facts, strict=True))
+    placed = stack([piece for file in series.files for piece in slices_of(file, facts[file])])
+    rows_mm, columns_mm = placed.slices[0].pixel_spacing or (1.0, 1.0)
+    if axis_codes(placed.affine) != "LPS" or abs(rows_mm - columns_mm) > 1e-3:
+        raise RefusedFile(folder, "its slices are not axial with square pixels", "exclude the case")
+    files = tuple(piece.file for piece in placed.slices)
+    first = facts[files[0]]
+    known = {"manufacturer": first["manufacturer"], "slice_thickness_mm": first["slice_thickness"]}
+    return CtScan(
+        patient=first["patient_id"] or reading.series_uid,
+        study=first["study_uid"],
+        series=reading.series_uid,
+        files=files,
+        sops=tuple(facts[file]["sop_uid"] for file in files),
+        sha256={Path(file).name: facts[file]["sha256"] for file in files},
+        pixel_mm=columns_mm,
+        slice_mm=float(placed.affine[2, 2]),
+        shape=(len(files), first["rows"], first["columns"]),
+        header={key: value for key, value in known.items() if value not in (None, "")},
+    )
+
+
+def as_database(reading: LidcReading, scan: CtScan) -> LidcDatabase:
+    """The large nodules of one reading as tables; z in mm above the lowest slice, which its own identity finds."""
+    index_of = {sop: index for index, sop in enumerate(scan.sops)}
+    marks = reading.large_nodules()
+    outlines = [(number, outline) for number, mark in enumerate(marks) for outline in mark.outlines]
+    _, rows, columns = scan.shape
+    for _, outline in outlines:
+        if outline.sop_uid not in index_of:
+            raise RefusedFile(
+                reading.file, f"it outlines the slice {outline.sop_uid}, which is not there", "fetch all slices"
+            )
+        if (outline.points < 0).any() or (outline.points >= (columns, rows)).any():
+            raise RefusedFile(
+                reading.file, "it outlines pixels beyond the image", "check that it belongs to the series"
+            )
+    lengths = [len(outline.points) for _, outline in outlines]
+    return LidcDatabase(
+        patient=np.array([scan.patient]),
+        study=np.array([scan.study]),
+        series=np.array([scan.series]),
+        pixel_mm=np.array([scan.pixel_mm]),
+        slice_mm=np.array([scan.slice_mm]),
+        mark_scan=np.zeros(len(marks), np.int64),
+        ratings=np.array([mark.ratings for mark in marks], np.int64).reshape(len(marks), len(RATINGS)),
+        contour_mark=np.array([number for number, _ in outlines], np.int64),
+        inclusion=np.array([outline.inclusion for _, outline in outlines], bool),
+        z_mm=np.array([index_of[outline.sop_uid] * scan.slice_mm for _, outline in outlines], np.float64),
+        point_start=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
+        points=np.concatenate([outline.points for _, outline in outlines]) if outlines else np.zeros((0, 2), np.int64),
+    )
+
+
+def _whole_scan(
+    name: str,
+    scan: CtScan,
+    points: Sequence[Voxel],
+    database: LidcDatabase,
+    hashes: Mapping[str, str],
+    settings: Settings,
+    apart: Counter[str],
+) -> Case:
+    marks, groups = _grouped(database)
+    agreed = [group for group in groups if len(group) >= settings.min_readers]
+    few = [group for group in groups if len(group) < settings.min_readers]
+    sought = [stamp(marks, group, settings.agreement, scan) for group in agreed] if marks else []
+    if settings.task == "detection":
+        apart["few"] += len(few)
+        sought = [*irrelevant_stamps(scan, points, marks, few, settings.agreement), *sought]
+    facts = {"nodules": len(agreed), **scan.header, "scan": scan.series}
+    read = partial(read_scan, scan, tuple(sought))
+    return Case(name, scan.patient, read, attributes=MappingProxyType(facts), sha256=hashes)
+
+
+def _grouped(database: LidcDatabase) -> tuple[Marks | None, tuple[tuple[int, ...], ...]]:
+    """The marks measured, and which belong together; None and nothing where nobody outlined anything."""
+    marks = measure_marks(database) if len(database.mark_scan) else None
+    return marks, group_marks(marks) if marks is not None else ()
+
+
+def _nodules_of(
+    name: str, scan: CtScan, database: LidcDatabase, hashes: Mapping[str, str], settings: Settings
+) -> Iterator[Case | Exclusion]:
+    marks, groups = _grouped(database)
+    if marks is None:
+        yield Exclusion(name, scan.patient, "no nodule of 3 mm or more")
+        return
+    planes = settings.view == "slices"
+    for number, group in enumerate(groups, start=1):
+        ratings = database.ratings[list(group), RATINGS.index("malignancy")]
+        truth = _truth(ratings, settings.label, settings.truthing, settings.min_readers)
+        if settings.task == "segmentation":
+            truth = 0 if len(group) >= settings.min_readers else f"marked by fewer than {settings.min_readers} readers"
+        if isinstance(truth, str):
+            yield Exclusion(f"{name}-{number:02d}", scan.patient, truth)
+            continue
+        stamped = stamp(marks, group, settings.agreement, scan) if settings.task == "segmentation" else None
+        yield Case(
+            id=f"{name}-{number:02d}",
+            patient=scan.patient,
+            read=partial(
+                read_crop, scan, tuple(nodule_centre(marks, group)), settings.size, settings.spacing_mm, planes, stamped
+            ),
+            label=truth if settings.task == "classification" else None,
+            attributes=MappingProxyType(_attributes(marks, group, scan)),
+            sha256=hashes,
+        )
+
+
+def _attributes(marks: Marks, group: Sequence[int], scan: CtScan) -> dict[str, Any]:
+    members = list(group)
+    ratings = marks.database.ratings[members]
+    return {
+        "diameter_mm": round(float(marks.diameter_mm[members].mean()), 3),
+        "volume_mm3": round(float(marks.volume_mm3[members].mean()), 2),
+        "n_readers": len(members),
+        "malignancy_ratings": " ".join(map(str, ratings[:, RATINGS.index("malignancy")])),
+        **{name: round(float(value), 4) for name, value in zip(RATINGS, ratings.mean(axis=0), strict=True)},
+        **scan.header,
+        "study": scan.study,
+        "scan": scan.series,
+    }

@@ -1,0 +1,1 @@
+"""Train, validation and test parts by patient, and the search for leaks between them."""

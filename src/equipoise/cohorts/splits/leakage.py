@@ -1,0 +1,233 @@
+"""What would let a model recognise a test case: shared patients and studies, equal pixels, near-duplicates.
+
+Near-duplicates are found by likeness (see `likeness.py`): re-windowed, mirrored, turned by 90°, recompressed or
+slightly shifted copies, and neighbouring slices as far as they are as alike as such copies. Candidates come from
+`neighbours.py`, so 100,000 images are searched without comparing all pairs.
+"""
+
+import hashlib
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
+from equipoise.cohorts.splits.similarity import Bytes, Whitening, likeness, picture, signatures, turned
+from equipoise.cohorts.splits.split import PARTS, Fold
+
+KEPT = 4  # candidates compared in full for each image
+DIMENSIONS = 24
+SAMPLE, SPECTRA = 4000, 1000  # pictures from which the common axes and the common spectrum are learnt
+VARIANTS = 4
+SURE, LEAST = 0.90, 0.80  # the threshold lies between these, by how alike the cohort's strangers are
+# Strangers may share a simple shape (a small nodule's outline), so shapes prove little. Equal pixels need a picture
+# that compresses to so many bytes at least; likeness needs more, and as many different values as scans have.
+EQUAL_BYTES, NEAR_BYTES, NEAR_VALUES = 150, 400, 16
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Two cases in different parts of a fold that should not be: kind is "patient", "study", "equal" or "near"."""
+
+    a: str
+    b: str
+    kind: str
+
+
+def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
+    """Leaks across the parts of any fold, the surest kind first; an empty list is what a trial needs.
+
+    "patient", "study": one pair per patient or study (attribute `study`) that lies in two parts. "equal": equal pixels.
+    "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient is a guess and the pixels
+    are equal: that is no guess. Cases whose pictures hold hardly any detail (masks, outlines) are not compared by
+    likeness, and the simplest not by pixels either: strangers may share a shape.
+    """
+    parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
+    person = np.unique(cohort.patients, return_inverse=True)[1]
+
+    crossing = partial(_apart, parts, person)
+    pixels, pictures = _look(cohort)
+    equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
+    proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
+    owners = ["" if owner in proven else str(owner) for owner in person]
+    leaks = _shared(cohort, parts, owners, "patient")
+    leaks += _shared(cohort, parts, [str(case.attributes.get("study", "")) for case in cohort.cases], "study")
+    seen = set(equal)
+    named = [(pair, "equal") for pair in equal]
+    named += [(pair, "near") for pair in _near_pairs(pictures, crossing) if pair not in seen]
+    known = {frozenset((leak.a, leak.b)) for leak in leaks}
+    found = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
+    return leaks + [leak for leak in found if frozenset((leak.a, leak.b)) not in known]
+
+
+def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Which pairs lie in two parts of some fold, and belong to two persons where those are given."""
+    used = np.zeros(a.shape, dtype=bool)
+    for row in parts:
+        used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
+    return used if person is None else np.asarray(used & (person[a] != person[b]))
+
+
+def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
+    """A guessed group for every case, (cases,): equal and near-duplicate images, and chains of them, share one.
+
+    Cases that follow each other in the source are joined at a lower likeness, beyond 95 % of random pairs, because
+    slices of one volume are stored side by side. Guesses that the source itself makes (`patients_guessed`) are kept and
+    joined further. For sources without patient ids; a patient whose images look different falls into several groups,
+    so the report must call them guesses.
+    """
+    pixels, pictures = _look(cohort)
+    anyone: Allowed = np.not_equal
+    pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures, cohort)]
+    if cohort.patients_guessed:
+        order = np.argsort(cohort.patients, kind="stable")
+        same = np.flatnonzero(cohort.patients[order[1:]] == cohort.patients[order[:-1]])
+        pairs += zip(order[same].tolist(), order[same + 1].tolist(), strict=True)
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(table)), (table[:, 0], table[:, 1])), shape=(len(cohort), len(cohort)))
+    _, label = connected_components(graph, directed=False)
+    return np.array([f"guess-{value:05d}" for value in label])
+
+
+def _parts(cohort: Cohort, folds: Iterable[Fold]) -> NDArray[np.int8]:
+    """Part number of every case in every fold, (folds, cases); −1 where a fold leaves a case out."""
+    table = []
+    for fold in folds:
+        row = np.full(len(cohort), -1, dtype=np.int8)
+        for number, name in enumerate(PARTS):
+            row[fold.part(name)] = number
+        table.append(row)
+    return np.array(table, dtype=np.int8).reshape(-1, len(cohort))
+
+
+def _shared(cohort: Cohort, parts: NDArray[np.int8], owners: Sequence[str], kind: str) -> list[Leak]:
+    """One pair for every owner whose cases lie in two parts of some fold; empty names own nothing."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, owner in enumerate(owners):
+        if owner:
+            members[owner].append(index)
+    leaks = []
+    for cases in members.values():
+        for row in parts:
+            placed = [index for index in cases if row[index] >= 0]
+            other = [index for index in placed if row[index] != row[placed[0]]]
+            if other:
+                leaks.append(Leak(cohort.cases[placed[0]].id, cohort.cases[other[0]].id, kind))
+                break
+    return leaks
+
+
+def _look(cohort: Cohort) -> tuple[list[bytes], Bytes]:
+    """A digest of every case's pixels and its picture; empty or blank where there is too little detail for it."""
+    digests, pictures = [], np.zeros((len(cohort), 64, 64), dtype=np.uint8)
+    for index, case in enumerate(cohort.cases):
+        array = case.read().array
+        small = picture(array)
+        detail = len(zlib.compress(small.tobytes(), 1))
+        content = f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes()
+        digests.append(hashlib.sha256(content).digest() if detail >= EQUAL_BYTES else b"")
+        values = array.reshape(-1)[:: max(1, array.size // 2**15)]
+        if detail >= NEAR_BYTES and len(np.unique(values)) >= NEAR_VALUES:
+            pictures[index] = small
+    return digests, pictures
+
+
+def _equal_pairs(digests: Sequence[bytes], allowed: Allowed) -> list[tuple[int, int]]:
+    """For every case with an allowed equal before it, that pair (the first such)."""
+    seen: dict[bytes, list[int]] = defaultdict(list)
+    pairs = []
+    for index, digest in enumerate(digests):
+        if not digest:
+            continue
+        earlier = np.array(seen[digest], dtype=np.int64)
+        fits = earlier[allowed(earlier, np.full(len(earlier), index))] if len(earlier) else earlier
+        if len(fits):
+            pairs.append((int(fits[0]), index))
+        seen[digest].append(index)
+    return pairs
+
+
+def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
+    """Allowed pairs of detailed pictures that are near-duplicates, each once with the lower index first."""
+    detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
+    if len(detailed) < 2:
+        return []
+    shown = pictures[detailed]
+    points, queries = _signature_space(shown)
+    row, column, variant = nearest(points, queries, KEPT, lambda a, b: allowed(detailed[a], detailed[b]))
+    whitening = Whitening.of(shown[_sample(len(shown), SPECTRA)])
+    score = np.zeros(len(row), dtype=np.float32)
+    for number in range(VARIANTS):
+        chosen = np.flatnonzero(variant == number)
+        for part in np.array_split(chosen, len(chosen) // 2048 + 1):
+            score[part] = likeness(turned(shown[row[part]], number), shown[column[part]], whitening)
+    alike = score >= threshold(_second_best(row, score, len(shown)))
+    low, high = np.minimum(row, column)[alike], np.maximum(row, column)[alike]
+    return sorted({(int(detailed[a]), int(detailed[b])) for a, b in zip(low, high, strict=True)})
+
+
+def _runs(pictures: Bytes, cohort: Cohort) -> list[tuple[int, int]]:
+    """Detailed pictures that follow each other and are more alike than 95 % of random pairs of the cohort.
+
+    The last case of one official part and the first of the next do not lie side by side in any volume.
+    """
+    detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
+    if len(detailed) < 20:
+        return []
+    whitening = Whitening.of(pictures[detailed[_sample(len(detailed), SPECTRA)]])
+    a, b = np.random.default_rng(0).permutation(detailed)[: 2 * (min(len(detailed), SAMPLE) // 2)].reshape(2, -1)
+    strangers = likeness(pictures[a], pictures[b], whitening)
+    follows = likeness(pictures[detailed[:-1]], pictures[detailed[1:]], whitening) > np.quantile(strangers, 0.95)
+    parts = np.array([str(cohort.cases[index].part) for index in detailed])
+    joined = follows & (np.diff(detailed) == 1) & (parts[1:] == parts[:-1])
+    return [(int(detailed[k]), int(detailed[k + 1])) for k in np.flatnonzero(joined)]
+
+
+def _sample(n: int, most: int) -> Ints:
+    """At most `most` evenly spaced indices below n."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+def _signature_space(pictures: Bytes) -> tuple[Floats, list[Floats]]:
+    """Signatures on their principal axes, each axis of unit spread: as points, and as queries in four symmetries."""
+    plain = signatures(pictures)
+    sample = plain[_sample(len(plain), SAMPLE)]
+    centre = sample.mean(axis=0)
+    _, spread, axes = np.linalg.svd(sample - centre, full_matrices=False)
+    useful = spread[:DIMENSIONS] > 1e-6 * max(float(spread[0]), 1e-9)
+    basis = axes[:DIMENSIONS][useful].T / spread[:DIMENSIONS][useful] * np.sqrt(len(sample))
+    queries = [(plain - centre) @ basis]
+    for variant in range(1, VARIANTS):
+        other = [signatures(turned(pictures[k : k + 4096], variant)) for k in range(0, len(pictures), 4096)]
+        queries.append((np.concatenate(other) - centre) @ basis)
+    return queries[0], queries
+
+
+def _second_best(row: Ints, score: Floats, rows: int) -> Floats:
+    """Each picture's second best score with a candidate: a single copy, however frequent, does not show in it."""
+    table = np.full((rows, 2), -1, dtype=np.float32)
+    order = np.lexsort((-score, row))
+    place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
+    few = place < 2
+    table[row[order][few], place[few]] = score[order][few]
+    second: Floats = table[:, 1]
+    return second[second > -1]
+
+
+def threshold(strangers: Floats) -> float:
+    """The likeness above which two pictures are near-duplicates, from each picture's second best match.
+
+    Most of these are strangers: their median and third quartile, on Fisher's scale, tell how alike
+    strangers come here. Bounded, so that a cohort full of duplicates does not raise it out of reach.
+    """
+    if not len(strangers):
+        return SURE
+    middle, high = np.arctanh(np.clip(np.quantile(strangers, [0.5, 0.75]), 0, 0.999))
+    return float(np.clip(np.tanh(middle + 5.0 * (high - middle)), LEAST, SURE))

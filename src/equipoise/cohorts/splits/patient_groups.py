@@ -1,0 +1,22 @@
+"""Patients guessed from the likeness of their images, for sources that do not state them."""
+
+from dataclasses import replace
+
+from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.splits.leakage import propose_groups
+
+
+def with_guessed_patients(cohort: Cohort) -> Cohort:
+    """The cohort with its patients guessed from likeness, and a note that says so; every image is read for it.
+
+    A cohort whose source states its patients comes back as it is.
+    """
+    if cohort.patients_known:
+        return cohort
+    groups = propose_groups(cohort)
+    cases = tuple(replace(case, patient=str(group)) for case, group in zip(cohort.cases, groups, strict=True))
+    note = (
+        f"Patients are guesses: {len(cohort)} cases were joined to {len(set(groups))} groups of equal or alike images, "
+        "in place of the patient ids that the source does not state; a patient whose images differ may be in several."
+    )
+    return replace(cohort, cases=cases, patients_guessed=True, notes=(*cohort.notes, note))

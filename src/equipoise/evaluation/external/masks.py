@@ -1,0 +1,119 @@
+"""Predicted masks measured against true ones: a row of metrics per pair, by the functions that a trial uses.
+
+A structure that is in neither mask of a case counts as agreement (Dice 1, distance 0), for every arm alike.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from equipoise.cohorts.layouts.volumes import check_same_grid
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import Regions, labels_of
+from equipoise.evaluation.external.mask_file import MaskFile, read_mask
+from equipoise.evaluation.external.mask_pairs import MaskPair
+from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.segmentation import case_metrics
+from equipoise.progress import Watch
+
+KIND = "predicted and true masks"
+_COUNTS = ("truth_voxels", "predicted_voxels", "shared_voxels", "truth_ml", "predicted_ml")
+Row = dict[str, float]
+Key = int | str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Columns of metrics, a row per pair in the order given; digests: SHA-256 of each pair's two files together."""
+
+    columns: Columns
+    digests: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def measure(pairs: Sequence[MaskPair], regions: Regions, watch: Watch) -> Measured:
+    """The metrics of every pair; columns `<metric>_<region>`, and `<metric>`, their mean over regions.
+
+    Without regions every label, or channel, is one, named by its number.
+    """
+    rows: list[dict[Key, Row]] = []
+    digests = []
+    notes: dict[str, dict[Path, None]] = {}
+    labels: dict[int, bool] = {}
+    truth: MaskFile | None = None
+    for done, pair in enumerate(pairs):
+        watch("measuring masks", done, len(pairs))
+        if truth is None or truth.path != pair.truth:
+            truth = read_mask(pair.truth)
+        prediction = read_mask(pair.prediction)
+        _comparable(prediction, truth)
+        for one in (truth, prediction):
+            for note in one.notes:
+                notes.setdefault(note, {})[one.path] = None
+        labels |= dict.fromkeys(set(prediction.labels()) - set(labels), False) | dict.fromkeys(truth.labels(), True)
+        rows.append(_row(truth, prediction, regions))
+        digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
+    watch("measuring masks", len(pairs), len(pairs))
+    names = _names(labels, regions, truth)
+    columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names)}
+    said = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
+    foreign = [label for label, is_true in sorted(labels.items()) if not is_true]
+    if foreign:
+        said.append(f"The label {foreign[0]} is in predictions and in no true mask; check how labels are coded.")
+    return Measured(columns, tuple(digests), tuple(said))
+
+
+def _comparable(prediction: MaskFile, truth: MaskFile) -> None:
+    if prediction.channels != truth.channels:
+        forms = [f"{one.channels} channels" if one.channels else "a label per voxel" for one in (prediction, truth)]
+        raise PredictionError(
+            f"{prediction.path} has {forms[0]} and {truth.path.name} {forms[1]}; save both in one form"
+        )
+    check_same_grid(prediction.path, prediction.scan, truth.path, truth.scan)
+
+
+def _row(truth: MaskFile, prediction: MaskFile, regions: Regions) -> dict[Key, Row]:
+    """Region, or label where no region states its labels, → metrics."""
+    wanted: dict[Key, tuple[int, ...]] = {name: labels for name, labels in regions.items() if labels}
+    wanted = wanted or {label: (label,) for label in sorted({*truth.labels(), *prediction.labels()})}
+    return {name: _metrics(truth, prediction, labels) for name, labels in wanted.items()}
+
+
+def _metrics(truth: MaskFile, prediction: MaskFile, labels: tuple[int, ...]) -> Row:
+    codes: Sequence[int] = labels
+    if truth.channels:
+        codes = [code for code in range(1 << truth.channels) if any(code >> label & 1 for label in labels)]
+    spacing = truth.scan.spacing_mm
+    found = case_metrics(truth.voxels, prediction.voxels, {"it": codes}, spacing)
+    row = {name.removesuffix("_it"): value for name, value in found.items() if name.endswith("_it")}
+    voxel_ml = float(np.prod(spacing)) / 1000
+    return row | {"truth_ml": row["truth_voxels"] * voxel_ml, "predicted_ml": row["predicted_voxels"] * voxel_ml}
+
+
+def _names(labels: Iterable[int], regions: Regions, truth: MaskFile | None) -> dict[Key, str]:
+    """Key of a row → region: as stated, else the label's number."""
+    if regions and all(regions.values()):
+        return {name: name for name in regions}
+    found = sorted(labels)
+    if regions:
+        return {own[0]: name for name, own in labels_of(regions, found).items()}
+    prefix = "channel" if truth is not None and truth.channels else "label"
+    return {label: f"{prefix}_{label}" for label in found}
+
+
+def _columns(rows: list[dict[Key, Row]], names: dict[Key, str]) -> Columns:
+    if not names:
+        raise PredictionError("none of the masks holds a structure; check that the right files were given")
+    empty = np.zeros((2, 2), dtype=np.int32)
+    agreed = case_metrics(empty, empty, {"it": (1,)}, (1.0, 1.0))
+    absent = {name.removesuffix("_it"): value for name, value in agreed.items() if name.endswith("_it")}
+    absent |= {"truth_ml": 0.0, "predicted_ml": 0.0}
+    columns: Columns = {}
+    for metric in absent:
+        own = {name: np.array([row.get(key, absent)[metric] for row in rows]) for key, name in names.items()}
+        if metric not in _COUNTS:
+            columns[metric] = np.mean(list(own.values()), axis=0)
+        columns |= {f"{metric}_{name}": values for name, values in own.items()}
+    return columns

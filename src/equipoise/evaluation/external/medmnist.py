@@ -1,0 +1,111 @@
+"""Result files of MedMNIST's own Evaluator: scores per image, the truth in the data set's .npz.
+
+The file's name is `<flag><_size>_<split>_[AUC]0.979_[ACC]0.950@<run>.csv`. The AUC and accuracy in it, where they are,
+are computed again: scores beside another truth, or in another order, are found out.
+Reference: Yang et al., "MedMNIST v2", Scientific Data 2023.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from equipoise.cohorts.formats.arrays import ArrayFile
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.monai import numbers, read_rows, score_columns
+from equipoise.evaluation.external.reading import Columns, Reading
+
+KIND = "MedMNIST evaluator CSV"
+_NAME = re.compile(r"([a-z0-9]*mnist[a-z0-9]*)(?:_(\d+))?_(train|val|test)(.*)\.csv", re.IGNORECASE)
+_STATED = re.compile(r"\[(AUC|ACC)\](\d\.\d+)")
+
+
+@dataclass(frozen=True)
+class FileName:
+    """What the name of a result file says; `stated` holds AUC and ACC where they are in it."""
+
+    flag: str
+    split: str
+    stated: dict[str, float]
+    run: str
+
+
+def file_name(path: Path) -> FileName | None:
+    """The parts of a result file's name, None where it is not named by MedMNIST's rule.
+
+    >>> file_name(Path("bloodmnist_64_test_[AUC]0.998_[ACC]0.959@resnet18_1.csv"))
+    FileName(flag='bloodmnist_64', split='test', stated={'AUC': 0.998, 'ACC': 0.959}, run='resnet18_1')
+    """
+    found = _NAME.fullmatch(path.name)
+    if found is None:
+        return None
+    flag, size, split, rest = found.groups()
+    stated = {name: float(value) for name, value in _STATED.findall(rest)}
+    return FileName(f"{flag}_{size}" if size else flag, split.lower(), stated, rest.rpartition("@")[2])
+
+
+def read_scores(path: Path, stated: Stated) -> Reading:
+    """Scores and truth of one result file; cases are called `test-000000` …, as the cohort `medmnist` calls them."""
+    name = file_name(path)
+    if name is None:
+        raise PredictionError(f"{path} is not named as MedMNIST names its results; rename it to FLAG_test@RUN.csv")
+    if name.split != "test":
+        raise PredictionError(f"{path} holds scores of the part {name.split!r}; a verdict needs those of 'test'")
+    truth = _truth(path, stated.truth, name)
+    rows, digest = read_rows(path)
+    values = numbers([row[1:] for row in rows], path)
+    place = numbers([row[:1] for row in rows], path)[:, 0]
+    order = np.argsort(place, kind="stable")
+    if not np.array_equal(place[order], np.arange(len(truth))):
+        raise PredictionError(
+            f"{path} has {len(rows)} rows and {stated.truth} the labels of {len(truth)} {name.split} images; give the "
+            "data set that was scored"
+        )
+    scores = score_columns(values[order], stated.classes, path)
+    classes = [column.removeprefix("score_") for column in scores]
+    if truth.max() >= len(classes):
+        raise PredictionError(f"{path} has scores of {len(classes)} classes, the truth a label {truth.max()}; add them")
+    _check(path, name, truth, np.stack(list(scores.values()), axis=1))
+    columns: Columns = {"case": np.array([f"{name.split}-{index:06d}" for index in range(len(truth))])}
+    columns |= {"truth": np.array(classes)[truth], **scores}
+    return Reading(str(path), KIND, columns, (), digest)
+
+
+def _truth(path: Path, file: Path | None, name: FileName) -> NDArray[np.int64]:
+    if file is None or file.suffix != ".npz":
+        raise PredictionError(f"{path} holds scores without the truth; give the MedMNIST file {name.flag}.npz as truth")
+    labels = ArrayFile(file)[f"{name.split}_labels"]
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise PredictionError(
+            f"{file} has {labels.shape[1]} labels an image, and an audit compares one at a time; save a table with the "
+            "columns case, truth and score_<class> for one of them"
+        )
+    if labels.dtype.kind not in "bui" or not labels.size:
+        raise PredictionError(f"{file} has no whole numbers as {name.split}_labels; download it again")
+    return labels.reshape(-1).astype(np.int64)
+
+
+def _check(path: Path, name: FileName, truth: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+    """Refuse scores whose AUC or accuracy beside this truth is not the one in the file's name (three decimals)."""
+    two = scores.shape[1] == 2
+    called = scores[:, 1] > 0.5 if two else scores.argmax(axis=1)
+    found = {"ACC": float(np.mean(called == truth))}
+    asked = [1] if two else range(scores.shape[1])
+    if len(np.unique(truth)) == scores.shape[1]:
+        found["AUC"] = float(np.mean([_auc(truth == index, scores[:, index]) for index in asked]))
+    for what, value in found.items():
+        said = name.stated.get(what)
+        if said is not None and abs(said - value) > 0.00051:
+            raise PredictionError(
+                f"{path}: its name says {what} {said:.3f}, and beside this truth it is {value:.3f}; give the data set "
+                "that was scored, or rename the file if its name is wrong"
+            )
+
+
+def _auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    n, ranks = int(positive.sum()), rankdata(score)
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))

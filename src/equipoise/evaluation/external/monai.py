@@ -1,0 +1,126 @@
+"""MONAI's CSV files: `<metric>_raw.csv` of MetricsSaver (a row per image), and CSVSaver's rows without a header.
+
+CSVSaver names neither its columns nor the truth. With a truth its values are class scores; without, those of a metric
+that the file's name or the caller gives.
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.formats.checksums import read_bytes
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import Regions, Stated
+from equipoise.evaluation.external.reading import Columns, Reading, case_names
+
+METRICS, VALUES = "MONAI metric CSV (MetricsSaver)", "MONAI CSVSaver file"
+_METRICS = (
+    (r"surface_?dice|nsd", "surface_dice"),
+    (r"dice", "dice"),
+    (r"iou|jaccard", "iou"),
+    (r"hausdorff.*95|hd_?95", "hd95"),
+    (r"hausdorff|hd", "hausdorff"),
+    (r"assd|average_surface|surface_distance", "assd"),
+)
+
+
+def read_rows(path: Path) -> tuple[list[list[str]], str]:
+    """The rows of a CSV file that are not empty, and its SHA-256."""
+    raw, digest = read_bytes(path)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PredictionError(f"{path} is not a readable CSV file ({error}); save it again") from error
+    if not rows:
+        raise PredictionError(f"{path} has no row; save it again")
+    return rows, digest
+
+
+def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
+    """The columns `<metric>_<class>` of one `<metric>_raw.csv`, and `<metric>`, MONAI's mean over classes."""
+    rows, digest = read_rows(path)
+    classes, body = rows[0][1:-1], rows[1:]
+    values = numbers([row[1:] for row in body], path)
+    if values.shape[1:] != (len(classes) + 1,):
+        raise PredictionError(f"{path} has rows of other lengths than its header; save it again")
+    if regions:
+        classes = _renamed(regions, len(classes), path)
+    name = metric or metric_named(path.stem.removesuffix("_raw")) or path.stem.removesuffix("_raw")
+    columns: Columns = {"case": case_names([row[0] for row in body])}
+    columns |= {f"{name}_{one}": values[:, index] for index, one in enumerate(classes)}
+    columns[name] = values[:, -1]
+    notes = _unnamed([row[0] for row in body], path)
+    return Reading(str(path), METRICS, columns, notes, digest)
+
+
+def read_values(path: Path, stated: Stated, has_truth: bool) -> Reading:
+    """CSVSaver's rows as class scores where there is a truth, else as values of one metric."""
+    rows, digest = read_rows(path)
+    values = numbers([row[1:] for row in rows], path)
+    columns: Columns = {"case": case_names([row[0] for row in rows])}
+    notes = _unnamed([row[0] for row in rows], path)
+    if has_truth:
+        columns |= score_columns(values, stated.classes, path)
+        return Reading(str(path), VALUES, columns, notes, digest)
+    name = stated.metric or metric_named(path.stem)
+    if name is None:
+        raise PredictionError(
+            f"{path} has values without names; give the truth of each case (a CSV with case and truth) if they are "
+            "class scores, or name the metric"
+        )
+    width = values.shape[1]
+    regions = _renamed(stated.regions, width, path) if stated.regions else [str(i) for i in range(width)]
+    if width > 1:
+        columns |= {f"{name}_{one}": values[:, index] for index, one in enumerate(regions)}
+    columns[name] = values.mean(axis=1)
+    return Reading(str(path), VALUES, columns, notes, digest)
+
+
+def metric_named(name: str) -> str | None:
+    """Our name of the metric that a file name speaks of.
+
+    >>> metric_named("val_mean_dice"), metric_named("hausdorff95"), metric_named("predictions")
+    ('dice', 'hd95', None)
+    """
+    return next((ours for pattern, ours in _METRICS if re.search(pattern, name.lower())), None)
+
+
+def numbers(cells: list[list[str]], path: Path) -> NDArray[np.float64]:
+    """A table of numbers (rows, columns); rows of unequal length and words are refused."""
+    if len({len(row) for row in cells}) != 1 or not cells[0]:
+        raise PredictionError(f"{path} has no values, or rows of different lengths; save it again")
+    try:
+        return np.array(cells, dtype=np.float64)
+    except ValueError as error:
+        raise PredictionError(f"{path} has a cell that is no number ({error}); save it again") from error
+
+
+def score_columns(values: NDArray[np.float64], classes: tuple[str, ...], path: Path) -> Columns:
+    """`score_<class>` columns of values (cases, classes); one column is the score of the second of two classes."""
+    if values.shape[1] == 1:
+        if (values == np.rint(values)).all():
+            raise PredictionError(f"{path} has one whole number a case, a called class; save the scores of the classes")
+        values = np.hstack([1 - values, values])
+    names = classes or tuple(str(index) for index in range(values.shape[1]))
+    if len(names) != values.shape[1]:
+        raise PredictionError(
+            f"{path} has scores of {values.shape[1]} classes, and {len(names)} were named ({', '.join(names)}); name "
+            "each, in the order of the columns"
+        )
+    return {f"score_{name}": values[:, index] for index, name in enumerate(names)}
+
+
+def _renamed(regions: Regions, width: int, path: Path) -> list[str]:
+    if len(regions) != width or any(labels for labels in regions.values()):
+        raise PredictionError(f"{path} has {width} classes; name each of them in order, without labels")
+    return list(regions)
+
+
+def _unnamed(files: list[str], path: Path) -> tuple[str, ...]:
+    if files != [str(index) for index in range(len(files))]:
+        return ()
+    return (f"The rows of {path} are numbered and name no case: rows of different files were paired by their place.",)

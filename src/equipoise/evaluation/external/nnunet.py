@@ -1,0 +1,110 @@
+"""nnU-Net's `summary.json`: counts, Dice and IoU of every case, as its own evaluator writes them.
+
+nnU-Net writes NaN where a structure is in neither mask and leaves such cases out of its means. Here they agree: Dice 1.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.cohorts.formats.checksums import read_bytes
+from equipoise.cohorts.formats.limits import MIB, Limits
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import Regions, labels_of
+from equipoise.evaluation.external.reading import Columns, Reading, case_names
+
+KIND = "nnU-Net summary.json"
+_LIMITS = Limits(file_bytes=512 * MIB)
+_COUNTS = {"n_ref": "truth_voxels", "n_pred": "predicted_voxels", "TP": "shared_voxels"}
+
+
+def read_json(path: Path) -> tuple[Any, str]:
+    """The contents of a JSON file and its SHA-256 (RefusedFile, PredictionError)."""
+    raw, digest = read_bytes(path, _LIMITS)
+    try:
+        return json.loads(raw), digest
+    except (ValueError, RecursionError) as error:
+        raise PredictionError(f"{path} is no JSON ({error}); write it again") from error
+
+
+def read_summary(path: Path, regions: Regions) -> Reading:
+    """Dice, IoU and voxel counts per case and region; `regions` names nnU-Net's label numbers."""
+    found, digest = read_json(path)
+    rows = found.get("metric_per_case") if isinstance(found, dict) else None
+    if not isinstance(rows, list) or not rows:
+        raise PredictionError(f"{path} has no list 'metric_per_case'; give the summary.json of nnU-Net version 2")
+    keys = _keys(rows[0], path)
+    names = _named(keys, regions, path)
+    cells = [[_cells(row, key, path) for key in keys] for row in rows]
+    columns: Columns = {"case": case_names([_file(row, path) for row in rows])}
+    empty = 0.0
+    for index, name in enumerate(names):
+        own = [row[index] for row in cells]
+        empty += sum(cell["empty"] for cell in own)
+        columns |= {f"{what}_{name}": np.array([cell[what] for cell in own]) for what in own[0] if what != "empty"}
+    for what in ("dice", "iou"):
+        columns[what] = np.mean([columns[f"{what}_{name}"] for name in names], axis=0)
+    note = (
+        f"In {path} {empty:.0f} of {len(rows) * len(keys)} structures of cases are in neither mask: nnU-Net leaves "
+        "them out of its means, here they agree (Dice 1)."
+    )
+    return Reading(str(path), KIND, columns, (note,) if empty else (), digest)
+
+
+def _keys(row: Any, path: Path) -> list[str]:
+    metrics = row.get("metrics") if isinstance(row, dict) else None
+    if not isinstance(metrics, dict) or not metrics:
+        raise PredictionError(f"{path} has a case without 'metrics'; write the summary again with nnU-Net")
+    return sorted((key for key in metrics if key != "0"), key=_labels)
+
+
+def _labels(key: str) -> tuple[int, ...]:
+    """The labels in nnU-Net's spelling of a label or a region: "2" or "(1, 2)"."""
+    try:
+        return tuple(int(part) for part in key.strip("()").split(",") if part.strip())
+    except ValueError as error:
+        raise PredictionError(f"{key!r} is no label or region of nnU-Net; write the summary again") from error
+
+
+def _named(keys: Sequence[str], regions: Regions, path: Path) -> list[str]:
+    labels = [_labels(key) for key in keys]
+    if not regions:
+        return ["+".join(map(str, one)) for one in labels]
+    bare = all(not own for own in regions.values())
+    wanted = list(zip(regions, labels, strict=False)) if bare else list(labels_of(regions, []).items())
+    known = {own: name for name, own in wanted}
+    if (bare and len(regions) != len(keys)) or any(own not in known for own in labels):
+        raise PredictionError(f"{path} judges {', '.join(keys)}; name each of them in regions, or none")
+    return [known[own] for own in labels]
+
+
+def _file(row: Mapping[str, Any], path: Path) -> str:
+    file = row.get("prediction_file") or row.get("reference_file")
+    if not isinstance(file, str):
+        raise PredictionError(f"{path} has a case without 'prediction_file'; write the summary again with nnU-Net")
+    return file
+
+
+def _cells(row: Any, key: str, path: Path) -> dict[str, float]:
+    try:
+        values = {name: float("nan") if v is None else float(v) for name, v in row["metrics"][key].items()}
+        tp, fp, fn = values["TP"], values["FP"], values["FN"]
+        dice, iou = values["Dice"], values["IoU"]
+        counts = {ours: values[theirs] for theirs, ours in _COUNTS.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PredictionError(
+            f"{path} has a case without the numbers Dice, IoU, TP, FP, FN, n_ref and n_pred of {key!r}; write the "
+            "summary again with nnU-Net"
+        ) from error
+    total, empty = 2 * tp + fp + fn, tp + fp + fn == 0
+    wanted = 1.0 if empty else 2 * tp / total if total else float("nan")
+    if not (empty or math.isclose(dice, wanted, abs_tol=1e-6)):
+        raise PredictionError(
+            f"{path}: the Dice {dice:.4g} of {key!r} in {_file(row, path)} is not that of its own counts "
+            f"({wanted:.4g}); write the summary again with nnU-Net"
+        )
+    return {"dice": wanted, "iou": 1.0 if empty else iou, **counts, "empty": float(empty)}

@@ -1,0 +1,5 @@
+"""The optimizer family of Zhang et al. (equations 1 to 3): one optimizer, its rules and the paths that can step it."""
+
+from equipoise.optimizers.adaptive_momentum.optimizer import AdaptiveMomentum
+
+__all__ = ["AdaptiveMomentum"]

@@ -1,0 +1,355 @@
+"""The protocol of a trial as typed data: TOML in, one-sentence errors, a canonical hash."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomlkit
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from equipoise.errors import ProtocolError
+from equipoise.lookup import nearest
+from equipoise.protocol.search_space import Space
+from equipoise.protocol.sections import Named, OpenSection, Positive, Section
+from equipoise.protocol.toml import read_text, tables, validated
+from equipoise.protocol.training_section import InferenceSection, TrainingSection
+
+FIRST_LOOK = 3
+"""Fewest seeds at a first look: before the third, the looks together err too often."""
+FEWEST_SHARED = 5
+"""Fewest seeds with which the analysis of shared seeds keeps its error."""
+
+
+class TrialSection(Section):
+    """What the trial is called and asks."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
+    question: str = "Which arm is better?"
+
+
+class CohortSection(OpenSection):
+    """Where the cases come from; further keys belong to the source."""
+
+    source: str
+    path: str | None = None
+    task: Literal["classification", "segmentation", "detection"] = "classification"
+
+
+class SplitSection(Section):
+    """How patients are shared out; allow_leaks runs a trial whose parts share patients or images, and says so.
+
+    patients: "guessed" joins alike images to groups that stand in for patients, where the source states none.
+    unit: what is never divided between the parts: a patient, or only a case.
+    contrast: "case" runs the same trial a second time with the cases dealt one by one, to show what that would claim.
+    """
+
+    scheme: Literal["holdout", "kfold", "given"] = "holdout"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Positive = 1
+    patients: Literal["stated", "guessed"] = "stated"
+    unit: Literal["patient", "case"] = "patient"
+    contrast: Literal["none", "case"] = "none"
+    allow_leaks: bool = False
+
+    @field_validator("fractions", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("fractions")
+    @classmethod
+    def _whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) <= 0 or abs(sum(value) - 1) > 1e-6:
+            raise ValueError("train, validation and test shares must be positive and sum to 1")
+        return value
+
+
+class Pretrained(Section):
+    """A safetensors file whose weights an arm starts from; a bare string is a file that fits as it is.
+
+    rename: beginnings of names in the file and what the model calls them. keep: beginnings of names that stay random.
+    """
+
+    file: str
+    rename: dict[str, str] = Field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Arm(Section):
+    """One treatment: a model, an optimizer and their settings.
+
+    pretrained: where the weights start from. freeze: patterns of parameter names, as "encoder.*", that are not trained.
+    space: what tuning may set, in place of what is stated (empty: the default space of a built-in optimizer).
+    draws: another number of draws than other arms have; refused unless tuning.unequal says that it is meant.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    model: Named
+    optimizer: Named = Named(name="adam")
+    pretrained: Pretrained | None = None
+    freeze: tuple[str, ...] = ()
+    space: Space = Space()
+    draws: Positive | None = None
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+UNTUNED = "-untuned"
+"""What the name of an arm ends in when it is trained with its stated settings, beside the tuned one."""
+
+
+class TuningSection(Section):
+    """The same number of draws, epochs and the same choice for every arm, on training and validation data alone.
+
+    epochs, select: of a draw; by default those of [training]. unequal: arms may ask for other numbers of draws, and the
+    report says so.
+    """
+
+    draws: Positive
+    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: Positive | None = None
+    select: Literal["loss", "primary"] | None = None
+    unequal: bool = False
+
+
+class EndpointsSection(Section):
+    """What is measured, and the smallest difference that matters.
+
+    subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is looked at, the last of
+    them all; the error is shared between the looks.
+    """
+
+    primary: str = "auc"
+    secondary: tuple[str, ...] = ("accuracy", "brier", "average_precision")
+    margin: Annotated[float, Field(gt=0)] = 0.03
+    family: str = "all"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    subgroups: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those that are the user's own, as `module:attribute`."""
+        return tuple(name for name in (self.primary, *self.secondary) if ":" in name)
+
+    @field_validator("secondary", "subgroups", "looks", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "segmentation": {
+        "endpoints": {"primary": "dice", "secondary": ("hd95", "surface_dice")},
+        "training": {"loss": "dice-cross-entropy"},
+    },
+    "detection": {
+        "endpoints": {"primary": "cpm", "secondary": ("average_precision",)},
+        "training": {"loss": "dice-cross-entropy"},
+    },
+}
+"""What the defaults below would be for another task than classification."""
+
+
+class Protocol(Section):
+    """The plan of a trial; `Protocol.load(path)` reads one, `Protocol.parse(text)` takes TOML text."""
+
+    trial: TrialSection = TrialSection()
+    cohort: CohortSection
+    split: SplitSection = SplitSection()
+    preprocessing: dict[str, Any] = Field(default_factory=lambda: {"scale": "unit"})
+    augmentation: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingSection = TrainingSection()
+    inference: InferenceSection = InferenceSection()
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    tuning: TuningSection | None = None
+    endpoints: EndpointsSection = EndpointsSection()
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _text: str = PrivateAttr(default="")
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, value: Any) -> Any:
+        """Endpoints and loss that fit the cohort's task where the protocol does not name them."""
+        cohort = value.get("cohort") if isinstance(value, dict) else None
+        task = cohort.get("task") if isinstance(cohort, dict) else getattr(cohort, "task", None)
+        for section, defaults in TASK_DEFAULTS.get(str(task), {}).items():
+            given = value.get(section, {})
+            if isinstance(given, dict):
+                value = {**value, section: {**defaults, **given}}
+        return value
+
+    @model_validator(mode="after")
+    def _loss_fits_the_task(self) -> Self:
+        training = self.training
+        if self.cohort.task == "classification":
+            if training.loss not in ("cross-entropy", "focal"):
+                raise ValueError(f'training.loss {training.loss!r} needs masks; choose "cross-entropy" or "focal"')
+            if training.targets != "classes" or training.patch is not None:
+                raise ValueError("training.targets and training.patch need masks; remove them in classification")
+        elif training.targets == "regions" and training.class_weights == "balanced":
+            raise ValueError('training.class_weights weighs classes; with targets = "regions" leave it "none"')
+        if training.targets == "centres" and self.preprocessing.get("smooth_labels"):
+            raise ValueError('preprocessing.smooth_labels softens masks, and targets = "centres" has none; remove it')
+        return self
+
+    @model_validator(mode="after")
+    def _labels_for_what_needs_them(self) -> Self:
+        complaint = self.training.complaint(self.cohort.task)
+        if complaint is not None:
+            raise ValueError(complaint)
+        return self
+
+    @model_validator(mode="after")
+    def _arms_have_names_of_their_own(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"arms: the name {min(repeated)!r} stands twice; give every arm its own name")
+        if self.endpoints.family not in ("all", *names):
+            choices = nearest(self.endpoints.family, ["all", *names])
+            raise ValueError(f"endpoints.family: {self.endpoints.family!r} is no arm; {choices}")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_that_keep_the_error(self) -> Self:
+        looks, seeds = self.endpoints.looks, len(self.training.seeds)
+        if not looks:
+            return self
+        if len(looks) != 2 or not FIRST_LOOK <= looks[0] < looks[1]:
+            raise ValueError(
+                f"endpoints.looks = {list(looks)} is not allowed: two looks, the first at {FIRST_LOOK} seeds or later, "
+                "keep the error; use [3, 5] or [5, 10]"
+            )
+        if looks[1] != seeds:
+            raise ValueError(
+                f"endpoints.looks = {list(looks)} is not allowed: the last look is at all seeds, and training.seeds "
+                f"names {seeds}; name {looks[1]} seeds"
+            )
+        if self.split.scheme == "kfold":
+            raise ValueError("endpoints.looks: looks under cross-validation were not studied; leave looks out")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_that_are_really_shared(self) -> Self:
+        if not self.training.shared_seeds:
+            return self
+        if len(self.training.seeds) < FEWEST_SHARED:
+            raise ValueError(
+                f"training.shared_seeds needs at least {FEWEST_SHARED} seeds, or the test errs too often; "
+                f"training.seeds names {len(self.training.seeds)}"
+            )
+        if self.endpoints.looks:
+            raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
+        start = (self.arms[0].model, self.arms[0].pretrained)
+        other = next((arm for arm in self.arms if (arm.model, arm.pretrained) != start), None)
+        tuned = next((arm for arm in self.arms if arm.space.model), None)
+        if tuned is not None:
+            raise ValueError(
+                f"training.shared_seeds: tuning may change the model of {tuned.name!r}, so arms would not start with "
+                "equal weights; tune the optimizer alone, or share no seeds"
+            )
+        if other is not None:
+            raise ValueError(
+                f"training.shared_seeds: {self.arms[0].name!r} and {other.name!r} have different models, which cannot "
+                "start from the same weights; share seeds only between arms of one model"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _equal_draws(self) -> Self:
+        names = {arm.name for arm in self.arms}
+        for arm in self.arms:
+            if self.tuning is None and (arm.draws is not None or arm.space.dimensions()):
+                raise ValueError(f"arms: {arm.name!r} is to be tuned and there is no [tuning] table; add it with draws")
+            if self.tuning is not None and arm.name + UNTUNED in names:
+                raise ValueError(
+                    f"arms: {arm.name + UNTUNED!r} is the name of the untuned {arm.name!r}; choose another"
+                )
+            if self.tuning is not None and not self.tuning.unequal and arm.draws not in (None, self.tuning.draws):
+                raise ValueError(
+                    f"arms: {arm.name!r} asks for {arm.draws} draws and the others get {self.tuning.draws}; give all "
+                    "the same, or set tuning.unequal = true and the report says so"
+                )
+        return self
+
+    def untuned(self) -> tuple[Arm, ...]:
+        """Every tuned arm with the settings as they are stated, under a name of its own; none without tuning."""
+        if self.tuning is None:
+            return ()
+        stated = {"space": Space(), "draws": None}
+        return tuple(arm.model_copy(update={"name": arm.name + UNTUNED, **stated}) for arm in self.arms)
+
+    @property
+    def folder(self) -> Path:
+        """Where the protocol lies; its paths are relative to this folder."""
+        return self._folder
+
+    @property
+    def text(self) -> str:
+        """The protocol as it was given, or written out where it was made in Python."""
+        return self._text or tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def by_case(self) -> Self:
+        """The same plan with the cases dealt one by one, whatever leaks: what `split.contrast` runs as well."""
+        changed = {"unit": "case", "contrast": "none", "allow_leaks": True}
+        other = self.model_copy(update={"split": self.split.model_copy(update=changed)})
+        other._text = ""
+        return other
+
+    @property
+    def cohort_path(self) -> Path | None:
+        """The cohort's path, absolute; None where the source needs none."""
+        return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
+
+    @property
+    def label(self) -> str:
+        """What the cohort's classes are made from, where its source is asked for one of several labels."""
+        return str(self.cohort.settings.get("label", ""))
+
+    def sha256(self) -> str:
+        """The hash of the plan with all defaults written out: comments, order and the data's location do not count."""
+        plan = self.model_dump(mode="json")
+        plan["cohort"].pop("path")
+        return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def parse(cls, text: str, name: str = "protocol", folder: Path | None = None) -> Self:
+        """A protocol from TOML text; `name` stands in error messages, paths are relative to `folder`."""
+        values = tables(text, name)
+        if "study" in values:
+            raise ProtocolError(f"{name} is a study of many trials, not one protocol; run it with `equipoise run`")
+        protocol = validated(cls, values, name)
+        protocol._text = text
+        if folder is not None:
+            protocol._folder = folder.resolve()
+        return protocol
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a protocol file.
+
+        Raises ProtocolError where the file is missing or unreadable, or a key or value is not allowed.
+        """
+        return cls.parse(read_text(Path(path)), str(path), Path(path).parent)

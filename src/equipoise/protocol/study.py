@@ -1,0 +1,130 @@
+"""A study: one question asked on many workloads, a data set with a network each, as one TOML file.
+
+It is a protocol in which `[study]` stands in place of `[cohort]` and `[[arms]]`: every cohort is crossed with every
+model, and each pair is an ordinary trial whose arms are the optimizers.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tomlkit
+from pydantic import Field, field_validator
+
+from equipoise.errors import ProtocolError
+from equipoise.protocol import Protocol
+from equipoise.protocol.sections import Section
+from equipoise.protocol.toml import read_text, tables, validated
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+SHARED = ("split", "preprocessing", "augmentation", "training", "inference", "tuning", "endpoints")
+"""Tables that hold for every trial; a cohort may replace keys of them."""
+
+
+class StudyCohort(Section):
+    """A data set: its `[cohort]` table, and keys that replace those of the tables all trials share."""
+
+    name: Name
+    cohort: dict[str, Any]
+    split: dict[str, Any] = Field(default_factory=dict)
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    augmentation: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    endpoints: dict[str, Any] = Field(default_factory=dict)
+
+
+class StudyModel(Section):
+    """A network, as an arm names it."""
+
+    name: Name
+    model: Any
+
+
+class StudyOptimizer(Section):
+    """An optimizer, as an arm names it, with the space that tuning may set (by default its own)."""
+
+    name: Name
+    optimizer: Any
+    space: dict[str, Any] = Field(default_factory=dict)
+
+
+class StudySection(Section):
+    """What is crossed."""
+
+    name: Name = "study"
+    question: str = "Which optimizer trains best?"
+    cohorts: Annotated[tuple[StudyCohort, ...], Field(min_length=1)]
+    models: Annotated[tuple[StudyModel, ...], Field(min_length=1)]
+    optimizers: Annotated[tuple[StudyOptimizer, ...], Field(min_length=2)]
+
+    @field_validator("cohorts", "models", "optimizers", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("cohorts", "models", "optimizers")
+    @classmethod
+    def _own_names(cls, value: Any) -> Any:
+        names = [one.name for one in value]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"the name {min(repeated)!r} stands twice; give each its own")
+        return value
+
+
+class Study(Section):
+    """A study as typed data; `Study.load(path)` reads one, `trials()` gives its protocols."""
+
+    study: StudySection
+    split: dict[str, Any] = Field(default_factory=dict)
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    augmentation: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    inference: dict[str, Any] = Field(default_factory=dict)
+    tuning: dict[str, Any] = Field(default_factory=dict)
+    endpoints: dict[str, Any] = Field(default_factory=dict)
+
+    def trials(self, folder: Path) -> dict[tuple[str, str], Protocol]:
+        """A protocol for each (cohort, model), in this order; paths are relative to `folder`.
+
+        Raises ProtocolError naming the trial, the key and the remedy.
+        """
+        return {
+            (cohort.name, model.name): self._protocol(cohort, model, folder)
+            for cohort in self.study.cohorts
+            for model in self.study.models
+        }
+
+    def _protocol(self, cohort: StudyCohort, model: StudyModel, folder: Path) -> Protocol:
+        name = f"{cohort.name}-{model.name}"
+        question = f"Which optimizer trains {model.name} best on {cohort.name}?"
+        tables = {key: getattr(self, key) | getattr(cohort, key, {}) for key in SHARED}
+        arms = [
+            {"name": one.name, "model": model.model, "optimizer": one.optimizer, "space": one.space}
+            for one in self.study.optimizers
+        ]
+        values = {"trial": {"name": name, "question": question}, "cohort": cohort.cohort}
+        values |= {key: table for key, table in tables.items() if table} | {"arms": arms}
+        return Protocol.parse(tomlkit.dumps(values), f"the trial {name}", folder)
+
+    def sha256(self) -> str:
+        """The hash of the plan, over the protocols of its trials."""
+        hashes = [protocol.sha256() for protocol in self.trials(Path()).values()]
+        return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a study's file.
+
+        Raises ProtocolError where it cannot be read, or a key or value is not allowed.
+        """
+        return validated(cls, tables(read_text(path), str(path)), str(path))
+
+
+def is_study(path: str | Path) -> bool:
+    """Whether a file holds a study rather than the protocol of one trial; False where it cannot be read."""
+    try:
+        return "study" in tables(read_text(Path(path)), str(path))
+    except ProtocolError:
+        return False

@@ -1,0 +1,74 @@
+"""A TOML file of the user → typed data, or one sentence that says what to mend."""
+
+import tomllib
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from equipoise.errors import ProtocolError
+from equipoise.lookup import nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_text(path: Path) -> str:
+    """The text of a protocol file.
+
+    Raises ProtocolError where it is missing or unreadable.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ProtocolError(f"{path} does not exist; write one with `equipoise init`") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path} cannot be read ({error}); it must be a TOML text file") from error
+
+
+def tables(text: str, name: str) -> dict[str, Any]:
+    """The tables of TOML text; `name` stands in the ProtocolError of text that is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
+
+
+def validated(model: type[Model], values: dict[str, Any], name: str) -> Model:
+    """The values as typed data; `name` stands in the ProtocolError of a key or value that is not allowed."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ProtocolError(f"{name}: {_sentence(error, model)}") from error
+
+
+def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's complaints as one sentence: key, what was found, what is allowed."""
+    # a misspelt key is also a missing one: the misspelling is what the user needs to hear of
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        return f"the key {key!r} is unknown; {nearest(name, _keys(model, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed in the table at `location`."""
+    for part in location:
+        if isinstance(part, int) or part not in model.model_fields:
+            continue  # a place in a list, or a key that the user named
+        annotation: Any = model.model_fields[part].annotation
+        model = next(kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """A type with what its unions, tuples and annotations hold."""
+    inner = get_args(annotation) if not isinstance(annotation, UnionType) else annotation.__args__
+    return [annotation, *(kind for part in inner for kind in _kinds(part))]

@@ -1,0 +1,144 @@
+"""What a protocol says of training and inference: one budget, the same for every arm."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from equipoise.errors import ProtocolError
+from equipoise.protocol.sections import Named, Positive, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Axis = Literal["horizontal", "vertical", "depth"]
+FROM_THE_LAST: dict[Axis, int] = {"horizontal": 1, "vertical": 2, "depth": 3}
+"""Where an axis of the image lies, counted from the last."""
+
+
+class Schedule(Named):
+    """How the learning rate moves; further keys are the schedule's settings, in shares of all updates."""
+
+    name: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"]
+
+
+class TrainingSection(Section):
+    """The equal budget of every arm.
+
+    batch_size: cases (or patches) that pass the model at once. accumulate: batches whose gradients make one update, so
+    that batch_size × accumulate cases decide it; batch normalisation still sees batch_size of them.
+    threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
+    precision, compile: of the arithmetic of every arm; "auto" is settled by a short measurement before training, for
+    all arms at once, and recorded.
+    select: what picks the epoch on validation cases. patience: epochs without a better one after which a job ends.
+    ema: decay of a moving average of the weights, which is validated and kept in their place.
+    sampling: "balanced" feeds all classes equally often. mixup: alpha of the Beta distribution of the shares in which
+    pairs of images, and their classes, are mixed. Both need one label a case.
+    shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
+    patch: size in voxels of training patches of images with masks, one number or one per axis; None takes whole
+    images. patches_per_case: of each case in an epoch; foreground_patches: share of them about a foreground voxel.
+    targets: "regions" has the model answer each of the cohort's overlapping regions by itself (sigmoid). In detection
+    "classes" are the masks of what is sought, "centres" soft spots about their centres.
+    """
+
+    epochs: Positive = 12
+    batch_size: Positive = 32
+    accumulate: Positive = 1
+    loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal", "boundary"] = "cross-entropy"
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    select: Literal["loss", "primary"] = "loss"
+    patience: Positive | None = None
+    schedule: Schedule = Schedule(name="constant")
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    compile: bool | Literal["auto"] = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["natural", "balanced"] = "natural"
+    mixup: Annotated[float, Field(gt=0)] | None = None
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    threads: Positive = 1
+    shared_seeds: bool = False
+    patch: Positive | tuple[Positive, ...] | None = None
+    patches_per_case: Positive = 1
+    foreground_patches: Share = 0.33
+    targets: Literal["classes", "regions", "centres"] = "classes"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a measurement has yet to settle something."""
+        return "auto" in (self.precision, self.compile)
+
+    def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
+        """The size of a patch along each spatial axis; None where whole images are taken."""
+        if self.patch is None:
+            return None
+        sides = (self.patch,) * spatial_dims if isinstance(self.patch, int) else self.patch
+        if len(sides) != spatial_dims:
+            raise ProtocolError(
+                f"training.patch = {list(sides)} is not allowed: the images have {spatial_dims} spatial axes, "
+                "give one number or one per axis"
+            )
+        return sides
+
+    @field_validator("seeds", "patch", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value) or min(value) < 0:
+            raise ValueError("seeds must be different whole numbers from 0 up")
+        return value
+
+    @model_validator(mode="after")
+    def _balanced_once(self) -> Self:
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                'sampling = "balanced" with class_weights = "balanced" would correct the class shares twice; choose one'
+            )
+        return self
+
+    def complaint(self, task: str) -> str | None:
+        """What needs one label a case, where the task has none; None where all fits."""
+        if task == "classification":
+            return None
+        if self.targets == ("regions" if task == "detection" else "centres"):
+            allowed = '"classes" or "centres"' if task == "detection" else '"classes" or "regions"'
+            return f'training.targets = "{self.targets}" is not for {task}; choose {allowed}'
+        if self.mixup is not None:
+            return f"training.mixup mixes the labels of cases, and {task} has none; remove it"
+        if self.sampling == "balanced":
+            return (
+                f'training.sampling = "balanced" needs one label a case, and {task} has none; training.patch with '
+                "training.foreground_patches sees to rare structures"
+            )
+        return None
+
+
+class InferenceSection(Section):
+    """How a trained model is asked.
+
+    overlap: of sliding windows, as a share of a patch. mirror: axes whose mirrored copies, in all combinations, are
+    answered too and averaged; true means all of the image's axes. missing_modalities: also predict the test cases with
+    each channel blank; the report says what that costs.
+    candidate_threshold: probability from which on a place is a candidate of a detector: low, for the score orders them.
+    apart_mm: with targets = "centres", the smallest distance of two candidates.
+    """
+
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    mirror: bool | tuple[Axis, ...] = False
+    missing_modalities: bool = False
+    candidate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    apart_mm: Annotated[float, Field(gt=0)] = 5.0
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
+        """The spatial axes to mirror, in array order (z, y, x)."""
+        if isinstance(self.mirror, bool):
+            return tuple(range(spatial_dims)) if self.mirror else ()
+        if "depth" in self.mirror and spatial_dims < 3:
+            raise ProtocolError('inference.mirror names "depth", which images in two dimensions do not have; remove it')
+        return tuple(sorted({spatial_dims - FROM_THE_LAST[axis] for axis in self.mirror}))

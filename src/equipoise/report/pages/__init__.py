@@ -1,0 +1,1 @@
+"""Numbers, sentences and figures → HTML pages and picture files."""

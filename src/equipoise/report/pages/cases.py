@@ -1,0 +1,76 @@
+"""Every case with its per-case metrics: a CSV of all of them, and a table on the page where they are few."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.report.results.entries import part
+from equipoise.report.text.words import endpoint_name, number
+from equipoise.runfolder.read import RunFolder
+
+FEW = 60
+"""Rows (a case of one run, a structure) that fit on the page; more are in cases.csv alone."""
+_SHOWN = (
+    ("dice", "Dice", 3), ("iou", "IoU", 3), ("hd95", "HD95, mm", 1), ("hausdorff", "Hausdorff, mm", 1),
+    ("assd", "ASSD, mm", 2), ("truth_ml", "true volume, ml", 2), ("predicted_ml", "predicted volume, ml", 2),
+    ("truth_voxels", "true voxels", 0), ("predicted_voxels", "predicted voxels", 0),
+)  # fmt: skip
+
+
+def case_table(run: RunFolder) -> dict[str, Any] | None:
+    """Rows of (arm, case, structure, cells) with the heads of the cells; None without metrics, or with too many."""
+    test = _test(run)
+    if test is None or not test.metrics:
+        return None
+    structures = _structures(test)
+    shown = [head for head in _SHOWN if any(f"{head[0]}_{one}" in test.metrics for one in structures)]
+    if any(head[0] == "truth_ml" for head in shown):
+        shown = [head for head in shown if not head[0].endswith("_voxels")]
+    if not shown or len(test) * len(structures) > FEW:
+        return None
+    rows = []
+    for index in range(len(test)):
+        run_name = (
+            f"{test.case[index]}, run {test.seed[index]}" if len(set(test.seed.tolist())) > 1 else test.case[index]
+        )
+        for one in structures:
+            cells = [_cell(test.metrics, f"{metric}_{one}", index, decimals) for metric, _, decimals in shown]
+            rows.append((str(test.arm[index]), str(run_name), endpoint_name(one), cells))
+    return {"heads": [words for _, words, _ in shown], "rows": rows}
+
+
+def write_cases(run: RunFolder, path: Path) -> None:
+    """All test rows: arm, fold, seed, case, patient, truth and scores of a classifier, every metric."""
+    test = _test(run)
+    if test is None:
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        scores = [f"score_{name}" for name in test.classes]
+        writer.writerow(
+            ["arm", "fold", "seed", "case", "patient", *(["truth"] if scores else []), *scores, *test.metrics]
+        )
+        for k in range(len(test)):
+            truth = [test.classes[test.truth[k]]] if scores else []
+            values = [*test.scores[k].tolist(), *(float(one[k]) for one in test.metrics.values())]
+            row = [test.arm[k], test.fold[k], test.seed[k], test.case[k], test.patient[k], *truth, *values]
+            writer.writerow(row)
+
+
+def _test(run: RunFolder) -> Predictions | None:
+    return part([job for name in run.arms() for job in run.finished(name)], "test")
+
+
+def _structures(test: Predictions) -> list[str]:
+    """Names behind `dice_`, or behind the first metric that has such names."""
+    for metric, _, _ in _SHOWN:
+        found = [name.removeprefix(metric + "_") for name in test.metrics if name.startswith(metric + "_")]
+        if found:
+            return found
+    return []
+
+
+def _cell(metrics: Mapping[str, Any], name: str, index: int, decimals: int) -> str:
+    return number(float(metrics[name][index]), decimals) if name in metrics else "–"

@@ -1,0 +1,244 @@
+"""The page of `equipoise check`: what the data look like, what is wrong with them, and which cases leak."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.splits.split import PARTS, Fold
+from equipoise.report.figures.flow import Part, flow_figure
+from equipoise.report.figures.histogram import histogram
+from equipoise.report.figures.svg import Drawing, style_sheet
+from equipoise.report.pages.examples import png_uri
+from equipoise.report.pages.outlined import COLOURS, outlined
+from equipoise.report.pages.page import drawn, template_text, unbroken
+from equipoise.report.text.words import number, plural
+
+SITES = ("site", "centre", "center", "hospital", "institution", "manufacturer", "scanner")
+"""Attributes that say where a case comes from, the first that a cohort has is tabulated."""
+MOST_CASES, MOST_PAIRS = {2: 72, 3: 24}, {2: 24, 3: 8}
+"""Pictures on a page, by spatial dimensions: volumes take longer to read."""
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found out about a cohort before training.
+
+    rows: the cases as in `check --json`. sentences: what the trial could show, what it would cost. folds: empty where
+    the cohort cannot be split.
+    """
+
+    cohort: Cohort
+    folds: Sequence[Fold]
+    rows: Sequence[Mapping[str, Any]]
+    leaks: Sequence[Leak]
+    refusals: Sequence[str]
+    sentences: Sequence[str]
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """A case with its picture and what stands below it."""
+
+    case: str
+    picture: str
+    words: str
+
+
+def render_inspection(found: Inspection) -> str:
+    """The page as self-contained HTML; everything that comes from the data is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, finalize=unbroken,
+    )  # fmt: skip
+    cohort = found.cohort
+    segments = cohort.task == "segmentation"
+    return environment.get_template(
+        "cohort.html.j2"
+    ).render(
+        css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
+        found=found,
+        cohort=cohort,
+        troubled=plural(len(cohort.problems), "case"),
+        leaking=plural(len(found.leaks), "pair"),
+        patients=plural(len(set(cohort.patients.tolist())), "patient"),
+        cases=plural(len(cohort), "case"),
+        facts=_facts(found),
+        problems=cohort.problems[:MOST_LISTED],
+        pairs=list(_pairs(found)),
+        flow=_flow(found),
+        histograms=[drawn(drawing) for drawing in _histograms(found)],
+        sites=_sites(cohort),
+        gallery=[(title, [_card(found, index) for index in chosen]) for title, chosen in _shown(found.cohort)],
+        legend=list(zip(cohort.classes[1:], COLOURS, strict=False)) if segments else [],
+        sentences=[sentence[:1].upper() + sentence[1:] for sentence in found.sentences],
+    )
+
+
+def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sizes, spacings, intensities and sites of the cases in a few lines; rows: as in `check --json`."""
+    lines = [
+        f"size: {_commonest(_grids(rows), 'voxels')}",
+        f"spacing: {_commonest(_spacings(rows), 'mm')}",
+    ]
+    for channel in cohort.channels:
+        low, middle, high = np.median([row["intensity"][channel] for row in rows], axis=0)
+        lines.append(f"intensity of {channel}: {middle:.4g}, from {low:.4g} to {high:.4g} (medians over cases)")
+    sites = _sites(cohort)
+    if sites:
+        said = "; ".join(
+            f"{name} {plural(counts[0], 'patient')}, {plural(counts[1], 'case')}" for name, counts in sites["rows"][:12]
+        )
+        lines.append(f"{sites['key']}: {said}")
+    return lines
+
+
+def _grids(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(" × ".join(map(str, row["shape"][1:])) for row in rows)
+
+
+def _spacings(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(" × ".join(number(value, 2) for value in row["spacing_mm"]) for row in rows)
+
+
+def _facts(found: Inspection) -> list[tuple[str, str]]:
+    cohort = found.cohort
+    files = {name for row in found.rows for name in row["sha256"]}
+    stated = "as the source states them" if cohort.patients_known else "not stated by the source"
+    return [
+        ("Task", f"{cohort.task}, in {cohort.spatial_dims}D"),
+        ("Classes", ", ".join(cohort.classes)),
+        ("Regions", ", ".join(cohort.regions)),
+        ("Channels", ", ".join(cohort.channels)),
+        ("Grid", _commonest(_grids(found.rows), "voxels")),
+        ("Spacing", _commonest(_spacings(found.rows), "mm")),
+        ("Patients", "guesses" if cohort.patients_guessed else stated),
+        ("Files", f"{len(files):,}, each with its SHA-256"),
+        ("Fingerprint", cohort.fingerprint()),
+    ]
+
+
+def _commonest(counts: Counter[str], unit: str) -> str:
+    """The three commonest values with their cases, and how many more there are."""
+    if len(counts) == 1:
+        return f"{next(iter(counts))} {unit} in every case"
+    said = "; ".join(f"{value} {unit} in {n:,}" for value, n in counts.most_common(3))
+    return said + (f"; {len(counts) - 3} others" if len(counts) > 3 else "")
+
+
+def _flow(found: Inspection) -> Markup | None:
+    """The boxes from the source to the parts; None where the cohort cannot be split."""
+    if not found.folds:
+        return None
+    cohort, everyone = found.cohort, np.arange(len(found.cohort))
+    parts = [_part(cohort, name, found.folds[0].part(name)) for name in PARTS]
+    reasons: dict[str, tuple[int, set[str]]] = {}
+    for left_out in cohort.excluded:
+        count, owners = reasons.get(left_out.reason, (0, set()))
+        reasons[left_out.reason] = (count + 1, owners | {left_out.patient})
+    rows = [(reason, count, len(owners)) for reason, (count, owners) in list(reasons.items())[:12]]
+    figure = flow_figure(_part(cohort, "all", everyone), parts, rows, "case")
+    both = [
+        *(drawn(panel, "wide") for panel in figure.panels),
+        *(drawn(panel, "narrow") for panel in figure.narrow or ()),
+    ]
+    return Markup("").join(both)
+
+
+def _part(cohort: Cohort, name: str, indices: Any) -> Part:
+    classes = cohort.class_counts(indices) if cohort.task == "classification" else {}
+    return Part(name, len(set(cohort.patients[indices].tolist())), len(indices), classes)
+
+
+def _histograms(found: Inspection) -> Iterator[Drawing]:
+    """Sizes, spacings, intensities, volumes of classes and cases per patient, as far as they differ between cases."""
+    rows, cohort = found.rows, found.cohort
+    axes = ("x", "y", "z")[: cohort.spatial_dims][::-1]
+    for axis, name in enumerate(axes):
+        yield from _spread(f"Size along {name}", [row["shape"][1 + axis] for row in rows], "voxels")
+        yield from _spread(f"Spacing along {name}", [row["spacing_mm"][axis] for row in rows], "mm")
+    for series, channel in enumerate(cohort.channels):
+        levels = np.array([row["intensity"][channel] for row in rows])
+        yield from _spread(f"{channel}: median of each case", levels[:, 1], "intensity", series)
+        yield from _spread(f"{channel}: 1st to 99th percentile", levels[:, 2] - levels[:, 0], "width", series)
+    yield from _volumes(found)
+    if cohort.size_attribute:
+        sizes = [case.attributes.get(cohort.size_attribute, np.nan) for case in cohort.cases]
+        yield from _spread(cohort.size_attribute.replace("_", " "), sizes, "of each case")
+    per_patient = list(Counter(cohort.patients.tolist()).values())
+    if len(set(per_patient)) > 1:
+        yield histogram("Cases of each patient", per_patient, "cases", "patients")
+
+
+def _volumes(found: Inspection) -> Iterator[Drawing]:
+    """How much of every case each class of the masks takes."""
+    unit, to_unit = ("ml", 1e-3) if found.cohort.spatial_dims == 3 else ("mm²", 1.0)
+    masked = [row for row in found.rows if "label_voxels" in row]
+    for value, name in enumerate(found.cohort.classes[1:], start=1):
+        sizes = [row["label_voxels"].get(str(value), 0) * np.prod(row["spacing_mm"]) * to_unit for row in masked]
+        if sizes and found.cohort.task == "segmentation":
+            empty = sum(size == 0 for size in sizes)
+            yield histogram(f"{name}" + (f", absent in {empty}" if empty else ""), sizes, unit, series=value - 1)
+
+
+def _spread(title: str, values: Sequence[float] | Any, label: str, series: int = 0) -> Iterator[Drawing]:
+    """A histogram, unless all values are one."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(np.unique(numbers[np.isfinite(numbers)])) > 1:
+        yield histogram(title, numbers, label, series=series)
+
+
+def _sites(cohort: Cohort) -> dict[str, Any] | None:
+    """Patients, cases and classes of every site; None where nothing says where the cases come from."""
+    key = next((name for name in SITES if any(name in case.attributes for case in cohort.cases)), None)
+    if key is None:
+        return None
+    members: dict[str, list[int]] = {}
+    for index, case in enumerate(cohort.cases):
+        members.setdefault(str(case.attributes.get(key, "unknown")), []).append(index)
+    parts = [_part(cohort, name, np.array(indices)) for name, indices in sorted(members.items())]
+    classes = cohort.classes if cohort.task == "classification" else ()
+    rows = [(part.name, [part.patients, part.cases, *part.classes.values()]) for part in parts]
+    return {"key": key, "heads": ["patients", "cases", *classes], "rows": rows}
+
+
+def _shown(cohort: Cohort) -> Iterator[tuple[str, list[int]]]:
+    """Evenly spaced cases of every class, or of all where the truth is a mask."""
+    most = MOST_CASES[cohort.spatial_dims]
+    groups = (
+        [(name, np.flatnonzero(cohort.labels == index)) for index, name in enumerate(cohort.classes)]
+        if cohort.task == "classification"
+        else [("", np.arange(len(cohort)))]
+    )
+    for name, members in groups:
+        few = min(len(members), max(1, most // len(groups)))
+        chosen = members[np.unique(np.linspace(0, len(members) - 1, few).astype(int))] if len(members) else members
+        said = f"{len(chosen)} of {plural(len(members), 'case')}"
+        yield (f"{name}: {said}" if name else said), chosen.tolist()
+
+
+def _pairs(found: Inspection) -> Iterator[tuple[str, Card, Card]]:
+    """The first pairs that leak, kind by kind as they are listed."""
+    index = {case.id: number for number, case in enumerate(found.cohort.cases)}
+    for leak in found.leaks[: MOST_PAIRS[found.cohort.spatial_dims]]:
+        yield leak.kind, _card(found, index[leak.a]), _card(found, index[leak.b])
+
+
+def _card(found: Inspection, index: int) -> Card:
+    case = found.cohort.cases[index]
+    part = next((name for name in PARTS if found.folds and index in found.folds[0].part(name)), "")
+    patient = case.patient if case.patient != case.id else ""
+    words = ", ".join(filter(None, (patient, _label(case, found.cohort), part)))
+    return Card(case.id, png_uri(outlined(case.read())), words)
+
+
+def _label(case: Case, cohort: Cohort) -> str:
+    return "" if case.label is None else cohort.classes[case.label]

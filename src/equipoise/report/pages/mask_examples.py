@@ -1,0 +1,85 @@
+"""Example cases of a segmenter as pictures: the outlines of truth and answer on one plane, worst cases first."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.report.pages.examples import Example, Gallery, png_uri
+from equipoise.report.text.words import endpoint_name, number
+from equipoise.runfolder.read import Job
+
+TRUTH_RGB = (230, 159, 0)
+ANSWER_RGB = (86, 180, 233)
+"""Orange and sky blue of Okabe and Ito: told apart by every kind of colour vision, and on grey."""
+SHORT_SIDE = 240
+"""Pixels that the short side of a picture has at least, so that an outline is a line and not a stain."""
+
+Plane = NDArray[np.uint8]
+
+
+def mask_galleries(
+    jobs: Sequence[Job], test: Predictions, metric: str, higher_is_better: bool, folder: Path, most: int = 6
+) -> list[Gallery]:
+    """Worst, typical and best cases of one arm by the mean of `metric` over its runs.
+
+    The outline is that of the arm's first run, of all regions together; nothing is drawn where files are missing.
+    """
+    if metric not in test.metrics or not jobs:
+        return []
+    cases, member = np.unique(test.case, return_inverse=True)
+    means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
+    order = np.argsort(means if higher_is_better else -means, kind="stable")
+    greys, truths = _planes(folder / "thumbnails.npz"), _planes(folder / "truths.npz")
+    answers = _planes(folder / "jobs" / jobs[0].arm / f"{jobs[0].fold}-{jobs[0].seed}" / "slices.npz")
+    middle = order[max(0, (len(order) - most) // 2) :][:most]
+    chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]
+    shown: set[str] = set()
+    galleries = []
+    for title, rows in chosen if len(cases) > most else [("All, the worst first", order)]:
+        names = [(str(cases[k]), float(means[k])) for k in rows if str(cases[k]) not in shown]
+        shown |= {name for name, _ in names}
+        examples = [
+            Example(
+                case, "outlined", "outlined", value, outlined(greys.get(case), truths.get(case), answers.get(case)),
+                f"{endpoint_name(metric)} {number(value)}",
+            )
+            for case, value in names
+        ]  # fmt: skip
+        galleries.append(Gallery(title, tuple(examples), len(examples)))
+    return galleries
+
+
+def _planes(path: Path) -> dict[str, Plane]:
+    """The arrays of a file by case; none where it is missing or not readable (the page then shows no pictures)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        return {}
+
+
+def outlined(grey: Plane | None, truth: Plane | None, answer: Plane | None) -> str | None:
+    """A grey plane (h, w) with the outlines of two masks as a PNG data address; None without the plane."""
+    if grey is None:
+        return None
+    factor = max(1, -(-SHORT_SIDE // min(grey.shape)))
+    picture = np.repeat(_enlarged(grey, factor)[..., None], 3, axis=2)
+    for mask, colour in ((truth, TRUTH_RGB), (answer, ANSWER_RGB)):
+        if mask is not None and mask.shape == grey.shape:
+            picture[_edge(_enlarged((mask > 0).astype(np.uint8), factor) > 0)] = colour
+    return png_uri(picture)
+
+
+def _enlarged(plane: Plane, factor: int) -> Plane:
+    return plane.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The two outermost pixels of a mask."""
+    inner: NDArray[np.bool_] = ndimage.binary_erosion(mask, iterations=2)
+    return mask & ~inner

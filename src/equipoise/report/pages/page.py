@@ -1,0 +1,260 @@
+"""report.html: one self-contained page, the verdict in words first."""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.svg import Drawing, style_sheet
+from equipoise.report.pages.attribution_maps import read_maps
+from equipoise.report.pages.cases import case_table
+from equipoise.report.pages.checklist import checklists, counts
+from equipoise.report.pages.detection_examples import detection_galleries
+from equipoise.report.pages.examples import Gallery, galleries
+from equipoise.report.pages.mask_examples import mask_galleries
+from equipoise.report.results import audit
+from equipoise.report.results.contrast import contrast_table
+from equipoise.report.results.entries import part
+from equipoise.report.results.initialization import start_in_words
+from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
+from equipoise.report.results.missing_modality import missing_table
+from equipoise.report.results.recommendation import best_baseline
+from equipoise.report.results.results import positive_index
+from equipoise.report.text.characteristics import characteristics
+from equipoise.report.text.methods import methods
+from equipoise.report.text.tables import (
+    endpoint_table,
+    estimate_table,
+    grouped_failures,
+    rate_table,
+    sentences,
+    statistics_table,
+    tuning_table,
+)
+from equipoise.report.text.verdicts import answers
+from equipoise.report.text.words import (
+    VERDICTS,
+    baseline_name,
+    case_noun,
+    endpoint_name,
+    interval,
+    listed,
+    number,
+    p_value,
+    seconds,
+    split_unit,
+)
+from equipoise.runfolder.read import RunFolder
+
+_UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
+
+
+def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """The page as HTML; everything that comes from the run is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, finalize=unbroken,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
+    names = display_names(run)
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    text, references = methods(results, run.lock)
+    return environment.get_template("report.html.j2").render(
+        css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
+        run=run,
+        lock=run.lock,
+        results=results,
+        names=names,
+        label=label,
+        noun=case_noun(run.lock),
+        answers=answers(results, names),
+        exploratory=exploratory(run),
+        opened=opened_in_words(results),
+        stopped=stopped_in_words(results),
+        figures={figure.name: figure for figure in figures},
+        drawing=figure_drawings,
+        table=endpoint_table(results, names),
+        rates=rate_table(results, names),
+        pairs=[
+            ("Every pair of arms in words", sentences(results, "comparisons", names, label)),
+            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
+        ],
+        statistics=statistics_table(results, names),
+        estimates=estimate_table(results, names),
+        characteristics=characteristics(run),
+        contrast=contrast_table(results, names),
+        sections=_sections(run, figures, results),
+        failures=grouped_failures(results),
+        missing=missing_table(results, names),
+        maps=read_maps(run.path),
+        settings=_settings,
+        start_in_words=start_in_words,
+        tuning=tuning_table(results, names),
+        verdicts=VERDICTS,
+        galleries=example_galleries(run, results),
+        best=best_arm(results),
+        cases=case_table(run),
+        provenance=provenance(run, results),
+        methods=text,
+        checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
+        references=references,
+        interval=interval,
+        endpoint_name=endpoint_name,
+    )
+
+
+def display_names(run: RunFolder) -> dict[str, str]:
+    """What every arm and baseline is called in the report."""
+    size = run.lock["cohort"].get("size_attribute")
+    names = {name: name for name in (*run.arms(), *(str(arm["name"]) for arm in run.untuned()))}
+    return names | {job.arm: baseline_name(job.arm, size) for job in run.baselines if job.arm not in names}
+
+
+def exploratory(run: RunFolder) -> str | None:
+    """Why the results are exploratory, for the first line; None where they are not."""
+    if run.sources:
+        return audit.WHY
+    reasons = []
+    if run.ledger.unplanned:
+        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
+        reasons.append(f"the test set was opened {run.ledger.test_openings} times{unplanned}")
+    if run.ledger.plan_changed:
+        reasons.append("the protocol differs from the one that was locked")
+    if not run.ledger.verified:
+        reasons.append("its record could not be verified")
+    return listed(reasons) or None
+
+
+def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
+    """Example cases of the arm with the best estimate."""
+    best = best_arm(results)
+    test = part(run.finished(best), "test") if best else None
+    if best is None or test is None:
+        return []
+    if test.candidates is not None:
+        return detection_galleries(run.finished(best), run.path)
+    if not test.classes:
+        plan = results["endpoints"]
+        return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)
+    size = run.lock["cohort"].get("size_attribute")
+    notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}
+    index = positive_index(run)
+    return galleries(test, run.thumbnails, None if index is None else test.classes[index], notes)
+
+
+def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What one needs to repeat the run: names and values."""
+    if run.sources:
+        return audit.provenance(run)
+    lock = run.lock
+    versions = ", ".join(f"{name} {version}" for name, version in lock.get("versions", {}).items())
+    chain = "verified" if run.ledger.verified else "NOT verified"
+    rows = [
+        ("Trial", str(lock["name"])),
+        ("Locked", str(lock.get("locked_at", "unknown"))),
+        ("Protocol SHA-256", str(results["protocol_sha256"])),
+        ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
+        ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}, stratified by class"),
+        ("Seeds", ", ".join(map(str, lock["seeds"]))),
+        ("Ledger", f"{chain}; test set opened {opened_in_words(results)}"),
+        ("Software", versions),
+        (
+            "Machine",
+            f"{lock.get('machine', 'unknown')}; device {lock.get('device')}; {lock.get('threads')} thread(s) a job",
+        ),
+        ("Arithmetic", _arithmetic(run.ledger.settled)),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _arithmetic(settled: Mapping[str, Any] | None) -> str:
+    """What was chosen by measurement, and what was measured; empty where the protocol stated it."""
+    if settled is None:
+        return ""
+    chosen = f"{settled['precision']}, {'compiled' if settled['compile'] else 'not compiled'}"
+    seen = [
+        f"{way}: " + ", ".join(f"{arm} {cost if type(cost) is str else f'{cost:g} s'}" for arm, cost in costs.items())
+        for way, costs in settled["measured"].items()
+    ]
+    return f"{chosen}; chosen for all arms before training, by the time of one update ({'; '.join(seen)})"
+
+
+def unbroken(value: Any) -> Any:
+    """Keep a number and its unit on one line."""
+    if type(value) is not str:
+        return value
+    return _UNIT.sub("\\1\u00a0\\2", value)
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def template_text(name: str) -> str:
+    """A template or style sheet of this package."""
+    return files("equipoise.report.pages").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def drawn(drawing: Drawing, style: str = "") -> Markup:
+    """One drawing as inline SVG; `svg.Drawing` has escaped its words."""
+    return Markup(drawing.inline(style))  # noqa: S704
+
+
+def figure_drawings(figure: Figure) -> Markup:
+    """The figure's drawings as inline SVG, whose words `svg.Drawing` has escaped."""
+    if figure.narrow is None:
+        return Markup("".join(panel.inline() for panel in figure.panels))  # noqa: S704
+    wide = "".join(panel.inline("wide") for panel in figure.panels)
+    return Markup(wide + "".join(panel.inline("narrow") for panel in figure.narrow))  # noqa: S704
+
+
+def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anchors of the sections that this page has."""
+    drawn = {figure.name for figure in figures}
+    said = {
+        "cases": "Cases", "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split",
+        "distribution": "Spread", "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples",
+        "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt",
+        "tuning": "Tuning", "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
+        "checklists": "Checklists", "provenance": "Provenance",
+    }  # fmt: skip
+    always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
+    if any(entry.get("confusion") for entry in results["arms"]):
+        always.add("examples")
+    if results["tuning"]:
+        always.add("tuning")
+    if results["subgroups"]:
+        always.add("subgroups")
+    if results["contrast"]:
+        always.add("contrast")
+    if run.sources:
+        always -= {"cost", "data"}
+    if case_table(run):
+        always.add("cases")
+    return [(target, words) for target, words in said.items() if target in drawn | always]
+
+
+def best_arm(results: Mapping[str, Any]) -> str | None:
+    """The arm with the best estimate of the primary endpoint."""
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    best = best_baseline(results["arms"], results["endpoints"]["primary"], sign)
+    return None if best is None else str(best["name"])
+
+
+def _size_note(value: str) -> str:
+    try:
+        return f"{float(value):.1f} mm"
+    except ValueError:
+        return ""
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write the page so that a crash leaves the old one or the new one."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,130 @@
+"""One arm or baseline as results.json describes it: confusion, rates, operating point, calibration and cost."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from equipoise.evaluation.calibration import calibration_error, sharpen, temperature
+from equipoise.evaluation.classification import Rate, class_rates, clustered_rate, confusion
+from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.evaluation.roc import youden_point
+from equipoise.report.figures.calibration import Rows, mean_error
+from equipoise.runfolder.read import Job
+
+COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
+
+
+def part(jobs: Sequence[Job], split: str) -> Predictions | None:
+    """The rows of one split of all finished jobs; None where there are none."""
+    tables = [job.predictions for job in jobs if job.predictions is not None]
+    tables = [table.where(table.split == split) for table in tables]
+    tables = [table for table in tables if len(table)]
+    return concatenate(tables) if tables else None
+
+
+def run_numbers(table: Predictions) -> Any:
+    """A number per (fold, seed), for each row."""
+    return np.unique(np.stack([table.fold, table.seed]), axis=1, return_inverse=True)[1].ravel()
+
+
+def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, float | None]:
+    """Medians over finished jobs; None where no job recorded the cost.
+
+    same_network: the finished jobs of all arms with this arm's network. Latency is the network's, whatever trained
+    it, so it is the median over all of them: a difference between two such arms would be noise of the clock.
+    """
+    out: dict[str, float | None] = {}
+    for name in COSTS:
+        measured = same_network or jobs if name == "latency_ms" else jobs
+        values = [float(job.done[name]) for job in measured if _is_number(job.done.get(name))]
+        out[name] = median(values) if values else None
+    return out
+
+
+def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
+    """What the test predictions of a classifier say beyond its endpoints; empty for masks, and for NaN or infinity.
+
+    The confusion is summed over runs (`confusion_runs` of them), calling the class with the highest score.
+    """
+    test = part(jobs, "test")
+    if test is None or not test.classes or not np.isfinite(test.scores).all():
+        return {**dict.fromkeys(("confusion", "class_rates", "operating_point", "calibration")), "confusion_runs": 0}
+    called, run, n = test.scores.argmax(axis=1), run_numbers(test), len(test.classes)
+    rates = class_rates(test.truth, called, test.patient, n, run)
+    return {
+        "confusion": confusion(test.truth, called, n).tolist(),
+        "confusion_runs": int(run.max()) + 1,
+        "class_rates": {name: asdict(rate) for name, rate in zip(test.classes, rates, strict=True)},
+        "operating_point": None if positive is None else _operating_point(jobs, positive),
+        "calibration": _calibration(jobs, test, positive),
+    }
+
+
+def calibration_rows(table: Predictions, positive: int | None) -> Rows:
+    """Probability and truth of the positive class; with more classes, of the called class being right."""
+    run = run_numbers(table)
+    if positive is not None:
+        return Rows(table.scores[:, positive], table.truth == positive, table.patient, run)
+    called = table.scores.argmax(axis=1)
+    return Rows(table.scores.max(axis=1), table.truth == called, table.patient, run)
+
+
+def _operating_point(jobs: Sequence[Job], positive: int) -> dict[str, Any] | None:
+    """Sensitivity and specificity on test cases at each run's own threshold, chosen on its validation cases."""
+    rows: list[tuple[Any, ...]] = []
+    thresholds = []
+    for number, job in enumerate(jobs):
+        held, test = part([job], "validation"), part([job], "test")
+        if held is None or test is None or len(np.unique(held.truth == positive)) < 2:
+            return None
+        threshold = youden_point(held.truth == positive, held.scores[:, positive]).threshold
+        thresholds.append(threshold)
+        truth, yes = test.truth == positive, test.scores[:, positive] >= threshold
+        rows.append((truth, yes, test.patient, np.full(len(test), number)))
+    truth, yes, patient, run = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return {
+        "rule": "largest sensitivity + specificity on validation cases, each run its own threshold",
+        "thresholds": [_finite(threshold) for threshold in thresholds],
+        "sensitivity": _rate(clustered_rate(yes[truth], patient[truth], run[truth])),
+        "specificity": _rate(clustered_rate(~yes[~truth], patient[~truth], run[~truth])),
+    }
+
+
+def _calibration(jobs: Sequence[Job], test: Predictions, positive: int | None) -> dict[str, Any] | None:
+    """Calibration error of single runs, averaged over runs, before and after a temperature fitted on validation."""
+    if not ((test.scores >= 0) & (test.scores <= 1)).all():
+        return None
+    error = mean_error(calibration_rows(test, positive))
+    temperatures, after = [], []
+    for job in jobs:
+        held, own = part([job], "validation"), part([job], "test")
+        if held is None or own is None:
+            break
+        temperatures.append(temperature(held.scores, held.truth))
+        scaled = Predictions(**{**vars(own), "scores": sharpen(own.scores, temperatures[-1])})
+        rows = calibration_rows(scaled, positive)
+        after.append(calibration_error(rows.probability, rows.positive, np.random.default_rng(0), draws=2).estimate)
+    complete = len(after) == len(jobs)
+    return {
+        "ece": error.estimate,
+        "ece_by_chance": error.by_chance,
+        "ece_chance_high": error.chance_high,
+        "temperature": float(np.median(temperatures)) if complete else None,
+        "ece_after_temperature": float(np.mean(after)) if complete else None,
+    }
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return asdict(rate)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,52 @@
+"""What a missing modality costs each arm: the primary endpoint of the same networks with one channel blank."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions, concatenate, read_parquet
+from equipoise.report.text.words import interval, number
+from equipoise.runfolder.read import RunFolder
+
+
+def without_channel(run: RunFolder, index: int) -> Predictions | None:
+    """The test rows that finished jobs predicted without one channel; None where none did."""
+    tables = []
+    for arm in run.arms():
+        for job in run.finished(arm):
+            file = run.path / "jobs" / job.arm / f"{job.fold}-{job.seed}" / f"without-{index}.parquet"
+            if file.is_file():
+                tables.append(read_parquet(file))
+    return concatenate(tables) if tables else None
+
+
+def channels_left_out(run: RunFolder) -> tuple[list[tuple[str, Predictions]], list[str]]:
+    """(modality, test rows without it) for every modality that was left out, and sentences about unreadable files."""
+    found, problems = [], []
+    for index, name in enumerate(run.lock["cohort"].get("channels", ())):
+        try:
+            table = without_channel(run, index)
+        except PredictionError as error:
+            problems.append(str(error))
+            continue
+        if table is not None:
+            found.append((str(name), table))
+    return found, problems
+
+
+def missing_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Heads (modalities) and rows (arm, cells of text) for the page; None where nothing was left out."""
+    rows = results["missing_modalities"]
+    if not rows:
+        return None
+    modalities = list(dict.fromkeys(row["modality"] for row in rows))
+    by_place = {(row["arm"], row["modality"]): row for row in rows}
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    cells = [(names.get(arm, arm), [_cell(by_place.get((arm, one))) for one in modalities]) for arm in arms]
+    return {"heads": [f"without {name}" for name in modalities], "rows": cells}
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["estimate"] is None:
+        return "–"
+    return f"{number(row['estimate'])} ({interval(row['low'], row['high'])})"

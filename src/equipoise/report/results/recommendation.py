@@ -1,0 +1,177 @@
+"""Which arm to use, by rule: what the data cannot tell apart stands together, and the cheapest of it is named.
+
+1. An arm is a candidate if it was shown better than the strongest trivial baseline; without a candidate the baseline
+   itself is recommended for every need, and nothing where no comparison with it allowed a verdict. A latency limit then
+   removes the candidates that are slower.
+2. Candidates tied with the best estimate are those not shown worse than it.
+3. accuracy: the tied arm with the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
+   memory: the candidate with the lowest peak memory, likewise. balanced: the tied arm with the smallest product of
+   latency, memory and parameters. Latency and memory are measured, so these may change from one machine or day to
+   another; accuracy does not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import Any
+
+from equipoise.errors import EquipoiseError
+from equipoise.lookup import nearest
+from equipoise.report.text.words import listed
+
+NEEDS = ("accuracy", "speed", "balanced")
+"""The needs that results.json answers."""
+PREFERENCES = (*NEEDS, "memory")
+UNJUDGED = ("refused", "single_run")
+"""Verdicts that say nothing of the methods."""
+Entry = Mapping[str, Any]
+
+
+def advise(results: Entry, prefer: str = "accuracy", max_latency_ms: float | None = None) -> dict[str, Any]:
+    """The arm to use for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
+
+    prefer: one of PREFERENCES; max_latency_ms: arms slower than this for one case are out (None: no limit).
+    """
+    if prefer not in PREFERENCES:
+        raise EquipoiseError(f"the preference {prefer!r} is unknown; {nearest(prefer, PREFERENCES)}")
+    endpoint = results["endpoints"]["primary"]
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    limit = inf if max_latency_ms is None else max_latency_ms
+    found = recommend(
+        results["arms"], results["baselines"], results["comparisons"], results["baseline_comparisons"], endpoint, sign,
+        needs=(prefer,), max_latency_ms=limit,
+    )  # fmt: skip
+    advice: dict[str, Any] = found[prefer]
+    return advice
+
+
+def recommend(
+    arms: Sequence[Entry],
+    baselines: Sequence[Entry],
+    comparisons: Sequence[Entry],
+    against_baseline: Sequence[Entry],
+    endpoint: str,
+    sign: int,
+    *,
+    needs: Sequence[str] = NEEDS,
+    max_latency_ms: float = inf,
+) -> dict[str, Any]:
+    """The recommendation of results.json: for each need {"arm", "tied_with", "beats_baseline", "reason"}.
+
+    sign: +1 where a larger endpoint is better. arm is None where no arm has a result, or none keeps the limit.
+    """
+    usable = [arm for arm in arms if _estimate(arm, endpoint) is not None]
+    if not usable:
+        return {need: _advice(None, [], None, "No arm finished with a result.") for need in needs}
+    strongest = best_baseline(baselines, endpoint, sign)
+    against = [pair for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]]
+    winners = {_winner(pair) for pair in against}
+    candidates = [arm for arm in usable if strongest is None or arm["name"] in winners]
+    if strongest is not None and against and all(pair["verdict"] in UNJUDGED for pair in against):
+        reason = f"No comparison with the trivial baseline {strongest['name']} allows a verdict. {against[0]['reason']}"
+        return {need: _advice(None, [], None, reason) for need in needs}
+    if strongest is not None and not candidates:
+        reason = f"No arm was shown better than the trivial baseline {strongest['name']}, which costs nothing."
+        return {need: _advice(strongest["name"], [], False, reason) for need in needs}
+    in_time = [arm for arm in candidates if _latency(arm) <= max_latency_ms]
+    if not in_time:
+        reason = f"No arm worth using answers within {max_latency_ms:g} ms; allow more time or use faster hardware."
+        return {need: _advice(None, [], None, reason) for need in needs}
+    beats = None if strongest is None else True
+    return {need: _for_need(need, in_time, comparisons, endpoint, sign, beats) for need in needs}
+
+
+def _for_need(
+    need: str, candidates: Sequence[Entry], comparisons: Sequence[Entry], endpoint: str, sign: int, beats: bool | None
+) -> dict[str, Any]:
+    best = max(candidates, key=lambda arm: sign * (_estimate(arm, endpoint) or 0.0))
+    lost = {_loser(pair) for pair in comparisons if _winner(pair) == best["name"]}
+    tied = [arm for arm in candidates if arm["name"] not in lost]
+    price, why, whatever = _PRICES[need]
+    group = candidates if whatever else tied
+    arm = _cheapest(group, price)
+    return _advice(str(arm["name"]), _others(tied, arm), beats, _reason(arm, group, why, whatever, lost))
+
+
+def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry | None:
+    """The baseline with the best estimate; None where there is none."""
+    usable = [entry for entry in baselines if _estimate(entry, endpoint) is not None]
+    return max(usable, key=lambda entry: sign * (_estimate(entry, endpoint) or 0.0), default=None)
+
+
+def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> None:
+    """Set `pareto` in each arm's cost: True where no other arm is as good and as cheap in every way, and better in one.
+
+    The ways are latency, peak memory and parameters; what is unknown counts as endlessly dear.
+    """
+    points = [
+        (arm, None if value is None else (-sign * value, _latency(arm), _memory(arm), _parameters(arm)))
+        for arm, value in ((arm, _estimate(arm, endpoint)) for arm in arms)
+    ]
+    for arm, own in points:
+        arm["cost"]["pareto"] = own is not None and not any(
+            other is not None and other != own and all(o <= mine for o, mine in zip(other, own, strict=True))
+            for _, other in points
+        )
+
+
+def _reason(arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None]) -> str:
+    if len(group) == 1:
+        return "It is the only arm worth considering." if whatever else "It stands alone at the top."
+    names = listed([str(one["name"]) for one in group])
+    if whatever:
+        price = " It was shown worse than the best arm; that is the price." if arm["name"] in lost else ""
+        return f"Of {names} it has {why}.{price}"
+    return f"The data cannot tell {names} apart; of these it has {why}."
+
+
+def _advice(arm: str | None, tied: list[str], beats: bool | None, reason: str) -> dict[str, Any]:
+    return {"arm": arm, "tied_with": tied, "beats_baseline": beats, "reason": reason}
+
+
+def _others(tied: Sequence[Entry], arm: Entry) -> list[str]:
+    names = [str(one["name"]) for one in tied]
+    return [name for name in names if name != arm["name"]] if arm["name"] in names else []
+
+
+def _cheapest(arms: Sequence[Entry], price: Callable[[Entry], float]) -> Entry:
+    return min(arms, key=lambda arm: (price(arm), str(arm["name"])))
+
+
+def _winner(pair: Entry) -> str | None:
+    return {"a_better": str(pair["a"]), "b_better": str(pair["b"])}.get(str(pair["verdict"]))
+
+
+def _loser(pair: Entry) -> str | None:
+    return {"a_better": str(pair["b"]), "b_better": str(pair["a"])}.get(str(pair["verdict"]))
+
+
+def _estimate(entry: Entry, endpoint: str) -> float | None:
+    value = (entry["endpoints"].get(endpoint) or {}).get("estimate")
+    return None if value is None else float(value)
+
+
+def _parameters(arm: Entry) -> float:
+    return float(arm["parameters"]) if arm.get("parameters") is not None else inf
+
+
+def _latency(arm: Entry) -> float:
+    value = arm["cost"].get("latency_ms")
+    return inf if value is None else float(value)
+
+
+def _memory(arm: Entry) -> float:
+    value = arm["cost"].get("peak_memory_mb")
+    return inf if value is None else float(value)
+
+
+def _burden(arm: Entry) -> float:
+    return _latency(arm) * _parameters(arm) * _memory(arm)
+
+
+# what is cheapest, in which words, and whether quality beyond the baseline is given up for it
+_PRICES: dict[str, tuple[Callable[[Entry], float], str, bool]] = {
+    "accuracy": (_parameters, "the fewest parameters", False),
+    "speed": (_latency, "the lowest latency measured", True),
+    "memory": (_memory, "the lowest peak memory measured", True),
+    "balanced": (_burden, "the smallest product of latency, memory and parameters", False),
+}

@@ -1,0 +1,390 @@
+"""results.json: every number of a run, from predictions alone (costs apart)."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.results import audit
+from equipoise.report.results.contrast import CONTRAST, contrast, divided_patients
+from equipoise.report.results.early_stopping import stop_warnings, stops
+from equipoise.report.results.entries import classification, cost, part
+from equipoise.report.results.initialization import start
+from equipoise.report.results.interim_analysis import first_seeds, looks_taken
+from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.recommendation import mark_pareto, recommend
+from equipoise.report.results.subgroups import subgroup_results
+from equipoise.report.results.tuning import chosen_settings, tuning_results
+from equipoise.runfolder.read import Job, RunFolder, read_folder
+from equipoise.statistics import Comparison, Interval, Judgement, judge
+from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
+
+SCHEMA = 1
+_INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
+_NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_patients": 0, "n_cases": 0}
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """The dictionary of results.json for a run folder; missing pieces are rows of `failures` and `warnings`."""
+    return results_of(read_folder(folder))
+
+
+def write_results(folder: Path) -> dict[str, Any]:
+    """Write results.json (whole or not at all) and return its contents."""
+    results = summarise(folder)
+    write_json(folder / "results.json", results)
+    return results
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON so that a crash leaves the old file or the new one."""
+    temporary = path.with_suffix(".json.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def results_of(run: RunFolder) -> dict[str, Any]:
+    """The dictionary of results.json from a run folder in memory."""
+    plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
+    judged = None if test is None else _judged(run, test)
+    sign = 1 if test is None else _primary(run, test).sign
+    tuning = tuning_results(run, sign > 0)
+    arms, baselines = [_arm(run, arm, judged, tuning) for arm in run.lock["arms"]], _baselines(run, judged)
+    untuned, beside = _untuned(run)
+    comparisons = [_comparison(pair) for pair in judged.comparisons] if judged else []
+    rules = {entry["name"] for entry in baselines}
+    primary = [pair for pair in comparisons if pair["role"] == "primary"]
+    between = [pair for pair in primary if pair["b"] not in rules]
+    against = [pair for pair in primary if pair["b"] in rules]
+    mark_pareto(arms, plan["primary"], sign)
+    results = {
+        "schema": SCHEMA,
+        "protocol_sha256": run.lock["protocol_sha256"],
+        "cohort": _cohort(run, test),
+        "endpoints": {**plan, "higher_is_better": sign > 0},
+        "arms": arms,
+        "untuned": untuned,
+        "baselines": baselines,
+        "tuning": tuning,
+        "comparisons": between,
+        "baseline_comparisons": against,
+        "untuned_comparisons": beside,
+        "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
+        "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
+        "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "arithmetic": run.ledger.settled,
+        "missing_modalities": _missing(run, arms),
+        "contrast": _contrast(run, [*arms, *baselines]),
+        "variance": asdict(judged.variance) if judged and judged.variance else None,
+        "recommendation": audit.recommendation(arms, between, plan["primary"], sign)
+        if run.sources
+        else recommend(arms, baselines, between, against, plan["primary"], sign),
+        "ledger": {
+            "test_openings": run.ledger.test_openings,
+            "unplanned_openings": run.ledger.unplanned,
+            "verified": run.ledger.verified,
+        },
+        "looks": _looks(run, test),
+        "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
+        "warnings": [*_unequal(tuning), *stop_warnings([*arms, *untuned]), *_warnings(run, judged)],
+        "failures": _failures(run.jobs),
+        **({"audit": True, "sources": run.sources} if run.sources else {}),
+    }
+    safe: dict[str, Any] = json_safe(results)
+    return safe
+
+
+def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
+    found = own_endpoints(run.lock, run.path, test.metrics)
+    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, of a column of its table
+        found[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
+    return found
+
+
+def _primary(run: RunFolder, test: Predictions) -> Endpoint:
+    return endpoint_named(run.lock["endpoints"]["primary"], list(test.metrics), test.classes, _own(run, test))
+
+
+def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The primary endpoint of every arm without each modality, where the trial asked for it."""
+    rows, primary = [], run.lock["endpoints"]["primary"]
+    whole = {arm["name"]: arm["endpoints"] for arm in arms}
+    for modality, table in channels_left_out(run)[0]:
+        judged = _judged(run, table)
+        for arm in table.arms():
+            found = _interval(judged.endpoints[arm][primary])
+            full, less = whole[arm][primary]["estimate"], found["estimate"]
+            change = None if full is None or less is None else less - full
+            numbers = {key: found[key] for key in ("estimate", "low", "high")}
+            rows.append({"arm": arm, "modality": modality, "endpoint": primary, **numbers, "change": change})
+    return rows
+
+
+def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The second run of the trial, by case, beside this one; None where there is none."""
+    if not (run.path / CONTRAST / "lock.json").is_file():
+        return None
+    other = read_folder(run.path / CONTRAST)
+    return contrast(own, other, results_of(other))
+
+
+def json_safe(value: Any) -> Any:
+    """The value with plain types, and None for what JSON cannot say (NaN, infinities)."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [json_safe(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return json_safe(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
+    """The test rows of some arms and of every baseline."""
+    jobs = [*(job for job in run.jobs if job.arm in arms), *run.baselines]
+    tables = [part([job], "test") for job in jobs]
+    present = [table for table in tables if table is not None]
+    return concatenate(present) if present else None
+
+
+def _looks(run: RunFolder, test: Predictions | None) -> list[dict[str, Any]] | None:
+    """Every look of a sequential trial with the comparisons between arms as they stood then."""
+    plan, rules, taken = run.lock["endpoints"], _rules(run), {}
+    looks = plan.get("looks") or ()
+    for look in looks:
+        if test is not None and look <= (run.ledger.look or 0):
+            judged = _judged(run, first_seeds(test, run.lock["seeds"][:look], rules), look)
+            taken[look] = [pair for pair in judged.comparisons if pair.role == "primary" and pair.b not in rules]
+    return looks_taken(looks, plan.get("alpha", 0.05), taken)
+
+
+def _rules(run: RunFolder) -> list[str]:
+    return list(dict.fromkeys(job.arm for job in run.baselines))
+
+
+def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judgement:
+    usable = [name for name in _rules(run) if any(job.predictions is not None for job in run.finished(name))]
+    family = run.lock["endpoints"].get("family", "all")
+    return _judge(run, test, look, family=family, deterministic=usable, arms=[*run.arms(), *usable])
+
+
+def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: Any) -> Judgement:
+    plan = run.lock["endpoints"]
+    return judge(
+        test,
+        primary=plan["primary"],
+        secondary=tuple(plan["secondary"]),
+        margin=plan.get("margin"),
+        alpha=plan.get("alpha", 0.05),
+        positive=plan.get("positive"),
+        planned_seeds=None if run.sources else look or len(run.lock["seeds"]),
+        looks=tuple(plan.get("looks") or ()),
+        shared_seeds=bool(run.lock.get("shared_seeds")),
+        patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
+        custom=_own(run, test),
+        **asked,
+    )
+
+
+def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The untuned twins as arms are described, and every tuned arm against its own twin, a family of its own."""
+    pairs = list(zip(run.arms(), (str(arm["name"]) for arm in run.untuned()), strict=False))
+    everyone = [name for pair in pairs for name in pair]
+    test = _test_rows(run, everyone) if pairs else None
+    if test is None:
+        return [_arm(run, arm, None, None) for arm in run.untuned()], []
+    test = test.where(np.isin(test.arm, everyone))
+    judged = _judge(run, test, pairs=pairs, arms=everyone)
+    entries = [
+        _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
+    ]
+    return entries, [_comparison(pair) for pair in judged.comparisons if pair.role == "primary"]
+
+
+def _unequal(tuning: Mapping[str, Any] | None) -> list[str]:
+    """The warning that budgets were not the same, as the protocol allowed."""
+    if tuning is None or tuning["equal"]:
+        return []
+    draws = ", ".join(f"{arm['arm']} {len(arm['draws'])}" for arm in tuning["arms"])
+    return [f"The arms were tuned on unequal budgets ({draws} draws), so a difference may be one of budgets."]
+
+
+def _arm(
+    run: RunFolder, plan: Mapping[str, Any], judged: Judgement | None, tuning: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    name = str(plan["name"])
+    chosen = chosen_settings(tuning, name)
+    finished = run.finished(name)
+    parameters = [job.done.get("parameters") for job in finished if job.done.get("parameters") is not None]
+    return {
+        "name": name,
+        "model": _name(plan.get("model")),
+        "optimizer": _name(plan.get("optimizer")),
+        "settings": {part: _settings(plan.get(part)) | chosen[part] for part in ("model", "optimizer")},
+        "start": start(plan),
+        "parameters": parameters[0] if parameters else None,
+        "seeds": list(dict.fromkeys(job.seed for job in run.jobs if job.arm == name)),
+        "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
+        "stopped_early": stops(finished),
+        "endpoints": _endpoints(run, name, judged),
+        "cost": cost(finished, _same_network(run, plan.get("model"))),
+        **classification(finished, positive_index(run)),
+    }
+
+
+def _same_network(run: RunFolder, model: Any) -> list[Job]:
+    everyone = (*run.lock["arms"], *run.untuned())
+    return [job for arm in everyone if arm.get("model") == model for job in run.finished(str(arm["name"]))]
+
+
+def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]:
+    entries = []
+    for name in dict.fromkeys(job.arm for job in run.baselines):
+        finished = run.finished(name)
+        entries.append(
+            {
+                "name": name,
+                "model": name,
+                "optimizer": None,
+                "parameters": None,
+                "seeds": [0],
+                "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.baselines),
+                "endpoints": _endpoints(run, name, judged),
+                "cost": cost(finished),
+                "baseline": True,
+                **classification(finished, positive_index(run)),
+            }
+        )
+    return entries
+
+
+def positive_index(run: RunFolder) -> int | None:
+    """The class whose calling is counted: as the plan names it, else the second of two; None with more classes."""
+    classes, positive = list(run.lock["cohort"]["classes"]), run.lock["endpoints"].get("positive")
+    if positive is not None:
+        if positive not in classes:
+            raise PredictionError(
+                f"lock.json names the positive class {positive!r}, the cohort has {classes}; restore it"
+            )
+        return classes.index(positive)
+    return 1 if len(classes) == 2 else None
+
+
+def _name(part: Any) -> str | None:
+    """The name of a model or optimizer, which the plan gives alone or with settings."""
+    return None if part is None else str(part["name"] if isinstance(part, Mapping) else part)
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != "name"} if isinstance(part, Mapping) else {}
+
+
+def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str, Any]:
+    plan = run.lock["endpoints"]
+    names = [plan["primary"], *plan["secondary"]]
+    if judged is None or name not in judged.endpoints:
+        return {endpoint: dict(_NO_RESULT) for endpoint in names}
+    return {endpoint: _interval(value) for endpoint, value in judged.endpoints[name].items()}
+
+
+def _interval(value: Interval) -> dict[str, Any]:
+    out = {key: getattr(value, key) for key in _INTERVAL}
+    low, high = value.beside or (None, None)
+    out["beside"] = {"low": low, "high": high, "method": value.beside_method} if value.beside_method else None
+    out["by_seed"] = [{"seed": seed, "value": one} for seed, one in value.by_seed]
+    safe: dict[str, Any] = json_safe(out)
+    return safe
+
+
+def _comparison(pair: Comparison) -> dict[str, Any]:
+    return asdict(pair)
+
+
+def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
+    cohort, folds = run.lock["cohort"], run.lock["split"]["folds"]
+    patient = {row["case"]: row["patient"] for row in run.cases if "case" in row and "patient" in row}
+    if not patient and test is not None:
+        patient = dict(zip(test.case.tolist(), test.patient.tolist(), strict=True))
+    label = {row["case"]: row.get("label", "") for row in run.cases}
+    split, patients, classes = {}, {}, {}
+    for name in ("train", "validation", "test"):
+        # the test cases of all folds; train and validation overlap between folds, so the first stands for them
+        ids = dict.fromkeys(case for fold in (folds if name == "test" else folds[:1]) for case in fold[name])
+        split[name] = len(ids)
+        patients[name] = len({patient[case] for case in ids if case in patient})
+        classes[name] = {c: sum(label.get(case) == c for case in ids) for c in cohort["classes"]}
+    return {
+        **{key: cohort.get(key) for key in ("name", "task", "patients", "cases", "classes")},
+        "split": split,
+        "split_patients": patients,
+        "split_classes": classes,
+        "divided_patients": divided_patients(folds, patient),
+        "folds": len(folds),
+        "fingerprint": cohort.get("fingerprint"),
+        "excluded": cohort.get("excluded", []),
+        "notes": cohort.get("notes", []),
+    }
+
+
+def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    return [
+        {"arm": job.arm, "fold": job.fold, "seed": job.seed, "status": job.status, "reason": job.reason}
+        for job in jobs
+        if job.status != "finished"
+    ]
+
+
+def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
+    found = []
+    if run.ledger.unplanned:
+        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
+        times = f"{run.ledger.test_openings} times{unplanned}"
+        found.append(f"The test set was opened {times}, so these results are exploratory.")
+    if run.ledger.plan_changed:
+        found.append("protocol.toml is not the one that was locked, so these results are exploratory.")
+    if run.ledger.problem:
+        found.append(_sentence(run.ledger.problem))
+    for job in run.jobs:
+        where = f"{job.arm}, fold {job.fold}, seed {job.seed}"
+        if job.status == "missing":
+            found.append(f"The job {where} is missing: {job.reason}.")
+        found += [f"{where}: {warning}" for warning in job.done.get("warnings") or ()]
+    if judged is None:
+        found.append("No test predictions were found, so nothing can be judged; the same command finishes the run.")
+    leaks = run.lock.get("leaks") or ()
+    if leaks:
+        kinds = ", ".join(sorted({leak["kind"] for leak in leaks}))
+        found.append(
+            f"{len(leaks)} pairs of cases leak across the parts ({kinds}) and the protocol allowed it: the results are "
+            "better than new patients would give."
+        )
+    if run.lock["cohort"].get("patients_guessed"):
+        found.append("Patients of this cohort are guesses: parts may share some, and intervals may be too narrow.")
+    elif not run.lock["cohort"].get("patients_known", True):
+        found.append(
+            'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
+        )
+    found += run.lock.get("telling") or ()
+    found += [_sentence(problem) for problem in (*run.problems, *channels_left_out(run)[1])]
+    if judged:
+        found += [
+            *judged.warnings,
+            *(flag for pair in judged.comparisons if pair.role == "primary" for flag in pair.flags),
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")

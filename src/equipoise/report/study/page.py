@@ -1,0 +1,119 @@
+"""study.html: what all trials of a study say together, in words first, on one self-contained page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from equipoise.report.figures.draws import draw_rank_figure
+from equipoise.report.figures.figure import Figure
+from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
+from equipoise.report.figures.profiles import profile_figure
+from equipoise.report.figures.svg import style_sheet
+from equipoise.report.pages.page import figure_drawings, template_text, unbroken
+from equipoise.report.study.tables import Table, kind_words
+from equipoise.report.text.verdicts import Answer
+from equipoise.report.text.words import endpoint_name, interval, listed, p_value, plural
+
+SIGNIFICANT = 0.05
+
+
+def render_study(results: Mapping[str, Any], tables: Sequence[Table], figures: Sequence[Figure]) -> str:
+    """The page as HTML; everything that comes from the study is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, finalize=unbroken,
+    )  # fmt: skip
+    finished = [row for row in results["trials"] if row["status"] == "finished"]
+    return environment.get_template("study.html.j2").render(
+        css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
+        results=results,
+        finished=finished,
+        answers=study_answers(results),
+        tables=tables,
+        figures=figures,
+        drawing=figure_drawings,
+    )
+
+
+def study_answers(results: Mapping[str, Any]) -> list[Answer]:
+    """What stands first: which optimizer, how far tuning matters, how often they diverged."""
+    if not results["ranks"]:
+        told = "No trial is finished yet; the same command goes on with the study."
+        return [Answer("Which optimizer is best?", told)]
+    answers = [_best(results, kind) for kind in results["ranks"]]
+    return [*answers, _divergences(results)]
+
+
+def _divergences(results: Mapping[str, Any]) -> Answer:
+    counts = {
+        row["optimizer"]: row["draws_failed"] + row["tuned_failed"] + row["untuned_failed"]
+        for row in results["failures"]
+    }
+    total = sum(row["draws"] + row["tuned_runs"] + row["untuned_runs"] for row in results["failures"])
+    named = [f"{name} {count}" for name, count in counts.items() if count]
+    told = f"{sum(counts.values())} of {plural(total, 'training')} diverged" + (f": {listed(named)}." if named else ".")
+    return Answer("How often did training diverge?", told, "Each counts as a loss in every rank.")
+
+
+def _best(results: Mapping[str, Any], kind: str) -> Answer:
+    words = kind_words(results, kind)
+    primary = results["endpoints"][0]
+    found = results["ranks"][kind][primary]
+    rows = sorted(found["arms"], key=lambda row: row["rank"])
+    label, p = endpoint_name(primary), found["friedman_p"]
+    workloads = len({(value["cohort"], value["model"]) for value in results["values"]})
+    leader = f"{rows[0]['optimizer']}, {rows[0]['rank']:.1f} ({interval(rows[0]['low'], rows[0]['high'], 1)})"
+    question = f"Which optimizer is best, {words}?"
+    if p is None or p >= SIGNIFICANT:
+        why = "too few workloads to say" if p is None else f"Friedman's p = {p_value(p)}"
+        told = f"None can be called best over {plural(workloads, 'workload')}: ranks differ no more than by chance."
+        return Answer(question, told, f"{why[0].upper()}{why[1:]}. Best average rank in {label}: {leader}.")
+    behind = [row["optimizer"] for row in rows[1:] if row["behind_low"] > 0]
+    tied = [row["optimizer"] for row in rows[1:] if row["behind_low"] <= 0]
+    told = f"{rows[0]['optimizer']} has the best average rank in {label}"
+    lie = "lies" if len(behind) == 1 else "lie"
+    told += f"; {listed(behind)} {lie} behind it" if behind else "; no other was shown to lie behind it"
+    detail = f"Friedman's p {p_value(p)}; average rank of {leader} over {plural(workloads, 'workload')}."
+    detail += f" Not told apart from it: {listed(tied)}." if tied else ""
+    return Answer(question, told + ".", detail)
+
+
+def study_figures(results: Mapping[str, Any]) -> list[Figure]:
+    """Average ranks, ranks after fewer draws, performance profiles."""
+    figures = [_rank_figure(results, kind) for kind in results["ranks"]]
+    caption = (
+        "Mean over workloads of each optimizer's expected rank by its best validation loss, had it been given k of its "
+        "draws. Lines that cross mean that the answer depends on the budget for tuning."
+    )
+    ranking = draw_rank_figure(results["ranks_by_draws"], "The ranking after fewer draws", caption)
+    figures += [ranking] if ranking else []
+    return figures + [profile_figure(rows, kind) for kind, rows in results["profiles"].items()]
+
+
+def _rank_figure(results: Mapping[str, Any], kind: str) -> Figure:
+    primary = results["endpoints"][0]
+    order = results["optimizers"]
+    rows = sorted(results["ranks"][kind][primary]["arms"], key=lambda row: row["rank"])
+    drawn = [
+        Row(
+            row["optimizer"], f"{row['rank']:.1f} ({interval(row['low'], row['high'], 1)})",
+            order.index(row["optimizer"]), row["rank"], row["low"], row["high"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    scale = Scale(f"average rank in {endpoint_name(primary)}, 1 is best", limits=(0.8, len(order) + 0.2))
+    title = f"Average rank over workloads, {kind_words(results, kind)}"
+    seen = "; ".join(f"{row.label}: {row.words}" for row in drawn)
+    keys = ("optimizer", "rank", "low", "high", "behind", "behind_low", "behind_high", "first")
+    return Figure(
+        f"ranks-{kind}",
+        title,
+        "Mean rank over workloads with its 95 % interval from resampling data sets, networks and training runs. Bars "
+        "that overlap may still differ: the table says how far each lies behind the best.",
+        (draw_rows(drawn, scale, title, seen),),
+        keys,
+        tuple(tuple(row[key] for key in keys) for row in rows),
+        (draw_rows(drawn, scale, title, seen, narrow=True),),
+    )

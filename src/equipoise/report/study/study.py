@@ -1,0 +1,277 @@
+"""What the trials of a study say together: ranks, time to a target, divergences, and what a budget for tuning buys.
+
+Every number follows from the results and histories of the trials, and those from their predictions.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import LedgerError
+from equipoise.report.results.results import json_safe
+from equipoise.runfolder.ledger import PREDICTED, Ledger
+from equipoise.runfolder.read import read_folder
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
+
+PLAN = "study-plan.json"
+RATIOS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Multiples of the fastest optimizer's time at which performance profiles are told."""
+UNFINISHED = "not finished: the same command goes on with it"
+KINDS = ("tuned", "untuned")
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One finished trial: its place, results.json, and validation losses by (arm, seed) in the order of epochs."""
+
+    cohort: str
+    model: str
+    results: dict[str, Any]
+    losses: dict[tuple[str, int], list[float]]
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The arms of one kind, in the order of the protocol."""
+        found: list[dict[str, Any]] = self.results["arms" if kind == "tuned" else "untuned"]
+        return found
+
+
+def study_results(out: Path) -> dict[str, Any]:
+    """The dictionary of study.json; trials that are not finished are rows with their reason.
+
+    Raises LedgerError where the folder holds no study.
+    """
+    plan = read_plan(out)
+    cells = [_cell(out, cohort, model) for cohort in plan["cohorts"] for model in plan["models"]]
+    done = [cell for cell in cells if isinstance(cell, Workload)]
+    kinds = [kind for kind in KINDS if done and done[0].entries(kind)]
+    found = {
+        "schema": 1,
+        **plan,
+        "trials": [_row(out, cell) for cell in cells],
+        "endpoints": _endpoints(done[0]) if done else [],
+        "values": [row for workload in done for kind in kinds for row in _values(workload, kind)],
+        "ranks": {kind: _ranks(done, kind, plan["optimizers"]) for kind in kinds},
+        "profiles": {kind: _profiles(done, kind, plan["optimizers"]) for kind in kinds},
+        "failures": _failures(done, plan["optimizers"]),
+        "ranks_by_draws": _by_draws(done, plan["optimizers"]),
+    }
+    safe: dict[str, Any] = json_safe(found)
+    return safe
+
+
+def read_plan(out: Path) -> dict[str, Any]:
+    """What the study consists of."""
+    try:
+        plan: dict[str, Any] = json.loads((out / PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LedgerError(f"{out} holds no study: it has no {PLAN}; name the folder of a study") from error
+    except (OSError, ValueError) as error:
+        raise LedgerError(f"{out / PLAN} is not readable ({error}); restore it, or run the study again") from error
+    return plan
+
+
+def is_predicted(folder: Path) -> bool:
+    """Whether a trial has got as far as test predictions; before, there is nothing to compare.
+
+    A record that is broken or lost says yes: the trial's own report tells what is wrong with it.
+    """
+    if not (folder / "lock.json").is_file():
+        return False
+    try:
+        ledger = Ledger(folder)
+    except LedgerError:
+        return True
+    return not ledger.events or ledger.last(PREDICTED) is not None
+
+
+def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]:
+    """A finished trial, or (cohort, model, why there is none)."""
+    folder = out / cohort / model
+    if not is_predicted(folder):
+        return cohort, model, UNFINISHED
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        run = read_folder(folder)
+    except FileNotFoundError:
+        return cohort, model, UNFINISHED
+    except (OSError, ValueError, LedgerError) as error:
+        return cohort, model, f"not readable ({error}); run the study again"
+    key = "validation_loss"
+    losses = {(job.arm, job.seed): job.history[key].tolist() for job in run.jobs if key in job.history}
+    return Workload(cohort, model, results, losses)
+
+
+def _row(out: Path, cell: Workload | tuple[str, str, str]) -> dict[str, Any]:
+    if not isinstance(cell, Workload):
+        return {"cohort": cell[0], "model": cell[1], "status": "missing", "reason": cell[2]}
+    cohort = cell.results["cohort"]
+    return {
+        "cohort": cell.cohort,
+        "model": cell.model,
+        "status": "finished",
+        "reason": None,
+        "report": str((out / cell.cohort / cell.model / "report.html").relative_to(out)),
+        "train": cohort["split"]["train"],
+        "test": cohort["split"]["test"],
+        "test_patients": cohort["split_patients"]["test"],
+        "parameters": next((arm["parameters"] for arm in cell.results["arms"] if arm["parameters"]), None),
+        "target": _target(cell),
+    }
+
+
+def _endpoints(workload: Workload) -> list[str]:
+    plan = workload.results["endpoints"]
+    return [plan["primary"], *plan["secondary"]]
+
+
+def _higher(endpoint: str, workload: Workload) -> bool:
+    return endpoint_named(endpoint, classes=list(workload.results["cohort"]["classes"])).higher_is_better
+
+
+def _scores(workload: Workload, kind: str, endpoint: str) -> Values:
+    """(arm, run); a run that failed has the worst value of the workload, and none better than the trivial rule."""
+    rows = []
+    for entry in workload.entries(kind):
+        by_seed = {one["seed"]: one["value"] for one in (entry["endpoints"].get(endpoint) or {}).get("by_seed") or ()}
+        rows.append([by_seed.get(seed) for seed in entry["seeds"]])
+    found = np.array(rows, dtype=np.float64)  # None becomes nan
+    worst = np.nanmin if _higher(endpoint, workload) else np.nanmax
+    rules = [rule["endpoints"].get(endpoint) or {} for rule in workload.results["baselines"]]
+    trivial = [rule.get("estimate") for rule in rules[:1]]
+    known = [float(value) for value in (*found[np.isfinite(found)], *trivial) if value is not None]
+    return np.where(np.isfinite(found), found, worst(known) if known else 0.0)
+
+
+def _values(workload: Workload, kind: str) -> list[dict[str, Any]]:
+    """The mean over runs of every endpoint, the epochs to the target, and what failed, of each optimizer."""
+    scores = {endpoint: _scores(workload, kind, endpoint) for endpoint in _endpoints(workload)}
+    times = _times(workload, kind)
+    return [
+        {
+            "cohort": workload.cohort,
+            "model": workload.model,
+            "kind": kind,
+            "optimizer": _optimizer(entry),
+            "failed": entry["failed_jobs"],
+            "runs": len(entry["seeds"]),
+            "endpoints": {
+                name: {
+                    "mean": float(table[at].mean()),
+                    "sd": float(table[at].std(ddof=1)) if table.shape[1] > 1 else None,
+                }
+                for name, table in scores.items()
+            },
+            "epochs_to_target": float(times[at]),
+            "train_seconds": entry["cost"]["train_seconds"],
+        }
+        for at, entry in enumerate(workload.entries(kind))
+    ]
+
+
+def _optimizer(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("untuned_of") or entry["name"])
+
+
+def _target(workload: Workload) -> float:
+    """The validation loss to reach: the median over all tuned runs of their best, those that failed being infinite."""
+    bests = [
+        min((loss for loss in workload.losses.get((entry["name"], seed), ()) if np.isfinite(loss)), default=np.inf)
+        for entry in workload.entries("tuned")
+        for seed in entry["seeds"]
+    ]
+    return float(np.median(bests))
+
+
+def _times(workload: Workload, kind: str) -> Values:
+    """Epochs until the target, the median over runs of each arm; inf where most never reached it."""
+    target = _target(workload)
+    return np.array(
+        [
+            np.median(
+                [first_reached(workload.losses.get((entry["name"], seed), ()), target) for seed in entry["seeds"]]
+            )
+            for entry in workload.entries(kind)
+        ]
+    )
+
+
+def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> dict[str, Any]:
+    """By endpoint: Friedman's p, and every optimizer's average rank with its interval."""
+    out = {}
+    for endpoint in _endpoints(done[0]):
+        scores = np.stack([_scores(workload, kind, endpoint) for workload in done])
+        higher = _higher(endpoint, done[0])
+        found = average_ranks(scores, [workload.cohort for workload in done], higher_is_better=higher)
+        rows = [{"optimizer": name, **asdict(rank)} for name, rank in zip(optimizers, found, strict=True)]
+        out[endpoint] = {
+            "friedman_p": friedman_p(scores.mean(axis=2)),
+            "higher_is_better": higher,
+            "arms": rows,
+            "pairs": _pairs(scores, [workload.cohort for workload in done], higher, optimizers),
+        }
+    return out
+
+
+def _pairs(scores: Values, cohorts: Sequence[str], higher: bool, optimizers: Sequence[str]) -> list[dict[str, Any]]:
+    """Differences in average rank of all pairs, the names in place of their numbers."""
+    pairs = rank_differences(scores, cohorts, higher_is_better=higher)
+    return [{**asdict(pair), "a": optimizers[pair.a], "b": optimizers[pair.b]} for pair in pairs]
+
+
+def _profiles(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> list[dict[str, Any]]:
+    times = np.stack([_times(workload, kind) for workload in done])
+    shares = profile(times, np.array(RATIOS))
+    return [
+        {
+            "optimizer": name,
+            "reached": float(np.isfinite(times[:, at]).mean()),
+            "profile": [
+                {"ratio": ratio, "share": float(share)} for ratio, share in zip(RATIOS, shares[at], strict=True)
+            ],
+        }
+        for at, name in enumerate(optimizers)
+    ]
+
+
+def _failures(done: Sequence[Workload], optimizers: Sequence[str]) -> list[dict[str, Any]]:
+    """How many draws and runs of each optimizer failed, of how many."""
+    rows = []
+    for name in optimizers:
+        draws = [
+            draw["value"] is None
+            for workload in done
+            for arm in (workload.results["tuning"] or {"arms": ()})["arms"]
+            if arm["arm"] == name
+            for draw in arm["draws"]
+        ]
+        row: dict[str, Any] = {"optimizer": name, "draws_failed": sum(draws), "draws": len(draws)}
+        for kind in KINDS:
+            own = [entry for w in done for entry in w.entries(kind) if _optimizer(entry) == name]
+            row |= {
+                f"{kind}_failed": sum(e["failed_jobs"] for e in own),
+                f"{kind}_runs": sum(len(e["seeds"]) for e in own),
+            }
+        rows.append(row)
+    return rows
+
+
+def _by_draws(done: Sequence[Workload], optimizers: Sequence[str]) -> list[dict[str, Any]]:
+    """Mean over workloads of each optimizer's expected rank in validation after k draws, for every k they all have."""
+    tables = [
+        {(row["draws"], row["arm"]): row["rank"] for row in workload.results["tuning"]["ranks"]}
+        for workload in done
+        if workload.results["tuning"] and workload.results["tuning"]["ranks"]
+    ]
+    most = min((max(draws for draws, _ in table) for table in tables), default=0)
+    return [
+        {"draws": draws, "arm": name, "rank": float(np.mean([table[draws, name] for table in tables]))}
+        for draws in range(1, most + 1)
+        for name in optimizers
+    ]

@@ -1,0 +1,230 @@
+"""What a run can say to the items of a reporting checklist, as sentences by name; an empty one is the author's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.errors import ProtocolError
+from equipoise.protocol import Named, Protocol, TrainingSection
+from equipoise.report.figures.subgroups import variation_in_words
+from equipoise.report.results.initialization import initialization
+from equipoise.report.results.interim_analysis import opened_in_words
+from equipoise.report.text.characteristics import characteristics, in_words
+from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
+from equipoise.runfolder.read import RunFolder
+
+
+def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    """Sentences by the name under which the checklists ask for them; an empty one is left to the author."""
+    return {
+        **_data_facts(run, results),
+        **_patient_facts(run, results),
+        **_model_facts(run, results),
+        **_result_facts(run, results),
+        **_uncertainty_facts(run, results),
+    }
+
+
+def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    cohort, noun, plan = results["cohort"], case_noun(run.lock), _protocol(run)
+    parts = [
+        f"{name} {cohort['split_patients'][name]} patients / {cohort['split'][name]} {noun}s"
+        for name in cohort["split"]
+    ]
+    left_out = "; ".join(f"{row['cases']} {noun}s: {row['reason']}" for row in cohort["excluded"])
+    source = f"{cohort['name']}: {plural(cohort['cases'], noun)} of {plural(cohort['patients'], 'patient')}, "
+    truth = " ".join(note for note in cohort["notes"] if note.startswith("Truth"))
+    return {
+        "sources": f"{source}fingerprint {str(cohort['fingerprint'])[:12]}….",
+        "eligibility": f"Left out: {left_out}." if left_out else "No case of the source was left out.",
+        "flow": f"{'; '.join(parts)}. Left out: {left_out or 'nothing'} (figure data-flow).",
+        "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}, stratified by class: "
+        f"{'; '.join(parts)}.",
+        "disjoint": _disjoint(cohort["divided_patients"]),
+        "truth": truth,
+        "preprocessing": _settings("In this order", plan.preprocessing) if plan else "",
+        "augmentation": _settings("Augmentation", plan.augmentation) if plan else "",
+    }
+
+
+def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    cohort, noun, plan = results["cohort"], case_noun(run.lock), _protocol(run)
+    left_out = sum(row["cases"] for row in cohort["excluded"])
+    events = [
+        f"{part}: {', '.join(f'{count} {name}' for name, count in classes.items())}"
+        for part, classes in cohort["split_classes"].items()
+    ]
+    channels = listed(list(run.lock["cohort"].get("channels") or ()))
+    alike = in_words(characteristics(run))
+    weights = plan.training.class_weights if plan else ""
+    return {
+        "missing": f"What lacked an image or a truth was left out with its reason ({plural(left_out, noun)}); nothing "
+        "was imputed, and an arm that lacked a test prediction was not judged.",
+        "channels": f"Channels: {channels}." if channels else "",
+        "images": f"The image itself{f' (channels: {channels})' if channels else ''}; networks got nothing else.",
+        "events": f"{'; '.join(events)}." if cohort["classes"] else "",
+        "imbalance": f"{'; '.join(events)}. Weights of classes in the loss: {weights}." if weights else "",
+        "characteristics": f"Train / validation / test: {alike} (table in the section on data)." if alike else "",
+    }
+
+
+def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    plan, arms = _protocol(run), results["arms"]
+    models = "; ".join(
+        f"{arm['name']}: {arm['model']} with {arm['optimizer']}"
+        + (f", {arm['parameters']:,} parameters" if arm["parameters"] is not None else "")
+        for arm in arms
+    )
+    training = ""
+    if plan is not None:
+        section = plan.training
+        precision = section.precision if run.ledger.settled is None else run.ledger.settled["precision"]
+        training = (
+            f"{section.epochs} epochs, batches of {section.batch_size}, loss {section.loss}, precision "
+            f"{precision}{_beyond_defaults(section)}; {len(run.jobs)} networks trained."
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in run.lock.get("versions", {}).items())
+    seeds = ", ".join(map(str, run.lock["seeds"]))
+    software = run.lock.get("versions", {}).get("equipoise", "")
+    return {
+        "models": f"{models}.",
+        "training": training,
+        "building": f"{models}. {training}".strip(),
+        "specification": f"{models}; settings in protocol.toml, weights in jobs/<arm>/<fold>-<seed>/checkpoint.",
+        "available": f"Software: Equipoise {software} (Apache-2.0). The run folder holds protocol, split, weights and "
+        "predictions.",
+        "selection": f"The epoch with the best validation {plan.training.select} of each run." if plan else "",
+        "software": f"{versions}; {run.lock.get('machine', 'machine unknown')}, {run.lock.get('device', '')}.",
+        "initialization": initialization(arms, seeds),
+        "ensemble": "None: every estimate is that of single training runs, averaged"
+        + ("; a run's answers for mirrored copies of a case are averaged." if plan and plan.inference.mirror else "."),
+        "protocol": f"Locked before training: protocol SHA-256 {str(results['protocol_sha256'])[:12]}…, ledger "
+        f"{'verified' if results['ledger']['verified'] else 'NOT verified'}.",
+    }
+
+
+def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
+    label = endpoint_name(plan["primary"], classes)
+    names = [endpoint_name(name, classes) for name in (plan["primary"], *plan["secondary"])]
+    values = [
+        f"{entry['name']} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
+        for entry in (*results["arms"], *results["baselines"])
+        if (value := entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None
+    ]
+    margin = f"; differences below {number(plan['margin'])} do not matter" if plan.get("margin") else ""
+    scored = any(entry.get("calibration") for entry in results["arms"])
+    return {
+        "question": str(run.lock["question"]),
+        "technology": f"Deep-learning networks compared: {listed([str(arm['name']) for arm in results['arms']])}.",
+        "goal": f"Comparison of {len(results['arms'])} arms by {label}{margin}.",
+        "metrics": f"Primary: {names[0]}; secondary: {', '.join(names[1:]) or 'none'}.",
+        "statistics": "Training runs as readers (Obuchowski–Rockette–Hillis) with a covariance clustered by patient; "
+        f"max-T over the family at {plan['alpha']:g}; equivalence by two one-sided tests. See the methods paragraph.",
+        "performance": f"{label} with 95 % intervals: {'; '.join(values)}." if values else "",
+        "output": "One probability per class; operating points chosen on validation patients." if scored else "",
+        "measures": f"Primary: {names[0]}; secondary: {', '.join(names[1:]) or 'none'}"
+        + (f"; {_CALIBRATION}" if scored else "")
+        + ".",
+        "errors": _errors(results, scored),
+        "diagnostic": _diagnostic(results) or (f"{label} with 95 % intervals: {'; '.join(values)}." if values else ""),
+        "internal": f"Test patients of the same source, opened {opened_in_words(results)}.",
+    }
+
+
+_CALIBRATION = "calibration by reliability diagrams and calibration error beside its value by chance; net benefit"
+
+
+def _errors(results: Mapping[str, Any], scored: bool) -> str:
+    """Where the failures are looked at."""
+    if scored:
+        return "Misses and false alarms, the most confident first, stand under Example cases."
+    rates = [
+        f"{arm['name']} {100 * value['estimate']:.0f} % ({interval(100 * value['low'], 100 * value['high'], 0)})"
+        for arm in results["arms"]
+        if (value := arm["endpoints"].get("failure_rate") or {}).get("estimate") is not None
+    ]
+    return f"Share of cases on which a network failed (Dice below 0.1): {'; '.join(rates)}." if rates else ""
+
+
+def _diagnostic(results: Mapping[str, Any]) -> str:
+    """Sensitivity and specificity at the thresholds chosen on validation patients."""
+    told = []
+    for arm in results["arms"]:
+        point = arm.get("operating_point")
+        if point:
+            rates = [f"{key} {_percent(point[key])}" for key in ("sensitivity", "specificity")]
+            told.append(f"{arm['name']}: {', '.join(rates)}")
+    return f"At thresholds chosen on validation patients: {'; '.join(told)}." if told else ""
+
+
+def _percent(rate: Mapping[str, Any]) -> str:
+    if rate["estimate"] is None:
+        return "–"
+    return f"{100 * rate['estimate']:.0f} % ({interval(100 * rate['low'], 100 * rate['high'], 0)})"
+
+
+def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    found = [pair["detectable"] for pair in results["comparisons"] if pair.get("detectable")]
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    patients, seeds = results["cohort"]["split_patients"]["test"], len(run.lock["seeds"])
+    reach = number(min(found)) if found else ""
+    reach += f" to {number(max(found))} by pair" if len(found) > 1 and number(max(found)) != reach else ""
+    looked_at = [group["attribute"] for group in results["subgroups"]]
+    tests = [f"By {group['attribute']}: {variation_in_words(group['tests'])}" for group in results["subgroups"]]
+    size, variance = run.lock["cohort"].get("size_attribute"), results["variance"] or {}
+    spread = variance.get("seed_sd")
+    people = [name for name in looked_at if name != size]
+    return {
+        "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm find a difference "
+        f"in {label} of {reach} in 80 % of such trials."
+        if found
+        else "",
+        "clusters": "Cases of one patient form a cluster in every interval and test"
+        + (f"; subgroups by {listed(looked_at)}." if looked_at else "."),
+        "fairness": f"Subgroups looked at: {listed(people)}." if people else "",
+        "heterogeneity": " ".join(tests),
+        "robustness": " ".join(
+            filter(
+                None,
+                [
+                    f"Standard deviation between training runs {number(spread)}." if spread is not None else "",
+                    f"Subgroups by {listed(looked_at)}." if looked_at else "",
+                ],
+            )
+        ),
+        "limits": " ".join(results["warnings"][:3]),
+    }
+
+
+def _disjoint(divided: int) -> str:
+    """At which level the parts share nothing."""
+    if divided:
+        return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
+    return "Patients: no patient is in more than one part."
+
+
+def _protocol(run: RunFolder) -> Protocol | None:
+    try:
+        return Protocol.load(run.path / "protocol.toml")
+    except ProtocolError:
+        return None
+
+
+def _beyond_defaults(training: TrainingSection) -> str:
+    """What else the protocol asks of the training, where it is not the default.
+
+    >>> _beyond_defaults(TrainingSection(ema=0.99, schedule="cosine"))
+    ', schedule cosine, ema 0.99'
+    """
+    usual, found = TrainingSection(), ""
+    for name in ("accumulate", "schedule", "clip_norm", "ema", "class_weights", "sampling", "mixup", "patience"):
+        value = getattr(training, name)
+        if value != getattr(usual, name):
+            found += f", {name.replace('_', ' ')} {value.name if isinstance(value, Named) else value}"
+    return found
+
+
+def _settings(head: str, values: Mapping[str, Any]) -> str:
+    return (
+        f"{head}: " + "; ".join(f"{key} {value}" for key, value in values.items()) + "." if values else f"{head}: none."
+    )

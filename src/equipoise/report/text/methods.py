@@ -1,0 +1,83 @@
+"""The paragraph one may paste into a paper: what was done, in the past tense, with the references it rests on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.report.results import audit
+from equipoise.report.results.early_stopping import budget_in_words
+from equipoise.report.text.methods_statistics import statistics
+from equipoise.report.text.references import REFERENCES, Cite
+from equipoise.report.text.words import case_noun, plural
+
+
+def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The paragraph, and its numbered references in order."""
+    used: list[str] = []
+
+    def cite(*keys: str) -> str:
+        for key in keys:
+            if key not in used:
+                used.append(key)
+        return "[" + ",".join(str(used.index(key) + 1) for key in keys) + "]"
+
+    made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
+    if results.get("audit"):
+        made = audit.data_and_training(results, results["sources"])
+    sentences = [*made, *statistics(results, cite)]
+    return " ".join(filter(None, sentences)), [REFERENCES[key] for key in used]
+
+
+def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> list[str]:
+    cohort, noun = results["cohort"], case_noun(lock)
+    source = f"the cohort {cohort['name']}" + (f" {cite('lidc')}" if str(cohort["name"]).startswith("lidc") else "")
+    left_out = sum(row["cases"] for row in cohort["excluded"])
+    parts = cohort["split_patients"]
+    shared = (
+        f"Patients were assigned to training ({parts['train']}), validation ({parts['validation']}) and test "
+        f"({parts['test']}), stratified by class, {_disjoint(cohort['divided_patients'])}."
+        if cohort["folds"] == 1
+        else f"Patients were assigned to {cohort['folds']} folds, stratified by class; every patient was tested once "
+        "in each repetition."
+    )
+    return [
+        f"We analysed {plural(cohort['cases'], noun)} of {plural(cohort['patients'], 'patient')} from {source}"
+        + (f"; {plural(left_out, noun)} were excluded for stated reasons." if left_out else "."),
+        shared,
+    ]
+
+
+def _disjoint(divided: int) -> str:
+    return f"{divided} of them in more than one part" if divided else "no patient in more than one part"
+
+
+def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
+    tuning = results["tuning"]
+    if tuning is None:
+        return []
+    counts = [len(arm["draws"]) for arm in tuning["arms"]]
+    draws = plural(counts[0], "draw") if tuning["equal"] else f"between {min(counts)} and {max(counts)} draws"
+    rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
+    return [
+        (
+            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('owen')}, fixed "
+            f"before training and trained for {plural(tuning['epochs'], 'epoch')}; those with the {rule} were used, a "
+            "failed draw counting as a draw, and every arm was trained with its stated settings as well."
+        )
+    ]
+
+
+def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
+    arms = ", ".join(f"{arm['name']} ({arm['model']} with {arm['optimizer']})" for arm in results["arms"])
+    versions = lock.get("versions", {})
+    tools = ", ".join(f"{name} {versions[name]}" for name in ("equipoise", "torch", "python") if name in versions)
+    seeds = ", ".join(map(str, lock["seeds"]))
+    return [
+        (
+            f"{plural(len(results['arms']), 'arm')} – {arms} – were trained under one protocol with the seeds {seeds} "
+            f"and {budget_in_words(results['arms'])}; the epoch was chosen on validation patients."
+        ),
+        (
+            "Cohort, split, endpoints, margin and arms were locked by cryptographic hash before training, and test "
+            f"predictions were made only after the last training run had ended{f' ({tools})' if tools else ''}."
+        ),
+    ]

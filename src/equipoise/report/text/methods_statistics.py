@@ -1,0 +1,214 @@
+"""The statistical sentences of the methods paragraph: each says what this run's numbers were really made with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.report.results import audit
+from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
+from equipoise.report.results.recommendation import UNJUDGED
+from equipoise.report.text.references import Cite
+from equipoise.report.text.words import endpoint_name, listed, number
+
+Results = Mapping[str, Any]
+
+
+def statistics(results: Results, cite: Cite) -> list[str]:
+    """The sentences in the order of a methods section."""
+    return [
+        _endpoints(results),
+        _empty_masks(results),
+        _candidates(results, cite),
+        _covariance(results, cite),
+        _intervals(results, cite),
+        _differences(results, cite),
+        _family(results, cite),
+        _undecided(results),
+        _rules(results),
+        _folds(results, cite),
+        _operating_points(results),
+        _calibration(results, cite),
+        _subgroups(results, cite),
+        _looks(results, cite),
+        "" if results.get("audit") else f"The test set was opened {opened_in_words(results)}.",
+    ]
+
+
+def _endpoints(results: Results) -> str:
+    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
+    name = endpoint_name(plan["primary"], classes)
+    secondary = listed([endpoint_name(one, classes) for one in plan["secondary"]])
+    more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
+    runs = " expected of a single training run, the mean over runs" if _several(results) else ""
+    return f"The primary endpoint was the {name}{runs}{more}."
+
+
+def _several(results: Results) -> bool:
+    return any(len(arm["seeds"]) > 1 for arm in results["arms"])
+
+
+def _empty_masks(results: Results) -> str:
+    if results.get("audit"):
+        return audit.empty_masks(results)
+    if not any(name.startswith(("dice", "hd95")) for arm in results["arms"] for name in arm["endpoints"]):
+        return ""
+    return (
+        "Two empty masks counted as Dice 1, one empty mask as Dice 0 and as an HD95 of the image's diagonal; Dice "
+        "below 0.1 counted as a failure, and no case was left out."
+    )
+
+
+def _candidates(results: Results, cite: Cite) -> str:
+    """When a detector's candidate counts as a hit, and what the CPM is."""
+    if results["cohort"].get("task") != "detection":
+        return ""
+    endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
+    score = (
+        " The CPM is the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per case."
+        if "cpm" in endpoints
+        else ""
+    )
+    return (
+        f"Candidates were judged by the rule of LUNA16 {cite('setio')}: one hits a finding if it lies no farther from "
+        "its centre than its radius, that of the ball (in 2D the disc) of the finding's size; several on one finding "
+        "count once, with the highest score; one inside an irrelevant finding only is neither hit nor false positive, "
+        f"and every other one is a false positive.{score}"
+    )
+
+
+def _covariance(results: Results, cite: Cite) -> str:
+    if results["endpoints"]["primary"] == "auc":
+        source = f"clustered placement values {cite('delong', 'obuchowski')}"
+    elif results["cohort"].get("task") == "detection":
+        source = "the jackknife over patients"
+    else:
+        source = "influence values summed within patients"
+    return f"The covariance of all runs over patients was estimated from {source}, a patient's cases being one cluster."
+
+
+def _intervals(results: Results, cite: Cite) -> str:
+    """The methods by which the arms' own intervals were made."""
+    told = []
+    if _used(results, "logit"):
+        told.append("on the logit scale")
+    if _used(results, "Newcombe"):
+        told.append(f"by Newcombe's method 5 at the effective sample size {cite('newcombe')}")
+    if _used(results, "Wilson"):
+        told.append(f"for rates by Wilson's method at the effective sample size {cite('wilson')}")
+    if _used(results, "t over patients"):
+        told.append("for means by Student's t")
+    if any((value.get("beside") or {}).get("method", "").startswith("BCa") for value in _values(results)):
+        told.append(f"with a BCa bootstrap over patients beside it {cite('efron')}")
+    return f"Intervals (95 %) of one arm were made {', '.join(told)}." if told else ""
+
+
+def _values(results: Results) -> list[Mapping[str, Any]]:
+    return [value for arm in results["arms"] for value in arm["endpoints"].values()]
+
+
+def _used(results: Results, method: str) -> bool:
+    return any(str(value.get("method")).startswith(method) for value in _values(results))
+
+
+def _differences(results: Results, cite: Cite) -> str:
+    methods = [str(pair.get("method")) for pair in results["comparisons"] if pair.get("method")]
+    if not methods:
+        return ""
+    if all(method.startswith("clustered") for method in methods):
+        return "Every arm was trained once, so differences speak of these networks and not of the methods."
+    crossed = all(method.startswith("crossed") for method in methods)
+    how = "crossed with arms, whose runs shared their seeds" if crossed else "nested in arms"
+    spread = "pooled over arms" if any(method.startswith("pooled") for method in methods) else "of the two arms"
+    return (
+        f"Differences were tested with training runs as readers {how} {cite('rockette', 'hillis')}: the variance "
+        f"between runs ({spread}) and that over patients both entered the standard error, which was never taken below "
+        "that with runs fixed, and degrees of freedom were those of Hillis."
+    )
+
+
+def _family(results: Results, cite: Cite) -> str:
+    plan, pairs = results["endpoints"], results["comparisons"]
+    if not pairs:
+        return ""
+    if all(pair["verdict"] == "refused" for pair in pairs):
+        return "No comparison met the conditions of a verdict, so none was tested."
+    family = f"all {len(pairs)} pairs" if plan["family"] == "all" else f"comparisons with {plan['family']}"
+    out = (
+        f"Two-sided p values were adjusted over {family} by single-step max-T {cite('hothorn')}"
+        if len(pairs) > 1
+        else ""
+    )
+    level = f"the level was {plan['alpha']:g}"
+    if not plan.get("margin") or _unjudged(results):
+        return f"{out}; {level}." if out else f"T{level[1:]}."
+    equal = (
+        f"quivalence was tested by two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}, "
+        f"the margin being ±{number(plan['margin'], 3)}, and took precedence over a smaller difference; {level}."
+    )
+    return f"{out}; e{equal}" if out else f"E{equal}"
+
+
+def _unjudged(results: Results) -> bool:
+    return all(pair["verdict"] in UNJUDGED for pair in results["comparisons"])
+
+
+def _undecided(results: Results) -> str:
+    if _unjudged(results):
+        return ""
+    planned = " with the patients needed for 80 % power at the margin" if results["endpoints"].get("margin") else ""
+    return f"Arms neither shown to differ nor to be equivalent are reported as undecided{planned}."
+
+
+def _rules(results: Results) -> str:
+    if not results["baseline_comparisons"]:
+        return ""
+    rules = listed([str(rule["name"]) for rule in results["baselines"]])
+    return f"Trivial rules ({rules}), which have no training seed, were compared with every arm in a second family."
+
+
+def _folds(results: Results, cite: Cite) -> str:
+    """Of what an interval speaks under cross-validation, and what a verdict on the method needs."""
+    if not any(pair.get("p_new_data") is not None for pair in results["comparisons"]):
+        return ""
+    return (
+        f"Metrics were averaged over folds; such intervals speak of the fitted models {cite('ledell')}, and a verdict "
+        f"on the method also needed the corrected resampled t test {cite('nadeau')}."
+    )
+
+
+def _operating_points(results: Results) -> str:
+    if not any(arm.get("operating_point") for arm in results["arms"]):
+        return ""
+    return "Operating points were chosen on validation patients (largest sum of sensitivity and specificity)."
+
+
+def _calibration(results: Results, cite: Cite) -> str:
+    if not any(arm.get("calibration") for arm in results["arms"]):
+        return ""
+    fitted = any((arm.get("calibration") or {}).get("temperature") is not None for arm in results["arms"])
+    after = f", before and after a temperature fitted on validation patients {cite('guo')}" if fitted else ""
+    return (
+        f"Calibration was described by the expected calibration error beside its value by chance{after}, usefulness by "
+        f"net benefit {cite('vickers')}."
+    )
+
+
+def _subgroups(results: Results, cite: Cite) -> str:
+    if not results["subgroups"]:
+        return ""
+    names = listed([str(found["attribute"]) for found in results["subgroups"]])
+    return f"Subgroups by {names} were tested for heterogeneity, adjusted by Holm's method {cite('holm')}."
+
+
+def _looks(results: Results, cite: Cite) -> str:
+    """The looks of a sequential trial; nothing for any other."""
+    looks = results.get("looks")
+    if not looks:
+        return ""
+    planned = " and ".join(str(look["seeds"]) for look in looks)
+    levels = " and ".join(f"{look['level']:.4f}" for look in looks)
+    plan = (
+        f"Looks were planned at {planned} training runs, at two-sided levels of {levels} (alpha spending of "
+        f"O'Brien-Fleming form {cite('lan')} with the share of runs as time), the trial to stop where every comparison "
+        "was decided."
+    )
+    return " ".join(filter(None, [plan, stopped_in_words(results)]))

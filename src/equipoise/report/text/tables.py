@@ -1,0 +1,201 @@
+"""The tables of a report as rows of text: endpoints, rates, failures, and every number behind the verdicts."""
+
+from collections.abc import Mapping
+from textwrap import shorten
+from typing import Any
+
+from equipoise.report.text.verdicts import about, pair_sentence
+from equipoise.report.text.words import endpoint_name, interval, listed, number, p_value
+
+
+def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
+    entries = [*results["arms"], *results["untuned"], *results["baselines"]]
+    found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
+    classes = len(results["cohort"]["classes"])
+    rows = []
+    for entry in entries:
+        cells = [entry["endpoints"].get(key) or {} for key in found]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), _said_once([_cell(cell) for cell in cells])))
+    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in found]
+    return {"heads": heads, "rows": rows}
+
+
+def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
+    """What guessing reaches, where that depends on how common the class is: average precision is the prevalence."""
+    counts = list(results["cohort"]["split_classes"]["test"].values())
+    if endpoint != "average_precision" or len(counts) < 2 or not sum(counts):
+        return ""
+    classes = list(results["cohort"]["classes"])
+    positive = classes.index(results["endpoints"].get("positive") or classes[1])
+    share = counts[positive] / sum(counts) if len(counts) == 2 else 1 / len(counts)
+    return f" (prevalence {number(share, 2)})"
+
+
+def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Behind each arm's primary estimate: every run, its interval's method, and the second interval beside it."""
+    rows = []
+    for entry in (*results["arms"], *results["baselines"]):
+        value = entry["endpoints"].get(results["endpoints"]["primary"]) or {}
+        if value.get("estimate") is None:
+            continue
+        beside = value.get("beside") or {}
+        runs = ", ".join(number(run["value"]) for run in value.get("by_seed") or ())
+        second = f"{interval(beside['low'], beside['high'])} ({beside['method']})" if beside else "–"
+        counts = f"{value['n_patients']:,} / {value['n_cases']:,}"
+        counts += f" / {value['n_events']:,}" if value.get("n_events") is not None else " / –"
+        cells = [runs, number(value.get("seed_sd"), 4), number(value.get("se"), 4), number(value.get("df"), 1)]
+        found = f"{interval(value['low'], value['high'])} ({value['method']})"
+        rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, found, second, counts]))
+    return rows
+
+
+def _said_once(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The cells of a row, a reason for no number in the first of the cells that share it."""
+    said: set[str] = set()
+    out = []
+    for value, words in cells:
+        repeated = value == "–" and words in said
+        said.add(words)
+        out.append((value, "" if repeated else words))
+    return out
+
+
+def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Per-class rates and the operating point of each arm and baseline; None for segmentation."""
+    entries = [entry for entry in (*results["arms"], *results["baselines"]) if entry.get("class_rates")]
+    if not entries:
+        return None
+    points = any(entry.get("operating_point") for entry in entries)
+    rows = []
+    for entry in entries:
+        cells = [_cell(rate, percent=True) for rate in entry["class_rates"].values()]
+        if points:
+            point = entry.get("operating_point") or {}
+            cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
+        rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
+    return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
+
+
+def tuning_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Tuned against untuned, and every draw of every arm; None where nothing was tuned."""
+    tuning = results["tuning"]
+    if tuning is None:
+        return None
+    counts = [len(arm["draws"]) for arm in tuning["arms"]]
+    budget = f"{counts[0]} draws" if tuning["equal"] else f"{min(counts)} to {max(counts)} draws"
+    rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    return {
+        "budget": f"{budget} of {tuning['epochs']} epochs",
+        "rule": rule,
+        "metric": tuning["metric"].replace("_", " "),
+        "pairs": sentences(results, "untuned_comparisons", names, label),
+        "arms": [(names[arm["arm"]], _ranges(arm["space"]), _draw_rows(arm)) for arm in tuning["arms"]],
+    }
+
+
+def _ranges(space: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name} {kind} {list(limits)}" for name, one in space.items() for kind, limits in one.items())
+
+
+def _draw_rows(arm: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Number, settings, validation value or why there is none, and in which folds the draw was chosen."""
+    rows = []
+    for draw in arm["draws"]:
+        chosen = [choice["fold"] for choice in arm["chosen"] if choice["draw"] == draw["draw"]]
+        settings = ", ".join(f"{name.partition('.')[2]} {value}" for name, value in draw["settings"].items())
+        said = number(draw["value"], 4) if draw["value"] is not None else f"failed: {_short(draw['reasons'])}"
+        mark = "" if not chosen else "chosen" if len(arm["chosen"]) == 1 else f"chosen in folds {chosen}"
+        rows.append((str(draw["draw"] + 1), settings, said, mark))
+    return rows
+
+
+def _short(reasons: list[str]) -> str:
+    return shorten(reasons[0], 90, placeholder=" …") if reasons else "no value in its chosen epoch"
+
+
+def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Failures of one arm with one reason in one line, so that a common cause is read once."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    folds = results["cohort"]["folds"] > 1
+    for row in results["failures"]:
+        run = f"fold {row['fold']} seed {row['seed']}" if folds else f"seed {row['seed']}"
+        groups.setdefault((row["arm"], row["status"], str(row["reason"])), []).append(run)
+    return [
+        {"arm": arm, "status": status, "reason": reason, "runs": listed(runs)}
+        for (arm, status, reason), runs in groups.items()
+    ]
+
+
+def sentences(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
+    """The comparisons under one key of results.json, each with its verdict in a sentence."""
+    patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
+    return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
+
+
+def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Every number behind the primary comparisons, for a statistician; None where there is no comparison."""
+    pairs = [
+        pair for pair in (*results["comparisons"], *results["baseline_comparisons"]) if pair["difference"] is not None
+    ]
+    if not pairs:
+        return None
+    seeds = list(dict.fromkeys(need["seeds"] for pair in pairs for need in pair["needed"]))
+    heads = [
+        "difference",
+        "95 %",
+        "95 %, all together",
+        "90 %",
+        "SE",
+        "SE patients",
+        "SE runs",
+        "df",
+        "p",
+        "p adjusted",
+    ]
+    heads += ["p equivalence", "p not inferior", "detectable", *(f"patients, {count} runs" for count in seeds)]
+    rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
+    return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
+
+
+def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
+    needed = {need["seeds"]: need for need in pair["needed"]}
+    return [
+        number(pair["difference"], 4, signed=True),
+        interval(pair["low"], pair["high"], 4),
+        interval(pair["simultaneous"][0], pair["simultaneous"][1], 4),
+        interval(pair["equivalence"][0], pair["equivalence"][1], 4),
+        *(number(pair[key], 4) for key in ("se", "se_patients", "se_seeds")),
+        number(pair["df"], 1),
+        *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
+        number(pair["detectable"]),
+        *(_planned(needed[count]) if count in needed else "–" for count in seeds),
+    ]
+
+
+def _planned(need: Mapping[str, Any]) -> str:
+    """Patients needed with their range, to one digit."""
+    if need["patients"] is None:
+        return "none suffices"
+    low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))
+    return f"{about(need['patients'])} ({low} to {high})"
+
+
+def _spread(variance: Mapping[str, Any] | None) -> str:
+    if variance is None:
+        return ""
+    return (
+        f"Spread between training runs beyond what the patients explain: standard deviation "
+        f"{number(variance['seed_sd'], 4)} with {variance['seed_df']} degrees of freedom, pooled over arms."
+    )
+
+
+def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
+    estimate, low, high = (value.get(key) for key in ("estimate", "low", "high"))
+    if estimate is None:
+        return "–", str(value.get("reason") or "")
+    if percent:
+        ends = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}"
+        return f"{100 * estimate:.0f} %", ends
+    return number(estimate), interval(low, high)

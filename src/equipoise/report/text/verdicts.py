@@ -1,0 +1,251 @@
+"""What the numbers say, in sentences that a radiologist may repeat: one plain sentence per question."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+from equipoise.report.results import audit
+from equipoise.report.results.recommendation import UNJUDGED, best_baseline
+from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, its answer in one sentence, and what stands behind it."""
+
+    question: str
+    answer: str
+    detail: str = ""
+
+
+def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
+    """The answers that stand first: which arm is best, does any beat the trivial rule, which to use."""
+    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    found = [_best(results, names, label)]
+    rule = _rule(results, names, label)
+    if results.get("audit"):
+        return [*found, Answer("Which one should be used?", audit.use(results, names))]
+    return [*found, *([rule] if rule else []), _use(results, names)]
+
+
+def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
+    """The verdict on one pair with its numbers."""
+    a, b = names[pair["a"]], names[pair["b"]]
+    if pair["difference"] is None or pair["verdict"] == "refused":
+        return f"{a} against {b}: no verdict. {why(pair)}".strip()
+    found = _numbers(label, pair["difference"], pair["low"], pair["high"])
+    if pair["verdict"] == "a_better":
+        return f"{a} is better than {b}: {found}."
+    if pair["verdict"] == "b_better":  # the difference is that of the arms as they are named here
+        return f"{b} is better than {a}: {_numbers(label, -pair['difference'], -pair['high'], -pair['low'])}."
+    if pair["verdict"] == "equivalent":
+        margin = number(pair["margin"], 3)
+        return f"{a} and {b} are equivalent within the margin of ±{margin}: {found}."
+    if pair["verdict"] == "single_run":
+        return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
+    tested = plural(patients, "patient")
+    return f"{a} and {b} cannot be told apart with these {tested}: {found}. {_needed(pair, patients)}".strip()
+
+
+def _numbers(label: str, difference: float, low: float, high: float) -> str:
+    return f"difference in {label} {number(difference)} (95 % interval {interval(low, high)})"
+
+
+def why(pair: Entry) -> str:
+    """The reason of a refusal by itself, where it already stands that there is no verdict.
+
+    >>> why({"reason": "No verdict on AUC: only 4 test patients belong to the rarer class."})
+    'Only 4 test patients belong to the rarer class.'
+    """
+    reason = str(pair["reason"] or "")
+    told = reason.partition(": ")[2] if reason.startswith("No verdict on ") else reason
+    return told[:1].upper() + told[1:]
+
+
+def about(count: int) -> str:
+    """A planning number, rounded to one digit as its precision allows.
+
+    >>> about(387), about(1240), about(96)
+    ('400', '1,000', '100')
+    """
+    digits = 10 ** floor(log10(max(count, 1)))
+    return f"{round(count / digits) * digits:,}"
+
+
+def _needed(pair: Entry, patients: int) -> str:
+    margin = pair["margin"]
+    if margin is None:
+        return ""
+    if pair["patients_needed"] is not None and pair["patients_needed"] <= patients:
+        return (
+            f"A true difference of {number(margin, 3)} would probably have been found; "
+            "that the difference is smaller is not shown either."
+        )
+    if pair["patients_needed"] is not None:
+        return (
+            f"To find a difference of {number(margin, 3)}, about {about(pair['patients_needed'])} test patients"
+            f"{_range(pair)} would be needed with as many runs."
+        )
+    if any(need["patients"] for need in pair.get("needed") or ()):
+        need = next(need for need in pair["needed"] if need["patients"])
+        return (
+            f"To find a difference of {number(margin, 3)}, about {about(need['patients'])} test patients and "
+            f"{need['seeds']} runs of each arm would be needed."
+        )
+    return (
+        f"To find a difference of {number(margin, 3)}, more training runs are needed before more patients would help."
+    )
+
+
+def _range(pair: Entry) -> str:
+    """The range of the number needed, where the plan's own number of runs is among those computed."""
+    for need in pair.get("needed") or ():
+        if need["patients"] == pair["patients_needed"] and need["low"] is not None:
+            high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
+            return f" (range {about(need['low'])} {high})"
+    return ""
+
+
+def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
+    question = "Which arm is best?"
+    pairs, arms = results["comparisons"], [arm["name"] for arm in results["arms"]]
+    patients = max((_value(arm, results).get("n_patients") or 0 for arm in results["arms"]), default=0)
+    if len(arms) < 2:
+        return Answer(question, f"There is only one arm, {names[arms[0]]}, so there is nothing to compare.")
+    if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
+        reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
+        detail = reasons[0] if reasons else "No arm has test predictions."
+        return Answer(question, f"{_what(results)} cannot say: no comparison allows a verdict.", detail)
+    if len(pairs) == 1:
+        return Answer(question, pair_sentence(pairs[0], names, label, patients))
+    won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
+    winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
+    if winner:
+        side = "higher" if results["endpoints"]["higher_is_better"] else "lower"
+        told = f"{names[winner]} is best: its {label} is {side} than that of every other arm."
+        return Answer(question, told, _widest(pairs, names, label, patients))
+    return _undecided(question, pairs, won, names, label, patients)
+
+
+def _undecided(
+    question: str,
+    pairs: Sequence[Entry],
+    won: Mapping[str, list[str]],
+    names: Mapping[str, str],
+    label: str,
+    patients: int,
+) -> Answer:
+    detail = _widest(pairs, names, label, patients)
+    decided = [(names[arm], listed([names[one] for one in losers])) for arm, losers in won.items() if losers]
+    equal = sum(pair["verdict"] == "equivalent" for pair in pairs)
+    if equal == len(pairs):
+        margin = number(pairs[0]["margin"], 3)
+        told = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
+        return Answer(question, told, detail)
+    if not decided:
+        judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
+        told = "no difference can be told from chance"
+        if judged > 1:
+            told = f"none of the {judged} differences can be told from chance"
+        if equal:
+            told = f"{equal} of {judged} pairs are equivalent and the rest undecided"
+        if judged < len(pairs):
+            told += (
+                f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
+            )
+        return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {told}.", detail)
+    said = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
+    shown = sum(len(losers) for losers in won.values())
+    return Answer(
+        question,
+        f"No single arm is best, but {said}.",
+        f"{shown} of {len(pairs)} differences {_is([''] * shown)} shown. {detail}",
+    )
+
+
+def _widest(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
+    """The sentence of the largest observed difference: the one a reader would otherwise believe in."""
+    known = [pair for pair in pairs if pair["difference"] is not None]
+    if not known:
+        return ""
+    widest = max(known, key=lambda pair: abs(pair["difference"]))
+    return f"The largest difference seen: {pair_sentence(widest, names, label, patients)}"
+
+
+def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None:
+    sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    best = best_baseline(results["baselines"], results["endpoints"]["primary"], sign)
+    pairs = [] if best is None else [p for p in results["baseline_comparisons"] if p["b"] == best["name"]]
+    if best is None or not pairs:
+        return None
+    rule, winners = names[best["name"]], [names[pair["a"]] for pair in pairs if pair["verdict"] == "a_better"]
+    losers = [names[pair["a"]] for pair in pairs if pair["verdict"] == "b_better"]
+    question = f"Is any network better than the {rule}?"
+    numbers = "; ".join(
+        f"{names[p['a']]} {number(p['difference'], 3, signed=True)} ({interval(p['low'], p['high'])})"
+        for p in pairs
+        if p["low"] is not None
+    )
+    value = _value(best, results)
+    detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
+    detail += f"; differences from it, with 95 % intervals: {numbers}." if numbers else "."
+    if all(pair["verdict"] in UNJUDGED for pair in pairs):
+        return Answer(question, f"This trial cannot say: no comparison with the {rule} allows a verdict.", detail)
+    if losers:
+        return Answer(question, f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}.", detail)
+    if all(pair["verdict"] == "equivalent" for pair in pairs):
+        margin = number(pairs[0]["margin"], 3)
+        return Answer(question, f"No: every network is equivalent to the {rule}, within {margin} {label}.", detail)
+    if not winners:
+        return Answer(question, f"None was shown to be: no network beats the {rule} beyond chance.", detail)
+    if len(winners) == len(pairs):
+        return Answer(question, f"Yes, every network is better than the {rule}.", detail)
+    return Answer(question, f"{listed(winners)} {_is(winners)}; the others were not shown to be.", detail)
+
+
+def _use(results: Entry, names: Mapping[str, str]) -> Answer:
+    question, advice = "Which one should be used?", results["recommendation"]
+    chosen = {need: value["arm"] for need, value in advice.items()}
+    if chosen["accuracy"] is None:
+        reason = advice["accuracy"]["reason"]
+        if any(_value(arm, results).get("estimate") is not None for arm in results["arms"]):
+            return Answer(question, "No recommendation can be given.", reason)
+        return Answer(question, "None: no arm finished with a result.")
+    if advice["accuracy"]["beats_baseline"] is False:
+        rule = names[chosen["accuracy"]]
+        return Answer(question, f"The {rule}: it costs nothing, and no network was shown to be better.")
+    reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
+    if len(set(chosen.values())) == 1:
+        return Answer(
+            question, f"{names[chosen['accuracy']]}, for accuracy, for speed and for a balance of both.", reasons
+        )
+    told = f"{names[chosen['accuracy']]} for accuracy, {names[chosen['speed']]} for speed"
+    return Answer(question, f"{told}, {names[chosen['balanced']]} for a balance of both.", reasons)
+
+
+def _what(results: Entry) -> str:
+    return "These predictions" if results.get("audit") else "This trial"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _beat(winners: Sequence[str]) -> str:
+    return f"{listed(list(winners))} {_is(winners)} better" if winners else "no network was shown to be better"
+
+
+def _value(entry: Entry, results: Entry) -> Entry:
+    value: Entry = entry["endpoints"].get(results["endpoints"]["primary"]) or {}
+    return value
+
+
+def _winner(pair: Entry) -> str | None:
+    return {"a_better": pair["a"], "b_better": pair["b"]}.get(pair["verdict"])
+
+
+def _loser(pair: Entry) -> str:
+    return str(pair["b"] if pair["verdict"] == "a_better" else pair["a"])

@@ -1,0 +1,1 @@
+"""Cases and files with known truth, made from a seed."""

@@ -1,0 +1,118 @@
+"""What a model is fed: batches of whole cases, or of patches of them, in an order drawn anew each epoch."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equipoise.protocol import TrainingSection
+from equipoise.training.data.patches import PatchSampler
+from equipoise.training.data.samples import Samples, together
+from equipoise.training.data.sampling import balanced_order
+
+Indices = NDArray[np.int64]
+
+
+def batches(n: int, batch_size: int, order: Tensor | None = None) -> Iterator[Indices]:
+    """Indices in nearly equal batches, none a rest of one case: batch normalisation needs two.
+
+    >>> [len(batch) for batch in batches(65, 32)]
+    [22, 22, 21]
+    """
+    indices = np.arange(n) if order is None else order.numpy()
+    yield from np.array_split(indices, max(1, math.ceil(n / batch_size)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some cases, or patches of them: indices (k,), images (k, channel, *spatial), targets (k, …)."""
+
+    indices: Indices
+    images: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(self.indices, self.images.to(device), self.targets.to(device))
+
+
+def whole(samples: Samples, indices: Indices) -> Batch:
+    """Whole cases, which have one shape."""
+    return Batch(indices, _tensor(together(samples.images, indices)), _tensor(together(samples.targets, indices)))
+
+
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    """A tensor of a type that losses take: float32, or int64 class indices."""
+    tensor = torch.from_numpy(array)
+    return tensor if tensor.is_floating_point() else tensor.long()
+
+
+class Feed:
+    """Batches of a training part.
+
+    patch: size of the patches; None feeds whole cases. per_case: patches of each case in an epoch. accumulate: batches
+    of one update. balanced: all classes come equally often.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        patch: tuple[int, ...] | None = None,
+        per_case: int = 1,
+        foreground: float = 0.0,
+        *,
+        accumulate: int = 1,
+        balanced: bool = False,
+    ) -> None:
+        self.batch_size, self.per_case = batch_size, per_case if patch else 1
+        self.accumulate, self.balanced = accumulate, balanced
+        self.sampler = PatchSampler(patch, foreground) if patch else None
+
+    @classmethod
+    def of(cls, training: TrainingSection, spatial_dims: int) -> "Feed":
+        """As the protocol says."""
+        return cls(
+            training.batch_size,
+            training.patch_of(spatial_dims),
+            training.patches_per_case,
+            training.foreground_patches,
+            accumulate=training.accumulate,
+            balanced=training.sampling == "balanced",
+        )
+
+    def steps(self, cases: int) -> int:
+        """Updates of one epoch."""
+        return math.ceil(cases * self.per_case / (self.batch_size * self.accumulate))
+
+    def smallest(self, cases: int) -> int:
+        """Size of the smallest batch of an epoch."""
+        update = cases * self.per_case // self.steps(cases)
+        return update // math.ceil(update / self.batch_size)
+
+    def epoch(self, samples: Samples, draws: torch.Generator) -> Iterator[Batch]:
+        """All cases once (or `per_case` patches of each) in a random order, or as many with their classes balanced."""
+        for update in self.updates(samples, draws):
+            yield from update
+
+    def updates(self, samples: Samples, draws: torch.Generator) -> Iterator[list[Batch]]:
+        """The batches of an epoch, those of one update together."""
+        order = self._order(samples, draws)
+        for chosen in batches(len(order), self.batch_size * self.accumulate, order):
+            parts = np.array_split(chosen, math.ceil(len(chosen) / self.batch_size))
+            yield [self._batch(samples, indices, draws) for indices in parts]
+
+    def _order(self, samples: Samples, draws: torch.Generator) -> Tensor:
+        count = len(samples) * self.per_case
+        if self.balanced:
+            return balanced_order(np.asarray(samples.targets), count, draws)
+        return torch.randperm(count, generator=draws) % len(samples)
+
+    def _batch(self, samples: Samples, indices: Indices, draws: torch.Generator) -> Batch:
+        if self.sampler is None:
+            return whole(samples, indices)
+        images, targets = zip(*(self.sampler.cut(samples, int(i), draws) for i in indices), strict=True)
+        return Batch(indices, _tensor(np.stack(images)), _tensor(np.stack(targets)))

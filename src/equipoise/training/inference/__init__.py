@@ -1,0 +1,5 @@
+"""Trained jobs → predictions, asked for only after every job of the plan has ended."""
+
+from equipoise._moved import attributes_of
+
+__getattr__ = attributes_of(__name__, "equipoise.training.inference.inference")

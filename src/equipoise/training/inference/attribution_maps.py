@@ -1,0 +1,70 @@
+"""Attribution maps of a report's example cases, as pictures beside the run, with the checks that they passed."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from equipoise.atomic_write import write_atomic, write_json
+from equipoise.evaluation.display_planes import grey
+from equipoise.runfolder.job import Job
+from equipoise.training.data.batches import whole
+from equipoise.training.data.samples import Samples
+from equipoise.training.inference.attribution import attribute
+from equipoise.training.loop.determinism import device, generator, reproducible
+from equipoise.training.loop.train import build_learner
+from equipoise.training.tasks.classifying import classify
+
+FOR_RGB = (230.0, 159.0, 0.0)
+AGAINST_RGB = (86.0, 180.0, 233.0)
+STRONGEST = 99.0
+"""Percentile of a map's sizes that is drawn in full colour; a few extreme pixels would else leave the rest grey."""
+
+
+def explain(asked: tuple[Job, Samples]) -> None:
+    """Write attributions.npz (case → RGB picture) and attributions.json (checks) into the run folder of a job.
+
+    Each map speaks for the class that the job's network calls. A network that cannot be explained leaves the reason.
+    """
+    job, samples = asked
+    out = job.folder.parents[2]
+    with reproducible(job.training.threads):
+        learner = build_learner(job, device(), samples)
+        learner.model.load_state_dict(load_file(job.weights_file))
+        called = classify(learner, samples, job).argmax(1)
+        images = whole(samples, np.arange(len(samples))).to(learner.device).images
+        torch.use_deterministic_algorithms(False)  # gradients by pixel may need a kernel that has no such form
+        try:
+            found = attribute(learner.model, images, called.to(learner.device), generator(job.name, "explain"))
+        except Exception as error:
+            write_json(out / "attributions.json", {"arm": job.arm.name, "failed": f"{type(error).__name__}: {error}"})
+            return
+    pictures = {case: overlaid(images[k, 0].cpu().numpy(), found.maps[k]) for k, case in enumerate(samples.cases)}
+    write_atomic(out / "attributions.npz", lambda path: _save(path, pictures))
+    checks = {"likeness": float(np.median(found.likeness)), "gap": float(np.median(found.gap))}
+    write_json(
+        out / "attributions.json",
+        {"arm": job.arm.name, "seed": job.seed, "depends_on_weights": found.depends_on_weights, **checks},
+    )
+
+
+def _save(path: Path, pictures: dict[str, NDArray[np.uint8]]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pictures)
+
+
+def overlaid(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The plane of an image with the map over it: orange speaks for the class, blue against; (h, w, 3).
+
+    Of a volume the plane with the largest sum of sizes is shown.
+    """
+    if attribution.ndim == 3:
+        at = int(np.abs(attribution).sum(axis=(1, 2)).argmax())
+        image, attribution = image[at], attribution[at]
+    size = np.abs(attribution)
+    share = np.clip(size / max(float(np.percentile(size, STRONGEST)), 1e-12), 0, 1)[..., None]
+    colour = np.where(attribution[..., None] > 0, FOR_RGB, AGAINST_RGB)
+    mixed = (1 - share) * grey(image)[..., None] + share * colour
+    return np.asarray(np.round(mixed), dtype=np.uint8)

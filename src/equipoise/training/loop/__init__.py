@@ -1,0 +1,5 @@
+"""One job from its first epoch to its done.json, the same for every arm."""
+
+from equipoise._moved import attributes_of
+
+__getattr__ = attributes_of(__name__, "equipoise.training.loop.epoch")

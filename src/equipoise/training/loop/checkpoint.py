@@ -1,0 +1,88 @@
+"""Checkpoints that survive `kill -9`: tensors as safetensors, everything else as JSON, never a pickle.
+
+A checkpoint is two files. The tensors are written first, then the JSON that carries their SHA-256; each is written
+beside its place, flushed to the disk and renamed. The JSON's rename is the commit: a crash at any moment leaves the
+checkpoint before it whole. The last two are kept, so that a damaged newest one costs an epoch and not the job.
+"""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from equipoise.atomic_write import write_atomic, write_json
+
+KEPT = 2
+_LAYOUTS = {"channels_last": torch.channels_last, "channels_last_3d": torch.channels_last_3d}
+
+
+def _has(tensor: torch.Tensor, layout: torch.memory_format) -> bool:
+    wanted = 4 if layout is torch.channels_last else 5
+    return tensor.ndim == wanted and tensor.is_contiguous(memory_format=layout)
+
+
+def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
+    """Nested dictionaries, lists, tuples and scalars → JSON values, with the tensors moved to `tensors`."""
+    if isinstance(value, torch.Tensor):
+        plain = value.detach().cpu()
+        tensors[name] = plain.contiguous().clone()
+        # the order in memory decides the order of sums: a resumed job must find the layout that it left
+        layout = next((key for key in _LAYOUTS if not plain.is_contiguous() and _has(plain, _LAYOUTS[key])), None)
+        return {"tensor": [name, layout]}
+    if isinstance(value, dict):
+        return {"dict": [[key, pack(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [pack(item, tensors, f"{name}/{index}") for index, item in enumerate(value)]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {name}; keep tensors and plain values there")
+
+
+def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Undo `pack`."""
+    ((kind, content),) = packed.items()
+    if kind == "tensor":
+        name, layout = content
+        return tensors[name] if layout is None else tensors[name].contiguous(memory_format=_LAYOUTS[layout])
+    if kind == "dict":
+        return {key: unpack(item, tensors) for key, item in content}
+    if kind == "list":
+        return [unpack(item, tensors) for item in content]
+    if kind == "tuple":
+        return tuple(unpack(item, tensors) for item in content)
+    return content
+
+
+def save(folder: Path, number: int, state: dict[str, Any]) -> None:
+    """Write checkpoint `number` (rising over a job's life) and drop all but the last two."""
+    tensors: dict[str, torch.Tensor] = {}
+    packed = pack(state, tensors)
+    file = folder / f"{number:06d}.safetensors"
+    write_atomic(file, lambda path: save_file(tensors, path))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    write_json(folder / f"{number:06d}.json", {"sha256": digest, "state": packed})
+    for old in sorted(folder.glob("[0-9]*.json"))[:-KEPT]:
+        old.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            old.with_suffix(".safetensors").unlink()
+
+
+def load_latest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint whose hash holds; None where there is none."""
+    for description in sorted(folder.glob("[0-9]*.json"), reverse=True):
+        try:
+            content = json.loads(description.read_text(encoding="utf-8"))
+            file = description.with_suffix(".safetensors")
+            if hashlib.sha256(file.read_bytes()).hexdigest() != content["sha256"]:
+                continue
+            state: dict[str, Any] = unpack(content["state"], load_file(file))
+        except (OSError, ValueError, KeyError, SafetensorError):
+            continue
+        return state
+    return None

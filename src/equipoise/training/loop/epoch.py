@@ -1,0 +1,204 @@
+"""The epoch: batches, augmentation, and updates of the weights, each from one batch or from several."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from equipoise.optimizers import eval_mode, needs_batchnorm_recalibration, needs_closure, train_mode
+from equipoise.training import augmentation as augment
+from equipoise.training.augmentation import Augmentation
+from equipoise.training.augmentation.mixup import Mixup
+from equipoise.training.data.batches import Batch, Feed
+from equipoise.training.data.samples import Samples
+from equipoise.training.loop.determinism import generator, seeded
+from equipoise.training.loop.diagnostics import Observation
+from equipoise.training.loop.distributed import ALONE, Ranks
+from equipoise.training.loop.losses import Loss, deeply_supervised
+from equipoise.training.loop.weight_average import WeightAverage
+
+ENOUGH = 2048
+"""Cases (patches) whose batch-normalisation statistics are as good as those of more (Wu & Johnson 2021)."""
+
+
+class NotFiniteError(Exception):
+    """The loss of a batch was not a finite number; `cases` are the batch's."""
+
+    def __init__(self, cases: list[str]) -> None:
+        super().__init__(", ".join(cases))
+        self.cases = cases
+
+
+@dataclass
+class Learner:
+    """What changes while a job trains, with its losses: of training, and of validation (no class weights).
+
+    average: the moving average of the weights that is judged in their place. resting: frozen normalisation layers,
+    whose statistics stay as they are. ranks: the processes that share every batch.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    loss: Loss
+    plain_loss: Loss
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    device: torch.device
+    precision: torch.dtype
+    clip_norm: float | None
+    layout: torch.memory_format = torch.contiguous_format
+    mixup: Mixup | None = None
+    average: WeightAverage | None = None
+    resting: tuple[nn.Module, ...] = ()
+    ranks: Ranks = ALONE
+
+    def start_training(self) -> None:
+        """Put the model into training mode, but for what is frozen."""
+        self.model.train()
+        for module in self.resting:
+            module.eval()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The model's answer in float32, computed in the arm's precision."""
+        return self.outputs(images)[0]
+
+    def outputs(self, images: Tensor) -> list[Tensor]:
+        """Everything the model answers, in float32: with deep supervision several scales, full resolution first."""
+        images = images.contiguous(memory_format=self.layout)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            outputs: Tensor | Sequence[Tensor] = self.model(images)
+        return [part.float() for part in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
+
+
+def train_epoch(
+    learner: Learner,
+    samples: Samples,
+    feed: Feed,
+    augmentation: Augmentation,
+    stream: tuple[object, ...],
+    observation: Observation | None = None,
+) -> float:
+    """Train over the samples once; `stream` names the random draws of this epoch. Returns the mean loss.
+
+    Optimizers that train on other weights than they are judged by are left with those to be judged.
+
+    Raises NotFiniteError with the cases of the batch whose loss was not finite.
+    """
+    draws = generator(*stream, "epoch")
+    learner.start_training()
+    train_mode(learner.optimizer)
+    total, seen = 0.0, 0
+    with seeded(*stream, "dropout", *([learner.ranks.rank] if learner.ranks.count > 1 else [])):
+        for update in feed.updates(samples, draws):
+            ready = [_prepared(learner, batch.to(learner.device), augmentation, draws) for batch in update]
+            cases = sum(len(batch.indices) for batch in ready)
+            total, seen = total + _update(learner, ready, samples.cases, observation) * cases, seen + cases
+    eval_mode(learner.optimizer)
+    return total / seen
+
+
+def _prepared(learner: Learner, batch: Batch, augmentation: Augmentation, draws: torch.Generator) -> Batch:
+    images, targets = _augmented(batch.images, batch.targets, augmentation, draws)
+    if learner.mixup is not None:
+        images, targets = learner.mixup.mix(images, targets, draws)
+    return replace(batch, images=images, targets=targets)
+
+
+def _augmented(
+    images: Tensor, targets: Tensor, augmentation: Augmentation, draws: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if augmentation.identity:
+        return images, targets
+    parameters = augment.draw(augmentation, len(images), images.ndim - 2, draws)
+    masks = targets if targets.ndim > 1 else None
+    images, moved = augment.apply(images, masks, parameters)
+    return images, targets if moved is None else moved
+
+
+def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observation: Observation | None) -> float:
+    """One update of the weights; optimizers that look twice at a batch are given a closure. Returns the loss."""
+
+    def closure() -> float:
+        learner.optimizer.zero_grad()
+        loss = _gradients(learner, batches, cases)
+        if observation is not None:
+            observation.gradient(learner.model.parameters())
+        if learner.clip_norm is not None:
+            nn.utils.clip_grad_norm_(learner.model.parameters(), learner.clip_norm)
+        return loss
+
+    if needs_closure(learner.optimizer):
+        loss = float(learner.optimizer.step(closure))
+    else:
+        loss = closure()
+        learner.optimizer.step()
+    if observation is not None:
+        observation.step(learner.optimizer)
+    learner.schedule.step()
+    if learner.average is not None:
+        learner.average.update(learner.model)
+    return loss
+
+
+def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> float:
+    """Add up the gradients of the mean loss over all cases of the batches; returns that mean.
+
+    Raises NotFiniteError before a step along a gradient that is not finite could spoil the weights.
+    """
+    losses = []
+    sizes = [len(batch.indices) for batch in batches]
+    for batch, size in zip(batches, sizes, strict=True):
+        with torch.enable_grad():
+            own = learner.outputs(batch.images[learner.ranks.rows(size)])
+            outputs = [learner.ranks.whole(part, size) for part in own]
+            loss = deeply_supervised(learner.loss)(outputs, batch.targets)
+            (loss * (size / sum(sizes))).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    learner.ranks.sum_gradients(learner.model.parameters())
+    values: list[float] = torch.stack(losses).tolist()
+    for batch, value in zip(batches, values, strict=True):
+        if not math.isfinite(value):
+            raise NotFiniteError(list(dict.fromkeys(cases[index] for index in batch.indices)))
+    return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+
+
+@contextmanager
+def judged(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
+    """The weights to be judged as the model's inside the block, with statistics of normalisation that are theirs."""
+    if learner.average is not None:
+        with learner.average.in_place(learner.model):
+            recalibrate(learner, samples, feed)
+            yield
+        return
+    if needs_batchnorm_recalibration(learner.optimizer):
+        recalibrate(learner, samples, feed)
+    yield
+
+
+def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
+    """Recompute batch-normalisation statistics for the weights that will be judged.
+
+    Averages of weights (schedule-free, Defazio et al. 2024, or a moving average) need it: the running statistics belong
+    to the training weights, not to the average. Statistics need no more than `ENOUGH` cases or patches.
+    """
+    every = (module for module in learner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    norms = [norm for norm in every if norm not in learner.resting]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    learner.start_training()
+    seen = 0
+    with torch.no_grad():
+        for batch in feed.epoch(samples, generator("recalibration")):
+            if seen >= ENOUGH:
+                break
+            seen += len(batch.indices)
+            learner.logits(batch.to(learner.device).images[learner.ranks.rows(len(batch.indices))])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

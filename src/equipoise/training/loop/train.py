@@ -1,0 +1,311 @@
+"""A job from its first epoch to its done.json: resumable at every epoch, a divergence is a recorded failure."""
+
+import csv
+import math
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from equipoise.atomic_write import write_atomic
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.evaluation.regions import membership
+from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
+from equipoise.runfolder.job import Job
+from equipoise.training.augmentation import Augmentation
+from equipoise.training.augmentation.mixup import Mixup
+from equipoise.training.data.batches import Feed
+from equipoise.training.data.samples import Samples
+from equipoise.training.loop import checkpoint
+from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
+from equipoise.training.loop.cost import PeakMemory, latency_ms
+from equipoise.training.loop.determinism import device, reproducible, seeded
+from equipoise.training.loop.diagnostics import Observation
+from equipoise.training.loop.distributed import ALONE, Ranks
+from equipoise.training.loop.epoch import Learner, NotFiniteError, judged, train_epoch
+from equipoise.training.loop.initial_weights import resting_norms
+from equipoise.training.loop.layout import layout_of
+from equipoise.training.loop.losses import Loss, balanced_weights, build, by_region
+from equipoise.training.loop.weight_average import WeightAverage
+from equipoise.training.tasks.classifying import classify_one
+from equipoise.training.tasks.segmenting import segment_one
+from equipoise.training.tasks.validation import endpoint_of, validate
+
+ATTEMPTS = 2
+NO_USE_FACTOR = 5.0
+"""A validation loss of this many times that of always predicting the class shares is a divergence, finite or not."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint holds beside the learner: everything that later epochs and results depend on."""
+
+    epoch: int = 0
+    attempt: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    rates: list[dict[str, float]] = field(default_factory=list)
+    chosen_epoch: int | None = None
+    chosen_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+class DivergedError(Exception):
+    """The job's optimization left the range of finite or useful numbers; the text says where."""
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train one job, or go on where its last checkpoint stands; returns the contents of done.json.
+
+    A failure of the arm (divergence, a model that breaks) is returned and written like any other end; OSError is
+    raised, because a full disk is no property of the arm.
+    """
+    done = job.done()
+    if done is not None:
+        return done
+    ranks = Ranks.here()
+    try:
+        with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = _Training(job, ranks).run()
+        found["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
+    except OSError:
+        raise
+    except (DivergedError, EquipoiseError) as error:
+        found = {"status": "failed", "reason": str(error)}
+    except Exception as error:
+        found = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    return job.write_end(**found, processes=ranks.count) if ranks.leads else found
+
+
+class _Training:
+    def __init__(self, job: Job, ranks: Ranks) -> None:
+        self.job, self.ranks = job, ranks
+        self.device = device()
+        self.samples = Samples.load(job.samples / "train")
+        self.validation = Samples.load(job.samples / "validation")
+        self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+        self.feed = Feed.of(job.training, job.spatial_dims)
+        self.learner = build_learner(job, self.device, self.samples, ranks)
+        self.progress = Progress()
+        smallest = self.feed.smallest(len(self.samples))
+        if smallest < ranks.count:
+            raise ProtocolError(
+                f"a batch of {smallest} cases cannot be shared by {ranks.count} processes; start fewer, or raise "
+                "training.batch_size"
+            )
+
+    @property
+    def _stream(self) -> tuple[object, ...]:
+        return (self.job.stream, self.progress.attempt, self.progress.epoch)
+
+    def run(self) -> dict[str, Any]:
+        """All remaining epochs; the costs and the choice, for done.json."""
+        self._resume()
+        with PeakMemory() as memory:
+            while self.progress.epoch < self.job.training.epochs and not self._waited_enough():
+                self._epoch_or_retry(memory)
+            self._refuse_useless()
+            chosen = self.progress.chosen_weights
+            if self.ranks.leads:
+                write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
+            self.learner.model.load_state_dict(chosen)
+            self.learner.model.eval()
+            latency = self._latency_ms()
+        peak = max(memory.peak_mb, self.progress.peak_memory_mb)
+        return {
+            "chosen_epoch": self.progress.chosen_epoch,
+            "stopped_epoch": self.progress.epoch if self._waited_enough() else None,
+            "parameters": parameter_count(self.learner.model),
+            "train_seconds": round(self.progress.seconds, 3),
+            "latency_ms": round(latency, 3),
+            "peak_memory_mb": round(peak, 1),
+        }
+
+    def _latency_ms(self) -> float:
+        """Of one case from prepared pixels to its answer."""
+        if self.job.task != "classification":
+            image = np.asarray(self.validation.images[0])
+            return latency_ms(lambda: segment_one(self.learner, image, self.job))
+        return latency_ms(lambda: classify_one(self.learner, self.validation, self.job))
+
+    def _waited_enough(self) -> bool:
+        """Whether the epochs since the best one, short of the whole budget, are as many as early stopping waits for."""
+        patience, progress = self.job.training.patience, self.progress
+        if patience is None or progress.epoch == self.job.training.epochs:
+            return False
+        return progress.epoch - (progress.chosen_epoch or 0) >= patience
+
+    def _epoch_or_retry(self, memory: PeakMemory) -> None:
+        """One epoch; after a loss that is not finite, once more from the last good checkpoint with other draws."""
+        start = time.perf_counter()
+        try:
+            row = self._epoch()
+        except NotFiniteError as error:
+            if self.progress.attempt + 1 == ATTEMPTS:
+                raise DivergedError(
+                    f"the loss was not finite in epoch {self.progress.epoch + 1}, {ATTEMPTS} times, "
+                    f"last on the batch of cases {error}"
+                ) from error
+            attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
+            self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
+            self.progress = Progress()
+            self._resume()
+            self.progress = replace(self.progress, attempt=attempt, seconds=seconds)
+            return
+        progress = self.progress
+        progress.seconds += time.perf_counter() - start
+        progress.peak_memory_mb = max(progress.peak_memory_mb, memory.peak_mb)
+        progress.history.append(row | {"seconds": round(progress.seconds, 3)})
+        progress.epoch += 1
+        self._save()
+
+    def _epoch(self) -> dict[str, float]:
+        learner, progress = self.learner, self.progress
+        rate = float(learner.optimizer.param_groups[0]["lr"])
+        seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
+        loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
+        progress.rates += seen.rates
+        with judged(learner, self.samples, self.feed):
+            validation_loss, metric = validate(learner, self.validation, self.job)
+            row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
+            row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
+            row |= {"gradient_norm": seen.mean_norm}
+            if self._is_best(row):
+                progress.chosen_epoch = progress.epoch + 1
+                weights = learner.model.state_dict()
+                progress.chosen_weights = {
+                    name: value.detach().cpu().contiguous().clone() for name, value in weights.items()
+                }
+        after_validation(learner.schedule, validation_loss)
+        return row
+
+    def _is_best(self, row: dict[str, float]) -> bool:
+        """Whether validation prefers this epoch to all before it; the earlier of equals stays."""
+        key = "validation_loss" if self.job.training.select == "loss" else f"validation_{self.job.primary}"
+        sign = -1 if self.job.training.select == "primary" and endpoint_of(self.job).higher_is_better else 1
+        if not math.isfinite(row[key]):
+            return False
+        before = [sign * old[key] for old in self.progress.history if math.isfinite(old[key])]
+        return sign * row[key] < min(before, default=math.inf)
+
+    def _refuse_useless(self) -> None:
+        """A finite loss far above that of the class shares is a divergence too: nothing was learnt from the data."""
+        progress = self.progress
+        if progress.chosen_epoch is None:
+            raise DivergedError("no epoch had a finite validation loss")
+        if self.job.task != "classification" or self.job.training.loss != "cross-entropy":
+            return
+        counts = np.bincount(np.asarray(self.samples.targets), minlength=len(self.job.classes)) + 1.0
+        prior = float(-np.log(counts / counts.sum())[np.asarray(self.validation.targets)].mean())
+        loss = progress.history[progress.chosen_epoch - 1]["validation_loss"]
+        if loss > NO_USE_FACTOR * prior:
+            raise DivergedError(
+                f"its best validation loss, {loss:.3g}, is over {NO_USE_FACTOR:.0f} times the prior's {prior:.3g}"
+            )
+
+    def _save(self) -> None:
+        if not self.ranks.leads:
+            return
+        state = {
+            "progress": vars(self.progress),
+            "model": dict(self.learner.model.state_dict()),
+            "optimizer": self.learner.optimizer.state_dict(),
+            "schedule": self.learner.schedule.state_dict(),
+        }
+        if self.learner.average is not None:
+            state["average"] = self.learner.average.state_dict()
+        checkpoint.save(self.job.folder / "checkpoint", self.progress.epoch, state)
+        self._write_history()
+
+    def _write_history(self) -> None:
+        for name, rows in (("history", self.progress.history), ("rates", self.progress.rates)):
+            if rows and self.ranks.leads:
+                write_atomic(self.job.folder / f"{name}.csv", partial(_write_table, rows))
+
+    def _resume(self) -> None:
+        state = checkpoint.load_latest(self.job.folder / "checkpoint")
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        self.learner.model.load_state_dict(state["model"])
+        self.learner.optimizer.load_state_dict(state["optimizer"])
+        self.learner.schedule.load_state_dict(state["schedule"])
+        if self.learner.average is not None:
+            self.learner.average.load_state_dict(state["average"])
+        self._write_history()
+
+
+def _write_table(rows: list[dict[str, float]], path: Path) -> None:
+    """Rows of equal keys as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks = ALONE) -> Learner:
+    """The job's model, optimizer, loss and schedule at their start; weights depend on the job's stream alone."""
+    with seeded(job.stream, "weights"):
+        model = ranks.synchronise(build_model(job).to(device))
+    training = job.training
+    layout = layout_of(job.spatial_dims, device, built_in=":" not in job.arm.model.name)
+    move: Any = model.to  # its types know no memory format of volumes
+    model = move(memory_format=layout)
+    if training.compile is True:
+        model.compile(dynamic=False)  # a kernel a shape: a resumed job meets the shapes in another order
+    optimizer = build_optimizer(job, model)
+    steps = training.epochs * Feed.of(training, job.spatial_dims).steps(len(samples))
+    weight = _class_weights(job, samples)
+    return Learner(
+        model,
+        optimizer,
+        loss_of(job, None if weight is None else weight.to(device)),
+        loss_of(job),
+        schedule(training.schedule.name, optimizer, steps, **training.schedule.settings),
+        device,
+        # what is not settled yet, when an arm is only tried, is tried the plain way
+        torch.bfloat16 if training.precision == "bfloat16" else torch.float32,
+        training.clip_norm,
+        layout,
+        mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
+        resting=resting_norms(model),
+        ranks=ranks,
+        average=None if training.ema is None else _average(job, model, optimizer, training.ema),
+    )
+
+
+def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> WeightAverage:
+    if needs_batchnorm_recalibration(optimizer):
+        raise ProtocolError(
+            f"training.ema averages the weights, and so does the optimizer {job.arm.optimizer.name!r}; leave one out"
+        )
+    return WeightAverage(model, decay)
+
+
+def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
+    """The loss that the protocol names, over classes or over regions."""
+    if job.training.targets != "regions":
+        return build(job.training.loss, weight)
+    table = torch.from_numpy(membership(len(job.classes), job.regions))
+    return by_region(build(job.training.loss, overlapping=True), table)
+
+
+def _class_weights(job: Job, samples: Samples) -> Tensor | None:
+    """One factor per class, so that all weigh the same over the training cases; None where the protocol wants none."""
+    if job.training.class_weights == "none":
+        return None
+    counts = torch.zeros(len(job.classes), dtype=torch.int64)
+    for index in range(len(samples)):
+        target = torch.from_numpy(np.array(samples.targets[index]))
+        hard = target.argmax(0) if target.is_floating_point() else target.long()
+        counts += torch.bincount(hard.flatten(), minlength=len(counts))
+    return balanced_weights(counts)

@@ -1,0 +1,1 @@
+"""What each task trains, validates, predicts and compares against."""

@@ -1,0 +1,203 @@
+"""The judgement of a trial for predictions made elsewhere, through the same functions; no ledger stands behind it."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external import (
+    Collected,
+    Stated,
+    collect,
+    collect_table,
+    parse_regions,
+    read_column,
+    split_arm,
+)
+from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
+from equipoise.evaluation.predictions import Predictions
+from equipoise.progress import Watch, silent
+from equipoise.report import write_pages
+from equipoise.report.results.results import results_of
+from equipoise.runfolder.read import Job, LedgerState, RunFolder
+from equipoise.statistics.endpoints import direction_known
+from equipoise.statistics.own import describe_own, is_own
+
+_ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
+_APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
+_NO_FOLDER = Path(os.devnull)  # nothing may be read from where the command happens to run
+_CLASSIFICATION = ("accuracy", "brier", "average_precision")
+_MOST_SECONDARY = 12
+
+
+def audit(
+    predictions: Any,
+    primary: str = "auc",
+    margin: float | None = None,
+    control: str | None = None,
+    *,
+    out: str | Path | None = None,
+    secondary: Sequence[str] | None = None,
+    positive: str | None = None,
+    subgroups: Sequence[str] = (),
+    truth: str | Path | None = None,
+    regions: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
+    classes: Sequence[str] = (),
+    metric: str | None = None,
+    higher_is_better: Sequence[str] = (),
+    lower_is_better: Sequence[str] = (),
+    patients: str | Path | Mapping[str, str] | None = None,
+    cases_are_patients: bool = False,
+    common_cases: bool = False,
+    training: str | Path | None = None,
+    allow_trained: bool = False,
+    watch: Watch = silent,
+) -> dict[str, Any]:
+    """Judge predictions made elsewhere; return the dictionary of results.json, and with `out` write it and a report.
+
+    predictions: a table in memory (pyarrow.Table, dictionary of columns, data frame), or a path, a list of paths, or a
+    mapping of arm to path; a path may be written "arm=path". Each is recognised by its content: long CSV or Parquet
+    tables, nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, masks. An arm named twice has several runs.
+
+    primary: the endpoint compared; of masks and metrics, "auc" stands for the mean Dice. margin: the smallest
+    difference that matters. control: compare every arm with this one alone. secondary: by default what fits.
+    truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`. classes: names
+    in the order of the scores. metric: what a file of unnamed values measures. higher_is_better, lower_is_better:
+    metrics of your own, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of cases.
+
+    Raises EquipoiseError, one sentence, for what cannot be judged. What these allow is written in the warnings:
+    cases_are_patients; common_cases (leave out what some arm lacks or has another truth for); allow_trained.
+    """
+    stated = Stated(
+        truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
+        metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
+    )  # fmt: skip
+    found = _collected(predictions, stated, watch)
+    table, notes = _agreed(found, common_cases, training, allow_trained)
+    notes += [_APART] if disjoint(table) else []
+    if cases_are_patients:
+        notes.append("Every case was taken for another patient, as the caller stated")
+    asked, note = _primary(table, primary)
+    plan = {
+        "primary": asked, "secondary": _secondary(table, asked, secondary), "margin": margin,
+        "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
+        "lower_is_better": list(lower_is_better),
+    }  # fmt: skip
+    _check_directions(table, plan, {*higher_is_better, *lower_is_better})
+    run = _as_run(table, plan, found, [*note, *notes])
+    results = results_of(run)
+    if out is not None:
+        write_pages(Path(out), run, results)
+    return results
+
+
+def _collected(predictions: Any, stated: Stated, watch: Watch) -> Collected:
+    if isinstance(predictions, str | Path):
+        predictions = [predictions]
+    if isinstance(predictions, Mapping) and all(isinstance(one, str | Path) for one in predictions.values()):
+        return collect([(str(arm), Path(path)) for arm, path in predictions.items()], stated, watch)
+    if not isinstance(predictions, list | tuple):
+        return collect_table(predictions, stated)
+    named = [split_arm(str(one)) for one in predictions]
+    return collect([(arm, Path(path)) for arm, path in named], stated, watch)
+
+
+def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
+    if given is None or isinstance(given, Mapping):
+        return given
+    return read_column(Path(given), "case", ("patient",), "list of patients")
+
+
+def _agreed(
+    found: Collected, common_cases: bool, training: str | Path | None, allow_trained: bool
+) -> tuple[Predictions, list[str]]:
+    """The rows that may be judged together, and what was assumed or left out on the way."""
+    notes = [*found.notes, *unpredicted(found.predictions, found.unpredicted, common_cases=common_cases)]
+    table, more = same_truths(found.predictions, common_cases=common_cases)
+    notes += more
+    if common_cases:
+        table, more = common(table)
+        notes += more
+    if training is not None:
+        notes += not_trained(table, Path(training), allowed=allow_trained)
+    return table, notes
+
+
+def _primary(table: Predictions, asked: str) -> tuple[str, list[str]]:
+    """The endpoint to compare: as asked, but the mean Dice where there are no class scores to take an AUC of."""
+    if asked != "auc" or table.classes or not table.metrics:
+        return asked, []
+    offered = [*(name for name in table.metrics if name.startswith("dice")), *table.metrics]
+    chosen = "dice" if "dice" in offered else offered[0]
+    return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
+
+
+def _secondary(table: Predictions, primary: str, asked: Sequence[str] | None) -> list[str]:
+    if asked is not None:
+        return list(asked)
+    if table.classes:
+        return [name for name in _CLASSIFICATION if name != primary]
+    wanted = [name for name in table.metrics if name.startswith(("dice", "hd95")) and name != primary]
+    return wanted[:_MOST_SECONDARY]
+
+
+def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[str]) -> None:
+    for name in (plan["primary"], *plan["secondary"]):
+        if name in table.metrics and name not in stated and not direction_known(name):
+            raise PredictionError(
+                f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
+                f"{name})"
+            )
+
+
+def _as_run(table: Predictions, plan: dict[str, Any], found: Collected, notes: list[str]) -> RunFolder:
+    """The predictions as a run folder in memory, which is what results and report are made from."""
+    test = table.where(table.split == "test")
+    if not len(test):
+        raise PredictionError("the predictions have no row of split 'test'; a verdict needs test predictions of an arm")
+    keys = sorted(set(zip(table.arm.tolist(), table.fold.tolist(), table.seed.tolist(), strict=True)))
+    jobs = tuple(
+        Job(arm, fold, seed, "finished", predictions=table.where(
+            (table.arm == arm) & (table.fold == fold) & (table.seed == seed)
+        ))
+        for arm, fold, seed in keys
+    )  # fmt: skip
+    label = dict(zip(test.case.tolist(), test.truth.tolist(), strict=True)) if table.classes else {}
+    patient = dict(zip(test.case.tolist(), test.patient.tolist(), strict=True))
+    cases = tuple(
+        {
+            "case": case, "patient": name, "label": table.classes[label[case]] if label else "",
+            **{attribute: values.get(case, "") for attribute, values in found.attributes.items()},
+        }
+        for case, name in patient.items()
+    )  # fmt: skip
+    tested = [dict.fromkeys(test.case[test.fold == fold].tolist()) for fold in np.unique(test.fold)]
+    lock = {
+        "protocol_sha256": None, "name": "audit", "question": "Audit of predictions made elsewhere",
+        "cohort": {
+            "name": "predictions made elsewhere", "patients": len(set(patient.values())), "cases": len(patient),
+            "classes": {name: sum(one == i for one in label.values()) for i, name in enumerate(table.classes)},
+        },
+        "split": {"scheme": "unknown", "folds": [{"train": [], "validation": [], "test": list(t)} for t in tested]},
+        "endpoints": plan, "arms": [{"name": arm} for arm in table.arms()],
+        "seeds": sorted(set(table.seed.tolist())),
+        "jobs": [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in keys],
+        "versions": {"equipoise": version("equipoise"), "numpy": np.__version__, "python": platform.python_version()},
+        "own": _own(table, [plan["primary"], *plan["secondary"]]), "code_folder": str(Path.cwd()),
+    }  # fmt: skip
+    sources = tuple(asdict(source) for source in found.sources)
+    return RunFolder(
+        _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
+    )
+
+
+def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:
+    """The caller's own functions of all cases, from this folder; a column of the table of that name comes first."""
+    wanted = [name for name in names if is_own(name) and name not in table.metrics]
+    return describe_own(wanted, Path.cwd(), masks=False)

@@ -1,0 +1,221 @@
+"""What can be known before anything is trained: cases, leaks, problems, and what the trial could show."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts.splits import attribute_leakage
+from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.split import Fold
+from equipoise.engines import local
+from equipoise.errors import CohortError, EquipoiseError
+from equipoise.progress import Watch, silent
+from equipoise.protocol import Protocol
+from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
+from equipoise.statistics import planning
+from equipoise.statistics.looks import nominal_alpha
+from equipoise.statistics.planning import Plan
+from equipoise.statistics.seed_spread import recall
+from equipoise.statistics.verdict import label
+from equipoise.training.loop.forecast import Forecast
+from equipoise.trials.plan import Trial, first_samples, plan, read, refusals
+from equipoise.trials.run import seed_spreads, try_arms
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Everything that `equipoise check` prints; forecasts and detectable difference only where a trial could run.
+
+    jobs: all trainings, draws of tuning included; effort: the same in trainings of full length.
+    """
+
+    cohort: Cohort
+    folds: Sequence[Fold]
+    cases: list[dict[str, Any]]
+    leaks: list[Leak]
+    refusals: list[str]
+    detectable: Plan | None
+    unplanned: str | None
+    forecasts: list[Forecast]
+    jobs: int
+    threads: int
+    effort: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def may_run(self) -> bool:
+        """Whether a run would be honest: no leak across parts, no problem that stops it."""
+        return not self.refusals
+
+    def predicted(self) -> dict[str, float] | None:
+        """Time of all jobs on this machine, and memory of those that run side by side; None where none can run."""
+        if not self.forecasts:
+            return None
+        side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
+        seconds = (
+            sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.effort / side_by_side
+        )
+        memory = side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
+        return {"seconds": round(seconds, 1), "memory_mb": round(memory, 1)}
+
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """Patients and cases of each part in the first fold."""
+        if not self.folds:
+            return {}
+        patients = self.cohort.patients
+        parts = {part: self.folds[0].part(part) for part in PARTS}
+        return {
+            part: {"patients": len(set(patients[indices])), "cases": len(indices), **self._classes(indices)}
+            for part, indices in parts.items()
+        }
+
+    def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
+        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form."""
+        return {
+            "cases": self.cases,
+            "leaks": [vars(leak) for leak in self.leaks],
+            "problems": [asdict(problem) for problem in self.cohort.problems],
+            "split": {"folds": len(self.folds), **self.sizes()},
+            "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
+            "predicted": self.predicted(),
+            "warnings": self.warnings,
+            "refusals": self.refusals,
+        }
+
+    def sentences(self) -> list[str]:
+        """What the trial could show and what it would cost."""
+        planned = self.detectable
+        lines = [*planned.sentences, planned.assumptions] if planned else [self.unplanned or ""]
+        predicted = self.predicted()
+        if predicted:
+            minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
+            lines.append(f"predicted: about {minutes:.1f} minutes and {memory:.0f} MB for {self.jobs} jobs")
+        return lines
+
+    def page(self) -> str:
+        """The same as a page with pictures, for a browser; cases that it shows are read again."""
+        found = (self.cohort, self.folds, self.cases, self.leaks, self.refusals, self.sentences(), self.warnings)
+        return render_inspection(Inspection(*found))
+
+    def text(self) -> str:
+        """The same for people."""
+        lines = [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
+        for part, counts in self.sizes().items():
+            classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
+            told = f" ({classes})" if classes else ""
+            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{told}")
+        lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
+        if self.cohort.excluded:
+            lines.append(f"  left out: {len(self.cohort.excluded)} cases")
+        lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
+        lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += self.sentences()
+        return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
+
+
+def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
+    """Read the cohort and try the arms; nothing is trained or written."""
+    protocol, cohort = read(protocol)
+    cases = []
+    for number, case in enumerate(cohort.cases, start=1):
+        cases.append(_described(case, cohort))
+        watch("reading cases", number, len(cohort))
+    try:
+        trial = plan(protocol, cohort, "unused")
+    except CohortError as error:
+        return Checked(
+            cohort, (), cases, [], [str(error)], None, "it cannot be split", [], 0, protocol.training.threads
+        )
+    leaks = find_leaks(trial.cohort, trial.folds)
+    detectable, unplanned = _detectable(trial)
+    everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
+    return Checked(
+        cohort=trial.cohort,
+        folds=trial.folds,
+        cases=cases,
+        leaks=leaks,
+        refusals=refusals(trial, leaks),
+        detectable=detectable,
+        unplanned=unplanned,
+        forecasts=_forecasts(trial),
+        jobs=twice * len(everything),
+        effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
+        threads=trial.protocol.training.threads,
+        warnings=attribute_leakage.warnings(trial.cohort, protocol.label),
+    )
+
+
+def _forecasts(trial: Trial) -> list[Forecast]:
+    """What one job of each arm takes, from a few timed cases in a worker."""
+    training, fold = trial.protocol.training, trial.folds[0]
+    first = first_samples(trial)
+    asked = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    with local.Workers(training.threads) as workers:
+        try_arms(trial, workers)
+        found = [result for _, result in workers.run("equipoise.training.loop.preflight:forecast", asked, lambda: None)]
+    for result in found:
+        if isinstance(result, local.Failure):
+            raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
+    return found
+
+
+def _described(case: Case, cohort: Cohort) -> dict[str, Any]:
+    image = case.read()
+    row: dict[str, Any] = {
+        "case": case.id,
+        "patient": case.patient,
+        "shape": list(image.array.shape),
+        "spacing_mm": list(image.spacing_mm),
+    }
+    if case.label is not None:
+        row["label"] = cohort.classes[case.label]
+    if image.mask is not None:
+        values, counts = np.unique(image.mask, return_counts=True)
+        row["label_voxels"] = {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
+    row["intensity"] = dict(zip(cohort.channels, map(_levels, image.array), strict=True))
+    return row | {"sha256": dict(case.sha256)}
+
+
+def _levels(channel: NDArray[Any]) -> list[float]:
+    """The 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its finite values."""
+    values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
+    values = values[np.isfinite(values)]
+    return [round(float(level), 6) for level in np.percentile(values, [1, 50, 99])] if len(values) else [0.0] * 3
+
+
+def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
+    """What the test set (of all folds) can show; or the sentence that says why nothing can be planned."""
+    test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
+    arms = len(trial.protocol.arms)
+    endpoints = trial.protocol.endpoints
+    pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
+    seeds = len(trial.protocol.training.seeds)
+    if cohort.task == "detection":
+        return None, (
+            f"the {label(endpoints.primary)} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
+            "findings and false positives spread over patients is not known before a detector has been seen"
+        )
+    try:
+        return planning.plan(
+            len(set(cohort.patients[test])),
+            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            seeds,
+            endpoint=endpoints.primary,
+            margin=endpoints.margin,
+            comparisons=max(1, pairs),
+            spread=recall(seed_spreads(), endpoints.primary, cohort.name),
+            alpha=nominal_alpha(endpoints.looks, seeds, endpoints.alpha) if endpoints.looks else endpoints.alpha,
+        ), None
+    except EquipoiseError as error:
+        return None, str(error)

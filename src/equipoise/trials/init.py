@@ -1,0 +1,96 @@
+"""Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from equipoise.cohorts import sources
+from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
+from equipoise.cohorts.layouts.recognition import recognise
+from equipoise.errors import EquipoiseError
+from equipoise.lookup import resolve
+
+LARGEST = {2: 224, 3: 64}
+"""Voxels a side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
+PATCH = {2: 128, 3: 64}
+BATCH = {(False, 2): 32, (False, 3): 8, (True, 2): 16, (True, 3): 2}
+"""Cases a step, by whether there are masks and by spatial dimensions."""
+
+
+def example(name: str) -> Path:
+    """The file of an example protocol: inside an installed package, or beside the sources of a checkout."""
+    package = Path(str(files("equipoise")))
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    raise EquipoiseError(f"the example protocol {name!r} is not installed; install Equipoise again")
+
+
+def write_protocol(source: str, file: Path) -> Path:
+    """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet."""
+    if file.exists():
+        raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
+    values = _found(Path(source)) if Path(source).exists() or "/" in source else _named(source)
+    names = [name.replace("_", "-") for name in sources.__all__]
+    # TOML, not HTML: values pass through `tojson`
+    environment = Environment(  # noqa: S701
+        loader=PackageLoader("equipoise.trials"),
+        undefined=StrictUndefined,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
+    return file
+
+
+def _named(source: str) -> dict[str, Any]:
+    """What the template needs to know of a source that is named."""
+    if ":" not in source:
+        resolve(source, sources, "cohort source")
+    settings = {"label": "malignancy"} if source == "lidc-contours" else {}
+    return {
+        "name": source.replace(":", "-"), "source": source, "scheme": "holdout", "patients": "stated",
+        "settings": settings, "masks": False, "preprocessing": {}, "training": {"batch_size": 32},
+    }  # fmt: skip
+
+
+def _found(path: Path) -> dict[str, Any]:
+    """What the template needs to know of the data at a path."""
+    found = recognise(path)
+    masks = found.task == "segmentation"
+    look = first_look(path, found)
+    settings = {"path": str(path.resolve()), "task": found.task, **found.settings, **mask_classes(found)}
+    training = {"batch_size": BATCH[masks, look.dims]}
+    # volumes with masks, and pictures with masks that are large or differ
+    if masks and (look.dims == 3 or not look.one_size or look.shapes.max() > LARGEST[2]):
+        training["patch"] = PATCH[look.dims]
+    return {
+        "name": re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
+        "source": found.source,
+        "scheme": found.scheme,
+        "patients": "stated" if found.patients_known else "guessed",
+        "settings": settings | ({"axes": look.axes} if look.axes else {}),
+        "masks": masks,
+        "preprocessing": _grid(look, masks),
+        "training": training,
+    }
+
+
+def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:
+    """The preprocessing that gives classifiers images of one size that they can hold, and segmenters one spacing."""
+    shrink = 1.0 if masks else max(1.0, float(look.size.max()) / LARGEST[look.dims])
+    fitted: dict[str, Any] = {}
+    if shrink > 1 or not look.one_spacing:
+        fitted["resample"] = [round(float(value) * shrink, 3) for value in look.spacing_mm]
+    if not masks and not (look.one_size and look.one_spacing):
+        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]
+    return fitted

@@ -1,0 +1,210 @@
+"""The run folder before training: what is fixed, and whether what lies there is still what was fixed."""
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts import Cohort
+from equipoise.cohorts.splits.split import Fold
+from equipoise.errors import EquipoiseError, LedgerError
+from equipoise.evaluation.regions import target_regions
+from equipoise.protocol import Protocol
+from equipoise.runfolder.ledger import LOCKED, Ledger
+from equipoise.statistics.own import describe_own
+from equipoise.training.data.staging import own_metrics
+
+SCHEMA = 2
+DRAWS_OF_SCIPY = 2
+"""Locks of schema 1 hold draws of tuning from another scrambled Sobol sequence; all else reads alike."""
+LOCK = "lock.json"
+CASES = "cases.csv"
+PROTOCOL = "protocol.toml"
+PACKAGES = ("equipoise", "torch", "numpy", "scipy")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """The run folder, made if it is not there, held by this process alone until the block ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".claim", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise EquipoiseError(f"the run folder {folder} cannot be written ({error}); name another with --out") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise EquipoiseError(f"{folder} is in use by another run; wait for it, or name another with --out") from error
+    try:
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]) -> Ledger:
+    """Fix the plan before anything is trained, or verify that the folder holds this very plan.
+
+    record: what else belongs to the plan (device, hashes of the user's own code).
+    Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
+    """
+    plan = describe(protocol, cohort, folds) | record
+    file = folder / LOCK
+    if file.is_file():
+        _verify(folder, plan)
+        ledger = Ledger(folder)
+        _verify_hash(folder, ledger)
+        return ledger
+    foreign = sorted(
+        path.name for path in folder.iterdir() if path.name != ".claim" and not path.name.endswith(".part")
+    )
+    if set(foreign) - {PROTOCOL, CASES}:
+        raise EquipoiseError(
+            f"{folder} is not empty and holds no run (it has {foreign[0]}); name a new folder with --out"
+        )
+    (folder / PROTOCOL).write_text(protocol.text, encoding="utf-8")
+    (folder / CASES).write_text(cases_table(cohort, folds), encoding="utf-8")
+    plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
+    if plan["own"]:
+        plan["code_folder"] = os.path.relpath(protocol.folder, folder)
+    plan |= {"versions": _versions(), "machine": platform.platform()}
+    plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    temporary = folder / ".lock.json.part"
+    temporary.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    temporary.replace(file)
+    ledger = Ledger(folder)
+    ledger.append(LOCKED, protocol_sha256=plan["protocol_sha256"], lock_sha256=_sha256(file))
+    return ledger
+
+
+def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[str, Any]:
+    """The plan as it stands in lock.json: everything that decides the result."""
+    endpoints, training = protocol.endpoints, protocol.training
+    names = [case.id for case in cohort.cases]
+    classifies = cohort.task == "classification"
+    parts = ("train", "validation", "test")
+    return {
+        "schema": SCHEMA,
+        "name": protocol.trial.name,
+        "question": protocol.trial.question,
+        "protocol_sha256": protocol.sha256(),
+        "cohort": describe_cohort(cohort),
+        "split": {
+            "scheme": protocol.split.scheme,
+            "unit": protocol.split.unit,
+            "folds": [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds],
+        },
+        "endpoints": endpoints.model_dump(mode="json")
+        | {"positive": cohort.classes[1] if classifies and len(cohort.classes) == 2 else None},
+        "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
+        "seeds": list(training.seeds),
+        "shared_seeds": training.shared_seeds,
+        "jobs": [
+            {"arm": arm.name, "fold": fold, "seed": seed}
+            for fold in range(len(folds))
+            for seed in training.seeds
+            for arm in (*protocol.arms, *protocol.untuned())
+        ],
+        "threads": training.threads,
+        "own": describe_own(own_metrics(protocol, cohort) or endpoints.own, protocol.folder, masks=not classifies),
+    }
+
+
+def describe_cohort(cohort: Cohort) -> dict[str, Any]:
+    """What the report says of the data: numbers, classes, exclusions with their reasons."""
+    patients: dict[str, set[str]] = {}
+    for exclusion in cohort.excluded:
+        patients.setdefault(exclusion.reason, set()).add(exclusion.patient)
+    counts = Counter(exclusion.reason for exclusion in cohort.excluded)
+    return {
+        "name": cohort.name,
+        "task": cohort.task,
+        "fingerprint": cohort.fingerprint(),
+        "patients": len(set(cohort.patients.tolist())),
+        "cases": len(cohort),
+        "classes": cohort.class_counts() if cohort.task == "classification" else {},
+        "regions": [] if cohort.task == "classification" else list(target_regions(cohort.classes, cohort.regions)),
+        "channels": list(cohort.channels),
+        "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
+        "notes": list(cohort.notes),
+        "patients_known": cohort.patients_known,
+        "patients_guessed": cohort.patients_guessed,
+        "size_attribute": cohort.size_attribute,
+    }
+
+
+def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
+    """cases.csv: every case with patient, label, its part in each fold, and its attributes."""
+    attributes = list(dict.fromkeys(name for case in cohort.cases for name in case.attributes))
+    part_of = [["" for _ in folds] for _ in cohort.cases]
+    for number, fold in enumerate(folds):
+        for part in ("train", "validation", "test"):
+            for index in getattr(fold, part):
+                part_of[index][number] = part
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "patient", "label", *(f"part_{n}" for n in range(len(folds))), *attributes])
+    for case, parts in zip(cohort.cases, part_of, strict=True):
+        label = "" if case.label is None else cohort.classes[case.label]
+        writer.writerow([case.id, case.patient, label, *parts, *(case.attributes.get(name, "") for name in attributes)])
+    return text.getvalue()
+
+
+def _verify(folder: Path, plan: dict[str, Any]) -> None:
+    """Compare the folder's lock with the plan at hand; the first difference is named."""
+    try:
+        found = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LedgerError(f"{folder / LOCK} is damaged ({error}); run the trial again into a new folder") from error
+    checks = (
+        (("protocol_sha256",), "belongs to another protocol"),
+        (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
+        (("split",), "was locked with another split"),
+        (("code",), "was locked with other code of your own modules"),
+        (("own",), "was locked with other endpoints of your own"),
+        (("pretrained",), "was locked with other pretrained weights"),
+        (("tuning",), _other_draws(found.get("schema", 1))),
+    )
+    for keys, complaint in checks:
+        before, now = found, plan
+        for key in keys:
+            before, now = before.get(key, {}), now.get(key, {})
+        if before != now:
+            raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
+
+
+def _other_draws(schema: int) -> str:
+    if schema < DRAWS_OF_SCIPY:
+        return (
+            "was begun by an earlier version, which drew the settings of tuning otherwise; finish it with that version"
+        )
+    return "was locked with other draws of tuning"
+
+
+def _verify_hash(folder: Path, ledger: Ledger) -> None:
+    """The lock file must be the one whose hash opens the ledger; a crash between the two is mended."""
+    locked = ledger.last(LOCKED)
+    digest = _sha256(folder / LOCK)
+    if locked is None and not ledger.events:
+        content = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+        ledger.append(LOCKED, protocol_sha256=content["protocol_sha256"], lock_sha256=digest)
+    elif locked is None or locked.data["lock_sha256"] != digest:
+        raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or run into a new folder")
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}

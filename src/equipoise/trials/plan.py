@@ -1,0 +1,131 @@
+"""What follows from a protocol before anything is trained: cases, split, jobs, draws, and why it may not be run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from equipoise.cohorts import Cohort
+from equipoise.cohorts.sources import load
+from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.patient_groups import with_guessed_patients
+from equipoise.cohorts.splits.split import Fold, split
+from equipoise.errors import CohortError, PredictionError, ProtocolError
+from equipoise.evaluation.candidate_table import FINDINGS
+from equipoise.evaluation.regions import target_regions
+from equipoise.evaluation.segmentation import metric_columns
+from equipoise.lookup import nearest
+from equipoise.preprocessing import Pipeline
+from equipoise.protocol import Protocol
+from equipoise.runfolder.job import Job
+from equipoise.statistics.detection import METRICS as DETECTION
+from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.own import is_own, own_endpoint
+from equipoise.training.data.samples import Samples
+from equipoise.training.data.staging import plan_jobs, samples_of
+from equipoise.training.tasks.baselines import baselines
+from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A protocol with everything that follows from it before training; `out` is its run folder.
+
+    draws: what tuning trains before the jobs, with the settings in `tuning`; empty without tuning.
+    """
+
+    protocol: Protocol
+    cohort: Cohort
+    folds: tuple[Fold, ...]
+    pipeline: Pipeline
+    jobs: list[Job]
+    out: Path
+    tuning: Plan
+    draws: list[Job]
+
+
+def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
+    """The protocol and the cohort that it names.
+
+    Raises EquipoiseError (one sentence) for what the user can mend.
+    """
+    protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
+    return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
+
+
+def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
+    """Split the cohort and name the jobs; nothing is written.
+
+    Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
+    """
+    for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
+        endpoint_of(name, cohort, protocol.folder)
+    if cohort.task == "classification":
+        baselines(cohort)  # a case without its size is told now, not when the test set is opened
+    if protocol.split.patients == "guessed":
+        cohort = with_guessed_patients(cohort)
+    _check_subgroups(protocol.endpoints.subgroups, cohort)
+    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
+    pipeline = Pipeline.from_settings(protocol.preprocessing)
+    jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
+    tuning = plan_draws(protocol)
+    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draw_jobs(protocol, jobs, tuning))
+
+
+def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
+    """The endpoint of that name; refuses before training what could not be judged after it."""
+    classes = cohort.classes if cohort.task == "classification" else ()
+    regions = tuple(target_regions(cohort.classes, cohort.regions)) if cohort.task == "segmentation" else ()
+    if cohort.task == "detection" and name not in DETECTION:
+        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, DETECTION)}")
+    if is_own(name):
+        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
+    metrics = (FINDINGS,) if cohort.task == "detection" else metric_columns(regions)
+    try:
+        return endpoint_named(name, () if classes else metrics, classes)
+    except PredictionError as error:
+        raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
+
+
+def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
+    """Refuse an attribute that no case has: it would be missing from the report without a word."""
+    known = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
+    for name in names:
+        if name not in known:
+            offered = nearest(name, known) if known else "its cases have no attributes"
+            raise ProtocolError(f"endpoints.subgroups: no case of {cohort.name} has the attribute {name!r}; {offered}")
+
+
+def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
+    """Why the trial would not be honest, or cannot be run; empty where it may."""
+    found, cohort = [], trial.cohort
+    if cohort.problems:
+        first = cohort.problems[0]
+        found.append(
+            f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
+            f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
+        )
+    if leaks and not trial.protocol.split.allow_leaks:
+        first_leak = leaks[0]
+        found.append(
+            f"{len(leaks)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
+            f"({first_leak.kind}); `equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true "
+            "and the report says so"
+        )
+    return found
+
+
+def honest_leaks(trial: Trial) -> list[Leak]:
+    """The leaks across parts, all of which the protocol allows.
+
+    Raises CohortError where the trial would not be honest, or cannot be run.
+    """
+    leaks = find_leaks(trial.cohort, trial.folds)
+    for refusal in refusals(trial, leaks):
+        raise CohortError(refusal)
+    return leaks
+
+
+def first_samples(trial: Trial) -> Samples:
+    """A batch of training cases; of volumes two, which are enough to try an arm."""
+    enough = trial.protocol.training.batch_size if trial.cohort.spatial_dims == 2 else 2
+    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline, trial.protocol.training.targets)

@@ -1,0 +1,257 @@
+"""The whole story of a trial that is planned: lock, train, open the test set once, judge."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.cohorts.splits import attribute_leakage
+from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.store import cache_folder
+from equipoise.engines import local, ranks
+from equipoise.engines.jobs import Engine, run_jobs, workers_of
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
+from equipoise.evaluation.candidate_table import candidate_file
+from equipoise.progress import Watch, silent
+from equipoise.protocol import Protocol
+from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
+from equipoise.report.results.interim_analysis import undecided
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import FAILED, FINISHED, LOOKED, PREDICTED, SETTLED, STARTED, TEST_OPENED, TUNED, Ledger
+from equipoise.statistics.own import per_case_functions
+from equipoise.statistics.seed_spread import SeedSpread, remember
+from equipoise.training.data.samples import Samples
+from equipoise.training.data.staging import own_metrics, samples_of, stage
+from equipoise.training.inference.test_opening import open_test
+from equipoise.training.tuning.draws import (
+    Choice,
+    choose,
+    describe_tuning,
+    draw_value,
+    tuned_jobs,
+)
+from equipoise.trials.lock import claimed, lock
+from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+
+
+def seed_spreads() -> Path:
+    """The file that remembers the spread between training runs from trial to trial, in the user's cache."""
+    return cache_folder() / "seed-spreads.json"
+
+
+def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
+    """One step of every arm on its first cases; what else belongs to the record: device, hashes of the user's code.
+
+    Raises ProtocolError for an arm that cannot train.
+    """
+    first = first_samples(trial)
+    arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
+    ((_, found),) = workers.run("equipoise.training.loop.preflight:preflight", [(arms, first)], lambda: None)
+    if isinstance(found, local.Failure):
+        raise ProtocolError(found.text)
+    record: dict[str, Any] = found
+    return record
+
+
+def run(
+    protocol: Protocol | str | Path, out: str | Path, *, engine: str = "local", watch: Watch = silent
+) -> dict[str, Any]:
+    """Run a trial into the folder `out`, or go on with the one that was begun there; returns results.json.
+
+    Under torchrun the first process runs it, and all train its jobs together.
+
+    Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable run.
+    """
+    return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / "results.json")
+
+
+def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) -> dict[str, Any]:
+    if engine != "local":
+        raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
+    try:
+        trial = plan(*read(protocol), out)
+        return carry_out(trial, honest_leaks(trial), watch=watch)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+
+
+def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
+    """Lock, train, open the test set, judge; or go on where that was left. As `run`, for a trial that is planned."""
+    try:
+        with workers_of(trial.protocol.training.threads) as workers:
+            record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
+            record["processes"] = ranks.count()
+            with claimed(trial.out):
+                record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
+                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                trial = _settle(trial, ledger, workers)
+                trial = _tune(trial, ledger, workers, watch)
+                for look in trial.protocol.endpoints.looks or (None,):
+                    part = _up_to(trial, look)
+                    _train(part, part.jobs, "training", ledger, workers, watch)
+                    _predict(part, ledger, workers, watch, look)
+                    shutil.rmtree(trial.out / "samples", ignore_errors=True)
+                    results = write_report(trial.out)
+                    if _explain(part, workers):
+                        results = write_report(trial.out)
+                    if not _goes_on(trial, ledger, results, look):
+                        break
+        if trial.protocol.split.unit != "case":
+            _remember(results)
+        if trial.protocol.split.contrast == "case":
+            _run(trial.protocol.by_case(), trial.out / CONTRAST, "local", watch)
+            results = write_report(trial.out)
+        return results
+    except OSError as error:
+        raise EquipoiseError(
+            f"{trial.out} could not be written ({error}); make room, then run the same command"
+        ) from error
+
+
+def _explain(trial: Trial, workers: Engine) -> bool:
+    """Make attribution maps of the report's example cases, once; whether there are new ones."""
+    if trial.cohort.task != "classification" or (trial.out / ATTRIBUTIONS).is_file():
+        return False
+    arm, cases = example_cases(trial.out)
+    job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
+    if job is None or not cases:
+        return False
+    place = {case.id: index for index, case in enumerate(trial.cohort.cases)}
+    samples = samples_of(trial.cohort, np.array([place[case] for case in cases]), trial.pipeline)
+    ((_, found),) = workers.run("equipoise.training.inference.attribution_maps:explain", [(job, samples)], lambda: None)
+    if isinstance(found, local.Failure):
+        (trial.out / ATTRIBUTIONS).write_text(json.dumps({"arm": arm, "failed": found.text}), encoding="utf-8")
+    return True
+
+
+def _up_to(trial: Trial, look: int | None) -> Trial:
+    """The trial with the jobs of its first seeds, as many as the look asks for; whole where there are no looks."""
+    seeds = trial.protocol.training.seeds[:look]
+    return replace(trial, jobs=[job for job in trial.jobs if job.seed in seeds])
+
+
+def _goes_on(trial: Trial, ledger: Ledger, results: dict[str, Any], look: int | None) -> bool:
+    """Whether the next seeds are trained: as planned, where a look leaves a comparison undecided."""
+    if look is None or look == trial.protocol.endpoints.looks[-1]:
+        return False
+    still_open = undecided(results, look)
+    if ledger.last(LOOKED) is None:
+        ledger.append(LOOKED, look=look, undecided=still_open)
+    return bool(still_open)
+
+
+def _remember(results: dict[str, Any]) -> None:
+    """Keep the spread between training runs that this trial saw: it sharpens the plans of later ones."""
+    variance = results["variance"]
+    if variance is not None and variance["seed_sd"] is not None:
+        seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
+        remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
+
+
+def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
+    """Choose precision and compiling for all arms, where the protocol says "auto"; once recorded, a choice stands."""
+    if not trial.protocol.training.is_open:
+        return trial
+    recorded = ledger.last(SETTLED)
+    if recorded is None:
+        asked = (trial.jobs[: len(trial.protocol.arms)], first_samples(trial), len(trial.folds[0].train))
+        ((_, found),) = workers.run("equipoise.training.loop.arithmetic:settle", [asked], lambda: None)
+        if isinstance(found, local.Failure):
+            raise ProtocolError(f"precision and compiling could not be measured: {found.text}")
+        recorded = ledger.append(SETTLED, **found)
+    chosen = {key: recorded.data[key] for key in ("precision", "compile")}
+    protocol = trial.protocol.model_copy(update={"training": trial.protocol.training.model_copy(update=chosen)})
+    jobs, draws = ([job.settled(**chosen) for job in jobs] for jobs in (trial.jobs, trial.draws))
+    return replace(trial, protocol=protocol, jobs=jobs, draws=draws)
+
+
+def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
+    """Train every draw, and put the settings that validation prefers into the jobs; once recorded, a choice stands."""
+    if not trial.draws:
+        return trial
+    recorded = ledger.last(TUNED)
+    if recorded is None:
+        _train(trial, trial.draws, "tuning", ledger, workers, watch)
+        by_loss = trial.draws[0].training.select == "loss"
+        lower = (
+            by_loss
+            or not endpoint_of(trial.protocol.endpoints.primary, trial.cohort, trial.protocol.folder).higher_is_better
+        )
+        choices = choose(trial.draws, trial.tuning, lower_is_better=lower)
+        values = {job.name: draw_value(job) for job in trial.draws}
+        recorded = ledger.append(TUNED, values=values, chosen=[vars(choice) for choice in choices])
+    chosen = [Choice(**choice) for choice in recorded.data["chosen"]]
+    return replace(trial, jobs=tuned_jobs(trial.jobs, chosen))
+
+
+def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
+    """Cases that no job could learn from or be chosen by."""
+    if not staged.uniform and trial.protocol.training.patch is None:
+        raise CohortError(
+            f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
+        )
+    if trial.cohort.task == "detection" and not any(found.relevant.any() for found in staged.findings):
+        raise CohortError(
+            f"no {part} case of {trial.cohort.name} has a finding to learn or choose by; use larger parts"
+        )
+
+
+def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
+    """Train every job that has not ended; the record gets a line for each end."""
+    waiting = [job for job in jobs if job.done() is None]
+    if waiting:
+        for number, fold in enumerate(trial.folds):
+            for part in ("train", "validation"):
+                place = trial.out / "samples" / str(number) / part
+                targets = trial.protocol.training.targets
+                staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
+                _refuse_untrainable(trial, part, staged)
+        ledger.append(STARTED, jobs=[job.name for job in waiting])
+    total = sum(job.training.epochs for job in jobs)
+
+    def tick() -> None:
+        watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
+
+    for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, tick):
+        if isinstance(result, local.Failure):
+            job.write_end(status="failed", reason=result.text)
+        if job.draw is not None:
+            shutil.rmtree(job.folder / "checkpoint", ignore_errors=True)  # a draw leaves its history, not its weights
+    recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
+    for job in jobs:
+        done = job.done()
+        if done is not None and job.name not in recorded:
+            ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])
+    tick()
+
+
+def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
+    """Open the test set, once every job (of a look) has ended; an opening cut short goes on as the same opening."""
+    finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
+    missing = [job for job in finished if not job.predictions_file.is_file()]
+    openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
+    predicted = ledger.last(PREDICTED)
+    complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
+    if complete and not missing:
+        return
+    if complete or not openings:
+        which = {} if look is None else {"look": look}
+        ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
+    own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
+    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
+    ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
+    for done, (job, result) in enumerate(ended, start=1):
+        if isinstance(result, local.Failure):
+            raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
+        watch("predicting the test cases, jobs", done, len(missing))
+    files = {job.name: job.predictions_file for job in finished}
+    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    lists = {name: candidate_file(file) for name, file in files.items() if trial.cohort.task == "detection"}
+    beside = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in lists.items()}
+    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}))

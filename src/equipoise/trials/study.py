@@ -1,0 +1,139 @@
+"""A study from its file to its report: one ordinary trial for each data set and network, then all together."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts.splits.leakage import Leak
+from equipoise.engines import ranks
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
+from equipoise.progress import Watch, silent
+from equipoise.protocol import Protocol
+from equipoise.protocol.study import Study
+from equipoise.report import write_study
+from equipoise.report.study.study import PLAN
+from equipoise.runfolder.ledger import PREDICTED, Ledger
+from equipoise.trials.check import Checked, check
+from equipoise.trials.lock import LOCK
+from equipoise.trials.plan import Trial, honest_leaks, plan, read
+from equipoise.trials.run import carry_out
+
+
+def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> dict[str, Any]:
+    """Run a study into the folder `out`, or go on with the one begun there; returns study.json.
+
+    Every trial lies in OUT/<cohort>/<model> and may be read, reported and resumed by itself.
+
+    Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable study.
+    """
+    file, out = Path(file), Path(out)
+    return ranks.led(lambda: _run(file, out, watch), out / "study.json")
+
+
+def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
+    study = Study.load(file)
+    trials = study.trials(file.parent)
+    _check_paths(trials)
+    try:
+        prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
+        _claim(study, file, out)
+        for number, (trial, leaks) in enumerate(prepared, start=1):
+            carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} to go, ", watch))
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+    return write_study(out)
+
+
+def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
+    """What can be known of every trial before anything is trained; nothing is written."""
+    trials = Study.load(Path(file)).trials(Path(file).parent)
+    _check_paths(trials)
+    return {
+        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch))
+        for (cohort, model), protocol in trials.items()
+    }
+
+
+def checked_json(found: dict[tuple[str, str], Checked]) -> dict[str, Any]:
+    """The public form: every trial's, and what the study takes as a whole."""
+    predicted = [one.predicted() or {"seconds": 0.0, "memory_mb": 0.0} for one in found.values()]
+    return {
+        "trials": [{"cohort": cohort, "model": model, **one.as_json()} for (cohort, model), one in found.items()],
+        "predicted": {
+            "seconds": round(sum(one["seconds"] for one in predicted), 1),
+            "memory_mb": max(one["memory_mb"] for one in predicted),
+        },
+    }
+
+
+def checked_text(found: dict[tuple[str, str], Checked]) -> str:
+    """The same for people."""
+    parts = [f"{cohort}, {model}\n{one.text()}" for (cohort, model), one in found.items()]
+    minutes = checked_json(found)["predicted"]["seconds"] / 60
+    jobs = sum(one.jobs for one in found.values())
+    return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
+
+
+def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
+    """The trials of a cohort that have not ended, with their leaks; the cohort is read and searched once.
+
+    Raises EquipoiseError for a trial that could not be run, before any is begun.
+    """
+    places = {out / cohort / model: protocol for (cohort, model), protocol in trials.items() if cohort == name}
+    cohort, leaks = None, None
+    for folder, protocol in places.items():
+        if _ended(folder, protocol):
+            continue
+        cohort = cohort or read(protocol)[1]
+        trial = plan(protocol, cohort, folder)
+        leaks = honest_leaks(trial) if leaks is None else leaks
+        yield trial, leaks
+
+
+def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
+    """Refuse at once what would be missed after hours."""
+    for (cohort, _), protocol in trials.items():
+        path = protocol.cohort_path
+        if path is not None and not path.exists():
+            raise CohortError(
+                f"the data of cohort {cohort!r} are not at {path}; get them, correct cohort.path, or remove the cohort "
+                "from the study"
+            )
+
+
+def _claim(study: Study, file: Path, out: Path) -> None:
+    """Write what the study consists of, or verify that the folder holds this very study."""
+    plan = {
+        "name": study.study.name,
+        "question": study.study.question,
+        "study_sha256": study.sha256(),
+        "cohorts": [cohort.name for cohort in study.study.cohorts],
+        "models": [model.name for model in study.study.models],
+        "optimizers": [optimizer.name for optimizer in study.study.optimizers],
+    }
+    place = out / PLAN
+    try:
+        if not place.is_file():
+            out.mkdir(parents=True, exist_ok=True)
+            if any(found.name != "study.toml" for found in out.iterdir()):
+                raise EquipoiseError(f"{out} is not empty and holds no study; name a new folder with --out")
+            (out / "study.toml").write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+            place.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EquipoiseError(f"{place} cannot be read or written ({error}); name another folder with --out") from error
+    if found != plan:
+        raise LedgerError(f"{out} belongs to another study; nothing was overwritten, name a new folder with --out")
+
+
+def _ended(folder: Path, protocol: Protocol) -> bool:
+    """Whether the folder holds this very trial, predicted and reported: it need not be read again."""
+    if not (folder / "results.json").is_file() or not (folder / LOCK).is_file():
+        return False
+    locked = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+    return locked.get("protocol_sha256") == protocol.sha256() and Ledger(folder).last(PREDICTED) is not None
+
+
+def _named(prefix: str, watch: Watch) -> Watch:
+    return lambda label, done, total: watch(prefix + label, done, total)

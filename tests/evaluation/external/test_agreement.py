@@ -1,0 +1,86 @@
+"""Cases that the arms do not share, or share with another truth, are refused by name or left out and counted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
+from equipoise.evaluation.external.tables import from_table
+from equipoise.evaluation.predictions import Predictions
+
+
+def table(**columns: Any) -> Predictions:
+    n = len(columns["case"])
+    return from_table({"arm": ["a", "b"] * (n // 2), **columns}, cases_are_patients="patient" not in columns)
+
+
+def test_another_truth_or_patient_is_refused_or_left_out() -> None:
+    scores = {"score_x": [0.1] * 4, "score_y": [0.9] * 4}
+    good = table(case=["1", "1", "2", "2"], truth=["x", "x", "y", "y"], **scores)
+    assert same_truths(good, common_cases=False) == (good, [])
+    bad = table(case=["1", "1", "2", "2"], truth=["x", "y", "y", "y"], **scores)
+    with pytest.raises(PredictionError, match="case '1' has another truth in arm 'b' than in 'a'"):
+        same_truths(bad, common_cases=False)
+    kept, notes = same_truths(bad, common_cases=True)
+    assert kept.case.tolist() == ["2", "2"]
+    assert "1 of 2 cases" in notes[0]
+    people = table(case=["1", "1"], patient=["p", "q"], dice=[0.1, 0.2])
+    with pytest.raises(PredictionError, match="another patient"):
+        same_truths(people, common_cases=False)
+
+
+def test_the_size_of_a_true_mask_tells_another_truth() -> None:
+    found = table(case=["1", "1"], dice=[0.1, 0.2], truth_voxels_core=[10.0, 11.0])
+    with pytest.raises(PredictionError, match="truth_voxels_core"):
+        same_truths(found, common_cases=False)
+
+
+def test_common_cases_are_those_of_every_run() -> None:
+    found = from_table(
+        {"arm": ["a", "a", "a", "b"], "seed": [0, 0, 1, 0], "case": ["1", "2", "1", "1"], "dice": [0.1, 0.2, 0.3, 0.4]},
+        cases_are_patients=True,
+    )
+    kept, notes = common(found)
+    assert kept.case.tolist() == ["1", "1", "1"]
+    assert "1 of 2 test cases" in notes[0]
+    with pytest.raises(PredictionError, match="no test case in common"):
+        common(table(case=["1", "2"], dice=[0.1, 0.2]))
+
+
+def test_what_no_arm_defines_is_left_out_but_a_failure_is_not() -> None:
+    nan = float("nan")
+    found = table(case=["1", "1", "2", "2", "3", "3"], dice=[nan, nan, 0.3, nan, 0.5, 0.6])
+    kept, notes = common(found)
+    assert kept.case.tolist() == ["2", "2", "3", "3"]  # one arm's NaN is its own doing
+    assert np.isnan(kept.metrics["dice"][1])
+    assert "not a number in every arm" in notes[0]
+
+
+def test_truths_without_a_prediction_are_named() -> None:
+    found = table(case=["1", "1"], dice=[0.1, 0.2])
+    assert unpredicted(found, ["1"], common_cases=False) == []
+    with pytest.raises(PredictionError, match="first '2'"):
+        unpredicted(found, ["1", "2"], common_cases=False)
+    assert "1 cases of the truth" in unpredicted(found, ["1", "2"], common_cases=True)[0]
+
+
+def test_arms_without_a_shared_case() -> None:
+    assert disjoint(table(case=["1", "2"], dice=[0.1, 0.2]))
+    assert not disjoint(table(case=["1", "1"], dice=[0.1, 0.2]))
+
+
+def test_training_lists(tmp_path: Path) -> None:
+    found = table(case=["1", "1"], patient=["p", "p"], dice=[0.1, 0.2])
+    path = tmp_path / "training.csv"
+    path.write_text("patient\nq\n", encoding="utf-8")
+    assert not_trained(found, path, allowed=False) == []
+    path.write_text("patient\np\n", encoding="utf-8")
+    with pytest.raises(PredictionError, match="1 test patients also stand"):
+        not_trained(found, path, allowed=False)
+    assert "which was allowed" in not_trained(found, path, allowed=True)[0]
+    path.write_text("who\np\n", encoding="utf-8")
+    with pytest.raises(PredictionError, match="'case' or 'patient'"):
+        not_trained(found, path, allowed=True)

@@ -1,0 +1,73 @@
+"""Files of one arm become its runs, folds or further metrics; columns of all files become one table."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.join import Part, join
+from equipoise.evaluation.external.reading import Reading
+
+PATIENTS = Stated(cases_are_patients=True)
+
+
+def part(arm: str, fold: int | None = None, path: str = "f", **columns: Any) -> Part:
+    return Part(arm, Reading(path, "kind", {name: np.array(values) for name, values in columns.items()}), fold)
+
+
+def test_the_same_cases_twice_are_runs_and_other_cases_are_folds() -> None:
+    runs = join(
+        [part("a", case=["1", "2"], dice=[0.1, 0.2]), part("a", case=["2", "1"], dice=[0.3, 0.4])], PATIENTS, None
+    )
+    assert runs.predictions.seed.tolist() == [0, 0, 1, 1]
+    assert "2 training runs" in runs.notes[0]
+    folds = join([part("a", 3, case=["1"], dice=[0.1]), part("a", 1, case=["2"], dice=[0.3])], PATIENTS, None)
+    assert folds.predictions.fold.tolist() == [3, 1]
+    assert "2 folds" in folds.notes[0]
+    again = join([part("a", 1, case=["1"], dice=[0.1]), part("a", 1, case=["2"], dice=[0.3])], PATIENTS, None)
+    assert again.predictions.fold.tolist() == [0, 1]
+
+
+def test_files_that_number_their_runs_are_left_alone() -> None:
+    found = join(
+        [part("a", case=["1"], seed=[4], dice=[0.1]), part("a", case=["1"], seed=[7], dice=[0.2])], PATIENTS, None
+    )
+    assert found.predictions.seed.tolist() == [4, 7]
+    assert not found.notes
+
+
+def test_other_metrics_of_the_same_cases_stand_beside() -> None:
+    found = join(
+        [part("a", case=["1", "2"], dice=[0.1, 0.2]), part("a", case=["2", "1"], hd95=[5.0, 6.0])], PATIENTS, None
+    )
+    assert found.predictions.case.tolist() == ["1", "2"]
+    assert found.predictions.metrics["hd95"].tolist() == [6.0, 5.0]
+
+
+def test_classes_are_brought_to_one_order_and_metrics_to_the_shared_ones() -> None:
+    first = part("a", case=["1"], truth=["y"], score_x=[0.2], score_y=[0.8])
+    second = part("b", case=["1"], truth=["y"], score_y=[0.7], score_x=[0.3])
+    found = join([first, second], PATIENTS, None).predictions
+    assert found.classes == ("x", "y")
+    assert found.scores.tolist() == [[0.2, 0.8], [0.3, 0.7]]
+    assert found.truth.tolist() == [1, 1]
+    shared = join([part("a", case=["1"], dice=[0.1], hd95=[3.0]), part("b", case=["1"], dice=[0.2])], PATIENTS, None)
+    assert list(shared.predictions.metrics) == ["dice"]
+    assert "hd95" in shared.notes[0]
+
+
+def test_patients_truth_and_subgroups_are_looked_up_by_case() -> None:
+    stated = Stated(patients={"1": "p", "2": "p"}, subgroups=("site",))
+    one = part("a", case=["1", "2"], score_x=[0.2, 0.4], score_y=[0.8, 0.6], site=["A", "B"])
+    found = join([one], stated, {"1": "x", "2": "y"})
+    assert found.predictions.patient.tolist() == ["p", "p"]
+    assert found.predictions.truth.tolist() == [0, 1]
+    assert found.attributes == {"site": {"1": "A", "2": "B"}}
+    with pytest.raises(PredictionError, match="no truth in the list given"):
+        join([one], stated, {"1": "x"})
+    with pytest.raises(PredictionError, match="no column 'site'"):
+        join([part("a", case=["1"], dice=[0.1])], stated, None)
+    with pytest.raises(PredictionError, match="'A' and 'C'"):
+        join([one, part("b", case=["1"], score_x=[0.2], score_y=[0.8], site=["C"])], stated, {"1": "x", "2": "y"})

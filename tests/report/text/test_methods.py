@@ -1,0 +1,46 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from equipoise.report.results.results import results_of
+from equipoise.report.text.methods import methods
+from equipoise.runfolder.read import read_folder
+
+Make = Callable[..., Path]
+
+
+def _text(folder: Path) -> tuple[str, list[str]]:
+    run = read_folder(folder)
+    return methods(results_of(run), run.lock)
+
+
+def test_references_are_numbered_as_they_appear(make_folder: Make) -> None:
+    text, references = _text(make_folder(patients=120))
+    cited = [int(number) for group in re.findall(r"\[([\d,]+)\]", text) for number in group.split(",")]
+    assert list(dict.fromkeys(cited)) == list(range(1, len(references) + 1))
+    assert references[0].startswith("Armato SG")
+    assert any(reference.startswith("Hillis SL") for reference in references)
+
+
+def test_the_paragraph_says_what_was_done(make_folder: Make) -> None:
+    text, _ = _text(make_folder(patients=120))
+    for words in (
+        "no patient in more than one part", "seeds 0, 1, 2", "primary endpoint was the AUC", "margin being ±0.030",
+        "The test set was opened once.", "unet-adam (unet with adam)", "1,702 nodules were excluded", "torch 2.15.0",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_other_cohorts_do_not_cite_this_one(make_folder: Make) -> None:
+    run = read_folder(make_folder(patients=60))
+    results = results_of(run)
+    results["cohort"]["name"] = run.lock["cohort"]["name"] = "brats"
+    results["cohort"] |= {"folds": 5, "excluded": []}
+    results["endpoints"] |= {"primary": "dice", "family": "unet-adam", "margin": None}
+    text, references = methods(results, run.lock)
+    assert not any("LIDC" in reference for reference in references)
+    assert not any("DeLong" in reference for reference in references)
+    for words in ("5 folds", "summed within patients", "comparisons with unet-adam", "cases of 60 patients"):
+        assert words in text
+    assert "excluded" not in text
+    assert "margin being" not in text

@@ -1,0 +1,161 @@
+from typing import Any
+
+import pytest
+
+from equipoise.report.text.verdicts import answers, pair_sentence
+
+NAMES = {"a": "DenseNet", "b": "U-Net", "c": "DeepLab", "size-rule": "diameter rule"}
+
+
+def _pair(a: str, b: str, verdict: str, difference: float | None = 0.012, needed: int | None = 387) -> dict[str, Any]:
+    return {
+        "a": a, "b": b, "verdict": verdict, "difference": difference, "low": -0.03, "high": 0.05, "margin": 0.03,
+        "patients_needed": needed, "needed": [], "reason": "Only 4 test patients belong to the rarer class.",
+    }  # fmt: skip
+
+
+def _entry(name: str, estimate: float = 0.9) -> dict[str, Any]:
+    return {"name": name, "endpoints": {"auc": {"estimate": estimate, "low": 0.8, "high": 0.95, "n_patients": 93}}}
+
+
+def _results(pairs: list[dict[str, Any]], against: list[dict[str, Any]], chosen: str | None = "a") -> dict[str, Any]:
+    beats = None if chosen is None else chosen != "size-rule"
+    advice = {"arm": chosen, "tied_with": [], "beats_baseline": beats, "reason": "It stands alone."}
+    arms = sorted({pair[side] for pair in pairs for side in ("a", "b")}) or ["a"]
+    return {
+        "endpoints": {"primary": "auc", "higher_is_better": True},
+        "cohort": {"classes": {"benign": 1, "malignant": 2}},
+        "arms": [_entry(name) for name in arms],
+        "baselines": [_entry("size-rule", 0.85)],
+        "comparisons": pairs,
+        "baseline_comparisons": against,
+        "recommendation": dict.fromkeys(("accuracy", "speed", "balanced"), advice),
+    }
+
+
+def test_the_sentence_of_an_undecided_pair() -> None:
+    assert pair_sentence(_pair("a", "b", "not_enough_data"), NAMES, "AUC", 93) == (
+        "DenseNet and U-Net cannot be told apart with these 93 patients: difference in AUC 0.012 "
+        "(95 % interval −0.030 to 0.050). To find a difference of 0.030, about 400 test patients would be needed with "
+        "as many runs."
+    )
+
+
+def test_a_trial_that_was_large_enough_does_not_ask_for_fewer_patients() -> None:
+    sentence = pair_sentence(_pair("a", "b", "not_enough_data", needed=70), NAMES, "AUC", 93)
+    assert "A true difference of 0.030 would probably have been found" in sentence
+    assert "70" not in sentence
+
+
+def test_the_number_needed_has_its_range() -> None:
+    pair = _pair("a", "b", "not_enough_data")
+    pair["needed"] = [{"seeds": 3, "patients": 387, "low": 210, "high": 2400}]
+    assert "about 400 test patients (range 200 to 2,000) would be needed" in pair_sentence(pair, NAMES, "AUC", 93)
+    pair["needed"][0]["high"] = None
+    assert "(range 200 upwards)" in pair_sentence(pair, NAMES, "AUC", 93)
+
+
+def test_where_no_number_of_patients_suffices_runs_are_asked_for() -> None:
+    pair = _pair("a", "b", "not_enough_data", needed=None)
+    assert "more training runs are needed" in pair_sentence(pair, NAMES, "AUC", 93)
+    pair["needed"] = [{"seeds": 3, "patients": None}, {"seeds": 10, "patients": 640}]
+    assert "about 600 test patients and 10 runs" in pair_sentence(pair, NAMES, "AUC", 93)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("a_better", "DenseNet is better than U-Net"),
+        ("b_better", "U-Net is better than DenseNet"),
+        ("equivalent", "equivalent within the margin of ±0.030"),
+        ("single_run", "nothing is said of the methods"),
+        ("refused", "no verdict. Only 4 test patients"),
+    ],
+)
+def test_each_verdict_has_its_words(verdict: str, words: str) -> None:
+    assert words in pair_sentence(_pair("a", "b", verdict), NAMES, "AUC", 93)
+
+
+def test_the_difference_is_that_of_the_arms_as_they_are_named() -> None:
+    pair = _pair("a", "b", "b_better") | {"difference": -0.067, "low": -0.108, "high": -0.027}
+    assert pair_sentence(pair, NAMES, "AUC", 93) == (
+        "U-Net is better than DenseNet: difference in AUC 0.067 (95 % interval 0.027 to 0.108)."
+    )
+
+
+def test_never_says_no_difference() -> None:
+    for verdict in ("not_enough_data", "single_run", "refused"):
+        assert "no difference" not in pair_sentence(_pair("a", "b", verdict), NAMES, "AUC", 93)
+
+
+def _three(*verdicts: str) -> list[dict[str, Any]]:
+    return [
+        _pair(*names, verdict) for names, verdict in zip((("a", "b"), ("a", "c"), ("b", "c")), verdicts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        (("not_enough_data",) * 3, "No arm can be called best with these 93 patients: none of the 3 differences"),
+        (("a_better", "a_better", "not_enough_data"), "DenseNet is best: its AUC is higher"),
+        (("b_better", "not_enough_data", "a_better"), "U-Net is best"),
+        (
+            ("a_better", "not_enough_data", "not_enough_data"),
+            "No single arm is best, but DenseNet is better than U-Net.",
+        ),
+        (("equivalent",) * 3, "All arms are equivalent: every difference in AUC was shown to be smaller than 0.030."),
+        (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
+        (
+            ("not_enough_data", "refused", "refused"),
+            "no difference can be told from chance, and 2 comparisons",
+        ),
+        (("single_run",) * 3, "This trial cannot say"),
+        (("refused",) * 3, "This trial cannot say"),
+    ],
+)
+def test_the_first_answer(verdicts: tuple[str, ...], words: str) -> None:
+    assert words in answers(_results(_three(*verdicts), []), NAMES)[0].answer
+
+
+def test_one_arm_and_two_arms() -> None:
+    assert "only one arm" in answers(_results([], []), NAMES)[0].answer
+    assert "cannot be told apart" in answers(_results([_pair("a", "b", "not_enough_data")], []), NAMES)[0].answer
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        (("not_enough_data", "not_enough_data"), "None was shown to be"),
+        (("equivalent", "not_enough_data"), "None was shown to be"),
+        (("equivalent", "equivalent"), "No: every network is equivalent to the diameter rule, within 0.030 AUC."),
+        (("a_better", "not_enough_data"), "DenseNet is; the others were not shown to be."),
+        (("a_better", "a_better"), "Yes, every network"),
+        (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),
+        (("refused", "single_run"), "This trial cannot say: no comparison with the diameter rule allows a verdict."),
+        (("b_better", "b_better"), "DenseNet and U-Net are worse than the diameter rule; no network was shown"),
+    ],
+)
+def test_the_answer_on_the_trivial_rule(verdicts: tuple[str, str], words: str) -> None:
+    against = [_pair("a", "size-rule", verdicts[0]), _pair("b", "size-rule", verdicts[1])]
+    found = answers(_results([_pair("a", "b", "not_enough_data")], against), NAMES)
+    assert found[1].question == "Is any network better than the diameter rule?"
+    assert words in found[1].answer
+
+
+def test_which_to_use() -> None:
+    pairs = [_pair("a", "b", "not_enough_data")]
+    assert answers(_results(pairs, [], "size-rule"), NAMES)[-1].answer.startswith("The diameter rule: it costs nothing")
+    assert answers(_results(pairs, [], "a"), NAMES)[-1].answer.startswith("DenseNet, for accuracy, for speed")
+    unjudged = answers(_results(pairs, [], None), NAMES)[-1]
+    assert unjudged.answer == "No recommendation can be given."
+    assert unjudged.detail
+    empty = _results(pairs, [], None)
+    for arm in empty["arms"]:
+        arm["endpoints"] = {}
+    assert answers(empty, NAMES)[-1].answer == "None: no arm finished with a result."
+    several = _results(pairs, [], "a")
+    several["recommendation"] = several["recommendation"] | {
+        "speed": {**several["recommendation"]["speed"], "arm": "b"}
+    }
+    assert "DenseNet for accuracy, U-Net for speed" in answers(several, NAMES)[-1].answer

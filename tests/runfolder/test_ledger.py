@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from equipoise.errors import LedgerError
+from equipoise.runfolder.ledger import FILE, Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(tmp_path)
+    for number in range(4):
+        ledger.append("finished", job=number)
+    return ledger
+
+
+def test_reads_back_what_was_appended(ledger, tmp_path):
+    again = Ledger(tmp_path)
+    assert again.events == ledger.events
+    assert again.count("finished") == 4
+    assert again.last("finished").data == {"job": 3}
+    assert again.last("failed") is None
+
+
+@pytest.mark.parametrize("line", [0, 1, 3])
+def test_an_edited_line_is_named(ledger, tmp_path, line):
+    lines = ledger.path.read_text().splitlines()
+    event = json.loads(lines[line])
+    event["data"] = {"job": 99}
+    lines[line] = json.dumps(event)
+    ledger.path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(LedgerError, match=f"line {line + 1}"):
+        Ledger(tmp_path)
+
+
+def test_a_removed_line_is_named(ledger, tmp_path):
+    lines = ledger.path.read_text().splitlines(keepends=True)
+    ledger.path.write_text("".join(lines[:1] + lines[2:]))
+    with pytest.raises(LedgerError, match="line 2"):
+        Ledger(tmp_path)
+
+
+def test_a_rehashed_edit_still_breaks_the_chain(ledger, tmp_path):
+    from equipoise.runfolder.ledger import _hash
+
+    lines = ledger.path.read_text().splitlines()
+    event = json.loads(lines[1])
+    event["data"] = {"job": 99}
+    event["hash"] = _hash(event["number"], event["time"], event["kind"], event["data"], event["previous"])
+    lines[1] = json.dumps(event)
+    ledger.path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(LedgerError, match="line 3"):
+        Ledger(tmp_path)
+
+
+def test_a_torn_last_line_is_cut_off(ledger, tmp_path):
+    with ledger.path.open("a") as file:
+        file.write('{"number": 4, "ti')
+    again = Ledger(tmp_path)
+    assert len(again.events) == 4
+    again.append("predicted")
+    assert len(Ledger(tmp_path).events) == 5
+
+
+def test_a_line_that_is_no_event_is_named(tmp_path):
+    (tmp_path / FILE).write_text('{"a": 1}\n')
+    with pytest.raises(LedgerError, match="no ledger event"):
+        Ledger(tmp_path)

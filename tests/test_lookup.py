@@ -1,0 +1,46 @@
+import hashlib
+import types
+
+import pytest
+
+from equipoise.errors import ProtocolError
+from equipoise.lookup import nearest, resolve, source_hash
+
+package = types.ModuleType("package")
+package.__all__ = ["DenseNet", "adaptive_momentum"]
+package.DenseNet = dict
+package.adaptive_momentum = list
+
+
+@pytest.mark.parametrize("name", ["densenet", "DenseNet", "dense-net", "dense_net"])
+def test_a_built_in_name_is_found_however_it_is_written(name):
+    assert resolve(name, package, "model") is dict
+
+
+def test_an_unknown_name_gets_the_nearest_spelling():
+    with pytest.raises(ProtocolError, match=r"model 'densnet' is unknown; did you mean 'DenseNet'\?"):
+        resolve("densnet", package, "model")
+
+
+def test_nothing_near_lists_all():
+    assert nearest("zzz", ["a", "b"]) == "allowed: a, b"
+
+
+def test_own_code_beside_the_protocol(tmp_path):
+    file = tmp_path / "my_nets_for_naming.py"
+    file.write_text("def Net():\n    return 7\n")
+    found = resolve("my_nets_for_naming:Net", package, "model", tmp_path)
+    assert found() == 7
+    assert source_hash("my_nets_for_naming:Net", found) == hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(ProtocolError, match="did you mean 'Net'"):
+        resolve("my_nets_for_naming:Nett", package, "model", tmp_path)
+
+
+def test_missing_module_says_where_to_put_it():
+    with pytest.raises(ProtocolError, match="put not_there_at_all beside the protocol"):
+        resolve("not_there_at_all:Net", package, "model")
+
+
+def test_built_in_names_have_no_source_hash():
+    assert source_hash("densenet", dict) is None
+    assert source_hash("builtins:dict", dict) is None

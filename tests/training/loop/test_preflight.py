@@ -1,0 +1,100 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from equipoise import optimizers
+from equipoise.errors import ProtocolError
+from equipoise.protocol import Arm, TrainingSection
+from equipoise.runfolder.job import Job
+from equipoise.training.data.samples import Samples
+from equipoise.training.loop import preflight as module
+from equipoise.training.loop.preflight import forecast, preflight
+
+NETS = """
+import torch
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, in_channels, out_channels, spatial_dims):
+        super().__init__(nn.Conv2d(in_channels, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(out_channels))
+        self(torch.zeros(2, in_channels, 8, 8))
+
+class Wide(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :, None]
+
+def not_a_model(in_channels, out_channels, spatial_dims):
+    return 3
+
+def sulky(in_channels, out_channels, spatial_dims):
+    raise ValueError("no such depth")
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    (tmp_path / "nets_for_preflight.py").write_text(NETS)
+    arm = Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"})
+    places = (tmp_path / "jobs", tmp_path, tmp_path)
+    return Job(arm, 0, 0, *places, "classification", ("x", "y"), 1, 2, TrainingSection(), {}, "auc")
+
+
+@pytest.fixture
+def samples():
+    images = np.random.default_rng(0).random((6, 1, 8, 8), dtype=np.float32)
+    names = tuple("abcdef")
+    return Samples(images, np.arange(6) % 2, names, names)
+
+
+def with_arm(job, **arm):
+    return replace(job, arm=Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"} | arm))
+
+
+@pytest.mark.parametrize("name", optimizers.__all__)
+def test_every_optimizer_takes_its_first_step(job, samples, name):
+    record = preflight(([with_arm(job, optimizer=name)], samples))
+    assert list(record["code"]) == ["nets_for_preflight:Net"]
+    assert record["device"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "sentence"),
+    [
+        (
+            {"model": "nets_for_preflight:Wide"},
+            r"answers with shape \(2, 2, 1\), classification of these images needs \(2, 2\)",
+        ),
+        ({"model": "nets_for_preflight:not_a_model"}, "made a int; it must make a torch.nn.Module"),
+        ({"model": "nets_for_preflight:sulky"}, "cannot be built: no such depth"),
+        ({"model": {"name": "nets_for_preflight:Net", "depth": 3}}, "has no setting 'depth'"),
+        ({"optimizer": {"name": "adam", "lr": -1.0}}, "cannot be built: Invalid learning rate"),
+        ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'Adam'"),
+    ],
+)
+def test_what_cannot_train_is_named_with_its_arm(job, samples, arm, sentence):
+    with pytest.raises(ProtocolError, match=sentence) as caught:
+        preflight(([with_arm(job, **arm)], samples))
+    assert str(caught.value).startswith("arm 'net'")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_augmentation_is_told_before_training(job, samples):
+    with pytest.raises(ProtocolError, match="augmentation.rotat' is unknown; did you mean 'rotate_degrees'"):
+        preflight(([replace(job, augmentation={"rotat": 3})], samples))
+
+
+def test_the_forecast_grows_with_the_cases(job, samples):
+    few, many = (forecast((job, samples, cases, 8)) for cases in (32, 32_000))
+    assert many.seconds > 20 * few.seconds
+    assert few.memory_mb > 50
+    validated = forecast((job, samples, 32, 320_000))
+    assert validated.seconds > 20 * few.seconds
+
+
+def test_the_forecast_counts_training_recalibration_and_validation(job, samples, monkeypatch):
+    clock = iter([0.0, 2.0, 5.0, 9.0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    found = forecast((replace(job, training=TrainingSection(epochs=10)), samples, 3000, 60))
+    assert found.seconds == pytest.approx(10 * ((2 * 3000 + 3 * 2048) / 6 + 4 * 60 / 6))
