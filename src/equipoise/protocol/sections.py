@@ -2,9 +2,18 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def tuples(*fields: str) -> Any:
+    """A validator of these fields that takes TOML's arrays as tuples, which a strict and frozen table needs."""
+    return field_validator(*fields, mode="before")(_list_to_tuple)
+
+
+def _list_to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Section(BaseModel):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.interpolation import triangle
+
 SIDE = 64
 REACH = 6  # shifts up to this many of 64 pixels (9 % of the width) are found
 EDGE = 3  # pixels beyond the reach that are left out: whitening rings there
@@ -41,9 +43,8 @@ def picture(array: NDArray[np.generic]) -> Bytes:
 
 def _shrinking(n: int) -> Floats:
     """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
-    ratio = n / SIDE
-    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
-    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    centre, reach = triangle(n, SIDE)
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / reach)
     shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
 
