@@ -29,10 +29,11 @@ import numpy as np
 import torch
 
 from equipoise.engines.local import KEPT_MEMORY
+from equipoise.kernels import resample
 from equipoise.models import normalization
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
-from equipoise.training.augmentation import Augmentation, resampling
+from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.loop.determinism import reproducible
@@ -131,7 +132,7 @@ def without(kernel: str, learner: Learner) -> AbstractContextManager[Any]:
     if kernel == "normalization":
         return mock.patch.object(normalization, "fits", return_value=False)
     if kernel == "resampling":
-        return mock.patch.object(resampling, "_kernel", return_value=None)
+        return mock.patch.object(resample, "_kernel", return_value=None)
     return _path(learner, "foreach")
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from equipoise.errors import EquipoiseError
 
-# No -ffast-math and no fused multiply-add: what is built rounds as torch does, one operation at a time.
 SOURCES = Path(__file__).parent
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
+# No -ffast-math and no fused multiply-add: what is built rounds as torch does, one operation at a time. Without
+# -fno-trapping-math gcc leaves a branch on the sign of every value where vectors have no masks (AVX2).
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
 def compiler() -> str | None:
