@@ -81,7 +81,7 @@ class Checked:
         }
 
     def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
-        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+        return self.cohort.task_record.counts(self.cohort, indices)
 
     def as_json(self) -> dict[str, Any]:
         """The public form."""
@@ -214,15 +214,14 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
     primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
-    if cohort.task == "detection":
-        return None, (
-            f"the {primary.label} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
-            "findings and false positives spread over patients is not known before a detector has been seen"
-        )
+    task = cohort.task_record
+    if task.unplannable:
+        patients = len(set(cohort.patients[test]))
+        return None, f"the {primary.label} of {patients} test patients cannot be planned: {task.unplannable}"
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
-            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            task.counts(cohort, test) or {"cases": len(test)},
             seeds,
             endpoint=primary,
             margin=endpoints.margin,

@@ -15,7 +15,7 @@ from equipoise.report.results.entries import classification, cost
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
-from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
 from equipoise.report.results.plain import json_safe
 from equipoise.report.results.recommendation import mark_pareto, recommend
 from equipoise.report.results.rows import part
@@ -35,6 +35,7 @@ _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_p
 
 def numbers_of(run: RunFolder) -> dict[str, Any]:
     """The dictionary of results.json from a run folder in memory, with a `Reason` in place of every sentence."""
+    task_endpoints(run.lock, run.path)  # a task that has changed is refused, whatever predictions there are
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign

@@ -9,6 +9,7 @@ from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_w
 from equipoise.report.text.references import Cite
 from equipoise.report.text.words import endpoint_name, listed, number
 from equipoise.statistics.endpoints import described
+from equipoise.tasks import recorded_task
 
 Results = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ def _empty_masks(results: Results) -> str:
 
 def _candidates(results: Results, cite: Cite) -> str:
     """When a detector's candidate counts as a hit, and what the CPM is."""
-    if results["cohort"].get("task") != "detection":
+    if not _judges_candidates(results):
         return ""
     endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
     score = (
@@ -76,11 +77,16 @@ def _candidates(results: Results, cite: Cite) -> str:
     )
 
 
+def _judges_candidates(results: Results) -> bool:
+    task = recorded_task(results["cohort"])
+    return task is not None and task.has_findings
+
+
 def _covariance(results: Results, cite: Cite) -> str:
     primary = described(results["endpoints"]["primary"])
     if primary.kind.source == "placements":
         source = f"clustered placement values {cite(*primary.references)}"
-    elif results["cohort"].get("task") == "detection":
+    elif _judges_candidates(results):
         source = "the jackknife over patients"
     else:
         source = "influence values summed within patients"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.statistics.endpoints import described
+from equipoise.tasks import recorded_task
 
 _BASELINES = {
     "majority-class": "majority class",
@@ -48,9 +49,10 @@ def baseline_name(name: str, size_attribute: str | None = None) -> str:
 
 def case_noun(lock: Mapping[str, Any]) -> str:
     """What one case is called: in lung-nodule cohorts nodules, or scans where nodules are sought; else cases."""
-    if lock["cohort"].get("task") == "detection" and str(lock["cohort"].get("name", "")).startswith("lidc"):
-        return "scan"
-    return "nodule" if str(lock["cohort"].get("name", "")).startswith("lidc") else "case"
+    if not str(lock["cohort"].get("name", "")).startswith("lidc"):
+        return "case"
+    task = recorded_task(lock["cohort"])
+    return "scan" if task is not None and task.whole_scans else "nodule"
 
 
 def split_unit(lock: Mapping[str, Any]) -> str:
