@@ -266,7 +266,7 @@ def test_a_users_endpoint_is_judged_like_any_other(binary: Maker) -> None:
     def gap(truth: np.ndarray, scores: np.ndarray) -> float:
         return float(scores[truth == 1, 1].mean() - scores[truth == 0, 1].mean())
 
-    mine = Endpoint("gap", Kind.POOLED, function=gap)
+    mine = Endpoint("gap", Kind.POOLED, compute=gap)
     found = judge(binary(100, (0.7, 0.95)), primary="gap", margin=0.05, custom={"gap": mine})
     assert verdicts(found, "gap") == {("a", "b"): "b_better"}
 

@@ -8,9 +8,8 @@ from statsmodels.stats.multitest import multipletests
 
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.statistics.analysis import analyse
-from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.comparison import Contrast, equivalence_p
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.equivalence import equivalence_p
 from equipoise.statistics.judgement import Comparison
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import align

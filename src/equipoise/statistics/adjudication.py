@@ -10,8 +10,9 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
+from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
@@ -55,11 +56,12 @@ def judge(
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
-    names = list(dict.fromkeys([primary, *secondary, *_companions(primary, predictions)]))
+    offered = (list(predictions.metrics), predictions.classes, custom)
+    companions = _companions(endpoint_named(primary, *offered), predictions)
     analyses = []
-    for name in names:
-        endpoint = endpoint_named(name, list(predictions.metrics), predictions.classes, custom)
-        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, name), deterministic))
+    for name in dict.fromkeys([primary, *secondary, *companions]):
+        endpoint = endpoint_named(name, *offered)
+        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
     found: list[Comparison] = []
     for analysis in analyses:
         asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
@@ -96,27 +98,27 @@ def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str
         raise PredictionError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(order)}")
 
 
-def _positive(predictions: Predictions, positive: str | None, endpoint: str) -> int | None:
+def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint) -> int | None:
     """Index of the positive class: as named, else the second of two; None for endpoints that treat classes alike."""
     classes = predictions.classes
     if positive is not None and classes and positive not in classes:
         raise PredictionError(f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}")
-    if not classes or endpoint in ("accuracy", "balanced_accuracy", "brier", "nll"):
+    if not classes or endpoint.classes_alike:
         return None
     if positive is not None:
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
 
 
-def _companions(primary: str, predictions: Predictions) -> list[str]:
+def _companions(primary: Endpoint, predictions: Predictions) -> list[str]:
     """What a mean is read beside: each region of a mean over regions, and failures, which a better median can hide."""
-    if primary not in predictions.metrics:
+    if primary.name not in predictions.metrics:
         return []
     regions = [
-        f"{primary}{name.removeprefix('truth_voxels')}" for name in predictions.metrics if "truth_voxels" in name
+        f"{primary.name}{name.removeprefix('truth_voxels')}" for name in predictions.metrics if "truth_voxels" in name
     ]
     one_by_one = [name for name in regions if name in predictions.metrics and len(regions) > 1]
-    return [*one_by_one, *([primary.replace("dice", "failure_rate", 1)] if primary.startswith("dice") else [])]
+    return [*one_by_one, *primary.companion_names()]
 
 
 def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import Estimates, estimates
-from equipoise.statistics.endpoints import Endpoint, Kind, metric_column
-from equipoise.statistics.influence import influence
-from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
+from equipoise.statistics.intervals import Bounds
 from equipoise.statistics.judgement import NAN, Interval
+from equipoise.statistics.kinds import Endpoint, Estimate
 from equipoise.statistics.panel import Panel
 from equipoise.statistics.resampling import bca_of_mean
 
@@ -62,7 +61,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     if not usable.arm:
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     try:
-        per_fold = [influence(fold, endpoint, positive, panel.n_patients) for fold in usable.folds]
+        per_fold = [endpoint.influence(fold, positive, panel.n_patients) for fold in usable.folds]
     except PredictionError as error:
         refused |= dict.fromkeys(usable.arm, f"{endpoint.name} cannot be computed: {error}.")
         return Analysis(endpoint, refused, None, None, usable, events, cases)
@@ -105,28 +104,18 @@ def interval(analysis: Analysis, arm: str) -> Interval:
 def _bounds(
     analysis: Analysis, mean: float, variance: float, df: float, independent: float, seeds: int
 ) -> tuple[Bounds, Bounds | None]:
-    endpoint, (positives, negatives) = analysis.endpoint, analysis.cases
     patients = analysis.estimates.n_patients if analysis.estimates else 0
     few = analysis.events is not None and analysis.events < FEWEST_EVENTS
-    if endpoint.name == "auc":
-        df = df if seeds > 1 else max((analysis.events or 2) - 1.0, 1.0)
-        if analysis.several and not few and 0 < mean < 1 and variance > 0:  # Newcombe's sizes are those of one class
-            return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
-        return auc_interval(mean, variance, independent, positives, negatives, df, seeds=seeds, few=few)
-    if endpoint.kind in (Kind.RANK, Kind.FREE) and 0 < mean < 1 and variance > 0:
-        return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
-    if endpoint.kind in (Kind.RATE, Kind.RANK, Kind.FREE):
-        counted = {"sensitivity": positives, "specificity": negatives}.get(endpoint.name, positives + negatives)
-        small = (analysis.events or patients) if endpoint.by_class else patients
-        few_runs = (quantile(0.975, df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
-        return rate_interval(mean, variance * few_runs, counted, min(counted, small)), None
-    return mean_interval(mean, float(np.sqrt(variance)), df, endpoint.low, endpoint.high), None
+    estimate = Estimate(
+        mean, variance, independent, df, seeds, patients, analysis.events, few, analysis.cases, analysis.several
+    )
+    return analysis.endpoint.kind.interval(analysis.endpoint, estimate)
 
 
 def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> Bounds | None:
     """Beside the t interval of a per-case metric, one that knows that the metric is skewed."""
-    column = metric_column(endpoint.name, list(panel.folds[0].metrics))
-    if endpoint.kind is not Kind.MEAN or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
+    column = endpoint.column(list(panel.folds[0].metrics))
+    if not endpoint.kind.typical_case or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
         return None
     values = panel.folds[0].metrics[column][columns].mean(axis=0)
     return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
@@ -142,7 +131,7 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
     """Why an arm's values cannot be used for this endpoint: the first bad value, named."""
     columns = panel.columns(arm)
     for fold in panel.folds:
-        column = metric_column(endpoint.name, list(fold.metrics))
+        column = endpoint.column(list(fold.metrics))
         values = fold.metrics[column][columns][:, :, None] if column else fold.scores[columns]
         checks = [(~np.isfinite(values), "is not a number")]
         if column:
@@ -163,7 +152,7 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
 
 def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[str, ...]:
     """Arms whose scores do not depend on the case: worth a warning, since their AUC of 0.5 looks like a result."""
-    if endpoint.kind is not Kind.RANK:
+    if not endpoint.kind.suspects_constants:
         return ()
     flat = [
         arm

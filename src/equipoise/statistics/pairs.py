@@ -7,10 +7,16 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import Contrast, compare, compare_as_trained, equal_spread_p, pooled_variance
-from equipoise.statistics.crossvalidation import resampled_contrast
-from equipoise.statistics.endpoints import Kind, metric_column
-from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
+from equipoise.statistics.comparison import (
+    Contrast,
+    compare,
+    compare_as_trained,
+    equal_spread_p,
+    equivalence_p,
+    non_inferiority_p,
+    pooled_variance,
+    resampled_contrast,
+)
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
@@ -20,7 +26,6 @@ from equipoise.statistics.verdict import (
     amount,
     decide,
     flags,
-    label,
     obstacle,
     paired_differences,
     sentence,
@@ -243,7 +248,7 @@ def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Co
         p_adjusted=NAN,
         margin=question.margin,
         verdict="refused",
-        reason=f"No verdict on {label(analysis.endpoint.name)}: {why}",
+        reason=f"No verdict on {analysis.endpoint.label}: {why}",
         patients_needed=None,
         role="primary" if question.role == "primary" else "secondary",
         flags=flags(analysis),
@@ -253,7 +258,7 @@ def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Co
 def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
     """Median difference and Wilcoxon's p of per-case metrics, which ask about the typical case, not the mean."""
     endpoint = analysis.endpoint
-    if endpoint.kind is not Kind.MEAN or metric_column(endpoint.name, list(analysis.panel.folds[0].metrics)) is None:
+    if not endpoint.kind.typical_case or endpoint.column(list(analysis.panel.folds[0].metrics)) is None:
         return None
     differences = paired_differences(analysis, a, b)
     p = float(wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0

@@ -14,11 +14,10 @@ from scipy.special import fdtrc
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import FEWEST_EVENTS, Analysis, analyse, interval
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.influence import influence
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.multiplicity import holm
 from equipoise.statistics.panel import Fold, Panel, align
-from equipoise.statistics.verdict import label, p_text
+from equipoise.statistics.verdict import p_text
 
 Array = NDArray[np.float64]
 NOT_STATED = "not stated"
@@ -137,7 +136,7 @@ def _group(
         intervals = {arm: _nothing(patients, panel.n_cases, reason) for arm in arms}
         blank = Analysis(endpoint, dict.fromkeys(arms, reason), None, None, panel, None, (0, 0))
         return _Group(Subgroup(value, patients, panel.n_cases, intervals, reason), found or blank, np.empty((0, 0)))
-    parts = [influence(fold, endpoint, positive, panel.n_patients) for fold in found.panel.folds]
+    parts = [endpoint.influence(fold, positive, panel.n_patients) for fold in found.panel.folds]
     scaled = np.asarray(
         sum(part.total * np.sqrt(part.present.sum() / max(part.present.sum() - 1, 1)) for part in parts) / len(parts)
     )
@@ -161,9 +160,7 @@ def _nothing(patients: int, cases: int, reason: str) -> Interval:
 
 def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, attribute: str) -> Heterogeneity:
     """Wald test of equal values over groups; a patient in several groups (lesions of several sizes) counts as such."""
-    subject = (
-        f"{label(endpoint.name)} of {a}" if b is None else f"the difference in {label(endpoint.name)} of {a} and {b}"
-    )
+    subject = f"{endpoint.label} of {a}" if b is None else f"the difference in {endpoint.label} of {a} and {b}"
     arms = [a] if b is None else [a, b]
     usable = [g for g in groups if not g.subgroup.reason and all(arm not in g.analysis.refused for arm in arms)]
     if len(usable) < 2:

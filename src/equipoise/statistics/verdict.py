@@ -7,21 +7,10 @@ from numpy.typing import NDArray
 
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
-from equipoise.statistics.endpoints import FAILURE_DICE, Kind
 from equipoise.statistics.judgement import Verdict
 
 FEWEST_SEEDS = 3
-FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
-
-_LABELS = {
-    "auc": "AUC",
-    "brier": "Brier score",
-    "nll": "negative log-likelihood",
-    "hd95": "HD95",
-    "dice": "Dice",
-    "cpm": "CPM",
-}
 
 
 @dataclass(frozen=True)
@@ -50,18 +39,6 @@ class Evidence:
     p_new_data: float
     interval: tuple[float, float]
     equivalence: tuple[float, float]
-
-
-def label(endpoint: str) -> str:
-    """The endpoint as a reader says it.
-
-    >>> label("auc"), label("hd95_core"), label("sensitivity@0.90")
-    ('AUC', 'HD95 core', 'sensitivity at specificity 0.90')
-    """
-    head, _, rest = endpoint.partition("_")
-    if head in _LABELS:
-        return f"{_LABELS[head]} {rest}".strip()
-    return endpoint.replace("_", " ").replace("@", " at specificity ")
 
 
 def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
@@ -115,31 +92,33 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> st
     first, second = arms.index(a), arms.index(b)
     best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
     if arms.mean[first] == arms.mean[second] == best:
-        return (
-            f"Both arms are perfect on these cases ({label(analysis.endpoint.name)} {best:g}); harder cases are needed."
-        )
+        return f"Both arms are perfect on these cases ({analysis.endpoint.label} {best:g}); harder cases are needed."
     return ""
 
 
 def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> str:
-    name = analysis.endpoint.name
-    if not name.startswith("dice") or analysis.endpoint.kind is not Kind.MEAN:
+    """Why the mean of a metric in which failures weigh much is descriptive only: few cases, or few failures."""
+    endpoint, panel = analysis.endpoint, analysis.panel
+    if not endpoint.fewest_cases or not endpoint.kind.typical_case:
         return ""
-    if analysis.panel.n_cases < FEWEST_SEGMENTED:
+    if panel.n_cases < endpoint.fewest_cases:
         return (
-            f"Only {analysis.panel.n_cases} test cases; below {FEWEST_SEGMENTED} the interval of a mean Dice is "
-            "descriptive only, because a few failures decide it."
+            f"Only {panel.n_cases} test cases; below {endpoint.fewest_cases} the interval of a mean {endpoint.display} "
+            "is descriptive only, because a few failures decide it."
         )
+    worst = endpoint.fails_below
+    if worst is None:
+        return ""
     for arm in (a, b):
-        columns = analysis.panel.columns(arm)
-        failures = sum(float((fold.metrics[name][columns] < FAILURE_DICE).sum()) for fold in analysis.panel.folds)
-        tested = sum(len(fold.case) for fold in analysis.panel.folds) * len(columns)
-        per_run = failures / tested * analysis.panel.n_cases
+        columns = panel.columns(arm)
+        failures = sum(int((endpoint.case_values(fold)[columns] < worst).sum()) for fold in panel.folds)
+        tested = sum(len(fold.case) for fold in panel.folds) * len(columns)
+        per_run = failures / tested * panel.n_cases
         if 0 < per_run < FEWEST_FAILURES:
             return (
-                f"{arm} fails (Dice below {FAILURE_DICE:g}) on {per_run:.2g} of {analysis.panel.n_cases} cases in a "
-                "run; so few failures decide the mean by chance, and its interval is descriptive only (see the failure "
-                "rate)."
+                f"{arm} fails ({endpoint.display} below {worst:g}) on {per_run:.2g} of {panel.n_cases} "
+                "cases in a run; so few failures decide the mean by chance, and its interval is descriptive only (see "
+                "the failure rate)."
             )
     return ""
 
@@ -177,7 +156,7 @@ def sentence(
     analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
 ) -> str:
     """One or two plain sentences with the numbers on which the verdict rests."""
-    name, better = label(analysis.endpoint.name), _better(analysis, a, b, evidence)
+    name, better = analysis.endpoint.label, _better(analysis, a, b, evidence)
     adjusted = p_text(evidence.p_adjusted) + (f" adjusted for {family} comparisons" if family > 1 else "")
     if verdict in ("a_better", "b_better"):
         winner, loser = better

@@ -27,19 +27,24 @@ from equipoise.report import write_pages
 from equipoise.report.results.results import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
-from equipoise.statistics.endpoints import direction_known
+from equipoise.statistics.endpoints import (
+    PRIMARY_OF_MASKS,
+    PRIMARY_OF_SCORES,
+    SECONDARY_OF_MASKS,
+    SECONDARY_OF_SCORES,
+    of_case,
+)
 from equipoise.statistics.own import describe_own, is_own
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
 _NO_FOLDER = Path(os.devnull)  # nothing may be read from where the command happens to run
-_CLASSIFICATION = ("accuracy", "brier", "average_precision")
 _MOST_SECONDARY = 12
 
 
 def audit(
     predictions: Any,
-    primary: str = "auc",
+    primary: str = PRIMARY_OF_SCORES.name,
     margin: float | None = None,
     control: str | None = None,
     *,
@@ -142,10 +147,11 @@ def _agreed(
 
 def _primary(table: Predictions, asked: str) -> tuple[str, list[str]]:
     """The endpoint to compare: as asked, but the mean Dice where there are no class scores to take an AUC of."""
-    if asked != "auc" or table.classes or not table.metrics:
+    if asked != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return asked, []
-    offered = [*(name for name in table.metrics if name.startswith("dice")), *table.metrics]
-    chosen = "dice" if "dice" in offered else offered[0]
+    usual = PRIMARY_OF_MASKS.name
+    offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
+    chosen = usual if usual in offered else offered[0]
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
@@ -153,14 +159,15 @@ def _secondary(table: Predictions, primary: str, asked: Sequence[str] | None) ->
     if asked is not None:
         return list(asked)
     if table.classes:
-        return [name for name in _CLASSIFICATION if name != primary]
-    wanted = [name for name in table.metrics if name.startswith(("dice", "hd95")) and name != primary]
-    return wanted[:_MOST_SECONDARY]
+        return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
+    usual = [one.name for one in SECONDARY_OF_MASKS]
+    names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
+    return names[:_MOST_SECONDARY]
 
 
 def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[str]) -> None:
     for name in (plan["primary"], *plan["secondary"]):
-        if name in table.metrics and name not in stated and not direction_known(name):
+        if name in table.metrics and name not in stated and not of_case(name).direction_known:
             raise PredictionError(
                 f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
                 f"{name})"

@@ -23,9 +23,8 @@ from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
-from equipoise.statistics.verdict import label
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.plan import Trial, first_samples, plan, read, refusals
+from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
 from equipoise.trials.run import seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
@@ -80,7 +79,7 @@ class Checked:
         }
 
     def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
-        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+        return self.cohort.task_record.counts(self.cohort, indices)
 
     def as_json(self) -> dict[str, Any]:
         """The public form."""
@@ -212,17 +211,17 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
-    if cohort.task == "detection":
-        return None, (
-            f"the {label(endpoints.primary)} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
-            "findings and false positives spread over patients is not known before a detector has been seen"
-        )
+    primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
+    task = cohort.task_record
+    if task.unplannable:
+        patients = len(set(cohort.patients[test]))
+        return None, f"the {primary.label} of {patients} test patients cannot be planned: {task.unplannable}"
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
-            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            task.counts(cohort, test) or {"cases": len(test)},
             seeds,
-            endpoint=endpoints.primary,
+            endpoint=primary,
             margin=endpoints.margin,
             comparisons=max(1, pairs),
             spread=recall(seed_spreads(), endpoints.primary, cohort.name),

@@ -49,6 +49,7 @@ from equipoise.report.text.words import (
     split_unit,
 )
 from equipoise.runfolder.read import RunFolder
+from equipoise.tasks import recorded_task
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
@@ -71,6 +72,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         names=names,
         label=label,
         noun=case_noun(run.lock),
+        task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
         exploratory=exploratory(run),
         opened=opened_in_words(results),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.evaluation.external import masks, nnunet
-from equipoise.report.results.recommendation import recommend
+from equipoise.report.results.recommendation import QUALITY, recommend
 from equipoise.report.text.words import listed, plural
 from equipoise.runfolder.read import RunFolder
 
@@ -22,7 +22,7 @@ _KNOWN = (
 
 def recommendation(arms: Sequence[Entry], comparisons: Sequence[Entry], endpoint: str, sign: int) -> dict[str, Any]:
     """As in a trial's results.json, but an arm is named only where it stands alone: nothing tells which is cheapest."""
-    advice = dict(recommend(arms, (), comparisons, (), endpoint, sign, needs=("accuracy",))["accuracy"])
+    advice = dict(recommend(arms, (), comparisons, (), endpoint, sign, needs=(QUALITY,))[QUALITY])
     tied = [advice["arm"], *advice["tied_with"]]
     if advice["arm"] is not None and len(tied) > 1:
         order = [str(arm["name"]) for arm in arms if arm["name"] in tied]
@@ -31,12 +31,12 @@ def recommendation(arms: Sequence[Entry], comparisons: Sequence[Entry], endpoint
     elif len(arms) == 1:
         advice["reason"] = "It is the only arm."
     unknown: dict[str, Any] = {"arm": None, "tied_with": [], "beats_baseline": None, "reason": _NO_COST}
-    return {"accuracy": advice, "speed": unknown, "balanced": dict(unknown)}
+    return {QUALITY: advice, "speed": unknown, "balanced": dict(unknown)}
 
 
 def use(results: Entry, names: Mapping[str, str]) -> str:
     """Which arm to use, as far as predictions say."""
-    advice = results["recommendation"]["accuracy"]
+    advice = results["recommendation"][QUALITY]
     if advice["arm"] is not None and len(results["arms"]) > 1:
         return f"{names[advice['arm']]}, as far as quality goes: every other arm was shown to be worse."
     if advice["tied_with"] and any(pair["verdict"] == "single_run" for pair in results["comparisons"]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
 from equipoise.runfolder.read import RunFolder
+from equipoise.statistics.endpoints import described
 
 
 def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mappin
     own: arms and baselines as planned; other, results: the run by case and its results.
     """
     plan = results["endpoints"]
-    shown = list(dict.fromkeys([plan["primary"], *(name for name in plan["secondary"] if name == "accuracy")]))
+    shown = list(dict.fromkeys([plan["primary"], *(name for name in plan["secondary"] if described(name).in_contrast)]))
     by_name = {entry["name"]: entry for entry in (*results["arms"], *results["baselines"])}
     rows = [
         {"name": entry["name"], "endpoint": name, **_both(entry, by_name[entry["name"]], name)}

@@ -14,6 +14,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.evaluation.roc import youden_point
 from equipoise.report.figures.calibration import Rows, mean_error
 from equipoise.runfolder.read import JobRecord
+from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
 
@@ -89,8 +90,8 @@ def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any]
     return {
         "rule": "largest sensitivity + specificity on validation cases, each run its own threshold",
         "thresholds": [_finite(threshold) for threshold in thresholds],
-        "sensitivity": _rate(clustered_rate(yes[truth], patient[truth], run[truth])),
-        "specificity": _rate(clustered_rate(~yes[~truth], patient[~truth], run[~truth])),
+        SENSITIVITY.name: _rate(clustered_rate(yes[truth], patient[truth], run[truth])),
+        SPECIFICITY.name: _rate(clustered_rate(~yes[~truth], patient[~truth], run[~truth])),
     }
 
 

@@ -18,7 +18,8 @@ from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
 from equipoise.report.text.words import listed
 
-NEEDS = ("accuracy", "speed", "balanced")
+QUALITY = "accuracy"  # the need, whatever the endpoint
+NEEDS = (QUALITY, "speed", "balanced")
 """The needs that results.json answers."""
 PREFERENCES = (*NEEDS, "memory")
 UNJUDGED = ("refused", "single_run")
@@ -26,7 +27,7 @@ UNJUDGED = ("refused", "single_run")
 Entry = Mapping[str, Any]
 
 
-def advise(results: Entry, prefer: str = "accuracy", max_latency_ms: float | None = None) -> dict[str, Any]:
+def advise(results: Entry, prefer: str = QUALITY, max_latency_ms: float | None = None) -> dict[str, Any]:
     """The arm to use for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
 
     prefer: one of PREFERENCES; max_latency_ms: arms slower than this for one case are out (None: no limit).
@@ -170,7 +171,7 @@ def _burden(arm: Entry) -> float:
 
 # what is cheapest, in which words, and whether quality beyond the baseline is given up for it
 _PRICES: dict[str, tuple[Callable[[Entry], float], str, bool]] = {
-    "accuracy": (_parameters, "the fewest parameters", False),
+    QUALITY: (_parameters, "the fewest parameters", False),
     "speed": (_latency, "the lowest latency measured", True),
     "memory": (_memory, "the lowest peak memory measured", True),
     "balanced": (_burden, "the smallest product of latency, memory and parameters", False),

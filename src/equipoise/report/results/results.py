@@ -18,14 +18,15 @@ from equipoise.report.results.entries import classification, cost, part
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
-from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
 from equipoise.report.results.recommendation import mark_pareto, recommend
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.runfolder.paths import BY_CASE, LOCK, PROTOCOL, RESULTS
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
@@ -46,6 +47,7 @@ def write_results(folder: Path) -> dict[str, Any]:
 
 def results_of(run: RunFolder) -> dict[str, Any]:
     """The dictionary of results.json from a run folder in memory."""
+    task_endpoints(run.lock, run.path)  # a task that has changed is refused, whatever predictions there are
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign

@@ -3,7 +3,7 @@ import pytest
 
 from equipoise.preprocessing.pipeline import Record
 from equipoise.training.data.samples import Grid, Samples
-from equipoise.training.tasks.mask_baselines import MASK_BASELINES, predict_masks
+from equipoise.training.preparation.segmentation import MASK_BASELINES, predict_masks
 
 REGIONS = {"tumour": (1,), "core": (2,), "whole": (1, 2)}
 

@@ -8,9 +8,9 @@ from torch import nn
 from equipoise.errors import ProtocolError
 from equipoise.protocol import InferenceSection, TrainingSection
 from equipoise.training.data.samples import Samples
-from equipoise.training.loop.epoch import Learner
-from equipoise.training.loop.losses import build
-from equipoise.training.tasks.classifying import classify, classify_one
+from equipoise.training.learner.learner import Learner
+from equipoise.training.learner.losses import build
+from equipoise.training.tasks.classification import classify, classify_one
 
 
 class Corner(nn.Module):

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from equipoise.evaluation.surface import surface_dice
 from equipoise.models import UNet
-from equipoise.training.loop.losses import (
+from equipoise.training.learner.losses import (
     balanced_weights,
     boundary,
     build,

@@ -1,11 +1,11 @@
-"""Trivial rules that always stand beside the arms: what is a network worth that does not beat them?
+"""Classification before torch: prepared cases, and trivial rules that always stand beside the arms.
 
 majority-class answers every case with the training cases' class shares; the size rule is a logistic regression on the
 one attribute that the cohort names as size (nodule diameter in mm); without one, the intensity rule uses the mean
 of the prepared image. They have no seed: the same training cases give the same rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,12 @@ from scipy.special import log_softmax, softmax
 from equipoise.cohorts import Cohort
 from equipoise.errors import CohortError
 from equipoise.evaluation.predictions import Predictions
+from equipoise.preprocessing import Pipeline, prepare_in_chunks
+from equipoise.tasks.classification import case_sizes
+from equipoise.training.data.samples import PreparedCase
+from equipoise.training.preparation.task_preparation import Indices, Opening
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
 RIDGE = 1e-5
 """Weight decay of the logistic rule, so that a perfect separation still has a finite optimum."""
 
@@ -38,21 +41,11 @@ def baselines(cohort: Cohort, mean_intensity: Array | None = None) -> tuple[Base
     """
     rules = [Baseline("majority-class", lambda train: _class_shares(cohort, train))]
     if cohort.size_attribute is not None:
-        size = _attribute(cohort, cohort.size_attribute)
+        size = case_sizes(cohort, cohort.size_attribute)
         rules.append(Baseline("size-rule", lambda train: _logistic(cohort, size, train)))
     elif mean_intensity is not None:
         rules.append(Baseline("intensity-rule", lambda train: _logistic(cohort, mean_intensity, train)))
     return tuple(rules)
-
-
-def _attribute(cohort: Cohort, name: str) -> Array:
-    values = [case.attributes.get(name) for case in cohort.cases]
-    for case, value in zip(cohort.cases, values, strict=True):
-        if not isinstance(value, int | float) or not np.isfinite(value):
-            raise CohortError(
-                f"case {case.id} has {name} = {value!r}, and the size rule needs a number; mend or exclude it"
-            )
-    return np.array(values, dtype=np.float64)
 
 
 def _class_shares(cohort: Cohort, train: Indices) -> Callable[[Indices], Array]:
@@ -101,3 +94,48 @@ def predict_baseline(
         scores=answer(indices),
         classes=cohort.classes,
     )
+
+
+def prepared_cases(
+    cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: NDArray[np.generic]
+) -> Iterator[PreparedCase]:
+    """The cases in the order of `indices`, each with its target (n,): what every task with one answer a case needs.
+
+    Raises CohortError for a case with values that are not finite.
+    """
+    done = 0
+    for images, _ in prepare_in_chunks(cohort, np.asarray(indices), pipeline):
+        for image in images:
+            case = cohort.cases[indices[done]]
+            if not np.isfinite(image).all():
+                raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
+            yield PreparedCase(case.id, case.patient, {"images": image, "targets": np.asarray(targets[done])})
+            done += 1
+
+
+class _Preparation:
+    """See `TaskPreparation`."""
+
+    def prepared(
+        self,
+        cohort: Cohort,
+        indices: Indices,
+        pipeline: Pipeline,
+        targets: str,  # noqa: ARG002 (of masks)
+    ) -> Iterator[PreparedCase]:
+        return prepared_cases(cohort, indices, pipeline, cohort.labels[indices])
+
+    def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        cohort, fold = opening.cohort, opening.fold
+        mean = None if cohort.size_attribute is not None else self._mean_intensity(cohort, opening.pipeline)
+        parts = {part: fold.part(part) for part in opening.held_out}
+        for rule in baselines(cohort, mean):
+            yield predict_baseline(rule, cohort, opening.number, fold.train, parts)
+
+    def _mean_intensity(self, cohort: Cohort, pipeline: Pipeline) -> Array:
+        """The mean of every prepared image of the cohort (n,)."""
+        everything = self.prepared(cohort, np.arange(len(cohort)), pipeline, "classes")
+        return np.array([case.arrays["images"].mean() for case in everything])
+
+
+PREPARATION = _Preparation()

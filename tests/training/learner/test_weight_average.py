@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.training.loop.weight_average import WeightAverage
+from equipoise.training.learner.weight_average import WeightAverage
 
 
 @pytest.fixture

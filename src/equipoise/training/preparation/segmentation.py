@@ -1,20 +1,24 @@
-"""Trivial segmenters that always stand beside the arms: what is a network worth that does not beat them?
+"""Segmentation before torch: prepared cases with their masks, and trivial segmenters that stand beside the arms.
 
 empty-mask finds nothing; mean-mask says of every case what most training cases have at that place; the intensity
 rule calls bright (or dark) voxels of one channel, its threshold chosen on training cases. None has a seed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts import Cohort
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.regions import region_masks
 from equipoise.evaluation.segmentation import NO_OTHER, Metric, region_metrics
+from equipoise.preprocessing import Pipeline
 from equipoise.preprocessing.geometry import Resampling
-from equipoise.training.data.samples import Samples
+from equipoise.preprocessing.one_by_one import prepare_each
+from equipoise.training.data.samples import Grid, PreparedCase, Samples
+from equipoise.training.preparation.task_preparation import Indices, Opening, prediction_rows
 
 Mask = NDArray[np.bool_]
 Regions = Mapping[str, tuple[int, ...]]
@@ -157,21 +161,35 @@ def predict_masks(
 ) -> Predictions:
     """The rule, fitted on training cases, on the cases of `parts` (split name → samples), as rows of the table."""
     answer = rule.fit(train, regions)
-    rows, split = [], []
-    for part, samples in parts.items():
+    rows = []
+    for samples in parts.values():
         for index in range(len(samples)):
             truth = region_masks(_truth(samples, index), regions)
             rows.append(region_metrics(truth, answer(samples, index), samples.grids[index].spacing_mm, own=own))
-            split.append(part)
-    n = len(rows)
-    return Predictions(
-        case=np.array([case for samples in parts.values() for case in samples.cases]),
-        patient=np.array([patient for samples in parts.values() for patient in samples.patients]),
-        split=np.array(split),
-        arm=np.full(n, rule.name),
-        fold=np.full(n, fold),
-        seed=np.zeros(n, dtype=np.int64),
-        truth=np.full(n, -1),
-        scores=np.empty((n, 0)),
-        metrics={name: np.array([row[name] for row in rows]) for name in rows[0]},
-    )
+    metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return prediction_rows(parts, rule.name, fold, 0, metrics=metrics)
+
+
+class _Preparation:
+    """See `TaskPreparation`."""
+
+    def prepared(
+        self,
+        cohort: Cohort,
+        indices: Indices,
+        pipeline: Pipeline,
+        targets: str,  # noqa: ARG002 (regions are made from classes by the loss)
+    ) -> Iterator[PreparedCase]:
+        for case in prepare_each(cohort, indices, pipeline):
+            name, patient = cohort.cases[case.index].id, cohort.cases[case.index].patient
+            arrays = {"images": case.image, "targets": case.target, "truths": case.truth}
+            yield PreparedCase(name, patient, arrays, Grid(case.record.to_json(), case.spacing_mm))
+
+    def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        regions = opening.cohort.task_record.structures(opening.cohort)
+        train = opening.train()
+        for rule in MASK_BASELINES:
+            yield predict_masks(rule, opening.number, train, opening.held_out, regions, opening.own)
+
+
+PREPARATION = _Preparation()

@@ -8,9 +8,9 @@ from equipoise.cohorts import Case, Cohort, Image
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
 from equipoise.training.data.samples import Samples
-from equipoise.training.data.staging import plan_jobs, samples_of, stage
-from equipoise.training.tasks.detecting import candidates_in
-from equipoise.training.tasks.marking import MOST_CANDIDATES, marked
+from equipoise.training.preparation.detection import MOST_CANDIDATES, marked
+from equipoise.training.preparation.staging import plan_jobs, samples_of, stage
+from equipoise.training.tasks.detection import candidates_in
 
 TEXT = """
 [cohort]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Grid, Samples
-from equipoise.training.loop.distributed import Ranks
+from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.train import train
 
 NETS = """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
-from equipoise.training.inference.sliding_window import slide, slide_labels
+from equipoise.training.learner.sliding_window import slide, slide_labels
 
 CPU = torch.device("cpu")
 
@@ -78,7 +78,7 @@ def test_equals_the_slow_reference(data: st.DataObject) -> None:
 def test_small_parts_finish_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     image, answer = _image(1, 9, 10, 11), _answer(2, 1)
     whole = slide(answer, image, (4, 5, 6), 2, device=CPU)
-    monkeypatch.setattr("equipoise.training.inference.sliding_window.FINISHED_AT_ONCE", 1)
+    monkeypatch.setattr("equipoise.training.learner.sliding_window.FINISHED_AT_ONCE", 1)
     np.testing.assert_allclose(slide(answer, image, (4, 5, 6), 2, device=CPU), whole, rtol=1e-6)
 
 

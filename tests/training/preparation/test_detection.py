@@ -4,8 +4,8 @@ import pytest
 from equipoise.cohorts import Case, Cohort, Image
 from equipoise.evaluation.detection import cpm
 from equipoise.preprocessing import Pipeline
-from equipoise.training.data.staging import samples_of
-from equipoise.training.tasks.spot_baselines import SPOT_BASELINES, predict_spots
+from equipoise.training.preparation.detection import SPOT_BASELINES, predict_spots
+from equipoise.training.preparation.staging import samples_of
 
 
 def samples(seed, n=8, sign=1.0, slope=0.0, dims=2):

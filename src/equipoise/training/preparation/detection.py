@@ -1,10 +1,10 @@
-"""Trivial detectors that always stand beside the arms: what is a network worth that does not beat them?
+"""Detection before torch: prepared cases with findings, candidates on their grids, and trivial detectors.
 
 no-candidates marks nothing; the spot rule marks the brightest or darkest spots, or those that differ most from what is
 around them, in one channel: all of that is chosen on training cases. Neither has a seed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from equipoise.cohorts import Cohort
 from equipoise.errors import PredictionError
 from equipoise.evaluation.candidates import Candidates, peak_candidates
 from equipoise.evaluation.detection import cpm
-from equipoise.evaluation.matched_scans import detection_predictions, marks_of
+from equipoise.evaluation.finding_masks import findings_in
+from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
 from equipoise.evaluation.predictions import Predictions
-from equipoise.training.data.samples import Samples
-from equipoise.training.tasks.marking import marked, most_suspicious
+from equipoise.preprocessing import Pipeline
+from equipoise.preprocessing.one_by_one import prepare_each
+from equipoise.training.data.finding_targets import finding_target
+from equipoise.training.data.samples import Grid, PreparedCase, Samples
+from equipoise.training.preparation.task_preparation import Indices, Opening
 
 Array = NDArray[np.float32]
 # (samples, index) → candidates on the prepared grid
@@ -27,6 +32,21 @@ Answer = Callable[[Samples, int], Candidates]
 MOST_CASES = 50
 MOST_VOXELS = 2**28
 """Training cases that the rule looks at, evenly spread, and their voxels together (three cases at least)."""
+
+MOST_CANDIDATES = 200
+"""Of one scan, the most suspicious: a model that has learnt nothing marks everything."""
+
+
+def marked(samples: Samples, index: int, split: str, candidates: Candidates) -> MarkedScan:
+    """The candidates of a prepared case, brought to its own grid and matched with its findings."""
+    grid, prepared = samples.grids[index], samples.images[index].shape[1:]
+    own = Candidates(grid.places_back(candidates.centre_mm, prepared), candidates.score)
+    return MarkedScan.of(samples.cases[index], samples.patients[index], split, own, samples.findings[index])
+
+
+def most_suspicious(candidates: Candidates) -> Candidates:
+    """The first `MOST_CANDIDATES`."""
+    return Candidates(candidates.centre_mm[:MOST_CANDIDATES], candidates.score[:MOST_CANDIDATES])
 
 
 @dataclass(frozen=True)
@@ -120,3 +140,22 @@ def predict_spots(rule: SpotBaseline, fold: int, train: Samples, parts: Mapping[
         for index in range(len(samples))
     ]
     return detection_predictions(scans, rule.name, fold, 0)
+
+
+class _Preparation:
+    """See `TaskPreparation`."""
+
+    def prepared(self, cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: str) -> Iterator[PreparedCase]:
+        for case in prepare_each(cohort, indices, pipeline):
+            name, patient = cohort.cases[case.index].id, cohort.cases[case.index].patient
+            findings = findings_in(case.truth, case.spacing_mm)
+            arrays = {"images": case.image, "targets": finding_target(case, findings, targets)}
+            yield PreparedCase(name, patient, arrays, Grid(case.record.to_json(), case.spacing_mm), findings)
+
+    def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        train = opening.train()
+        for rule in SPOT_BASELINES:
+            yield predict_spots(rule, opening.number, train, opening.held_out)
+
+
+PREPARATION = _Preparation()

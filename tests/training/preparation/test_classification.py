@@ -4,7 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from equipoise.cohorts import Case, Cohort, Image
 from equipoise.errors import CohortError
-from equipoise.training.tasks.baselines import RIDGE, baselines, predict_baseline
+from equipoise.training.preparation.classification import RIDGE, baselines, predict_baseline
 
 
 def cohort(n=300, classes=2, missing=None, size="diameter_mm"):

@@ -11,9 +11,8 @@ from equipoise.evaluation.candidate_table import CandidateTable, joined
 from equipoise.evaluation.detection import average_precision, cpm
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics import judge
-from equipoise.statistics.detection import detection_influence
 from equipoise.statistics.endpoints import Kind, endpoint_named
-from equipoise.statistics.influence import influence
+from equipoise.statistics.influence import detection_influence
 from equipoise.statistics.panel import align
 
 
@@ -59,7 +58,7 @@ def _table(skills: Sequence[float], seeds: int = 3, patients: int = 80, seed: in
 def test_influence_is_the_slow_jackknife_over_patients(name, metric) -> None:
     table = _table([1.0, 2.0], seeds=1, patients=20)
     (fold,) = align(table).folds
-    found = influence(fold, endpoint_named(name, list(table.metrics)), None, 25)
+    found = endpoint_named(name, list(table.metrics)).influence(fold, None, 25)
     for column, marks in enumerate(fold.marks):
         assert found.value[column] == metric(marks)
         without = np.array([metric(marks.of_scans_where(fold.patient != p)) for p in range(20)])
@@ -74,7 +73,9 @@ def test_influence_tells_how_much_the_metric_varies_between_cohorts(name) -> Non
     for seed in range(150):
         table = _table([1.5], seeds=1, patients=60, seed=seed)
         (fold,) = align(table).folds
-        value, part = detection_influence(fold.marks, name, fold.patient, 60)
+        value, part = detection_influence(
+            fold.marks, {"cpm": cpm, "average_precision": average_precision}[name], fold.patient, 60
+        )
         values.append(value[0])
         variances.append((part**2).sum() * 60 / 59)
     assert np.mean(variances) == pytest.approx(np.var(values, ddof=1), rel=0.3)
