@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from equipoise.preprocessing.pipeline import Record
-from equipoise.training.data.samples import Grid, PreparedCase, Ragged, Samples, SampleWriter, staged, stack_cases
+from equipoise.training.data.samples import Grid, PreparedCase, Ragged, Samples, SampleWriter, stack_cases, staged
 
 
 def masks(shapes):
