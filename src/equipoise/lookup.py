@@ -54,6 +54,7 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     Raises ProtocolError naming what failed to import, or the nearest spelling.
     """
     module_name, _, attribute = name.partition(":")
+    # First on the path, so that a module beside the protocol precedes an installed one of the same name.
     if folder is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:

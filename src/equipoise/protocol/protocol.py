@@ -70,6 +70,7 @@ class SplitSection(Section):
     @field_validator("fractions")
     @classmethod
     def _whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        # With a tolerance, because shares such as 0.7 + 0.1 + 0.2 do not sum to exactly 1 in floating point.
         if min(value) <= 0 or abs(sum(value) - 1) > 1e-6:
             raise ValueError("train, validation and test shares must be positive and sum to 1")
         return value
@@ -101,6 +102,7 @@ class Arm(Section):
     draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.
     """
 
+    # The name becomes a folder of the run, hence the pattern.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     model: Named
     optimizer: Named = Named(name="adam")
@@ -198,6 +200,7 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _training_fits_the_task(self, info: ValidationInfo) -> Self:
+        # Here and not in the section, which does not know the cohort's task.
         complaint = self.training.complaint(task_named(self.cohort.task, _folder_of(info)))
         if complaint is not None:
             raise ValueError(complaint)
@@ -320,6 +323,7 @@ class Protocol(Section):
         # Over values and not over the file's text: a plan keeps its hash when it is reformatted or its data are moved,
         # and a default that changes in a later version changes the hash.
         plan = self.model_dump(mode="json")
+        # Data that are moved are the same data; their content has its own hash, the cohort's fingerprint.
         plan["cohort"].pop("path")
         return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -86,6 +86,7 @@ class TrainingSection(Section):
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        # Random generators refuse negative seeds, and a repeated seed would count one training run twice.
         if len(set(value)) < len(value) or min(value) < 0:
             raise ValueError("seeds must be different whole numbers from 0 up")
         return value

@@ -98,6 +98,7 @@ class Job:
 
     def write_end(self, **outcome: Any) -> dict[str, Any]:
         """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
+        # Precision and compiling as they were used: the protocol may say "auto".
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
         done |= {} if self.draw is None else {"draw": self.draw}
         done |= {"epochs": self.training.epochs, "threads": self.training.threads}

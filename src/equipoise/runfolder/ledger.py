@@ -57,6 +57,8 @@ class Ledger:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(vars(event), sort_keys=True) + "\n")
             file.flush()
+            # Callers act on the event only afterwards: an opening of the test set that a power cut erased could be
+            # repeated unnoticed.
             os.fsync(file.fileno())
         # A new file's name lives in its folder: without this sync a power cut could lose the file although its data are
         # safe.

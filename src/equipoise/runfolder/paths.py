@@ -67,6 +67,7 @@ def component(name: str, what: str) -> str:
     'unet-3d'
     """
     if not _fits(name):
+        # Refused and not replaced as in `file_stem`: an arm's folder must have the arm's name, which readers compare.
         raise ProtocolError(
             f"the name {name[:80]!r} of {what} cannot be the name of a folder; use letters, digits, '.', '-' and "
             f"'_', beginning with a letter or digit, at most {LONGEST} bytes"
@@ -85,6 +86,7 @@ def file_stem(name: str) -> str:
     """
     if _fits(name):
         return name
+    # Names from file systems may hold lone surrogates, which plain UTF-8 cannot encode.
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     letters = re.sub(r"[^\w.-]", "_", name.encode("ascii", "replace").decode())[: LONGEST - 12].strip("._-")
     return f"{letters or 'name'}-{digest}"
@@ -92,6 +94,7 @@ def file_stem(name: str) -> str:
 
 def _fits(name: str) -> bool:
     """Return whether a name is one component of a path, and not a hidden file, "." or ".."."""
+    # Bytes and not characters, because file systems limit bytes.
     return _PLAIN.fullmatch(name) is not None and len(name.encode()) <= LONGEST
 
 

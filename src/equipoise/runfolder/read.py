@@ -134,6 +134,7 @@ def read_folder(path: Path) -> RunFolder:
         ledger = _read_ledger(path, lock)
         lock = up_to_look(lock, ledger.look)
         jobs, draws = tuple(_read_job(path, plan) for plan in lock["jobs"]), _read_draws(path, lock)
+    # Valid JSON of another form, such as a list in place of a table, raises any of these.
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise LedgerError(f"{path / LOCK} names no jobs that could be read ({error!r}); restore it") from error
     baselines = tuple(_read_baseline(*place) for place in baseline_folders(path))
@@ -231,6 +232,7 @@ def _read_training(folder: Path, job: JobRecord) -> JobRecord:
     history, rates = (read_history(folder / name) for name in (HISTORY, RATES))
     if done is None:
         return replace(job, status="missing", reason=complaint, history=history, rates=rates)
+    # A failed job keeps its history: the curve often shows why it failed.
     if done.get("status") != "finished":
         reason = str(done.get("reason") or "no reason recorded")
         return replace(job, status="failed", reason=reason, done=done, history=history, rates=rates)
@@ -248,6 +250,7 @@ def _read_done(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
     try:
         done = read_done(folder)
     except LedgerError as error:
+        # Without the folder: the text becomes part of results.json, which must not depend on where a run lies.
         return None, str(error).replace(str(folder / DONE), DONE)
     return done, None if done is not None else f"{DONE} is missing: the run did not end; the same command resumes it"
 

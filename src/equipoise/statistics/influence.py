@@ -59,6 +59,7 @@ def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.i
         value += mean / len(masks)
         parts.append(_by_patient(centred, patient[mask], n_patients))
         counts.append(int(_seen(patient[mask], n_patients).sum()))
+        # The factor n / (n - 1) makes the variance unbiased for small classes.
         independent += (centred**2).sum(axis=1) * n / max(n - 1, 1)
     present = _seen(patient[np.logical_or.reduce(masks)], n_patients)
     return Influence(value, tuple(parts), tuple(counts), present, independent)
@@ -143,6 +144,7 @@ def average_precision(score: Array, truth: Mask) -> tuple[float, Array]:
     below_precise = np.cumsum((true * precision / (last + 1.0))[::-1])[::-1]
     moved = np.where(hits, np.repeat(below, run), 0.0) - np.repeat(below_precise, run)
     direct = np.where(hits, np.repeat(precision, run) - value, 0.0)
+    # A case contributes its own precision (if positive), and changes that of all positives at or below its score.
     out = np.empty(len(score))
     out[order] = (direct + moved) / m
     return value, out

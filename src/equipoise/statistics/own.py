@@ -79,6 +79,7 @@ def describe_own(names: Iterable[str], folder: Path, *, masks: bool) -> dict[str
     for name in dict.fromkeys(names):
         function = imported(name, "endpoint", folder)
         attributes = attributes_of(function)
+        # JSON has no infinity.
         limits = {key: float(attributes[key]) if np.isfinite(attributes[key]) else None for key in ("low", "high")}
         described[name] = attributes | limits | {"pooled": not masks, "sha256": source_hash(name, function)}
     return described
@@ -102,6 +103,7 @@ def guarded(name: str, function: Callable[..., Any]) -> Callable[..., float]:
             value = float(function(*arguments))
         except EquipoiseError:
             raise
+        # A user's code may raise anything; callers handle one kind of error with one sentence.
         except Exception as error:
             raise PredictionError(f"the endpoint {name!r} failed ({type(error).__name__}: {error})") from error
         if not np.isfinite(value):

@@ -80,6 +80,7 @@ def align(predictions: Predictions, *, arms: Sequence[str] = (), common_cases: b
             "the predictions have no row of split 'test'; a verdict needs test predictions of every arm"
         )
     blocks = _blocks(predictions, rows)
+    # By name and not by first occurrence, so that sorting the table's rows changes no number.
     order = list(arms) or sorted({arm for arm, _, _ in blocks})
     unknown = sorted({arm for arm, _, _ in blocks} - set(order))
     if unknown:
@@ -183,6 +184,7 @@ class _Layout:
 
     def _check(self, predictions: Predictions) -> None:
         """Take every case's patient and truth from the first column that has it; raise where another one differs."""
+        # -2 marks a case that no column has shown yet; -1 already means a case without a class.
         n = len(self.case)
         self.patient = np.full(n, "", dtype=predictions.patient.dtype)
         self.truth = np.full(n, -2, dtype=np.int64)

@@ -95,6 +95,7 @@ def plan(
     cases, share = _check(measured, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
     level = alpha / comparisons
+    # The share is rounded, so that similar designs use the same cached simulation.
     parts, alike, unlike = (
         replace(_model(measured, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
         for rho in (correlation, ALIKE, UNLIKE)

@@ -95,6 +95,7 @@ def patients_needed(parts: Components, seeds: int, difference: float, alpha: flo
     """
     if power(parts, MOST, seeds, difference, alpha) < POWER:
         return None
+    # Power rises with the number of patients, so bisection finds the smallest one.
     low, high = 2, MOST
     while low < high:
         middle = (low + high) // 2

@@ -27,6 +27,7 @@ def rank(
 
     Arms that are equal in a draw share the first place evenly.
     """
+    # Joint draws: the arms share patients, and independent ones would overstate how often the order changes.
     draws = sign * (mean + normal_draws(covariance, DRAWS, seed))
     place = (draws[:, None, :] > draws[:, :, None]).sum(axis=2) + 1
     first = place == 1

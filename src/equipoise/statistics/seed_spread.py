@@ -35,6 +35,7 @@ def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
     SeedSpread(sd=0.015811388300841896, df=8, elsewhere=False)
     """
     df = sum(spread.df for spread in seen)
+    # Variances are pooled with their degrees of freedom as weights, as over the arms of one trial.
     if df == 0:
         return SeedSpread()
     return SeedSpread(float(np.sqrt(sum(s.sd**2 * s.df for s in seen) / df)), df)

@@ -120,6 +120,7 @@ def _groups(
 
 
 def _restricted(fold: Fold, values: Mapping[str, str], value: str) -> Fold:
+    # Cases without a value are shown as a group: left out, a value that is missing for the sick would go unnoticed.
     keep = np.array([(values.get(str(case)) or NOT_STATED) == value for case in fold.case], dtype=bool)
     return fold.of_cases(keep)
 
@@ -209,6 +210,7 @@ def _interaction(runs: Array, moved: Array) -> float:
 
 def _adjusted(attributes: Sequence[Attribute]) -> tuple[Attribute, ...]:
     """Adjust by Holm over every test of every attribute, and put the adjusted p into the reasons."""
+    # Tests that could not be made are not counted: they gave no chance of a false positive.
     flat = [test for attribute in attributes for test in attribute.tests if np.isfinite(test.p)]
     adjusted = iter(holm([test.p for test in flat])) if flat else iter(())
     out = []

@@ -87,6 +87,7 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
     if arms.n_patients < FEWEST_EVENTS:
         return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
     first, second = arms.index(a), arms.index(b)
+    # Two perfect arms have no variance, so every test would call them equal with certainty; the cases are too easy.
     best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
     if arms.mean[first] == arms.mean[second] == best:
         return Reason("both_perfect", endpoint=analysis.endpoint.label, best=best)
@@ -107,6 +108,7 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
         columns = panel.columns(arm)
         failures = sum(int((endpoint.case_values(fold)[columns] < worst).sum()) for fold in panel.folds)
         tested = sum(len(fold.case) for fold in panel.folds) * len(columns)
+        # Per run and not summed over runs: the same difficult cases fail in every run and are no independent failures.
         per_run = failures / tested * panel.n_cases
         if 0 < per_run < FEWEST_FAILURES:
             return Reason(

@@ -66,6 +66,8 @@ def average_ranks(
     observed = ranks(scores.mean(axis=2), higher_is_better=higher_is_better).mean(axis=0)
     drawn = _resampled(scores, groups, higher_is_better, np.random.default_rng(seed))
     best = int(observed.argmin())
+    # Within each resample: the ranks of two arms are correlated, so their separate intervals say little of the
+    # difference.
     behind = drawn - drawn[:, [best]]
     first = drawn == drawn.min(axis=1, keepdims=True)
     shares = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)

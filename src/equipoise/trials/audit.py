@@ -191,6 +191,7 @@ def _as_run(
     if not len(test):
         raise PredictionError("the predictions have no row of split 'test'; a verdict needs test predictions of an arm")
     keys = sorted(set(zip(table.arm.tolist(), table.fold.tolist(), table.seed.tolist(), strict=True)))
+    # As a run folder, so that an audit and a trial pass through the same functions and cannot differ in a formula.
     jobs = tuple(
         JobRecord(arm, fold, seed, "finished", predictions=table.where(
             (table.arm == arm) & (table.fold == fold) & (table.seed == seed)

@@ -144,6 +144,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     try:
         trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
+        # A cohort that cannot be split is shown as well, because its problems are what the user needs to see.
         cases, threads = _rows(cohort, cards), protocol.training.threads
         return Checked(cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads)
     cases = _rows(cohort, trial.cards)
@@ -151,6 +152,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     detectable, unplanned = _detectable(trial)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     forecasts = _forecasts(trial)
+    # The first cases were kept in memory for the trial of the arms; the page needs none of them.
     let_go(trial.cohort)
     return Checked(
         cohort=trial.cohort,
@@ -211,6 +213,7 @@ def _described(case: Case, card: CaseCard, cohort: Cohort) -> dict[str, Any]:
 
 def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     """Plan for the test set (of all folds); or return the sentence that states why this is impossible."""
+    # Each case once: repeated cross-validation tests a case several times and has no more patients for it.
     test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
     arms = len(trial.protocol.arms)
     endpoints = trial.protocol.endpoints

@@ -75,6 +75,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
     write_text(folder / CASES, cases_table(cohort, folds))
     plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
     if plan["own"] or ":" in cohort.task:
+        # Relative, so that the run folder and the code can be moved together.
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -174,6 +175,8 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
     for keys, complaint in checks:
         before, now = locked, plan
         for key in keys:
+            # Missing keys compare as empty: a lock of an earlier version lacks keys of later ones and must stay
+            # resumable.
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")

@@ -64,6 +64,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     Raises CohortError where the cohort cannot be split as stated, ProtocolError for endpoints or subgroups it lacks.
     """
     cards = cards or CaseCards(cohort)
+    # First what costs nothing: a mistyped endpoint is reported before guessing patients reads every image.
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
     cohort.task_record.check(cohort)  # now, and not after hours of training
@@ -84,6 +85,7 @@ def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     task = cohort.task_record
     classes = cohort.classes if task.has_labels else ()
     regions = tuple(task.judged_structures(cohort))
+    # Detection restricts its endpoints: a name such as "dice" would be found for its masks and mean another question.
     if task.endpoint_names and name not in task.endpoint_names:
         raise ProtocolError(f"the endpoint {name!r} is unknown in {task.name}; {nearest(name, task.endpoint_names)}")
     if is_own(name):

@@ -98,6 +98,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
             with claimed(trial.out):
@@ -110,10 +111,12 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     _train(part, part.jobs, "training", ledger, workers, watch)
                     _predict(part, ledger, workers, watch, look)
                     results = write_report(trial.out)
+                    # The report exists before the maps are made: an error there must not cost the results.
                     if _explain(part, workers):
                         results = write_report(trial.out)
                     if not _goes_on(trial, ledger, results, look):
                         break
+                # Prepared cases are as large as the cohort, and can be made again from it.
                 shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
         # A split by case shows the effect of leaks; its spread must not enter the plans of other trials.
         if trial.protocol.split.unit != "case":
@@ -246,6 +249,8 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             for part in ("train", "validation"):
                 place = samples_folder(trial.out, number) / part
                 targets = trial.protocol.training.targets
+                # Once per fold and part for all jobs: prepared by each job, the same work would be done arms × seeds
+                # times.
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
         ledger.append(STARTED, jobs=[job.name for job in waiting])
@@ -290,6 +295,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))
+    # Reports read these files much later; the hashes show whether they are still the files that were predicted here.
     files = {job.name: job.predictions_file for job in finished}
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
     with_candidates = trial.cohort.task_record.has_findings

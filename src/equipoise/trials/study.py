@@ -133,6 +133,7 @@ def _ended(folder: Path, protocol: Protocol) -> bool:
     """Return whether the folder holds this very trial, predicted and reported, which needs no further work."""
     if not (folder / LOCK).is_file() or read_results(folder) is None:
         return False
+    # By hash and not by name: a trial whose protocol was edited since is planned again, and its lock then refuses it.
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()
     return same and Ledger(folder).last(PREDICTED) is not None
 

@@ -116,6 +116,7 @@ def _wide(pair: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def _symmetric(rows: Sequence[Row], margin: float | None) -> tuple[float, float]:
+    # Symmetric around zero, because readers take the middle of the axis for no difference.
     values = [abs(v) for r in rows for v in (r.low, r.high, r.estimate, *(r.wide or ())) if v is not None]
     reach = 1.08 * max([*values, 1.3 * (margin or 0.0), 1e-3])
     return -reach, reach

@@ -113,6 +113,8 @@ def _panel(points: Points, cost: _Cost, label: str, rule: tuple[str, float] | No
     ends += [rule[1]] if rule else []
     room = 0.06 * ((max(ends) - min(ends)) or 0.1)
     limits = (min(ends) - room, max(ends) + room)
+    # The cost axis starts at zero, so that distances show ratios; the quality axis does not, or all arms would
+    # coincide.
     frame = Frame(drawing, 40, 42, PANEL - 50, 188, (0.0, 1.12 * max(at for *_, at in shown) or 1.0), limits)
     frame.y_axis(nice_ticks(*limits, 5), label)
     frame.x_axis(nice_ticks(*frame.x_range, 3), cost.axis)

@@ -22,6 +22,7 @@ def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()]) if values else np.empty(0)
     if not finite.size:
         return None
+    # The whole range of a bounded metric, so that a narrow cluster is not stretched over the panel.
     bounded = finite.min() >= 0 and finite.max() <= 1
     limits = (0.0, 1.0) if bounded else (float(min(finite.min(), 0.0)), float(finite.max()) or 1.0)
     counts = {arm: np.histogram(v[np.isfinite(v)], bins=_BINS, range=limits)[0] for arm, v in values.items()}

@@ -21,6 +21,7 @@ def rate_figures(jobs: Sequence[JobRecord], arms: Sequence[str]) -> list[Figure]
     jobs: the first run of an arm that has rates is shown. Rates are drawn as multiples of the scheduled learning rate,
     so that a schedule does not hide the effect of the rule.
     """
+    # The first run alone: quantiles over elements and over runs in one band could not be told apart.
     shown = {}
     for arm in arms:
         job = next((job for job in jobs if job.arm == arm and job.rates), None)

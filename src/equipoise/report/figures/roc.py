@@ -57,6 +57,7 @@ def _mean_rule(rule: tuple[str, Sequence[Run]] | None) -> tuple[str, Curve] | No
     runs = [run for run in rule[1] if run.usable()]
     if not runs:
         return None
+    # A rule of one run has an exact curve with corners; averaging over a grid would round them.
     if len(runs) == 1 and len(runs[0].score) == 1:
         return rule[0], roc(runs[0].positive[0], runs[0].score[0])
     mean = band(runs, np.random.default_rng(0), replicates=2)

@@ -56,6 +56,7 @@ class Drawing:
 
     def marker(self, x: float, y: float, series: int, size: float = 4.0, style: str = "m") -> None:
         """Add the marker of a series, which differs from others in shape and colour."""
+        # Colour alone would fail readers who are colour-blind, and prints in grey.
         shape, colour = MARKERS[series % len(MARKERS)], f"{style} c{series % SERIES}"
         if shape == "circle":
             self.parts.append(f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(size)}" class="{colour}"/>')
@@ -115,6 +116,7 @@ def plain_sheet() -> str:
     """Return the style sheet without variables and modes, which drawing programs and word processors cannot read."""
     palette = colours()
     rules = re.findall(r"^(\.drawing[^\n]*)$", style_sheet(), flags=re.MULTILINE)
+    # Variables are replaced by the colours of light mode: papers and slides have a white ground.
     plain = []
     for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", "".join(rules)):
         if "var(--c)" not in body:

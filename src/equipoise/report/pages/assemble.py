@@ -152,6 +152,7 @@ def _tests(run: RunFolder) -> dict[str, Predictions]:
 def _rule(run: RunFolder, results: dict[str, Any]) -> str | None:
     """Return the trivial rule for the curves: the best baseline whose scores differ between cases."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
+    # A rule with one score for all cases has no curve, only the diagonal.
     entries = []
     for entry in results["baselines"]:
         table = part(run.finished(entry["name"]), "test")

@@ -145,6 +145,7 @@ def _flow(inspection: Inspection) -> Markup | None:
         return None
     cohort, everyone = inspection.cohort, np.arange(len(inspection.cohort))
     parts = [_part(cohort, name, inspection.folds[0].part(name)) for name in PARTS]
+    # Patients as sets: one patient's cases may be excluded for the same reason several times.
     reasons: dict[str, tuple[int, set[str]]] = {}
     for left_out in cohort.excluded:
         count, owners = reasons.get(left_out.reason, (0, set()))

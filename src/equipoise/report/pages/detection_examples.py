@@ -36,6 +36,7 @@ def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery
             Gallery(title, tuple(_example(kind, *one) for one in groups[kind]), len(groups[kind]))
             for kind, title in _TITLES.items()
         ]
+    # Pictures are an addition: a damaged file of them must not prevent the report.
     except (ValueError, KeyError, TypeError):
         return []
 

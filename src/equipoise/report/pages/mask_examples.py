@@ -38,6 +38,7 @@ def mask_galleries(
     answers = read_slices(folder, jobs[0])
     middle = order[max(0, (len(order) - most) // 2) :][:most]
     chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]
+    # In a small cohort the middle overlaps the ends; a case is shown once.
     shown: set[str] = set()
     galleries = []
     for title, rows in chosen if len(cases) > most else [("All, the worst first", order)]:

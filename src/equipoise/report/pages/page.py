@@ -63,6 +63,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
     )  # fmt: skip
+    # Names of cases, classes and arms come from foreign files, hence autoescape; a misspelt name in a template is an
+    # error (StrictUndefined) and not an empty cell.
     environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
     names = display_names(run)
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
@@ -147,6 +149,7 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
         plan = results["endpoints"]
         return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)
     size = run.lock["cohort"].get("size_attribute")
+    # The size helps to judge a miss: a small lesion is missed more easily.
     notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}
     index = positive_index(run)
     return galleries(test, run.thumbnails, None if index is None else test.classes[index], notes)

@@ -53,6 +53,8 @@ def calibration(jobs: Sequence[JobRecord], test: Predictions, positive: int | No
     for job in jobs:
         held, own = part([job], "validation"), part([job], "test")
         if held is None or own is None:
+            # Without validation predictions of every run the temperature is None, because a mean of some runs would
+            # mislead.
             break
         temperatures.append(temperature(held.scores, held.truth))
         scaled = Predictions(**{**vars(own), "scores": sharpen(own.scores, temperatures[-1])})

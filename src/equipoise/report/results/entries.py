@@ -41,6 +41,7 @@ def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str,
     if test is None or not test.classes or not np.isfinite(test.scores).all():
         return {**dict.fromkeys(("confusion", "class_rates", "operating_point", "calibration")), "confusion_runs": 0}
     called, run, n = test.scores.argmax(axis=1), run_numbers(test), len(test.classes)
+    # Clustered by patient and averaged over runs: summed counts would make intervals too narrow by the number of runs.
     rates = class_rates(test.truth, called, test.patient, n, run)
     return {
         "confusion": confusion(test.truth, called, n).tolist(),

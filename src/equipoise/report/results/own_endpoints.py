@@ -66,5 +66,6 @@ def _pooled(name: str, record: Mapping[str, Any], folder: Path) -> Endpoint:
 
 def _stated(record: Mapping[str, Any]) -> dict[str, Any]:
     low, high = record.get("low"), record.get("high")
+    # The lock holds None for infinity, which JSON lacks.
     limits = {"low": -math.inf if low is None else low, "high": math.inf if high is None else high}
     return {"higher_is_better": record["higher_is_better"], "unit": record.get("unit", ""), **limits}

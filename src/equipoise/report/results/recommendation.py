@@ -63,6 +63,7 @@ def recommend(
     usable = [arm for arm in arms if _estimate(arm, endpoint) is not None]
     if not usable:
         return {need: _advice(None, [], None, Reason("no_result")) for need in needs}
+    # The strongest baseline and not each of them: beating a weak rule is no reason to use a network.
     strongest = best_baseline(baselines, endpoint, sign)
     against = [pair for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]]
     winners = {_winner(pair) for pair in against}
@@ -165,6 +166,7 @@ def _memory(arm: Entry) -> float:
 
 
 def _burden(arm: Entry) -> float:
+    # A product needs no weights between milliseconds and megabytes: halving any of the costs counts the same.
     return _latency(arm) * _parameters(arm) * _memory(arm)
 
 

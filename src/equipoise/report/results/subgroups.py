@@ -60,6 +60,7 @@ def grouped_attributes(run: RunFolder) -> dict[str, dict[str, str]]:
 
 
 def _thirds_where_numeric(values: Mapping[str, str]) -> dict[str, str]:
+    # Few numbers are codes or grades, each a group of its own; many are measurements.
     if len(set(values.values())) <= MOST_VALUES:
         return dict(values)
     try:

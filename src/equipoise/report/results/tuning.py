@@ -91,6 +91,7 @@ def _after(arms: list[dict[str, Any]], lower: bool) -> dict[str, Any]:
     known = [draw["value"] for arm in arms for draw in arm["draws"] if draw["value"] is not None]
     if not known:
         return {"best_after": [], "ranks": []}
+    # A common worst value for all arms, so that failures weigh equally; infinity would make every mean infinite.
     worst = max(known) if lower else min(known)
     values = [_filled(arm, worst) for arm in arms]
     bests = [

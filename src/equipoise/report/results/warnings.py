@@ -60,4 +60,5 @@ def _of_cohort(run: RunFolder) -> list[Reason]:
         warnings.append(Reason("guessed_patients"))
     elif not run.lock["cohort"].get("patients_known", True):
         warnings.append(Reason("no_patients_stated"))
+    # "telling" is the key of version 0.1 for attributes that predict the class; locks keep it.
     return [*warnings, *(Reason("warning_of_lock", text=text) for text in run.lock.get("telling") or ())]

@@ -72,6 +72,7 @@ def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]
     try:
         results = read_results(folder)
         run = read_folder(folder)
+    # A damaged trial is a row of the study with its reason, and does not prevent the report on all others.
     except LedgerError as error:
         return cohort, model, f"not readable ({error}); run the study again"
     if results is None:
@@ -160,6 +161,7 @@ def _target(workload: Workload) -> float:
         for entry in workload.entries("tuned")
         for seed in entry["seeds"]
     ]
+    # Over all optimizers, so that none has a target of its own; a median, so that one good run does not set it.
     return float(np.median(bests))
 
 

@@ -73,6 +73,7 @@ def _ranks(results: Study, kind: str) -> Table:
 def _pairs(results: Study, kind: str) -> Table:
     primary = results["endpoints"][0]
     ranking = results["ranks"][kind][primary]
+    # In order of rank, so that clear differences gather in the corners of the table.
     order = [row["optimizer"] for row in sorted(ranking["arms"], key=lambda row: row["rank"])]
     cells = {}
     for pair in ranking["pairs"]:

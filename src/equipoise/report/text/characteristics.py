@@ -51,6 +51,7 @@ def _described(name: str, columns: Sequence[Sequence[str]]) -> list[Characterist
             for value in [*sorted(known), *unknown]
         ]
     try:
+        # A text with many values, such as a date or an identifier, names single cases; float() refuses it.
         return [Characteristic(f"{name}, median (quartiles)", tuple(_quartiles(column) for column in columns))]
     except ValueError:
         return []

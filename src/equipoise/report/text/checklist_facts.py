@@ -210,6 +210,7 @@ def _disjoint(divided: int) -> str:
 
 def _protocol(run: RunFolder) -> Protocol | None:
     try:
+        # A protocol that was lost or edited must not prevent the report; its facts are then left to the author.
         return Protocol.load(run.path / PROTOCOL)
     except ProtocolError:
         return None

@@ -123,6 +123,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         return Answer(question, pair_sentence(pairs[0], names, label, patients))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
+    # Only an arm that beats every other is called the best: the first in a ranking may owe that to chance.
     if winner:
         side = "higher" if results["endpoints"]["higher_is_better"] else "lower"
         text = f"{names[winner]} is best: its {label} is {side} than that of every other arm."
