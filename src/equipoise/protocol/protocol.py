@@ -32,7 +32,7 @@ class TrialSection(Section):
 class CohortSection(OpenSection):
     """The source of the cases; further keys belong to the source.
 
-    task: the name of a built-in task, or `module:attribute` of one's own.
+    task: the name of a built-in task, or `module:attribute` of the user's own.
     """
 
     source: str

@@ -38,7 +38,7 @@ class Dimension(Section):
 
 
 class Space(Section):
-    """The settings of an arm that are drawn; `optimizer.lr = …` and `"optimizer.lr" = …` mean the same."""
+    """The settings of an arm that tuning draws; the keys `optimizer.lr` and `"optimizer.lr"` mean the same."""
 
     model: dict[str, Dimension] = Field(default_factory=dict)
     optimizer: dict[str, Dimension] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """A study: one question on many workloads (pairs of a data set and a network), as one TOML file.
 
-It is a protocol in which `[study]` stands in place of `[cohort]` and `[[arms]]`: every cohort is crossed with every
+It is a protocol in which `[study]` replaces `[cohort]` and `[[arms]]`: every cohort is crossed with every
 model, and each pair is an ordinary trial whose arms are the optimizers.
 """
 

@@ -1,4 +1,4 @@
-"""Convert a user's TOML file to typed data, or raise one sentence that says what to correct."""
+"""Convert a user's TOML file to typed data, or raise one sentence that states the correction."""
 
 import tomllib
 from pathlib import Path

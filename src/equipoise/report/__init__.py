@@ -54,8 +54,8 @@ def example_cases(folder: Path) -> tuple[str | None, list[str]]:
 def write_report(folder: Path, figures: Sequence[str] = (), code: Path | None = None) -> dict[str, Any]:
     """Write results.json, report.html and figures/ (SVG and CSV) into a run folder; return the results.
 
-    figures: functions of the user's own, `module:function`, each `(run, results) -> Figure`. code: where they lie.
-    Missing or unreadable jobs are rows of `failures`; only a folder without a readable lock.json is refused
+    figures: the user's own functions, `module:function`, each `(run, results) -> Figure`. code: the folder of their
+    modules. Missing or unreadable jobs are rows of `failures`; only a folder without a readable lock.json is refused
     (LedgerError).
     """
     run = read_folder(folder)

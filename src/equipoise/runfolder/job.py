@@ -97,7 +97,7 @@ class Job:
         return self.training.epochs if self.done_file.is_file() else len(self.history().get("epoch", ()))
 
     def write_end(self, **outcome: Any) -> dict[str, Any]:
-        """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
+        """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and the job's cost."""
         # Precision and compiling as they were used: the protocol may say "auto".
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
         done |= {} if self.draw is None else {"draw": self.draw}

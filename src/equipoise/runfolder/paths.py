@@ -2,7 +2,7 @@
 
     OUT/                                     of a trial: a run folder; of a study: OUT/<cohort>/<model>/ are run folders
       protocol.toml cases.csv lock.json ledger.jsonl                     the plan and the ledger
-      jobs/<arm>/<fold>-<seed>/   done.json history.csv rates.csv checkpoint/ predictions.parquet slices.npz …
+      jobs/<arm>/<fold>-<seed>/   done.json history.csv rates.csv checkpoint/ predictions.parquet slices.npz
       jobs/<arm>/draws/<fold>-<draw>/                                    the same, of a draw of tuning
       baselines/<rule>/<fold>-0/                                         predictions of a trivial rule
       samples/<fold>/<part>/                                             prepared cases, while jobs need them

@@ -1,7 +1,7 @@
 """Compute exactly the result of tuning with fewer draws, over every subset of the draws that were made.
 
 Draws of one arm are exchangeable (none depends on another's result), so every subset of k of them is a possible smaller
-budget. With n values from best to worst, the best of k is the i-th (i = 0, 1, …) with the probability
+budget. With n values from best to worst, the best of k is the i-th (from 0) with the probability
 C(n-1-i, k-1) / C(n, k). Reference: Dodge et al., "Show Your Work", EMNLP 2019 (there with replacement).
 """
 

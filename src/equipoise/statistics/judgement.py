@@ -50,7 +50,7 @@ class Comparison:
 
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
-    trained on new data (cross-validation only). NaN and None: not computed, and `reason` says why.
+    trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs.
     """

@@ -16,6 +16,7 @@ __all__ = [
     "recorded_task", "task_named",
 ]  # fmt: skip
 
+# The order is that of error messages and documentation: the most common task first.
 TASKS: Mapping[str, Task] = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION)}
 LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.losses))
 """Every built-in loss."""

@@ -14,6 +14,7 @@ def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]])
     >>> target_regions(["background", "liver", "tumour"], {})
     {'liver': (1,), 'tumour': (2,)}
     """
+    # Regions may overlap (whole tumour, tumour core), so they replace the classes and are not added to them.
     if regions:
         return {name: tuple(members) for name, members in regions.items()}
     return {name: (index,) for index, name in enumerate(classes) if index}

@@ -125,6 +125,7 @@ class Task:
     name: str
     truth: str
     network: str
+    # Names and not objects: importing the record must not import torch.
     preparation: str
     training: str
     losses: tuple[str, ...]

@@ -175,8 +175,8 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
     for keys, complaint in checks:
         before, now = locked, plan
         for key in keys:
-            # Missing keys compare as empty: a lock of an earlier version lacks keys of later ones and must stay
-            # resumable.
+            # Missing keys compare as empty: the lock of an earlier version lacks keys that a plan without them has
+            # empty.
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")

@@ -37,6 +37,7 @@ def froc_figure(
     # Even steps on the logarithmic axis, with the seven rates of the CPM among them, so that its points lie on the
     # curve.
     rates = 2 ** np.linspace(_POWERS[0], _POWERS[-1], 8 * (len(RATES) - 1) + 1)
+    # A generator with the same seed per arm: a further arm must not change the bands of the others.
     bands = {name: froc_band(runs, rates, np.random.default_rng(seed), 300) for name, runs in shown.items()}
     line = (rule[0], froc_band(rule[1], rates, np.random.default_rng(seed), 2)) if rule and rule[1] else None
     numbers = {name: index for index, name in enumerate(detectors)}

@@ -44,6 +44,7 @@ class Scale:
 
 def draw_rows(rows: Sequence[Row], scale: Scale, title: str, description: str, narrow: bool = False) -> Drawing:
     """Draw the rows: labels left and numbers right of the plot, or above it where narrow."""
+    # All rows or none are stacked, so that their distances stay equal.
     stacked = narrow and any(len(row.label) + len(row.words) > _ROOM for row in rows)
     step, top = (62.0 if stacked else 46.0, 14.0) if narrow else (34.0, 18.0)
     ends = 16.0 if any(scale.ends) else 0.0

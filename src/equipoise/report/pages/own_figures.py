@@ -1,4 +1,4 @@
-"""Figures of the user's own, named `module:function` when a report is written, never by the run folder."""
+"""The user's own figures, named as `module:function` by the caller of the report, never by the run folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from equipoise.runfolder.read import RunFolder
 def own_figures(
     names: Sequence[str], run: RunFolder, results: dict[str, Any], drawn: Sequence[Figure], folder: Path | None = None
 ) -> list[Figure]:
-    """The figures that the named functions `(run, results) -> Figure` make; one that returns None is left out.
+    """Return the figures of the named functions `(run, results) -> Figure`; a figure of None is omitted.
 
-    drawn: the report's own figures, whose names are taken. folder: where the modules lie, searched before what is
-    installed. A run folder often comes from somebody else, so its modules are never searched: the caller of the report
+    drawn: the built-in figures, whose names are taken. folder: the place of the modules, searched before the installed
+    ones. A run folder often comes from another person, so its modules are never searched: the caller of the report
     names the code that it trusts.
 
     Raises EquipoiseError for a function that cannot be imported, fails, or returns anything but a Figure; for a name
@@ -46,7 +46,7 @@ def _made(name: str, run: RunFolder, results: dict[str, Any], folder: Path | Non
         figure = function(run, results)
     except EquipoiseError:
         raise
-    except Exception as error:  # the code is the user's: whatever it raises is said in a sentence
+    except Exception as error:  # the user's code may raise anything, which becomes one sentence
         raise EquipoiseError(
             f"the figure {name!r} failed ({type(error).__name__}: {error}); correct its function"
         ) from error

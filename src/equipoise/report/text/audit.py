@@ -49,6 +49,7 @@ def facts(known: Mapping[str, str], results: Entry) -> dict[str, str]:
 def empty_masks(results: Entry) -> str:
     """Return the sentence on structures in neither mask, where the sources state how their values were made."""
     kinds = {str(source["kind"]) for source in results["sources"]}
+    # Other tools score a structure in neither mask as 1, 0 or NaN; only these two rules are known.
     if not kinds & {masks.KIND, nnunet.KIND}:
         return ""
     return "A structure in neither mask of a case counted as agreement (Dice 1)."

@@ -98,7 +98,7 @@ def same_predictions(a: str, b: str) -> str:
 
 
 def what_would_help(seeds_share: float, patients_share: float) -> str:
-    """Where the uncertainty comes from."""
+    """The sources of uncertainty, and which would help more: seeds or patients."""
     more, less = ("seeds", "patients") if seeds_share > patients_share else ("patients", "seeds")
     return (
         f"Twice the training runs would cut the squared standard error by {50 * seeds_share:.0f} %, twice the patients "
@@ -132,7 +132,7 @@ def no_variation_by_group(endpoint: str, a: str, b: str | None, attribute: str) 
 
 
 def group_test(endpoint: str, a: str, b: str | None, attribute: str, varies: bool, p: float, tests: int) -> str:
-    """What a test of heterogeneity found."""
+    """The result of a test of heterogeneity."""
     subject = _subject(endpoint, a, b)
     variation = "varies more than chance explains" if varies else "shows no clear variation"
     return f"{subject[0].upper()}{subject[1:]} by {attribute}: {variation} ({p_text(p)} adjusted for {tests} tests)."

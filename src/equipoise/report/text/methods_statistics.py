@@ -118,6 +118,8 @@ def _used(results: Results, method: str) -> bool:
 
 
 def _differences(results: Results, cite: Cite) -> str:
+    # From the methods in the results and not from the protocol: the sentence states what was done, also where small
+    # numbers or failed runs led to another method than planned.
     methods = [str(pair.get("method")) for pair in results["comparisons"] if pair.get("method")]
     if not methods:
         return ""

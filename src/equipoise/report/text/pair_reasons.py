@@ -102,7 +102,7 @@ def equivalent(
 def undecided(
     a: str, b: str, endpoint: str, p: float, family: int, difference: str, new_data: str = "", advice: str = ""
 ) -> str:
-    """No verdict either way, and what more data would buy."""
+    """No verdict, and the gain by more data."""
     no_difference = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
     return " ".join(filter(None, (no_difference, new_data, advice)))
 
@@ -125,7 +125,7 @@ def new_data_undecided(p: float) -> str:
 
 
 def detectable_only(detectable: float) -> str:
-    """What a design without a margin finds."""
+    """The detectable difference of a design without a margin."""
     return f"Differences of {amount(detectable)} or more would be found in 4 of 5 such trials."
 
 
@@ -163,6 +163,7 @@ def _adjusted(p: float, family: int) -> str:
     return p_text(p) + (f" adjusted for {family} comparisons" if family > 1 else "")
 
 
+# Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
     no_verdict, unknown_patients, few_events, few_patients, both_perfect, few_cases, few_failures, one_seed, few_seeds,
     no_variation, only_large_differences, trained_networks, better, equivalent, undecided, difference,

@@ -21,6 +21,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 def plan_sentences(plan: Plan) -> list[str]:
     """Return the sentences of the plan, beginning with conditions that refuse a verdict in any case."""
+    # More patients and more seeds side by side, because either may be the cheaper one to get.
     doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
     seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
     first = (

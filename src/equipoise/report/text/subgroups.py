@@ -29,6 +29,7 @@ def variation_in_words(tests: Sequence[Mapping[str, Any]]) -> str:
     rest = [test["p_adjusted"] for test in done if test["p_adjusted"] >= 0.05]
     if not rest:
         return " ".join(varied)
+    # Only the smallest p: a list of tests without a result invites readers to pick one.
     who = "the others" if varied else "arms and differences"
     count = f"{plural(len(rest), 'test')}, smallest adjusted p {p_value(min(rest))}"
     return " ".join([*varied, f"For {who} no variation was shown ({count})."])

@@ -53,6 +53,7 @@ def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list
 
 def _said_once(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the cells of a row, with a shared reason for missing numbers in the first cell only."""
+    # The reason usually holds for all endpoints of an arm, and repeated in each cell it would hide the numbers.
     reasons: set[str] = set()
     out = []
     for value, words in cells:

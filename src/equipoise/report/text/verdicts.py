@@ -55,7 +55,7 @@ def _numbers(label: str, difference: float, low: float, high: float) -> str:
 
 
 def why(pair: Entry) -> str:
-    """Return the reason of a refusal without its beginning "No verdict on …:", for a text that states that already.
+    """Return the reason of a refusal without the beginning "No verdict on", for a text that states that already.
 
     >>> why({"reason": "No verdict on AUC: only 4 test patients belong to the rarer class."})
     'Only 4 test patients belong to the rarer class.'
@@ -71,6 +71,7 @@ def about(count: int) -> str:
     >>> about(387), about(1240), about(96)
     ('400', '1,000', '100')
     """
+    # One digit: the seed spread, on which the number depends, is known from a few runs only.
     digits = 10 ** floor(log10(max(count, 1)))
     return f"{round(count / digits) * digits:,}"
 
@@ -194,6 +195,8 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     value = _value(best, results)
     detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
     detail += f"; differences from it, with 95 % intervals: {numbers}." if numbers else "."
+    # The order of these cases matters: a network that is worse than a trivial rule is reported even if another is
+    # better.
     if all(pair["verdict"] in UNJUDGED for pair in pairs):
         return Answer(question, f"This trial cannot say: no comparison with the {rule} allows a verdict.", detail)
     if losers:

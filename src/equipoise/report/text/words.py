@@ -57,6 +57,7 @@ def case_noun(lock: Mapping[str, Any]) -> str:
 
 def split_unit(lock: Mapping[str, Any]) -> str:
     """Describe the unit of the split; older locks do not state it and were split by patient."""
+    # Locks of version 0.1 may lack the key; they were split by patient.
     by_case = lock["split"].get("unit", "patient") == "case"
     guessed = lock["cohort"].get("patients_guessed", False)
     return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
