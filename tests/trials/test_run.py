@@ -12,7 +12,8 @@ import pytest
 
 import equipoise
 from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolError
-from equipoise.runfolder.ledger import FILE, Ledger
+from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.paths import LEDGER
 from equipoise.trials import run as trial_module
 
 PROTOCOL = """
@@ -143,10 +144,10 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
 
 def test_running_again_changes_nothing(finished):
     folder, results = finished
-    before = (folder / FILE).read_bytes()
+    before = (folder / LEDGER).read_bytes()
     again = equipoise.run(folder.parent / "protocol.toml", folder)
     assert again == results
-    assert (folder / FILE).read_bytes() == before
+    assert (folder / LEDGER).read_bytes() == before
 
 
 def test_another_folder_gives_identical_numbers(finished, tmp_path):

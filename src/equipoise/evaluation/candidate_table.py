@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.evaluation.detection import Marks
 
-FILE = "candidates.parquet"
 FINDINGS = "findings"
 """The column of the table of cases that holds the number of relevant findings; only detectors have it."""
 AXES = ("z_mm", "y_mm", "x_mm")
@@ -58,15 +57,6 @@ class CandidateTable:
         own = cases[at] == self.case
         scan = at[own].astype(np.int64)
         return Marks(scan, self.score[own], self.finding[own], self.irrelevant[own], findings.astype(np.int64))
-
-
-def candidate_file(predictions: Path) -> Path:
-    """Where the candidates of a table of cases lie.
-
-    >>> candidate_file(Path("predictions.parquet")).name, candidate_file(Path("without-0.parquet")).name
-    ('candidates.parquet', 'without-0-candidates.parquet')
-    """
-    return predictions.with_name(FILE if predictions.name == "predictions.parquet" else f"{predictions.stem}-{FILE}")
 
 
 def joined(tables: Sequence[CandidateTable]) -> CandidateTable:

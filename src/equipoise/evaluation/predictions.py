@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable, candidate_file, joined, read_candidates
+from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable, joined, read_candidates
+from equipoise.runfolder.paths import candidates_beside
 
 SCORE = "score_"
 _KEYS = ("case", "patient", "split", "arm")
@@ -103,7 +104,7 @@ def read_parquet(path: Path) -> Predictions:
             for name, values in columns.items()
             if name not in _FIXED and not name.startswith(SCORE)
         },
-        candidates=_candidates(candidate_file(path), columns["case"].astype(str)) if FINDINGS in columns else None,
+        candidates=_candidates(candidates_beside(path), columns["case"].astype(str)) if FINDINGS in columns else None,
     )
 
 

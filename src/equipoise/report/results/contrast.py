@@ -7,9 +7,6 @@ from equipoise.report.text.words import endpoint_name, interval, listed, number,
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import described
 
-CONTRAST = "by-case"
-"""The folder inside a run folder that holds the second run."""
-
 
 def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of results.json's `contrast`.

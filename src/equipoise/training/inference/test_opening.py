@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.atomic_write import write_json, write_planes, write_predictions
-from equipoise.cohorts import Cohort
+from equipoise.atomic_write import write_json
+from equipoise.cohorts import Case, Cohort, Image
+from equipoise.cohorts.read_once import seen_by
 from equipoise.cohorts.splits.split import Fold
 from equipoise.evaluation.display_planes import grey, region_bits, shown_slice
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
+from equipoise.runfolder.paths import DONE, PREDICTIONS, THUMBNAILS, TRUTHS, baseline_folder, samples_folder
+from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation import Opening, preparation_of
 from equipoise.training.preparation.staging import stage
@@ -33,40 +36,58 @@ def open_test(
 
     own: the user's own metrics of masks, by which the baselines are judged as well. targets: of [training].
     """
+    tested = np.unique(np.concatenate([fold.test for fold in folds]))
+    planes = ShownPlanes(cohort, tested)
+    watched = seen_by(cohort, tested, planes.see)
     for number, fold in enumerate(folds):
+        samples = samples_folder(folder, number)
 
-        def staged(part: str, fold: Fold = fold, place: Path = folder / "samples" / str(number)) -> Samples:
-            return stage(cohort, fold.part(part), pipeline, place / part, targets)
+        def staged(part: str, fold: Fold = fold, place: Path = samples) -> Samples:
+            return stage(watched, fold.part(part), pipeline, place / part, targets)
 
         held_out = {part: staged(part) for part in HELD_OUT}
-        opening = Opening(cohort, number, fold, pipeline, held_out, partial(staged, "train"), own)
+        opening = Opening(cohort, number, fold, held_out, partial(staged, "train"), own)
         for table in preparation_of(cohort.task_record).baselines(opening):
-            _write(table, number, folder / "baselines")
-    tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    _keep_pictures(cohort, tested, folder)
+            _write(table, number, folder)
+    planes.write(folder)
 
 
 def _write(table: Predictions, fold: int, folder: Path) -> None:
     (name,) = table.arms()
-    place = folder / name / f"{fold}-0"
-    write_predictions(place / "predictions.parquet", table)
-    write_json(place / "done.json", {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
+    place = baseline_folder(folder, name, fold)
+    write_predictions(place / PREDICTIONS, table)
+    write_json(place / DONE, {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
 
 
-def _keep_pictures(cohort: Cohort, indices: NDArray[np.int64], folder: Path) -> None:
-    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth."""
-    task = cohort.task_record
-    regions = task.structures(cohort)
-    pictures, outlines = {}, {}
-    for index in indices:
-        case = cohort.cases[index]
-        image = case.read()
+class ShownPlanes:
+    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth.
+
+    The planes are taken while the cases are prepared, so that no image is read for them alone.
+    """
+
+    def __init__(self, cohort: Cohort, indices: NDArray[np.int64]) -> None:
+        self.task = cohort.task_record
+        self.cases = [cohort.cases[index] for index in indices]
+        self.regions = self.task.structures(cohort)
+        self.pictures: dict[str, NDArray[np.uint8]] = {}
+        self.outlines: dict[str, NDArray[np.uint8]] = {}
+
+    def see(self, case: Case, image: Image) -> None:
+        """Keep the plane of one case."""
         plane = image.array[0]
-        if not task.has_masks or image.mask is None:
-            pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
+        if not self.task.has_masks or image.mask is None:
+            self.pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
         else:
             at = shown_slice(image.mask)
-            pictures[case.id], outlines[case.id] = grey(plane[at]), region_bits(image.mask[at], regions)
-    write_planes(folder / "thumbnails.npz", pictures)
-    if outlines:
-        write_planes(folder / "truths.npz", outlines)
+            self.pictures[case.id] = grey(plane[at])
+            self.outlines[case.id] = region_bits(image.mask[at], self.regions)
+
+    def write(self, folder: Path) -> None:
+        """Write the planes in the order of the cases; one whose case lay prepared already is read now."""
+        for case in self.cases:
+            if case.id not in self.pictures:
+                self.see(case, case.read())
+        names = [case.id for case in self.cases]
+        write_planes(folder / THUMBNAILS, {name: self.pictures[name] for name in names})
+        if self.outlines:
+            write_planes(folder / TRUTHS, {name: self.outlines[name] for name in names if name in self.outlines})

@@ -7,6 +7,7 @@ from equipoise.cohorts import Cohort
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import job_folder, samples_folder
 from equipoise.statistics.own import function_of
 from equipoise.training.data.samples import Samples, SampleWriter, staged
 from equipoise.training.preparation.task_preparation import Indices, preparation_of
@@ -18,8 +19,8 @@ def samples_of(cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: st
 
 
 def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path, targets: str = "classes") -> Samples:
-    """The prepared cases, written to `folder` for other processes unless they are there already."""
-    if not staged(folder):
+    """The prepared cases, written to `folder` for other processes unless they lie there as they were written."""
+    if not staged(folder, [cohort.cases[index].id for index in indices]):
         with SampleWriter(folder) as writer:
             for case in preparation_of(cohort.task_record).prepared(cohort, indices, pipeline, targets):
                 writer.add(case)
@@ -51,7 +52,7 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "own": own_metrics(protocol, cohort),
     }
     return [
-        Job(arm, fold, seed, out / "jobs" / arm.name / f"{fold}-{seed}", out / "samples" / str(fold), **common)
+        Job(arm, fold, seed, job_folder(out, arm.name, fold, seed), samples_folder(out, fold), **common)
         for fold in range(folds)
         for seed in protocol.training.seeds
         for arm in (*protocol.arms, *protocol.untuned())
