@@ -1,6 +1,6 @@
-"""Many cases at once: cohort + indices → one array of images and one of targets.
+"""Prepare many cases of a cohort as one array of images and one of targets.
 
-Cases of one grid go through the pipeline as a batch; others one by one, large ones by way of the cache.
+Cases of one grid pass the pipeline as a batch; others pass it one by one, large ones through the cache.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ Arrays = tuple[NDArray[np.float32], NDArray[Any] | None]
 
 
 def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Images float32 (n, channel, *spatial) and targets, in the order of `indices`.
+    """Return images float32 (n, channel, *spatial) and targets, in the order of `indices`.
 
     targets: masks (n, *spatial), or soft targets float32 (n, classes, *spatial) where labels are smoothed; int64 class
     indices (n,) where the task has no masks.
@@ -31,6 +31,8 @@ def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple
     targets: NDArray[Any] | None = None
     done = 0
     for pixels, masks in prepare_in_chunks(cohort, chosen, pipeline):
+        # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold
+        # all images twice.
         if not done:
             images = np.empty((len(chosen), *pixels.shape[1:]), np.float32)
             targets = None if masks is None else np.empty((len(chosen), *masks.shape[1:]), masks.dtype)
@@ -67,12 +69,12 @@ def prepare_in_chunks(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipel
 
 
 def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> Iterator[Arrays]:
-    """Prepared cases in order, (n, …) at a time: many where they share a grid, else one by one."""
+    """Yield prepared cases in order, (n, …) at a time: many where they share a grid, else one by one."""
     done, classes = 0, len(cohort.classes)
     while done < len(chosen):
         images = [_read(cohort, chosen[done])]
-        together = max(1, CHUNK_VALUES // images[0].array.size)
-        images += [_read(cohort, index) for index in chosen[done + 1 : done + together]]
+        batch_size = max(1, CHUNK_VALUES // images[0].array.size)
+        images += [_read(cohort, index) for index in chosen[done + 1 : done + batch_size]]
         if len(images) > 1 and pipeline.serves_together(images):
             prepared = pipeline.apply_together(images, classes)
             yield prepared.image, prepared.target
@@ -84,7 +86,7 @@ def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> I
 
 
 def _read(cohort: Cohort, index: int) -> Image:
-    """One case's image; its mask is required where the task has masks, and left out where it has none."""
+    """Read one case's image; its mask is required where the task has masks, and dropped where it has none."""
     case = cohort.cases[index]
     image = case.read()
     if not cohort.task_record.has_masks:

@@ -132,8 +132,8 @@ def baseline_folder(run: Path, rule: str, fold: int) -> Path:
 
 def baseline_folders(run: Path) -> list[tuple[Path, str, int, int]]:
     """(folder, rule, fold, seed) of every baseline that lies in a run folder, in the order of their names."""
-    found = ((path, _FOLD_SEED.fullmatch(path.name)) for path in sorted((run / BASELINES).glob("*/*")))
-    return [(path, path.parent.name, int(match[1]), int(match[2])) for path, match in found if match]
+    matches = ((path, _FOLD_SEED.fullmatch(path.name)) for path in sorted((run / BASELINES).glob("*/*")))
+    return [(path, path.parent.name, int(match[1]), int(match[2])) for path, match in matches if match]
 
 
 def samples_folder(run: Path, fold: int) -> Path:

@@ -12,8 +12,8 @@ import numpy as np
 
 from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation.external import (
+    AuditOptions,
     Collected,
-    Stated,
     collect,
     collect_table,
     parse_regions,
@@ -82,11 +82,11 @@ def audit(
     """
     if out is not None:
         prove_ours(Path(out), AUDIT)
-    stated = Stated(
+    options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
     )  # fmt: skip
-    found = _collected(predictions, stated, watch)
+    found = _collected(predictions, options, watch)
     table, notes = _agreed(found, common_cases, training, allow_trained)
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
@@ -113,15 +113,15 @@ def _write(out: Path, run: RunFolder, results: dict[str, Any]) -> None:
         raise EquipoiseError(f"{out} cannot be written ({error}); name another folder with --out") from error
 
 
-def _collected(predictions: Any, stated: Stated, watch: Watch) -> Collected:
+def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collected:
     if isinstance(predictions, str | Path):
         predictions = [predictions]
     if isinstance(predictions, Mapping) and all(isinstance(one, str | Path) for one in predictions.values()):
-        return collect([(str(arm), Path(path)) for arm, path in predictions.items()], stated, watch)
+        return collect([(str(arm), Path(path)) for arm, path in predictions.items()], options, watch)
     if not isinstance(predictions, list | tuple):
-        return collect_table(predictions, stated)
+        return collect_table(predictions, options)
     named = [split_arm(str(one)) for one in predictions]
-    return collect([(arm, Path(path)) for arm, path in named], stated, watch)
+    return collect([(arm, Path(path)) for arm, path in named], options, watch)
 
 
 def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:

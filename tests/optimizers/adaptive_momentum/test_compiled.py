@@ -57,6 +57,7 @@ def same(a, b) -> bool:
     return all(torch.equal(x.nan_to_num(7.0), y.nan_to_num(7.0)) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.parametrize(("rule", "per"), MEMBERS)
 @pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.01, "maximize": True}], ids=["plain", "decay-maximize"])
@@ -177,6 +178,6 @@ def test_a_failing_compiler_is_quoted(monkeypatch, tmp_path) -> None:
     broken.write_text("#!/bin/sh\necho 'disk full' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
-    with pytest.raises(EquipoiseError, match=r"could not build kernel\.c \(disk full\); use path='loop'"):
+    with pytest.raises(EquipoiseError, match=r"could not build adaptive_momentum\.c \(disk full\); use path='loop'"):
         compiled.build(torch.int8)
     assert not compiled.works()
