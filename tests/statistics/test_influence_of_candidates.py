@@ -10,6 +10,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import CandidateTable, joined
 from equipoise.evaluation.detection import average_precision, cpm
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics import judge
 from equipoise.statistics.endpoints import Kind, endpoint_named
 from equipoise.statistics.influence import detection_influence
@@ -131,4 +132,4 @@ def test_arms_that_disagree_on_the_truth_are_refused() -> None:
         align(replace(table, metrics={"findings": findings}))
     fewer = {"findings": np.minimum(table.metrics["findings"], 1)}
     judged = judge(replace(table, metrics=fewer), primary="cpm", margin=0.03)
-    assert "more findings of a scan were hit than it has" in judged.comparisons[0].reason
+    assert "more findings of a scan were hit than it has" in sentence(judged.comparisons[0].reason)

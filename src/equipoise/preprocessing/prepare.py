@@ -30,9 +30,9 @@ def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple
     images: NDArray[np.float32] = np.empty(0, np.float32)
     targets: NDArray[Any] | None = None
     done = 0
+    # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold all
+    # images twice.
     for pixels, masks in prepare_in_chunks(cohort, chosen, pipeline):
-        # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold
-        # all images twice.
         if not done:
             images = np.empty((len(chosen), *pixels.shape[1:]), np.float32)
             targets = None if masks is None else np.empty((len(chosen), *masks.shape[1:]), masks.dtype)
@@ -86,7 +86,7 @@ def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> I
 
 
 def _read(cohort: Cohort, index: int) -> Image:
-    """Read one case's image; its mask is required where the task has masks, and dropped where it has none."""
+    """Read one case's image; its mask is required where the task has masks, and left out where it has none."""
     case = cohort.cases[index]
     image = case.read()
     if not cohort.task_record.has_masks:

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
 from equipoise.protocol.search_space import Space
-from equipoise.protocol.sections import Named, OpenSection, Positive, Section, one_of
+from equipoise.protocol.sections import Named, OpenSection, Positive, Section, one_of, tuples
 from equipoise.protocol.toml import read_text, tables, validated
 from equipoise.protocol.training_section import InferenceSection, TrainingSection
 from equipoise.tasks import CLASSIFICATION, TASKS, task_named
@@ -65,10 +65,7 @@ class SplitSection(Section):
     contrast: Literal["none", "case"] = "none"
     allow_leaks: bool = False
 
-    @field_validator("fractions", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("fractions")
 
     @field_validator("fractions")
     @classmethod
@@ -93,10 +90,7 @@ class Pretrained(Section):
     def _from_string(cls, value: Any) -> Any:
         return {"file": value} if isinstance(value, str) else value
 
-    @field_validator("keep", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("keep")
 
 
 class Arm(Section):
@@ -115,10 +109,7 @@ class Arm(Section):
     space: Space = Space()
     draws: Positive | None = None
 
-    @field_validator("freeze", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("freeze")
 
 
 UNTUNED = "-untuned"
@@ -159,10 +150,7 @@ class EndpointsSection(Section):
         """Those that are the user's own, as `module:attribute`."""
         return tuple(name for name in (self.primary, *self.secondary) if ":" in name)
 
-    @field_validator("secondary", "subgroups", "looks", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("secondary", "subgroups", "looks")
 
 
 def _folder_of(info: ValidationInfo) -> Path | None:
@@ -187,10 +175,7 @@ class Protocol(Section):
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _text: str = PrivateAttr(default="")
 
-    @field_validator("arms", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("arms")
 
     @model_validator(mode="before")
     @classmethod

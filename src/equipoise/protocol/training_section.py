@@ -1,12 +1,12 @@
 """What a protocol says of training and inference: one budget, the same for every arm."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
-from equipoise.protocol.sections import Named, Positive, Section, one_of
+from equipoise.protocol.sections import Named, Positive, Section, one_of, tuples
 from equipoise.tasks import LOSSES, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -80,10 +80,7 @@ class TrainingSection(Section):
             )
         return sides
 
-    @field_validator("seeds", "patch", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("seeds", "patch")
 
     @field_validator("seeds")
     @classmethod
@@ -152,10 +149,7 @@ class InferenceSection(Section):
     candidate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
     apart_mm: Annotated[float, Field(gt=0)] = 5.0
 
-    @field_validator("mirror", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("mirror")
 
     def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
         """The spatial axes to mirror, in array order (z, y, x)."""

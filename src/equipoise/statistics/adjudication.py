@@ -17,6 +17,7 @@ from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import Question
 
 
@@ -129,25 +130,23 @@ def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
 
 def _look(
     panel: Panel, trained: list[str], looks: Sequence[int], planned: int | None, alpha: float
-) -> tuple[float, list[str]]:
+) -> tuple[float, list[Reason]]:
     """The level of this look; a failed seed counts as trained, since its compute is spent."""
     if not looks:
         return alpha, []
     seeds = planned or max((len(panel.columns(arm)) for arm in trained), default=0)
     level = nominal_alpha(looks, seeds, alpha)
-    note = f"This is the look at {seeds} of {looks[-1]} planned seeds: a difference counts below p = {level:.4f}."
-    extra = ["Looks over seeds were not studied under cross-validation."] if len(panel.folds) > 1 else []
+    note = Reason("look", seeds=seeds, planned=looks[-1], level=level)
+    extra = [Reason("looks_over_folds")] if len(panel.folds) > 1 else []
     return level, [note, *extra]
 
 
-def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[str]:
+def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[Reason]:
     out = []
     for arm in trained:
         seeds = len(panel.columns(arm))
         if planned is not None and 0 < seeds < planned and arm not in panel.faults:
-            out.append(
-                f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
-            )
+            out.append(Reason("unfinished_seeds", arm=arm, seeds=seeds, planned=planned))
     out += _twins(analyses[0])
     for analysis in analyses:
         out += analysis.refused.values()
@@ -155,7 +154,7 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
     return out
 
 
-def _twins(analysis: Analysis) -> list[str]:
+def _twins(analysis: Analysis) -> list[Reason]:
     """Arms whose predictions are those of another arm, run by run: a copied file looks like perfect agreement."""
     arms, panel = analysis.design, analysis.panel
     out = []
@@ -169,7 +168,7 @@ def _twins(analysis: Analysis) -> list[str]:
             for fold in panel.folds
         )
         if same:
-            out.append(f"{arms.names[a]} and {arms.names[b]} have the same predictions in every run, case by case.")
+            out.append(Reason("same_predictions", a=arms.names[a], b=arms.names[b]))
     return out
 
 
@@ -204,9 +203,5 @@ def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -
     total = np.array([c.se_seeds**2 + c.se_patients**2 for c in pairs])
     seeds = float(np.mean(np.array([c.se_seeds**2 for c in pairs]) / total))
     patients = float(np.mean(1 - np.array([c.se_runs**2 for c in pairs]) / total))
-    more, less = ("seeds", "patients") if seeds > patients else ("patients", "seeds")
-    advice = (
-        f"Twice the training runs would cut the squared standard error by {50 * seeds:.0f} %, twice the patients by "
-        f"{50 * patients:.0f} %: more {more} would help more than more {less}."
-    )
+    advice = Reason("what_would_help", seeds_share=seeds, patients_share=patients)
     return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, seeds, patients, advice)

@@ -13,6 +13,7 @@ from equipoise.statistics.intervals import Bounds
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.kinds import Endpoint, Estimate
 from equipoise.statistics.panel import Panel
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.resampling import bca_of_mean
 
 FEWEST_EVENTS = 10
@@ -32,13 +33,13 @@ class Analysis:
     """
 
     endpoint: Endpoint
-    refused: dict[str, str]
+    refused: dict[str, Reason]
     design: Design | None
     estimates: Estimates | None
     panel: Panel
     events: int | None
     cases: tuple[int, int]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Reason, ...] = ()
     several: bool = False
 
     @property
@@ -63,7 +64,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     try:
         per_fold = [endpoint.influence(fold, positive, panel.n_patients) for fold in usable.folds]
     except PredictionError as error:
-        refused |= dict.fromkeys(usable.arm, f"{endpoint.name} cannot be computed: {error}.")
+        refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.name, error=str(error)))
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     found = estimates(per_fold)
     arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
@@ -75,7 +76,7 @@ def interval(analysis: Analysis, arm: str) -> Interval:
     """The arm's interval by the method of section 'one arm': Newcombe, logit, Wilson or t."""
     panel, endpoint = analysis.panel, analysis.endpoint
     if analysis.design is None or analysis.estimates is None or arm in analysis.refused:
-        reason = analysis.refused.get(arm, f"{arm} has no predictions.")
+        reason = analysis.refused.get(arm, Reason("no_predictions", arm=arm))
         return Interval(NAN, NAN, NAN, NAN, panel.n_patients, panel.n_cases, "refused", reason=reason)
     k = analysis.design.index(arm)
     mean, variance, df = float(analysis.design.mean[k]), analysis.design.arm_variance(k), analysis.design.arm_df(k)
@@ -121,36 +122,43 @@ def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> 
     return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
 
 
-def _caution(endpoint: Endpoint, events: int | None) -> str:
+def _caution(endpoint: Endpoint, events: int | None) -> Reason | None:
     if events is None or events >= FEW_EVENTS:
-        return ""
-    return f"Only {events} patients of the rarer class: {endpoint.name} is uncertain beyond what its interval can show."
+        return None
+    return Reason("uncertain_interval", events=events, endpoint=endpoint.name)
 
 
-def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
+def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
     """Why an arm's values cannot be used for this endpoint: the first bad value, named."""
     columns = panel.columns(arm)
     for fold in panel.folds:
         column = endpoint.column(list(fold.metrics))
         values = fold.metrics[column][columns][:, :, None] if column else fold.scores[columns]
-        checks = [(~np.isfinite(values), "is not a number")]
+        checks = [(~np.isfinite(values), "no_number")]
         if column:
             near, far = endpoint.low - _ROUNDING, endpoint.high + _ROUNDING
-            words = f"lies outside {endpoint.low:g} to {endpoint.high:g}, the range of {endpoint.name}"
-            checks.append(((values < near) | (values > far) | (np.abs(values) > _ABSURD), words))
+            checks.append(((values < near) | (values > far) | (np.abs(values) > _ABSURD), "out_of_range"))
         if not column and endpoint.probabilities:
-            checks.append(((values < 0) | (values > 1), "lies outside 0 to 1, so it is no probability"))
-        for bad, what in checks:
+            checks.append(((values < 0) | (values > 1), "no_probability"))
+        for bad, fault in checks:
             if bad.any():
                 c, k, _ = np.argwhere(bad)[0]
-                return (
-                    f"{arm}, seed {panel.seed[columns[c]]}: {column or 'a score'} of case {str(fold.case[k])!r} {what} "
-                    f"({int(bad.any(axis=2).sum())} such rows); {endpoint.name} needs every case."
+                return Reason(
+                    "bad_value",
+                    fault=fault,
+                    arm=arm,
+                    seed=panel.seed[columns[c]],
+                    column=column,
+                    case=str(fold.case[k]),
+                    rows=int(bad.any(axis=2).sum()),
+                    endpoint=endpoint.name,
+                    low=endpoint.low,
+                    high=endpoint.high,
                 )
-    return ""
+    return None
 
 
-def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[str, ...]:
+def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[Reason, ...]:
     """Arms whose scores do not depend on the case: worth a warning, since their AUC of 0.5 looks like a result."""
     if not endpoint.kind.suspects_constants:
         return ()
@@ -160,10 +168,10 @@ def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) 
         if arm not in deterministic
         and all(np.ptp(f.scores[panel.columns(arm)], axis=1).max() == 0 for f in panel.folds)
     ]
-    return tuple(f"{arm} gives every test case the same score; it has learned nothing or collapsed." for arm in flat)
+    return tuple(Reason("constant_scores", arm=arm) for arm in flat)
 
 
-def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[str, ...]:
+def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[Reason, ...]:
     """Folds in which the rarer class has so few patients that the metric within the fold is mostly chance."""
     if not endpoint.by_class or len(panel.folds) < 2:
         return ()
@@ -171,8 +179,7 @@ def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple
     fewest = min(counts, key=lambda number: counts[number])
     if counts[fewest] >= FEWEST_IN_FOLD:
         return ()
-    found = f"Fold {fewest} tests only {counts[fewest]} patients of the rarer class"
-    return (f"{found}; {endpoint.name} within so small a fold is mostly chance, so use fewer folds.",)
+    return (Reason("thin_fold", fold=fewest, patients=counts[fewest], endpoint=endpoint.name),)
 
 
 def _without(panel: Panel, refused: Collection[str]) -> Panel:

@@ -26,8 +26,8 @@ from equipoise.statistics.power import (
     power_of_equivalence,
     seeds_needed,
 )
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.seed_spread import SeedSpread
-from equipoise.statistics.verdict import amount
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
 ALIKE, UNLIKE = 0.95, 0.5  # correlation of two arms' scores between which most trials lie
@@ -48,7 +48,8 @@ class Plan:
     """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known.
 
     `alike` and `unlike` are what it would be if the arms' scores were more alike or less than was assumed, which moves
-    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent.
+    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
+    are what would refuse a verdict in any case; below `fewest_seeds` no number of patients finds the `margin`.
     """
 
     endpoint: str
@@ -63,8 +64,11 @@ class Plan:
     equivalence_at_margin: float | None
     needed: tuple[Needed, ...]
     more: tuple[Purchase, ...]
-    sentences: tuple[str, ...]
-    assumptions: str
+    warnings: tuple[Reason, ...]
+    assumptions: Reason
+    label: str
+    margin: float | None
+    fewest_seeds: int | None
 
 
 def plan(
@@ -106,7 +110,7 @@ def plan(
     chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
     wanted = needed(parts, margin, level, counts) if margin is not None else ()
     equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
-    found = Plan(
+    return Plan(
         endpoint=measured.name,
         patients=n_patients,
         seeds=seeds,
@@ -119,13 +123,11 @@ def plan(
         equivalence_at_margin=equal,
         needed=wanted,
         more=tuple(more),
-        sentences=(),
+        warnings=_too_few(measured, n_patients, cases, share),
         assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, comparisons),
-    )
-    fewest = seeds_needed(parts, margin, alpha=level) if margin is not None else None
-    return replace(
-        found,
-        sentences=(*_too_few(measured, n_patients, cases, share), *_sentences(found, measured.label, margin, fewest)),
+        label=measured.label,
+        margin=margin,
+        fewest_seeds=seeds_needed(parts, margin, alpha=level) if margin is not None else None,
     )
 
 
@@ -149,16 +151,15 @@ def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: 
     return cases, min(counts.values()) / cases
 
 
-def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tuple[str, ...]:
+def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tuple[Reason, ...]:
     """What would refuse a verdict in any case, so that nobody trains for it."""
     rare = round(share * cases)
     if share < 1.0 and rare < FEWEST_EVENTS:
-        return (f"Only {rare} test cases of the rarest class: with fewer than {FEWEST_EVENTS} no verdict is given.",)
+        return (Reason("plan_of_few_events", events=rare, fewest=FEWEST_EVENTS),)
     if patients < FEWEST_EVENTS:
-        return (f"Only {patients} test patients: with fewer than {FEWEST_EVENTS} no verdict is given.",)
+        return (Reason("plan_of_few_patients", patients=patients, fewest=FEWEST_EVENTS),)
     if cases < endpoint.fewest_cases:
-        few = f"with fewer than {endpoint.fewest_cases} a mean {endpoint.display} allows no verdict"
-        return (f"Only {cases} test cases: {few}.",)
+        return (Reason("plan_of_few_cases", cases=cases, fewest=endpoint.fewest_cases, metric=endpoint.display),)
     return ()
 
 
@@ -197,39 +198,6 @@ def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: f
     return min(low, middle), max(high, middle)
 
 
-def _sentences(plan: Plan, label: str, margin: float | None, fewest: int | None) -> list[str]:
-    """What the plan says, for people; `fewest` are the seeds without which no number of patients suffices."""
-    doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
-    seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
-    first = (
-        f"With {plan.patients} test patients and {plan.seeds} seeds, a difference in {label} of "
-        f"{amount(plan.detectable)} is found in 4 of 5 trials ({amount(plan.low)} to {amount(plan.high)} as far as the "
-        "spread between training runs is known)."
-    )
-    likeness = (
-        f"It would be {amount(plan.alike)} if the arms' scores were more alike (correlation {ALIKE:g}), and "
-        f"{amount(plan.unlike)} if less ({UNLIKE:g})."
-    )
-    bought = f"Twice the patients would show {amount(doubled.detectable)}"
-    bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
-    return [first, likeness, bought, *([] if margin is None else _about_margin(plan, margin, fewest))]
-
-
-def _about_margin(plan: Plan, margin: float, fewest: int | None) -> list[str]:
-    found, equal = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
-    first = (
-        f"A true difference of the margin ({amount(margin)}) would be found in {found:.0f} % of trials; equal arms "
-        f"would be shown to be equivalent within it in {equal:.0f} %."
-    )
-    own = next(n for n in plan.needed if n.seeds == plan.seeds)
-    if own.patients is None:
-        enough = f"at least {fewest} are needed" if fewest else "a more stable training is needed"
-        return [first, f"No number of patients suffices to find it with {plan.seeds} seeds; {enough}."]
-    if own.patients > plan.patients:
-        return [first, f"About {own.patients} test patients would find it in 4 of 5 trials."]
-    return [first]
-
-
 def _assumptions(
     endpoint: Endpoint,
     spread: SeedSpread,
@@ -238,19 +206,18 @@ def _assumptions(
     auc: float,
     correlation: float,
     comparisons: int,
-) -> str:
-    where = " on other cohorts" if spread.elsewhere else ""
-    known = (
-        f"from earlier trials{where} with {spread.df} degrees of freedom"
-        if spread.df
-        else "a guess: no earlier trial is known"
-    )
-    cases = "one case a patient" if lesions == 1 else f"1 to {lesions} cases a patient"
-    metric = (
-        f"per-case spread {_case_sd(endpoint):g}" if share == 1.0 else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
-    )
-    several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
-    return (
-        f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
-        f"spread between training runs {spread.sd:.2g} ({known}){several}."
+) -> Reason:
+    """What the plan takes for granted; the rarer class's share is None for a per-case metric."""
+    per_case = share == 1.0
+    return Reason(
+        "plan_assumptions",
+        case_sd=_case_sd(endpoint) if per_case else None,
+        auc=auc,
+        share=None if per_case else share,
+        lesions=lesions,
+        correlation=correlation,
+        seed_sd=spread.sd,
+        seed_df=spread.df,
+        elsewhere=spread.elsewhere,
+        comparisons=comparisons,
     )

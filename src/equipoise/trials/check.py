@@ -19,6 +19,8 @@ from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
+from equipoise.report.text.plans import plan_as_json, plan_sentences
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
@@ -88,7 +90,7 @@ class Checked:
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
             "split": {"folds": len(self.folds), **self.sizes()},
-            "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
+            "detectable_difference": plan_as_json(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
             "warnings": self.warnings,
             "refusals": self.refusals,
@@ -97,7 +99,7 @@ class Checked:
     def sentences(self) -> list[str]:
         """What the trial could show and what it would cost."""
         planned = self.detectable
-        lines = [*planned.sentences, planned.assumptions] if planned else [self.unplanned or ""]
+        lines = [*plan_sentences(planned), sentence(planned.assumptions)] if planned else [self.unplanned or ""]
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]

@@ -32,7 +32,7 @@ from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import CLASSIFICATION, FINDINGS, LABEL, MASK, task_named
 
 VIEWS = {LABEL: ("volume", "slices"), MASK: ("volume", "scan"), FINDINGS: ("scan",)}
-"""Allowed views by the truth that the task asks for; the first is the default."""
+"""What a case may be, by the truth that the task asks for; the first where nothing is said."""
 _MASK_CLASSES = {
     MASK: ("background", "nodule"),
     FINDINGS: ("background", "nodule", IRRELEVANT_CLASS),

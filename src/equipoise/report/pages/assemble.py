@@ -8,7 +8,7 @@ import numpy as np
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.roc import Run
-from equipoise.report.figures.calibration import Rows, calibration_figure, decision_figure, mean_error
+from equipoise.report.figures.calibration import calibration_figure, decision_figure
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
@@ -26,9 +26,10 @@ from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
 from equipoise.report.pages.page import display_names
-from equipoise.report.results.entries import calibration_rows, part
+from equipoise.report.results.calibration import Rows, calibration_rows, mean_error
 from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
+from equipoise.report.results.rows import part
 from equipoise.report.text.words import case_noun, endpoint_name, interval, number
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import on_curve

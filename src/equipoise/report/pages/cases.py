@@ -8,7 +8,7 @@ from typing import Any
 
 from equipoise.atomic_write import write_text
 from equipoise.evaluation.predictions import Predictions
-from equipoise.report.results.entries import part
+from equipoise.report.results.rows import part
 from equipoise.report.text.words import endpoint_name, number
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import in_case_table

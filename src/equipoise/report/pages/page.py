@@ -16,16 +16,16 @@ from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.results import audit
-from equipoise.report.results.contrast import contrast_table
-from equipoise.report.results.entries import part
-from equipoise.report.results.initialization import start_in_words
-from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
-from equipoise.report.results.missing_modality import missing_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
+from equipoise.report.results.rows import part
+from equipoise.report.text import audit
 from equipoise.report.text.characteristics import characteristics
+from equipoise.report.text.contrast import contrast_table
+from equipoise.report.text.initialization import start_in_words
+from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
+from equipoise.report.text.missing_modality import missing_table
 from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,

@@ -5,10 +5,10 @@ from typing import Any
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Named, Protocol, TrainingSection
-from equipoise.report.figures.subgroups import variation_in_words
-from equipoise.report.results.initialization import initialization
-from equipoise.report.results.interim_analysis import opened_in_words
 from equipoise.report.text.characteristics import characteristics, in_words
+from equipoise.report.text.initialization import initialization
+from equipoise.report.text.interim_analysis import opened_in_words
+from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
 from equipoise.runfolder.paths import PROTOCOL
 from equipoise.runfolder.read import RunFolder

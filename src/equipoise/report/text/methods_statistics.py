@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.report.results import audit
-from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.results.recommendation import UNJUDGED
+from equipoise.report.text import audit
+from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.references import Cite
 from equipoise.report.text.words import endpoint_name, listed, number
 from equipoise.statistics.endpoints import described

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from equipoise.report.results import audit
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
+from equipoise.report.text import audit
 from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
 
 Entry = Mapping[str, Any]
@@ -220,9 +220,9 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
     reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
     if len(set(chosen.values())) == 1:
         return Answer(
-            question, f"{names[chosen['accuracy']]}, for accuracy, for speed and for a balance of both.", reasons
+            question, f"{names[chosen[QUALITY]]}, for accuracy, for speed and for a balance of both.", reasons
         )
-    told = f"{names[chosen['accuracy']]} for accuracy, {names[chosen['speed']]} for speed"
+    told = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
     return Answer(question, f"{told}, {names[chosen['balanced']]} for a balance of both.", reasons)
 
 

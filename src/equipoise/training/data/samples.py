@@ -142,6 +142,12 @@ class Samples:
             self.findings[:n],
         )
 
+    def chosen(self, indices: Sequence[int]) -> "Samples":
+        """Some cases of a classifier, copied."""
+        at = np.array(indices, dtype=np.int64)
+        cases, patients = (tuple(every[index] for index in indices) for every in (self.cases, self.patients))
+        return Samples(stack_cases(self.images, at), stack_cases(self.targets, at), cases, patients)
+
     @classmethod
     def of(cls, cases: Iterable["PreparedCase"]) -> Self:
         """The cases in memory; arrays of one shape are stacked."""
@@ -156,12 +162,6 @@ class Samples:
             arrays.get("truths"),
             tuple(case.findings for case in every if case.findings is not None),
         )
-
-    def chosen(self, indices: Sequence[int]) -> "Samples":
-        """Some cases of a classifier, copied."""
-        at = np.array(indices, dtype=np.int64)
-        cases, patients = (tuple(every[index] for index in indices) for every in (self.cases, self.patients))
-        return Samples(together(self.images, at), together(self.targets, at), cases, patients)
 
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; the list of cases comes last and marks them complete."""
@@ -304,7 +304,7 @@ class SampleWriter:
         write_json(self.folder / SAMPLE_INDEX, index | {"sha256": _digest(index)})
 
 
-def together(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
+def stack_cases(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
     """Some cases of one shape as one array (k, …)."""
     chosen = np.fromiter(indices, dtype=np.int64)
     if isinstance(arrays, Ragged):

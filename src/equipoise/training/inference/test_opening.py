@@ -40,13 +40,13 @@ def open_test(
     planes = ShownPlanes(cohort, tested)
     watched = seen_by(cohort, tested, planes.see)
     for number, fold in enumerate(folds):
-        samples = samples_folder(folder, number)
+        place = samples_folder(folder, number)
 
-        def staged(part: str, fold: Fold = fold, place: Path = samples) -> Samples:
+        def prepared(part: str, fold: Fold = fold, place: Path = place) -> Samples:
             return stage(watched, fold.part(part), pipeline, place / part, targets)
 
-        held_out = {part: staged(part) for part in HELD_OUT}
-        opening = Opening(cohort, number, fold, held_out, partial(staged, "train"), own)
+        held_out = {part: prepared(part) for part in HELD_OUT}
+        opening = Opening(cohort, number, fold, held_out, partial(prepared, "train"), own)
         for table in preparation_of(cohort.task_record).baselines(opening):
             _write(table, number, folder)
     planes.write(folder)
