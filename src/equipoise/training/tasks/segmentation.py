@@ -46,8 +46,8 @@ def segment_one(learner: Learner, image: Array, job: Job) -> Array:
     if patch is None:
         with torch.inference_mode():
             logits = _answer(learner, job)(torch.from_numpy(np.array(image[None])).to(learner.device))
-            found: Array = finish(logits)[0].cpu().numpy()
-            return found
+            answer: Array = finish(logits)[0].cpu().numpy()
+            return answer
     axes = job.inference.mirror_axes(job.spatial_dims)
     return slide(
         learner.logits,
@@ -79,11 +79,11 @@ def probabilities(job: Job, logits: Tensor) -> Tensor:
     return logits.sigmoid() if job.training.targets == "regions" else logits.softmax(1)
 
 
-def decided(job: Job, found: Array) -> dict[str, NDArray[np.bool_]]:
+def decided(job: Job, probability: Array) -> dict[str, NDArray[np.bool_]]:
     """A mask per region from the probabilities of one case: likeliest class, or regions of at least one half."""
     if job.training.targets == "regions":
-        return {name: found[index] >= 0.5 for index, name in enumerate(job.regions)}
-    labels = found.argmax(axis=0)
+        return {name: probability[index] >= 0.5 for index, name in enumerate(job.regions)}
+    labels = probability.argmax(axis=0)
     return {name: np.isin(labels, members) for name, members in job.regions.items()}
 
 
