@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix, 
 
 from equipoise.evaluation.predictions import Predictions, read_parquet, write_parquet
 from equipoise.report import summarise, write_results
-from equipoise.report.results.results import json_safe
+from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 
 Make = Callable[..., Path]
@@ -231,7 +231,7 @@ def test_a_write_that_fails_leaves_the_old_file(make_folder: Make, monkeypatch: 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("equipoise.report.results.results.os.fsync", full)
+    monkeypatch.setattr("equipoise.atomic_write.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_results(folder)
     assert (folder / "results.json").read_bytes() == old

@@ -16,16 +16,16 @@ from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.results import audit
-from equipoise.report.results.contrast import contrast_table
-from equipoise.report.results.entries import part
-from equipoise.report.results.initialization import start_in_words
-from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
-from equipoise.report.results.missing_modality import missing_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
+from equipoise.report.results.rows import part
+from equipoise.report.text import audit
 from equipoise.report.text.characteristics import characteristics
+from equipoise.report.text.contrast import contrast_table
+from equipoise.report.text.initialization import start_in_words
+from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
+from equipoise.report.text.missing_modality import missing_table
 from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
@@ -49,12 +49,16 @@ from equipoise.report.text.words import (
     split_unit,
 )
 from equipoise.runfolder.read import RunFolder
+from equipoise.tasks import recorded_task
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
 
-def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """The page as HTML; everything that comes from the run is escaped."""
+def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], further: Sequence[Figure] = ()) -> str:
+    """The page as HTML; everything that comes from the run is escaped.
+
+    figures: the report's own, each in its section. further: figures of the user's own, in a section of their own.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
@@ -71,11 +75,13 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         names=names,
         label=label,
         noun=case_noun(run.lock),
+        task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
         exploratory=exploratory(run),
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),
-        figures={figure.name: figure for figure in figures},
+        figures={figure.name: figure for figure in (*figures, *further)},
+        further=[figure.name for figure in further],
         drawing=figure_drawings,
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
@@ -87,7 +93,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         estimates=estimate_table(results, names),
         characteristics=characteristics(run),
         contrast=contrast_table(results, names),
-        sections=_sections(run, figures, results),
+        sections=_sections(run, figures, results) + ([("further-figures", "Further figures")] if further else []),
         failures=grouped_failures(results),
         missing=missing_table(results, names),
         maps=read_maps(run.path),
