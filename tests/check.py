@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 VARIANTS = ("--fast", "--slow")
-STYLE = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["lint-imports"]]
+STYLE = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["words"], ["lint-imports"]]
 TESTS = ["pytest", "-q", "-p", "executed_modules"]
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     places = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])  # for the plugin
     environment = os.environ | threads | {"PYTHONPATH": places}
     for name, *rest in commands(arguments[0] if arguments else None):
-        command = [sys.executable, "-m", name] if name == "pytest" else [str(BIN / name)]
+        command = [sys.executable, "-m", name] if name in ("pytest", "words") else [str(BIN / name)]
         print("$", *command, *rest, flush=True)
         result = subprocess.run([*command, *rest], cwd=ROOT, env=environment, check=False)
         if result.returncode:

@@ -12,7 +12,8 @@ import pytest
 
 import equipoise
 from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolError
-from equipoise.runfolder.ledger import FILE, Ledger
+from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.paths import LEDGER
 from equipoise.trials import run as trial_module
 
 SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
@@ -92,10 +93,10 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
 @pytest.mark.usefixtures("jobs_here")
 def test_running_again_changes_nothing(classification_trial, tmp_path):
     copied = classification_trial.copy(tmp_path / "copy")
-    before = (copied.run / FILE).read_bytes()
+    before = (copied.run / LEDGER).read_bytes()
     again = equipoise.run(copied.protocol, copied.run)
     assert again == classification_trial.results
-    assert (copied.run / FILE).read_bytes() == before
+    assert (copied.run / LEDGER).read_bytes() == before
 
 
 def test_another_folder_gives_identical_numbers(finished, tmp_path, without_times):

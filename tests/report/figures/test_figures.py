@@ -1,5 +1,6 @@
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
 from equipoise.report.figures.distribution import distribution_figure
-from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure
+from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure, write_figures
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.roc import roc_figure
+from equipoise.report.figures.svg import Drawing
 from equipoise.report.figures.variance import variance_figure
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 NAMES = {"a": "a", "b": "b", "rule": "diameter rule"}
 
@@ -89,10 +91,10 @@ def test_long_names_take_two_lines_on_a_phone() -> None:
     assert long[0].height > short[0].height
 
 
-def _job(arm: str, chosen: int | None = 2, losses: tuple[float, ...] = (0.6, 0.4, 0.5)) -> Job:
+def _job(arm: str, chosen: int | None = 2, losses: tuple[float, ...] = (0.6, 0.4, 0.5)) -> JobRecord:
     held = np.array(losses)
     history = {"epoch": np.arange(1.0, 1 + len(held)), "train_loss": held - 0.1, "validation_loss": held}
-    return Job(arm, 0, 0, "finished", done={"chosen_epoch": chosen}, history=history)
+    return JobRecord(arm, 0, 0, "finished", done={"chosen_epoch": chosen}, history=history)
 
 
 def test_learning_marks_the_chosen_epoch() -> None:
@@ -109,7 +111,7 @@ def test_learning_survives_a_divergence() -> None:
     figure = learning_figure([_job("a", None, (0.5, float("nan"), float("inf")))], ["a"])
     assert figure is not None
     assert "nan" not in figure.panels[0].inline()
-    assert learning_figure([Job("a", 0, 0, "missing")], ["a"]) is None
+    assert learning_figure([JobRecord("a", 0, 0, "missing")], ["a"]) is None
 
 
 def test_confusion_shows_counts_and_rates() -> None:
@@ -275,3 +277,13 @@ def test_every_run_is_drawn_so_that_no_failure_is_averaged_away() -> None:
     figure = distribution_figure({"a": table}, "dice", "Dice", "case")
     assert figure is not None
     assert figure.panels[0].description.endswith("1 of 4 below 0.1")
+
+
+def test_a_figure_named_after_an_attribute_stays_in_its_folder(tmp_path: Path) -> None:
+    for name in ("subgroups-M/F", "subgroups-../../up", "subgroups-sex"):
+        drawing = Drawing(10, 10, "title", "words")
+        write_figures([Figure(name, "title", "caption", (drawing,), ("x",), ((1,),))], tmp_path / "figures")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert len(names) == 6
+    assert {"subgroups-sex.svg", "subgroups-sex.csv"} <= set(names)

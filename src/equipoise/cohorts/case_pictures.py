@@ -1,0 +1,112 @@
+"""Two small pictures of a case: one for people, with the outlines of its mask, and one to tell likeness by."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from equipoise.cohorts.cohort import Image
+
+SIDE = 64
+"""Pixels a side of the picture that likeness is told by."""
+SHOWN_SIDE = 132
+"""Pixels of the longer side of the picture for people."""
+COLOURS = ("#ffb000", "#4aa3e0", "#52d9ae", "#f0a8d0", "#ff8540", "#a3abff", "#e6c34a", "#e79a8c")
+"""Of the outlines of classes 1, 2 …; they begin again after the last."""
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+def picture(array: NDArray[np.generic]) -> Bytes:
+    """One case's array (channel, *spatial) as 64 × 64 ranks, 0–255, averaged over the channels.
+
+    A volume is represented by the mean of its middle third along z.
+    """
+    pixels = np.nan_to_num(np.asarray(array, dtype=np.float32))
+    if pixels.ndim == 4:
+        depth = pixels.shape[1]
+        pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
+    rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
+    small = rows @ pixels @ columns.T
+    ranks = np.mean([_ranks(channel) for channel in small], axis=0)
+    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+    return levels
+
+
+def _shrinking(n: int) -> Floats:
+    """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
+    ratio = n / SIDE
+    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _ranks(values: Floats) -> NDArray[np.float64]:
+    """Mid-ranks between 0 and 1; equal values share one."""
+    flat = np.round(values.ravel(), 4)
+    ordered = np.sort(flat)
+    middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
+    ranks: NDArray[np.float64] = middle / (2 * max(len(flat) - 1, 1))
+    return ranks
+
+
+def outlined(image: Image) -> NDArray[np.uint8]:
+    """(height, width, 3): the first channel, or its slice with the largest mask, as a reader would look at it.
+
+    In its true shape, at most SHOWN_SIDE pixels high and wide, and windowed to the middle 98 % of its own values.
+    Volumes are shown in the radiological convention: front on top, the patient's right on the left.
+    """
+    plane, mask, spacing = _plane(image)
+    height, width = _size(plane.shape, spacing)
+    low, high = np.percentile(plane[np.isfinite(plane)], [1, 99]) if np.isfinite(plane).any() else (0.0, 1.0)
+    grey = np.nan_to_num(np.clip((plane.astype(np.float64) - low) / ((high - low) or 1.0), 0, 1))
+    shown = Picture.fromarray(np.rint(255 * grey).astype(np.uint8)).resize((width, height), Picture.Resampling.BILINEAR)
+    colour = np.repeat(np.asarray(shown)[..., None], 3, axis=2)
+    if mask is not None:
+        _draw(colour, mask)
+    return colour
+
+
+def png(pixels: NDArray[np.uint8], *, small: bool = True) -> bytes:
+    """A picture (h, w) or (h, w, 3) as a PNG file; a small one takes some ten times as long to make."""
+    buffer, effort = io.BytesIO(), {"optimize": True} if small else {"compress_level": 1}
+    Picture.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(buffer, format="PNG", **effort)
+    return buffer.getvalue()
+
+
+def from_png(file: bytes) -> NDArray[np.uint8]:
+    """The picture in a PNG file that `png` made."""
+    return np.asarray(Picture.open(io.BytesIO(file), formats=("PNG",)))
+
+
+def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | None, tuple[float, float]]:
+    """Pixels (y, x), mask and spacing of what is shown."""
+    plane, mask = image.array[0], image.mask
+    if plane.ndim == 2:
+        return plane, mask, (image.spacing_mm[0], image.spacing_mm[1])
+    area = np.zeros(len(plane)) if mask is None else (mask > 0).sum(axis=(1, 2))
+    z = int(area.argmax()) if area.any() else len(plane) // 2
+    spacing = (image.spacing_mm[1], image.spacing_mm[2])
+    return plane[z, ::-1, ::-1], None if mask is None else mask[z, ::-1, ::-1], spacing
+
+
+def _size(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> tuple[int, int]:
+    """Height and width in pixels that keep the proportions in millimetres."""
+    extent = np.array(shape) * np.array(spacing_mm)
+    height, width = np.maximum(1, np.rint(SHOWN_SIDE * extent / extent.max())).astype(int)
+    return int(height), int(width)
+
+
+def _draw(colour: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:
+    """Colour the innermost ring of pixels of every class."""
+    height, width = colour.shape[:2]
+    rows = np.minimum((np.arange(height) + 0.5) * mask.shape[0] / height, mask.shape[0] - 1).astype(int)
+    columns = np.minimum((np.arange(width) + 0.5) * mask.shape[1] / width, mask.shape[1] - 1).astype(int)
+    shown = np.pad(mask[np.ix_(rows, columns)], 1)
+    middle = shown[1:-1, 1:-1]
+    neighbours = (shown[:-2, 1:-1], shown[2:, 1:-1], shown[1:-1, :-2], shown[1:-1, 2:])
+    edge = np.any([beside != middle for beside in neighbours], axis=0) & (middle > 0)
+    palette = np.array([[int(name[k : k + 2], 16) for k in (1, 3, 5)] for name in COLOURS], np.uint8)
+    colour[edge] = palette[(middle[edge] - 1) % len(COLOURS)]
