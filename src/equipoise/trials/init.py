@@ -14,6 +14,7 @@ from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_cla
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
+from equipoise.tasks import task_named
 
 LARGEST = {2: 224, 3: 64}
 """Voxels a side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
@@ -67,7 +68,7 @@ def _named(source: str) -> dict[str, Any]:
 def _found(path: Path) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
     found = recognise(path)
-    masks = found.task == "segmentation"
+    masks = task_named(found.task).has_masks
     look = first_look(path, found)
     settings = {"path": str(path.resolve()), "task": found.task, **found.settings, **mask_classes(found)}
     training = {"batch_size": BATCH[masks, look.dims]}

@@ -15,6 +15,7 @@ from equipoise.cohorts.layouts.array_rows import rows
 from equipoise.cohorts.layouts.recognition import Recognised
 from equipoise.cohorts.layouts.volumes import probe, read_any
 from equipoise.errors import CohortError
+from equipoise.tasks import task_named
 
 MOST_VALUES = 32
 """A mask with more values than this was compressed with losses, or is no mask."""
@@ -94,7 +95,7 @@ def mask_classes(found: Recognised) -> dict[str, Any]:
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if found.source != "manifest" or found.task != "segmentation":
+    if found.source != "manifest" or not task_named(found.task).has_masks:
         return {}
     values = sorted({value for file in found.masks for value in _values(file)} | {0})
     if len(values) > MOST_VALUES:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort, Task
+from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import CLASSIFICATION, SEGMENTATION
 
 DESCRIPTION_LIMITS = Limits(file_bytes=64 * MIB)
 PARTS = {
@@ -51,7 +52,7 @@ def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: 
             entries.append(
                 CaseFiles(case, patient_of(case, patient_pattern), (image,), root / "labelsTr" / f"{case}{ending}")
             )
-    layout = _layout("nnunet", root, "segmentation", classes, channels, regions, patient_pattern)
+    layout = _layout("nnunet", root, SEGMENTATION.name, classes, channels, regions, patient_pattern)
     return make_cohort(layout, sorted(entries, key=lambda entry: entry.id), on_problem)
 
 
@@ -69,7 +70,7 @@ def decathlon(path: str | Path, *, patient_pattern: str | None = None, on_proble
         image, mask = _inside(root, pair.get("image")), _inside(root, pair.get("label"))
         case = image.name.removesuffix(".gz").removesuffix(".nii") or f"case-{number}"
         entries.append(CaseFiles(case, patient_of(case, patient_pattern), (image,), mask, codes=codes))
-    layout = _layout("decathlon", root, "segmentation", classes, channels, regions, patient_pattern)
+    layout = _layout("decathlon", root, SEGMENTATION.name, classes, channels, regions, patient_pattern)
     return make_cohort(layout, entries, on_problem)
 
 
@@ -108,7 +109,7 @@ def folders(
         if file.is_file() and file.name.lower().endswith(IMAGES)
     ]
     return make_cohort(
-        _layout("folders", root, "classification", tuple(names), (), {}, patient_pattern), entries, on_problem
+        _layout("folders", root, CLASSIFICATION.name, tuple(names), (), {}, patient_pattern), entries, on_problem
     )
 
 
@@ -134,7 +135,7 @@ def patient_of(case: str, pattern: str | None) -> str:
 def _layout(
     name: str,
     root: Path,
-    task: Task,
+    task: str,
     classes: tuple[str, ...],
     channels: tuple[str, ...],
     regions: Mapping[str, tuple[int, ...]],

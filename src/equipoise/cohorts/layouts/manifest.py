@@ -7,12 +7,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort, Task
+from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.folders import DESCRIPTION_LIMITS, PARTS, UNKNOWN_PATIENTS
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import CLASSIFICATION, task_named
 
 _OWN = frozenset({"case", "patient", "image", "mask", "label", "part"})
 
@@ -20,7 +21,7 @@ _OWN = frozenset({"case", "patient", "image", "mask", "label", "part"})
 def manifest(
     path: str | Path,
     *,
-    task: Task = "classification",
+    task: str = CLASSIFICATION.name,
     classes: Sequence[str] | None = None,
     values: Sequence[int] | None = None,
     on_problem: str = "stop",
@@ -40,16 +41,17 @@ def manifest(
     rows = read_table(path)
     columns = list(rows[0])
     images = image_columns(columns)
-    needed = ["case", "label" if task == "classification" else "mask"]
+    masked = task_named(task).has_masks
+    needed = ["case", "mask" if masked else "label"]
     missing = [name for name in needed if name not in columns] + ([] if images else ["image"])
     if missing:
         raise CohortError(f"{path} has no column {missing[0]!r}, only {', '.join(columns)}; add it.")
     folder = Path(path).parent
-    names = tuple(classes) if classes else _classes(rows, task, path)
+    names = tuple(classes) if classes else _classes(rows, masked, path)
     if values is not None and len(set(values)) != len(names):
         raise ProtocolError(f"cohort.values has {list(values)} for {len(names)} classes; give each class its own value")
     codes = {value: index for index, value in enumerate(values or range(len(names)))}
-    entries = [_entry(row, images, folder, names, None if task == "classification" else codes, path) for row in rows]
+    entries = [_entry(row, images, folder, names, codes if masked else None, path) for row in rows]
     known = "patient" in columns
     channels = tuple(name.removeprefix("image_") for name in images) if len(images) > 1 else ()
     notes = () if known else (UNKNOWN_PATIENTS,)
@@ -57,8 +59,8 @@ def manifest(
     return make_cohort(layout, entries, on_problem)
 
 
-def _classes(rows: Sequence[Mapping[str, str]], task: Task, path: str | PathLike[str]) -> tuple[str, ...]:
-    if task == "classification":
+def _classes(rows: Sequence[Mapping[str, str]], masked: bool, path: str | PathLike[str]) -> tuple[str, ...]:
+    if not masked:
         labels = sorted({row["label"] for row in rows}, key=sort_key)
         if len(labels) < 2:
             raise CohortError(f"{path} has the one label {labels[0]!r}; a comparison needs at least two classes.")

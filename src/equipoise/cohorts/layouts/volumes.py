@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Task
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image
 from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.nifti import probe_nifti, read_nifti
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
@@ -22,6 +22,7 @@ from equipoise.cohorts.formats.pictures import read_picture
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import task_named
 
 GRID_TOLERANCE = 0.1
 """How far, in voxels, the corners of two grids may lie apart and still be called one grid."""
@@ -56,7 +57,7 @@ class Layout:
 
     name: str
     root: Path
-    task: Task
+    task: str
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -143,14 +144,15 @@ def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
     for path, other in zip(entry.images[1:], probes[1:], strict=True):
         check_same_grid(path, other, entry.images[0], first)
     hashes = {name: digest for scan in probes for name, digest in scan.sha256.items()}
-    if layout.task != "classification":
+    masked = task_named(layout.task).has_masks
+    if masked:
         if entry.mask is None:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
         hashes |= _examined_mask(entry.mask, entry, first)
     case = Case(
         id=entry.id,
         patient=entry.patient,
-        read=partial(read_case, entry, hashes, layout.task != "classification"),
+        read=partial(read_case, entry, hashes, masked),
         label=None if entry.label is None else layout.classes.index(entry.label),
         part=entry.part,
         attributes=MappingProxyType(dict(entry.attributes)),
