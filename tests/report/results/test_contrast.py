@@ -42,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) ->
     return folder
 
 
-@pytest.mark.long
+@pytest.mark.trial
 def test_one_protocol_gives_both_results_with_intervals(finished: Path) -> None:
     results = json.loads((finished / "run" / "results.json").read_text())
     found = results["contrast"]
@@ -61,7 +61,7 @@ def test_one_protocol_gives_both_results_with_intervals(finished: Path) -> None:
     assert {row["name"] for row in found["rows"]} >= {"unet", "majority-class", "size-rule"}
 
 
-@pytest.mark.long
+@pytest.mark.trial
 def test_the_page_shows_them_and_the_verdict_stays_with_the_planned_split(finished: Path) -> None:
     page = (finished / "run" / "report.html").read_text()
     assert 'id="contrast"' in page
@@ -74,6 +74,7 @@ def test_the_page_shows_them_and_the_verdict_stays_with_the_planned_split(finish
     assert "the protocol allowed it" in other
 
 
+@pytest.mark.trial
 def test_the_report_comes_again_from_predictions_alone(finished: Path) -> None:
     before = (finished / "run" / "results.json").read_text()
     write_report(finished / "run")
