@@ -43,7 +43,7 @@ def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
         "equipoise",
     ]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=1800)
 
 
 def test_a_trial_under_torchrun(tmp_path: Path, in_this_process: None) -> None:

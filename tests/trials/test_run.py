@@ -268,7 +268,7 @@ def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path
 
 
 def _wait_for(file: Path, process):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not file.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
 
