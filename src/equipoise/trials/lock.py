@@ -24,7 +24,9 @@ from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.statistics.own import describe_own
 from equipoise.training.data.staging import own_metrics
 
-SCHEMA = 1
+SCHEMA = 2
+DRAWS_OF_SCIPY = 2
+"""Locks of schema 1 hold draws of tuning from another scrambled Sobol sequence; all else reads alike."""
 LOCK = "lock.json"
 CASES = "cases.csv"
 PROTOCOL = "protocol.toml"
@@ -171,7 +173,7 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("code",), "was locked with other code of your own modules"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
-        (("tuning",), "was locked with other draws of tuning"),
+        (("tuning",), _other_draws(found.get("schema", 1))),
     )
     for keys, complaint in checks:
         before, now = found, plan
@@ -179,6 +181,14 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
+
+
+def _other_draws(schema: int) -> str:
+    if schema < DRAWS_OF_SCIPY:
+        return (
+            "was begun by an earlier version, which drew the settings of tuning otherwise; finish it with that version"
+        )
+    return "was locked with other draws of tuning"
 
 
 def _verify_hash(folder: Path, ledger: Ledger) -> None:

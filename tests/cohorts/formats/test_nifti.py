@@ -3,6 +3,8 @@
 import gzip
 import itertools
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -279,3 +281,8 @@ def test_the_real_files_agree_with_nibabel_and_simpleitk(shared_data):
         itk = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
         assert np.array_equal(scan.array[0], sitk.GetArrayFromImage(itk))
         assert scan.spacing_mm == itk.GetSpacing()[::-1]
+
+
+def test_nibabel_is_imported_only_when_a_file_is_read():
+    code = "import sys, equipoise.cohorts.nifti; assert 'nibabel' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
