@@ -1,7 +1,7 @@
 """What can be known before anything is trained: cases, leaks, problems, and what the trial could show."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.split import Fold
@@ -85,6 +86,7 @@ class Checked:
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
+            "remarks": [asdict(remark) for remark in self.cohort.remarks],
             "split": {"folds": len(self.folds), **self.sizes()},
             "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
@@ -119,6 +121,7 @@ class Checked:
             lines.append(f"  left out: {len(self.cohort.excluded)} cases")
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
@@ -127,10 +130,7 @@ class Checked:
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
     protocol, cohort = read(protocol)
-    cases = []
-    for number, case in enumerate(cohort.cases, start=1):
-        cases.append(_described(case, cohort))
-        watch("reading cases", number, len(cohort))
+    cohort, cases = _read_all(cohort, watch)
     try:
         trial = plan(protocol, cohort, "unused")
     except CohortError as error:
@@ -154,6 +154,24 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         threads=trial.protocol.training.threads,
         warnings=attribute_leakage.warnings(trial.cohort, protocol.label),
     )
+
+
+def _read_all(cohort: Cohort, watch: Watch) -> tuple[Cohort, list[dict[str, Any]]]:
+    """The cases that can be read, described; those that cannot become problems, all of them and not the first alone."""
+    rows, readable, problems = [], [], []
+    for number, case in enumerate(cohort.cases, start=1):
+        try:
+            rows.append(_described(case, cohort))
+            readable.append(case)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(case.id))
+        watch("reading cases", number, len(cohort))
+    if not problems:
+        return cohort, rows
+    if not readable:
+        first = problems[0]
+        raise CohortError(f"no case of {cohort.name} can be read; first {first.file}: {first.problem}; {first.remedy}.")
+    return replace(cohort, cases=tuple(readable), problems=(*cohort.problems, *problems)), rows
 
 
 def _forecasts(trial: Trial) -> list[Forecast]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
@@ -31,6 +32,7 @@ def brats(
     modalities: Sequence[str] = ("t1", "t1ce", "t2", "flair"),
     coding: str = "auto",
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Segmentation cohort of all cases found below a folder, in the order of their ids.
 
@@ -38,6 +40,7 @@ def brats(
     coding: "auto" takes the coding that belongs to each case's naming; "2017-2021" or "2023" says it for all. A mask
         with another label is a problem: label 4 of post-treatment data (2024) is a resection cavity and not a tumour.
     on_problem: "stop" or "exclude" for cases with a missing modality or mask, another grid, or an unknown label.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError where no case is found or none can be used.
     """
     unknown = [name for name in modalities if name not in NEW_NAMES]
@@ -49,7 +52,7 @@ def brats(
     if not entries:
         raise CohortError(f"{path} holds no BraTS case; give the folder that holds the case folders.")
     layout = Layout("brats", Path(path), "segmentation", CLASSES, tuple(modalities), REGIONS)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def patient_of(case: str) -> str:

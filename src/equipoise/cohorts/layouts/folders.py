@@ -10,7 +10,9 @@ from equipoise.cohorts.cohort import Cohort, Task
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES
+from equipoise.cohorts.formats.reading import DICOM, VOLUMES, is_image, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
@@ -19,7 +21,7 @@ PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-IMAGES = (*sorted(SUFFIXES), ".nii", ".nii.gz", ".dcm")
+IMAGES = (*sorted(SUFFIXES), *sorted(VOLUMES.keys() - {".hdr", ".hdr.gz"}), *sorted(DICOM))
 """How the names of images end, in a folder per class."""
 UNKNOWN_PATIENTS = (
     "The source states no patients: every case counts as a patient of its own, which hides leaks between "
@@ -27,12 +29,15 @@ UNKNOWN_PATIENTS = (
 )
 
 
-def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop") -> Cohort:
+def nnunet(
+    path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop", nonfinite: Nonfinite = "refuse"
+) -> Cohort:
     """Segmentation cohort from an nnU-Net raw folder: dataset.json, imagesTr/CASE_0000.nii.gz …, labelsTr/CASE.nii.gz.
 
     The training cases alone are used, for test cases have no mask. Labels given as lists become overlapping regions.
     patient_pattern: a regular expression whose first group, found in a case's name, is its patient.
     on_problem: "stop" or "exclude" for cases with a missing channel or mask, another grid, or an unknown label.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     """
     root = Path(path)
     description = read_description(root)
@@ -52,10 +57,12 @@ def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: 
                 CaseFiles(case, patient_of(case, patient_pattern), (image,), root / "labelsTr" / f"{case}{ending}")
             )
     layout = _layout("nnunet", root, "segmentation", classes, channels, regions, patient_pattern)
-    return make_cohort(layout, sorted(entries, key=lambda entry: entry.id), on_problem)
+    return make_cohort(layout, sorted(entries, key=lambda entry: entry.id), on_problem, nonfinite)
 
 
-def decathlon(path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop") -> Cohort:
+def decathlon(
+    path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop", nonfinite: Nonfinite = "refuse"
+) -> Cohort:
     """Segmentation cohort from a Medical Segmentation Decathlon task: dataset.json lists images (4D) and labels.
 
     Settings and errors as for `nnunet`; the listed training cases alone are used.
@@ -67,10 +74,10 @@ def decathlon(path: str | Path, *, patient_pattern: str | None = None, on_proble
     entries = []
     for number, pair in enumerate(_listed(description, root)):
         image, mask = _inside(root, pair.get("image")), _inside(root, pair.get("label"))
-        case = image.name.removesuffix(".gz").removesuffix(".nii") or f"case-{number}"
+        case = image.name.removesuffix(suffix_of(image)) or f"case-{number}"
         entries.append(CaseFiles(case, patient_of(case, patient_pattern), (image,), mask, codes=codes))
     layout = _layout("decathlon", root, "segmentation", classes, channels, regions, patient_pattern)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def folders(
@@ -79,11 +86,12 @@ def folders(
     patient_pattern: str | None = None,
     classes: list[str] | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Classification cohort from a folder per class, or from train, val and test folders of such folders.
 
     classes: the folders to use, in the order of the classes; by default all, in the order of their names.
-    patient_pattern, on_problem: as for `nnunet`; the pattern is searched in the path below `path`.
+    patient_pattern, on_problem, nonfinite: as for `nnunet`; the pattern is searched in the path below `path`.
     """
     root = Path(path)
     if not root.is_dir():
@@ -105,10 +113,13 @@ def folders(
         for top in tops
         for name in names
         for file in sorted((top / name).rglob("*"))
-        if file.is_file() and file.name.lower().endswith(IMAGES)
+        if is_image(file)
     ]
     return make_cohort(
-        _layout("folders", root, "classification", tuple(names), (), {}, patient_pattern), entries, on_problem
+        _layout("folders", root, "classification", tuple(names), (), {}, patient_pattern),
+        entries,
+        on_problem,
+        nonfinite,
     )
 
 

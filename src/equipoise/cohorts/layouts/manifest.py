@@ -10,11 +10,12 @@ from typing import Any
 from equipoise.cohorts.cohort import Cohort, Task
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.folders import DESCRIPTION_LIMITS, PARTS, UNKNOWN_PATIENTS
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
-_OWN = frozenset({"case", "patient", "image", "mask", "label", "part"})
+_OWN = frozenset({"case", "patient", "image", "mask", "label", "part", "series_uid"})
 
 
 def manifest(
@@ -24,6 +25,7 @@ def manifest(
     classes: Sequence[str] | None = None,
     values: Sequence[int] | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Cohort from a CSV file with a header: case, patient, image or image_<modality>…, mask, label, part, more.
 
@@ -35,6 +37,7 @@ def manifest(
         background first.
     values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255).
     on_problem: "stop" or "exclude" for cases whose files are missing, damaged, or do not fit together.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
     """
     rows = read_table(path)
@@ -54,7 +57,7 @@ def manifest(
     channels = tuple(name.removeprefix("image_") for name in images) if len(images) > 1 else ()
     notes = () if known else (UNKNOWN_PATIENTS,)
     layout = Layout("manifest", folder, task, names, channels, notes=notes, patients_known=known)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def _classes(rows: Sequence[Mapping[str, str]], task: Task, path: str | PathLike[str]) -> tuple[str, ...]:
@@ -97,6 +100,7 @@ def _entry(
         part=part,
         attributes={key: number_or_text(value) for key, value in row.items() if key not in {*_OWN, *images}},
         codes=codes,
+        series_uid=row.get("series_uid") or None,
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from equipoise.cohorts.formats.reading import is_image
 from equipoise.cohorts.layouts.array_rows import open_arrays
-from equipoise.cohorts.layouts.folders import IMAGES, PARTS
+from equipoise.cohorts.layouts.folders import PARTS
 from equipoise.cohorts.layouts.manifest import image_columns, read_table
 from equipoise.errors import CohortError
 
@@ -154,4 +155,4 @@ def _names(path: Path) -> Sequence[Path]:
 
 def _pictures(folder: Path) -> Iterator[Path]:
     """Image files below a folder."""
-    return (file for file in folder.rglob("*") if file.name.lower().endswith(IMAGES) and file.is_file())
+    return (file for file in folder.rglob("*") if is_image(file))
