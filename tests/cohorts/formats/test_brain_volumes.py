@@ -17,7 +17,8 @@ TILTED = np.array([[-0.9, 0.1, 0.0, 11.0], [0.1, 0.0, 2.0, -3.0], [0.0, -1.1, 0.
 
 
 def canonical_by_nibabel(path):
-    image = nib.as_closest_canonical(nib.load(path))
+    image = nib.MGHImage.from_bytes(path.read_bytes()) if path.suffix == ".mgh" else nib.load(path)
+    image = nib.as_closest_canonical(image)
     return np.asarray(image.dataobj).T, image.affine
 
 

@@ -186,7 +186,8 @@ def mha(values=SMALL, packed=False, **changes):
         "ObjectType": "Image", "NDims": "3", "BinaryData": "True", "BinaryDataByteOrderMSB": "False",
         "CompressedData": str(packed), "TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "0 0 0",
         "ElementSpacing": "1 1 2", "DimSize": "4 3 2", "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL",
-    } | changes  # fmt: skip
+    }  # fmt: skip
+    fields = {key: value for key, value in changes.items() if key not in fields} | fields | changes
     text = "".join(f"{key} = {value}\n" for key, value in fields.items())
     return text.encode() + (zlib.compress(body) if packed else body)
 

@@ -51,17 +51,9 @@ def _claim(head: bytes, path: str | PathLike[str]) -> VolumeClaim:
     if code not in _TYPES:
         raise RefusedFile(path, f"its header claims the unknown data type {code}", BROKEN)
     with np.errstate(all="ignore"):
-        stated = int(fields["goodRASFlag"]) > 0
-        affine = np.asarray(fields.get_affine(), dtype=np.float64) if stated else _coronal((x, y, z))
+        affine = np.asarray(fields.get_affine(), dtype=np.float64)
         check_affine(affine, path)
+    stated = int.from_bytes(head[28:30], "big", signed=True) > 0  # nibabel fills in FreeSurfer's default, and says 1
     remarks = () if stated else ("it states no orientation: FreeSurfer's coronal one was taken",)
     dtype = np.dtype(_TYPES[code])
     return VolumeClaim((frames, z, y, x), dtype, _HEADER_BYTES, 1.0, 0.0, affine, remarks)
-
-
-def _coronal(sizes: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """What FreeSurfer's mri_read takes without a stated orientation: 1 mm, LIA, origin in the middle."""
-    affine = np.eye(4)
-    affine[:3, :3] = [[-1, 0, 0], [0, 0, 1], [0, -1, 0]]
-    affine[:3, 3] = -affine[:3, :3] @ (np.array(sizes) / 2)
-    return affine

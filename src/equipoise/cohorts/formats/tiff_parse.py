@@ -85,6 +85,9 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
     pages = [page.aspage() for page in series.pages if page is not None]
     count = math.prod(series.shape)
     each = math.prod(pages[0].shape)
+    stated = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
+    if count < each * int(stated):  # tifffile takes one page where the others are cut off
+        raise RefusedFile("", f"it states {stated} planes and {count // each} are there", _AGAIN)
     if len(pages) == 1 and each < count:  # ImageJ's and others' stacks behind a single page
         return _contiguous(file, pages[0], raw, count)
     if len(pages) * each != count:
