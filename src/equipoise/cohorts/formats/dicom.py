@@ -90,7 +90,7 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
     found = [
         fspath(path)
         for path in sorted(Path(source).rglob("*"))
-        if path.is_file() and path.name != "DICOMDIR" and (path.suffix.lower() == ".dcm" or _has_preamble(path))
+        if path.is_file() and path.name != "DICOMDIR" and (path.suffix.lower() == ".dcm" or has_preamble(path))
     ]
     if len(found) > limits.frames:
         reason = f"it holds {len(found)} DICOM files and the limit is {limits.frames}"
@@ -100,7 +100,10 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
     return found
 
 
-def _has_preamble(path: Path) -> bool:
+def has_preamble(path: Path) -> bool:
+    """Whether a file says at its beginning that it is DICOM, whatever its name."""
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 

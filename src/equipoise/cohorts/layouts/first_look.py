@@ -12,7 +12,7 @@ from equipoise.cohorts.formats.pictures import SUFFIXES, read_picture
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.layouts.array_rows import rows
-from equipoise.cohorts.layouts.recognition import Recognised
+from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.volumes import probe, read_any
 from equipoise.errors import CohortError
 
@@ -90,11 +90,12 @@ def _probed(file: Path) -> Scan | None:
 
 
 def mask_classes(found: Recognised) -> dict[str, Any]:
-    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a manifest; nothing for others.
+    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a source that must be told; else
+    nothing.
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if found.source != "manifest" or found.task != "segmentation":
+    if found.task == "classification" or not (found.needs_classes or found.source == "manifest"):
         return {}
     values = sorted({value for file in found.masks for value in _values(file)} | {0})
     if len(values) > MOST_VALUES:
@@ -111,4 +112,4 @@ def _values(file: Path) -> Iterator[int]:
         scan = read_picture(file, indices=True) if file.suffix.lower() in SUFFIXES else read_any(file)
     except RefusedFile:
         return
-    yield from (int(value) for value in np.unique(scan.array))
+    yield from (int(value) for value in np.unique(np.rint(scan.array)))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Task
-from equipoise.cohorts.formats.dicom import read_dicom_series
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Task
+from equipoise.cohorts.formats.dicom import has_preamble, read_dicom_series
 from equipoise.cohorts.formats.nifti import probe_nifti, read_nifti
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.pictures import read_picture
@@ -25,7 +25,8 @@ from equipoise.errors import CohortError, ProtocolError
 
 GRID_TOLERANCE = 0.1
 """How far, in voxels, the corners of two grids may lie apart and still be called one grid."""
-_NIFTI = (".nii", ".nii.gz")
+NIFTI = (".nii", ".nii.gz")
+DICOM = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class CaseFiles:
     """One case of a source as its layout names it; nothing has been opened yet.
 
     images: one file per channel, or one file that holds all of them. codes: stored mask value → class index.
-    label: class name, None where the task has none.
+    structures: in place of a mask, a file for each structure with the class that its non-zero voxels have.
+    label: class name, None where the task has none. series_uid: of the DICOM series meant in a folder of several.
+    spacing_mm: what stands beside an image that states none itself. refusal: why the layout leaves the case out.
+    hint: what to do about a mask value that `codes` does not know.
     """
 
     id: str
@@ -44,6 +48,11 @@ class CaseFiles:
     part: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     codes: Mapping[int, int] | None = None
+    structures: tuple[tuple[int, Path], ...] = ()
+    series_uid: str | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    refusal: RefusedFile | None = None
+    hint: str = "correct the labels"
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,22 @@ def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -
     if on_problem not in ("stop", "exclude"):
         raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
     cases, problems, dims = [], [], set()
+    contents: dict[str, frozenset[str]] = {}
     channels = layout.channels
     for entry in entries:
         try:
-            case, shape = _examined(entry, layout)
+            case, shape, contents[entry.id] = _examined(entry, layout)
             channels = channels or channel_names(shape[0])
             _check_channels(entry, shape[0], channels)
         except RefusedFile as refusal:
             problems.append((entry, refusal.problem(entry.id)))
             continue
-        cases.append(case)
+        cases.append((entry, case))
         dims.add(len(shape) - 1)
+    contradictions = _contradictions(cases, contents)
+    problems += contradictions
+    contradicted = {entry.id for entry, _ in contradictions}
+    cases = [(entry, case) for entry, case in cases if entry.id not in contradicted]
     if not cases:
         first = f": {problems[0][1].file}: {problems[0][1].problem}; {problems[0][1].remedy}" if problems else ""
         raise CohortError(f"cohort {layout.name} has no case that can be used{first or '; check its path'}.")
@@ -93,7 +107,7 @@ def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -
     return Cohort(
         name=layout.name,
         task=layout.task,
-        cases=tuple(cases),
+        cases=tuple(case for _, case in cases),
         classes=layout.classes,
         channels=channels,
         spatial_dims=dims.pop(),
@@ -117,36 +131,59 @@ def _check_channels(entry: CaseFiles, found: int, channels: tuple[str, ...]) -> 
         raise RefusedFile(entry.images[0], reason, "give all cases the same channels, or exclude the case")
 
 
-def read_any(path: Path) -> Scan:
+def read_any(path: Path, series_uid: str | None = None) -> Scan:
     """The scan in a NIfTI file, a picture, a DICOM file or a folder of one DICOM series, told apart by name."""
     name = path.name.lower()
-    if name.endswith(_NIFTI):
+    if name.endswith(NIFTI):
         return read_nifti(path)
     if path.suffix.lower() in PICTURES:
         return read_picture(path)
-    if path.is_dir() or path.suffix.lower() == ".dcm":
-        return read_dicom_series(path)
+    if path.is_dir() or path.suffix.lower() in DICOM or has_preamble(path):
+        return read_dicom_series(path, series_uid=series_uid)
     raise RefusedFile(path, "its kind is not known by its name", "give .nii, .nii.gz, .png, .jpg, .tif, or DICOM")
 
 
-def probe(path: Path) -> Scan:
+def probe(path: Path, series_uid: str | None = None) -> Scan:
     """Grid and hash of a file; NIfTI voxels are left unread."""
     if not path.exists():
         raise RefusedFile(path, "it is missing", "fetch it, or exclude the case")
-    return probe_nifti(path) if path.name.lower().endswith(_NIFTI) else read_any(path)
+    return probe_nifti(path) if path.name.lower().endswith(NIFTI) else read_any(path, series_uid)
 
 
-def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
-    """The case, its files hashed and their grids compared, and the shape of its image."""
-    probes = [probe(path) for path in entry.images]
+def _contradictions(
+    cases: Iterable[tuple[CaseFiles, Case]], contents: Mapping[str, frozenset[str]]
+) -> list[tuple[CaseFiles, Problem]]:
+    """All cases whose image is, byte for byte, also that of a case with another truth: one of the two is wrong."""
+    by_image: dict[frozenset[str], list[tuple[CaseFiles, Case]]] = {}
+    for entry, case in cases:
+        by_image.setdefault(contents[entry.id], []).append((entry, case))
+    wrong = []
+    for alike in by_image.values():
+        truths = [(case.label, frozenset(case.sha256.values()) - contents[entry.id]) for entry, case in alike]
+        for index, (entry, _) in enumerate(alike):
+            other = next((k for k, truth in enumerate(truths) if truth != truths[index]), None)
+            if other is not None:
+                reason = f"its image is also that of case {alike[other][0].id}, which has another truth"
+                remedy = "keep the one that is right, or exclude both"
+                wrong.append((entry, Problem(entry.id, str(entry.images[0]), reason, remedy)))
+    return wrong
+
+
+def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...], frozenset[str]]:
+    """The case, its files hashed and their grids compared, the shape of its image, and the image's own hashes."""
+    if entry.refusal is not None:
+        raise entry.refusal
+    probes = [probe(path, entry.series_uid) for path in entry.images]
     first = probes[0]
     for path, other in zip(entry.images[1:], probes[1:], strict=True):
         check_same_grid(path, other, entry.images[0], first)
     hashes = {name: digest for scan in probes for name, digest in scan.sha256.items()}
+    contents = frozenset(hashes.values())
+    if entry.spacing_mm is not None and len(entry.spacing_mm) < len(first.spacing_mm):
+        reason = f"the file beside it states {len(entry.spacing_mm)} spacings for {len(first.spacing_mm)} axes"
+        raise RefusedFile(entry.images[0], reason, "give one spacing in mm for each axis")
     if layout.task != "classification":
-        if entry.mask is None:
-            raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
-        hashes |= _examined_mask(entry.mask, entry, first)
+        hashes |= _examined_mask(entry, first)
     case = Case(
         id=entry.id,
         patient=entry.patient,
@@ -156,7 +193,7 @@ def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
         attributes=MappingProxyType(dict(entry.attributes)),
         sha256=MappingProxyType({_relative(name, layout.root): digest for name, digest in hashes.items()}),
     )
-    return case, (sum(scan.array.shape[0] for scan in probes), *first.array.shape[1:])
+    return case, (sum(scan.array.shape[0] for scan in probes), *first.array.shape[1:]), contents
 
 
 def _relative(name: str, root: Path) -> str:
@@ -164,20 +201,49 @@ def _relative(name: str, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _examined_mask(path: Path, entry: CaseFiles, image: Scan) -> dict[str, str]:
-    if not path.exists():
-        raise RefusedFile(path, "the mask is missing", "fetch it, or exclude the case")
-    scan = read_mask(path, image)
-    check_same_grid(path, scan, entry.images[0], image)
-    class_mask(scan, path, entry.codes)
-    return dict(scan.sha256)
+def _examined_mask(entry: CaseFiles, image: Scan) -> dict[str, str]:
+    if entry.mask is None and not entry.structures:
+        raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
+    _, scans = case_mask(entry, image)
+    return {name: digest for scan in scans for name, digest in scan.sha256.items()}
+
+
+def case_mask(entry: CaseFiles, image: Scan) -> tuple[NDArray[np.uint8], list[Scan]]:
+    """Class index per voxel of a case's mask, or of its structures together, and the files read."""
+    sources: list[tuple[Path, int | None]] = [(path, index) for index, path in entry.structures]
+    if entry.mask is not None:
+        sources = [(entry.mask, None)]
+    mask, scans = np.zeros(image.array.shape[1:], np.uint8), []
+    for path, index in sources:
+        if not path.exists():
+            raise RefusedFile(path, "the mask is missing", "fetch it, or exclude the case")
+        scan = read_mask(path, image)
+        check_same_grid(path, scan, entry.images[0], image)
+        scans.append(scan)
+        if index is None:
+            mask = class_mask(scan, path, entry.codes, entry.hint)
+        else:
+            add_structure(mask, scan, index, path)
+    return mask, scans
+
+
+def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -> None:
+    """Write a structure's class where its own mask is not zero; refuse one that lies on another structure."""
+    if scan.array.shape[0] != 1:
+        raise RefusedFile(path, f"the mask has {scan.array.shape[0]} channels", "save one class number per voxel")
+    inside = scan.array[0] != 0
+    others = mask[inside]
+    if ((others != 0) & (others != index)).any():
+        reason = f"{int(((others != 0) & (others != index)).sum())} of its voxels belong to another structure as well"
+        raise RefusedFile(path, reason, "leave one of the two out with cohort.classes")
+    mask[inside] = index
 
 
 def read_mask(path: Path, image: Scan) -> Scan:
     """The stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
     if path.suffix.lower() in PICTURES:
         return read_picture(path, indices=True)
-    if path.suffix.lower() != ".dcm":
+    if path.suffix.lower() not in DICOM and not has_preamble(path):
         return read_any(path)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
 
@@ -203,7 +269,9 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
 
 
-def class_mask(scan: Scan, path: Path, codes: Mapping[int, int] | None) -> NDArray[np.uint8]:
+def class_mask(
+    scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str = "correct the labels"
+) -> NDArray[np.uint8]:
     """Class index per voxel, from the stored values: whole numbers that `codes` knows (None: they are the indices)."""
     stored = scan.array[0]
     if scan.array.shape[0] != 1:
@@ -216,9 +284,7 @@ def class_mask(scan: Scan, path: Path, codes: Mapping[int, int] | None) -> NDArr
     unknown = [value for value in found if value not in known]
     if unknown:
         shown = ", ".join(map(str, list(known)[:10]))
-        raise RefusedFile(
-            path, f"the mask holds the label {unknown[0]}, the cohort knows {shown}", "correct the labels"
-        )
+        raise RefusedFile(path, f"the mask holds the label {unknown[0]}, the cohort knows {shown}", hint)
     mask = np.zeros(stored.shape, np.uint8)
     for value in found:
         if known[value]:
@@ -235,15 +301,12 @@ def read_case(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> I
 
 
 def _read_files(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> Image:
-    scans = [read_any(path) for path in entry.images]
+    scans = [read_any(path, entry.series_uid) for path in entry.images]
     array = scans[0].array if len(scans) == 1 else np.concatenate([scan.array for scan in scans])
-    mask = None
-    if with_mask and entry.mask is not None:
-        stored = read_mask(entry.mask, scans[0])
-        mask = class_mask(stored, entry.mask, entry.codes)
-        scans.append(stored)
-    for scan in scans:
+    mask, mask_scans = case_mask(entry, scans[0]) if with_mask else (None, [])
+    for scan in [*scans, *mask_scans]:
         for name, digest in scan.sha256.items():
             if sha256.get(name) != digest:
                 raise RefusedFile(name, "it changed since the cohort was made", "run again")
-    return Image(array, scans[0].spacing_mm, mask, scans[0].affine)
+    spacing = entry.spacing_mm or scans[0].spacing_mm
+    return Image(array, spacing[-(array.ndim - 1) :], mask, scans[0].affine)
