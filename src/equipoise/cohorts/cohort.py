@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from equipoise.errors import CohortError
 
 Task = Literal["classification", "segmentation", "detection"]
+IGNORED = 255
+"""In a mask: a voxel that nobody labelled; it is neither trained on nor judged."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Image:
 
     array: (channel, z, y, x) or (channel, y, x), any real dtype, intensities in the source's own unit.
     spacing_mm: one per spatial axis, in array order.
-    mask: integer class per voxel, shape of one channel; None where the task has no mask.
+    mask: integer class per voxel, or IGNORED; shape of one channel; None where the task has no mask.
     affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm; None where the source has no world (PNG, 2D crops).
     """
 

@@ -9,8 +9,9 @@ import pytest
 import SimpleITK as sitk
 
 from equipoise.cohorts.formats.nifti import read_nifti
-from equipoise.cohorts.formats.reading import is_image, read_any
+from equipoise.cohorts.formats.reading import read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.layouts.image_names import image_files
 
 RNG = np.random.default_rng(0)
 TILTED = np.array([[-0.9, 0.1, 0.0, 11.0], [0.1, 0.0, 2.0, -3.0], [0.0, -1.1, 0.2, 7.0], [0, 0, 0, 1]])
@@ -78,7 +79,7 @@ def test_pairs_agree_with_nibabel(tmp_path, cls, dtype):
         assert {path.rpartition(".")[2] for path in scan.sha256} == {"hdr", "img"}
     analyze = "Analyze" in cls.__name__
     assert ("no left and right" in " ".join(scan.remarks)) == analyze
-    assert [path.name for path in sorted(tmp_path.iterdir()) if is_image(path)] == ["a.img"]
+    assert [path.name for path in image_files(tmp_path)] == ["a.img"]
 
 
 def test_packed_pairs_scaled_pairs_and_their_missing_halves(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 import tifffile
 
 from equipoise.cohorts.layouts.brats import brats
-from equipoise.cohorts.layouts.folders import decathlon, folders, nnunet
+from equipoise.cohorts.layouts.decathlon import decathlon
+from equipoise.cohorts.layouts.folders import folders
 from equipoise.cohorts.layouts.manifest import manifest
+from equipoise.cohorts.layouts.nnunet import nnunet
 from equipoise.errors import CohortError, ProtocolError
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,8 @@ from equipoise.cohorts.layouts.first_look import mask_classes
 from equipoise.cohorts.layouts.folders import folders
 from equipoise.cohorts.layouts.manifest import manifest
 from equipoise.cohorts.layouts.mask_values import whole_values
-from equipoise.cohorts.layouts.recognition import Recognised, recognise
+from equipoise.cohorts.layouts.recognised import Recognised
+from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import CohortError
 
 RNG = np.random.default_rng(0)

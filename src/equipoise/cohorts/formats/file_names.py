@@ -1,8 +1,8 @@
 """Which files below a folder are data: one rule for every reader.
 
 Operating systems, editors and archives leave files behind that carry the names of data: AppleDouble copies
-(`._scan.nii.gz`), `__MACOSX`, `Thumbs.db`, checkpoints of notebooks. Read as cases they would be damaged
-copies of real ones.
+(`._scan.nii.gz`), `__MACOSX`, `Thumbs.db`, checkpoints of notebooks. Read as cases they would be damaged copies of real
+ones.
 """
 
 import os

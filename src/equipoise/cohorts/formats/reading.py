@@ -6,7 +6,6 @@ from os import PathLike
 from pathlib import Path
 
 from equipoise.cohorts.formats.dicom import has_preamble, read_dicom_series
-from equipoise.cohorts.formats.file_names import is_left_behind
 from equipoise.cohorts.formats.metaimage import read_metaimage
 from equipoise.cohorts.formats.mgh import read_mgh
 from equipoise.cohorts.formats.nifti import read_nifti, read_pair
@@ -37,16 +36,6 @@ def suffix_of(path: str | PathLike[str]) -> str:
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     joined = "".join(suffixes[-2:])
     return joined if joined in VOLUMES else (suffixes[-1] if suffixes else "")
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file is an image by its name, or DICOM by its first bytes; of a .hdr and .img pair the .img is it."""
-    if is_left_behind(path.name) or not path.is_file():
-        return False
-    suffix = suffix_of(path)
-    if suffix in (".hdr", ".hdr.gz"):
-        return False
-    return suffix in VOLUMES or suffix in PICTURES or suffix in DICOM or has_preamble(path)
 
 
 def read_any(path: Path, *, nonfinite: Nonfinite = "refuse", series_uid: str | None = None) -> Scan:

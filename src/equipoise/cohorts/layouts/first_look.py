@@ -14,7 +14,7 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.layouts.array_rows import rows
 from equipoise.cohorts.layouts.mask_values import whole_values
-from equipoise.cohorts.layouts.recognition import Recognised
+from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.volumes import probe
 from equipoise.errors import CohortError
 
@@ -92,11 +92,12 @@ def _probed(file: Path) -> Scan | None:
 
 
 def mask_classes(found: Recognised) -> dict[str, Any]:
-    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a manifest; nothing for others.
+    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a source that must be told; else
+    nothing.
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if found.source != "manifest" or found.task != "segmentation":
+    if found.task == "classification" or not (found.needs_classes or found.source == "manifest"):
         return {}
     values = sorted(_stored_values(found.masks) | {0})
     if values[0] < 0:
