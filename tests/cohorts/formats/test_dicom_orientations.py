@@ -142,7 +142,7 @@ def test_a_missing_outermost_slice_is_said_where_anything_tells(tmp_path, lost, 
         file = tmp_path / "s" / f"{(k * 7) % 11:02d}.dcm"
         if stated:
             image.ImagesInAcquisition = stated
-            image.save_as(file)
+            image.save_as(file, enforce_file_format=True)
         if k == lost:
             file.unlink()
     scan = read_dicom_series(tmp_path / "s")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from equipoise.cohorts.layouts.array_table import arrays
 from equipoise.cohorts.layouts.brats import brats
 from equipoise.cohorts.layouts.decathlon import decathlon
 from equipoise.cohorts.layouts.folders import folders
@@ -102,6 +103,30 @@ def test_every_source_of_files_knows_the_setting(tmp_path):
         volume(tmp_path / "B" / f"BraTS2021_00001_{kind}.nii.gz", holes=kind == "t2")
     nib.save(nib.Nifti1Image(np.ones((6, 5, 4), np.uint8), np.eye(4)), tmp_path / "B" / "BraTS2021_00001_seg.nii.gz")
     assert len(brats(tmp_path / "B", nonfinite="zero")) == 1
+
+
+def test_rows_of_arrays_with_holes_are_rows_of_the_check(tmp_path):
+    images = RNG.normal(size=(8, 6, 5)).astype(np.float32)
+    images[3, 0, 0], images[6, 2] = np.nan, np.inf
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(8) % 2)
+    cohort = arrays(tmp_path / "a.npz", images="images", labels="labels")
+    assert [problem.case for problem in cohort.problems] == ["row-000003", "row-000006"]
+    assert cohort.problems[1].problem == "5 of its values are NaN or infinite"
+    left = arrays(tmp_path / "a.npz", images="images", labels="labels", on_problem="exclude")
+    assert (len(left), len(left.excluded), left.problems) == (6, 2, ())
+
+
+def test_masks_with_holes_are_named_or_read_as_zero(tmp_path):
+    mask = RNG.integers(0, 2, (6, 5, 4)).astype(np.float32)
+    mask[0] = np.nan
+    nib.save(nib.Nifti1Image(mask, np.eye(4)), tmp_path / "m.nii")
+    volume(tmp_path / "i.nii")
+    (tmp_path / "m.csv").write_text("case,patient,image,mask\na,a,i.nii,m.nii\n")
+    settings = {"task": "segmentation", "classes": ["background", "x"]}
+    with pytest.raises(CohortError, match='20 of its voxels are NaN or infinite; .* nonfinite = "zero"'):
+        manifest(tmp_path / "m.csv", **settings)
+    read = manifest(tmp_path / "m.csv", nonfinite="zero", **settings).cases[0].read()
+    assert np.array_equal(read.mask, np.nan_to_num(mask).T)
 
 
 def test_remarks_that_differ_in_numbers_are_counted_together(tmp_path):

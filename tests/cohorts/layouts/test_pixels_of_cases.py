@@ -57,7 +57,9 @@ def test_grey_stored_in_every_way_is_grey_beside_grey(tmp_path, suffix):
         truth = 255 - GREY if case.id.startswith("b") else GREY
         assert np.array_equal(case.read().array, truth[None]), case.id
     said = next(remark for remark in cohort.remarks if "read as grey" in remark.text)
-    assert said.files == len([kind for kind in kinds if kind not in ("L", "LA")])
+    # a BMP with the palette of all greys is grey to Pillow
+    as_colours = {"png": {"RGB", "RGBA", "P"}, "tif": {"RGB", "P"}, "bmp": {"RGB"}}
+    assert said.files == len(as_colours[suffix])
 
 
 def test_grey_among_true_colours_gets_three_equal_channels(tmp_path):
@@ -207,7 +209,10 @@ def test_every_exif_orientation_is_turned_as_pillow_turns_it(tmp_path, suffix, o
     else:
         photograph(tmp_path / f"a.{suffix}", GREY, orientation)
     scan = read_picture(tmp_path / f"a.{suffix}")
-    truth = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / f"a.{suffix}")))
+    if suffix == "tif":  # Pillow turns a TIFF when it is loaded, and then once more
+        photograph(tmp_path / "a.png", GREY, orientation)
+    oracle = tmp_path / ("a.png" if suffix == "tif" else f"a.{suffix}")
+    truth = np.asarray(ImageOps.exif_transpose(Image.open(oracle)))
     assert np.array_equal(scan.array[0], truth)
     assert bool(scan.remarks) == (orientation != 1)
 

@@ -202,9 +202,9 @@ def _placed(
         steps = np.diag(_spacings(fields, channel, axes, path))
         origin = numbers_of(fields.get("space origin", " 0" * size).strip("() "), size, "space origin", path)
     else:
-        steps = np.array([vector for vector in vectors if vector is not None]).reshape(size, -1)
+        steps = np.array([vector for vector in vectors if vector is not None])
         if steps.shape != (size, size):
-            raise RefusedFile(path, f"its space directions have {steps.shape[1]} parts for {size} axes", BROKEN_TEXT)
+            raise RefusedFile(path, f"its space directions are {len(steps)} for {size} axes in space", BROKEN_TEXT)
         origin = numbers_of(fields.get("space origin", " 0" * size).strip("() "), size, "space origin", path)
     with np.errstate(all="ignore"):
         affine = affine_of(steps, np.array(origin))

@@ -65,7 +65,7 @@ def parse_tiff(raw: bytes, limits: Limits) -> Tiff:
         first = file.pages[0].aspage()
         _check_kind(first)
         pixels = _pixels(file, series[0], raw)
-        arranged, axes = _arranged(pixels, series[0].get_axes(squeeze=False), series[0].get_shape(squeeze=False))
+        arranged, axes = _arranged(pixels, series[0].axes, series[0].shape)
         return _understood(arranged, axes, first, file)
 
 
@@ -113,11 +113,13 @@ def _contiguous(file: TiffFile, page: TiffPage, raw: bytes, count: int) -> NDArr
 
 
 def _own_page(file: TiffFile, page: TiffPage, raw: bytes) -> NDArray[Any]:
-    """One page as tifffile arranges it: (separate planes, depth 1, y, x, samples side by side)."""
+    """One page as (separate planes, y, x, samples side by side)."""
     if page.predictor not in (1, 2) or (page.predictor == 2 and (page.bitspersample % 8 or page.sampleformat == 3)):
         raise RefusedFile("", "its pixels are predicted in an unusual way", "save it again without a predictor")
-    planes, depth, height, width, samples = page.shaped
-    if depth != 1:
+    height, width = page.imagelength, page.imagewidth
+    apart = page.planarconfig == 2  # each colour in a plane of its own
+    planes, samples = (page.samplesperpixel, 1) if apart else (1, page.samplesperpixel)
+    if page.imagedepth != 1:
         raise RefusedFile("", "it is tiled in three dimensions", _SEPARATE)
     tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
     down, right = math.ceil(height / tall), math.ceil(width / wide)
@@ -209,6 +211,8 @@ def _pillow_page(page: TiffPage, raw: bytes) -> NDArray[Any]:
     if page.bitspersample not in (1, 8) or page.sampleformat != 1:
         name = getattr(page.compression, "name", str(page.compression))
         raise RefusedFile("", f"its pixels are packed with {name}", "save it uncompressed, or packed with deflate")
+    if page.tags.valueof(274, 1) != 1:  # Pillow would turn it, some pages twice
+        raise RefusedFile("", "its packed pixels are turned by an orientation tag", "save it upright")
     with Pillow.open(io.BytesIO(raw), formats=("TIFF",)) as picture:
         picture.seek(page.index)
         if picture.mode not in ("1", "L", "RGB"):

@@ -227,7 +227,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite) -> Examine
     if with_mask:
         if entry.mask is None and not entry.structures:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
-        _, masks = case_mask(entry, first)
+        _, masks = case_mask(entry, first, nonfinite)
         remarks += [(Path(next(iter(scan.sha256), "")).name, text) for scan in masks for text in scan.remarks]
         scans += masks
     hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
@@ -265,7 +265,7 @@ def _relative(name: str, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def case_mask(entry: CaseFiles, image: Scan) -> tuple[NDArray[np.uint8], list[Scan]]:
+def case_mask(entry: CaseFiles, image: Scan, nonfinite: Nonfinite = "refuse") -> tuple[NDArray[np.uint8], list[Scan]]:
     """Class index per voxel of a case's mask, or of its structures together, and the files read with their remarks."""
     sources: list[tuple[Path, int | None]] = [(path, None) for path in [entry.mask] if path] or [
         (path, index) for index, path in entry.structures
@@ -273,7 +273,7 @@ def case_mask(entry: CaseFiles, image: Scan) -> tuple[NDArray[np.uint8], list[Sc
     mask, scans = np.zeros(image.array.shape[1:], np.uint8), []
     for path, index in sources:
         _check_exists(path, "the mask")
-        scan = read_mask(path, image)
+        scan = read_mask(path, image, nonfinite)
         check_same_grid(path, scan, entry.images[0], image)
         if index is None:
             mask, remarks = _classes_of(scan, path, entry.codes, entry.hint)
@@ -295,10 +295,10 @@ def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -
     return remarks
 
 
-def read_mask(path: Path, image: Scan) -> Scan:
+def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse") -> Scan:
     """The stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
     if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
-        return read_stored(path)
+        return read_stored(path, nonfinite=nonfinite)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
 
     segments = read_segmentation(path, image)
@@ -364,7 +364,7 @@ def read_case(
     """
     try:
         scans = [read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid) for path in entry.images]
-        mask, masks = case_mask(entry, scans[0]) if with_mask else (None, [])
+        mask, masks = case_mask(entry, scans[0], nonfinite) if with_mask else (None, [])
     except RefusedFile as refusal:
         raise refusal.of_case(entry.id) from refusal
     for scan in [*scans, *masks]:
