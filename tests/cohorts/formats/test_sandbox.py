@@ -54,6 +54,7 @@ def hostile(monkeypatch, name):
     monkeypatch.setattr(sandbox_module, "_START", start)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -90,6 +91,7 @@ def test_every_failure_of_the_child_is_a_refusal_and_the_next_file_reads(monkeyp
         assert facts["format"] == "PNG"
 
 
+@pytest.mark.long
 def test_what_decoders_print_does_not_reach_the_answers(monkeypatch, picture):
     hostile(monkeypatch, "noise")
     with Sandbox() as sandbox:
@@ -98,6 +100,7 @@ def test_what_decoders_print_does_not_reach_the_answers(monkeypatch, picture):
     assert numbers.tolist() == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_the_child_cannot_write_files(monkeypatch, picture, tmp_path):
     target = tmp_path / "written"
     code = CHILD + f"c._task=lambda n:(lambda p,l,**s:({{}},[open({str(target)!r},'wb').write(b'x'*9999)]));c.serve()"
@@ -107,6 +110,7 @@ def test_the_child_cannot_write_files(monkeypatch, picture, tmp_path):
     assert not target.exists() or target.stat().st_size == 0
 
 
+@pytest.mark.long
 def test_a_child_that_burns_the_processor_is_stopped_soon_after_its_limit(monkeypatch, picture):
     hostile(monkeypatch, "burn")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -117,6 +121,7 @@ def test_a_child_that_burns_the_processor_is_stopped_soon_after_its_limit(monkey
     assert 0.4 < spent < 5  # its start, half a second and more of processor time, is not part of the limit
 
 
+@pytest.mark.long
 def test_a_child_that_does_not_run_for_a_while_is_not_refused(monkeypatch, picture):
     """What a busy machine does to it, in the extreme: stopped for longer than its limit, then let go on."""
     with Sandbox(Limits(seconds=1.0)) as sandbox:
@@ -131,6 +136,7 @@ def test_a_child_that_does_not_run_for_a_while_is_not_refused(monkeypatch, pictu
         assert sandbox._process.pid == child
 
 
+@pytest.mark.long
 def test_many_files_may_use_more_processor_time_than_one(monkeypatch, picture):
     """The limit is of one request: each takes 0.4 s of one second, five together twice as much as the limit."""
     code = (
@@ -146,6 +152,7 @@ def test_many_files_may_use_more_processor_time_than_one(monkeypatch, picture):
     assert len(children) == 1
 
 
+@pytest.mark.long
 def test_one_child_serves_many_files_and_ends_with_its_sandbox(picture):
     with Sandbox() as sandbox:
         sandbox.ask("picture", picture)
@@ -157,6 +164,7 @@ def test_one_child_serves_many_files_and_ends_with_its_sandbox(picture):
         os.kill(first, 0)
 
 
+@pytest.mark.long
 def test_an_interrupted_request_does_not_leave_its_answer_to_the_next(picture, tmp_path, monkeypatch):
     other = tmp_path / "other.png"
     Image.fromarray(np.full((2, 2), 9, np.uint8)).save(other)
@@ -169,6 +177,7 @@ def test_an_interrupted_request_does_not_leave_its_answer_to_the_next(picture, t
         assert sandbox.ask("picture", other)[1][0].tolist() == [[[9, 9], [9, 9]]]
 
 
+@pytest.mark.long
 def test_a_forked_process_starts_a_child_of_its_own(picture):
     with Sandbox() as sandbox:
         sandbox.ask("picture", picture)
@@ -182,6 +191,7 @@ def test_a_forked_process_starts_a_child_of_its_own(picture):
         ours.wait(timeout=300)
 
 
+@pytest.mark.long
 def test_the_child_ends_by_itself_when_its_parent_cannot_end_it(picture):
     code = CHILD + "c.end_after(0,1);time.sleep(600)"
     with pytest.raises(subprocess.CalledProcessError) as caught:
@@ -189,6 +199,7 @@ def test_the_child_ends_by_itself_when_its_parent_cannot_end_it(picture):
     assert caught.value.returncode == -signal.SIGALRM
 
 
+@pytest.mark.long
 def test_a_parent_that_ignores_the_signals_does_not_lift_the_limits(picture):
     code = (
         "import signal;signal.signal(signal.SIGPROF,signal.SIG_IGN);"

@@ -56,14 +56,14 @@ def pair_of(path: str | PathLike[str]) -> tuple[Path, Path]:
     """The .hdr and the .img file that belong together, each perhaps packed; refused where one is missing."""
     given = Path(path)
     stem = _stem(given)
-    found = []
+    halves = []
     for suffix in (".hdr", ".img"):
         choices = [given.with_name(f"{stem}{ending}") for ending in (suffix, f"{suffix}.gz", suffix.upper())]
         there = next((choice for choice in choices if choice.exists()), None)
         if there is None:
             raise RefusedFile(path, f"its other half {choices[0].name} is missing", "put both files side by side")
-        found.append(there)
-    return found[0], found[1]
+        halves.append(there)
+    return halves[0], halves[1]
 
 
 def _stem(path: Path) -> str:

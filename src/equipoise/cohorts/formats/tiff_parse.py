@@ -85,9 +85,9 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
     pages = [page.aspage() for page in series.pages if page is not None]
     count = math.prod(series.shape)
     each = math.prod(pages[0].shape)
-    stated = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
-    if count < each * int(stated):  # tifffile takes one page where the others are cut off
-        raise RefusedFile("", f"it states {stated} planes and {count // each} are there", _AGAIN)
+    planes = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
+    if count < each * int(planes):  # tifffile takes one page where the others are cut off
+        raise RefusedFile("", f"it states {planes} planes and {count // each} are there", _AGAIN)
     if len(pages) == 1 and each < count:  # ImageJ's and others' stacks behind a single page
         return _contiguous(file, pages[0], raw, count)
     if len(pages) * each != count:
@@ -157,28 +157,28 @@ def _block(packed: bytes, size: int, shape: tuple[int, int, int], page: TiffPage
     return np.cumsum(block, axis=1, dtype=dtype) if page.predictor == 2 else block
 
 
-def _inflated(packed: bytes, compression: int, wanted: int) -> bytes:
+def _inflated(packed: bytes, compression: int, needed: int) -> bytes:
     if compression in _RAW:
         data = packed
     elif compression in _DEFLATE:
-        if wanted > DEFLATE_RATIO * len(packed) + 64:
+        if needed > DEFLATE_RATIO * len(packed) + 64:
             raise RefusedFile("", "it claims more pixels than its bytes can hold", _AGAIN)
         inflater = zlib.decompressobj()
-        data = inflater.decompress(packed, wanted)
-        if len(data) == wanted and not inflater.eof:
+        data = inflater.decompress(packed, needed)
+        if len(data) == needed and not inflater.eof:
             inflater.decompress(inflater.unconsumed_tail, 1)
     elif compression in _PACKBITS:
-        data = _unpacked_bits(packed, wanted)
+        data = _unpacked_bits(packed, needed)
     else:
-        data = _lzw(packed, wanted)
-    if len(data) < wanted:
+        data = _lzw(packed, needed)
+    if len(data) < needed:
         raise RefusedFile("", "its packed pixels end early", _AGAIN)
-    return data[:wanted]
+    return data[:needed]
 
 
-def _unpacked_bits(packed: bytes, wanted: int) -> bytes:
+def _unpacked_bits(packed: bytes, needed: int) -> bytes:
     out, position = bytearray(), 0
-    while position < len(packed) and len(out) < wanted:
+    while position < len(packed) and len(out) < needed:
         count = packed[position]
         if count < 128:
             out += packed[position + 1 : position + 2 + count]
@@ -189,9 +189,9 @@ def _unpacked_bits(packed: bytes, wanted: int) -> bytes:
     return bytes(out)
 
 
-def _lzw(packed: bytes, wanted: int) -> bytes:
+def _lzw(packed: bytes, needed: int) -> bytes:
     """LZW by Pillow's own library, which reads it as one row of grey bytes: what they mean is decided elsewhere."""
-    entries = [(256, 4, wanted), (257, 4, 1), (258, 3, 8), (259, 3, 5), (262, 3, 1), (273, 4, 0), (277, 3, 1),
+    entries = [(256, 4, needed), (257, 4, 1), (258, 3, 8), (259, 3, 5), (262, 3, 1), (273, 4, 0), (277, 3, 1),
                (278, 4, 1), (279, 4, len(packed))]  # fmt: skip
     start = 8 + 2 + 12 * len(entries) + 4
     body = b"".join(

@@ -309,9 +309,9 @@ def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse") -> Scan:
 def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> None:
     """Refuse a file whose voxels do not lie on those of another: other shape, spacing or place in the world."""
     check_turned(path, scan, other_path, other)
-    shape, wanted = scan.array.shape[1:], other.array.shape[1:]
-    if shape != wanted:
-        reason = f"its shape {shape} differs from {wanted} of {other_path.name}"
+    shape, needed = scan.array.shape[1:], other.array.shape[1:]
+    if shape != needed:
+        reason = f"its shape {shape} differs from {needed} of {other_path.name}"
         raise RefusedFile(path, reason, "resample it to the image's grid, or exclude the case")
     unstated = scan.header.get("spacing_unstated") or other.header.get("spacing_unstated")
     if not unstated and not np.allclose(scan.spacing_mm, other.spacing_mm, rtol=1e-3):
