@@ -105,6 +105,7 @@ class Cohort:
     patients_known: False where the source does not state them. patients_guessed: they were then guessed, from likeness
         or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
+    ignores: whether masks may hold IGNORED, for voxels that nobody labelled.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Cohort:
     patients_known: bool = True
     patients_guessed: bool = False
     size_attribute: str | None = None
+    ignores: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a cohort without cases, with repeated ids, or with labels outside its classes."""

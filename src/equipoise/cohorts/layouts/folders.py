@@ -51,7 +51,12 @@ def folders(
             part = PARTS[top.name.lower()] if top is not root else None
             entries += list(reader.cases([file for file in files if file not in beside], name, part))
     known, source = _patients(entries, patient_pattern)
-    notes = (*source, *_left_out(masks, root))
+    loose = [file for top in tops if top is not root for file in sorted(top.iterdir()) if is_image_name(file.name)]
+    notes = (
+        *source,
+        *_left_out(masks, root, "masks that lie beside their images"),
+        *_left_out(loose, root, "images of no class"),
+    )
     layout = Layout("folders", root, "classification", tuple(names), (), {}, notes, patients_known=known)
     cases = [_with_patient(entry, known) for entry in entries]
     return make_cohort(layout, cases, on_problem)
@@ -122,8 +127,5 @@ def _with_patient(entry: CaseFiles, known: bool) -> CaseFiles:
     return replace(entry, attributes=attributes, patient=entry.patient if known else entry.id)
 
 
-def _left_out(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
-    if not masks:
-        return ()
-    first = masks[0].relative_to(root).as_posix()
-    return (f"{len(masks)} masks that lie beside their images were left out, first {first}.",)
+def _left_out(files: Sequence[Path], root: Path, what: str) -> tuple[str, ...]:
+    return (f"{len(files)} {what} were left out, first {files[0].relative_to(root).as_posix()}.",) if files else ()

@@ -48,7 +48,8 @@ def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: 
     ]  # fmt: skip
     notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
     known = patient_pattern is not None
-    layout = Layout("nnunet", root, "segmentation", labels.classes, channels, labels.regions, notes, known)
+    classes, regions, ignores = labels.classes, labels.regions, labels.ignores
+    layout = Layout("nnunet", root, "segmentation", classes, channels, regions, notes, known, ignores)
     return make_cohort(layout, entries, on_problem)
 
 

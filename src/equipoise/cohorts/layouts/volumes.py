@@ -71,6 +71,7 @@ class Layout:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     patients_known: bool = True
+    ignores: bool = False
 
 
 def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -> Cohort:
@@ -116,6 +117,7 @@ def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -
         problems=() if excluded else tuple(problem for _, problem in problems),
         notes=layout.notes,
         patients_known=layout.patients_known,
+        ignores=layout.ignores,
     )
 
 

@@ -108,6 +108,7 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "augmentation": protocol.augmentation,
         "primary": protocol.endpoints.primary,
         "own": own_metrics(protocol, cohort),
+        "ignores": cohort.ignores,
     }
     return [
         Job(arm, fold, seed, out / "jobs" / arm.name / f"{fold}-{seed}", out / "samples" / str(fold), **common)
