@@ -20,6 +20,7 @@ class Job:
     classes: what the model tells apart. regions: the judged structures as sets of classes; only in segmentation.
     code: the folder where the user's own modules lie. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
+    ignores: whether masks may hold voxels that nobody labelled.
     """
 
     arm: Arm
@@ -39,6 +40,7 @@ class Job:
     inference: InferenceSection = field(default_factory=InferenceSection)
     own: tuple[str, ...] = ()
     draw: int | None = None
+    ignores: bool = False
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 """Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -52,7 +53,7 @@ def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None =
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["toml"] = lambda value: tomlkit.item(value).as_string()
+    environment.filters["toml"] = _toml
     text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
     try:
         write_text(file, text)
@@ -77,6 +78,14 @@ def cohort_settings(texts: Sequence[str]) -> dict[str, Any]:
             place = place.setdefault(name, {})
         place[last] = _value(value.strip())
     return settings
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML on one line, tables inline."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    text: str = tomlkit.item(value).as_string()
+    return text
 
 
 def _value(text: str) -> Any:

@@ -53,7 +53,9 @@ def _claim(head: bytes, path: str | PathLike[str]) -> VolumeClaim:
     with np.errstate(all="ignore"):
         affine = np.asarray(fields.get_affine(), dtype=np.float64)
         check_affine(affine, path)
-    has_orientation = int.from_bytes(head[28:30], "big", signed=True) > 0  # nibabel fills in FreeSurfer's default, and says 1
+    has_orientation = (
+        int.from_bytes(head[28:30], "big", signed=True) > 0
+    )  # nibabel fills in FreeSurfer's default, and says 1
     remarks = () if has_orientation else ("it states no orientation: FreeSurfer's coronal one was taken",)
     dtype = np.dtype(_TYPES[code])
     return VolumeClaim((frames, z, y, x), dtype, _HEADER_BYTES, 1.0, 0.0, affine, remarks)

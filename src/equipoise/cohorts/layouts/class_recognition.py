@@ -10,7 +10,15 @@ from equipoise.cohorts.formats.dicom import find_series
 from equipoise.cohorts.formats.file_names import data_folders
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.beside import masks_beside
-from equipoise.cohorts.layouts.image_names import PARTS, image_files, is_image_name, says_mask, stem_and_ending, words
+from equipoise.cohorts.layouts.image_names import (
+    PARTS,
+    image_files,
+    is_image_name,
+    says_mask,
+    says_modality,
+    stem_and_ending,
+    words,
+)
 from equipoise.cohorts.layouts.pair_recognition import find_pairs
 from equipoise.cohorts.layouts.patients import person_pattern
 from equipoise.cohorts.layouts.recognised import Recognised
@@ -30,11 +38,6 @@ _CASE_WORDS = frozenset({
     "record",
 })  # fmt: skip
 """Words whose numbers are cases."""
-_CHANNEL_WORDS = frozenset({
-    "t1", "t2", "t1w", "t2w", "t1c", "t1n", "t2f", "t1ce", "t1gd", "pd", "flair", "dwi", "adc", "swi", "ct",
-    "pet", "pt", "mr", "mri",
-    "image", "imaging", "img", "scan", "volume", "bold", "asl", "dce", "cbct", "lge", "cine",
-})  # fmt: skip
 _MOST_CONSECUTIVE = 20
 _MOST_UNKNOWN = 10
 _LOOKED_AT = 5_000
@@ -47,7 +50,7 @@ def find_classes(path: Path, stated: Mapping[str, Any]) -> Recognised | None:
     stated: `classes` says that these folders are classes, `task` that masks are wanted.
     Raises CohortError where folders are no classes and nothing else is to be read there.
     """
-    if stated.get("task", "classification") != "classification" or "mask" in stated:
+    if stated.get("task", "classification") != "classification" or {"mask", "images"} & set(stated):
         return None
     parted = [child for child in data_folders(path) if child.name.lower() in PARTS]
     tops = parted if len(parted) > 1 else [path]
@@ -156,7 +159,7 @@ def _hold_channels(files: Mapping[Path, Sequence[Path]]) -> bool:
         for folder, listed in files.items()
     ]  # fmt: skip
     first = recurring[0]
-    named = all(not _CHANNEL_WORDS.isdisjoint(name.split()) for name in first)
+    named = all(says_modality(name) for name in first)
     return len(recurring) > 2 and bool(first) and named and all(names == first for names in recurring)
 
 

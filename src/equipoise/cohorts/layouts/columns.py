@@ -18,7 +18,7 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "case": ("case", "caseid", "id", "uid", "imageid", "imageindex", "sampleid", "scanid"),
     "patient": ("patient", "patientid", "subject", "subjectid", "participant", "participantid", "patientno",
     "mrn", "pid",
-                "patientname", "subjectname"),
+                "patientname", "subjectname", "lesionid"),
     "image": ("image", "imagepath", "imagefile", "imagefilename", "path", "filepath", "file", "filename", "img",
     "imgpath",
               "imgfile", "imagename", "imageid", "imageindex", "idcode", "imgid", "imgname", "scan", "scanpath",
@@ -35,9 +35,11 @@ _ONE_FILE = {"image_path", "image_file", "image_filename", "image_name", "image_
 """Names that begin as those of a modality do and mean the image itself."""
 _CHANNEL = re.compile(r"channel_?(\d+)", re.IGNORECASE)
 _LAST_RESORT = {
-    "image": {"imageid", "imageindex", "imagename", "idcode", "imgid", "imgname", "scan"}, "patient": {"patientname"},
-    "part": {"fold", "set"}, "case": {"uid"},
-}  # fmt: skip
+    "image": {"imageid", "imageindex", "imagename", "idcode", "imgid", "imgname", "scan"},
+    "patient": {"patientname", "lesionid"},
+    "part": {"fold", "set"},
+    "case": {"uid"},
+}
 """Names that have a role only where no better one is there."""
 
 
@@ -155,10 +157,10 @@ def _one(role: str, names: Iterable[str], where: str) -> str | None:
     better = [name for name in fitting if bare(name) not in _LAST_RESORT.get(role, ())]
     fitting = better or fitting
     if len(fitting) > 1:
+        shown, first = ", ".join(fitting), fitting[0]
         raise CohortError(
-            f"{where} has {len(fitting)} columns that could be the {role} ({', '.join(fitting)}); say which one "
-            f"is, such as "
-            f'cohort.columns = {{{role} = "{fitting[0]}"}} (`equipoise init DATA --set columns.{role}={fitting[0]}`).'
+            f"{where} has {len(fitting)} columns that could be the {role} ({shown}); say which one is, such as "
+            f'cohort.columns = {{{role} = "{first}"}} (`equipoise init {where} --set columns.{role}={first}`).'
         )
     return fitting[0] if fitting else None
 

@@ -51,9 +51,8 @@ def decathlon(
         for case, (part, pair) in zip(names, pairs, strict=True)
     ]
     notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
-    layout = Layout(
-        "decathlon", root, task, labels.classes, channels, labels.regions, notes, patient_pattern is not None
-    )
+    known = patient_pattern is not None
+    layout = Layout("decathlon", root, task, labels.classes, channels, labels.regions, notes, known, labels.ignores)
     return make_cohort(layout, entries, on_problem, nonfinite)
 
 

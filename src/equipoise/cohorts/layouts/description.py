@@ -27,6 +27,11 @@ class Labels:
     codes: Mapping[int, int]
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    @property
+    def ignores(self) -> bool:
+        """Whether a stored value marks voxels that nobody labelled."""
+        return IGNORED in self.codes.values()
+
 
 def read_description(root: Path) -> dict[str, Any]:
     """The `dataset.json` of a folder, as a JSON object."""

@@ -51,7 +51,12 @@ def folders(
             part = PARTS[top.name.lower()] if top is not root else None
             entries += list(reader.cases([file for file in files if file not in beside], name, part))
     known = patient_pattern is not None
-    notes = (*(() if known else (UNKNOWN_PATIENTS,)), *_left_out(masks, root))
+    loose = [file for top in tops if top is not root for file in sorted(top.iterdir()) if is_image_name(file.name)]
+    notes = (
+        *(() if known else (UNKNOWN_PATIENTS,)),
+        *_left_out(masks, root, "masks that lie beside their images"),
+        *_left_out(loose, root, "images of no class"),
+    )
     layout = Layout("folders", root, "classification", tuple(names), (), {}, notes, patients_known=known)
     return make_cohort(layout, entries, on_problem, nonfinite)
 
@@ -98,8 +103,5 @@ def _is_placeless(series: Series) -> bool:
     return all(piece["position"] is None for facts in series.facts for piece in facts["slices"])
 
 
-def _left_out(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
-    if not masks:
-        return ()
-    first = masks[0].relative_to(root).as_posix()
-    return (f"{len(masks)} masks that lie beside their images were left out, first {first}.",)
+def _left_out(files: Sequence[Path], root: Path, what: str) -> tuple[str, ...]:
+    return (f"{len(files)} {what} were left out, first {files[0].relative_to(root).as_posix()}.",) if files else ()

@@ -10,6 +10,7 @@ from equipoise.cohorts.layouts.image_names import PARTS, says_mask, stem_and_end
 _SEPARATORS = "-_. ("
 _TOKEN = re.compile(r"[^-_. ]+")
 _NEARLY_ALL = 0.9
+_MOSTLY = 0.5
 _FOLDER_FIELDS = ("patient", "session", "series", "folder")
 
 
@@ -75,7 +76,8 @@ def _resolved(folder: str, before: str, after: str, names: Sequence[_Name], imag
     if len(cases) == 1 and (len(names) > 1 or not next(iter(cases))):
         return [_pattern(f"{folder}{before}{next(iter(cases))}{after}", names)]
     by_case = _pattern(f"{folder}{before}{{case}}{after}", names, "case")
-    recurs = len(by_folder) > 1 and all(values == cases for values in by_folder.values())
+    # in most folders most of them: a file of one structure may be lacking
+    recurs = len(by_folder) > 1 and sum(map(len, by_folder.values())) >= _MOSTLY * len(by_folder) * len(cases)
     if not recurs or image_patterns(by_case, images)[0]:
         return [by_case]
     if says_mask(folder) and not says_mask(before + after):
@@ -167,9 +169,20 @@ def _numbered_together(groups: Mapping[tuple[str, str], list[_Name]]) -> dict[tu
 def image_patterns(mask: MaskPattern, images: Sequence[str]) -> tuple[list[str], dict[str, int]]:
     """Patterns of images that every case of the mask's pattern has, and those that some have, with their number.
 
-    An image pattern uses every field of the mask but `part` and `structure`, so that each case has images of its own.
+    An image pattern uses every field of the mask but `structure`, so that each case has images of its own; images that
+    are not divided into parts where the masks are need no `part`.
     """
-    needed = {name for fields in mask.fields for name in fields} - {"part", "structure"}
+    used = {name for fields in mask.fields for name in fields} - {"structure"}
+    for needed in dict.fromkeys((frozenset(used), frozenset(used - {"part"}))):
+        complete, some = _patterns_with(needed, mask, images)
+        if complete:
+            break
+    return complete, some
+
+
+def _patterns_with(
+    needed: frozenset[str], mask: MaskPattern, images: Sequence[str]
+) -> tuple[list[str], dict[str, int]]:
     candidates: set[str] = set()
     for fields in mask.fields[:: max(1, len(mask.fields) // 5)]:
         for path in images:

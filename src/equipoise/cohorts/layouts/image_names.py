@@ -27,6 +27,11 @@ _IMAGE_WORDS = frozenset({
     "originals",
     "scan", "scans", "raw", "input", "inputs", "picture", "pictures", "ct", "data", "photo", "photos",
 })  # fmt: skip
+_MODALITIES = frozenset({
+    "t1", "t2", "t1w", "t2w", "t1c", "t1n", "t2f", "t1ce", "t1gd", "pd", "flair", "dwi", "adc", "swi", "ct",
+    "pet", "pt", "mr", "mri",
+    "image", "imaging", "img", "scan", "volume", "bold", "asl", "dce", "cbct", "lge", "cine",
+})  # fmt: skip
 _WORD = re.compile(r"[a-z]+|\d+")
 
 
@@ -71,6 +76,15 @@ def says_mask(name: str) -> bool:
 def says_image(name: str) -> bool:
     """Whether a name says no more than that images are meant."""
     return not _IMAGE_WORDS.isdisjoint(words(name)) and not says_mask(name)
+
+
+def says_modality(name: str) -> bool:
+    """Whether a name has the word for a kind of image, such as a sequence of MRI.
+
+    >>> says_modality("sub-01_T1w"), says_modality("PET"), says_modality("overlay")
+    (True, True, False)
+    """
+    return not _MODALITIES.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def without_roles(path: str) -> tuple[str, ...]:

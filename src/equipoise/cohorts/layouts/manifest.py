@@ -10,7 +10,7 @@ from equipoise.cohorts.cohort import Cohort, Task
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
-from equipoise.cohorts.layouts.columns import Columns, columns_of, without_label
+from equipoise.cohorts.layouts.columns import Columns, bare, columns_of, without_label
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
@@ -19,6 +19,7 @@ from equipoise.errors import CohortError, ProtocolError
 
 IMAGE = "{image}"
 """What `files` puts a row's value in place of."""
+LESIONS = "The source states lesions and no patients: several lesions of one person may lie in different parts."
 
 
 def manifest(
@@ -65,9 +66,10 @@ def manifest(
         raise ProtocolError(f"cohort.values has {list(values)} for {len(names)} classes; give each class its own value")
     codes = {value: index for index, value in enumerate(values or range(len(names)))}
     reader = _Rows(Path(path), roles, files, names, tuple(classes or ()), codes, patient_pattern)
-    known = roles.patient is not None or patient_pattern is not None
+    lesions = roles.patient is not None and bare(roles.patient) == "lesionid"
+    known = (roles.patient is not None and not lesions) or patient_pattern is not None
     channels = tuple(roles.images) if len(roles.images) > 1 else ()
-    notes = () if known else (UNKNOWN_PATIENTS,)
+    notes = () if known else (LESIONS if lesions else UNKNOWN_PATIENTS,)
     layout = Layout("manifest", Path(path).parent, task, names, channels, notes=notes, patients_known=known)
     return make_cohort(layout, reader.entries(rows), on_problem, nonfinite)
 
@@ -108,8 +110,11 @@ class _Rows:
     patient_pattern: str | None
 
     def entries(self, rows: Sequence[Mapping[str, str]]) -> list[CaseFiles]:
-        """One case per row; ids that the table does not state are the names of the images."""
+        """One case per row; ids that the table does not state are the patients, or else the names of the images."""
         images = [row[next(iter(self.roles.images.values()))] for row in rows]
+        patients = [row[self.roles.patient] for row in rows] if self.roles.patient else []
+        if self.roles.case is None and len(set(patients)) == len(rows):
+            images = patients
         if self.roles.case is None and len(set(images)) < len(images):
             images = [f"{image} (row {number})" for number, image in enumerate(images, start=2)]
         return [

@@ -52,7 +52,8 @@ def nnunet(
     ]  # fmt: skip
     notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
     known = patient_pattern is not None
-    layout = Layout("nnunet", root, "segmentation", labels.classes, channels, labels.regions, notes, known)
+    classes, regions, ignores = labels.classes, labels.regions, labels.ignores
+    layout = Layout("nnunet", root, "segmentation", classes, channels, regions, notes, known, ignores)
     return make_cohort(layout, entries, on_problem, nonfinite)
 
 

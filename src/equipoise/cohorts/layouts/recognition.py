@@ -2,7 +2,7 @@
 
 import itertools
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,8 @@ def _of_table(table: FoundTable, *, named: bool = True) -> Recognised:
 def _folder(path: Path, stated: dict[str, Any]) -> Recognised | None:
     if (path / NAME).is_file():
         return _described(path)
+    if described := [child for child in data_folders(path) if (child / NAME).is_file()]:
+        return _one_of(path, described, stated)
     names = list(itertools.islice(data_files(path), _LOOKED_AT))
     if any(name.name.lower().startswith("brats") and name.name.endswith((".nii", ".nii.gz")) for name in names):
         scans = brats_scans(path)
@@ -133,20 +135,28 @@ def _pairs(path: Path, stated: dict[str, Any]) -> Recognised | None:
     )
 
 
-def _below(path: Path, stated: dict[str, Any]) -> Recognised | None:
-    """What lies in the only folder of a folder, as archives unpack; several data sets are named instead."""
-    children = data_folders(path)
-    described = [child for child in children if (child / NAME).is_file()]
+def _one_of(path: Path, described: Sequence[Path], stated: dict[str, Any]) -> Recognised:
+    """The one data set of a folder of data sets; several are named."""
     if len(described) > 1:
         shown = ", ".join(child.name for child in described[:5])
         raise CohortError(
             f"{path} holds {len(described)} data sets with a {NAME} ({shown}); give one of them: "
             f"`equipoise init {described[0]}`."
         )
+    return _moved_down(described[0], stated)
+
+
+def _moved_down(path: Path, stated: dict[str, Any]) -> Recognised:
+    below = recognise(path, stated)
+    return replace(below, settings={"path": str(path.resolve())} | below.settings)
+
+
+def _below(path: Path, stated: dict[str, Any]) -> Recognised | None:
+    """What lies in the only folder of a folder, as archives unpack."""
+    children = data_folders(path)
     if len(children) != 1:
         return None
-    below = recognise(children[0], stated)
-    return replace(below, settings={"path": str(children[0].resolve())} | below.settings)
+    return _moved_down(children[0], stated)
 
 
 def _described(path: Path) -> Recognised:

@@ -58,7 +58,8 @@ def find_table(path: Path, stated: Mapping[str, Any]) -> FoundTable:
     _check_roles(roles, rows, path)
     column = next(iter(roles.images.values()))
     values = [posix(row[column]) for row in rows if row[column]]
-    files = str(stated.get("files") or _where(path.parent, values, path, missing_is_problem=column.startswith("image")))
+    is_own_name = column.startswith("image")
+    files = str(stated.get("files") or _where(path.parent, values, path, missing_is_problem=is_own_name))
     if files != IMAGE:
         settings["files"] = files
     pattern = None if roles.patient else person_pattern(values)
@@ -83,7 +84,7 @@ def _check_roles(roles: Columns, rows: Sequence[Mapping[str, str]], path: Path) 
         return
     lacking = "image" if not roles.images else "label"
     what = "holds the images' files" if lacking == "image" else "is the class, or holds the masks' files"
-    free = next((name for name in rows[0] if name not in roles.used), next(iter(rows[0])))
+    free = next((name for name in reversed(list(rows[0])) if name not in roles.used), next(iter(rows[0])))
     raise CohortError(
         f"{path} has the columns {', '.join(rows[0])}, and none is known to be what {what}; rename it "
         f"{lacking!r}, or say "
@@ -109,7 +110,7 @@ def _one_hot(rows: Sequence[Mapping[str, str]], roles: Columns) -> list[str]:
 def _where(folder: Path, values: Sequence[str], path: Path, missing_is_problem: bool) -> str:
     """The pattern of `files` that leads from what the rows say to the images.
 
-    missing_is_problem: where nothing is there, take the rows at their word: `equipoise check` names what is missing.
+    missing_is_problem: where nothing is there, take the rows at their word; `equipoise check` names what is missing.
     """
     looked_at = values[:: max(1, len(values) // _MOST_LOOKED_AT)]
     for pattern in (IMAGE, f"../{IMAGE}"):

@@ -76,6 +76,7 @@ class Layout:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     patients_known: bool = True
+    ignores: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def make_cohort(
         notes=layout.notes,
         patients_known=layout.patients_known,
         remarks=_counted(sound, len(channels)),
+        ignores=layout.ignores,
     )
     return with_header_patients(cohort)
 

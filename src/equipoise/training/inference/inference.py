@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from equipoise.evaluation.display_planes import packed, shown_slice
 from equipoise.evaluation.matched_scans import detection_predictions
 from equipoise.evaluation.predictions import Predictions, concatenate
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import region_metrics
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import SLICES, without_channel
@@ -82,7 +82,7 @@ def _segmented(
     rows, slices, own = [], {}, per_case_functions(job.own, job.code)
     for index, found in enumerate(segment(learner, samples, job)):
         truth, grid = _truth(samples, index), samples.grids[index]
-        said = {name: grid.back(mask) for name, mask in decided(job, found).items()}
+        said = labelled_only({name: grid.back(mask) for name, mask in decided(job, found).items()}, truth)
         rows.append(region_metrics(region_masks(truth, job.regions), said, grid.spacing_mm, own=own))
         slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in said.values()])
     metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from equipoise.atomic_write import write_atomic
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
@@ -32,7 +33,7 @@ from equipoise.training.loop.distributed import ALONE, Ranks
 from equipoise.training.loop.epoch import Learner, NotFiniteError, judged, train_epoch
 from equipoise.training.loop.initial_weights import resting_norms
 from equipoise.training.loop.layout import layout_of
-from equipoise.training.loop.losses import Loss, balanced_weights, build, by_region
+from equipoise.training.loop.losses import Loss, balanced_weights, build, by_region, without_ignored
 from equipoise.training.loop.weight_average import WeightAverage
 from equipoise.training.tasks.classifying import classify_one
 from equipoise.training.tasks.segmenting import segment_one
@@ -285,9 +286,11 @@ def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
     """The loss that the protocol names, over classes or over regions."""
     if job.training.targets != "regions":
-        return build(job.training.loss, weight)
-    table = torch.from_numpy(membership(len(job.classes), job.regions))
-    return by_region(build(job.training.loss, overlapping=True), table)
+        loss = build(job.training.loss, weight)
+    else:
+        table = torch.from_numpy(membership(len(job.classes), job.regions))
+        loss = by_region(build(job.training.loss, overlapping=True), table)
+    return without_ignored(loss) if job.ignores else loss
 
 
 def _class_weights(job: Job, samples: Samples) -> Tensor | None:
@@ -298,5 +301,5 @@ def _class_weights(job: Job, samples: Samples) -> Tensor | None:
     for index in range(len(samples)):
         target = torch.from_numpy(np.array(samples.targets[index]))
         hard = target.argmax(0) if target.is_floating_point() else target.long()
-        counts += torch.bincount(hard.flatten(), minlength=len(counts))
+        counts += torch.bincount(hard[hard != IGNORED].flatten(), minlength=len(counts))
     return balanced_weights(counts)

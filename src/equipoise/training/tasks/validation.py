@@ -10,7 +10,7 @@ from torch import Tensor
 from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.matched_scans import MarkedScan, marks_of
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric
 from equipoise.lookup import imported
 from equipoise.runfolder.job import Job
@@ -81,7 +81,8 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         loss = _loss(learner, job, found, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, found), spacing, own)
+        answer = labelled_only(decided(job, found), hard)
+        value = _case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
         found_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(found_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
