@@ -25,6 +25,7 @@ from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, common_channels, with_channels
 from equipoise.cohorts.layouts.header_patients import owners_of, with_header_patients
 from equipoise.cohorts.layouts.mask_values import whole_values
+from equipoise.cohorts.layouts.sound_files import SoundFiles
 from equipoise.cohorts.layouts.upright import check_turned
 from equipoise.errors import CohortError, ProtocolError
 
@@ -105,7 +106,9 @@ def make_cohort(
         raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
     if nonfinite not in ("refuse", "zero"):
         raise ProtocolError(f'cohort.nonfinite is {nonfinite!r}; choose "refuse" or "zero"')
-    sound, problems = _sound(entries, layout, nonfinite)
+    known = SoundFiles(layout.root)
+    sound, problems = _sound(entries, layout, nonfinite, known)
+    known.keep()
     channels = layout.channels or channel_names(_common(sound))
     sound, misfits = _fitting(sound, channels)
     problems += misfits
@@ -139,12 +142,12 @@ def make_cohort(
 
 
 def _sound(
-    entries: Iterable[CaseFiles], layout: Layout, nonfinite: Nonfinite
+    entries: Iterable[CaseFiles], layout: Layout, nonfinite: Nonfinite, known: SoundFiles
 ) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
     sound, problems = [], []
     for entry in entries:
         try:
-            sound.append(_examined(entry, layout, nonfinite))
+            sound.append(_examined(entry, layout, nonfinite, known))
         except RefusedFile as refusal:
             problems.append((entry, refusal.problem(entry.id)))
     return sound, problems
@@ -218,11 +221,11 @@ def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]
     return wrong
 
 
-def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite) -> Examined:
-    """The case, its files read in full, hashed, and their grids compared."""
+def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles) -> Examined:
+    """The case, its files read in full (unless known to be sound), hashed, and their grids compared."""
     if entry.refusal is not None:
         raise entry.refusal
-    images = _images(entry, nonfinite)
+    images = _images(entry, nonfinite, known)
     first, scans = images[0], list(images)
     remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
     with_mask = layout.task != "classification"
@@ -249,11 +252,16 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite) -> Examine
     return Examined(entry, case, shape, contents, channel_options(images), tuple(remarks), read)
 
 
-def _images(entry: CaseFiles, nonfinite: Nonfinite) -> list[Scan]:
+def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:
     """The images of a case, all on one grid."""
     for path in entry.images:
         _check_exists(path)
-    scans = [read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid) for path in entry.images]
+    scans = [
+        known.look(path, nonfinite)
+        if suffix_of(path) in NIFTI
+        else read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid)
+        for path in entry.images
+    ]
     for path, other in zip(entry.images[1:], scans[1:], strict=True):
         check_same_grid(path, other, entry.images[0], scans[0])
     if entry.spacing_mm is not None and len(entry.spacing_mm) < len(scans[0].spacing_mm):
