@@ -12,11 +12,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 import tifffile
 from PIL import Image
 
+from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.metaimage import read_metaimage
 from equipoise.cohorts.formats.mgh import read_mgh
@@ -186,3 +188,41 @@ def test_a_bomb_in_a_deflated_tiff_is_refused(tmp_path):
     (tmp_path / "a.tif").write_bytes(stream.getvalue())
     with pytest.raises(RefusedFile, match="beyond the limits"):
         read_picture(tmp_path / "a.tif", limits=Limits(array_bytes=1 << 20))
+
+
+def fuzz_bare_dicom(folder, count, seed=13):
+    """DICOM that begins with its first element: pydicom, forced, is the oracle."""
+    rng, tally = np.random.default_rng(seed), {"read": 0, "refused": 0}
+    originals = [raw[132:] for raw in fuzz_readers.dicom_seeds()[:3]]
+    path = folder / "f.dcm"
+    with Sandbox(LIMITS) as sandbox:
+        for index in range(count):
+            raw = DAMAGES[int(rng.integers(len(DAMAGES)))](originals[index % len(originals)], rng)
+            path.write_bytes(raw)
+            scan, seconds = read_or_refuse(lambda p: read_dicom_series([p], limits=LIMITS, sandbox=sandbox), path)
+            assert seconds < 5
+            tally["refused" if scan is None else "read"] += 1
+            if scan is not None and raw[128:132] != b"DICM":
+                same_as_forced(scan, raw)
+    return tally
+
+
+def same_as_forced(scan, raw):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pydicom.dcmread(io.BytesIO(raw), force=True)
+        if "TransferSyntaxUID" not in data.file_meta or data.PhotometricInterpretation == "MONOCHROME1":
+            return
+        truth = pydicom.pixels.apply_modality_lut(data.pixel_array, data).astype(scan.array.dtype)
+    assert np.array_equal(np.sort(scan.array.ravel()), np.sort(truth.ravel()))
+
+
+def test_damaged_dicom_without_a_preamble(tmp_path):
+    tally = fuzz_bare_dicom(tmp_path, 80)
+    assert tally["refused"] > 10
+    assert tally["read"] > 5
+
+
+@pytest.mark.slow
+def test_two_thousand_damaged_dicom_without_a_preamble(tmp_path):
+    assert fuzz_bare_dicom(tmp_path, 2000, seed=14)["read"] > 50

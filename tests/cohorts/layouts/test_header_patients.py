@@ -13,6 +13,7 @@ from equipoise.cohorts.layouts.header_patients import header_patients, owners_of
 from equipoise.cohorts.layouts.manifest import manifest
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.split import Fold
+from equipoise.errors import CohortError
 
 spec = importlib.util.spec_from_file_location(
     "orientations", Path(__file__).parents[1] / "formats" / "test_dicom_orientations.py"
@@ -117,3 +118,25 @@ def test_other_formats_have_no_owners():
     from equipoise.cohorts.formats.scan import Scan
 
     assert owners_of(Scan(np.zeros((1, 2, 2)), (1.0, 1.0), None, {})) == {}
+
+
+def test_a_column_names_the_series_of_a_folder_of_several(tmp_path):
+    truth = {}
+    for index in range(2):
+        folder = tmp_path / f"s{index}"
+        for series in (1, 2):
+            pixels = RNG.integers(0, 999, (4, 24, 24))
+            truth[index, series] = pixels
+            for k, image in enumerate(orientations.write_series(folder / str(series), pixels, np.eye(3))):
+                image.SeriesInstanceUID = f"1.2.{index}.{series}"
+                image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.{index}.{series}.{k}"
+                image.save_as(folder / str(series) / f"{(k * 7) % 11:02d}.dcm", enforce_file_format=True)
+    rows = ["case,patient,image,label", "a,a,s0,x", "b,b,s1,y"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    with pytest.raises(CohortError, match="2 series: .* column series_uid of a manifest"):
+        manifest(tmp_path / "m.csv")
+    rows = ["case,patient,image,label,series_uid", "a,a,s0,x,1.2.0.2", "b,b,s1,y,1.2.1.1"]
+    (tmp_path / "m.csv").write_text("\n".join(rows))
+    cohort = manifest(tmp_path / "m.csv")
+    for case, key in zip(cohort.cases, ((0, 2), (1, 1)), strict=True):
+        assert np.array_equal(case.read().array[0][:, ::-1, ::-1], truth[key])

@@ -8,12 +8,13 @@ from pathlib import Path
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.dicom import Series, find_series
 from equipoise.cohorts.formats.file_names import data_folders
+from equipoise.cohorts.formats.reading import DICOM
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.beside import masks_beside
 from equipoise.cohorts.layouts.image_names import PARTS, image_files, is_image_name
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
-from equipoise.cohorts.layouts.volumes import DICOM, CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError
 
 
