@@ -3,6 +3,7 @@
 
 usage: python3 start.py demo [OPTIONS]     install what running needs, then run `equipoise demo`
        python3 start.py test [--slow]      install what testing needs as well, then run every check
+       python3 start.py test --fast        the same within 90 s of processor time: no types, no whole trials
        python3 start.py COMMAND [OPTIONS]  any other command of `equipoise`
 """
 

@@ -1,9 +1,15 @@
 """What every test may ask for."""
 
 import importlib
+import json
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,12 +55,154 @@ class _InThisProcess:
                 yield index, Failure(type(error).__name__, str(error))
 
 
+@contextmanager
+def jobs_in_this_process() -> Iterator[None]:
+    """Within it, trials train in the process that runs them."""
+    from equipoise.engines import local
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "Workers", _InThisProcess)
+        yield
+
+
 @pytest.fixture(scope="module")
 def in_this_process() -> Iterator[None]:
     """Trials of this module run their jobs in the process of the tests."""
-    from equipoise.engines import local
+    with jobs_in_this_process():
+        yield
 
-    patch = pytest.MonkeyPatch()
-    patch.setattr(local, "Workers", _InThisProcess)
-    yield
-    patch.undo()
+
+@pytest.fixture
+def jobs_here() -> Iterator[None]:
+    """Trials of this test run their jobs in the process of the tests."""
+    with jobs_in_this_process():
+        yield
+
+
+@pytest.fixture(scope="session")
+def without_times() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that gives results.json without what depends on the clock: costs, and advice that rests on latency."""
+
+    def strip(results: dict[str, Any]) -> dict[str, Any]:
+        stripped: dict[str, Any] = json.loads(json.dumps(results))
+        for entry in (*stripped["arms"], *stripped["untuned"], *stripped["baselines"]):
+            entry.pop("cost")
+        stripped.pop("recommendation")
+        return stripped
+
+    return strip
+
+
+SHARED_TRIALS = Path(__file__).resolve().parent / "shared_trials"
+
+
+@dataclass(frozen=True)
+class SharedTrial:
+    """A finished trial that all tests of a session look at, whichever process they run in; nobody may change it.
+
+    Attributes:
+        folder: its protocol and the modules that the protocol names; the run folder is `run` in it.
+    """
+
+    folder: Path
+
+    @property
+    def protocol(self) -> Path:
+        """The protocol's file."""
+        return self.folder / "protocol.toml"
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.folder / "run"
+
+    @property
+    def cache(self) -> Path:
+        """What the trial wrote into the user's cache."""
+        return self.folder / "cache"
+
+    @property
+    def printed(self) -> str:
+        """What `equipoise run` wrote to the terminal."""
+        return (self.folder / "printed.txt").read_text(encoding="utf-8")
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Its results.json, read anew."""
+        results: dict[str, Any] = json.loads((self.run / "results.json").read_text(encoding="utf-8"))
+        return results
+
+    def copy(self, place: Path) -> "SharedTrial":
+        """The same trial in a folder of one's own, to change or to go on with."""
+        return SharedTrial(Path(shutil.copytree(self.folder, place)))
+
+
+def _carry_out(folder: Path) -> None:
+    """Run the protocol in `folder` as a user does, in processes of its own."""
+    command = [sys.executable, "-m", "equipoise", "run", "protocol.toml", "--out", "run", "--quiet"]
+    places = os.pathsep.join(sys.path)
+    environment = dict(os.environ, PYTHONPATH=places, EQUIPOISE_CACHE=str(folder / "cache"))
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    (folder / "printed.txt").write_text(ended.stdout, encoding="utf-8")
+
+
+def _carry_out_here(folder: Path) -> None:
+    """Run the protocol in `folder` in this process, which has loaded torch already."""
+    from equipoise import run
+
+    with jobs_in_this_process(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIPOISE_CACHE", str(folder / "cache"))
+        run(folder / "protocol.toml", folder / "run")
+
+
+def _shared(
+    name: str, modules: Sequence[str], carry_out: Callable[[Path], None], factory: pytest.TempPathFactory
+) -> SharedTrial:
+    """The trial of that name; the first process that asks carries it out, the others wait for it."""
+    import fcntl  # not in the head: Windows has none, and the other tests do not need it
+
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one folder above those of the processes
+        base = base.parent
+    place = base / "shared-trials"
+    place.mkdir(exist_ok=True)
+    folder = place / name
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            draft = place / f"{name}-draft"  # what a failed attempt left is begun anew
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            shutil.copy(SHARED_TRIALS / f"{name}.toml", draft / "protocol.toml")
+            for module in modules:
+                shutil.copy(SHARED_TRIALS / module, draft)
+            carry_out(draft)
+            draft.rename(folder)
+    return SharedTrial(folder)
+
+
+@pytest.fixture(scope="session")
+def classification_trial(tmp_path_factory: pytest.TempPathFactory) -> SharedTrial:
+    """Two classifiers, one of one's own, with three seeds each, run by the command in processes of its own."""
+    return _shared("classification", ["nets_for_trial.py"], _carry_out, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def segmentation_trial(tmp_path_factory: pytest.TempPathFactory) -> SharedTrial:
+    """A segmenter of squares in 2D that learns, with two seeds."""
+    return _shared("segmentation", ["squares_for_trial.py"], _carry_out_here, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def detection_trial(tmp_path_factory: pytest.TempPathFactory) -> SharedTrial:
+    """A detector of discs in 2D that learns, with three seeds."""
+    return _shared("detection", [], _carry_out_here, tmp_path_factory)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for a trial of the session needs a whole trial."""
+    for item in items:
+        if any(name.endswith("_trial") for name in getattr(item, "fixturenames", ())):
+            item.add_marker("trial")

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,11 +44,9 @@ def test_help_costs_little():
         assert f"\n    {command} " in result.stdout
 
 
-def test_run_then_report_prints_the_verdict(protocol, tmp_path, capsys):
-    out = tmp_path / "run"
-    assert cli.main(["run", str(protocol), "--out", str(out), "--quiet"]) == 0
-    printed = capsys.readouterr().out
-    assert str(out / "report.html") in printed
+def test_run_then_report_prints_the_verdict(classification_trial, tmp_path, capsys):
+    assert classification_trial.printed.rstrip().endswith(str(Path("run", "report.html")))
+    out = classification_trial.copy(tmp_path / "copy").run
     before = (out / "results.json").read_text()
     (out / "results.json").unlink()
     assert cli.main(["report", str(out), "--json"]) == 0
@@ -120,17 +119,18 @@ def test_report_of_what_is_no_run_folder(tmp_path, capsys, make):
     assert str(folder) in capsys.readouterr().err
 
 
+@pytest.mark.trial
 def test_sigint_leaves_a_resumable_run(protocol, tmp_path):
     text = PROTOCOL.replace("epochs = 1", "epochs = 400")
     protocol.write_text(text)
     out = tmp_path / "run"
     command = [sys.executable, "-m", "equipoise", "run", str(protocol), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(out.glob("jobs/*/*/history.csv")) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.terminate()
-    _, complaint = process.communicate(timeout=30)
+    _, complaint = process.communicate(timeout=300)
     assert process.returncode == 75
     assert "the same command goes on where it was" in complaint
     assert not list(out.glob("jobs/*/*/done.json"))
@@ -150,6 +150,8 @@ for case in phantom(cases=120, size=16).cases:
 """
 
 
+@pytest.mark.trial
+@pytest.mark.usefixtures("jobs_here")
 def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
     data, file = tmp_path / "data", tmp_path / "protocol.toml"
     subprocess.run([sys.executable, "-c", PICTURES, str(data)], check=True)

@@ -14,6 +14,7 @@ def run(script, folder):
     return subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.trial
 def test_the_six_lines_run(tmp_path):
     script = BLOCKS[0]
     assert len([line for line in script.splitlines() if line]) <= 6
@@ -24,6 +25,7 @@ def test_the_six_lines_run(tmp_path):
     assert (tmp_path / "quick-run" / "report.html").is_file()
 
 
+@pytest.mark.long
 def test_one_line_replaces_adam(tmp_path):
     script = (
         "import torch\nmodel = torch.nn.Linear(3, 1)\n"

@@ -182,6 +182,7 @@ def _picture(path, seed):
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
 
 
+@pytest.mark.trial
 def test_a_second_opening_of_the_test_set_is_exploratory_in_the_first_line(trial, copied):
     assert not trial[1]["exploratory"]
     (copied / "jobs" / "wide" / "0-0" / "predictions.parquet").unlink()
@@ -194,6 +195,7 @@ def test_a_second_opening_of_the_test_set_is_exploratory_in_the_first_line(trial
     )
 
 
+@pytest.mark.trial
 def test_an_edited_ledger_is_found_and_named(trial, copied):
     """Somebody removes the line of the opening and numbers the others anew."""
     file = copied / "ledger.jsonl"
@@ -208,6 +210,7 @@ def test_an_edited_ledger_is_found_and_named(trial, copied):
         equipoise.run(trial[0].parent / "protocol.toml", copied)
 
 
+@pytest.mark.long
 def test_twenty_equal_arms_have_no_winner():
     """190 comparisons of the same method: without adjustment several would be called different."""
     results = equipoise.audit(table((0.85,) * 20, seed_sd=0.005), margin=0.03)
@@ -219,6 +222,7 @@ def test_twenty_equal_arms_have_no_winner():
     assert results["recommendation"]["accuracy"]["tied_with"], "nobody stands alone at the top"
 
 
+@pytest.mark.trial
 def test_a_diverged_arm_is_a_row_and_the_others_are_judged(trial):
     _, results = trial
     broken = next(arm for arm in results["arms"] if arm["name"] == "explodes")
@@ -262,6 +266,7 @@ def test_a_failing_segmenter_with_the_better_median_does_not_win():
     assert rates == {"a": 0.0, "b": pytest.approx(0.1)}
 
 
+@pytest.mark.trial
 def test_a_label_that_leaked_into_an_attribute_is_named_and_nothing_rests_on_it(trial):
     _, results = trial
     assert any("'grade' tells the class of 100 % of patients" in warning for warning in results["warnings"])
@@ -270,6 +275,7 @@ def test_a_label_that_leaked_into_an_attribute_is_named_and_nothing_rests_on_it(
     assert all(test["p"] is None for test in by_grade["tests"])
 
 
+@pytest.mark.trial
 def test_deep_arms_no_better_than_the_size_rule_are_not_recommended(trial):
     folder, results = trial
     against = [pair for pair in results["baseline_comparisons"] if pair["b"] == "size-rule"]

@@ -1,51 +1,75 @@
-"""Files that a crash leaves whole: written beside their place, flushed to the disk, renamed."""
+"""The one writer of files: after a crash, a full disk or a kill at any moment the old file or the new one is whole.
 
+The content is written beside its place, synced, and renamed into place; then the folder is synced, because a rename
+that is not on the disk may be undone by a power cut. A new folder is synced into its parent for the same reason.
+"""
+
+import contextlib
 import json
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from equipoise.evaluation.candidate_table import candidate_file, write_candidates
-from equipoise.evaluation.predictions import Predictions, write_parquet
+PART = ".part"
+"""How the temporary of a file ends; it begins with a dot, so no listing of a run takes it for a result."""
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, flush it to the disk, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def write_atomic(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
+    """Let `write` fill a file beside `path`, sync it, and rename it into place.
+
+    shared: other processes may write the same file at the same moment, as in the user's cache; each then fills a
+    temporary of its own and the last rename stands. Elsewhere the temporary has one fixed name, so that what a kill
+    left is overwritten by the next attempt.
+
+    Raises OSError, or what `write` raises; the old file is then whole and the temporary is gone.
+    """
+    _make_folder(path.parent)
+    own = f".{os.getpid()}" if shared else ""
+    temporary = path.with_name(f".{path.name}{own}{PART}")
     try:
-        os.fsync(folder)
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_bytes(path: Path, content: bytes, *, shared: bool = False) -> None:
+    """Write bytes atomically."""
+    write_atomic(path, lambda file: file.write_bytes(content), shared=shared)
+
+
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write text atomically, as UTF-8 with the line ends as they are given."""
+    write_bytes(path, text.encode("utf-8"), shared=shared)
+
+
+def write_json(path: Path, value: object, *, public: bool = False, shared: bool = False) -> None:
+    """Write JSON atomically.
+
+    public: files that other programs read. They hold no NaN (ValueError), which JSON does not know, and letters of
+    every script as they are.
+    """
+    text = json.dumps(value, indent=1, allow_nan=not public, ensure_ascii=not public)
+    write_text(path, text + "\n", shared=shared)
+
+
+def sync(path: Path) -> None:
+    """Put a file's content, or a folder's list of names, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write JSON atomically."""
-    text = json.dumps(value, indent=1)
-    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def write_predictions(path: Path, table: Predictions) -> None:
-    """Write a table of predictions atomically; a detector's candidates before it, for the table says that both lie."""
-    if table.candidates is not None:
-        write_atomic(candidate_file(path), partial(write_candidates, table.candidates))
-    write_atomic(path, partial(write_parquet, table))
-
-
-def write_planes(path: Path, planes: dict[str, NDArray[np.uint8]]) -> None:
-    """Write arrays by name atomically."""
-
-    def save(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **planes)
-
-    write_atomic(path, save)
+def _make_folder(folder: Path) -> None:
+    """Make a folder with its parents; each new one is synced into the folder that holds it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)

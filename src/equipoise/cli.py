@@ -12,6 +12,7 @@ from typing import Any
 from equipoise import __version__
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
+from equipoise.runfolder.paths import PROTOCOL, REPORT
 
 DONE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 75
 Command = Callable[[argparse.Namespace], int]
@@ -121,7 +122,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
 
     names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
     sentences = [found.answer for found in answers(results, names)]
-    text = "\n".join([*sentences, f"report: {folder / 'report.html'}"])
+    text = "\n".join([*sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 
 
@@ -166,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
-    init.add_argument("--out", default="protocol.toml", metavar="FILE", help="the file to write (default: %(default)s)")
+    init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
 
     init.add_argument(
         "--set",

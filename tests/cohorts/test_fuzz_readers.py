@@ -96,16 +96,21 @@ def nifti_seeds() -> list[bytes]:
 
 
 def read_or_refuse(read, path):
-    """What was read, or None where the file was refused; anything else fails the test. Also the seconds it took."""
-    began = time.monotonic()
+    """What was read, or None where the file was refused; anything else fails the test.
+
+    Also the seconds of processor time that this process spent, whatever else runs on the machine.
+    """
+    began = time.process_time()
     try:
-        return read(path), time.monotonic() - began
+        return read(path), time.process_time() - began
     except RefusedFile as refusal:
         sentence = str(refusal)
         assert sentence.startswith(str(path))
         assert sentence.endswith(".")
         assert "\n" not in sentence
-        return None, time.monotonic() - began
+        assert "took longer" not in sentence, "no damage may keep a reader busy until its limit"
+        assert "no answer" not in sentence
+        return None, time.process_time() - began
 
 
 def fuzz_nifti(folder, count: int, seed: int = 7) -> dict[str, int]:
@@ -254,7 +259,7 @@ def fuzz_dicom(folder, count: int, seed: int = 8) -> dict[str, int]:
             raw = hostile_dicom(rng) if index % 20 == 0 else damage(originals[index % len(originals)], rng)
             path.write_bytes(raw)
             scan, seconds = read_or_refuse(lambda p: read_dicom_series([p], limits=LIMITS, sandbox=sandbox), path)
-            assert seconds < LIMITS.seconds + 5, (index, damage.__name__)
+            assert seconds < 5, (index, damage.__name__)  # the child's own time is limited by the sandbox
             tally["refused" if scan is None else "read"] += 1
             if scan is not None:
                 assert scan.sha256[str(path)] == hashlib.sha256(raw).hexdigest()

@@ -43,9 +43,10 @@ def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
         "equipoise",
     ]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=1800)
 
 
+@pytest.mark.trial
 def test_a_trial_under_torchrun(tmp_path: Path, in_this_process: None) -> None:
     file = tmp_path / "protocol.toml"
     file.write_text(PROTOCOL)

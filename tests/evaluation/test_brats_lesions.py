@@ -49,8 +49,8 @@ def test_equals_the_published_description(seed: int, dims: int, steps: int, smal
     found, missed, invented = _slow(truth, said, spacing, steps, smallest)
     scores = brats_lesions(truth, said, spacing, steps, smallest)
     assert (scores.missed, scores.invented) == (missed, invented)
-    np.testing.assert_allclose(scores.dice_of_found, [d for d, _ in found])
-    np.testing.assert_allclose(scores.hd95_of_found, [h for _, h in found])
+    np.testing.assert_allclose(scores.dice_of_detected, [d for d, _ in found])
+    np.testing.assert_allclose(scores.hd95_of_detected, [h for _, h in found])
     assert 0 <= scores.dice <= 1
     assert 0 <= scores.f1 <= 1
     assert 0 <= scores.hd95 <= scores.diagonal_mm
@@ -76,7 +76,7 @@ def _row(text: str) -> np.ndarray:
 )
 def test_cases_by_hand(truth: str, said: str, counts: tuple[int, int, int], f1: float, mean_dice: float) -> None:
     scores = brats_lesions(_row(truth), _row(said), (1.0, 1.0), dilation=1, smallest_mm3=0.0)
-    assert (scores.found, scores.missed, scores.invented) == counts
+    assert (scores.detected, scores.missed, scores.invented) == counts
     assert scores.f1 == pytest.approx(f1)
     assert scores.dice == pytest.approx(mean_dice)
 
@@ -84,7 +84,7 @@ def test_cases_by_hand(truth: str, said: str, counts: tuple[int, int, int], f1: 
 def test_a_small_lesion_is_not_scored_and_its_answer_not_invented() -> None:
     truth, said = _row("xx....xxxxx."), _row("xx....xxxxx.")
     scores = brats_lesions(truth, said, (1.0, 1.0), dilation=1, smallest_mm3=2.0)
-    assert (scores.found, scores.missed, scores.invented, scores.dice) == (1, 0, 0, 1.0)
+    assert (scores.detected, scores.missed, scores.invented, scores.dice) == (1, 0, 0, 1.0)
     unseen = brats_lesions(truth, _row("......xxxxx."), (1.0, 1.0), dilation=1, smallest_mm3=2.0)
     assert (unseen.missed, unseen.dice) == (0, 1.0)
 
@@ -107,6 +107,6 @@ def test_real_pairs_equal_the_published_description(shared_data: Path, model: st
         found, missed, invented = _slow(true[box], predicted[box], (1.0, 1.0, 1.0), 3, 50.0)
         scores = brats_lesions(true, predicted, (1.0, 1.0, 1.0))
         assert (scores.missed, scores.invented) == (missed, invented)
-        np.testing.assert_allclose(scores.dice_of_found, [d for d, _ in found])
-        np.testing.assert_allclose(scores.hd95_of_found, [h for _, h in found])
+        np.testing.assert_allclose(scores.dice_of_detected, [d for d, _ in found])
+        np.testing.assert_allclose(scores.hd95_of_detected, [h for _, h in found])
         assert scores.diagonal_mm == pytest.approx(373.1, abs=0.1)

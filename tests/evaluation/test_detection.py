@@ -73,6 +73,7 @@ def _slow_average_precision(scans: list[SCAN]) -> float:
     return float(sum(precise)) / total
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_scores_are_those_of_the_description(seed: int, ties: bool) -> None:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from equipoise.atomic_write import write_predictions
 from equipoise.evaluation.candidates import Candidates
 from equipoise.evaluation.detection import Findings, cpm
 from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
 from equipoise.evaluation.predictions import read_parquet
+from equipoise.runfolder.write import write_predictions
 
 
 def scan(name, places, scores, split="test"):

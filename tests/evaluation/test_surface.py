@@ -47,6 +47,7 @@ def test_distances_are_those_between_all_surface_voxels(seed: int) -> None:
     np.testing.assert_allclose(np.sort(found.from_prediction), np.sort(slow_said), atol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_agrees_with_monai(seed: int) -> None:
     with warnings.catch_warnings():

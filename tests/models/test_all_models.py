@@ -41,12 +41,14 @@ def test_the_room_offers_exactly_these_models() -> None:
     assert models.__all__ == ["DeepLab", "DenseNet", "LateFusion", "UNet"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["tiny", "small"])
 @pytest.mark.parametrize("factory", SINGLE)
 def test_contract_of_small_presets(factory: Callable[..., nn.Module], preset: str) -> None:
     assert len(check_model(factory, settings={"preset": preset}).clauses) == 36
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -61,6 +63,7 @@ def test_contract_of_settings(factory: Callable[..., nn.Module], settings: dict[
     check_model(factory, settings={"preset": "tiny", **settings}, size=SMALL)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("factory", "settings"),
     [
@@ -91,6 +94,7 @@ def test_contract_of_published_presets(factory: Callable[..., nn.Module], preset
     check_model(factory, spatial_dims=[spatial_dims], settings={"preset": preset}, size=size, in_channels=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["tiny", "small"])
 @pytest.mark.parametrize("factory", SINGLE)
 def test_dropout_hardly_shifts_what_normalisations_see_in_evaluation(
@@ -139,6 +143,7 @@ def inflated(weight: torch.Tensor, shape: torch.Size, name: str) -> torch.Tensor
     return volume
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("factory", SINGLE)
 def test_3d_network_is_the_2d_network_on_every_slice(factory: Callable[..., nn.Module], task: str) -> None:
@@ -182,6 +187,7 @@ def test_one_case_of_the_smallest_size_can_be_trained_on(
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("factory", EVERY)
 def test_exported_program_gives_the_same_logits_for_any_batch(factory: Callable[..., nn.Module], task: str) -> None:
@@ -214,6 +220,7 @@ def test_building_takes_nothing_but_torchs_generator(factory: Callable[..., nn.M
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factory", EVERY)
 def test_a_few_steps_learn_to_tell_two_textures_apart(factory: Callable[..., nn.Module]) -> None:
     generator = torch.Generator().manual_seed(0)

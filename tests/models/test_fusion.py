@@ -32,6 +32,7 @@ def test_missing_modalities_are_legal_in_training_and_at_inference(task: str, na
     assert model.eval()(batch).isfinite().all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", FUSIONS)
 def test_nan_and_mask_say_the_same(how: str) -> None:
     model = fusion(fusion=how).eval()

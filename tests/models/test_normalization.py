@@ -119,6 +119,7 @@ def test_channels_last_gradient_passes_the_numerical_check() -> None:
     assert torch.autograd.gradcheck(lambda *a: norm(*a), (x,))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("weights_too", [False, True])
 def test_half_precision_keeps_its_type_and_is_close(dtype: torch.dtype, weights_too: bool) -> None:

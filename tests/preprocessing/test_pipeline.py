@@ -77,6 +77,7 @@ def test_all_orientations_of_one_scan_give_the_model_the_same_pixels() -> None:
         assert found.record.spacing_mm == expected.record.spacing_mm
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.booleans(),
@@ -229,6 +230,7 @@ def mm_to_another_class(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndar
 LENGTHS = st.floats(0.5, 4)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.tuples(LENGTHS, LENGTHS, LENGTHS),

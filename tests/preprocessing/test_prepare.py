@@ -81,7 +81,7 @@ def test_1500_images_of_one_grid_take_less_than_a_second() -> None:
     stock = np.random.default_rng(0).random((50, 3, 48, 48)).astype(np.float32)
     cases = tuple(Case(f"c{i}", f"p{i}", partial(Image, stock[i % 50], (1.0, 1.0)), i % 2) for i in range(1500))
     cohort = Cohort("fast", "classification", cases, ("a", "b"), ("r", "g", "b"), 2)
-    begin = time.perf_counter()
+    begin = time.process_time()  # a busy machine makes it slower, not more work
     images, _ = prepare(cohort, range(1500), Pipeline.from_settings({"scale": "unit"}))
-    assert time.perf_counter() - begin < 2  # 0.2 s alone on one core
+    assert time.process_time() - begin < 2  # 0.2 s on an idle core
     assert images.shape == (1500, 3, 48, 48)

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from equipoise.errors import LedgerError
-from equipoise.runfolder.ledger import FILE, Ledger
+from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.paths import LEDGER
 
 
 @pytest.fixture
@@ -63,6 +64,6 @@ def test_a_torn_last_line_is_cut_off(ledger, tmp_path):
 
 
 def test_a_line_that_is_no_event_is_named(tmp_path):
-    (tmp_path / FILE).write_text('{"a": 1}\n')
+    (tmp_path / LEDGER).write_text('{"a": 1}\n')
     with pytest.raises(LedgerError, match="no ledger event"):
         Ledger(tmp_path)

@@ -61,6 +61,7 @@ def test_identical_arms_without_spread_between_runs_are_refused(binary: Maker) -
     assert "no variation to judge by" in found.reason
 
 
+@pytest.mark.long
 def test_twenty_equal_arms_have_no_winner(binary: Maker) -> None:
     names = [f"arm{k:02d}" for k in range(20)]
     found = judge(binary(150, (0.85,) * 20, seed_sd=0.01, names=names, generator=5), primary="auc", margin=0.03)

@@ -63,6 +63,7 @@ SEVERAL = {
 CASES = [(name, 2, metric) for name, metric in BINARY.items()] + [(name, 3, metric) for name, metric in SEVERAL.items()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "classes", "metric"), CASES)
 def test_value_and_influence_are_those_of_a_weighted_scikit_learn(
     name: str, classes: int, metric: Callable[..., float]
@@ -118,6 +119,7 @@ def test_variance_of_sensitivity_at_specificity_is_the_spread_over_samples() -> 
     assert np.mean(variances) == pytest.approx(np.var(values), rel=0.15)
 
 
+@pytest.mark.long
 def test_a_users_pooled_metric_gets_the_influence_of_the_built_in_one() -> None:
     data = fold(n=90, patients=40, seed=5)
     user = Endpoint("mine", Kind.POOLED, function=lambda truth, scores: float(roc_auc_score(truth, scores[:, 1])))

@@ -74,6 +74,7 @@ def test_two_arms_are_compared_by_welch(binary: Maker) -> None:
     assert family(binary(100), [("a", "b")])[0].method.startswith("Welch")
 
 
+@pytest.mark.long
 def test_shared_seeds_are_crossed_from_five_on(binary: Maker) -> None:
     shared = replace(QUESTION, shared_seeds=True)
     for seeds, method in ((3, "Welch"), (5, "crossed")):

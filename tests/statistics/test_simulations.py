@@ -71,6 +71,7 @@ def rejected(contrasts: Sequence[Contrast], alpha: float = 0.05) -> float:
     return float(np.mean([contrast.p < alpha for contrast in contrasts]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("count", "patients", "seeds", "sd", "low", "high"),
     [(2_000, 150, 3, 0.01, 0.03, 0.07), (2_000, 60, 5, 0.0, 0.03, 0.07), (1_000, 300, 3, 0.02, 0.03, 0.08)],
@@ -81,11 +82,13 @@ def test_equal_arms_are_told_apart_as_rarely_as_stated(
     assert low <= rejected(trials(count, patients, seeds, sd)) <= high
 
 
+@pytest.mark.long
 def test_one_seed_read_as_the_method_errs_badly() -> None:
     """The negative control: what papers do."""
     assert rejected(trials(500, 300, 1, 0.02)) > 0.40
 
 
+@pytest.mark.long
 def test_equivalence_at_the_edge_and_coverage() -> None:
     contrasts = trials(1_500, 150, 3, 0.01, (0.85, 0.80))
     assert np.mean([equivalence_p(c, 0.05) < 0.05 for c in contrasts]) <= 0.075
@@ -93,6 +96,7 @@ def test_equivalence_at_the_edge_and_coverage() -> None:
     assert 0.03 <= np.mean(missed) <= 0.07
 
 
+@pytest.mark.long
 def test_a_family_of_four_equal_arms() -> None:
     stream, hits = np.random.default_rng(5), []
     for _ in range(1_000):
@@ -105,6 +109,7 @@ def test_a_family_of_four_equal_arms() -> None:
     assert 0.03 <= by_max_t <= 0.075
 
 
+@pytest.mark.long
 def test_coverage_of_one_area_with_few_clustered_patients() -> None:
     stream, covered = np.random.default_rng(6), []
     for _ in range(1_500):
@@ -117,6 +122,7 @@ def test_coverage_of_one_area_with_few_clustered_patients() -> None:
     assert 0.945 <= np.mean(covered) <= 0.985
 
 
+@pytest.mark.long
 def test_the_patients_needed_are_enough() -> None:
     """Components of one large pilot; the number without its safety factor is simulated, hence the low edge."""
     pilot = areas(draw(np.random.default_rng(7), 5_000, (0.85, 0.85), 20, 0.0), 20)
@@ -126,6 +132,7 @@ def test_the_patients_needed_are_enough() -> None:
     assert 0.68 <= rejected(contrasts) <= 0.87
 
 
+@pytest.mark.long
 def test_a_rule_without_seeds_against_a_trained_arm() -> None:
     """The rule's AUC is fixed at 0.85, the arm's runs vary about it: no difference between rule and method."""
     stream, p = np.random.default_rng(12), []
@@ -137,6 +144,7 @@ def test_a_rule_without_seeds_against_a_trained_arm() -> None:
     assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.07
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("auc", "prevalence"), [(0.85, 0.3), (0.95, 0.15)])
 def test_every_endpoint_keeps_its_error_and_its_coverage(auc: float, prevalence: float) -> None:
     """Intervals of one arm and comparisons of two equal arms, three seeds, 150 patients with several lesions."""
@@ -157,6 +165,7 @@ def test_every_endpoint_keeps_its_error_and_its_coverage(auc: float, prevalence:
         assert np.mean(told_apart[name]) <= 0.09, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_average_over_three_classes(seeds: int) -> None:
     """Macro one-versus-rest AUC of 60 patients: its own interval, and two equal arms."""
@@ -181,6 +190,7 @@ def test_average_over_three_classes(seeds: int) -> None:
     assert np.mean(told_apart) <= 0.09
 
 
+@pytest.mark.long
 def test_looks_at_three_and_five_seeds_share_the_error() -> None:
     stream, early, ever, naive = np.random.default_rng(9), [], [], []
     first, last = (nominal_alpha((3, 5), seeds) for seeds in (3, 5))
@@ -197,6 +207,7 @@ def test_looks_at_three_and_five_seeds_share_the_error() -> None:
     assert boundaries((3, 5))[0] > boundaries((3, 5))[1]
 
 
+@pytest.mark.long
 def test_shared_seeds_are_crossed_from_five_on() -> None:
     """The two arms' runs rise and fall together (correlation 0.9): crossed keeps its error, nested rejects too rarely.
 
@@ -214,6 +225,7 @@ def test_shared_seeds_are_crossed_from_five_on() -> None:
     assert np.mean(nested) <= 0.025
 
 
+@pytest.mark.long
 def test_equivalence_at_two_looks_shares_the_error() -> None:
     """A difference of exactly the margin is called equivalent at one of the looks at most as often as stated."""
     stream, ever = np.random.default_rng(16), []
@@ -247,6 +259,7 @@ def dice_trials(
     return [compare(of_arms(estimates([one]), seeds), 0, 1) for one in found]
 
 
+@pytest.mark.long
 def test_equal_segmenters_are_told_apart_as_rarely_as_stated() -> None:
     assert 0.03 <= rejected(dice_trials(2_000, 60, 3, 0.005)) <= 0.07
 
@@ -278,6 +291,7 @@ def cross_validated(
     return folds, truth
 
 
+@pytest.mark.long
 def test_cross_validation_over_folds_and_seeds() -> None:
     stream, p = np.random.default_rng(10), []
     for _ in range(700):
@@ -287,6 +301,7 @@ def test_cross_validation_over_folds_and_seeds() -> None:
     assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.08
 
 
+@pytest.mark.long
 def test_naive_fold_test_errs_under_repeats_and_the_corrected_one_does_not() -> None:
     stream, naive, corrected = np.random.default_rng(11), [], []
     for _ in range(250):

@@ -180,6 +180,7 @@ SOURCES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SOURCES)
 def test_built_in_sources_keep_the_contract(tmp_path: Path, name: str) -> None:
     try:

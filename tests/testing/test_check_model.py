@@ -195,11 +195,13 @@ def foreign(network: str, **fixed: object) -> Callable[..., nn.Module]:
     return build
 
 
+@pytest.mark.long
 def test_a_strangers_segmenter_passes() -> None:
     build = foreign("BasicUNet", features=(4, 4, 8, 8, 8, 4))
     check_model(build, tasks=["segmentation"])
 
 
+@pytest.mark.long
 def test_a_network_of_the_zoo_passes() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

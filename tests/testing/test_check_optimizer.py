@@ -16,6 +16,7 @@ PLACES = "commutes with permutations of elements"
 LOUD, QUARTER = "ignores the scale of the loss", "undoes a scaled loss by a scaled learning rate"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in optimizers.__all__ if name != "AdaptiveMomentum"])
 def test_every_named_peer_keeps_the_contract(name) -> None:
     report = check_optimizer(lambda params: getattr(optimizers, name)(params))
@@ -27,6 +28,7 @@ def test_every_named_peer_keeps_the_contract(name) -> None:
     assert report[QUARTER].held != scale_free
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["paper", "bounded", "agreement", "adam"])
 @pytest.mark.parametrize("per", ["element", "tensor"])
 def test_every_member_of_the_family_keeps_the_contract(rule, per) -> None:
@@ -81,6 +83,7 @@ class Broken(torch.optim.SGD):
         super().step()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "clause"),
     [
@@ -97,6 +100,7 @@ def test_a_fault_is_named_by_its_clause(fault, clause) -> None:
         check_optimizer(lambda params: Broken(params, fault))
 
 
+@pytest.mark.long
 def test_a_twin_that_goes_another_way_is_found() -> None:
     with pytest.raises(EquipoiseError, match="equals its slow reference"):
         check_optimizer(
@@ -104,6 +108,7 @@ def test_a_twin_that_goes_another_way_is_found() -> None:
         )
 
 
+@pytest.mark.long
 def test_a_small_difference_may_be_allowed() -> None:
     report = check_optimizer(
         lambda params: torch.optim.SGD(params, 0.01),
@@ -113,6 +118,7 @@ def test_a_small_difference_may_be_allowed() -> None:
     assert report["equals its slow reference"].held
 
 
+@pytest.mark.long
 def test_a_wrong_closed_form_is_found() -> None:
     with pytest.raises(EquipoiseError, match="follows its closed form"):
         check_optimizer(lambda params: torch.optim.SGD(params, 0.01), closed_form=lambda k, sign: 0.01 * k)

@@ -17,7 +17,7 @@ from equipoise.testing.phantoms.brats import write_brats
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.testing.phantoms.lidc import write_lidc
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
+pytestmark = [pytest.mark.usefixtures("in_this_process"), pytest.mark.trial]
 
 
 def picture(pixels: np.ndarray, file: Path) -> None:

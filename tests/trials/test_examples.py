@@ -8,6 +8,7 @@ import pytest
 import equipoise
 from equipoise.protocol import Protocol
 
+pytestmark = pytest.mark.trial
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FEW = """
 import dataclasses

@@ -8,8 +8,9 @@ import pytest
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.protocol import Protocol
+from equipoise.runfolder.paths import CASES, LOCK
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.lock import CASES, LOCK, claimed, lock
+from equipoise.trials.lock import claimed, lock
 
 TEXT = """
 [cohort]
@@ -85,7 +86,7 @@ def test_an_edited_lock_is_refused(plan, tmp_path):
 def test_a_damaged_lock_is_refused(plan, tmp_path):
     lock(tmp_path, *plan, {})
     (tmp_path / LOCK).write_text("{")
-    with pytest.raises(LedgerError, match="is damaged"):
+    with pytest.raises(LedgerError, match="is not readable"):
         lock(tmp_path, *plan, {})
 
 

@@ -121,6 +121,7 @@ def test_rows(folder: Path) -> list:
 test_rows.__test__ = False
 
 
+@pytest.mark.trial
 def test_a_pooled_endpoint_is_computed_of_all_test_cases(classified):
     folder, results = classified
     for arm in results["arms"]:
@@ -137,12 +138,14 @@ def test_a_pooled_endpoint_is_computed_of_all_test_cases(classified):
     assert majority["endpoints"]["own_of_scores:confusions"]["estimate"] > 0.3
 
 
+@pytest.mark.trial
 def test_the_epoch_is_chosen_by_it(classified):
     folder, _ = classified
     history = (folder / "run" / "jobs" / "unet" / "0-0" / "history.csv").read_text().splitlines()
     assert "validation_own_of_scores:confusions" in history[0].split(",")
 
 
+@pytest.mark.trial
 def test_the_record_keeps_the_source_and_the_report_is_made_again_from_predictions(classified):
     folder, results = classified
     lock = json.loads((folder / "run" / "lock.json").read_text())
@@ -157,6 +160,7 @@ def test_the_record_keeps_the_source_and_the_report_is_made_again_from_predictio
     assert "confusions" in page
 
 
+@pytest.mark.trial
 def test_another_source_is_refused(classified):
     folder, _ = classified
     source = folder / "own_of_scores.py"
@@ -170,6 +174,7 @@ def test_another_source_is_refused(classified):
         source.write_text(METRICS)
 
 
+@pytest.mark.trial
 def test_every_case_has_its_own_value(segmented):
     folder, results = segmented
     name = "own_of_masks:missed"
@@ -189,6 +194,7 @@ def test_every_case_has_its_own_value(segmented):
     assert empty["endpoints"][name]["estimate"] == 1.0
 
 
+@pytest.mark.trial
 def test_smaller_is_better_in_every_region(segmented):
     folder, results = segmented
     lock = json.loads((folder / "run" / "lock.json").read_text())

@@ -12,78 +12,26 @@ import pytest
 
 import equipoise
 from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolError
-from equipoise.runfolder.ledger import FILE, Ledger
+from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.paths import LEDGER
 from equipoise.trials import run as trial_module
 
-PROTOCOL = """
-[trial]
-name = "phantom"
-[cohort]
-source = "phantom"
-cases = 160
-size = 16
-[split]
-fractions = [0.6, 0.15, 0.25]
-[augmentation]
-rotate_degrees = 10
-flip = ["horizontal"]
-[training]
-epochs = 2
-seeds = [0, 1, 2]
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny"}
-[[arms]]
-name = "own"
-model = "nets_for_trial:Net"
-optimizer = "nets_for_trial:Rule"
-"""
-
-OWN = """
-import torch
-from torch import nn
-
-class Net(nn.Sequential):
-    def __init__(self, in_channels, out_channels, spatial_dims, explode=False):
-        super().__init__(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(4, out_channels))
-
-class Explodes(Net):
-    def forward(self, x):
-        self.steps = getattr(self, "steps", 0) + 1
-        return super().forward(x) * (float("nan") if self.steps > 3 and self.training else 1.0)
-
-class Rule(torch.optim.SGD):
-    def __init__(self, params, lr=0.1):
-        super().__init__(params, lr=lr)
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+PROTOCOL = (SHARED / "classification.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def protocol(tmp_path):
-    (tmp_path / "nets_for_trial.py").write_text(OWN)
+    shutil.copy(SHARED / "nets_for_trial.py", tmp_path)
     file = tmp_path / "protocol.toml"
     file.write_text(PROTOCOL)
     return file
 
 
-def without_times(results):
-    """results.json without what depends on the clock: costs and the advice that rests on latency."""
-    results = json.loads(json.dumps(results))
-    for entry in (*results["arms"], *results["baselines"]):
-        entry.pop("cost")
-        entry.pop("pareto", None)
-    results.pop("recommendation")
-    return results
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trial")
-    (folder / "nets_for_trial.py").write_text(OWN)
-    (folder / "protocol.toml").write_text(PROTOCOL)
-    results = equipoise.run(folder / "protocol.toml", folder / "run")
-    return folder / "run", results
+@pytest.fixture
+def finished(classification_trial):
+    """The run folder of a finished trial, and its results; only to look at."""
+    return classification_trial.run, classification_trial.results
 
 
 def test_the_run_folder_is_as_promised(finished):
@@ -125,10 +73,11 @@ def test_results_have_the_public_fields(finished):
     assert {row["arm"] for row in results["ranking"]} == {"unet", "own"}
 
 
-def test_the_spread_of_seeds_is_remembered_for_later_plans(finished):
+def test_the_spread_of_seeds_is_remembered_for_later_plans(classification_trial, monkeypatch):
     from equipoise.statistics.seed_spread import recall
 
-    _, results = finished
+    results = classification_trial.results
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(classification_trial.cache))
     seen = recall(trial_module.seed_spreads(), "auc", results["cohort"]["name"])
     assert seen.df >= results["variance"]["seed_df"] > 0
 
@@ -141,15 +90,16 @@ def test_the_test_set_is_opened_once_and_after_every_job(finished):
     assert kinds[-1] == "predicted"
 
 
-def test_running_again_changes_nothing(finished):
-    folder, results = finished
-    before = (folder / FILE).read_bytes()
-    again = equipoise.run(folder.parent / "protocol.toml", folder)
-    assert again == results
-    assert (folder / FILE).read_bytes() == before
+@pytest.mark.usefixtures("jobs_here")
+def test_running_again_changes_nothing(classification_trial, tmp_path):
+    copied = classification_trial.copy(tmp_path / "copy")
+    before = (copied.run / LEDGER).read_bytes()
+    again = equipoise.run(copied.protocol, copied.run)
+    assert again == classification_trial.results
+    assert (copied.run / LEDGER).read_bytes() == before
 
 
-def test_another_folder_gives_identical_numbers(finished, tmp_path):
+def test_another_folder_gives_identical_numbers(finished, tmp_path, without_times):
     folder, results = finished
     other = equipoise.run(folder.parent / "protocol.toml", tmp_path / "other")
     assert without_times(other) == without_times(results)
@@ -166,6 +116,7 @@ def test_another_protocol_is_refused_and_nothing_overwritten(finished):
     assert (folder / "lock.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_predictions_made_anew_are_a_second_opening(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
@@ -184,6 +135,8 @@ def test_a_missing_job_is_named_by_the_report(finished, tmp_path):
     assert "own" in (folder / "report.html").read_text()
 
 
+@pytest.mark.trial
+@pytest.mark.usefixtures("jobs_here")
 def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
     protocol.write_text(PROTOCOL.replace('"nets_for_trial:Net"', '"nets_for_trial:Explodes"'))
     results = equipoise.run(protocol, tmp_path / "run")
@@ -195,6 +148,7 @@ def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
     assert results["arms"][0]["endpoints"]["auc"]["estimate"] is not None
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
     cases = {
         'model = {name = "densnet"}': "did you mean 'DenseNet'",
@@ -211,6 +165,7 @@ def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["primary", "secondary"])
+@pytest.mark.usefixtures("jobs_here")
 def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     value = '"aucc"' if key == "primary" else '["aucc"]'
     protocol.write_text(PROTOCOL + f"[endpoints]\n{key} = {value}\n")
@@ -219,6 +174,7 @@ def test_an_unknown_endpoint_is_told_before_training(protocol, tmp_path, key):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_subgroup_that_no_case_has_is_told_before_training(protocol, tmp_path):
     protocol.write_text(PROTOCOL + '[endpoints]\nsubgroups = ["diameter"]\n')
     with pytest.raises(ProtocolError, match="has the attribute 'diameter'; did you mean 'diameter_mm'"):
@@ -226,6 +182,7 @@ def test_a_subgroup_that_no_case_has_is_told_before_training(protocol, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     (tmp_path / "sizeless_for_trial.py").write_text(
         "import dataclasses\nfrom equipoise.testing.phantoms.cases import phantom\n"
@@ -241,7 +198,8 @@ def test_a_case_without_its_size_is_told_before_training(protocol, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("jobs_here")
+def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch, without_times):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -253,7 +211,7 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])
 
 
-def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path):
+def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path, without_times):
     command = [sys.executable, "-m", "equipoise", "run", str(protocol), "--out", str(tmp_path / "run"), "--quiet"]
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"))
     for _ in range(3):
@@ -268,12 +226,13 @@ def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path
 
 
 def _wait_for(file: Path, process):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not file.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("jobs_here")
+def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished, tmp_path, monkeypatch, without_times):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -299,6 +258,8 @@ def cohort(path=None):
 """
 
 
+@pytest.mark.trial
+@pytest.mark.usefixtures("jobs_here")
 def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_path):
     from equipoise.cohorts.sources import load
     from equipoise.cohorts.splits.split import split

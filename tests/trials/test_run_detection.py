@@ -24,39 +24,18 @@ from equipoise.trials.plan import plan, read
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
-DISCS = """
-[cohort]
-source = "phantom"
-task = "detection"
-cases = 40
-patients = 40
-size = 24
-effect = 6
-[split]
-fractions = [0.5, 0.2, 0.3]
-[training]
-epochs = 6
-batch_size = 4
-targets = "centres"
-select = "primary"
-seeds = [0, 1, 2]
-[inference]
-apart_mm = 3.0
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny"}
-optimizer = {name = "adam", lr = 0.01}
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+DISCS = (SHARED / "detection.toml").read_text(encoding="utf-8")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lidc-detection.toml"
 
 
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory):
-    out = tmp_path_factory.mktemp("discs") / "run"
-    protocol = Protocol.parse(DISCS)
-    return protocol, out, equipoise.run(protocol, out)
+@pytest.fixture
+def discs(detection_trial):
+    """The protocol of a finished trial, its run folder and its results; only to look at."""
+    return detection_trial.protocol, detection_trial.run, detection_trial.results
 
 
+@pytest.mark.long
 def test_a_detector_learns_and_its_numbers_are_those_of_its_candidates(discs):
     _, out, results = discs
     assert results["endpoints"]["primary"] == "cpm"
@@ -86,7 +65,8 @@ def test_findings_are_those_of_the_masks(discs):
         assert n == findings_in(masks[name].mask, masks[name].spacing_mm).relevant.sum()
 
 
-def test_the_report_is_complete(discs):
+@pytest.mark.long
+def test_the_report_is_complete(discs, detection_trial, tmp_path):
     _, out, results = discs
     page = (out / "report.html").read_text()
     for words in ('id="froc"', 'id="examples"', "rule of LUNA16", "Missed, or found last", "jackknife over patients"):
@@ -94,9 +74,10 @@ def test_the_report_is_complete(discs):
     assert "CPM" in (out / "figures" / "froc.svg").read_text()
     assert (out / "figures" / "froc.csv").read_text().count("\nunet,") == 49
     assert results["ledger"] == {"test_openings": 1, "unplanned_openings": 0, "verified": True}
-    assert write_report(out) == results
+    assert write_report(detection_trial.copy(tmp_path / "copy").run) == results
 
 
+@pytest.mark.long
 def test_candidates_that_were_changed_are_noticed(discs, tmp_path):
     import shutil
 
@@ -109,6 +90,7 @@ def test_candidates_that_were_changed_are_noticed(discs, tmp_path):
     assert any("candidates.parquet is not the file" in warning for warning in results["warnings"])
 
 
+@pytest.mark.long
 def test_check_says_what_cannot_be_planned_and_what_it_costs():
     found = check(Protocol.parse(DISCS))
     assert found.may_run
@@ -142,7 +124,7 @@ def test_a_part_without_a_finding_is_told_before_training(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory):
+def scans(tmp_path_factory, in_this_process):
     """The example protocol as it stands, on LIDC-like series: fewer voxels, epochs and seeds."""
     folder = tmp_path_factory.mktemp("scans")
     write_lidc(folder / "LIDC-IDRI", patients=8, nodules=2, pixel_mm=2.0, slice_mm=2.5)
@@ -163,6 +145,7 @@ def scans(tmp_path_factory):
     return folder
 
 
+@pytest.mark.trial
 def test_whole_scans_run_as_the_example_says(scans):
     results = equipoise.run(scans / "protocol.toml", scans / "run")
     assert results["failures"] == []
@@ -178,6 +161,7 @@ def test_whole_scans_run_as_the_example_says(scans):
     assert "false positives per scan" in page
 
 
+@pytest.mark.trial
 def test_killed_and_resumed_detectors_end_in_the_same_bits(scans, tmp_path, monkeypatch):
     trial = plan(*read(scans / "protocol.toml"), tmp_path)
     targets = trial.protocol.training.targets

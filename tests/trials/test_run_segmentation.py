@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from equipoise.training.data.staging import stage
 from equipoise.training.loop import train as train_module
 from equipoise.training.loop.train import train
 from equipoise.trials.plan import plan, read
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 VOLUMES = """
 [cohort]
@@ -45,45 +48,13 @@ name = "densenet"
 model = {name = "densenet", preset = "tiny"}
 """
 
-SQUARES = """
-[cohort]
-source = "squares_for_trial:cohort"
-task = "segmentation"
-[split]
-fractions = [0.6, 0.15, 0.25]
-[training]
-epochs = 8
-batch_size = 4
-select = "primary"
-seeds = [0, 1]
-[[arms]]
-name = "unet"
-model = {name = "unet", preset = "tiny", deep_supervision = true}
-optimizer = {name = "adam", lr = 0.01}
-"""
-
-SLICES = """
-import numpy as np
-from equipoise.cohorts import Case, Cohort, Image
-
-def cohort(path=None, task="segmentation"):
-    def read(index):
-        generator = np.random.default_rng(index)
-        mask = np.zeros((24, 20), np.uint8)
-        y, x = generator.integers(4, 12, 2)
-        mask[y : y + 8, x : x + 6] = 1
-        image = generator.normal(0, 0.2, (1, 24, 20)) + mask
-        return Image(image.astype(np.float32), (1.0, 1.0), mask)
-
-    cases = tuple(
-        Case(f"c{i:02d}", f"p{i:02d}", read=lambda i=i: read(i), sha256={"made": str(i)}) for i in range(40)
-    )
-    return Cohort("squares", "segmentation", cases, ("background", "square"), ("image",), 2)
-"""
+SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
+SQUARES = (SHARED / "segmentation.toml").read_text(encoding="utf-8")
+SLICES = (SHARED / "squares_for_trial.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def volumes(tmp_path_factory):
+def volumes(tmp_path_factory, in_this_process):
     folder = tmp_path_factory.mktemp("volumes")
     write_brats(folder / "cases", cases=8, shape=(28, 26, 24))
     (folder / "protocol.toml").write_text(VOLUMES)
@@ -91,6 +62,7 @@ def volumes(tmp_path_factory):
     return folder, results
 
 
+@pytest.mark.trial
 def test_a_trial_of_volumes_reports_every_region(volumes):
     folder, results = volumes
     assert results["endpoints"]["primary"] == "dice"
@@ -106,6 +78,7 @@ def test_a_trial_of_volumes_reports_every_region(volumes):
     assert "WT" in page
 
 
+@pytest.mark.trial
 def test_truth_voxels_are_those_of_the_files(volumes):
     folder, _ = volumes
     cohort = read(folder / "protocol.toml")[1]
@@ -116,11 +89,10 @@ def test_truth_voxels_are_those_of_the_files(volumes):
         assert table.metrics["truth_voxels_WT"][row] == np.count_nonzero(mask)
 
 
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("squares")
-    (folder / "squares_for_trial.py").write_text(SLICES)
-    return folder / "run", equipoise.run(Protocol.parse(SQUARES, folder=folder), folder / "run")
+@pytest.fixture
+def squares(segmentation_trial):
+    """The run folder of a finished trial, and its results; only to look at."""
+    return segmentation_trial.run, segmentation_trial.results
 
 
 def test_segmenters_learn(squares):
@@ -151,6 +123,7 @@ def near(ours, theirs):
     return ours == theirs or ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
 
 
+@pytest.mark.trial
 def test_the_table_of_a_trial_audited_gives_its_comparisons(volumes):
     """The trial's sums run over its baselines too, which may move the last bit."""
     folder, results = volumes
@@ -169,6 +142,7 @@ def test_the_table_of_a_trial_audited_gives_its_comparisons(volumes):
             assert near(ours[key], theirs[key])
 
 
+@pytest.mark.trial
 def test_images_of_several_shapes_need_a_patch(tmp_path):
     (tmp_path / "shapes_for_trial.py").write_text(
         SLICES.replace("(24, 20)", "(24, 20 + index % 2)").replace("(1, 24, 20)", "(1, 24, 20 + index % 2)")
@@ -181,6 +155,7 @@ def test_images_of_several_shapes_need_a_patch(tmp_path):
     assert results["arms"][0]["failed_jobs"] == 0
 
 
+@pytest.mark.trial
 def test_regions_may_be_answered_by_themselves(volumes, tmp_path):
     text = VOLUMES.replace("patches_per_case = 2", 'targets = "regions"').replace("seeds = [0, 1, 2]", "seeds = [0]")
     results = equipoise.run(
@@ -190,12 +165,14 @@ def test_regions_may_be_answered_by_themselves(volumes, tmp_path):
     assert results["arms"][0]["endpoints"]["dice_WT"]["estimate"] >= 0
 
 
+@pytest.mark.trial
 def test_an_unknown_region_is_told_before_training(volumes, tmp_path):
     text = VOLUMES + '[endpoints]\nprimary = "dice_XX"\n'
     with pytest.raises(EquipoiseError, match="'dice_XX' is unknown.*dice_WT"):
         equipoise.run(Protocol.parse(text, folder=volumes[0]), tmp_path / "run")
 
 
+@pytest.mark.trial
 def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monkeypatch):
     trial = plan(*read(volumes[0] / "protocol.toml"), tmp_path)
     for part in ("train", "validation"):
@@ -221,6 +198,7 @@ def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monk
     assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
 
 
+@pytest.mark.trial
 def test_what_a_missing_modality_costs_is_measured_and_reported(tmp_path):
     two = SLICES.replace("(1, 24, 20)) + mask", "(2, 24, 20)) + mask * np.array([1.0, 0.3])[:, None, None]")
     (tmp_path / "two_for_trial.py").write_text(two.replace('("image",)', '("bright", "faint")'))

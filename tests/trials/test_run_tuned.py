@@ -69,21 +69,14 @@ def write(folder: Path, text: str = PROTOCOL) -> Path:
     return folder / "protocol.toml"
 
 
-def without_times(results):
-    results = json.loads(json.dumps(results))
-    for entry in (*results["arms"], *results["untuned"], *results["baselines"]):
-        entry.pop("cost")
-    results.pop("recommendation")
-    return results
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, in_this_process):
     folder = tmp_path_factory.mktemp("tuned")
     results = equipoise.run(write(folder), folder / "run")
     return folder / "run", results
 
 
+@pytest.mark.trial
 def test_every_arm_had_the_same_draws_and_the_lock_knew_them(finished):
     folder, results = finished
     locked = json.loads((folder / "lock.json").read_text())["tuning"]
@@ -99,6 +92,7 @@ def test_every_arm_had_the_same_draws_and_the_lock_knew_them(finished):
             assert not (place / "predictions.parquet").exists(), "a draw never sees a test case"
 
 
+@pytest.mark.trial
 def test_the_chosen_draw_has_the_best_validation_value_and_trains_the_jobs(finished):
     _, results = finished
     for arm, entry in zip(results["tuning"]["arms"], results["arms"], strict=True):
@@ -111,6 +105,7 @@ def test_the_chosen_draw_has_the_best_validation_value_and_trains_the_jobs(finis
         )
 
 
+@pytest.mark.trial
 def test_untuned_twins_stand_beside_the_tuned_arms(finished):
     folder, results = finished
     assert [entry["name"] for entry in results["untuned"]] == ["adam-untuned", "paper-untuned", "own-untuned"]
@@ -131,6 +126,7 @@ def test_untuned_twins_stand_beside_the_tuned_arms(finished):
         assert (folder / "figures" / f"{name}.svg").is_file()
 
 
+@pytest.mark.trial
 def test_settings_are_chosen_before_the_test_set_is_opened(finished):
     kinds = [event.kind for event in Ledger(finished[0]).events]
     assert kinds.count("tuned") == kinds.count("test opened") == 1
@@ -140,12 +136,13 @@ def test_settings_are_chosen_before_the_test_set_is_opened(finished):
     assert {choice["arm"] for choice in tuned.data["chosen"]} == {"adam", "paper", "own"}
 
 
-def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path):
+@pytest.mark.trial
+def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path, without_times):
     command = [sys.executable, "-m", "equipoise", "run", str(write(tmp_path)), "--out", str(tmp_path / "run")]
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"))
     for _ in range(2):
         process = subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (tmp_path / "run" / "lock.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(chance.uniform(0.0, 4.0))
@@ -155,6 +152,7 @@ def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path):
     assert without_times(results) == without_times(finished[1])
 
 
+@pytest.mark.trial
 def test_other_draws_are_another_plan(finished, monkeypatch):
     from equipoise.trials import plan as planning
 
@@ -165,7 +163,7 @@ def test_other_draws_are_another_plan(finished, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def uneven(tmp_path_factory):
+def uneven(tmp_path_factory, in_this_process):
     """A trial in which one arm may draw more often, and another diverges whatever is drawn."""
     folder = tmp_path_factory.mktemp("uneven")
     text = PROTOCOL.replace('name = "adam"\n', 'name = "adam"\ndraws = 5\n') + "unequal = true\n"
@@ -174,6 +172,7 @@ def uneven(tmp_path_factory):
     return results, (folder / "run" / "report.html").read_text()
 
 
+@pytest.mark.trial
 def test_unequal_budgets_are_said_by_the_report(uneven):
     results, page = uneven
     assert not results["tuning"]["equal"]
@@ -182,6 +181,7 @@ def test_unequal_budgets_are_said_by_the_report(uneven):
     assert "3 to 5 draws" in page
 
 
+@pytest.mark.trial
 def test_failed_draws_are_draws_and_an_arm_without_any_other_fails(uneven):
     results, page = uneven
     own = results["tuning"]["arms"][2]

@@ -14,6 +14,7 @@ from equipoise.runfolder.ledger import Ledger
 from equipoise.trials import study as studying
 from equipoise.trials.study import run_study
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STUDY = """
 [study]
@@ -65,7 +66,7 @@ def write(folder: Path, text: str = STUDY) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, in_this_process):
     """The study, stopped after its first trial and gone on with."""
     folder = tmp_path_factory.mktemp("study")
     file, out = write(folder), folder / "out"
@@ -87,6 +88,7 @@ def finished(tmp_path_factory):
     return file, out, results
 
 
+@pytest.mark.trial
 def test_every_trial_is_an_ordinary_run_folder(finished):
     _, out, results = finished
     for cohort in ("first", "second"):
@@ -99,6 +101,7 @@ def test_every_trial_is_an_ordinary_run_folder(finished):
     assert json.loads((out / "study.json").read_text()) == results
 
 
+@pytest.mark.trial
 def test_divergences_are_counted_and_are_losses(finished):
     _, _, results = finished
     wild = next(row for row in results["failures"] if row["optimizer"] == "wild")
@@ -110,6 +113,7 @@ def test_divergences_are_counted_and_are_losses(finished):
     assert row["reached"] == 0
 
 
+@pytest.mark.trial
 def test_the_page_and_the_tables_say_so(finished):
     _, out, _ = finished
     page, tables = (out / "study.html").read_text(), (out / "tables.md").read_text()
@@ -122,6 +126,7 @@ def test_the_page_and_the_tables_say_so(finished):
         assert (out / "figures" / f"{name}.csv").is_file()
 
 
+@pytest.mark.trial
 def test_one_command_regenerates_everything_from_the_predictions(finished, tmp_path, capsys):
     _, out, results = finished
     copy = shutil.copytree(out, tmp_path / "copy")
@@ -133,12 +138,14 @@ def test_one_command_regenerates_everything_from_the_predictions(finished, tmp_p
     assert f"report: {copy / 'study.html'}" in capsys.readouterr().out
 
 
+@pytest.mark.trial
 def test_running_a_finished_study_again_changes_nothing(finished, capsys):
     file, out, results = finished
     assert cli.main(["run", str(file), "--out", str(out), "--quiet", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == results
 
 
+@pytest.mark.trial
 def test_an_unfinished_study_is_reported_with_what_it_has(finished, tmp_path):
     _, out, _ = finished
     copy = shutil.copytree(out, tmp_path / "copy")
@@ -149,6 +156,7 @@ def test_an_unfinished_study_is_reported_with_what_it_has(finished, tmp_path):
     assert "the same command goes on" in (copy / "study.html").read_text()
 
 
+@pytest.mark.trial
 def test_a_trial_in_the_midst_of_training_is_a_row_with_its_reason(finished, tmp_path):
     _, out, _ = finished
     copy = shutil.copytree(out, tmp_path / "copy")
@@ -163,6 +171,7 @@ def test_a_trial_in_the_midst_of_training_is_a_row_with_its_reason(finished, tmp
     assert (row["status"], row["reason"]) == ("missing", "not finished: the same command goes on with it")
 
 
+@pytest.mark.trial
 def test_another_study_is_refused(finished, tmp_path):
     _, out, _ = finished
     other = write(tmp_path, STUDY.replace("epochs = 2", "epochs = 3"))
@@ -190,6 +199,7 @@ def test_a_trial_that_could_not_be_run_stops_the_study_before_the_first(tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.trial
 def test_check_tells_what_every_trial_and_the_whole_study_would_take(finished, capsys):
     file, _, _ = finished
     assert cli.main(["check", str(file), "--quiet", "--json"]) == 0
@@ -202,6 +212,7 @@ def test_check_tells_what_every_trial_and_the_whole_study_would_take(finished, c
     assert "--page describes the cohort of one trial" in capsys.readouterr().err
 
 
+@pytest.mark.trial
 def test_a_slice_of_the_optimizer_study_runs_on_real_annotations(tmp_path):
     """The example with one data set, one network and two optimizers, few training cases and one epoch."""
     values = tomllib.loads((EXAMPLES / "optimizers.toml").read_text(encoding="utf-8"))

@@ -2,12 +2,14 @@
 
 import inspect
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.finding_labels import as_detection
+from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.lookup import nearest, resolve
 from equipoise.protocol import CohortSection
@@ -53,12 +55,16 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     cohort = _call(source, section.source, path, settings)
     if section.task == "detection" and cohort.task != "classification":
         cohort = as_detection(cohort)  # whatever has masks has findings
+    # the code of one's own may change while its settings and the files stay
+    own = ":" in section.source
+    layout = {"layout": cohort.recipe} if cohort.recipe else {}
+    recipe = None if own else content_key(source=section.source, settings=repr(sorted(settings.items())), **layout)
     if cohort.task != section.task:
         raise ProtocolError(
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "
             f'set task = "{cohort.task}"'
         )
-    return cohort
+    return replace(cohort, recipe=recipe)
 
 
 def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -> Cohort:

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.atomic_write import PART, write_bytes
+
 DIGEST_BYTES = 32
 LIMIT_BYTES = 8 * 2**30
+_DAY_SECONDS = 86400
 
 
 def cache_folder() -> Path:
@@ -67,9 +70,11 @@ def save(
     *,
     limit_bytes: int = LIMIT_BYTES,
     compress: bool = True,
+    evict: bool = True,
 ) -> str | None:
     """Store the arrays under `key` and drop the least recently used entries above the limit.
 
+    evict: False for one of many small entries, after which the caller evicts once.
     A cache may fail without harm to the result: returns None when stored, else the reason why not.
     """
     folder = folder or cache_folder()
@@ -79,18 +84,9 @@ def save(
     if DIGEST_BYTES + len(payload) > limit_bytes:
         return f"the entry needs {len(payload)} bytes, the cache may hold {limit_bytes}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(folder / f"{key}.npz")
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _evict(folder, limit_bytes)
+        write_bytes(folder / f"{key}.npz", hashlib.sha256(payload).digest() + payload, shared=True)
+        if evict:
+            _evict(folder, limit_bytes)
     except OSError as error:
         return str(error)
     return None
@@ -99,6 +95,10 @@ def save(
 def _evict(folder: Path, limit_bytes: int) -> None:
     """Delete the least recently used entries until the folder holds at most `limit_bytes`."""
     entries = []
+    for path in folder.glob(f".*{PART}"):  # what a killed writer left; a living one is done within a day
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+                path.unlink()
     for path in folder.glob("*.npz"):
         try:
             status = path.stat()

@@ -1,4 +1,4 @@
-"""The jobs of a trial on an engine: what a died process or a full disk means for them."""
+"""Run the jobs of a trial on an engine, and handle killed processes and full disks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,16 +10,17 @@ Engine = local.Workers | ranks.AllRanks
 
 
 def workers_of(threads: int) -> Engine:
-    """Jobs side by side on this machine; or one after another on all processes, where a launcher started several."""
+    """Choose the engine: parallel jobs on this machine, or sequential jobs on all processes that a launcher started."""
     return local.Workers(threads) if ranks.count() == 1 else ranks.AllRanks(threads)
 
 
 def run_jobs(workers: Engine, function: str, jobs: list[Job], tick: Callable[[], None]) -> Iterator[tuple[Job, Any]]:
-    """(job, result) as jobs end; the result is a local.Failure where the call raised or its process died twice.
+    """Yield (job, result) as jobs end; the result is a local.Failure where the call raised or its process died twice.
 
-    A process that died (out of memory, a crash in a library) is given one more chance: jobs resume where they were.
-    Raises OSError where a job could not write its files: that is no property of the arm.
+    A job whose process died (out of memory, a crash in a library) is run once more and resumes from its checkpoint.
+    Raises OSError where a job could not write its files, because that is no property of the arm.
     """
+    # The second chance comes after all other jobs: memory that they shared is free by then.
     again: list[Job] = []
     for chance in (jobs, again):
         for index, result in workers.run(function, chance, tick):

@@ -1,4 +1,4 @@
-"""Jobs side by side on this machine, one process each; results do not depend on how many run at once."""
+"""Run jobs in parallel on this machine, one process each; results do not depend on the number of processes."""
 
 import contextlib
 import os
@@ -20,7 +20,9 @@ TICK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Failure:
-    """What a call ended with instead of a result: `kind` is an exception's name, or "died" for the process."""
+    """The outcome of a call without a result: `kind` is an exception's name, or "died" if the process ended."""
+
+    # A value and not an exception, because a failed arm becomes a row of the results and must not end the trial.
 
     kind: str
     text: str
@@ -30,16 +32,17 @@ class Failure:
 
 
 def available_cores() -> int:
-    """Cores this process may use; the environment's EQUIPOISE_CORES says fewer or more."""
+    """Return the number of cores this process may use; the environment variable EQUIPOISE_CORES overrides it."""
     if os.environ.get("EQUIPOISE_CORES", "").isdigit():
         return max(1, int(os.environ["EQUIPOISE_CORES"]))
+    # cpu_count would count the whole machine, also where a scheduler or container gave this process a few of its cores.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers:
     """Worker processes, started when first needed and kept until the `with` block ends.
 
-    threads: CPU threads of one call; as many calls run at once as the machine's cores allow.
+    threads: CPU threads of one call; the number of parallel calls is that of the cores divided by it.
     """
 
     def __init__(self, threads: int) -> None:
@@ -57,10 +60,9 @@ class Workers:
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         """Call the function named "module:function" on every argument; yields (index, result) as calls end.
 
-        The name is imported by the workers only, so that this process need not hold what they need (torch).
-
         A call that raises, or whose process dies, yields a Failure. `tick` is called about once a second meanwhile.
         """
+        # The function is a name, which the workers alone import: this process then need not load torch.
         waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         for item in enumerate(arguments):
             waiting.put(item)
@@ -72,7 +74,7 @@ class Workers:
 
 
 def next_ended(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], None]) -> tuple[int, Any]:
-    """The next call that ends; `tick` is called about once a second meanwhile."""
+    """Wait for the next call that ends; `tick` is called about once a second meanwhile."""
     while True:
         tick()
         try:
@@ -82,7 +84,7 @@ def next_ended(ended: "queue.SimpleQueue[tuple[int, Any]]", tick: Callable[[], N
 
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""For glibc: freed memory stays with the process, which would get it back page by page at every step of training."""
+"""For glibc: the process keeps freed memory, which it would otherwise request page by page at every training step."""
 
 
 class _Worker:
@@ -92,7 +94,7 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def serve(self, function: str, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
-        """Pass waiting calls to the process until none is left; a process that died is replaced."""
+        """Pass waiting calls to the process until none is left; replace a process that died."""
         while not self.stopped:
             try:
                 index, argument = waiting.get_nowait()
@@ -115,22 +117,27 @@ class _Worker:
         return value if kind == "result" else Failure(kind, value)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        # The libraries read their thread counts once, when they are loaded, so they are set before the process starts.
+        # Without them every worker would use all cores, and the workers together many times as many threads.
         count = str(self.threads)
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
         environment = KEPT_MEMORY | environment
+        # The parent's path, so that a user's module beside the protocol is found; "" means the current folder there.
         environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         command = [sys.executable, "-m", "equipoise.engines.worker"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
     def stop(self) -> None:
-        """End the process at once; a job it was in resumes from its last checkpoint another time."""
+        """End the process at once; its job resumes from its last checkpoint in the next run."""
+        # Killed and not asked to end: jobs are safe against a kill at any time, and a call into a library cannot be
+        # interrupted otherwise.
         self.stopped = True
         if self.process is not None:
             self.process.kill()
             self._close(self.process)
 
     def _close(self, process: "subprocess.Popen[bytes]") -> int:
-        """Wait for the process and close its pipes; its exit code."""
+        """Wait for the process and close its pipes; return its exit code."""
         code = process.wait()
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):

@@ -1,10 +1,10 @@
-"""A trial on the processes that `torchrun` started: the first runs it, and trains each job together with all others.
+"""Run a trial on the processes that `torchrun` started: the first leads it, and all train each job together.
 
     torchrun --nproc-per-node 2 -m equipoise run protocol.toml --out DIR
 
-The others wait for calls. Everything but training (trying the arms, predicting) is the first one's alone. If one
-process fails by itself, the rest would wait for its numbers for ever; so all meet after every job, and who has waited
-too long there gives up, whereupon torchrun ends them all. The same command resumes.
+The other processes wait for calls. The first one alone does everything but training (preflight, predictions). If one
+process failed on its own, the others would wait for its numbers for ever. Therefore all meet after every job, and a
+process that has waited too long gives up, whereupon torchrun ends them all. The same command resumes.
 """
 
 import importlib
@@ -27,26 +27,26 @@ from equipoise.errors import EquipoiseError
 TOGETHER = "equipoise.training.loop.train:train"
 """The call that all processes answer together."""
 _GROUPS: dict[str, Any] = {}
-"""Connections beside torch's own; "meeting" is for the meetings at the end of jobs."""
+"""Process groups besides torch's default; "meeting" is for the meetings at the end of jobs."""
 LONGEST_WAIT = timedelta(days=7)
-"""Between two jobs the first process may read, predict and judge for long."""
+"""Timeout of the default group: between two jobs the first process may read, predict and judge for long."""
 MEETING = timedelta(minutes=10)
 """How long a process waits for the others at the end of a job."""
 
 
 def count() -> int:
-    """How many processes a launcher started for this trial; 1 without a launcher."""
+    """Return the number of processes that a launcher started for this trial; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def leads() -> bool:
-    """Whether this process runs the trial and says what is to be said."""
+    """Whether this process leads the trial and writes its output."""
     return count() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """The processes connected inside the block; nothing happens where there is one alone.
+    """Connect the processes inside the block; a single process needs no connection.
 
     Raises EquipoiseError where there are GPUs, but fewer than processes.
     """
@@ -60,6 +60,7 @@ def joined() -> Iterator[None]:
     if 0 < gpus < here:
         raise EquipoiseError(f"{here} processes were started on {gpus} GPUs; start one for each GPU")
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=LONGEST_WAIT)
+    # Its own group, because only gloo has a barrier that reports a timeout instead of hanging or aborting (NCCL).
     _GROUPS["meeting"] = distributed.new_group(backend="gloo")
     yield
     if leads():
@@ -68,31 +69,34 @@ def joined() -> Iterator[None]:
 
 
 def led(work: Callable[[], dict[str, Any]], results: Path) -> dict[str, Any]:
-    """What the first process' work returns; the others help it, and read the same from the file that it leaves."""
+    """Run `work` on the first process and return its result; the others help, then read the same from its file."""
     with joined():
         if leads():
             return work()
         follow()
-    found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-    return found
+    results_read: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+    return results_read
 
 
 def follow() -> None:
-    """Answer the first process' calls until it has no more."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # when the first process has refused, there is nothing to tell
-    said = ""
+    """Answer the first process' calls until there are no more."""
+    # torchrun ends the others by SIGTERM when the first has refused; its error message is the only one needed.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    outcome = ""
     try:
         while (argument := _told()) is not None:
             result = _call(TOGETHER, argument)
-            said = str(result.get("reason") if isinstance(result, dict) else result)
+            outcome = str(result.get("reason") if isinstance(result, dict) else result)
             _meet()
-    except RuntimeError:  # the first process has gone, or has not come to the meeting
-        sys.stderr.write(f"equipoise: process {os.environ['RANK']} was left alone (last: {said})\n" if said else "")
-        os._exit(1)
+    except RuntimeError:  # the first process ended, or missed the meeting
+        sys.stderr.write(
+            f"equipoise: process {os.environ['RANK']} was left alone (last: {outcome})\n" if outcome else ""
+        )
+        os._exit(1)  # a normal exit may wait for the connection to the process that is gone
 
 
 class AllRanks:
-    """In place of `local.Workers`: calls one after another, training by all processes."""
+    """Alternative to `local.Workers`: sequential calls, with training by all processes."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -113,13 +117,14 @@ class AllRanks:
                 _tell(argument)
             result = _watched(function, argument, tick)
             full_disk = isinstance(result, Failure) and result.kind == "OSError"
-            if together and not full_disk:  # a full disk ends the trial; the others would not come
+            # After a full disk `run_jobs` ends the trial at once, without a meeting.
+            if together and not full_disk:
                 _meet_or_refuse()
             yield index, result
 
 
 def _watched(function: str, argument: Any, tick: Callable[[], None]) -> Any:
-    """The call's result, from a thread of its own so that `tick` is called meanwhile."""
+    """Return the call's result, from a separate thread so that `tick` is called meanwhile."""
     ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
     threading.Thread(target=lambda: ended.put((0, _call(function, argument))), daemon=True).start()
     return next_ended(ended, tick)[1]
@@ -129,7 +134,8 @@ def _call(function: str, argument: Any) -> Any:
     import torch
 
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # holds for one thread
+        # Here and not once at the start: the current device belongs to a thread, and each call has a new one.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     module, _, name = function.partition(":")
     try:
         return getattr(importlib.import_module(module), name)(argument)
@@ -139,22 +145,23 @@ def _call(function: str, argument: Any) -> Any:
 
 
 def _tell(argument: Any) -> None:
-    """Give every other process the argument of a call; None says that there are no more."""
+    """Send the argument of a call to every other process; None ends their waiting."""
     from torch import distributed
 
     distributed.broadcast_object_list([argument], src=0)
 
 
 def _told() -> Any:
+    """Receive the argument of the next call from the first process."""
     from torch import distributed
 
-    told = [None]
-    distributed.broadcast_object_list(told, src=0)
-    return told[0]
+    messages = [None]
+    distributed.broadcast_object_list(messages, src=0)
+    return messages[0]
 
 
 def _meet() -> None:
-    """Wait until every process is here; RuntimeError after too long."""
+    """Wait until every process has arrived; RuntimeError after MEETING."""
     from torch import distributed
 
     distributed.monitored_barrier(_GROUPS["meeting"], timeout=MEETING)

@@ -1,1 +1,1 @@
-"""Predictions → numbers."""
+"""Compute metrics and curves from predictions."""

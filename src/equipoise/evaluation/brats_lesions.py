@@ -1,10 +1,10 @@
-"""Lesion-wise scores as BraTS 2023 defines them, beside the one-to-one matching of `lesions`.
+"""Lesion-wise scores as BraTS 2023 defines them, an alternative to the one-to-one matching of `lesions`.
 
 True parts that a dilation joins are one lesion. Every predicted part that touches a lesion's dilation belongs to its
-answer, however far it reaches; a lesion without an answer is missed, a part in no answer is invented. True lesions of
-50 mm³ and less are not scored, but what answers them is not invented either. Parts touch through faces, edges or
-corners; one dilation step adds face and edge neighbours. Means are over scored and invented lesions: Dice counts 0,
-and the distance the image's diagonal, where a lesion was missed or invented.
+answer, however far it extends. A lesion without an answer is missed; a part in no answer is invented. True lesions of
+50 mm³ and less are not scored, but their answers are not invented either. Parts touch through faces, edges or
+corners; one dilation step adds face and edge neighbours. Means are over scored and invented lesions. A missed or
+invented lesion counts with Dice 0 and with the image's diagonal as its distance.
 
 Reference: Saluja et al., BraTS 2023 lesion-wise performance metrics; Moawad et al., arXiv 2306.00838 (2023).
 """
@@ -28,37 +28,37 @@ SMALLEST_MM3 = 50.0
 
 @dataclass(frozen=True)
 class BratsLesions:
-    """Dice and HD95 (mm) of each scored lesion that was found, and the counts; nothing at all agrees perfectly."""
+    """Dice and HD95 (mm) of each detected lesion, and the counts; two empty masks agree perfectly."""
 
-    dice_of_found: tuple[float, ...]
-    hd95_of_found: tuple[float, ...]
+    dice_of_detected: tuple[float, ...]
+    hd95_of_detected: tuple[float, ...]
     missed: int
     invented: int
     diagonal_mm: float
 
     @property
-    def found(self) -> int:
+    def detected(self) -> int:
         """Scored lesions that some predicted part touches."""
-        return len(self.dice_of_found)
+        return len(self.dice_of_detected)
 
     @property
     def f1(self) -> float:
-        """2 found / (2 found + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
-        total = 2 * self.found + self.missed + self.invented
-        return 2 * self.found / total if total else 1.0
+        """2 detected / (2 detected + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
+        total = 2 * self.detected + self.missed + self.invented
+        return 2 * self.detected / total if total else 1.0
 
     @property
     def dice(self) -> float:
         """Mean Dice over scored and invented lesions. Range [0, 1], higher is better; no lesion at all: 1."""
-        total = self.found + self.missed + self.invented
-        return sum(self.dice_of_found) / total if total else 1.0
+        total = self.detected + self.missed + self.invented
+        return sum(self.dice_of_detected) / total if total else 1.0
 
     @property
     def hd95(self) -> float:
         """Mean HD95 over scored and invented lesions in mm. Lower is better; no lesion at all: 0."""
         wrong = self.missed + self.invented
-        total = self.found + wrong
-        return (sum(self.hd95_of_found) + wrong * self.diagonal_mm) / total if total else 0.0
+        total = self.detected + wrong
+        return (sum(self.hd95_of_detected) + wrong * self.diagonal_mm) / total if total else 0.0
 
 
 def brats_lesions(
@@ -73,24 +73,26 @@ def brats_lesions(
     >>> truth = np.zeros((1, 40), bool)
     >>> truth[0, 2:8] = truth[0, 20:26] = True
     >>> scores = brats_lesions(truth, truth & (np.arange(40) < 10), (1.0, 10.0))
-    >>> scores.found, scores.missed, scores.invented, scores.dice
+    >>> scores.detected, scores.missed, scores.invented, scores.dice
     (1, 1, 0, 0.5)
     """
     diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))
     anything = truth | prediction
     if not anything.any():
         return BratsLesions((), (), 0, 0, diagonal)
+    # The box has room for the dilation, so that lesions join and touch exactly as they would in the whole image.
     box = _wider(bounding_box(anything), dilation, truth.shape)
     lesions, n_lesions = _joined(truth[box], dilation)
     parts, n_parts = ndimage.label(prediction[box], _corners(truth.ndim))
     places = ndimage.find_objects(parts, n_parts)
     answered = np.zeros(n_parts + 1, dtype=bool)
     dice, distance, missed = [], [], 0
-    for number, place in enumerate(ndimage.find_objects(lesions, n_lesions), 1):
-        near = _wider(place, dilation, lesions.shape)
+    for number, extent in enumerate(ndimage.find_objects(lesions, n_lesions), 1):
+        near = _wider(extent, dilation, lesions.shape)
         lesion = lesions[near] == number
         touched = np.unique(parts[near][_dilated(lesion, dilation)])
         touched = touched[touched > 0]
+        # Before the small lesions are skipped: a part that answers one of them is not invented.
         answered[touched] = True
         volume = int(lesion.sum())
         if volume * float(np.prod(spacing_mm)) <= smallest_mm3:
@@ -98,15 +100,17 @@ def brats_lesions(
         if not len(touched):
             missed += 1
             continue
-        both = _around([place, *(places[part - 1] for part in touched)])
-        lesion, answer = lesions[both] == number, np.isin(parts[both], touched)
+        # Cut anew: a predicted part may extend far beyond its lesion, and all of it counts.
+        joint = _around([extent, *(places[part - 1] for part in touched)])
+        lesion, answer = lesions[joint] == number, np.isin(parts[joint], touched)
         dice.append(2 * int(np.count_nonzero(lesion & answer)) / (volume + int(np.count_nonzero(answer))))
         distance.append(surface_distances(lesion, answer, spacing_mm).hd95())
     return BratsLesions(tuple(dice), tuple(distance), missed, n_parts - int(answered.sum()), diagonal)
 
 
 def _joined(truth: Mask, dilation: int) -> tuple[NDArray[np.int32], int]:
-    """Lesions by number: the true voxels of each connected part of the dilated truth."""
+    """Number the lesions: the true voxels of each connected part of the dilated truth."""
+    # A resection cavity or a thin gap cuts one tumour into parts; dilated, they are one lesion again.
     dilated, n = ndimage.label(_dilated(truth, dilation), _corners(truth.ndim))
     return np.where(truth, dilated, 0), n
 
@@ -124,12 +128,12 @@ def _corners(axes: int) -> Mask:
 
 
 def _around(boxes: Sequence[Slices]) -> Slices:
-    """The smallest box that holds all boxes."""
+    """Return the smallest box that holds all boxes."""
     return tuple(slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes, strict=True))
 
 
 def _wider(box: Slices, steps: int, shape: tuple[int, ...]) -> Slices:
-    """The box with `steps` voxels on every side, as far as the image goes."""
+    """Widen the box by `steps` voxels on every side, within the image."""
     return tuple(
         slice(max(0, side.start - steps), min(size, side.stop + steps)) for side, size in zip(box, shape, strict=True)
     )

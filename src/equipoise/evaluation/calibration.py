@@ -1,4 +1,4 @@
-"""Does a predicted 70 % happen in 70 of 100 cases? Reliability bins, the calibration error and a temperature."""
+"""Calibration of predicted probabilities: reliability bins, the calibration error and a temperature."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows whose predicted probability lies in [low, high): their mean prediction and what was observed."""
+    """Rows whose predicted probability lies in [low, high): their mean prediction and their observed rate."""
 
     low: float
     high: float
@@ -27,8 +27,8 @@ class Bin:
 class CalibrationError:
     """Expected calibration error in [0, 1], and the value that a perfectly calibrated model would show.
 
-    `estimate` is biased upward: chance alone moves each bin off the diagonal. `by_chance` is its mean when the
-    outcomes are drawn from the predictions themselves, `chance_high` the 95th percentile; only what lies above
+    `estimate` is biased upward, because chance alone moves each bin off the diagonal. `by_chance` is its mean when the
+    outcomes are drawn from the predictions themselves, `chance_high` the 95th percentile; only an estimate above
     `chance_high` is evidence of miscalibration.
     """
 
@@ -44,7 +44,7 @@ def reliability(
     n_bins: int = 10,
     run: NDArray[np.integer] | None = None,
 ) -> list[Bin]:
-    """Equal-width bins of predicted probability; empty bins are left out.
+    """Bin rows by predicted probability in equal widths; empty bins are left out.
 
     probability, positive, patient, run: (n,) rows of one or several runs; observed rates carry intervals clustered by
     patient. Reference: A. H. Murphy, R. L. Winkler, Applied Statistics 26 (1977) 41–47.
@@ -67,7 +67,7 @@ def calibration_error(
     n_bins: int = 10,
     draws: int = 500,
 ) -> CalibrationError:
-    """Mean over rows of |observed − predicted| per equal-width bin, beside its value by chance alone.
+    """Average |observed − predicted| per equal-width bin over rows, and compute its value by chance alone.
 
     ECE = Σ_b (n_b / n) |mean(y)_b − mean(p)_b|; rows are those of ONE run (chance is drawn independently per row).
     Reference: M. P. Naeini et al., AAAI 2015; bias: R. Roelofs et al., AISTATS 2022.
@@ -76,33 +76,37 @@ def calibration_error(
     member = _member(probability, n_bins)
     indicator = (member[:, None] == np.arange(n_bins)).astype(np.float64)
     outcomes = (generator.random((draws, probability.size)) < probability).astype(np.float64)
+    # One product with the bins' indicator for all draws together: a loop over bins and draws takes far longer.
     by_chance = np.abs((outcomes - probability) @ indicator).sum(axis=1) / probability.size
     estimate = np.abs((positive - probability) @ indicator).sum() / probability.size
     return CalibrationError(float(estimate), float(by_chance.mean()), float(np.percentile(by_chance, 95)))
 
 
 def temperature(scores: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
-    """The temperature that minimises the negative log-likelihood; above 1 the scores were overconfident.
+    """Fit the temperature that minimises the negative log-likelihood; above 1 the scores were overconfident.
 
-    scores: (n, classes) probabilities of a VALIDATION part; truth: (n,) class indices. Searched in [0.05, 20].
+    scores: (n, classes) probabilities of a VALIDATION part; truth: (n,) class indices. The search range is [0.05, 20].
     Reference: C. Guo et al., ICML 2017.
     """
     if not scores.size:
         raise PredictionError("a temperature needs validation predictions, found none; keep the validation part")
+    # Logarithms of probabilities are logits up to a constant per row, which the softmax cancels.
     logits = np.log(np.maximum(scores, _TINY))
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        scaled = scaled - scaled.max(axis=1, keepdims=True)  # else exp overflows at low temperatures
         normaliser = np.log(np.exp(scaled).sum(axis=1))
         return float((normaliser - scaled[np.arange(truth.size), truth]).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    # In the logarithm, so that 1/2 and 2 are equally far from 1. The bounds hold a separable part back, whose
+    # likelihood would drive the temperature to zero.
+    optimum = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(optimum.x))
 
 
 def sharpen(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities (n, classes) after division of their logarithms by `temperature`; rows sum to 1.
+    """Divide the logarithms of probabilities (n, classes) by `temperature` and normalise; rows sum to 1.
 
     >>> sharpen(np.array([[0.2, 0.8]]), 1.0).round(6).tolist()
     [[0.2, 0.8]]
@@ -114,10 +118,12 @@ def sharpen(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float
 
 
 def _member(probability: NDArray[np.float64], n_bins: int) -> NDArray[np.int64]:
+    # The last bin is closed: a probability of exactly 1 would fall into a bin of its own.
     return np.minimum((probability * n_bins).astype(np.int64), n_bins - 1)
 
 
 def _check(probability: NDArray[np.float64]) -> None:
+    # Negated, so that NaN counts as wrong: every comparison with it is false.
     wrong = ~((probability >= 0) & (probability <= 1))
     if wrong.any():
         raise PredictionError(

@@ -1,7 +1,7 @@
-"""The second table of a detector: one row per candidate, from which FROC, CPM and average precision are computed.
+"""The second table of a detector, with one row per candidate, for FROC, CPM and average precision.
 
-It lies beside the table of cases, which says how many relevant findings each scan has. A candidate inside two relevant
-findings has a row for each, with the same number.
+It accompanies the table of cases, which holds the number of relevant findings of each scan. A candidate inside two
+relevant findings has a row for each, with the same number.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.evaluation.detection import Marks
 
-FILE = "candidates.parquet"
 FINDINGS = "findings"
 """The column of the table of cases that holds the number of relevant findings; only detectors have it."""
 AXES = ("z_mm", "y_mm", "x_mm")
@@ -29,8 +28,8 @@ _WHOLE = ("fold", "seed", "candidate", "finding")
 class CandidateTable:
     """Columns of equal length k; place_mm is (k, 2 or 3) in array order, in the frame of the scan's first voxel.
 
-    candidate: number within its case, arm, fold and seed; finding: number of the relevant finding it hits, or −1;
-    irrelevant: whether it lies inside an irrelevant finding only.
+    candidate: number within its case, arm, fold and seed; finding: number of the relevant finding that it hits, or −1;
+    irrelevant: whether it is inside an irrelevant finding only.
     """
 
     case: NDArray[np.str_]
@@ -49,28 +48,20 @@ class CandidateTable:
         return len(self.case)
 
     def where(self, rows: NDArray[Any]) -> "CandidateTable":
-        """The rows chosen by a mask or by indices."""
+        """Select rows by a mask or by indices."""
         return CandidateTable(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
 
     def marks(self, cases: NDArray[np.str_], findings: NDArray[Any]) -> Marks:
-        """The rows of these cases (n,), sorted by name, with their numbers of relevant findings (n,)."""
-        at = np.minimum(np.searchsorted(cases, self.case), len(cases) - 1)
-        own = cases[at] == self.case
-        scan = at[own].astype(np.int64)
+        """Return the rows of these cases (n,), sorted by name, with their numbers of relevant findings (n,)."""
+        # Cases without a candidate stay in `findings`, where their misses count; rows of other cases are dropped.
+        index = np.minimum(np.searchsorted(cases, self.case), len(cases) - 1)
+        own = cases[index] == self.case
+        scan = index[own].astype(np.int64)
         return Marks(scan, self.score[own], self.finding[own], self.irrelevant[own], findings.astype(np.int64))
 
 
-def candidate_file(predictions: Path) -> Path:
-    """Where the candidates of a table of cases lie.
-
-    >>> candidate_file(Path("predictions.parquet")).name, candidate_file(Path("without-0.parquet")).name
-    ('candidates.parquet', 'without-0-candidates.parquet')
-    """
-    return predictions.with_name(FILE if predictions.name == "predictions.parquet" else f"{predictions.stem}-{FILE}")
-
-
 def joined(tables: Sequence[CandidateTable]) -> CandidateTable:
-    """One table from several."""
+    """Concatenate several tables."""
     names = CandidateTable.__dataclass_fields__
     return CandidateTable(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
 
@@ -85,8 +76,9 @@ def write_candidates(table: CandidateTable, path: Path) -> None:
 
 
 def read_candidates(path: Path) -> CandidateTable:
-    """Read one table in the public format; a missing column or a score that is no number is named."""
+    """Read one table in the public format; errors name a missing column or a case with a score that is no number."""
     try:
+        # ParquetFile, because pq.read_table would import pandas.
         with pq.ParquetFile(path) as file:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
@@ -100,6 +92,7 @@ def read_candidates(path: Path) -> CandidateTable:
     if not np.isfinite(score).all():
         case = columns["case"][int(np.argmin(np.isfinite(score)))]
         raise PredictionError(f"{path} has a candidate of case {case} whose score is not a number; predict it again")
+    # 2D tables have no z_mm; the columns that exist are stacked in array order.
     places = [columns[name].astype(np.float64) for name in AXES if name in columns]
     read: dict[str, Any] = {name: columns[name].astype(str) for name in _TEXT}
     read |= {name: columns[name].astype(np.int64) for name in _WHOLE}

@@ -1,4 +1,4 @@
-"""Who was called what: confusion counts and rates whose intervals know that cases of one patient hang together."""
+"""Confusion counts, and rates with intervals that account for several cases per patient."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from equipoise.errors import PredictionError
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of cases with its 95 % interval; all NaN where no case entered it."""
+    """A proportion of cases with its 95 % interval; all NaN without a case."""
 
     estimate: float
     low: float
@@ -36,7 +36,7 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], n_clas
 
 
 def wilson(estimate: float, n: float, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion in [0, 1] seen in n (possibly effective) cases.
+    """Return Wilson's score interval of a proportion in [0, 1] observed in n (possibly effective) cases.
 
     n = 0 gives (nan, nan). Reference: E. B. Wilson, JASA 22 (1927) 209–212.
 
@@ -52,12 +52,12 @@ def wilson(estimate: float, n: float, level: float = 0.95) -> tuple[float, float
 
 
 def clustered_rate(hits: NDArray[np.bool_], patient: NDArray[np.str_], run: NDArray[np.integer] | None = None) -> Rate:
-    """Mean of `hits` with a Wilson interval at the sample size that patients and runs leave.
+    """Average `hits`, with a Wilson interval at the effective sample size given patients and runs.
 
     hits: (n,) one row per case and run; patient: (n,) ids; run: (n,) number of the training run, None for one.
     The variance is that of patient sums (rows of one patient, over all runs, are one cluster) plus the variance
-    between runs over their number; the effective size is p(1 − p) / variance, never more than the number of cases.
-    Where every row agrees the variance is silent, and the number of patients is the effective size.
+    between runs over their number; the effective size is p(1 − p) / variance, at most the number of cases. Where every
+    row agrees the variance is zero, and the effective size is the number of patients.
     """
     if not hits.size:
         return Rate(float("nan"), float("nan"), float("nan"), 0, 0)
@@ -65,6 +65,8 @@ def clustered_rate(hits: NDArray[np.bool_], patient: NDArray[np.str_], run: NDAr
     n_cases = int(np.bincount(np.unique(runs, return_inverse=True)[1]).max())
     ids, member = np.unique(patient, return_inverse=True)
     estimate = float(hits.mean())
+    # Wilson at an effective size and not a normal interval at the clustered variance: near 0 and 1, where sensitivities
+    # are, the latter leaves [0, 1] and covers too rarely.
     sums = np.bincount(member, weights=hits - estimate)
     inflation = ids.size / (ids.size - 1) if ids.size > 1 else 1.0
     variance = inflation * float(sums @ sums) / hits.size**2 + _between_runs(hits, runs)
@@ -87,9 +89,9 @@ def class_rates(
     n_classes: int,
     run: NDArray[np.integer] | None = None,
 ) -> list[Rate]:
-    """Share of each true class that was called by its name (per-class sensitivity), one Rate per class.
+    """Return the proportion of each true class that was predicted as such (per-class sensitivity).
 
-    With two classes the first is the specificity and the second the sensitivity of calling the second class.
+    With two classes the first is the specificity and the second the sensitivity for the second class.
     A class without a case gives NaN and n_cases 0.
     """
     rates = []

@@ -1,9 +1,9 @@
-"""Candidates against findings: hits by the LUNA16 rule, FROC, its score (CPM), and average precision.
+"""Detection metrics: hits of candidates by the LUNA16 rule, FROC, its score (CPM), and average precision.
 
-A candidate inside a relevant finding (not farther from its centre than its radius) hits it. Several on one finding
-count once, with the highest score. A candidate that hits nothing but lies inside an irrelevant finding (a non-nodule,
-a nodule below 3 mm or marked by too few readers) is neither hit nor false positive. Every other candidate is a false
-positive. Reference: A. A. A. Setio et al., Medical Image Analysis 42 (2017) 1–13.
+A candidate inside a relevant finding (not farther from its centre than its radius) hits it. Several candidates on one
+finding count once, with the highest score. A candidate without a hit that is inside an irrelevant finding (a
+non-nodule, a nodule below 3 mm or marked by too few readers) is neither a hit nor a false positive. Every other
+candidate is a false positive. Reference: A. A. A. Setio et al., Medical Image Analysis 42 (2017) 1–13.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ from equipoise.errors import PredictionError
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""False positives per scan at which the CPM takes the sensitivity."""
+"""False positives per scan at which the CPM reads the sensitivity."""
 UNKNOWN_DIAMETER_MM = 10.0
-"""Diameter of a finding that was marked but not measured, as LUNA16 takes it."""
+"""Diameter of a finding that was marked but not measured, as in LUNA16."""
 NO_FINDING = -1
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known to be in one scan, in the frame of its candidates: centre_mm (m, axes) in array order, (m,) else.
+    """True findings of one scan, in the frame of its candidates: centre_mm (m, axes) in array order, the others (m,).
 
     A diameter that is not a number, or not above 0, is unknown: see `UNKNOWN_DIAMETER_MM`.
     """
@@ -37,16 +37,16 @@ class Findings:
 
     @property
     def radius_mm(self) -> Numbers:
-        """(m,) half the diameter."""
+        """Half the diameter (m,)."""
         known = np.nan_to_num(self.diameter_mm, nan=0.0) > 0
         return np.where(known, self.diameter_mm, UNKNOWN_DIAMETER_MM) / 2
 
 
 @dataclass(frozen=True)
 class Matches:
-    """One scan's rows: candidate (k,) number, finding (k,) number of the relevant one it hits or −1, irrelevant (k,).
+    """One scan's rows (k,): number of the candidate, of the relevant finding that it hits or −1, and irrelevance.
 
-    A candidate inside two relevant findings has a row for each; every other candidate has one.
+    A candidate inside two relevant findings has a row for each; every other candidate has one row.
     """
 
     candidate: Indices
@@ -69,7 +69,7 @@ class Marks:
 
     @classmethod
     def of_scans(cls, scans: Sequence[tuple[Matches, Numbers, Findings]]) -> Self:
-        """Rows of several scans, each given as its matches, the scores of its candidates and its findings."""
+        """Join the rows of several scans, each given as its matches, the scores of its candidates and its findings."""
         return cls(
             np.repeat(np.arange(len(scans)), [len(matches.candidate) for matches, _, _ in scans]),
             np.concatenate([score[matches.candidate] for matches, score, _ in scans]),
@@ -79,7 +79,7 @@ class Marks:
         )
 
     def of_scans_where(self, keep: NDArray[np.bool_]) -> "Marks":
-        """The rows of some scans (scans,), numbered anew."""
+        """Select the rows of the scans to keep (scans,), and renumber the scans."""
         rows, number = keep[self.scan], np.cumsum(keep) - 1
         own = self.score[rows], self.finding[rows], self.irrelevant[rows]
         return Marks(number[self.scan[rows]], *own, self.findings[keep])
@@ -87,14 +87,14 @@ class Marks:
 
 @dataclass(frozen=True)
 class Froc:
-    """False positives per scan and sensitivity at falling thresholds, from (0, 0) on; both never fall."""
+    """False positives per scan and sensitivity at falling thresholds, from (0, 0) on; neither ever falls."""
 
     false_positives: Numbers
     sensitivity: Numbers
     thresholds: Numbers
 
     def at(self, rate: float) -> float:
-        """Sensitivity at a number of false positives per scan, linear between points, the last one's beyond it."""
+        """Return the sensitivity at a number of false positives per scan, linear between points, then constant."""
         return float(np.interp(rate, self.false_positives, self.sensitivity))
 
 
@@ -107,11 +107,11 @@ class LeftOut:
 
 
 def match(centre_mm: Numbers, findings: Findings) -> Matches:
-    """What the candidates at `centre_mm` (n, axes) of one scan hit.
+    """Match the candidates at `centre_mm` (n, axes) of one scan with its findings.
 
     >>> findings = Findings(np.array([[0.0, 0, 0], [0, 0, 50]]), np.array([6.0, 8]), np.array([True, False]))
-    >>> found = match(np.array([[0.0, 0, 3], [0, 0, 47], [0, 20, 0]]), findings)
-    >>> found.finding.tolist(), found.irrelevant.tolist()
+    >>> matches = match(np.array([[0.0, 0, 3], [0, 0, 47], [0, 20, 0]]), findings)
+    >>> matches.finding.tolist(), matches.irrelevant.tolist()
     ([0, -1, -1], [False, True, False])
     """
     apart = np.linalg.norm(centre_mm[:, None] - findings.centre_mm[None], axis=2)
@@ -127,30 +127,30 @@ def match(centre_mm: Numbers, findings: Findings) -> Matches:
 
 
 def froc(marks: Marks) -> Froc:
-    """The free-response curve: a point for each distinct score, and (0, 0) before the first."""
+    """Compute the free-response curve: a point for each distinct score, and (0, 0) before the first."""
     curve = _Curve(marks)
     thresholds, group = np.unique(-curve.score, return_inverse=True)
-    false = np.bincount(group[~curve.hit], minlength=len(thresholds)).cumsum() / curve.scans
-    found = np.bincount(group[curve.hit], minlength=len(thresholds)).cumsum() / curve.findings
-    return Froc(np.append(0.0, false), np.append(0.0, found), np.append(np.inf, -thresholds))
+    false_positives = np.bincount(group[~curve.hit], minlength=len(thresholds)).cumsum() / curve.scans
+    hits = np.bincount(group[curve.hit], minlength=len(thresholds)).cumsum() / curve.findings
+    return Froc(np.append(0.0, false_positives), np.append(0.0, hits), np.append(np.inf, -thresholds))
 
 
 def cpm(marks: Marks) -> float:
-    """LUNA16's score: the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan.
+    """Compute LUNA16's score: the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan.
 
     Range [0, 1], higher is better. Without a candidate it is 0; without a relevant finding PredictionError is raised.
     """
     curve = _Curve(marks)
-    return _cpm(curve.false.cumsum(), curve.found.cumsum(), curve.scans, curve.findings)
+    return _cpm(curve.false.cumsum(), curve.hits.cumsum(), curve.scans, curve.findings)
 
 
 def average_precision(marks: Marks) -> float:
-    """Mean over all relevant findings of the precision at the score that finds them, 0 for those never found.
+    """Average, over all relevant findings, the precision at the score that finds them, 0 for those never found.
 
-    Range [0, 1], higher is better; equal scores enter together, nothing is interpolated. Empties as in `cpm`.
+    Range [0, 1], higher is better; equal scores enter together, without interpolation. Empty inputs as in `cpm`.
     """
     curve = _Curve(marks)
-    return _average_precision(curve.false.cumsum(), curve.found.cumsum(), curve.scans, curve.findings)
+    return _average_precision(curve.false.cumsum(), curve.hits.cumsum(), curve.scans, curve.findings)
 
 
 @dataclass(frozen=True)
@@ -166,15 +166,16 @@ class FrocBand:
 def froc_band(
     runs: Sequence[tuple[Marks, Indices]], rates: Numbers, generator: np.random.Generator, draws: int = 500
 ) -> FrocBand:
-    """The runs' mean curve at `rates`; the band is from draws of patients and runs with replacement.
+    """Average the runs' curves at `rates`, with a band from draws of patients and runs with replacement.
 
     runs: marks and the patient of each scan (scans,), as numbers from 0 that all runs share. A draw without any finding
-    for some run is left out. It is a picture: verdicts come from `statistics`.
+    for some run is left out. The band serves a figure; verdicts come from `statistics`.
     """
     curves = [(_Curve(marks), patient) for marks, patient in runs]
     patients = 1 + max(int(patient.max()) for _, patient in runs)
     own = np.array([curve.sensitivity_at(rates, np.ones(curve.scans)) for curve, _ in curves])
     drawn = np.full((draws, len(rates)), np.nan)
+    # Patients are weights and not copies of rows: the counts of each curve are made once and reweighted per draw.
     for row in drawn:
         weight = np.bincount(generator.integers(patients, size=patients), minlength=patients)
         chosen = [curves[index] for index in generator.integers(len(runs), size=len(runs))]
@@ -185,13 +186,14 @@ def froc_band(
 
 
 def leave_one_out(metric: Callable[[Marks], float], marks: Marks, patient: Indices, n_patients: int) -> LeftOut:
-    """`cpm` or `average_precision` of all scans, and without each patient; patient (scans,) in [0, n_patients).
+    """Compute `cpm` or `average_precision` of all scans, and without each patient; patient (scans,) < n_patients.
 
-    Matching is within scans, so a patient's rows are taken out of the counts: linear in rows, and per patient in the
-    number of findings. Raises PredictionError where one patient has every scan or every relevant finding.
+    Raises PredictionError where one patient has every scan or every relevant finding.
     """
+    # Matching is within scans, so a patient's rows can be subtracted from the cumulative counts. The cost is linear in
+    # the rows, plus for each patient linear in the findings; matching again for each patient would be quadratic.
     curve, formula = _Curve(marks), _FORMULAS[metric]
-    false, found = curve.false.cumsum(), curve.found.cumsum()
+    false, hits = curve.false.cumsum(), curve.hits.cumsum()
     scans = curve.scans - np.bincount(patient, minlength=n_patients)
     findings = curve.findings - np.bincount(patient, weights=marks.findings, minlength=n_patients)
     if scans.min() < 1 or findings.min() < 1:
@@ -206,16 +208,16 @@ def leave_one_out(metric: Callable[[Marks], float], marks: Marks, patient: Indic
     for number in range(n_patients):
         own = order[bounds[number] : bounds[number + 1]]
         step, hit = curve.step[own], curve.hit[own]
-        own_false, own_found = (np.bincount(step[k], minlength=len(false)).cumsum() for k in (~hit, hit))
-        without[number] = formula(false - own_false, found - own_found, scans[number], findings[number])
-    return LeftOut(formula(false, found, curve.scans, curve.findings), without)
+        own_false, own_hits = (np.bincount(step[k], minlength=len(false)).cumsum() for k in (~hit, hit))
+        without[number] = formula(false - own_false, hits - own_hits, scans[number], findings[number])
+    return LeftOut(formula(false, hits, curve.scans, curve.findings), without)
 
 
 class _Curve:
-    """What counts of some marks: the first hit of each finding and the false positives, in steps of falling scores.
+    """Counts of the first hit of each finding and of false positives, in steps of falling scores.
 
-    Step 2j + 1 holds the rows with the j-th highest score that hits anything, step 2j those between it and the one
-    before. Within even steps the sensitivity stands still, so steps describe the FROC curve as all its points do.
+    Step 2j + 1 holds the rows with the j-th highest score that hits a finding, step 2j the rows between it and the
+    score before. Within even steps the sensitivity is constant, so the steps describe the whole FROC curve.
     """
 
     def __init__(self, marks: Marks) -> None:
@@ -232,22 +234,24 @@ class _Curve:
         rows = np.concatenate([best, np.flatnonzero((marks.finding == NO_FINDING) & ~marks.irrelevant)])
         self.scan, self.score = marks.scan[rows], marks.score[rows]
         self.hit = np.arange(len(rows)) < len(best)
+        # Twice the number of distinct hits bounds the steps: millions of false positives do not lengthen the arrays
+        # that `leave_one_out` copies for each patient.
         levels = np.unique(-self.score[self.hit])
         self.step = np.searchsorted(levels, -self.score, "left") + np.searchsorted(levels, -self.score, "right")
         self.false = np.bincount(self.step[~self.hit], minlength=2 * len(levels) + 1)
-        self.found = np.bincount(self.step[self.hit], minlength=2 * len(levels) + 1)
+        self.hits = np.bincount(self.step[self.hit], minlength=2 * len(levels) + 1)
 
     def sensitivity_at(self, rates: Numbers, weight: NDArray[Any]) -> Numbers:
-        """Sensitivity at false positives per scan, where scan k counts weight[k] times."""
+        """Return the sensitivity at false positives per scan, where scan k counts weight[k] times."""
         mass = weight[self.scan]
-        false, found = (np.bincount(self.step[k], mass[k], len(self.false)).cumsum() for k in (~self.hit, self.hit))
-        share = np.append(0.0, found / (weight @ self.by_scan))
-        at: Numbers = np.interp(rates, np.append(0.0, false / weight.sum()), share)
-        return at
+        false, hits = (np.bincount(self.step[k], mass[k], len(self.false)).cumsum() for k in (~self.hit, self.hit))
+        share = np.append(0.0, hits / (weight @ self.by_scan))
+        sensitivity: Numbers = np.interp(rates, np.append(0.0, false / weight.sum()), share)
+        return sensitivity
 
 
 def _best_of_each(marks: Marks) -> Indices:
-    """The row of the highest score on each finding that was hit."""
+    """Return the row of the highest score on each finding that was hit."""
     rows = np.flatnonzero(marks.finding != NO_FINDING)
     rows = rows[np.lexsort((-marks.score[rows], marks.finding[rows], marks.scan[rows]))]
     named = np.stack([marks.scan[rows], marks.finding[rows]])
@@ -255,14 +259,14 @@ def _best_of_each(marks: Marks) -> Indices:
     return np.asarray(rows[first], dtype=np.int64)
 
 
-def _cpm(false: Indices, found: Indices, scans: float, findings: float) -> float:
-    rates, sensitivity = np.append(0.0, false / scans), np.append(0.0, found / findings)
+def _cpm(false: Indices, hits: Indices, scans: float, findings: float) -> float:
+    rates, sensitivity = np.append(0.0, false / scans), np.append(0.0, hits / findings)
     return float(np.interp(RATES, rates, sensitivity).mean())
 
 
-def _average_precision(false: Indices, found: Indices, scans: float, findings: float) -> float:  # noqa: ARG001
-    new = np.diff(found, prepend=0)
-    return float((new * found / np.maximum(found + false, 1)).sum() / findings)
+def _average_precision(false: Indices, hits: Indices, scans: float, findings: float) -> float:  # noqa: ARG001
+    new = np.diff(hits, prepend=0)
+    return float((new * hits / np.maximum(hits + false, 1)).sum() / findings)
 
 
 _FORMULAS: dict[Callable[[Marks], float], Callable[[Indices, Indices, float, float], float]] = {

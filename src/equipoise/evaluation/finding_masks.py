@@ -1,4 +1,4 @@
-"""Findings from a mask: every connected part of what is sought, and of what is irrelevant, as a ball of its size."""
+"""Extract findings from a mask: each connected part, sought or irrelevant, becomes a ball of its size."""
 
 import math
 
@@ -11,13 +11,13 @@ from equipoise.evaluation.detection import Findings
 
 
 def findings_in(mask: NDArray[np.integer], spacing_mm: tuple[float, ...]) -> Findings:
-    """The findings of a detection cohort's mask, those that are sought first; parts touch through corners too.
+    """Return the findings of a detection cohort's mask, the sought ones first; parts also touch through corners.
 
-    A finding's centre is the mean place of its voxels in mm from the centre of the first voxel of the mask, its
-    diameter that of the ball (in 2D: the disc) of the same volume.
+    A finding's centre is the mean position of its voxels in mm from the centre of the mask's first voxel; its diameter
+    is that of the ball (in 2D: the disc) of the same volume.
 
-    >>> found = findings_in(np.array([[1, 1, 0, 2]]), (1.0, 2.0))
-    >>> found.centre_mm.tolist(), found.relevant.tolist()
+    >>> findings = findings_in(np.array([[1, 1, 0, 2]]), (1.0, 2.0))
+    >>> findings.centre_mm.tolist(), findings.relevant.tolist()
     ([[0.0, 1.0], [0.0, 6.0]], [True, False])
     """
     parts = [_parts(mask == value, spacing_mm) for value in (SOUGHT, IRRELEVANT)]
@@ -26,7 +26,7 @@ def findings_in(mask: NDArray[np.integer], spacing_mm: tuple[float, ...]) -> Fin
 
 
 def _parts(inside: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres (n, axes) and diameters (n,) of the connected parts, in mm."""
+    """Return centres (n, axes) and diameters (n,) of the connected parts, in mm."""
     part, n = ndimage.label(inside, np.ones((3,) * inside.ndim, dtype=bool))
     places = np.nonzero(part)
     member = part[places] - 1
@@ -36,5 +36,5 @@ def _parts(inside: NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> tuple[ND
 
 
 def diameter_of(size: NDArray[np.float64], dims: int) -> NDArray[np.float64]:
-    """Diameter in mm of balls of these volumes in mm³ (dims 3), or of discs of these areas in mm² (dims 2)."""
+    """Return the diameter in mm of balls with these volumes in mm³ (dims 3), or of discs with these areas in mm²."""
     return np.cbrt(6 * size / np.pi) if dims == 3 else np.sqrt(4 * size / np.pi)

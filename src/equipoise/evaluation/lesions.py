@@ -1,4 +1,4 @@
-"""Lesion by lesion: which lesions were found, which were invented, and how well the found ones were outlined."""
+"""Lesion-wise scores: detected, missed and invented lesions, and the overlap of the detected ones."""
 
 from dataclasses import dataclass
 
@@ -12,38 +12,38 @@ from equipoise.evaluation.surface import bounding_box
 
 @dataclass(frozen=True)
 class LesionScores:
-    """Counts of found, missed and invented lesions, and the Dice of each found one.
+    """Counts of detected, missed and invented lesions, and the Dice of each detected one.
 
-    With neither a true nor a predicted lesion both scores are 1 (nothing to find, nothing invented).
+    With neither a true nor a predicted lesion both scores are 1, because the masks agree.
     """
 
-    found: int
+    detected: int
     missed: int
     invented: int
-    dice_of_found: tuple[float, ...]
+    dice_of_detected: tuple[float, ...]
 
     @property
     def f1(self) -> float:
-        """2 found / (2 found + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
-        total = 2 * self.found + self.missed + self.invented
-        return 2 * self.found / total if total else 1.0
+        """2 detected / (2 detected + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
+        total = 2 * self.detected + self.missed + self.invented
+        return 2 * self.detected / total if total else 1.0
 
     @property
     def dice(self) -> float:
-        """Mean over true and invented lesions of their Dice, 0 where missed or invented; no lesion at all: 1."""
-        total = self.found + self.missed + self.invented
-        return sum(self.dice_of_found) / total if total else 1.0
+        """Mean Dice over true and invented lesions, 0 where missed or invented; no lesion at all: 1."""
+        total = self.detected + self.missed + self.invented
+        return sum(self.dice_of_detected) / total if total else 1.0
 
 
 def lesion_scores(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], smallest_iou: float = 0.1) -> LesionScores:
     """Match the connected parts of two masks one to one, by the largest sum of IoU.
 
-    Parts touch through faces, edges or corners. A pair counts as found from `smallest_iou` on (0 excluded).
+    Parts touch through faces, edges or corners. A pair counts as detected from `smallest_iou` on (0 excluded).
     Reference for matching by IoU: L. Maier-Hein et al., Metrics reloaded, Nature Methods 21 (2024) 195–212.
 
     >>> truth = np.array([[1, 1, 0, 0, 1]], bool)
     >>> scores = lesion_scores(truth, np.array([[1, 1, 0, 0, 0]], bool))
-    >>> scores.found, scores.missed, scores.invented, round(scores.f1, 3), scores.dice
+    >>> scores.detected, scores.missed, scores.invented, round(scores.f1, 3), scores.dice
     (1, 1, 0, 0.667, 0.5)
     """
     anything = truth | prediction
@@ -55,11 +55,13 @@ def lesion_scores(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], small
     true_parts, n_true = ndimage.label(truth, full)
     predicted_parts, n_predicted = ndimage.label(prediction, full)
     shared = np.zeros((n_true + 1, n_predicted + 1), dtype=np.int64)
-    both = (true_parts > 0) & (predicted_parts > 0)
-    np.add.at(shared, (true_parts[both], predicted_parts[both]), 1)
+    overlap = (true_parts > 0) & (predicted_parts > 0)
+    np.add.at(shared, (true_parts[overlap], predicted_parts[overlap]), 1)
     shared = shared[1:, 1:]
     sizes = np.bincount(true_parts.ravel())[1:, None] + np.bincount(predicted_parts.ravel())[None, 1:]
     iou = shared / np.maximum(sizes - shared, 1)
+    # Pairs below the limit count as zero before the assignment: counted afterwards, a useless pair could have taken
+    # the partner of a good one.
     counted = np.where((iou >= smallest_iou) & (shared > 0), iou, 0.0)
     rows, columns = linear_sum_assignment(-counted)
     pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if counted[i, j] > 0]

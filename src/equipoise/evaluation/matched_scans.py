@@ -1,4 +1,4 @@
-"""Scans whose candidates were matched: their tables, one row a scan and one a candidate."""
+"""Scans with matched candidates, and their tables: one row per scan, and one row per candidate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from equipoise.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class MarkedScan:
-    """One scan with what was marked in it and what is there, both in mm from the centre of its first voxel."""
+    """One scan with its candidates and its true findings, both in mm from the centre of its first voxel."""
 
     case: str
     patient: str
@@ -26,23 +26,23 @@ class MarkedScan:
 
     @classmethod
     def of(cls, case: str, patient: str, split: str, candidates: Candidates, findings: Findings) -> "MarkedScan":
-        """The candidates matched with the findings."""
+        """Match the candidates with the findings."""
         return cls(case, patient, split, candidates, findings, match(candidates.centre_mm, findings))
 
     def best_scores(self) -> NDArray[np.float64]:
-        """(m,) the highest score on each finding; −inf where nothing marks it, and for irrelevant ones."""
+        """Return the highest score on each finding (m,); −inf for findings without a hit and for irrelevant ones."""
         best = np.full(len(self.findings.relevant), -np.inf)
         hit = self.matches.finding != NO_FINDING
         np.maximum.at(best, self.matches.finding[hit], self.candidates.score[self.matches.candidate[hit]])
         return best
 
     def false_positives(self) -> NDArray[np.int64]:
-        """Numbers of the candidates that hit nothing, not even an irrelevant finding; the most suspicious first."""
+        """Return the numbers of the candidates outside all findings, irrelevant ones too, most suspicious first."""
         wrong = (self.matches.finding == NO_FINDING) & ~self.matches.irrelevant
         return np.asarray(self.matches.candidate[wrong])
 
     def counts(self) -> dict[str, float]:
-        """Relevant findings, how many of them any candidate hits, candidates, and false positives."""
+        """Count relevant findings, those of them with a hit, candidates, and false positives."""
         hit = self.matches.finding[self.matches.finding != NO_FINDING]
         return {
             FINDINGS: float(self.findings.relevant.sum()),
@@ -53,12 +53,12 @@ class MarkedScan:
 
 
 def marks_of(scans: Sequence[MarkedScan]) -> Marks:
-    """The matched candidates of several scans."""
+    """Join the matched candidates of several scans."""
     return Marks.of_scans([(scan.matches, scan.candidates.score, scan.findings) for scan in scans])
 
 
 def detection_predictions(scans: Sequence[MarkedScan], arm: str, fold: int, seed: int) -> Predictions:
-    """The rows of one job or rule, with the candidates beside them."""
+    """Make the rows of one job or rule, with their candidates."""
     n, rows = len(scans), [scan.counts() for scan in scans]
     return Predictions(
         case=np.array([scan.case for scan in scans]),
@@ -79,7 +79,7 @@ def _candidate_rows(scans: Sequence[MarkedScan], arm: str, fold: int, seed: int)
     k = sum(counts)
 
     def each(value: Callable[[MarkedScan], Any]) -> NDArray[Any]:
-        """One value a scan, repeated for each of its rows."""
+        """Repeat one value per scan for each of its rows."""
         return np.repeat(np.array([value(scan) for scan in scans]), counts)
 
     return CandidateTable(

@@ -1,8 +1,8 @@
-"""The table that jobs leave behind: every figure, interval and verdict is computed from it alone.
+"""The table of predictions, from which alone every figure, interval and verdict is computed.
 
-One row per case and job. Classification rows carry `truth` (class index) and one score per class; segmentation rows
-carry one column per metric (per case), detection rows counts, with the candidates in a second table beside the first.
-`fold` and `seed` name the job that predicted the row.
+It has one row per case and job. Classification rows hold `truth` (class index) and one score per class; segmentation
+rows hold one column per metric (per case); detection rows hold counts, with the candidates in a second table. `fold`
+and `seed` identify the job that predicted the row.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable, candidate_file, joined, read_candidates
+from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable, joined, read_candidates
+from equipoise.runfolder.paths import candidates_beside
 
 SCORE = "score_"
 _KEYS = ("case", "patient", "split", "arm")
@@ -27,7 +28,7 @@ _FIXED = (*_KEYS, "fold", "seed", "truth")
 class Predictions:
     """Columns of equal length n; scores is (n, classes), empty (n, 0) for other tasks; metrics are per row.
 
-    candidates: those of a detector's cases; they may be of more cases than the rows.
+    candidates: those of a detector's cases; they may belong to more cases than the rows.
     """
 
     case: NDArray[np.str_]
@@ -46,12 +47,13 @@ class Predictions:
         return len(self.case)
 
     def where(self, rows: NDArray[Any]) -> "Predictions":
-        """The rows chosen by a mask or by indices."""
+        """Select rows by a mask or by indices."""
+        # The candidates stay whole: they are joined by the case's name, and a copy for each selection costs memory.
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in (*_FIXED, "scores")}
         return replace(self, **columns, metrics={name: values[rows] for name, values in self.metrics.items()})
 
     def arms(self) -> list[str]:
-        """Arm names in order of first appearance."""
+        """Return arm names in order of first appearance."""
         return list(dict.fromkeys(self.arm.tolist()))
 
 
@@ -68,7 +70,7 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 
 
 def read_parquet(path: Path) -> Predictions:
-    """Read one table in the public format, a detector's with its candidates; what is missing or foreign is named."""
+    """Read one table in the public format, with a detector's candidates; errors name missing or foreign columns."""
     try:
         with pq.ParquetFile(path) as file:  # read_table would import pandas
             table = file.read()
@@ -103,12 +105,12 @@ def read_parquet(path: Path) -> Predictions:
             for name, values in columns.items()
             if name not in _FIXED and not name.startswith(SCORE)
         },
-        candidates=_candidates(candidate_file(path), columns["case"].astype(str)) if FINDINGS in columns else None,
+        candidates=_candidates(candidates_beside(path), columns["case"].astype(str)) if FINDINGS in columns else None,
     )
 
 
 def _candidates(path: Path, cases: NDArray[np.str_]) -> CandidateTable:
-    """The candidates beside a table of cases, none of a case that the table lacks."""
+    """Read the candidates of a table of cases; refuse candidates of a case that the table lacks."""
     table = read_candidates(path)
     unknown = np.setdiff1d(table.case, cases)
     if len(unknown):
@@ -117,7 +119,7 @@ def _candidates(path: Path, cases: NDArray[np.str_]) -> CandidateTable:
 
 
 def concatenate(tables: Sequence[Predictions]) -> Predictions:
-    """One table from many of the same classes and metrics."""
+    """Concatenate tables of the same classes and metrics."""
     first = tables[0]
     for table in tables[1:]:
         if table.classes != first.classes or table.metrics.keys() != first.metrics.keys():
@@ -127,5 +129,5 @@ def concatenate(tables: Sequence[Predictions]) -> Predictions:
             )
     columns: dict[str, Any] = {name: np.concatenate([getattr(t, name) for t in tables]) for name in (*_FIXED, "scores")}
     metrics = {name: np.concatenate([t.metrics[name] for t in tables]) for name in first.metrics}
-    found = [table.candidates for table in tables if table.candidates is not None]
-    return replace(first, **columns, metrics=metrics, candidates=joined(found) if found else None)
+    candidate_tables = [table.candidates for table in tables if table.candidates is not None]
+    return replace(first, **columns, metrics=metrics, candidates=joined(candidate_tables) if candidate_tables else None)

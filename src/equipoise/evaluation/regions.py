@@ -1,4 +1,4 @@
-"""Regions: the structures that are judged, each a set of a mask's classes; they may overlap (BraTS: WT, TC, ET)."""
+"""Regions: the evaluated structures, each a set of a mask's classes; they may overlap (BraTS: WT, TC, ET)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ Mask = NDArray[np.bool_]
 
 
 def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """The regions that a cohort names; without any, every class but the background (index 0) is one.
+    """Return a cohort's regions; without any, every class but the background (index 0) is a region.
 
     >>> target_regions(["background", "liver", "tumour"], {})
     {'liver': (1,), 'tumour': (2,)}
@@ -22,7 +22,7 @@ def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]])
 
 
 def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
-    """A mask per region from a class per voxel."""
+    """Return a mask per region from a class per voxel."""
     return {name: np.isin(labels, members) for name, members in regions.items()}
 
 
@@ -33,7 +33,8 @@ def labelled_only(masks: Mapping[str, Mask], truth: NDArray[np.integer]) -> dict
 
 
 def membership(classes: int, regions: Mapping[str, Sequence[int]]) -> NDArray[np.float32]:
-    """1 where a class belongs to a region, else 0: (regions, classes)."""
+    """Return 1 where a class belongs to a region, else 0: (regions, classes)."""
+    # A matrix, so that class probabilities become those of overlapping regions by one product.
     table = np.zeros((len(regions), classes), dtype=np.float32)
     for row, members in zip(table, regions.values(), strict=True):
         row[list(members)] = 1

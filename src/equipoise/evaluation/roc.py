@@ -1,4 +1,4 @@
-"""ROC curves, the band that patients and training runs leave around them, and operating points chosen beforehand."""
+"""ROC curves, their band over patients and training runs, and operating points chosen on validation cases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from equipoise.errors import PredictionError
 GRID = np.linspace(0.0, 1.0, 101)
 """False-positive rates at which curves are averaged."""
 _WEIGHTS_AT_ONCE = 4_000_000
-"""Replicates × cases that are held in memory together; the draws are the same for any number."""
+"""Replicates × cases held in memory together; the draws do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Band:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and what it gave where it was chosen: call positive where score ≥ threshold."""
+    """A threshold, and its rates on the cases where it was chosen; a case is positive where score ≥ threshold."""
 
     threshold: float
     sensitivity: float
@@ -59,7 +59,7 @@ class OperatingPoint:
 
 
 def roc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> Curve:
-    """The ROC curve of scores (higher means more positive); equal scores make one straight step.
+    """Compute the ROC curve of scores (higher means more positive); equal scores make one straight step.
 
     Both classes must be present. Reference: T. Fawcett, Pattern Recognition Letters 27 (2006) 861–874.
 
@@ -84,11 +84,11 @@ def roc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> Curve:
 
 
 def band(runs: Sequence[Run], generator: np.random.Generator, replicates: int = 500) -> Band:
-    """Vertical mean of the runs' curves with a pointwise 95 % band over patients and runs.
+    """Average the runs' curves vertically, with a pointwise 95 % band over patients and runs.
 
     Each replicate draws patients with replacement (the same draw for all runs) and runs with replacement; the band
-    is the 2.5th to 97.5th percentile of the replicates' mean curves. It is pointwise, and a picture: verdicts come
-    from `equipoise.statistics`. With three runs the band is somewhat narrow where runs differ much.
+    is the 2.5th to 97.5th percentile of the replicates' mean curves. The band is pointwise and serves a figure;
+    verdicts come from `equipoise.statistics`. With three runs it is somewhat narrow where runs differ much.
     """
     patients = np.unique(np.concatenate([run.patient for run in runs]))
     owner = [np.searchsorted(patients, run.patient) for run in runs]
@@ -97,11 +97,12 @@ def band(runs: Sequence[Run], generator: np.random.Generator, replicates: int = 
     for start in range(0, replicates, step):
         size = min(step, replicates - start)
         weights = generator.multinomial(patients.size, np.full(patients.size, 1 / patients.size), size=size)
+        # Weights in place of copied rows: each run is sorted once and its cumulative sums serve all replicates.
         parts.append(np.stack([_weighted_curves(run, weights[:, own]) for run, own in zip(runs, owner, strict=True)]))
     curves = np.concatenate(parts, axis=1)
     chosen = generator.integers(len(runs), size=(len(runs), replicates))
     replicate_means = np.mean(curves[chosen, np.arange(replicates)], axis=0)
-    # with few patients a replicate may lack a class: it has no curve
+    # With few patients a replicate may lack a class, and then it has no curve.
     replicate_means = replicate_means[np.isfinite(replicate_means).all(axis=1)]
     own = [roc(*question) for run in runs for question in zip(run.positive, run.score, strict=True)]
     mean = np.mean([_at_grid(curve.fpr, curve.tpr) for curve in own], axis=0)
@@ -117,7 +118,7 @@ def _at_grid(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _weighted_curves(run: Run, weights: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Sensitivities at GRID, one row per replicate; weights is (replicates, n); NaN rows where a class is missing."""
+    """Return sensitivities at GRID, one row per replicate of weights (replicates, n); NaN where a class is missing."""
     questions = [_weighted(*question, weights) for question in zip(run.positive, run.score, strict=True)]
     return np.mean(questions, axis=0)  # type: ignore[no-any-return]
 
@@ -138,14 +139,15 @@ def _weighted(
 
 
 def youden_point(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> OperatingPoint:
-    """The threshold with the largest sensitivity + specificity (Youden's J); the more sensitive of equals."""
+    """Choose the threshold with the largest sensitivity + specificity (Youden's J); the more sensitive among equals."""
     curve = roc(positive, score)
     best = curve.tpr - curve.fpr
     return _point(curve, int(np.flatnonzero(best >= best.max() - 1e-12)[-1]))
 
 
 def sensitive_point(positive: NDArray[np.bool_], score: NDArray[np.float64], sensitivity: float) -> OperatingPoint:
-    """The highest threshold that reaches `sensitivity` (in (0, 1])."""
+    """Choose the highest threshold that reaches `sensitivity` (in (0, 1])."""
+    # The tolerance is for sensitivities such as 0.95 of 20 cases, which 19/20 misses by rounding alone.
     curve = roc(positive, score)
     return _point(curve, int(np.argmax(curve.tpr >= sensitivity - 1e-12)))
 

@@ -1,4 +1,4 @@
-"""How well a mask covers the truth: overlap, volume, and the row of metrics that one case leaves in the predictions.
+"""Segmentation metrics: overlap, volume, and the row of all metrics of one case in the table of predictions.
 
 Two empty masks agree: Dice and IoU 1. Exactly one empty mask is the worst result: 0. No case is ever left out.
 """
@@ -23,7 +23,7 @@ TOLERANCE_MM = 1.0
 
 
 def dice(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...] = ()) -> float:  # noqa: ARG001
-    """Dice 2|A∩B| / (|A|+|B|). Range [0, 1], higher is better; both empty: 1, exactly one empty: 0.
+    """Compute Dice 2|A∩B| / (|A|+|B|). Range [0, 1], higher is better; both empty: 1, exactly one empty: 0.
 
     `spacing_mm` is not used: all endpoints per case have one signature.
     Reference: L. R. Dice, Ecology 26 (1945) 297–302.
@@ -37,7 +37,7 @@ def dice(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...] = ()) -> f
 
 
 def iou(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...] = ()) -> float:  # noqa: ARG001
-    """Intersection over union |A∩B| / |A∪B|. Range [0, 1], higher is better; both empty: 1, exactly one empty: 0.
+    """Compute the intersection over union |A∩B| / |A∪B|. Range [0, 1], higher is better; empty masks as in `dice`.
 
     Reference: P. Jaccard, New Phytologist 11 (1912) 37–50.
     """
@@ -47,7 +47,7 @@ def iou(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...] = ()) -> fl
 
 
 def volume_error_ml(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...]) -> float:
-    """Predicted less true volume in millilitres (3D; in 2D the slice counts as 1 mm thick). Range (−∞, ∞), best 0.
+    """Subtract the true from the predicted volume in ml (in 2D a slice counts as 1 mm thick). Range (−∞, ∞), best 0.
 
     Empty masks have volume 0, so the error is always defined.
     """
@@ -63,14 +63,14 @@ def case_metrics(
     spacing_mm: tuple[float, ...],
     tolerance_mm: float = TOLERANCE_MM,
 ) -> dict[str, float]:
-    """All metrics of one case as columns `<metric>_<region>` of the prediction table.
+    """Compute all metrics of one case as columns `<metric>_<region>` of the prediction table.
 
     truth, prediction: class per voxel, one shape; regions: name → the classes that belong to it, e.g.
     {"whole": (1, 2, 3)}.
     """
     _same_grid(truth, prediction)
-    true, said = region_masks(truth, regions), region_masks(prediction, regions)
-    return region_metrics(true, said, spacing_mm, tolerance_mm)
+    true, predicted = region_masks(truth, regions), region_masks(prediction, regions)
+    return region_metrics(true, predicted, spacing_mm, tolerance_mm)
 
 
 def region_metrics(
@@ -80,10 +80,10 @@ def region_metrics(
     tolerance_mm: float = TOLERANCE_MM,
     own: Mapping[str, Metric] = NO_OTHER,
 ) -> dict[str, float]:
-    """All metrics of one case from a mask per region: `<metric>_<region>`, and `<metric>`, their mean over regions.
+    """Compute all metrics of one case from a mask per region: `<metric>_<region>`, and `<metric>`, the regions' mean.
 
-    `truth_voxels`, `predicted_voxels` and `shared_voxels` of each region allow re-pooling over cases. `own` metrics of
-    anyone stand beside the others.
+    `truth_voxels`, `predicted_voxels` and `shared_voxels` of each region allow re-pooling over cases. `own` adds
+    metrics of the user.
     """
     rows = {name: _one_region(truth[name], prediction[name], spacing_mm, tolerance_mm) for name in truth}
     for name, row in rows.items():
@@ -96,51 +96,53 @@ def region_metrics(
     return means | {f"{metric}_{name}": value for name, row in rows.items() for metric, value in row.items()}
 
 
-def _one_region(true: Mask, said: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float) -> dict[str, float]:
-    distances, lesions = surface_distances(true, said, spacing_mm), lesion_scores(true, said)
-    brats = brats_lesions(true, said, spacing_mm)
-    anything = true | said
-    if anything.any():  # what follows only counts voxels
+def _one_region(true: Mask, predicted: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float) -> dict[str, float]:
+    distances, lesions = surface_distances(true, predicted, spacing_mm), lesion_scores(true, predicted)
+    brats = brats_lesions(true, predicted, spacing_mm)
+    anything = true | predicted
+    # The remaining metrics only count voxels, so the box around both masks gives the same numbers in a fraction of the
+    # time. The distances above crop by themselves, because they need the diagonal of the whole image.
+    if anything.any():
         box = bounding_box(anything)
-        true, said = true[box], said[box]
+        true, predicted = true[box], predicted[box]
     return {
-        "dice": dice(true, said),
-        "iou": iou(true, said),
+        "dice": dice(true, predicted),
+        "iou": iou(true, predicted),
         "hd95": distances.hd95(),
         "assd": distances.assd(),
         "surface_dice": distances.surface_dice(tolerance_mm),
-        "volume_error_ml": volume_error_ml(true, said, spacing_mm),
-        "absolute_volume_error_ml": abs(volume_error_ml(true, said, spacing_mm)),
+        "volume_error_ml": volume_error_ml(true, predicted, spacing_mm),
+        "absolute_volume_error_ml": abs(volume_error_ml(true, predicted, spacing_mm)),
         "lesion_f1": lesions.f1,
         "lesion_dice": lesions.dice,
         "brats_lesion_f1": brats.f1,
         "brats_lesion_dice": brats.dice,
         "brats_lesion_hd95": brats.hd95,
         "truth_voxels": float(np.count_nonzero(true)),
-        "predicted_voxels": float(np.count_nonzero(said)),
-        "shared_voxels": float(np.count_nonzero(true & said)),
+        "predicted_voxels": float(np.count_nonzero(predicted)),
+        "shared_voxels": float(np.count_nonzero(true & predicted)),
     }
 
 
 METRICS: dict[str, Metric] = {
     "dice": dice,
     "iou": iou,
-    "hd95": lambda true, said, mm: surface_distances(true, said, mm).hd95(),
-    "assd": lambda true, said, mm: surface_distances(true, said, mm).assd(),
-    "surface_dice": lambda true, said, mm: surface_distances(true, said, mm).surface_dice(TOLERANCE_MM),
+    "hd95": lambda true, predicted, mm: surface_distances(true, predicted, mm).hd95(),
+    "assd": lambda true, predicted, mm: surface_distances(true, predicted, mm).assd(),
+    "surface_dice": lambda true, predicted, mm: surface_distances(true, predicted, mm).surface_dice(TOLERANCE_MM),
     "volume_error_ml": volume_error_ml,
-    "absolute_volume_error_ml": lambda true, said, mm: abs(volume_error_ml(true, said, mm)),
-    "lesion_f1": lambda true, said, _: lesion_scores(true, said).f1,
-    "lesion_dice": lambda true, said, _: lesion_scores(true, said).dice,
-    "brats_lesion_f1": lambda true, said, mm: brats_lesions(true, said, mm).f1,
-    "brats_lesion_dice": lambda true, said, mm: brats_lesions(true, said, mm).dice,
-    "brats_lesion_hd95": lambda true, said, mm: brats_lesions(true, said, mm).hd95,
+    "absolute_volume_error_ml": lambda true, predicted, mm: abs(volume_error_ml(true, predicted, mm)),
+    "lesion_f1": lambda true, predicted, _: lesion_scores(true, predicted).f1,
+    "lesion_dice": lambda true, predicted, _: lesion_scores(true, predicted).dice,
+    "brats_lesion_f1": lambda true, predicted, mm: brats_lesions(true, predicted, mm).f1,
+    "brats_lesion_dice": lambda true, predicted, mm: brats_lesions(true, predicted, mm).dice,
+    "brats_lesion_hd95": lambda true, predicted, mm: brats_lesions(true, predicted, mm).hd95,
 }
-"""Every metric of one region, each by itself: (truth, prediction, spacing in mm) → value."""
+"""Every metric of one region as a function of its own: (truth, prediction, spacing in mm) → value."""
 
 
 def metric_columns(regions: Iterable[str], own: Iterable[str] = ()) -> list[str]:
-    """The endpoints that segmentation predictions offer: of each region, and the mean over regions.
+    """List the endpoints of segmentation predictions: of each region, and the mean over regions.
 
     >>> metric_columns(["WT"])[:2]
     ['dice', 'dice_WT']
@@ -156,11 +158,12 @@ def one_metric(
     spacing_mm: tuple[float, ...],
     own: Mapping[str, Metric] = NO_OTHER,
 ) -> float:
-    """One of `metric_columns` of one case; what `region_metrics` would say, without the cost of all the others."""
+    """Compute one of `metric_columns` of one case; equals `region_metrics` without the cost of all other metrics."""
     metrics = {**METRICS, **own}
+    # The longest prefix: "lesion_dice_core" also begins with the name of a shorter metric.
     metric = max((name for name in metrics if column == name or column.startswith(f"{name}_")), key=len)
-    asked = [name for name in truth if column == f"{metric}_{name}"] or list(truth)
-    return float(np.mean([metrics[metric](truth[name], prediction[name], spacing_mm) for name in asked]))
+    names = [name for name in truth if column == f"{metric}_{name}"] or list(truth)
+    return float(np.mean([metrics[metric](truth[name], prediction[name], spacing_mm) for name in names]))
 
 
 def _same_grid(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> None:

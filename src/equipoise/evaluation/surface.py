@@ -1,9 +1,9 @@
-"""How far apart two outlines are, in millimetres: distances between the surfaces of two masks.
+"""Distances in millimetres between the surfaces of two masks.
 
-A surface voxel is one of the mask with a face neighbour (edge neighbour in 2D) outside it; beyond the image is outside.
-Distances run between centres of surface voxels. Everything is computed inside the box that holds both masks, which
-changes no distance and saves most of the work. With one mask empty there is no distance: the image's diagonal stands
-for it, so that a missed organ is the worst result and never a missing one.
+A surface voxel belongs to the mask and has a face neighbour (edge neighbour in 2D) outside it; beyond the image is
+outside. Distances are between centres of surface voxels. All work is done inside the box around both masks, which
+changes no distance and saves most of the time. With one mask empty no distance exists. The image's diagonal replaces
+it, so that a missed organ is the worst result and not a missing value.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances in mm from every surface voxel of one mask to the nearest of the other; both empty: both (0,).
+    """Distances in mm from every surface voxel of one mask to the nearest one of the other; both empty: both (0,).
 
     With exactly one mask empty, `missed_mm` is the diagonal of the image; else it is None.
     """
@@ -45,54 +45,53 @@ class SurfaceDistances:
         """Mean over all surface voxels of both masks; 0 for two empty masks, the diagonal for one."""
         if self.missed_mm is not None:
             return self.missed_mm
-        together = np.concatenate([self.from_truth, self.from_prediction])
-        return float(together.mean()) if together.size else 0.0
+        all_distances = np.concatenate([self.from_truth, self.from_prediction])
+        return float(all_distances.mean()) if all_distances.size else 0.0
 
     def surface_dice(self, tolerance_mm: float) -> float:
         """Share of surface voxels within the tolerance of the other surface; 1 for two empty masks, 0 for one."""
         if self.missed_mm is not None:
             return 0.0
-        together = np.concatenate([self.from_truth, self.from_prediction])
-        return float((together <= tolerance_mm).mean()) if together.size else 1.0
+        all_distances = np.concatenate([self.from_truth, self.from_prediction])
+        return float((all_distances <= tolerance_mm).mean()) if all_distances.size else 1.0
 
     def _both(self) -> list[NDArray[np.float64]]:
         return [d for d in (self.from_truth, self.from_prediction) if d.size]
 
 
 def surface_distances(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...]) -> SurfaceDistances:
-    """Distances between the surfaces of two masks of one shape (2D or 3D); spacing_mm per axis, in array order."""
+    """Measure distances between the surfaces of two masks of one shape; spacing_mm per axis, in array order."""
     if truth.shape != prediction.shape or len(spacing_mm) != truth.ndim:
         raise PredictionError(
             f"a mask of shape {prediction.shape} with {len(spacing_mm)} spacings was compared with a truth of shape "
             f"{truth.shape}; bring both to one grid"
         )
-    found = truth.any(), prediction.any()
-    if not all(found):
-        missed = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm))) if any(found) else None
+    has_voxels = truth.any(), prediction.any()
+    if not all(has_voxels):
+        missed = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm))) if any(has_voxels) else None
         return SurfaceDistances(np.empty(0), np.empty(0), missed)
     box = bounding_box(truth | prediction)
-    true, said = (np.argwhere(_surface(mask, box)) for mask in (truth, prediction))
-    return SurfaceDistances(_nearest(true, said, spacing_mm), _nearest(said, true, spacing_mm))
+    true, predicted = (np.argwhere(_surface(mask, box)) for mask in (truth, prediction))
+    return SurfaceDistances(_nearest(true, predicted, spacing_mm), _nearest(predicted, true, spacing_mm))
 
 
 def _nearest(
     places: NDArray[np.int64], others: NDArray[np.int64], spacing_mm: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Distance in mm from each voxel of `places` (n, axes) to the nearest of `others` (m, axes).
-
-    A tree of the few surface voxels is faster than a distance map of the whole box.
-    """
+    """Measure the distance in mm from each voxel of `places` (n, axes) to the nearest of `others` (m, axes)."""
+    # A tree of the few surface voxels is faster than a distance map of the whole box.
     spacing = np.array(spacing_mm)
-    # unbalanced trees are quicker to grow, and voxels on a grid hardly profit from balance
+    # Unbalanced trees are faster to build, and searches among voxels on a grid hardly profit from balance.
     tree = cKDTree(others * spacing, balanced_tree=False, compact_nodes=False)
-    _, found = tree.query(places * spacing)
-    # steps times spacing, so that one step of 0.7 mm is not found to be longer than a tolerance of 0.7 mm
-    distances: NDArray[np.float64] = np.linalg.norm((places - others[found]) * spacing, axis=1)
+    _, nearest = tree.query(places * spacing)
+    # From whole steps and not from the tree's own distance: differences of coordinates round, and one step of 0.7 mm
+    # would exceed a tolerance of 0.7 mm.
+    distances: NDArray[np.float64] = np.linalg.norm((places - others[nearest]) * spacing, axis=1)
     return distances
 
 
 def hd95(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...]) -> float:
-    """95th percentile of the Hausdorff distance in mm, the larger of the two directed ones.
+    """Compute the 95th percentile of the Hausdorff distance in mm, the larger of the two directed ones.
 
     Range [0, ∞), lower is better. Both masks empty: 0. Exactly one empty: the diagonal of the image. Percentiles
     interpolate linearly.
@@ -107,21 +106,21 @@ def hd95(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...]) -> float:
 
 
 def assd(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...]) -> float:
-    """Average symmetric surface distance in mm. Range [0, ∞), lower is better; empty masks as in `hd95`."""
+    """Compute the average symmetric surface distance in mm. Range [0, ∞), lower is better; empty masks as in `hd95`."""
     return surface_distances(truth, prediction, spacing_mm).assd()
 
 
 def surface_dice(truth: Mask, prediction: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float = 1.0) -> float:
-    """Normalised surface distance: share of both surfaces within `tolerance_mm` of the other. Range [0, 1].
+    """Compute the normalised surface distance: share of both surfaces within `tolerance_mm` of the other, in [0, 1].
 
-    Both masks empty: 1. Exactly one empty: 0. Surface voxels count alike, whatever area they stand for.
+    Both masks empty: 1. Exactly one empty: 0. Surface voxels count equally, whatever area each of them represents.
     Reference: S. Nikolov et al., J Med Internet Res 23 (2021) e26151.
     """
     return surface_distances(truth, prediction, spacing_mm).surface_dice(tolerance_mm)
 
 
 def bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around a mask that is not empty."""
+    """Return the smallest box around a mask that is not empty."""
     slices = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
@@ -131,7 +130,7 @@ def bounding_box(mask: Mask) -> tuple[slice, ...]:
 
 
 def _surface(mask: Mask, box: tuple[slice, ...]) -> Mask:
-    # outside the box there is no mask, so erosion may take its border for outside as it does that of the image
+    # No voxel of the mask is outside the box, so erosion may treat the box's border as it treats the image's border.
     inside = mask[box]
     surface: Mask = inside & ~ndimage.binary_erosion(inside)
     return surface

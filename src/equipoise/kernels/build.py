@@ -1,4 +1,4 @@
-"""Small C files of our own, built at first use where the machine has a C compiler; nothing is left on disk."""
+"""Compile and load the package's C files at first use where the machine has a C compiler; no file stays on disk."""
 
 import ctypes
 import os
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from equipoise.errors import EquipoiseError
 
-# No -ffast-math and no fused multiply-add: what is built rounds as torch does, one operation at a time.
 SOURCES = Path(__file__).parent
+# No -ffast-math and no fused multiply-add: the code rounds as torch does, one operation at a time. -march=native is
+# safe because a library is built where it runs and never kept.
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
 
 
 def compiler() -> str | None:
-    """The C compiler's command: that of the environment variable CC, else `cc`; None where there is none."""
+    """Return the C compiler's command, from the environment variable CC or `cc`; None where neither is installed."""
     command = os.environ.get("CC") or "cc"
     return command if shutil.which(shlex.split(command)[0]) else None
 
@@ -27,15 +28,17 @@ def build(source: Path, *definitions: str, otherwise: str, parallel: bool = Fals
     Args:
         source: the file.
         definitions: names for the preprocessor, as "COUNT=int8_t".
-        otherwise: what the user can do without a compiler, for the refusal.
+        otherwise: what the user can do without a compiler, for the error message.
         parallel: whether it has OpenMP loops; they share torch's threads where torch has OpenMP too.
 
     Raises:
-        EquipoiseError: where there is no compiler, or it fails, with the first line it printed.
+        EquipoiseError: without a compiler, or where it fails, with the first line of its output.
     """
     command = compiler()
     if command is None:
         raise EquipoiseError(f"There is no C compiler here to build {source.name}; set CC or {otherwise}.")
+    # A new folder for each process: a shared cache would have to survive concurrent writers, other compilers and other
+    # processors, to save half a second. A loaded library stays mapped after its file is removed.
     with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
         library = Path(folder) / "kernel.so"
         arguments = [*shlex.split(command), *_FLAGS, *(f"-D{name}" for name in definitions)]
@@ -46,4 +49,5 @@ def build(source: Path, *definitions: str, otherwise: str, parallel: bool = Fals
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[0]
             raise EquipoiseError(f"{command} could not build {source.name} ({reason}); {otherwise}.")
+        # CDLL, not PyDLL: it releases the interpreter's lock during each call, so that threads run in parallel.
         return ctypes.CDLL(str(library))

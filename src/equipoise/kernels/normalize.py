@@ -1,7 +1,7 @@
-"""Normalisation with the activation after it as one function with one backward pass, in channels-last memory on a CPU.
+"""Normalisation joined with the activation after it, for channels-last memory on a CPU.
 
-A C kernel (normalize.c) does it where there is a compiler; what it computes is the formula of torch's own layers, equal
-to them within rounding.
+A C kernel (normalize.c) computes both in one forward and one backward pass where the machine has a compiler. It has
+the formula of torch's own layers and equals them within rounding.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ class _Shape(ctypes.Structure):
 
 @functools.cache
 def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """normalize.c for values of one type, built once a process; None where it cannot be, or for another type."""
+    """Return normalize.c built for one type of values, once per process; None without a compiler or for other types."""
     if dtype not in _DEFINITIONS:
         return None
     source = SOURCES / "normalize.c"
@@ -46,6 +46,7 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 def fits(x: Tensor, weight: Tensor) -> bool:
     """Whether the kernel can normalise `x` with these weights."""
+    # The compiler's tracer cannot see into a C call; it would break the graph here.
     if x.device.type != "cpu" or weight.dtype != torch.float32 or torch.compiler.is_compiling():
         return False
     return channels_last(x) and x.numel() > 0 and kernel(x.dtype) is not None
@@ -68,17 +69,18 @@ def normalise(
         weight: scale of every channel, float32.
         bias: shift of every channel, float32.
         eps: added to the variance.
-        slope: of the activation below zero: 0 is ReLU, 1 is none.
+        slope: slope of the activation below zero: 0 is ReLU, 1 is no activation.
         by_case: whether every case has its own mean and variance.
 
     Returns:
-        The result, and without gradients the means (float32) and biased variances (float64), (N or 1, C).
+        The result; and, without gradients, the means (float32) and biased variances (float64), (N or 1, C).
     """
-    found: tuple[Tensor, Tensor, Tensor] = _Normalise.apply(x, weight, bias, eps, slope, by_case)
-    return found
+    result: tuple[Tensor, Tensor, Tensor] = _Normalise.apply(x, weight, bias, eps, slope, by_case)
+    return result
 
 
 def _check(status: int) -> None:
+    # The C functions return a status because an exception cannot cross ctypes; they fail in malloc alone.
     if status:
         raise MemoryError("no memory for the statistics of a normalisation layer")
 
@@ -102,6 +104,7 @@ class _Normalise(torch.autograd.Function):
         ctx.save_for_backward(x, weight, bias, mean, inverse)
         ctx.shape = shape
         ctx.mark_non_differentiable(mean, variance)
+        # Without this, torch would fill gradients of zeros for the two statistics at every backward pass.
         ctx.set_materialize_grads(False)
         return result, mean, variance
 

@@ -1,7 +1,7 @@
-"""The one resampling of a batch: values at the places that affine maps and displacements name.
+"""Resample a batch at positions given by affine maps and displacements.
 
-On a CPU a small C kernel (resample.c) does it where there is a compiler, about ten times as fast in 3D as torch's
-grid_sample; everywhere else, and as its reference, the same formula in torch gives the same bits.
+On a CPU with a compiler, a small C kernel (resample.c) does it, about ten times as fast in 3D as torch's grid_sample.
+Everywhere else, and as the kernel's reference, the same formula in torch gives the same bits.
 """
 
 import ctypes
@@ -21,13 +21,13 @@ _SMALLEST_SHARE = 50_000  # voxels; below this a thread costs more than it saves
 
 
 def resample(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest: bool) -> Tensor:
-    """Values where every output voxel comes from; beyond the border those of the edge.
+    """Return the values at the position that each output voxel comes from; positions beyond the border read the edge.
 
     Args:
         values: (n, c, *spatial), of any floating type.
         maps: from output to input voxel indices (z, y, x, 1), float32 (n, d, d + 1).
-        displacement: added to the place in the input, in voxels, float32 (n, d, *spatial).
-        nearest: the nearest voxel's value (halves go up) in place of linear interpolation.
+        displacement: added to the position in the input, in voxels, float32 (n, d, *spatial).
+        nearest: the nearest voxel's value (halves round up) in place of linear interpolation.
     """
     if values.device.type == "cpu" and values.dtype == torch.float32 and values.numel() and _kernel() is not None:
         return _compiled(values, maps, displacement, nearest)
@@ -35,7 +35,9 @@ def resample(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest:
 
 
 def reference(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest: bool) -> Tensor:
-    """The same as `resample`, in torch on any device."""
+    """Compute `resample` in torch, on any device."""
+    # Not grid_sample: it takes coordinates in [-1, 1], and scaling them there and back loses bits, so that a shift by
+    # whole voxels would no longer return the voxels themselves.
     size = values.shape[2:]
     places = _places(maps, displacement, size)
     steps = [size[axis + 1 :].numel() for axis in range(len(size))]
@@ -59,19 +61,21 @@ def reference(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest
 
 
 def _flat_index(indices: list[Tensor], size: Sequence[int]) -> Tensor:
-    """Indices an axis → the index of the voxel in flattened space."""
-    found = indices[0]
+    """Combine the indices of each axis into the index of the voxel in flattened space."""
+    flat = indices[0]
     for index, side in zip(indices[1:], size[1:], strict=True):
-        found = found * side + index
-    return found
+        flat = flat * side + index
+    return flat
 
 
 def _places(maps: Tensor, displacement: Tensor | None, size: Sequence[int]) -> list[Tensor]:
-    """Coordinates in the input, one tensor (n, *spatial) an axis; sums in the order of the kernel."""
+    """Return coordinates in the input, one tensor (n, *spatial) per axis."""
+    # The sums have the order of resample.c: in another order they would round differently, and the reference could
+    # only be compared within a tolerance.
     d = len(size)
     axes = [torch.arange(side, dtype=maps.dtype, device=maps.device) for side in size]
     outputs = [axis.view([-1 if i == j else 1 for j in range(d)]) for i, axis in enumerate(axes)]
-    found = []
+    coordinates = []
     for axis, side in enumerate(size):
         *weights, offset = maps[:, axis].view(-1, d + 1, *(1,) * d).unbind(1)
         lines = weights[0] * outputs[0]
@@ -80,13 +84,13 @@ def _places(maps: Tensor, displacement: Tensor | None, size: Sequence[int]) -> l
         place = (lines + offset) + weights[-1] * outputs[-1]
         if displacement is not None:
             place = place + displacement[:, axis]
-        found.append(place.clamp(0, side - 1))
-    return found
+        coordinates.append(place.clamp(0, side - 1))
+    return coordinates
 
 
 @functools.cache
 def _kernel() -> ctypes.CDLL | None:
-    """resample.c, built once a process; None where it cannot be."""
+    """Return resample.c, built once per process; None where it cannot be built."""
     try:
         return build(SOURCES / "resample.c", otherwise="use the reference")
     except EquipoiseError:
@@ -96,7 +100,8 @@ def _kernel() -> ctypes.CDLL | None:
 def _compiled(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest: bool) -> Tensor:
     kernel, values = _kernel(), values.contiguous()
     n, channels, *spatial = values.shape
-    if len(spatial) == 2:  # one slice of a volume: nothing moves in z
+    # An image is a volume of one slice that does not move in z: one C function serves both.
+    if len(spatial) == 2:
         spatial = [1, *spatial]
         maps = functional.pad(maps, (1, 0, 1, 0))
         displacement = None if displacement is None else functional.pad(displacement, (0, 0, 0, 0, 1, 0))
@@ -113,10 +118,10 @@ def _compiled(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest
         places = (ctypes.c_int64(first), ctypes.c_int64(last))
         kernel.resample(*addresses[:2], shape, *addresses[2:], int(nearest), *places)  # type: ignore[union-attr]
 
-    helpers = [Thread(target=work, args=share) for share in pairwise(borders[1:])]
-    for helper in helpers:
-        helper.start()  # ctypes lets go of the interpreter's lock, so these run beside us
+    workers = [Thread(target=work, args=share) for share in pairwise(borders[1:])]
+    for worker in workers:
+        worker.start()  # ctypes releases the interpreter's lock, so the workers run in parallel with this thread
     work(borders[0], borders[1])
-    for helper in helpers:
-        helper.join()
+    for worker in workers:
+        worker.join()
     return result

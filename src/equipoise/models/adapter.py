@@ -1,4 +1,4 @@
-"""Networks of other libraries are called by the names of the contract, where they take these in another order."""
+"""Adapt a network of another library to the contract, which passes three fixed arguments by position."""
 
 import functools
 import inspect
@@ -9,14 +9,15 @@ FIXED = ("in_channels", "out_channels", "spatial_dims")
 
 
 def in_order(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """`factory` as a function of (in_channels, out_channels, spatial_dims, **settings), with its own signature.
+    """Return `factory` as a function of (in_channels, out_channels, spatial_dims, **settings), its signature kept.
 
-    Where it has parameters of these three names they are given by name: MONAI's networks take `spatial_dims` first or
-    last. Any other factory is given them in this order.
+    A factory with parameters of these three names gets them by name, because MONAI's networks take `spatial_dims` first
+    or last. Any other factory gets them by position.
     """
     if not all(name in inspect.signature(factory).parameters for name in FIXED):
         return factory
 
+    # `wraps` keeps the signature visible: callers read from it whether the factory takes `task=`.
     @functools.wraps(factory)
     def by_name(*fixed: int, **settings: object) -> Any:
         return factory(**dict(zip(FIXED, fixed, strict=True)), **settings)

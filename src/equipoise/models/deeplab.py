@@ -60,12 +60,12 @@ PRESETS: dict[str, DeepLabSize] = {
     "resnet50": _published((3, 4, 6, 3), bottleneck=True),
     "resnet101": _published((3, 4, 23, 3), bottleneck=True),
 }
-"""Published sizes are named after the residual encoder; "tiny" and "small" have a stem of stride 2."""
+"""Published sizes have the name of their residual encoder; "tiny" and "small" have a stem of stride 2."""
 OUTPUT_STRIDES = (4, 8, 16, 32)
 
 
 class _AtrousPyramid(nn.Module):
-    """Five views of one map: pointwise, three dilations, and the mean over the whole image; then one projection."""
+    """Combine five views of one map (pointwise, three dilations, the mean over the image) by one projection."""
 
     def __init__(self, layers: Layers, in_channels: int, size: DeepLabSize) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _AtrousPyramid(nn.Module):
         self.branches = nn.ModuleList([layers.conv_norm_act(in_channels, wide, 1)])
         for rate in size.rates:
             self.branches.append(_spatial(layers, in_channels, wide, size.separable, rate))
-        # The mean is one value per channel: there is nothing for an image's own statistics to normalise.
+        # The mean is one value per channel. Instance normalisation would subtract that value from itself.
         norm = [layers.norm(wide)] if layers.normalization != "instance" else []
         self.pool = Chain(layers.convolution(in_channels, wide, 1, bias=not norm), *norm, layers.act())
         views = len(self.branches) + 1
@@ -82,13 +82,14 @@ class _AtrousPyramid(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         whole = global_mean(x).reshape(*x.shape[:2], *(1 for _ in x.shape[2:]))
         views = [branch(x) for branch in self.branches]
+        # A view, not an interpolation: the mean is the same at every pixel, and `cat` copies it once.
         views.append(self.pool(whole).expand(-1, -1, *x.shape[2:]))
         projected: torch.Tensor = self.project(torch.cat(views, dim=1))
         return projected
 
 
 def _spatial(layers: Layers, in_channels: int, out_channels: int, separable: bool, rate: int = 1) -> nn.Sequential:
-    """A 3-wide convolution, separable or plain, with normalisation and activation."""
+    """Build a 3-wide convolution, separable or plain, with normalisation and activation."""
     if not separable:
         return layers.conv_norm_act(in_channels, out_channels, dilation=rate)
     convolution = layers.separable(in_channels, out_channels, rate)
@@ -98,8 +99,8 @@ def _spatial(layers: Layers, in_channels: int, out_channels: int, separable: boo
 class DeepLab(nn.Module):
     """DeepLabV3+: (N, in_channels, *spatial) to logits (N, out_channels) or (N, out_channels, *spatial).
 
-    The classifier uses the whole trunk: the pyramid's map and the decoder's map are averaged over space and one
-    linear layer reads the means side by side. A segmenter's logits are interpolated to the input's size.
+    The classifier uses the whole trunk: the pyramid's map and the decoder's map are averaged over space, and one
+    linear layer reads the concatenated means. A segmenter's logits are interpolated to the input's size.
 
     Args:
         in_channels: channels of the image.
@@ -113,7 +114,7 @@ class DeepLab(nn.Module):
         output_stride: 4, 8, 16 or 32 input pixels per pixel of the deepest map; the pyramid's rates follow it.
         rates: dilations of the pyramid in place of the preset's.
         separable: separable convolutions in pyramid and decoder, in place of the preset's choice.
-        unknown: no other setting exists; giving one raises EquipoiseError.
+        unknown: catches misspelt settings; any raises EquipoiseError.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class DeepLab(nn.Module):
         initialise(self)
 
     def _decoded(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The pyramid's map and the decoder's map."""
+        """Return the pyramid's map and the decoder's map."""
         check_input(x, "deeplab", self.in_channels, self.spatial_dims, self.smallest_side)
         low, deep = self.encoder(x)
         deep = self.refine(self.pyramid(deep))
@@ -158,14 +159,14 @@ class DeepLab(nn.Module):
         return deep, self.decoder(torch.cat([resize_to(deep, low.shape[2:]), low], dim=1))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the head reads: (N, feature_channels), or a map of 1/`low_stride` of the input's sides."""
+        """Return the head's input: (N, feature_channels), or a map with the sides of the encoder's low-level map."""
         deep, decoded = self._decoded(x)
         if self.task == "segmentation":
             return decoded
         return torch.cat([global_mean(deep), global_mean(decoded)], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits at the input's resolution."""
+        """Return logits at the input's resolution."""
         logits: torch.Tensor = self.head(self.features(x))
         return resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits
 
@@ -173,9 +174,10 @@ class DeepLab(nn.Module):
 def _sized(
     size: DeepLabSize, output_stride: int | None, rates: Sequence[int] | None, separable: bool | None
 ) -> DeepLabSize:
-    """The preset with the user's settings; halving the output stride doubles the preset's rates (Chen 2018)."""
+    """Apply the user's settings to a preset; halving the output stride doubles the preset's rates (Chen 2018)."""
     if output_stride is not None:
         choose(output_stride, OUTPUT_STRIDES, "output_stride", "deeplab")
+        # Rates count pixels of the deepest map: scaled, the branches keep their reach in pixels of the input.
         scaled = tuple(max(1, rate * size.output_stride // output_stride) for rate in size.rates)
         size = replace(size, output_stride=output_stride, rates=scaled)
     if rates is not None:

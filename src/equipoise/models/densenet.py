@@ -1,4 +1,4 @@
-"""DenseNet (Huang 2017) in 2D and 3D; as segmenter the fully convolutional DenseNet (Jégou 2017)."""
+"""DenseNet (Huang 2017) in 2D and 3D; as a segmenter the fully convolutional DenseNet (Jégou 2017)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,7 +26,7 @@ class DenseNetSize:
         stem: "imagenet" (window 7, stride 2, then maximum with stride 2), "small" (window 3, then maximum with
             stride 2) or "full" (window 3 at full resolution).
         bottleneck: channels of a layer's pointwise convolution in units of `growth`; 0 leaves it out.
-        compression: share of the channels that a transition keeps.
+        compression: fraction of the channels that a transition keeps.
     """
 
     blocks: tuple[int, ...]
@@ -38,7 +38,7 @@ class DenseNetSize:
 
 
 def _fully_convolutional(blocks: tuple[int, ...], growth: int) -> DenseNetSize:
-    """A network of Jégou 2017, table 2."""
+    """Return the sizes of a network of Jégou 2017, table 2."""
     return DenseNetSize(blocks, growth, stem_channels=48, stem="full", bottleneck=0, compression=1.0)
 
 
@@ -52,11 +52,11 @@ PRESETS: dict[str, DenseNetSize] = {
     "fc67": _fully_convolutional((5, 5, 5, 5, 5, 5), 16),
     "fc103": _fully_convolutional((4, 5, 7, 10, 12, 15), 16),
 }
-"""Published sizes by their published names; the last block of an "fc" network is its bottleneck."""
+"""Sizes by their published names; the last block of an "fc" network is its bottleneck."""
 
 
 class _DenseLayer(nn.Module):
-    """Pointwise then 3-wide convolution, each after normalisation and activation: the new channels alone."""
+    """Pointwise then 3-wide convolution, each after normalisation and activation; returns the new channels alone."""
 
     def __init__(self, layers: Layers, in_channels: int, size: DenseNetSize) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _DenseLayer(nn.Module):
 
 
 class _DenseBlock(nn.Module):
-    """Dense layers, each of which reads everything before it: input and all new channels, side by side."""
+    """Dense layers, each of which reads the input concatenated with the new channels of all layers before it."""
 
     def __init__(self, layers: Layers, in_channels: int, count: int, size: DenseNetSize) -> None:
         super().__init__()
@@ -92,7 +92,8 @@ class _DenseBlock(nn.Module):
         self.out_channels = in_channels + self.new_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Joining one big and one small tensor beats joining all small ones: longer runs in channels-last memory.
+        # Appending to one large tensor is faster than joining all small ones before each layer: in channels-last
+        # memory a copy runs over all channels of the large tensor at once.
         for layer in self.children():
             x = torch.cat([x, layer(x)], dim=1)
         return x
@@ -113,7 +114,7 @@ class _Transition(nn.Module):
 
 
 class _DenseEncoder(nn.Module):
-    """Stem, dense blocks and transitions, named as in the published weights (`conv0`, `denseblock1`, …)."""
+    """Stem, dense blocks and transitions, with the names of the published weights (`conv0`, `denseblock1`, …)."""
 
     def __init__(self, layers: Layers, in_channels: int, size: DenseNetSize) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class _DenseEncoder(nn.Module):
         self.block_count, self.out_channels = len(size.blocks), width
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The stem's map before its pooling, and every dense block's map, finest first."""
+        """Return the stem's map before its pooling, and every dense block's map, finest first."""
         stem = normalised(self.conv0(x), self.norm0, self.act)
         x, maps = self.pool0(stem), []
         for number in range(1, self.block_count + 1):
@@ -148,7 +149,7 @@ class _DenseEncoder(nn.Module):
 
 
 class _DenseDecoder(nn.Module):
-    """The upward path of Jégou 2017: only what the block below added is doubled, then laid beside the skip."""
+    """The upward path of Jégou 2017: only the channels that the block below added are doubled and join the skip."""
 
     def __init__(self, layers: Layers, encoder: _DenseEncoder, size: DenseNetSize) -> None:
         super().__init__()
@@ -161,7 +162,8 @@ class _DenseDecoder(nn.Module):
         self.out_channels: int = encoder.skip_channels[0] + sum(self.added[-2:]) if len(self.added) > 1 else 0
         self.last: nn.Module | None = None
         if size.stem != "full":
-            # The stem's pooling lost one more level: bring it back with the stem's own map beside it.
+            # The stem's pooling halved the image once more than the blocks did, and Jégou's path has no counterpart
+            # to it: one more doubling, joined with the stem's map, restores that level.
             self.ups.append(_doubling(layers, self.added[-1]))
             self.last = layers.conv_norm_act(self.added[-1] + size.stem_channels, size.stem_channels)
             self.out_channels = size.stem_channels
@@ -169,7 +171,9 @@ class _DenseDecoder(nn.Module):
     def forward(self, stem: torch.Tensor, maps: list[torch.Tensor]) -> torch.Tensor:
         x = maps[-1]
         skips = [*maps[-2::-1], *([stem] if self.last is not None else [])]
+        # Not strict: `added` ends with the channels of the finest block, which no doubling follows with a full stem.
         for level, (up, skip, added) in enumerate(zip(self.ups, skips, self.added, strict=False)):
+            # Doubling all channels would let their number grow from level to level on the way up (Jégou 2017).
             doubled = fit_to(up(x[:, -added:]), skip.shape[2:])
             joined = torch.cat([skip, doubled], dim=1)
             x = self.blocks[level](joined) if level < len(self.blocks) else joined
@@ -177,15 +181,15 @@ class _DenseDecoder(nn.Module):
 
 
 def _doubling(layers: Layers, channels: int) -> nn.Module:
-    """A transposed convolution with window 3 and stride 2 (Jégou 2017, table 1) that exactly doubles every side."""
+    """Build a transposed convolution with window 3 and stride 2 (Jégou 2017, table 1) that doubles every side."""
     return TRANSPOSED[layers.spatial_dims](channels, channels, 3, stride=2, padding=1, output_padding=1)
 
 
 class DenseNet(nn.Module):
     """DenseNet: (N, in_channels, *spatial) to logits (N, out_channels) or (N, out_channels, *spatial).
 
-    The classifier averages the last block's normalised map over space; the segmenter puts Jégou's upward path on
-    the same encoder. With the "imagenet" stem its logits come at half resolution and are interpolated.
+    The classifier averages the last block's normalised map over space; the segmenter adds Jégou's upward path to the
+    same encoder. With the "imagenet" stem its logits come at half resolution and are interpolated.
 
     Args:
         in_channels: channels of the image.
@@ -197,7 +201,7 @@ class DenseNet(nn.Module):
         activation: see `equipoise.models.blocks.ACTIVATIONS`.
         dropout: probability after every dense layer, and before a classifier's linear layer.
         stem: "imagenet", "small" or "full" in place of the preset's; small images need a small stem.
-        unknown: no other setting exists; giving one raises EquipoiseError.
+        unknown: catches misspelt settings; any raises EquipoiseError.
     """
 
     def __init__(
@@ -234,7 +238,7 @@ class DenseNet(nn.Module):
         initialise(self)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the head reads: (N, feature_channels), or for segmentation a map."""
+        """Return the head's input: (N, feature_channels), or for segmentation a map (N, feature_channels, *spatial)."""
         check_input(x, "densenet", self.in_channels, self.spatial_dims, self.smallest_side)
         stem, maps = self.encoder(x)
         if self.decoder is None:
@@ -242,6 +246,6 @@ class DenseNet(nn.Module):
         return normalised(self.decoder(stem, maps), self.norm5, self.act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits at the input's resolution."""
+        """Return logits at the input's resolution."""
         logits: torch.Tensor = self.head(self.features(x))
         return resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits

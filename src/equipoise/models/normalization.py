@@ -1,7 +1,7 @@
-"""Normalisation layers that are right for the last small batch of an epoch, and fast in channels-last memory.
+"""Normalisation layers that handle the last small batch of an epoch and are fast in channels-last memory.
 
-Each takes the activation after it along (`slope`), because reading and writing a map once more costs as much as the
-normalisation; `normalised` joins the two layers where that changes nothing but the time.
+Each can apply the activation that follows it (`slope`), because a second pass over the map costs as much as the
+normalisation itself; `normalised` joins the two layers where only the time changes.
 """
 
 from typing import Any
@@ -17,61 +17,63 @@ NO_ACTIVATION = 1.0
 
 
 def activated(x: Tensor, slope: float) -> Tensor:
-    """Negative values times `slope`: 0 for ReLU, 1 for no activation."""
+    """Multiply negative values by `slope`: 0 for ReLU, 1 for no activation."""
     return x if slope == NO_ACTIVATION else functional.leaky_relu(x, slope) if slope else functional.relu(x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that takes its running statistics where a batch holds one value per channel."""
+    """Batch normalisation that uses its running statistics where a batch holds one value per channel."""
 
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise (N, C, y, x), then multiply negative values by `slope`."""
-        found = _of_batch(self, x, slope)
-        return activated(super().forward(x), slope) if found is None else found
+        special = _of_batch(self, x, slope)
+        return activated(super().forward(x), slope) if special is None else special
 
 
 class BatchNorm3d(nn.BatchNorm3d):
-    """As `BatchNorm2d`, for volumes."""
+    """Like `BatchNorm2d`, for volumes."""
 
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise (N, C, z, y, x), then multiply negative values by `slope`."""
-        found = _of_batch(self, x, slope)
-        return activated(super().forward(x), slope) if found is None else found
+        special = _of_batch(self, x, slope)
+        return activated(super().forward(x), slope) if special is None else special
 
 
 def _of_batch(norm: nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor, slope: float) -> Tensor | None:
-    """What torch's layer cannot do, or more slowly; None where its own way is the one."""
+    """Normalise where torch's layer fails or is slower; None where torch's own layer should run."""
     if not norm.training:
         return None
     if x.numel() == x.shape[1]:
-        # one value has no variance, and the last batch of an epoch may be one case: normalise as in evaluation
+        # One value has no variance, and torch raises an error for it. The last batch of an epoch may be one case with
+        # a deepest map of one pixel, so that batch is normalised as in evaluation instead of ending the training.
         statistics = (norm.running_mean, norm.running_var)
-        found = functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
-        return activated(found, slope)
+        result = functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
+        return activated(result, slope)
     if not fits(x, norm.weight):
         return None
     result, mean, variance = normalise(x, norm.weight, norm.bias, norm.eps, slope, by_case=False)
-    _remember(norm, mean[0], variance[0], x.numel() // x.shape[1])
+    _update_running(norm, mean[0], variance[0], x.numel() // x.shape[1])
     return result
 
 
 @torch.no_grad()
-def _remember(norm: nn.BatchNorm2d | nn.BatchNorm3d, mean: Tensor, variance: Tensor, values: int) -> None:
+def _update_running(norm: nn.BatchNorm2d | nn.BatchNorm3d, mean: Tensor, variance: Tensor, values: int) -> None:
     """Move the running statistics as torch does: towards the mean and the unbiased variance."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     norm.num_batches_tracked.add_(1)
-    share = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance.mul_(values / (values - 1)).to(norm.running_var.dtype), share)
+    # momentum None means a cumulative average in torch; re-estimating statistics after weight averaging relies on it.
+    rate = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean, rate)
+    norm.running_var.lerp_(variance.mul_(values / (values - 1)).to(norm.running_var.dtype), rate)
 
 
 class InstanceNorm(nn.Module):
     """Instance normalisation (Ulyanov 2016) with scale and shift, in 2D and 3D, the same in training and evaluation.
 
-    In channels-last memory on a CPU torch copies to the other format and back, or takes a path that is up to 25 times
-    slower in bf16; there the kernel of `equipoise.kernels.normalize` goes over each case, or where it cannot be built,
-    the batch-normalisation kernel, which is the same formula.
+    In channels-last memory on a CPU, torch copies to the other format and back, or takes a path that is up to 25 times
+    slower in bf16. There the kernel of `equipoise.kernels.normalize` normalises each case; where it cannot be built,
+    torch's batch-normalisation kernel does, which has the same formula.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
@@ -82,6 +84,7 @@ class InstanceNorm(nn.Module):
     def forward(self, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
         """Normalise every channel of every case of (N, C, *spatial), then multiply negative values by `slope`."""
         if x.is_contiguous() or not channels_last(x) or x.device.type != "cpu" or torch.compiler.is_compiling():
+            # Group normalisation with one channel per group is the same formula as instance normalisation.
             return activated(functional.group_norm(x, x.shape[1], self.weight, self.bias, self.eps), slope)
         if fits(x, self.weight):
             return normalise(x, self.weight, self.bias, self.eps, slope, by_case=True)[0]
@@ -89,7 +92,7 @@ class InstanceNorm(nn.Module):
 
 
 def normalised(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
-    """`act(norm(x))`; in training as one layer where the activation is a (leaky) ReLU that nobody listens to."""
+    """Return `act(norm(x))`; in training as one layer where the activation is a (leaky) ReLU without hooks."""
     slope = _slope(act)
     if slope is None or not isinstance(norm, BatchNorm2d | BatchNorm3d | InstanceNorm) or not norm.training:
         result: Tensor = act(norm(x))
@@ -99,8 +102,10 @@ def normalised(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
 
 
 def _slope(act: nn.Module) -> float | None:
-    listeners: tuple[Any, ...] = (act._forward_hooks, act._forward_pre_hooks, act._backward_hooks)
-    if any(listeners) or act._backward_pre_hooks:
+    """Return the slope below zero of a (leaky) ReLU; None for other activations and for one with hooks."""
+    # A joined layer never calls the activation's module, so its hooks (attribution methods) would not run.
+    hooks: tuple[Any, ...] = (act._forward_hooks, act._forward_pre_hooks, act._backward_hooks)
+    if any(hooks) or act._backward_pre_hooks:
         return None
     if isinstance(act, nn.LeakyReLU):
         return act.negative_slope
@@ -108,17 +113,17 @@ def _slope(act: nn.Module) -> float | None:
 
 
 class Chain(nn.Sequential):
-    """Layers one after another, a normalisation and the activation after it joined."""
+    """A sequence of layers in which each normalisation is joined with the activation after it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The last layer's result."""
-        layers, taken = list(self), 0
-        while taken < len(layers):
-            pair = layers[taken : taken + 2]
+        """Return the last layer's result."""
+        layers, position = list(self), 0
+        while position < len(layers):
+            pair = layers[position : position + 2]
             if len(pair) == 2 and isinstance(pair[0], BatchNorm2d | BatchNorm3d | InstanceNorm):
-                x, taken = normalised(x, *pair), taken + 2
+                x, position = normalised(x, *pair), position + 2
             else:
-                x, taken = pair[0](x), taken + 1
+                x, position = pair[0](x), position + 1
         return x
 
 
@@ -131,6 +136,7 @@ class _CaseByCase(torch.autograd.Function):
         mean, inverse = (torch.empty(x.shape[:2], dtype=exact) for _ in range(2))
         result = torch.empty_like(x)
         scale, shift = weight.to(exact), bias.to(exact)  # the kernel keeps statistics in the precision of these
+        # The `out` variant writes into a slice of the result: concatenating single cases would copy the whole map.
         kernel = torch.ops.aten.native_batch_norm.out
         for n in range(len(x)):
             out = {"out": result[n : n + 1], "save_mean": mean[n], "save_invstd": inverse[n]}
@@ -143,6 +149,7 @@ class _CaseByCase(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, inverse = ctx.saved_tensors
+        # The kernel reads both tensors in one memory order, and a gradient may arrive in the other one.
         if gradient.stride() != x.stride():
             gradient = torch.empty_like(x).copy_(gradient)
         scale = weight.to(mean.dtype)

@@ -1,4 +1,4 @@
-"""Residual encoder (He 2016) whose deep stages trade stride for dilation, as DeepLab needs it."""
+"""Residual encoder (He 2016) whose deep stages replace stride by dilation, as DeepLab requires."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class ResidualSize:
 
 
 class _ResidualBlock(nn.Module):
-    """Two 3-wide convolutions, or 1-3-1 with fourfold expansion, and a shortcut; named as in the published weights."""
+    """Two 3-wide convolutions, or 1-3-1 with fourfold expansion, and a shortcut; names as in the published weights."""
 
     def __init__(
         self, layers: Layers, in_channels: int, channels: int, stride: int, dilation: int, bottleneck: bool
@@ -37,6 +37,7 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         out_channels = 4 * channels if bottleneck else channels
         if bottleneck:
+            # The stride is in the 3-wide convolution, as in torchvision's weights; He (2016) had it in the first.
             self.conv1 = layers.convolution(in_channels, channels, 1)
             self.conv2 = layers.convolution(channels, channels, stride=stride, dilation=dilation)
             self.conv3 = layers.convolution(channels, out_channels, 1)
@@ -62,8 +63,8 @@ class _ResidualBlock(nn.Module):
 class ResidualEncoder(nn.Module):
     """(N, in_channels, *spatial) to the first stage's map and the last stage's map.
 
-    A stage that would shrink the image beyond `output_stride` keeps its size and dilates every 3-wide
-    convolution instead, twice as far for every stride left out.
+    A stage that would shrink the image beyond `output_stride` keeps its size; instead it dilates every 3-wide
+    convolution, twice as far for every omitted stride.
 
     Attributes:
         low_channels: channels of the first stage's map, 1/4 of the input's sides (1/2 with the small stem).
@@ -80,6 +81,7 @@ class ResidualEncoder(nn.Module):
         stages = []
         for index, (count, channels) in enumerate(zip(size.blocks, size.channels, strict=True)):
             stride = 1 if index == 0 else 2
+            # Twice the dilation on twice the resolution reads the same pixels, so published weights stay valid.
             if shrunk * stride > output_stride:
                 stride, dilation = 1, dilation * 2
             shrunk *= stride
@@ -92,7 +94,7 @@ class ResidualEncoder(nn.Module):
         self.low_channels, self.out_channels = size.channels[0] * (4 if size.bottleneck else 1), width
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first stage's map and the last stage's map."""
+        """Return the first stage's map and the last stage's map."""
         low = x = self.layer1(self.pool(normalised(self.conv1(x), self.bn1, self.act)))
         for number in range(2, self.stage_count + 1):
             x = self.get_submodule(f"layer{number}")(x)
@@ -102,7 +104,7 @@ class ResidualEncoder(nn.Module):
 def _stage(
     layers: Layers, in_channels: int, channels: int, count: int, stride: int, dilation: int, bottleneck: bool
 ) -> nn.Sequential:
-    """`count` residual blocks, of which the first has the stage's stride."""
+    """Build `count` residual blocks, of which the first has the stage's stride."""
     blocks = [_ResidualBlock(layers, in_channels, channels, stride, dilation, bottleneck)]
     out_channels = channels * (4 if bottleneck else 1)
     blocks += [_ResidualBlock(layers, out_channels, channels, 1, dilation, bottleneck) for _ in range(count - 1)]

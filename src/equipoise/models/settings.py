@@ -1,4 +1,4 @@
-"""How a network's settings are checked: every refusal is one sentence with the allowed values."""
+"""Check a network's settings; every error is one sentence with the allowed values."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ TASKS: tuple[Task, ...] = ("classification", "segmentation")
 
 
 def choose(value: object, allowed: Collection[Any], what: str, model: str) -> str:
-    """Return `value` as text when it is one of `allowed`; otherwise refuse it, naming the nearest spelling."""
+    """Return `value` as text if it is one of `allowed`; otherwise refuse it with the nearest spelling."""
     text = str(value)
     names = [str(name) for name in allowed]
     if text in names:
@@ -26,20 +26,21 @@ def check_dimensions(model: str, in_channels: int, out_channels: int, spatial_di
     """Refuse channel counts below one and dimensions other than 2 and 3."""
     if spatial_dims not in (2, 3):
         raise EquipoiseError(f"{model} works in 2 or 3 spatial dimensions, not {spatial_dims!r}.")
+    # bool is a subclass of int in Python, and a protocol's `true` must not pass for one channel.
     for name, count in (("in_channels", in_channels), ("out_channels", out_channels)):
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise EquipoiseError(f"{model} needs {name} of 1 or more, not {count!r}.")
 
 
 def check_probability(value: float, what: str, model: str) -> float:
-    """Return `value` when it can be a dropout probability, that is 0 <= value < 1."""
+    """Return `value` if it is a valid dropout probability, 0 <= value < 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise EquipoiseError(f"{model} needs {what} from 0 up to but not including 1, not {value!r}.")
     return float(value)
 
 
 def check_counts(value: Sequence[int], what: str, model: str, fewest: int = 1) -> tuple[int, ...]:
-    """Return `value` as a tuple when it is a sequence of at least `fewest` positive whole numbers."""
+    """Return `value` as a tuple if it is a sequence of at least `fewest` positive whole numbers."""
     numbers = tuple(value) if isinstance(value, list | tuple) else ()
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers)
     if len(numbers) < fewest or not whole:
@@ -48,13 +49,14 @@ def check_counts(value: Sequence[int], what: str, model: str, fewest: int = 1) -
 
 
 def setting_names(factory: Callable[..., object]) -> list[str]:
-    """The keyword settings that a network's constructor takes by name."""
+    """Return the names of a network's settings: the keyword-only parameters of its constructor."""
     parameters = inspect.signature(factory).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def refuse_unknown(model: str, unknown: Mapping[str, object], allowed: Sequence[str]) -> None:
-    """Refuse the first of the `unknown` settings, naming the settings that are allowed."""
+    """Refuse the first of the `unknown` settings with the nearest allowed name."""
+    # Constructors catch unknown settings in **unknown: Python's own TypeError would name no alternative.
     for name in unknown:
         choose(name, allowed, "setting", model)
 
@@ -68,6 +70,6 @@ def check_input(x: torch.Tensor, model: str, in_channels: int, spatial_dims: int
         )
     if min(x.shape[2:]) < smallest:
         raise EquipoiseError(
-            f"{model} with this preset needs images of at least {smallest} pixels a side but got "
+            f"{model} with this preset needs images of at least {smallest} pixels per side but got "
             f"{'x'.join(str(side) for side in x.shape[2:])}; choose a smaller preset or a larger size."
         )

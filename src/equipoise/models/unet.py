@@ -1,4 +1,4 @@
-"""U-Net (Ronneberger, Fischer, Brox 2015) in 2D and 3D, as segmenter and as classifier."""
+"""U-Net (Ronneberger, Fischer, Brox 2015) in 2D and 3D, as a segmenter and as a classifier."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ PRESETS: dict[str, tuple[int, ...]] = {
 
 
 class _DoubleConvolution(nn.Module):
-    """Two convolutions, each with normalisation, dropout and activation; optionally with a shortcut (He 2016)."""
+    """Two convolutions, each with normalisation, dropout and activation, and an optional shortcut (He 2016)."""
 
     def __init__(self, layers: Layers, in_channels: int, out_channels: int, residual: bool = False) -> None:
         super().__init__()
@@ -53,7 +53,8 @@ class _DoubleConvolution(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.first(x)
-        if self.shortcut is None and len(self.second) == 2:  # no dropout
+        # Without dropout and shortcut the activation directly follows the normalisation, so the two can be joined.
+        if self.shortcut is None and len(self.second) == 2:
             convolution, norm = self.second
             return normalised(convolution(y), norm, self.act)
         y = self.second(y)
@@ -62,7 +63,7 @@ class _DoubleConvolution(nn.Module):
 
 
 class _Up(nn.Module):
-    """Double the coarse map, lay it beside the encoder's map of that level, and convolve twice."""
+    """Double the coarse map, concatenate it with the encoder's map of that level, and convolve twice."""
 
     def __init__(self, layers: Layers, coarse: int, fine: int) -> None:
         super().__init__()
@@ -70,7 +71,8 @@ class _Up(nn.Module):
         self.convolutions = _DoubleConvolution(layers, 2 * fine, fine)
 
     def forward(self, x: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
-        # Taking the map off the list frees it before the convolutions, where memory is at its peak.
+        # Popping the map drops the list's reference, so that its memory is free before the convolutions, where the
+        # use of memory peaks.
         skip = skips.pop()
         joined = torch.cat([skip, fit_to(self.up(x), skip.shape[2:])], dim=1)
         del skip
@@ -82,8 +84,8 @@ class UNet(nn.Module):
     """U-Net: (N, in_channels, *spatial) to logits (N, out_channels) or (N, out_channels, *spatial).
 
     The classifier uses the whole trunk, encoder and decoder: every decoder level (the deepest map included) is
-    averaged over space, and one linear layer reads the means side by side, so coarse and fine evidence both count.
-    Images of any size from `smallest_side` pixels are taken as they are; odd sizes need no padding.
+    averaged over space, and one linear layer reads the concatenated means, so coarse and fine features both count.
+    Images of any size from `smallest_side` pixels are accepted; odd sizes need no padding.
 
     Args:
         in_channels: channels of the image.
@@ -97,10 +99,10 @@ class UNet(nn.Module):
         dropout: probability at the end of the contracting path (Ronneberger 2015), and before a classifier's linear
             layer.
         channels: channels per level in place of the preset's, finest first, at least two levels.
-        residual: a shortcut round every encoder block.
+        residual: adds a shortcut around every encoder block.
         deep_supervision: in training a segmenter returns a list of logits, full resolution first, each next one
             at half the sides (Lee 2015); in evaluation the full-resolution tensor alone.
-        unknown: no other setting exists; giving one raises EquipoiseError.
+        unknown: catches misspelt settings; any raises EquipoiseError.
     """
 
     def __init__(
@@ -131,7 +133,8 @@ class UNet(nn.Module):
         layers = Layers("unet", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task
         self.smallest_side = 2 ** (len(widths) - 1) * layers.fewest_pixels
-        # dropout before every maximum and normalisation would shift what they see in evaluation (Li et al. 2019)
+        # Dropout only at the deepest level, as published. Elsewhere a maximum or a normalisation follows, and dropout
+        # would change the variance they receive between training and evaluation (Li et al. 2019).
         above = replace(layers, dropout=0.0)
         *steps, deepest = pairwise((in_channels, *widths))
         self.encoder = nn.ModuleList(_DoubleConvolution(above, a, b, residual) for a, b in steps)
@@ -140,17 +143,19 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(_Up(above, coarse, fine) for fine, coarse in pairwise(widths))
         self.feature_channels = sum(widths) if task == "classification" else widths[0]
         self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
+        # No head on the deepest map: its pixels are too coarse for a target, as in nnU-Net's deep supervision.
         coarser = widths[1:-1] if deep_supervision and task == "segmentation" else ()
         self.coarse_heads = nn.ModuleList(CONVOLUTION[spatial_dims](w, out_channels, 1) for w in coarser)
         initialise(self)
 
     def _decoded(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The decoder's maps, full resolution first; the last one is the encoder's deepest."""
+        """Return the decoder's maps, full resolution first; the last one is the encoder's deepest."""
         check_input(x, "unet", self.in_channels, self.spatial_dims, self.smallest_side)
         skips: list[torch.Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else self.halve(x))
             skips.append(x)
+        # This name would keep the deepest map alive while the decoder runs.
         del x
         maps = [skips.pop()]
         for up in reversed(self.decoder):
@@ -158,14 +163,14 @@ class UNet(nn.Module):
         return maps[::-1]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the head reads: (N, feature_channels), or for segmentation (N, feature_channels, *spatial)."""
+        """Return the head's input: (N, feature_channels), or for segmentation (N, feature_channels, *spatial)."""
         maps = self._decoded(x)
         if self.task == "segmentation":
             return maps[0]
         return torch.cat([global_mean(level) for level in maps], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        """Logits; a list of them while training with deep supervision."""
+        """Return logits; while training with deep supervision, a list of logits."""
         if not (self.training and len(self.coarse_heads)):
             logits: torch.Tensor = self.head(self.features(x))
             return logits

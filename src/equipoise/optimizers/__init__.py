@@ -1,6 +1,6 @@
 """Optimizers: the paper's adaptive-momentum family and its peers, all torch optimizers `cls(params, lr=...)`.
 
-`__all__` names optimizers alone: it is the list that a protocol may choose from.
+`__all__` lists optimizers only, because a protocol may choose any name in it.
 """
 
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """Import the packages of others only when one of their optimizers is asked for."""
+        """Import a third-party package when one of its optimizers is first used."""
         if name == "Prodigy":
             from equipoise.optimizers.prodigy import Prodigy
 

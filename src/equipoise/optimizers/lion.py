@@ -1,4 +1,4 @@
-"""Lion: the sign of an interpolated momentum."""
+"""Lion, which steps along the sign of an interpolated momentum."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, overload
@@ -13,8 +13,8 @@ class Lion(Optimizer):
     """EvoLved sIgn mOmeNtum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
     theta -= lr * (sign(b1 * m + (1 - b1) * g) + weight_decay * theta), then m = b2 * m + (1 - b2) * g.
-    Every element moves by lr at each step, so a learning rate 3 to 10 times below Adam's fits, with a weight
-    decay as many times above. State: 4 bytes a parameter.
+    Every element moves by lr at each step, so a learning rate 3 to 10 times below Adam's is suitable, with a weight
+    decay as many times above. State: 4 bytes per parameter.
 
     Args:
         params: tensors or parameter groups.
@@ -45,7 +45,7 @@ class Lion(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; returns the loss of the closure, if one is given."""
+        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -60,6 +60,7 @@ class Lion(Optimizer):
                     state["exp_avg"] = torch.zeros_like(param)
                 exp_avg = state["exp_avg"]
                 param.mul_(1 - group["lr"] * group["weight_decay"])
+                # Two interpolations of one momentum: the step weighs the fresh gradient more (b1) than the memory (b2).
                 param.sub_(torch.lerp(param.grad, exp_avg, beta1).sign_(), alpha=group["lr"])
                 exp_avg.lerp_(param.grad, 1 - beta2)
         return loss

@@ -1,4 +1,4 @@
-"""SGD with momentum under a name of its own."""
+"""SGD with Nesterov's momentum as a default."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +9,10 @@ from torch.optim import SGD
 class Momentum(SGD):
     """torch's SGD with Nesterov's momentum 0.9 by default; every setting of `torch.optim.SGD` is accepted.
 
-    State: 4 bytes a parameter.
+    State: 4 bytes per parameter.
     """
+
+    # A name of its own, because torch's "SGD" means no momentum unless it is set.
 
     def __init__(
         self,

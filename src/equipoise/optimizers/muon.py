@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from equipoise.errors import EquipoiseError
 
-# Quintic of Jordan (2024): its slope at 0 is steep, and singular values end up within about 0.7 .. 1.2.
+# Quintic of Jordan (2024). Its steep slope at 0 lifts small singular values in few iterations; in exchange they end
+# within about 0.7 .. 1.2 and do not converge to 1, which training does not notice.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
@@ -22,11 +23,11 @@ class Muon(Optimizer):
     matrices are scaled by 0.2 * sqrt(max(rows, columns)), which gives them the size of AdamW's (Liu et al.
     2025, "Muon is Scalable for LLM Training"), so one lr and one weight_decay serve both. `torch.optim.Muon`
     takes matrices only. A group with `orthogonal=False` follows AdamW whole (embeddings, last layers).
-    State: 4 bytes a parameter for matrices, 8 for the others.
+    State: 4 bytes per parameter of matrices, 8 per other parameter.
 
     Args:
         params: tensors or parameter groups.
-        lr: of both parts, as one would choose it for AdamW.
+        lr: of both parts, with the value that AdamW would need.
         momentum: of the matrices, in Nesterov's form.
         weight_decay: decoupled.
         betas: of AdamW.
@@ -70,7 +71,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; returns the loss of the closure, if one is given."""
+        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -112,7 +113,7 @@ class Muon(Optimizer):
 
 
 def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """The matrix with its singular values brought near 1 (0.7 to 1.2) by Newton-Schulz iterations.
+    """Bring the singular values of a matrix near 1 (0.7 to 1.2) by Newton-Schulz iterations.
 
     A matrix of zeros stays zero. Works in the matrix's own precision, half precisions in float32.
 
@@ -120,6 +121,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     """
     a, b, c = _QUINTIC
     x = matrix.float() if matrix.dtype in (torch.bfloat16, torch.float16) else matrix
+    # Transposed where it is tall, so that the Gram matrix has the smaller side.
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / x.norm().clamp(min=1e-30)  # the iteration converges for spectral norms up to 1

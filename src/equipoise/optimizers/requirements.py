@@ -1,4 +1,4 @@
-"""What an optimizer asks of the training loop, found out in one way for ours, torch's and anyone's own."""
+"""Requirements of an optimizer on the training loop, determined alike for ours, torch's and the user's own."""
 
 import inspect
 
@@ -6,43 +6,44 @@ from torch.optim import Optimizer
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether `step` must be given a function that computes loss and gradients anew (SAM, L-BFGS).
+    """Whether `step` needs a function that computes loss and gradients again (SAM, L-BFGS).
 
-    An optimizer says so by an attribute `needs_closure`, or by a `step` whose closure has no default.
+    An optimizer declares it by an attribute `needs_closure`, or by a `step` whose closure has no default.
 
     >>> import torch
     >>> w = [torch.zeros(1, requires_grad=True)]
     >>> needs_closure(torch.optim.LBFGS(w)), needs_closure(torch.optim.SGD(w))
     (True, False)
     """
-    stated = getattr(optimizer, "needs_closure", None)
-    if stated is not None:
-        return bool(stated)
+    declared = getattr(optimizer, "needs_closure", None)
+    if declared is not None:
+        return bool(declared)
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def needs_batchnorm_recalibration(optimizer: Optimizer) -> bool:
-    """Whether the weights to be judged are others than those trained with, so that statistics must be redone.
+    """Whether evaluation uses other weights than training, so that batch statistics must be computed again.
 
-    An optimizer says so by an attribute `needs_batchnorm_recalibration`, or by having `train()` and `eval()`,
+    An optimizer declares it by an attribute `needs_batchnorm_recalibration`, or by having `train()` and `eval()`,
     which swap averaged weights in and out (Defazio et al. 2024, "The Road Less Scheduled").
     """
-    stated = getattr(optimizer, "needs_batchnorm_recalibration", None)
-    if stated is not None:
-        return bool(stated)
+    # Running statistics belong to the weights that produced them: averaged weights have other activations.
+    declared = getattr(optimizer, "needs_batchnorm_recalibration", None)
+    if declared is not None:
+        return bool(declared)
     return callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None))
 
 
 def train_mode(optimizer: Optimizer) -> None:
-    """Put the weights to train with in place, where the optimizer tells them apart; call before stepping."""
+    """Load the training weights of an optimizer that distinguishes them; call before stepping."""
     switch = getattr(optimizer, "train", None)
     if callable(switch):
         switch()
 
 
 def eval_mode(optimizer: Optimizer) -> None:
-    """Put the weights to judge in place, where the optimizer tells them apart; call before evaluating."""
+    """Load the evaluation weights of an optimizer that distinguishes them; call before evaluating."""
     switch = getattr(optimizer, "eval", None)
     if callable(switch):
         switch()

@@ -11,15 +11,15 @@ from equipoise.errors import EquipoiseError
 
 
 class SAM(SGD):
-    """Descend along the gradient found a distance rho uphill (Foret et al. 2021, equations 2 and 3).
+    """Descend along the gradient at a distance rho uphill (Foret et al. 2021, equations 2 and 3).
 
     Each step computes two gradients, so it needs a closure and costs two passes; normalisation layers see
-    the batch twice. State: 4 bytes a parameter with momentum, and 4 more while a step lasts.
+    the batch twice. State: 4 bytes per parameter with momentum, and 4 more during a step.
 
     Args:
         params: tensors or parameter groups.
         lr: of SGD.
-        rho: how far uphill, in the Euclidean norm over all parameters.
+        rho: distance uphill in the Euclidean norm over all parameters.
         momentum: of SGD.
         nesterov: whether the momentum is Nesterov's.
         settings: any other setting of `torch.optim.SGD`.
@@ -54,21 +54,22 @@ class SAM(SGD):
             EquipoiseError: without a closure.
         """
         if closure is None:
-            raise EquipoiseError("SAM needs two gradients a step; call step(closure) with a closure.")
+            raise EquipoiseError("SAM needs two gradients per step; call step(closure) with a closure.")
         with torch.enable_grad():
             loss = closure()
         moved = self._climb()
         with torch.enable_grad():
             closure()
         for param, before in moved:
-            param.copy_(before)  # not a subtraction: the weights return to the last bit
+            # A copy and not a subtraction: theta + e - e rounds, and the weights would drift from step to step.
+            param.copy_(before)
         super().step()
         return loss
 
     def _climb(self) -> list[tuple[Tensor, Tensor]]:
-        """Move every parameter uphill along the joint gradient; returns where each came from.
+        """Move every parameter uphill along the joint gradient; return each one with its value before.
 
-        The distance is the first group's rho, for it measures all groups together.
+        The distance is the first group's rho, because it is measured over all groups together.
         """
         params = [param for group in self.param_groups for param in group["params"] if param.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack([param.grad.norm() for param in params])) if params else 0

@@ -13,19 +13,19 @@ Share = Callable[[float], float]
 
 
 def schedule(name: str, optimizer: Optimizer, total_steps: int, **settings: float | Sequence[float]) -> LRScheduler:
-    """A schedule that multiplies every group's learning rate by a factor of the steps taken.
+    """Make a schedule that multiplies every group's learning rate by a factor that depends on the steps taken.
 
     Call its `step()` after every update, and `after_validation(schedule, loss)` after every validation (only
-    "plateau" listens). It changes `lr` alone.
+    "plateau" uses it). It changes `lr` alone.
 
     Args:
         name: "constant", "cosine" (to `floor`, after `warm_up`), "one-cycle" (up for `rise`, from 1 / `start`,
             then down to 1 / (`start` * `end`)), "step" (times `factor` at each of `at`), "warm-up" (linear
             over `warm_up`, then constant), "plateau" (times `factor` after `patience` validations without
             an improvement).
-        optimizer: whose groups' `lr` is scheduled.
+        optimizer: the optimizer whose groups' `lr` is scheduled.
         total_steps: updates in the whole training; fractions are fractions of it.
-        settings: those named above; each has a default.
+        settings: the settings named above; each has a default.
 
     Raises:
         EquipoiseError: for an unknown name or setting, or fewer than one step.
@@ -41,7 +41,7 @@ def schedule(name: str, optimizer: Optimizer, total_steps: int, **settings: floa
 
 
 def after_validation(schedule: LRScheduler | None, loss: float) -> None:
-    """Tell a schedule the validation loss, if it listens."""
+    """Pass the validation loss to a schedule that uses it."""
     observe = getattr(schedule, "observe", None)
     if observe is not None:
         observe(loss)
@@ -50,10 +50,12 @@ def after_validation(schedule: LRScheduler | None, loss: float) -> None:
 class Plateau(LRScheduler):
     """Lower the learning rate when the validation loss has stopped falling.
 
-    After more than `patience` validations in a row none of which was below the best so far by a relative
-    `threshold`, the rate is multiplied by `factor` and the count starts again. A loss that is not a number
-    counts as no improvement.
+    After more than `patience` validations in a row without one below the best so far by a relative `threshold`, the
+    rate is multiplied by `factor` and the count restarts. A loss that is not a number counts as no improvement.
     """
+
+    # Not torch's ReduceLROnPlateau, whose `step` takes the loss: here every schedule is stepped after each update, and
+    # a saved state resumes alike for all of them.
 
     def __init__(self, optimizer: Optimizer, factor: float = 0.5, patience: int = 3, threshold: float = 1e-4) -> None:
         self.factor, self.patience, self.threshold = factor, patience, threshold
@@ -61,11 +63,11 @@ class Plateau(LRScheduler):
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
-        """Every group's learning rate."""
+        """Return every group's learning rate."""
         return [float(base) * self.scale for base in self.base_lrs]
 
     def observe(self, loss: float) -> None:
-        """Take note of a validation loss; the rate may fall at once."""
+        """Record a validation loss; the rate may fall at once."""
         if loss < self.best * (1 - self.threshold) or (math.isinf(self.best) and math.isfinite(loss)):
             self.best, self.waited = loss, 0
             return
@@ -92,7 +94,7 @@ def _cosine(optimizer: Optimizer, total_steps: int, floor: float = 0.0, warm_up:
 def _one_cycle(
     optimizer: Optimizer, total_steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
 ) -> LRScheduler:
-    """Smith and Topin (2018) in torch's form; momentum stays as it is, for not every optimizer has one."""
+    """Make the schedule of Smith and Topin (2018) in torch's form; momentum is constant, since not all have one."""
     top = rise * total_steps - 1
 
     def factor(step: int) -> float:
@@ -118,11 +120,12 @@ def _plateau(
 
 
 def _rising(total_steps: int, warm_up: float, after: Share) -> Factor:
-    """A linear rise to 1 over the first share of the steps, then `after` of the share of what remains."""
+    """Return a linear rise to 1 over the first fraction of the steps, followed by `after` of the remaining fraction."""
     rise = round(warm_up * total_steps)
 
     def factor(step: int) -> float:
         if step < rise:
+            # Not step / rise: the first update would have a rate of 0 and be wasted.
             return (step + 1) / rise
         return after(min((step - rise) / max(total_steps - rise, 1), 1))
 
@@ -130,7 +133,7 @@ def _rising(total_steps: int, warm_up: float, after: Share) -> Factor:
 
 
 def _slope(first: float, last: float, share: float) -> float:
-    """Half a cosine from `first` to `last`, at a share in [0, 1] of the way."""
+    """Return the value at a fraction in [0, 1] of half a cosine from `first` to `last`."""
     return last + (first - last) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 

@@ -1,4 +1,4 @@
-"""Case → arrays for a model and back: deterministic, saved with the model as data; numpy and scipy only."""
+"""Turn cases into arrays for a model, and predictions back: deterministic, saved as data, numpy and scipy only."""
 
 from equipoise.preprocessing.pipeline import Pipeline, Prepared, Record
 from equipoise.preprocessing.prepare import prepare

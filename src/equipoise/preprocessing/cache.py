@@ -1,7 +1,7 @@
-"""Prepared volumes kept on disk by the hash of what goes in: their pixels, their mask and the pipeline.
+"""Cache of prepared volumes on disk, keyed by the hash of all inputs: pixels, mask and pipeline.
 
-Arms, seeds, folds and trials share the entries. Only costly work is kept: large images that are resampled or whose
-labels are smoothed; anything else is faster to do again than to read.
+Arms, seeds, folds and trials share the entries. Only expensive results are cached, of large images that are resampled
+or whose labels are smoothed; everything else is faster to compute again than to read.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ WORTH_KEEPING_VALUES = 2**18
 
 
 def apply_cached(image: Image, pipeline: Pipeline, classes: int | None = None) -> Prepared:
-    """`pipeline.apply(image, classes)`, from the cache where that is faster; the cache never changes a bit of it."""
+    """Return `pipeline.apply(image, classes)`, from the cache where that is faster, with the same bits."""
     costly = pipeline.resample_mm is not None or pipeline.smoothing is not None
     if not costly or image.array.size < WORTH_KEEPING_VALUES:
         return pipeline.apply(image, classes)
@@ -31,22 +31,26 @@ def apply_cached(image: Image, pipeline: Pipeline, classes: int | None = None) -
     entry = {"image": prepared.image, "record": np.array(prepared.record.to_json())}
     if prepared.target is not None:
         entry["target"] = prepared.target
-    save(key, entry, compress=False)  # a cache that cannot be written costs time, not truth
+    # The outcome of `save` is ignored: without a writable cache the next run only takes longer. Not compressed,
+    # because noisy float32 volumes hardly shrink and an entry is kept to be read back fast.
+    save(key, entry, compress=False)
     return prepared
 
 
 def prepared_key(image: Image, pipeline: Pipeline, classes: int | None) -> str:
-    """SHA-256 (hex) over everything the result depends on."""
-    rest = [VERSION, pipeline.to_json(), classes, image.spacing_mm]
-    digest = hashlib.sha256(json.dumps(rest).encode())
+    """Return the SHA-256 (hex) of everything that the result depends on."""
+    # Content, never paths or times of files: a copied or touched data set hits, an edited mask misses.
+    settings = [VERSION, pipeline.to_json(), classes, image.spacing_mm]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for array in (image.array, image.mask, image.affine):
         digest.update(_content(array))
     return digest.hexdigest()
 
 
 def _content(array: NDArray[Any] | None) -> bytes:
-    """A digest of an array's type, shape and values."""
+    """Return a digest of an array's type, shape and values."""
     if array is None:
         return b"none"
+    # Type and shape belong to the digest: the same bytes of another shape are another image.
     header = f"{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).digest()

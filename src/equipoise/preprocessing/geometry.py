@@ -1,8 +1,8 @@
-"""Grids and how to get back: orientation, window (crop and pad) and resampling, each undone for predictions.
+"""Changes of the grid and their inverses for predictions: orientation, window (crop and pad) and resampling.
 
-Arrays are (…, *spatial): leading axes (channels, classes, batches) pass through. Every step is a small record of
+Arrays are (…, *spatial); leading axes (channels, classes, batches) pass through. Every step is a small record of
 numbers with `forward` and `back`, so that it can be stored as JSON beside a prediction. Places are (n, axes) in voxels,
-0 being the centre of the first one; `places_forward` and `places_back` say where they lie on the other grid.
+where 0 is the centre of the first voxel; `places_forward` and `places_back` map them to the other grid.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ Places = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Orientation:
-    """A permutation of the spatial axes and mirrors after it: new axis k is old axis axes[k], mirrored if flip[k]."""
+    """A permutation of the spatial axes, then mirrors: new axis k is old axis axes[k], mirrored if flip[k]."""
 
     axes: tuple[int, ...]
     flip: tuple[bool, ...]
 
     @property
     def identity(self) -> bool:
-        """Whether nothing changes."""
+        """Whether the grid does not change."""
         return self.axes == tuple(range(len(self.axes))) and not any(self.flip)
 
     def forward(self, array: Array) -> Array:
-        """The array on the new axes (a view)."""
+        """Return the array on the new axes (a view)."""
         lead = array.ndim - len(self.axes)
         moved = array.transpose(*range(lead), *(lead + axis for axis in self.axes))
         return np.flip(moved, tuple(lead + k for k, flipped in enumerate(self.flip) if flipped))
@@ -43,24 +43,25 @@ class Orientation:
         return mirrored.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(self.axes)))
 
     def places_forward(self, places: Places, shape: Shape) -> Places:
-        """Places of the old grid on the new one, which has this shape."""
+        """Map places of the old grid to the new one, which has this shape."""
         moved = places[:, list(self.axes)]
         return np.where(self.flip, np.array(shape) - 1 - moved, moved)
 
     def places_back(self, places: Places, shape: Shape) -> Places:
-        """The inverse of `places_forward`; shape is that of the new grid too."""
+        """The inverse of `places_forward`; `shape` is that of the new grid, too."""
         return np.where(self.flip, np.array(shape) - 1 - places, places)[:, np.argsort(self.axes)]
 
     def per_axis(self, values: Sequence[float]) -> tuple[float, ...]:
-        """Values per old axis (spacings) in the order of the new axes."""
+        """Reorder values per old axis (spacings) to the new axes."""
         return tuple(values[axis] for axis in self.axes)
 
 
 def towards_ras(affine: NDArray[np.float64]) -> Orientation:
-    """The permutation and mirrors that let x grow to the right, y to the front and z up, as nearly as the grid allows.
+    """Return the permutation and mirrors that bring a grid as near to RAS+ as possible (x right, y front, z up).
 
     affine: voxel (x, y, z, 1) → RAS+ mm; the array's axes are (z, y, x).
     """
+    # An assignment and not the largest cosine of each axis: at 45° two voxel axes may have the same nearest world axis.
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     world, voxel = linear_sum_assignment(-np.abs(directions))  # rows come back in order 0, 1, 2
     axes = tuple(int(2 - voxel[axis]) for axis in (2, 1, 0))
@@ -70,7 +71,7 @@ def towards_ras(affine: NDArray[np.float64]) -> Orientation:
 
 @dataclass(frozen=True)
 class Window:
-    """A box of the grid: new voxel i is old voxel i + start; what lies outside the old grid is padding."""
+    """A box of the grid: new voxel i is old voxel i + start; voxels outside the old grid are padding."""
 
     start: tuple[int, ...]
     before: Shape
@@ -85,7 +86,7 @@ class Window:
         return _placed(array, tuple(-s for s in self.start), self.before, outside)
 
     def places_forward(self, places: Places) -> Places:
-        """Places of the old grid on the new one, beyond it too."""
+        """Map places of the old grid to the new one; they may lie beyond it."""
         moved: Places = places - np.array(self.start)
         return moved
 
@@ -96,7 +97,7 @@ class Window:
 
 
 def _placed(array: Array, start: tuple[int, ...], shape: Shape, outside: Any) -> Array:
-    """out[i] = array[i + start] where that exists, else `outside`."""
+    """Return out[i] = array[i + start] where that exists, else `outside`."""
     lead = array.shape[: array.ndim - len(shape)]
     old = array.shape[len(lead) :]
     fill = np.asarray(outside, dtype=array.dtype)
@@ -114,19 +115,20 @@ def _placed(array: Array, start: tuple[int, ...], shape: Shape, outside: Any) ->
 
 
 def foreground_window(inside: NDArray[np.bool_], margin: Sequence[int]) -> Window:
-    """The smallest box that holds every true voxel of (*spatial), widened by `margin` voxels within the grid."""
+    """Return the smallest box around all true voxels of (*spatial), widened by `margin` voxels within the grid."""
+    # A constant image has no foreground: the box is then the whole grid, and the case is kept.
     shape = inside.shape
     start, stop = [], []
-    for axis, wide in enumerate(margin):
+    for axis, width in enumerate(margin):
         others = tuple(a for a in range(inside.ndim) if a != axis)
-        found = np.flatnonzero(inside.any(axis=others))
-        start.append(max(0, int(found[0]) - wide) if len(found) else 0)
-        stop.append(min(shape[axis], int(found[-1]) + 1 + wide) if len(found) else shape[axis])
+        occupied = np.flatnonzero(inside.any(axis=others))
+        start.append(max(0, int(occupied[0]) - width) if len(occupied) else 0)
+        stop.append(min(shape[axis], int(occupied[-1]) + 1 + width) if len(occupied) else shape[axis])
     return Window(tuple(start), shape, tuple(b - a for a, b in zip(start, stop, strict=True)))
 
 
 def centred_window(before: Shape, after: Shape) -> Window:
-    """The box of size `after` about the middle of the grid."""
+    """Return the box of size `after` about the middle of the grid."""
     return Window(tuple((b - a) // 2 for b, a in zip(before, after, strict=True)), before, after)
 
 
@@ -134,11 +136,14 @@ def centred_window(before: Shape, after: Shape) -> Window:
 class Resampling:
     """A change of the number of voxels over the same extent: both grids share their outer faces."""
 
+    # Faces and not the centres of the corner voxels are shared: with shared centres the extent in mm would change with
+    # the number of voxels, and lesions would grow or shrink with it.
+
     before: Shape
     after: Shape
 
     def forward(self, array: Array) -> Array:
-        """Linear interpolation of floating arrays, class by class of integer masks."""
+        """Interpolate floating arrays linearly, and integer masks class by class."""
         return _resampled(array, self.before, self.after)
 
     def back(self, array: Array) -> Array:
@@ -146,7 +151,7 @@ class Resampling:
         return _resampled(array, self.after, self.before)
 
     def places_forward(self, places: Places) -> Places:
-        """Places of the old grid on the new one."""
+        """Map places of the old grid to the new one."""
         moved: Places = (places + 0.5) * (np.array(self.after) / np.array(self.before)) - 0.5
         return moved
 
@@ -157,13 +162,13 @@ class Resampling:
 
 
 def resampling_to(before: Shape, spacing_mm: Sequence[float], target_mm: Sequence[float]) -> Resampling:
-    """The number of voxels nearest to `target_mm`; the true spacing follows from the unchanged extent."""
+    """Choose the number of voxels nearest to `target_mm`; the true spacing follows from the unchanged extent."""
     after = (max(1, round(n * s / t)) for n, s, t in zip(before, spacing_mm, target_mm, strict=True))
     return Resampling(before, tuple(after))
 
 
 def _resampled(array: Array, before: Shape, after: Shape) -> Array:
-    """Integer arrays: each class's share is interpolated and the largest wins, ties to the lower class."""
+    """Resample an array; of integer arrays each class's share is interpolated and the largest wins."""
     if np.issubdtype(array.dtype, np.floating):
         return _interpolated(array, before, after)
     classes = np.unique(array)
@@ -171,13 +176,14 @@ def _resampled(array: Array, before: Shape, after: Shape) -> Array:
     winner = np.zeros(best.shape, dtype=array.dtype)
     for value in classes:
         share = _interpolated((array == value).astype(np.float32), before, after)
+        # The margin is above the rounding of float32, so that an exact tie goes to the lower class on every machine.
         ahead = share > best + 1e-6
         winner[ahead], best[ahead] = value, share[ahead]
     return winner
 
 
 def _interpolated(array: Array, before: Shape, after: Shape) -> Array:
-    """Separable linear interpolation; where voxels grow, the triangle widens so that none is skipped."""
+    """Interpolate linearly axis by axis; where voxels grow, the triangle widens so that no voxel is skipped."""
     out = array
     for axis, (n, m) in enumerate(zip(before, after, strict=True)):
         if n == m:
@@ -190,16 +196,18 @@ def _interpolated(array: Array, before: Shape, after: Shape) -> Array:
         for source, share in zip(index, weight, strict=True):
             total += np.take(out, source, axis=position) * share.astype(array.dtype).reshape(shape)
         out = total
+    # Never the caller's own array: what is resampled may be changed in place.
     return out.copy() if out is array else out
 
 
 def _taps(n: int, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Source voxels (taps, m) and their weights (taps, m), which sum to one for each of the m new voxels."""
+    """Return source voxels (taps, m) and their weights (taps, m), which sum to one for each of the m new voxels."""
     ratio = n / m
     reach = max(1.0, ratio)
     centre = (np.arange(m) + 0.5) * ratio - 0.5
     first = np.floor(centre - reach).astype(np.int64) + 1
     index = first + np.arange(int(np.ceil(2 * reach)))[:, None]
     weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / reach)
-    weight[(index < 0) | (index >= n)] = 0  # beyond the faces there is nothing to weigh
+    # Voxels beyond the faces get no weight and the others are rescaled: padding would darken the border.
+    weight[(index < 0) | (index >= n)] = 0
     return np.clip(index, 0, n - 1), weight / weight.sum(axis=0)

@@ -1,7 +1,7 @@
-"""Intensities → a stated range, per case and channel, so that nothing is learnt from other cases.
+"""Scale intensities to a fixed range per case and channel, without statistics of other cases.
 
 Foreground: voxels above their channel's smallest value (scanners and skull-stripping fill the empty border with one
-lowest value). Every scaling is increasing, so what was lowest stays lowest.
+lowest value). Every scaling is increasing, so the lowest value stays the lowest.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scale:
-    """How intensities are scaled.
+    """Rule by which intensities are scaled.
 
-    none: as they are. unit: smallest → 0, largest → 1. symmetric: smallest → −1, largest → 1.
+    none: unchanged. unit: smallest → 0, largest → 1. symmetric: smallest → −1, largest → 1.
     zscore: mean 0, standard deviation 1 inside the foreground.
     window_hu: clip to [low, high] in the image's unit (HU in CT), then low → 0, high → 1.
     percentiles: clip to the foreground's percentiles low and high, then to 0–1.
@@ -50,7 +50,7 @@ class Scale:
         return pixels
 
     def _limits(self, pixels: Floats, axes: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """The values that become 0 and 1, with the spatial axes kept as ones."""
+        """Return the values that become 0 and 1, with spatial axes of length one."""
         if self.kind == "window_hu":
             return np.float32(self.low) * np.ones((1,) * pixels.ndim, np.float32), np.full(
                 (1,) * pixels.ndim, self.high, np.float32
@@ -60,7 +60,8 @@ class Scale:
         return pixels.min(axis=axes, keepdims=True), pixels.max(axis=axes, keepdims=True)
 
     def _percentiles(self, pixels: Floats, axes: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """Percentiles of every channel's foreground; of all voxels where the channel has one value."""
+        """Return percentiles of every channel's foreground; of all voxels where the channel has one value."""
+        # Over the foreground alone: an empty border of varying size would otherwise move the percentiles.
         shape = pixels.shape[: -len(axes)]
         limits = np.empty((2, *shape), dtype=np.float32)
         for index in np.ndindex(shape):
@@ -72,17 +73,17 @@ class Scale:
 
 
 def foreground(pixels: NDArray[Any], spatial_dims: int) -> NDArray[np.bool_]:
-    """Voxels above their channel's smallest value: (…, channel, *spatial) → the same shape."""
+    """Mark the voxels above their channel's smallest value: (…, channel, *spatial) → the same shape."""
     inside: NDArray[np.bool_] = pixels > pixels.min(axis=tuple(range(-spatial_dims, 0)), keepdims=True)
     return inside
 
 
 def _standardised(pixels: Floats, spatial_dims: int) -> Floats:
-    """Mean 0 and standard deviation 1 inside the foreground, in place; the same map is applied to the background.
+    """Give the foreground mean 0 and standard deviation 1, in place; the background gets the same map.
 
-    A foreground of one value becomes 0 and its background −1, whatever the unit. Channel by channel, since volumes are
-    large.
+    A foreground of one value becomes 0 and its background −1, whatever the unit.
     """
+    # Channel by channel, because the float64 copies of a whole volume would need several times its memory.
     for index in np.ndindex(pixels.shape[:-spatial_dims]):
         channel = pixels[index]
         lowest = float(channel.min())
@@ -90,6 +91,8 @@ def _standardised(pixels: Floats, spatial_dims: int) -> Floats:
         mean = float(inside.mean()) if len(inside) else lowest
         deviation = float(inside.std()) if len(inside) else 0.0
         height = mean - lowest
+        # A spread below a thousandth of the height above the background is rounding: dividing by it would amplify
+        # noise, so a nearly constant foreground is scaled by its height instead.
         width = deviation if deviation > 1e-3 * height else height if height > 0 else 1.0
         for step, by in ((np.subtract, mean), (np.divide, width)):
             step(channel, by, out=channel, dtype=np.float64, casting="unsafe")

@@ -1,4 +1,4 @@
-"""Smoother truth: soft targets by a Gaussian filter, or cleaner masks by opening and closing, all in millimetres."""
+"""Smooth true masks: soft targets by a Gaussian filter, cleaner masks by opening and closing, all in millimetres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ Mask = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Smoothing:
-    """What is done to masks, in this order; 0 leaves a step out.
+    """Steps that change masks; 0 leaves a step out. The order is opening, closing, Gaussian.
 
-    opening_mm: parts of a class that a ball of this radius does not fit into go to the nearest class beside them.
-    closing_mm: background gaps within a class that such a ball does not fit into are filled.
+    opening_mm: parts of a class too thin for a ball of this radius go to the nearest neighbouring class.
+    closing_mm: background gaps within a class that are too thin for such a ball are filled.
     gaussian_mm: standard deviation of the filter that turns the mask into soft targets.
     """
 
@@ -25,7 +25,7 @@ class Smoothing:
     closing_mm: float = 0.0
 
     def apply(self, mask: Mask, spacing_mm: Sequence[float], classes: int) -> NDArray[Any]:
-        """The cleaned mask (*spatial), or soft targets float32 (classes, *spatial) where a Gaussian is asked for.
+        """Return the cleaned mask (*spatial), or with a Gaussian soft targets float32 (classes, *spatial).
 
         A leading batch axis passes through: (n, *spatial) → (n, *spatial) or (n, classes, *spatial).
         """
@@ -39,9 +39,9 @@ class Smoothing:
 
 
 def soft_targets(mask: Mask, spacing_mm: Sequence[float], sigma_mm: float, classes: int) -> NDArray[np.float32]:
-    """Gaussian-filtered shares of every class, float32 (classes, *spatial); they sum to one in each voxel.
+    """Filter every class with a Gaussian: float32 (classes, *spatial), which sum to one in each voxel.
 
-    The border is reflected, so the total share of each class over the image is the number of its voxels.
+    The border is reflected, so the sum of each class over the image stays the number of its voxels.
     """
     sigma = [sigma_mm / spacing for spacing in spacing_mm]
     shares = np.stack(
@@ -51,7 +51,8 @@ def soft_targets(mask: Mask, spacing_mm: Sequence[float], sigma_mm: float, class
 
 
 def opened(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
-    """Morphological opening of every class above 0; a removed voxel goes to the nearest kept voxel of another class."""
+    """Open every class above 0; a removed voxel goes to the nearest kept voxel of another class."""
+    # Not to the background: a thin bridge of one class inside another would leave a hole in the lesion.
     values = [value for value in np.unique(mask) if value > 0]
     kept = mask == 0
     for value in values:
@@ -73,19 +74,22 @@ def opened(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
 
 
 def closed(mask: Mask, spacing_mm: Sequence[float], radius_mm: float) -> Mask:
-    """Morphological closing of every class above 0, lowest first; only background voxels change."""
+    """Close every class above 0, lowest first; only background voxels change."""
     result = mask.copy()
     margin = [int(np.ceil(radius_mm / spacing)) + 1 for spacing in spacing_mm]
     inner = tuple(slice(wide, -wide) for wide in margin)
     for value in np.unique(mask[mask > 0]):
-        inside = np.pad(mask == value, [(wide, wide) for wide in margin])  # room to grow and shrink again at the edge
+        # Padded, because `_eroded` does not count the edge as outside: a dilation cut off at the border would leave the
+        # gap between a class and the border filled.
+        inside = np.pad(mask == value, [(wide, wide) for wide in margin])
         filled = _eroded(_dilated(inside, spacing_mm, radius_mm), spacing_mm, radius_mm)[inner]
         result[filled & (result == 0)] = value
     return result
 
 
 def _dilated(inside: NDArray[np.bool_], spacing_mm: Sequence[float], radius_mm: float) -> NDArray[np.bool_]:
-    """Voxels whose centre lies within radius_mm of a centre inside."""
+    """Mark the voxels whose centre lies within radius_mm of a centre inside."""
+    # By distances and not by a structuring element: exact for anisotropic voxels, and as fast for every radius.
     if not inside.any():
         return inside
     grown: NDArray[np.bool_] = ndimage.distance_transform_edt(~inside, sampling=spacing_mm) <= radius_mm * (1 + 1e-9)
@@ -93,7 +97,7 @@ def _dilated(inside: NDArray[np.bool_], spacing_mm: Sequence[float], radius_mm: 
 
 
 def _eroded(inside: NDArray[np.bool_], spacing_mm: Sequence[float], radius_mm: float) -> NDArray[np.bool_]:
-    """Voxels whose centre lies farther than radius_mm from every centre outside; the image's edge is no outside."""
+    """Mark the voxels whose centre is farther than radius_mm from every centre outside; the edge is not outside."""
     if inside.all():
         return inside
     shrunk: NDArray[np.bool_] = ndimage.distance_transform_edt(inside, sampling=spacing_mm) > radius_mm * (1 + 1e-9)

@@ -1,4 +1,4 @@
-"""Cases with masks one after another, each with its way back to its own grid."""
+"""Prepare cases with masks one by one, each with the record that leads back to its own grid."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class MaskCase:
 
 
 def prepare_each(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> Iterator[MaskCase]:
-    """Every case in the order of `indices`; one is in memory at a time.
+    """Yield every case in the order of `indices`; one is in memory at a time.
 
     Raises CohortError for a case without its mask or with values that are not finite.
     """
@@ -42,6 +42,7 @@ def prepare_each(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> 
             raise CohortError(f"case {case.id} of cohort {cohort.name} has no mask; exclude it, or give its mask")
         if not np.isfinite(prepared.image).all():
             raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
+        # A volume of int64 classes would take twice the memory of its image; uint8 takes a quarter.
         target = prepared.target if prepared.target.dtype == np.float32 else prepared.target.astype(np.uint8)
         truth = image.mask.astype(np.uint8)
         yield MaskCase(int(index), prepared.image, target, truth, image.spacing_mm, prepared.record)

@@ -1,6 +1,6 @@
-"""Many cases at once: cohort + indices → one array of images and one of targets.
+"""Prepare many cases of a cohort as one array of images and one of targets.
 
-Cases of one grid go through the pipeline as a batch; others one by one, large ones by way of the cache.
+Cases of one grid pass the pipeline as a batch; others pass it one by one, large ones through the cache.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,10 +20,10 @@ Arrays = tuple[NDArray[np.float32], NDArray[Any] | None]
 
 
 def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Images float32 (n, channel, *spatial) and targets, in the order of `indices`.
+    """Return images float32 (n, channel, *spatial) and targets, in the order of `indices`.
 
-    targets: int64 class indices (n,) in classification; masks (n, *spatial), or soft targets float32
-    (n, classes, *spatial) where labels are smoothed, else.
+    targets: int64 class indices (n,) in classification; else masks (n, *spatial), or soft targets float32
+    (n, classes, *spatial) where labels are smoothed.
     Errors: CohortError for a case without its mask or of another shape than the rest; ProtocolError for label
     smoothing where there are no masks.
     """
@@ -38,6 +38,8 @@ def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple
     targets: NDArray[Any] | None = None
     done = 0
     for pixels, masks in _batches(cohort, chosen, pipeline):
+        # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold
+        # all images twice.
         if not done:
             images = np.empty((len(chosen), *pixels.shape[1:]), np.float32)
             targets = None if masks is None else np.empty((len(chosen), *masks.shape[1:]), masks.dtype)
@@ -54,12 +56,12 @@ def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple
 
 
 def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> Iterator[Arrays]:
-    """Prepared cases in order, (n, …) at a time: many where they share a grid, else one by one."""
+    """Yield prepared cases in order, (n, …) at a time: many where they share a grid, else one by one."""
     done, classes = 0, len(cohort.classes)
     while done < len(chosen):
         images = [_read(cohort, chosen[done])]
-        together = max(1, CHUNK_VALUES // images[0].array.size)
-        images += [_read(cohort, index) for index in chosen[done + 1 : done + together]]
+        batch_size = max(1, CHUNK_VALUES // images[0].array.size)
+        images += [_read(cohort, index) for index in chosen[done + 1 : done + batch_size]]
         if len(images) > 1 and pipeline.serves_together(images):
             prepared = pipeline.apply_together(images, classes)
             yield prepared.image, prepared.target
@@ -71,7 +73,7 @@ def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> I
 
 
 def _read(cohort: Cohort, index: int) -> Image:
-    """One case's image; its mask is required in segmentation and left out in classification."""
+    """Read one case's image; its mask is required in segmentation and dropped in classification."""
     case = cohort.cases[index]
     image = case.read()
     if cohort.task == "classification":

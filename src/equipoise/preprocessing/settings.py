@@ -1,4 +1,4 @@
-"""The protocol's [preprocessing] table → typed settings; errors name the key, what was found and what is allowed."""
+"""Read the protocol's [preprocessing] table as typed settings; errors name the key, its value and what is allowed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
@@ -14,14 +14,14 @@ RANGES = {"window_hu": (-32768.0, 65535.0), "percentiles": (0.0, 100.0)}
 
 
 def check_keys(settings: Mapping[str, Any]) -> None:
-    """Refuse keys that are not of this table."""
+    """Refuse keys that do not belong to this table."""
     for key in settings:
         if key not in KEYS:
             raise ProtocolError(f"the key 'preprocessing.{key}' is unknown; {nearest(str(key), KEYS)}")
 
 
-def _refuse(key: str, found: Any, allowed: str) -> ProtocolError:
-    return ProtocolError(f"preprocessing.{key} = {found!r} is not allowed: {allowed}")
+def _refuse(key: str, value: Any, allowed: str) -> ProtocolError:
+    return ProtocolError(f"preprocessing.{key} = {value!r} is not allowed: {allowed}")
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
@@ -29,13 +29,14 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def read_scale(value: Any) -> Scale:
-    """A word, or a table with one of window_hu and percentiles."""
+    """Read a word, or a table with one of window_hu and percentiles."""
     allowed = f"{', '.join(SCALES)}, {{window_hu = [-1000, 400]}} or {{percentiles = [0.5, 99.5]}}"
     if isinstance(value, str) and value in SCALES:
         return Scale(value)  # type: ignore[arg-type]  # just checked
     if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in RANGES:
         raise _refuse("scale", value, allowed)
     kind, limits = next(iter(value.items()))
+    # The limits of window_hu are those of signed and unsigned 16-bit voxels: a window beyond them is a typing error.
     low, high = RANGES[kind]
     if not (isinstance(limits, Sequence) and len(limits) == 2 and all(_is_number(v) for v in limits)):
         raise _refuse(f"scale.{kind}", limits, "two numbers, the lower first")
@@ -45,7 +46,7 @@ def read_scale(value: Any) -> Scale:
 
 
 def read_crop(value: Any) -> float | None:
-    """The margin in mm about the foreground, None for no crop."""
+    """Read the margin in mm about the foreground, None for no crop."""
     if value is None or value is False:
         return None
     if value is True:
@@ -57,7 +58,7 @@ def read_crop(value: Any) -> float | None:
 
 
 def _per_axis(key: str, value: Any, low: float, high: float, what: str) -> tuple[float, ...] | None:
-    """One number for all axes, or one per spatial axis in array order (z, y, x) or (y, x)."""
+    """Read one number for all axes, or one per spatial axis in array order (z, y, x) or (y, x)."""
     if value is None:
         return None
     numbers = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
@@ -69,13 +70,13 @@ def _per_axis(key: str, value: Any, low: float, high: float, what: str) -> tuple
 
 
 def read_resample(value: Any) -> tuple[float, ...] | None:
-    """Target spacing in mm."""
+    """Read the target spacing in mm."""
     spacing = _per_axis("resample", value, 0.01, 100, "millimetres")
     return None if spacing is None else tuple(float(v) for v in spacing)
 
 
 def read_size(value: Any) -> tuple[int, ...] | None:
-    """Voxels per axis."""
+    """Read the number of voxels per axis."""
     size = _per_axis("size", value, 1, 4096, "whole voxels")
     if size is not None and any(v != int(v) for v in size):
         raise _refuse("size", value, "whole numbers of voxels")
@@ -83,7 +84,7 @@ def read_size(value: Any) -> tuple[int, ...] | None:
 
 
 def read_smoothing(value: Any) -> Smoothing | None:
-    """A Gaussian's standard deviation in mm, or a table of radii and standard deviation."""
+    """Read a Gaussian's standard deviation in mm, or a table of radii and standard deviation."""
     allowed = "millimetres from 0 to 100, or a table of gaussian_mm, opening_mm, closing_mm"
     if value is None or value is False:
         return None

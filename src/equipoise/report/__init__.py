@@ -6,22 +6,30 @@ A study's folder likewise, over the results of its trials.
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_json, write_text
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.pages.assemble import all_figures
-from equipoise.report.pages.attribution_maps import ATTRIBUTIONS
 from equipoise.report.pages.cases import write_cases
-from equipoise.report.pages.page import best_arm, example_galleries, render, write_page
-from equipoise.report.results.contrast import CONTRAST
+from equipoise.report.pages.page import best_arm, example_galleries, render
 from equipoise.report.results.recommendation import advise
-from equipoise.report.results.results import results_of, summarise, write_json, write_results
+from equipoise.report.results.results import results_of, summarise, write_results
 from equipoise.report.study.page import render_study, study_figures
-from equipoise.report.study.study import PLAN, is_predicted, read_plan, study_results
+from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import study_tables
-from equipoise.runfolder.read import RunFolder, read_folder
+from equipoise.runfolder.paths import (
+    CASES,
+    FIGURES,
+    REPORT,
+    RESULTS,
+    STUDY_PAGE,
+    STUDY_PLAN,
+    STUDY_RESULTS,
+    STUDY_TABLES,
+    trial_folder,
+)
+from equipoise.runfolder.read import RunFolder, is_predicted, read_folder, read_study_plan
 
 __all__ = [
-    "ATTRIBUTIONS",
-    "CONTRAST",
     "advise",
     "example_cases",
     "is_study_folder",
@@ -57,26 +65,26 @@ def write_report(folder: Path) -> dict[str, Any]:
 def write_pages(folder: Path, run: RunFolder, results: dict[str, Any]) -> None:
     """Write results.json, figures/ and report.html of a run in memory; an audit also gets cases.csv."""
     figures = all_figures(run, results)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "results.json", results)
-    write_figures(figures, folder / "figures")
+    write_json(folder / RESULTS, results, public=True)
+    write_figures(figures, folder / FIGURES)
     if run.sources:
-        write_cases(run, folder / "cases.csv")
-    write_page(folder / "report.html", render(run, results, figures))
+        write_cases(run, folder / CASES)
+    write_text(folder / REPORT, render(run, results, figures))
 
 
 def is_study_folder(folder: Path) -> bool:
     """Whether the folder holds a study of many trials."""
-    return (folder / PLAN).is_file()
+    return (folder / STUDY_PLAN).is_file()
 
 
 def report_study(folder: Path) -> dict[str, Any]:
     """The reports of all trials of a study anew, then the study's own; returns study.json."""
-    plan = read_plan(folder)
+    plan = read_study_plan(folder)
     for cohort in plan["cohorts"]:
         for model in plan["models"]:
-            if is_predicted(folder / cohort / model):
-                write_report(folder / cohort / model)
+            trial = trial_folder(folder, cohort, model)
+            if is_predicted(trial):
+                write_report(trial)
     return write_study(folder)
 
 
@@ -85,8 +93,8 @@ def write_study(folder: Path) -> dict[str, Any]:
     results = study_results(folder)
     tables = study_tables(results)
     figures = study_figures(results) if results["ranks"] else []
-    write_json(folder / "study.json", results)
-    write_figures(figures, folder / "figures")
-    write_page(folder / "tables.md", "\n".join(table.markdown() for table in tables))
-    write_page(folder / "study.html", render_study(results, tables, figures))
+    write_json(folder / STUDY_RESULTS, results, public=True)
+    write_figures(figures, folder / FIGURES)
+    write_text(folder / STUDY_TABLES, "\n".join(table.markdown() for table in tables))
+    write_text(folder / STUDY_PAGE, render_study(results, tables, figures))
     return results

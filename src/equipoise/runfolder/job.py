@@ -1,12 +1,16 @@
 """One job of a trial: an arm on a fold with a seed, as data that can be sent to another process."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from equipoise.atomic_write import write_json
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
+from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, PREDICTIONS, WEIGHTS, draw_name, job_name
+from equipoise.runfolder.read import read_done, read_history
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ class Job:
     def name(self) -> str:
         """arm/fold-seed, as in the run folder; arm/draws/fold-draw where the job is a draw of tuning."""
         if self.draw is not None:
-            return f"{self.arm.name}/draws/{self.fold}-{self.draw}"
-        return f"{self.arm.name}/{self.fold}-{self.seed}"
+            return draw_name(self.arm.name, self.fold, self.draw)
+        return job_name(self.arm.name, self.fold, self.seed)
 
     @property
     def stream(self) -> str:
@@ -58,37 +62,33 @@ class Job:
     @property
     def done_file(self) -> Path:
         """Written last; its presence means that the job ended."""
-        return self.folder / "done.json"
+        return self.folder / DONE
 
     @property
     def weights_file(self) -> Path:
         """The weights of the chosen epoch."""
-        return self.folder / "checkpoint" / "model.safetensors"
+        return self.folder / CHECKPOINT / WEIGHTS
 
     @property
     def predictions_file(self) -> Path:
         """The job's predictions of its validation and test cases, made when the test set is opened."""
-        return self.folder / "predictions.parquet"
+        return self.folder / PREDICTIONS
 
     def settled(self, precision: str, compile: bool) -> "Job":  # noqa: A002 (the protocol's word)
         """The job with what its protocol left to a measurement."""
         return replace(self, training=self.training.model_copy(update={"precision": precision, "compile": compile}))
 
     def done(self) -> dict[str, Any] | None:
-        """What done.json says; None while the job has not ended."""
-        if not self.done_file.is_file():
-            return None
-        content: dict[str, Any] = json.loads(self.done_file.read_text(encoding="utf-8"))
-        return content
+        """What done.json says; None while the job has not ended. Raises LedgerError where the file is damaged."""
+        return read_done(self.folder)
+
+    def history(self) -> dict[str, NDArray[np.float64]]:
+        """The columns of history.csv by name, each (epochs so far,); none before the first epoch has ended."""
+        return read_history(self.folder / HISTORY)
 
     def epochs_behind(self) -> int:
         """How many epochs the job has behind it, counted in its history; all of them once it has ended."""
-        if self.done_file.is_file():
-            return self.training.epochs
-        try:
-            return max(0, (self.folder / "history.csv").read_text(encoding="utf-8").count("\n") - 1)
-        except OSError:
-            return 0
+        return self.training.epochs if self.done_file.is_file() else len(self.history().get("epoch", ()))
 
     def write_end(self, **found: Any) -> dict[str, Any]:
         """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import sync
 from equipoise.errors import LedgerError
+from equipoise.runfolder.paths import LEDGER
 
-FILE = "ledger.jsonl"
 LOCKED = "locked"
 STARTED = "started"
 FINISHED = "finished"
@@ -43,7 +44,7 @@ class Ledger:
     """The record in one run folder; `Ledger(folder)` reads and verifies what is there."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / LEDGER
         self.events = _read(self.path)
 
     def append(self, kind: str, **data: Any) -> Event:
@@ -51,10 +52,13 @@ class Ledger:
         number, time = len(self.events), datetime.now(UTC).isoformat(timespec="milliseconds")
         previous = self.events[-1].hash if self.events else ""
         event = Event(number, time, kind, data, previous, _hash(number, time, kind, data, previous))
+        new = not self.path.is_file()
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(vars(event), sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync(self.path.parent)
         self.events.append(event)
         return event
 
@@ -77,7 +81,7 @@ def _read(path: Path) -> list[Event]:
         with path.open("r+b") as file:
             file.truncate(len(whole) + len(newline))
     events: list[Event] = []
-    for number, line in enumerate(whole.decode("utf-8").splitlines()):
+    for number, line in enumerate(_text(path, whole).splitlines()):
         event = _parse(path, number, line)
         previous = events[-1].hash if events else ""
         honest = _hash(event.number, event.time, event.kind, event.data, event.previous)
@@ -88,6 +92,13 @@ def _read(path: Path) -> list[Event]:
             )
         events.append(event)
     return events
+
+
+def _text(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path} is no text ({error}); restore the original file") from error
 
 
 def _parse(path: Path, number: int, line: str) -> Event:

@@ -1,7 +1,6 @@
 """The spread between training runs, remembered from trial to trial: the number on which every plan hangs."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.atomic_write import write_json
 from equipoise.errors import PredictionError
 
 USUAL_SEED_SD = 0.01  # of a metric between 0 and 1, where nothing is known yet
@@ -56,10 +56,7 @@ def remember(path: Path, trial: str, cohort: str, endpoint: str, spread: SeedSpr
         return
     kept = [e for e in _entries(path) if (e["trial"], e["endpoint"]) != (trial, endpoint)]
     kept.append({"trial": trial, "cohort": cohort, "endpoint": endpoint, "sd": spread.sd, "df": spread.df})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fresh.write_text(json.dumps({"schema": _SCHEMA, "spreads": kept}, indent=1) + "\n")
-    fresh.replace(path)
+    write_json(path, {"schema": _SCHEMA, "spreads": kept}, shared=True)
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

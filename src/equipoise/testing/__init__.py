@@ -1,6 +1,6 @@
-"""Public contract suites: tell the author of a model, an optimizer or a cohort whether it behaves.
+"""Public contract suites, by which the author of a model, an optimizer or a cohort can check it.
 
-Names are imported when first used: the phantoms beside the suites serve a process that holds no torch.
+Names are imported when first used, because the phantoms in this package also serve a process without torch.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ __all__ = ["check_cohort", "check_model", "check_optimizer"]
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported now."""
+    """Import and return a public name."""
     if name in _PLACES:
         return getattr(import_module(f"equipoise.testing.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The contract of a cohort, as a suite: can a trial split, read, hash and repeat what this function returns?"""
+"""Contract suite of cohorts: check that a trial can split, read, hash and repeat what a function returns."""
 
 import pickle
 import re
@@ -23,7 +23,7 @@ PARTS = (None, "train", "validation", "test")
 
 @dataclass(frozen=True)
 class CohortReport:
-    """What was checked, and held.
+    """The clauses that were checked and hold.
 
     Attributes:
         name: the cohort's name.
@@ -39,7 +39,7 @@ class CohortReport:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One function, its path and settings, and the cohort that it returned first."""
+    """A function, its path and settings, and the first cohort that it returned."""
 
     factory: Factory
     path: Path | None
@@ -48,13 +48,14 @@ class _Trial:
 
     @property
     def some(self) -> list[Case]:
-        """The cases that are read."""
+        """Return the cases that are read."""
+        # Evenly spaced and not the first ones: a layout's exceptions are often in its last folder or class.
         last = len(self.cohort) - 1
         return [self.cohort.cases[int(k)] for k in np.unique(np.linspace(0, last, MOST_READ).round())]
 
-    def violation(self, clause: str, found: str) -> ContractViolation:
+    def violation(self, clause: str, fault: str) -> ContractViolation:
         name = getattr(self.factory, "__name__", repr(self.factory))
-        return ContractViolation(f"cohort {name} breaks the clause '{clause}': {found}.")
+        return ContractViolation(f"cohort {name} breaks the clause '{clause}': {fault}.")
 
 
 def check_cohort(factory: Factory, path: str | Path | None = None, **settings: Any) -> CohortReport:
@@ -135,8 +136,8 @@ def _images(trial: _Trial) -> None:
     for case in trial.some:
         image = _read(trial, case)
         if image.array.shape[0] != channels or image.array.ndim != dims + 1:
-            found = f"case {case.id} has the shape {image.array.shape} for {channels} channels in {dims}D"
-            raise trial.violation(_clause(_images), found)
+            shape_problem = f"case {case.id} has the shape {image.array.shape} for {channels} channels in {dims}D"
+            raise trial.violation(_clause(_images), shape_problem)
         if not np.isfinite(image.array.astype(np.float64)).all():
             raise trial.violation(_clause(_images), f"case {case.id} has values that are not finite")
         if not all(np.isfinite(value) and value > 0 for value in image.spacing_mm):
@@ -150,16 +151,19 @@ def _masks(trial: _Trial) -> None:
     for case in trial.some:
         mask = _read(trial, case).mask
         if mask is None or not np.issubdtype(mask.dtype, np.integer):
-            found = "no mask" if mask is None else f"a mask of {mask.dtype}"
-            raise trial.violation(_clause(_masks), f"case {case.id} has {found}")
+            mask_problem = "no mask" if mask is None else f"a mask of {mask.dtype}"
+            raise trial.violation(_clause(_masks), f"case {case.id} has {mask_problem}")
         mask = mask[mask != IGNORED] if trial.cohort.ignores and (mask != IGNORED).any() else mask
         if mask.min() < 0 or mask.max() >= len(trial.cohort.classes) or case.label is not None:
-            found = f"values {mask.min()} to {mask.max()} for {len(trial.cohort.classes)} classes, label {case.label}"
-            raise trial.violation(_clause(_masks), f"case {case.id} has {found}")
+            mask_problem = (
+                f"values {mask.min()} to {mask.max()} for {len(trial.cohort.classes)} classes, label {case.label}"
+            )
+            raise trial.violation(_clause(_masks), f"case {case.id} has {mask_problem}")
 
 
 def _same_again(trial: _Trial) -> None:
     """A case read again, after others and after its pixels were overwritten, is the same."""
+    # Overwriting the pixels exposes a cohort that returns views of one shared array: the next reader would see zeros.
     first = [_copied(_read(trial, case)) for case in trial.some]
     for case in trial.some:
         image = _read(trial, case)
@@ -167,6 +171,7 @@ def _same_again(trial: _Trial) -> None:
             image.array[...] = 0
         if image.mask is not None and image.mask.flags.writeable:
             image.mask[...] = 0
+    # Backwards, so that a reader whose result depends on the case read before it is caught, too.
     for case, before in zip(trial.some[::-1], first[::-1], strict=True):
         if not _equal(_read(trial, case), before):
             raise trial.violation(_clause(_same_again), f"case {case.id} differs")
@@ -219,7 +224,7 @@ def _equal(image: Image, other: Image | tuple[NDArray[Any], NDArray[Any] | None,
 
 
 def _clause(check: Callable[[_Trial], None]) -> str:
-    """The clause that a check stands for: its docstring, without the full stop."""
+    """Return the clause that a check tests: its docstring without the full stop."""
     return (check.__doc__ or "").rstrip(".")
 
 

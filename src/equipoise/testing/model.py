@@ -1,4 +1,4 @@
-"""The contract of a model, as a suite: does this network train, predict and save as the trial assumes?"""
+"""Contract suite of models: check that a network trains, predicts and saves as a trial assumes."""
 
 import copy
 import inspect
@@ -16,18 +16,18 @@ from equipoise.models.adapter import in_order
 Factory = Callable[..., nn.Module]
 TASKS = ("classification", "segmentation")
 SIDES = {2: 48, 3: 32}
-"""Pixels a side of the images a network is tried with, by spatial dimensions."""
+"""Pixels per side of the images that a network is tested with, by spatial dimensions."""
 TOLERANCE = 1e-4
-"""Largest difference, in units of the largest logit, between a case alone and the same case in a batch."""
+"""Largest allowed difference, in units of the largest logit, between a case alone and the same case in a batch."""
 
 
 class ContractViolation(EquipoiseError, AssertionError):
-    """A model, an optimizer or a cohort does not keep a clause of its contract; the sentence says which and how."""
+    """A model, an optimizer or a cohort breaks a clause of its contract; the message names the clause and the fault."""
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What was checked, and held: one (clause, task, spatial dimensions) per row.
+    """The clauses that were checked and hold: one (clause, task, spatial dimensions) per row.
 
     Attributes:
         name: the factory's name.
@@ -43,7 +43,7 @@ class ModelReport:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One factory, task and dimension under test."""
+    """A factory, a task and a number of dimensions under test."""
 
     factory: Factory
     task: str
@@ -55,7 +55,7 @@ class _Trial:
     cases: int = 3
 
     def build(self, seed: int = 0, in_channels: int | None = None, out_channels: int | None = None) -> nn.Module:
-        """The network, with weights drawn from `seed` and the caller's generator left as it was."""
+        """Build the network with weights drawn from `seed`; the state of torch's generator is restored."""
         channels = self.in_channels if in_channels is None else in_channels
         classes = self.out_channels if out_channels is None else out_channels
         with torch.random.fork_rng(devices=[]):
@@ -66,21 +66,21 @@ class _Trial:
         return model
 
     def images(self, size: Sequence[int] | None = None, channels: int | None = None) -> torch.Tensor:
-        """A fixed batch of images with smooth and rough parts."""
+        """Return a fixed batch of standard normal images."""
         shape = (self.cases, self.in_channels if channels is None else channels, *(size or self.size))
         return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
     def expected(self, size: Sequence[int] | None = None, out_channels: int | None = None) -> tuple[int, ...]:
-        """The shape of the logits."""
+        """Return the shape that the logits must have."""
         classes = self.out_channels if out_channels is None else out_channels
         spatial = () if self.task == "classification" else tuple(size or self.size)
         return (self.cases, classes, *spatial)
 
-    def violation(self, clause: str, found: str) -> ContractViolation:
-        """The error for a clause that does not hold."""
+    def violation(self, clause: str, fault: str) -> ContractViolation:
+        """Make the error for a clause that does not hold."""
         name = getattr(self.factory, "__name__", repr(self.factory))
         where = f"{self.task} in {self.spatial_dims}D"
-        return ContractViolation(f"model {name} breaks the clause '{clause}' ({where}): {found}.")
+        return ContractViolation(f"model {name} breaks the clause '{clause}' ({where}): {fault}.")
 
 
 def check_model(
@@ -98,13 +98,13 @@ def check_model(
 
     Args:
         factory: the class or function that a protocol would name.
-        spatial_dims: dimensions the network is meant for.
-        tasks: tasks it is meant for; passed as `task=` only where the factory takes it, as a trial does.
+        spatial_dims: dimensions that the network supports.
+        tasks: tasks that it supports; passed as `task=` only where the factory takes it, as in a trial.
         settings: settings to build it with.
-        in_channels: channels of the trial images; a network for fewer and one for more classes is built as well.
-        out_channels: classes of the trial.
-        size: spatial size of the trial images, one for all or by dimensions; by default 48x48 and 32x32x32.
-        odd_sizes: also try sizes that no power of two divides; turn it off for a network with a fixed input size.
+        in_channels: channels of the test images; a network with one more channel and one class is built as well.
+        out_channels: classes of the test.
+        size: spatial size of the test images, one for all or by dimensions; by default 48x48 and 32x32x32.
+        odd_sizes: also test sizes that no power of two divides; turn it off for a network with a fixed input size.
 
     Raises:
         ContractViolation: the first clause that does not hold.
@@ -126,21 +126,21 @@ def check_model(
 
 
 def _logits(output: Any) -> torch.Tensor:
-    """The full-resolution logits: the output, or the first of a list (deep supervision)."""
+    """Return the full-resolution logits: the output, or the first of a list (deep supervision)."""
     logits: torch.Tensor = output[0] if isinstance(output, list | tuple) else output
     return logits
 
 
 def _shape(trial: _Trial) -> None:
     """Logits have the shape of the task, in training and in evaluation."""
-    model, wanted = trial.build(), trial.expected()
+    model, expected = trial.build(), trial.expected()
     for mode in (True, False):
         output = model.train(mode)(trial.images())
         if not mode and not isinstance(output, torch.Tensor):
             raise trial.violation(_clause(_shape), f"evaluation returns {type(output).__name__}, not one tensor")
-        found = tuple(_logits(output).shape)
-        if found != wanted:
-            raise trial.violation(_clause(_shape), f"expected {wanted}, found {found}")
+        shape = tuple(_logits(output).shape)
+        if shape != expected:
+            raise trial.violation(_clause(_shape), f"expected {expected}, found {shape}")
 
 
 def _other_channels(trial: _Trial) -> None:
@@ -148,9 +148,9 @@ def _other_channels(trial: _Trial) -> None:
     channels = trial.in_channels + 1
     model = trial.build(in_channels=channels, out_channels=1).eval()
     with torch.no_grad():
-        found = tuple(model(trial.images(channels=channels)).shape)
-    if found != trial.expected(out_channels=1):
-        raise trial.violation(_clause(_other_channels), f"{channels} channels and 1 class give shape {found}")
+        shape = tuple(model(trial.images(channels=channels)).shape)
+    if shape != trial.expected(out_channels=1):
+        raise trial.violation(_clause(_other_channels), f"{channels} channels and 1 class give shape {shape}")
 
 
 def _any_size(trial: _Trial) -> None:
@@ -159,11 +159,11 @@ def _any_size(trial: _Trial) -> None:
     model = trial.build().eval()
     try:
         with torch.no_grad():
-            found = tuple(model(trial.images(size)).shape)
+            shape = tuple(model(trial.images(size)).shape)
     except (RuntimeError, ValueError, EquipoiseError) as error:
         raise trial.violation(_clause(_any_size), f"size {size} fails with {error}") from error
-    if found != trial.expected(size):
-        raise trial.violation(_clause(_any_size), f"size {size} gives shape {found}")
+    if shape != trial.expected(size):
+        raise trial.violation(_clause(_any_size), f"size {size} gives shape {shape}")
 
 
 def _finite(trial: _Trial) -> None:
@@ -181,7 +181,8 @@ def _gradients(trial: _Trial) -> None:
     model = trial.build()
     silent = _without_gradient(trial, model)
     if silent:
-        # Weights that start at zero may block others on the first step only: judge from a disturbed start.
+        # Weights initialised with zero (residual branches, zero-init heads) block gradients on the first step only, so
+        # the verdict is made from slightly disturbed weights.
         model = trial.build()
         generator = torch.Generator().manual_seed(2)
         with torch.no_grad():
@@ -193,10 +194,11 @@ def _gradients(trial: _Trial) -> None:
 
 
 def _without_gradient(trial: _Trial, model: nn.Module) -> list[str]:
-    """Names of trainable parameters that one backward pass leaves without a gradient other than zero."""
+    """Return the names of trainable parameters whose gradient is missing or zero after one backward pass."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         output = model.train()(trial.images())
+    # Targets that differ everywhere: a constant one could cancel in a symmetric network.
     loss = torch.zeros(())
     for logits in output if isinstance(output, list | tuple) else [output]:
         loss = loss + (logits - torch.linspace(0, 1, logits.numel()).reshape(logits.shape)).square().mean()
@@ -212,9 +214,9 @@ def _independent(trial: _Trial) -> None:
     model = trial.build().eval()
     images = trial.images()
     with torch.no_grad():
-        together = model(images)
+        in_batch = model(images)
         alone = torch.cat([model(image[None]) for image in images])
-    difference = float((together - alone).abs().max() / together.abs().max().clamp_min(1e-6))
+    difference = float((in_batch - alone).abs().max() / in_batch.abs().max().clamp_min(1e-6))
     if not difference <= TOLERANCE:
         raise trial.violation(_clause(_independent), f"logits change by {difference:.1e} of the largest")
 
@@ -248,7 +250,8 @@ def _round_trip(trial: _Trial) -> None:
     """Saved as safetensors and loaded into a fresh network, the logits are the same, bit for bit."""
     model = trial.build(seed=7)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model.train()(trial.images())  # moves running statistics away from their start
+        # Moves the running statistics away from their initial values, which a fresh network has as well.
+        model.train()(trial.images())
     try:
         data = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     except RuntimeError as error:
@@ -261,7 +264,7 @@ def _round_trip(trial: _Trial) -> None:
 
 
 def _clause(check: Callable[[_Trial], None]) -> str:
-    """The clause that a check stands for: its docstring, without the full stop."""
+    """Return the clause that a check tests: its docstring without the full stop."""
     return (check.__doc__ or "").rstrip(".")
 
 

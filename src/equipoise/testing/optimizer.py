@@ -1,4 +1,4 @@
-"""The contract of an optimizer, as a suite: does it converge, resume and repeat as a trial assumes?"""
+"""Contract suite of optimizers: check that one converges, resumes and repeats as a trial assumes."""
 
 import io
 import math
@@ -21,20 +21,20 @@ from equipoise.testing.optimizer_problems import (
 )
 
 LR_SCALES = (1.0, 10.0, 0.1, 100.0, 0.01, 0.001, 0.5, 0.2, 0.05, 0.02, 5.0, 2.0)
-"""Multiples of the factory's learning rate at which convergence is tried, in this order."""
+"""Multiples of the factory's learning rate at which convergence is tested, in this order."""
 STEPS = 40
 """Updates in the runs that are compared with one another."""
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One thing that was looked at.
+    """One property that was checked.
 
     Attributes:
-        name: what was looked at.
-        held: whether it is so.
-        mandatory: whether a trial depends on it; the other clauses describe.
-        detail: what was seen.
+        name: the property.
+        held: whether it holds.
+        mandatory: whether a trial depends on it; other clauses only describe.
+        detail: the observation.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Clause:
 
 @dataclass
 class OptimizerReport:
-    """What `check_optimizer` saw.
+    """The observations of `check_optimizer`.
 
     Attributes:
         name: the optimizer's class.
@@ -56,7 +56,7 @@ class OptimizerReport:
     clauses: list[Clause] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Clause:
-        """The clause of that name."""
+        """Return the clause of that name."""
         return next(clause for clause in self.clauses if clause.name == name)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class OptimizerReport:
         return "\n".join(line(clause) for clause in self.clauses)
 
     def add(self, name: str, held: bool, detail: str = "", *, mandatory: bool = True) -> None:
-        """Note a clause.
+        """Record a clause.
 
         Raises:
             ContractViolation: where a mandatory one does not hold.
@@ -84,7 +84,7 @@ def check_optimizer(
     tolerance: float = 0.0,
     closed_form: Callable[[int, int], float] | None = None,
 ) -> OptimizerReport:
-    """Check an optimizer against what a trial asks of it, and describe how it behaves.
+    """Check an optimizer against the requirements of a trial, and describe its behaviour.
 
     Mandatory: it converges on a quadratic and on Rosenbrock's function at one of twelve learning rates, leaves
     parameters without gradients alone, takes scalars and empty tensors, repeats and resumes bit for bit, and
@@ -93,8 +93,8 @@ def check_optimizer(
 
     Args:
         factory: makes the optimizer from a list of parameters, as `lambda params: Adam(params, lr=1e-3)`.
-        reference: makes a slow twin that must take the same course.
-        tolerance: relative difference allowed between the two; 0 asks for the same bits.
+        reference: makes a slow twin that must take the same steps.
+        tolerance: relative difference allowed between the two; 0 requires equal bits.
         closed_form: size of the k-th step under gradients that all equal `sign`: (k = 1, 2, ...; sign = 1 or
             -1) -> expected size, held to a relative 1e-5.
 
@@ -107,7 +107,8 @@ def check_optimizer(
     report = OptimizerReport(type(factory([torch.nn.Parameter(torch.zeros(2, 2))])).__name__)
     _leaves_others_alone(report, factory)
     _converges(report, factory, "converges on a quadratic", quadratic, torch.full((10,), 2.0), 400, 0.01)
-    # 4 is the floor of the banana's valley on the near side: below 1 the way along it has been found.
+    # The valley's floor has a loss of about 4 where the descent enters it, so a loss below 1 (1/24.2 of the start)
+    # shows that the optimizer moved along the curved valley and did not only fall into it.
     _converges(report, factory, "converges on Rosenbrock", rosenbrock, torch.tensor([-1.2, 1.0]), 2000, 1 / 24.2)
     _repeats_and_resumes(report, factory)
     if reference is not None:
@@ -133,7 +134,8 @@ def _leaves_others_alone(report: OptimizerReport, factory: Factory) -> None:
 def _converges(
     report: OptimizerReport, factory: Factory, name: str, loss: Loss, start: Tensor, steps: int, share: float
 ) -> None:
-    """Whether the loss falls below a share of its start at one of the learning rates."""
+    """Record whether the loss falls below a fraction of its start at one of the learning rates."""
+    # Several learning rates, because the factory's one fits a network and need not fit a quadratic.
     first = float(loss(start, 0))
     best, at = math.inf, 1.0
     for scale in LR_SCALES:
@@ -164,7 +166,8 @@ def _repeats_and_resumes(report: OptimizerReport, factory: Factory) -> None:
     report.add("state survives saving and loading", same)
     first.run(noisy_quadratic, STEPS)
     resumed = second.run(noisy_quadratic, STEPS)
-    # against a run that was paused but not saved: changing modes may round (schedule-free)
+    # Compared with a run that was paused but not saved: switching between training and evaluation weights may round
+    # (schedule-free), so an uninterrupted run may differ in the last bit.
     paused = Descent(first.param, first.optimizer, first.steps).param.detach()
     held = torch.equal(second.param.detach(), paused) and bool(resumed.isfinite().all())
     report.add("resumes bit for bit", held)
@@ -178,7 +181,7 @@ def _equals(report: OptimizerReport, factory: Factory, reference: Factory, toler
 
 
 def _follows(report: OptimizerReport, factory: Factory, closed_form: Callable[[int, int], float]) -> None:
-    """Step sizes under equal signs, seen from outside: the parameter is put back to 0 before every step."""
+    """Compare step sizes under equal signs with the closed form; the parameter is reset to 0 before every step."""
     worst = 0.0
     for sign in (1, -1):
         descent = Descent.start(factory, torch.zeros(20))
@@ -192,7 +195,7 @@ def _follows(report: OptimizerReport, factory: Factory, closed_form: Callable[[i
 
 
 def _describe(report: OptimizerReport, factory: Factory) -> None:
-    """How the optimizer's course changes when the problem is mirrored, permuted or multiplied."""
+    """Record how the optimizer's steps change when the problem is mirrored, permuted or multiplied."""
     start = _start()
     plain = Descent.start(factory, start).run(noisy_quadratic, STEPS)
 

@@ -1,4 +1,4 @@
-"""Small problems on which an optimizer's behaviour can be told, and a loop that treats every optimizer alike."""
+"""Small problems that show an optimizer's behaviour, and one loop that runs every optimizer."""
 
 import math
 from collections.abc import Callable
@@ -15,12 +15,12 @@ Loss = Callable[[Tensor, int], Tensor]
 """The loss of one parameter tensor at a step (0, 1, ...)."""
 
 SHAPE = (5, 8)
-"""Of the parameter in `noisy_quadratic`: a matrix, for some optimizers treat matrices as wholes."""
+"""Shape of the parameter in `noisy_quadratic`: a matrix, because some optimizers treat matrices as wholes."""
 
 
 @dataclass
 class Descent:
-    """A parameter, the optimizer that moves it, and how many steps it has taken."""
+    """A parameter, the optimizer that moves it, and the number of steps taken."""
 
     param: torch.nn.Parameter
     optimizer: Optimizer
@@ -36,10 +36,10 @@ class Descent:
         return cls(param, optimizer)
 
     def run(self, loss: Loss, steps: int, *, anneal: bool = False) -> Tensor:
-        """Take steps, then return the weights that the optimizer wants judged.
+        """Take steps, then return the optimizer's weights for evaluation.
 
-        With `anneal`, learning rates fall along half a cosine to zero, so that optimizers whose steps have a
-        fixed size can settle.
+        With `anneal`, learning rates fall along half a cosine to zero, so that optimizers with steps of a fixed size
+        can converge.
         """
         train_mode(self.optimizer)
         base = [group["lr"] for group in self.optimizer.param_groups]
@@ -47,14 +47,14 @@ class Descent:
             for group, lr in zip(self.optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * (1 + math.cos(math.pi * i / steps)) / 2 if anneal else lr
             if not math.isfinite(self.take(loss)):
-                break  # nothing comes back from there
+                break  # a loss that is not finite never recovers
         eval_mode(self.optimizer)
-        judged = self.param.detach().clone()
+        weights = self.param.detach().clone()
         train_mode(self.optimizer)
-        return judged
+        return weights
 
     def take(self, loss: Loss) -> float:
-        """One update, by a closure where the optimizer needs one; returns the loss before it."""
+        """Take one step, by a closure where the optimizer needs one; return the loss before it."""
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
@@ -73,21 +73,21 @@ class Descent:
 
 
 def quadratic(theta: Tensor, step: int = 0) -> Tensor:
-    """Sum of h_i * theta_i^2 / 2 with curvatures h from 0.1 to 10; its minimum is 0 at 0."""
+    """Return the sum of h_i * theta_i^2 / 2 with curvatures h from 0.1 to 10; its minimum is 0 at 0."""
     del step
     value: Tensor = (torch.logspace(-1, 1, theta.numel()) * theta.flatten() ** 2).sum() / 2
     return value
 
 
 def rosenbrock(theta: Tensor, step: int = 0) -> Tensor:
-    """Rosenbrock's banana (1960), 100 (y - x^2)^2 + (1 - x)^2; its minimum is 0 at (1, 1)."""
+    """Return Rosenbrock's function (1960), 100 (y - x^2)^2 + (1 - x)^2; its minimum is 0 at (1, 1)."""
     del step
     value: Tensor = 100 * (theta[1] - theta[0] ** 2) ** 2 + (1 - theta[0]) ** 2
     return value
 
 
 def noisy_quadratic(theta: Tensor, step: int) -> Tensor:
-    """A quadratic whose gradient carries noise that depends on the step alone, so that runs can be compared."""
+    """Return a quadratic whose gradient has noise that depends on the step alone, so that runs can be compared."""
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(step))
     curvature = torch.linspace(0.2, 1.0, theta.numel()).view(SHAPE)
     value: Tensor = (curvature * (theta - 0.5) ** 2 / 2 + 0.3 * noise * theta).sum()

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.errors import PredictionError
+from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation.external import (
+    AuditOptions,
     Collected,
-    Stated,
     collect,
     collect_table,
     parse_regions,
@@ -25,7 +25,8 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
 from equipoise.report.results.results import results_of
-from equipoise.runfolder.read import Job, LedgerState, RunFolder
+from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
+from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
 from equipoise.statistics.endpoints import direction_known
 from equipoise.statistics.own import describe_own, is_own
 
@@ -74,11 +75,13 @@ def audit(
     Raises EquipoiseError, one sentence, for what cannot be judged. What these allow is written in the warnings:
     cases_are_patients; common_cases (leave out what some arm lacks or has another truth for); allow_trained.
     """
-    stated = Stated(
+    if out is not None:
+        prove_ours(Path(out), AUDIT)
+    options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
     )  # fmt: skip
-    found = _collected(predictions, stated, watch)
+    found = _collected(predictions, options, watch)
     table, notes = _agreed(found, common_cases, training, allow_trained)
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
@@ -93,19 +96,27 @@ def audit(
     run = _as_run(table, plan, found, [*note, *notes])
     results = results_of(run)
     if out is not None:
-        write_pages(Path(out), run, results)
+        _write(Path(out), run, results)
     return results
 
 
-def _collected(predictions: Any, stated: Stated, watch: Watch) -> Collected:
+def _write(out: Path, run: RunFolder, results: dict[str, Any]) -> None:
+    try:
+        claim(out, AUDIT)
+        write_pages(out, run, results)
+    except OSError as error:
+        raise EquipoiseError(f"{out} cannot be written ({error}); name another folder with --out") from error
+
+
+def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collected:
     if isinstance(predictions, str | Path):
         predictions = [predictions]
     if isinstance(predictions, Mapping) and all(isinstance(one, str | Path) for one in predictions.values()):
-        return collect([(str(arm), Path(path)) for arm, path in predictions.items()], stated, watch)
+        return collect([(str(arm), Path(path)) for arm, path in predictions.items()], options, watch)
     if not isinstance(predictions, list | tuple):
-        return collect_table(predictions, stated)
+        return collect_table(predictions, options)
     named = [split_arm(str(one)) for one in predictions]
-    return collect([(arm, Path(path)) for arm, path in named], stated, watch)
+    return collect([(arm, Path(path)) for arm, path in named], options, watch)
 
 
 def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
@@ -163,7 +174,7 @@ def _as_run(table: Predictions, plan: dict[str, Any], found: Collected, notes: l
         raise PredictionError("the predictions have no row of split 'test'; a verdict needs test predictions of an arm")
     keys = sorted(set(zip(table.arm.tolist(), table.fold.tolist(), table.seed.tolist(), strict=True)))
     jobs = tuple(
-        Job(arm, fold, seed, "finished", predictions=table.where(
+        JobRecord(arm, fold, seed, "finished", predictions=table.where(
             (table.arm == arm) & (table.fold == fold) & (table.seed == seed)
         ))
         for arm, fold, seed in keys

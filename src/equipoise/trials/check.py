@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts.case_cards import CaseCard, CaseCards
+from equipoise.cohorts.read_once import let_go
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.split import Fold
@@ -37,6 +39,7 @@ class Checked:
     """
 
     cohort: Cohort
+    cards: CaseCards
     folds: Sequence[Fold]
     cases: list[dict[str, Any]]
     leaks: list[Leak]
@@ -103,8 +106,17 @@ class Checked:
         return lines
 
     def page(self) -> str:
-        """The same as a page with pictures, for a browser; cases that it shows are read again."""
-        found = (self.cohort, self.folds, self.cases, self.leaks, self.refusals, self.sentences(), self.warnings)
+        """The same as a page with pictures, for a browser."""
+        found = (
+            self.cohort,
+            self.cards,
+            self.folds,
+            self.cases,
+            self.leaks,
+            self.refusals,
+            self.sentences(),
+            self.warnings,
+        )
         return render_inspection(Inspection(*found))
 
     def text(self) -> str:
@@ -127,32 +139,32 @@ class Checked:
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
     protocol, cohort = read(protocol)
-    cases = []
-    for number, case in enumerate(cohort.cases, start=1):
-        cases.append(_described(case, cohort))
-        watch("reading cases", number, len(cohort))
+    cards = CaseCards(cohort, watch)
     try:
-        trial = plan(protocol, cohort, "unused")
+        trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
-        return Checked(
-            cohort, (), cases, [], [str(error)], None, "it cannot be split", [], 0, protocol.training.threads
-        )
-    leaks = find_leaks(trial.cohort, trial.folds)
+        cases, threads = _rows(cohort, cards), protocol.training.threads
+        return Checked(cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads)
+    cases = _rows(cohort, trial.cards)
+    leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
     detectable, unplanned = _detectable(trial)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
+    forecasts = _forecasts(trial)
+    let_go(trial.cohort)
     return Checked(
         cohort=trial.cohort,
+        cards=trial.cards,
         folds=trial.folds,
         cases=cases,
         leaks=leaks,
         refusals=refusals(trial, leaks),
         detectable=detectable,
         unplanned=unplanned,
-        forecasts=_forecasts(trial),
+        forecasts=forecasts,
         jobs=twice * len(everything),
         effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
         threads=trial.protocol.training.threads,
-        warnings=attribute_leakage.warnings(trial.cohort, protocol.label),
+        warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
 
 
@@ -170,28 +182,27 @@ def _forecasts(trial: Trial) -> list[Forecast]:
     return found
 
 
-def _described(case: Case, cohort: Cohort) -> dict[str, Any]:
-    image = case.read()
+def _cache_remark(cards: CaseCards) -> list[str]:
+    return [] if cards.remark is None else [f"What was read could not be kept for the trial ({cards.remark})"]
+
+
+def _rows(cohort: Cohort, cards: CaseCards) -> list[dict[str, Any]]:
+    return [_described(case, card, cohort) for case, card in zip(cohort.cases, cards.all(), strict=True)]
+
+
+def _described(case: Case, card: CaseCard, cohort: Cohort) -> dict[str, Any]:
     row: dict[str, Any] = {
         "case": case.id,
         "patient": case.patient,
-        "shape": list(image.array.shape),
-        "spacing_mm": list(image.spacing_mm),
+        "shape": list(card.shape),
+        "spacing_mm": list(card.spacing_mm),
     }
     if case.label is not None:
         row["label"] = cohort.classes[case.label]
-    if image.mask is not None:
-        values, counts = np.unique(image.mask, return_counts=True)
-        row["label_voxels"] = {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
-    row["intensity"] = dict(zip(cohort.channels, map(_levels, image.array), strict=True))
+    if card.label_voxels is not None:
+        row["label_voxels"] = card.label_voxels
+    row["intensity"] = dict(zip(cohort.channels, map(list, card.levels), strict=True))
     return row | {"sha256": dict(case.sha256)}
-
-
-def _levels(channel: NDArray[Any]) -> list[float]:
-    """The 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its finite values."""
-    values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
-    values = values[np.isfinite(values)]
-    return [round(float(level), 6) for level in np.percentile(values, [1, 50, 99])] if len(values) else [0.0] * 3
 
 
 def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:

@@ -12,6 +12,7 @@ import tomlkit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tomlkit.exceptions import TOMLKitError
 
+from equipoise.atomic_write import write_text
 from equipoise.cohorts import sources
 from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
 from equipoise.cohorts.layouts.recognition import recognise
@@ -55,7 +56,7 @@ def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None =
     environment.filters["toml"] = _toml
     text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
     try:
-        file.write_text(text, encoding="utf-8")
+        write_text(file, text)
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
     return file

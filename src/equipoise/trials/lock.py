@@ -4,7 +4,6 @@ import csv
 import fcntl
 import hashlib
 import io
-import json
 import os
 import platform
 from collections import Counter
@@ -15,28 +14,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
 from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.evaluation.regions import target_regions
 from equipoise.protocol import Protocol
 from equipoise.runfolder.ledger import LOCKED, Ledger
+from equipoise.runfolder.ownership import RUN, claim, prove_ours
+from equipoise.runfolder.paths import CASES, CLAIM, LOCK, PROTOCOL
+from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import describe_own
 from equipoise.training.data.staging import own_metrics
 
 SCHEMA = 1
-LOCK = "lock.json"
-CASES = "cases.csv"
-PROTOCOL = "protocol.toml"
 PACKAGES = ("equipoise", "torch", "numpy", "scipy")
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """The run folder, made if it is not there, held by this process alone until the block ends."""
+    """The run folder, made if it is not there, held by this process alone until the block ends.
+
+    Raises EquipoiseError for a folder that is not ours, or that another process holds; it is then left as it was.
+    """
+    prove_ours(folder, RUN)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".claim", os.O_RDWR | os.O_CREAT)
+        handle = os.open(folder / CLAIM, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise EquipoiseError(f"the run folder {folder} cannot be written ({error}); name another with --out") from error
     try:
@@ -63,23 +67,16 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         ledger = Ledger(folder)
         _verify_hash(folder, ledger)
         return ledger
-    foreign = sorted(
-        path.name for path in folder.iterdir() if path.name != ".claim" and not path.name.endswith(".part")
-    )
-    if set(foreign) - {PROTOCOL, CASES}:
-        raise EquipoiseError(
-            f"{folder} is not empty and holds no run (it has {foreign[0]}); name a new folder with --out"
-        )
-    (folder / PROTOCOL).write_text(protocol.text, encoding="utf-8")
-    (folder / CASES).write_text(cases_table(cohort, folds), encoding="utf-8")
+    claim(folder, RUN)
+    write_text(folder / PROTOCOL, protocol.text)
+    write_text(folder / CASES, cases_table(cohort, folds))
     plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
     if plan["own"]:
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = folder / ".lock.json.part"
-    temporary.write_text(json.dumps(plan, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    # on the disk before its hash is in the record: a power cut between the two must not leave a hash of nothing
+    write_json(file, plan)
     ledger = Ledger(folder)
     ledger.append(LOCKED, protocol_sha256=plan["protocol_sha256"], lock_sha256=_sha256(file))
     return ledger
@@ -160,10 +157,7 @@ def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
 
 def _verify(folder: Path, plan: dict[str, Any]) -> None:
     """Compare the folder's lock with the plan at hand; the first difference is named."""
-    try:
-        found = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LedgerError(f"{folder / LOCK} is damaged ({error}); run the trial again into a new folder") from error
+    found = read_lock(folder)
     checks = (
         (("protocol_sha256",), "belongs to another protocol"),
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
@@ -186,8 +180,7 @@ def _verify_hash(folder: Path, ledger: Ledger) -> None:
     locked = ledger.last(LOCKED)
     digest = _sha256(folder / LOCK)
     if locked is None and not ledger.events:
-        content = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-        ledger.append(LOCKED, protocol_sha256=content["protocol_sha256"], lock_sha256=digest)
+        ledger.append(LOCKED, protocol_sha256=read_lock(folder)["protocol_sha256"], lock_sha256=digest)
     elif locked is None or locked.data["lock_sha256"] != digest:
         raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or run into a new folder")
 

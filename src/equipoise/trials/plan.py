@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.read_once import read_once
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
@@ -30,6 +35,7 @@ from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
 class Trial:
     """A protocol with everything that follows from it before training; `out` is its run folder.
 
+    cohort: its first training cases, on which the arms are tried, are read once. cards: of its cases.
     draws: what tuning trains before the jobs, with the settings in `tuning`; empty without tuning.
     """
 
@@ -41,6 +47,7 @@ class Trial:
     out: Path
     tuning: Plan
     draws: list[Job]
+    cards: CaseCards
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
@@ -52,24 +59,28 @@ def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
     return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 
 
-def plan(protocol: Protocol, cohort: Cohort, out: str | Path) -> Trial:
-    """Split the cohort and name the jobs; nothing is written.
+def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards | None = None) -> Trial:
+    """Split the cohort and name the jobs; nothing is written. No image is read, unless patients are guessed from them.
 
+    cards: of the cohort, where there are some already.
     Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
     """
+    cards = cards or CaseCards(cohort)
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
     if cohort.task == "classification":
         baselines(cohort)  # a case without its size is told now, not when the test set is opened
     if protocol.split.patients == "guessed":
-        cohort = with_guessed_patients(cohort)
+        cohort = with_guessed_patients(cohort, cards)
     _check_ignored(protocol, cohort)
     _check_subgroups(protocol.endpoints.subgroups, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
+    cohort = read_once(cohort, _first(protocol, cohort, folds))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     tuning = plan_draws(protocol)
-    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draw_jobs(protocol, jobs, tuning))
+    draws = draw_jobs(protocol, jobs, tuning)
+    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draws, cards.through(cohort))
 
 
 def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
@@ -134,7 +145,7 @@ def honest_leaks(trial: Trial) -> list[Leak]:
 
     Raises CohortError where the trial would not be honest, or cannot be run.
     """
-    leaks = find_leaks(trial.cohort, trial.folds)
+    leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
     for refusal in refusals(trial, leaks):
         raise CohortError(refusal)
     return leaks
@@ -142,5 +153,9 @@ def honest_leaks(trial: Trial) -> list[Leak]:
 
 def first_samples(trial: Trial) -> Samples:
     """A batch of training cases; of volumes two, which are enough to try an arm."""
-    enough = trial.protocol.training.batch_size if trial.cohort.spatial_dims == 2 else 2
-    return samples_of(trial.cohort, trial.folds[0].train[:enough], trial.pipeline, trial.protocol.training.targets)
+    first = _first(trial.protocol, trial.cohort, trial.folds)
+    return samples_of(trial.cohort, first, trial.pipeline, trial.protocol.training.targets)
+
+
+def _first(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> NDArray[np.int64]:
+    return folds[0].train[: protocol.training.batch_size if cohort.spatial_dims == 2 else 2]

@@ -1,7 +1,6 @@
 """The whole story of a trial that is planned: lock, train, open the test set once, judge."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,22 +9,33 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.atomic_write import write_json
+from equipoise.cohorts.read_once import let_go
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.jobs import Engine, run_jobs, workers_of
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
-from equipoise.evaluation.candidate_table import candidate_file
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report import ATTRIBUTIONS, CONTRAST, example_cases, write_report
+from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import FAILED, FINISHED, LOOKED, PREDICTED, SETTLED, STARTED, TEST_OPENED, TUNED, Ledger
+from equipoise.runfolder.ownership import RUN, prove_ours
+from equipoise.runfolder.paths import (
+    ATTRIBUTIONS,
+    BY_CASE,
+    CHECKPOINT,
+    RESULTS,
+    SAMPLES,
+    candidates_beside,
+    samples_folder,
+)
 from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
-from equipoise.training.data.samples import Samples
+from equipoise.training.data.samples import Samples, staged
 from equipoise.training.data.staging import own_metrics, samples_of, stage
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.tuning.draws import (
@@ -67,12 +77,13 @@ def run(
 
     Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable run.
     """
-    return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / "results.json")
+    return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / RESULTS)
 
 
 def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) -> dict[str, Any]:
     if engine != "local":
         raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
+    prove_ours(out, RUN)
     try:
         trial = plan(*read(protocol), out)
         return carry_out(trial, honest_leaks(trial), watch=watch)
@@ -96,16 +107,16 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     part = _up_to(trial, look)
                     _train(part, part.jobs, "training", ledger, workers, watch)
                     _predict(part, ledger, workers, watch, look)
-                    shutil.rmtree(trial.out / "samples", ignore_errors=True)
                     results = write_report(trial.out)
                     if _explain(part, workers):
                         results = write_report(trial.out)
                     if not _goes_on(trial, ledger, results, look):
                         break
+                shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
         if trial.protocol.split.unit != "case":
             _remember(results)
         if trial.protocol.split.contrast == "case":
-            _run(trial.protocol.by_case(), trial.out / CONTRAST, "local", watch)
+            _run(trial.protocol.by_case(), trial.out / BY_CASE, "local", watch)
             results = write_report(trial.out)
         return results
     except OSError as error:
@@ -122,12 +133,24 @@ def _explain(trial: Trial, workers: Engine) -> bool:
     job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
     if job is None or not cases:
         return False
-    place = {case.id: index for index, case in enumerate(trial.cohort.cases)}
-    samples = samples_of(trial.cohort, np.array([place[case] for case in cases]), trial.pipeline)
+    samples = _prepared(trial, cases)
     ((_, found),) = workers.run("equipoise.training.inference.attribution_maps:explain", [(job, samples)], lambda: None)
     if isinstance(found, local.Failure):
-        (trial.out / ATTRIBUTIONS).write_text(json.dumps({"arm": arm, "failed": found.text}), encoding="utf-8")
+        write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": found.text})
     return True
+
+
+def _prepared(trial: Trial, cases: Sequence[str]) -> Samples:
+    """Some test cases: from what was prepared for the predictions, where all of them lie there still."""
+    for number in range(len(trial.folds)):
+        folder = samples_folder(trial.out, number) / "test"
+        if not staged(folder):
+            continue
+        test = Samples.load(folder)
+        if set(cases) <= set(test.cases):
+            return test.chosen([test.cases.index(case) for case in cases])
+    place = {case.id: index for index, case in enumerate(trial.cohort.cases)}
+    return samples_of(trial.cohort, np.array([place[case] for case in cases]), trial.pipeline)
 
 
 def _up_to(trial: Trial, look: int | None) -> Trial:
@@ -208,11 +231,12 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
-                place = trial.out / "samples" / str(number) / part
+                place = samples_folder(trial.out, number) / part
                 targets = trial.protocol.training.targets
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
         ledger.append(STARTED, jobs=[job.name for job in waiting])
+    let_go(trial.cohort)  # its first cases have been tried and prepared
     total = sum(job.training.epochs for job in jobs)
 
     def tick() -> None:
@@ -222,7 +246,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         if isinstance(result, local.Failure):
             job.write_end(status="failed", reason=result.text)
         if job.draw is not None:
-            shutil.rmtree(job.folder / "checkpoint", ignore_errors=True)  # a draw leaves its history, not its weights
+            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
     recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
     for job in jobs:
         done = job.done()
@@ -252,6 +276,6 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         watch("predicting the test cases, jobs", done, len(missing))
     files = {job.name: job.predictions_file for job in finished}
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
-    lists = {name: candidate_file(file) for name, file in files.items() if trial.cohort.task == "detection"}
+    lists = {name: candidates_beside(file) for name, file in files.items() if trial.cohort.task == "detection"}
     beside = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in lists.items()}
     ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}))

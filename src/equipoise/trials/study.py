@@ -1,10 +1,10 @@
 """A study from its file to its report: one ordinary trial for each data set and network, then all together."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import ranks
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
@@ -12,10 +12,11 @@ from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.protocol.study import Study
 from equipoise.report import write_study
-from equipoise.report.study.study import PLAN
 from equipoise.runfolder.ledger import PREDICTED, Ledger
+from equipoise.runfolder.ownership import STUDY, claim, prove_ours
+from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
+from equipoise.runfolder.read import read_lock, read_results, read_study_plan
 from equipoise.trials.check import Checked, check
-from equipoise.trials.lock import LOCK
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
 
@@ -28,13 +29,14 @@ def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> di
     Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable study.
     """
     file, out = Path(file), Path(out)
-    return ranks.led(lambda: _run(file, out, watch), out / "study.json")
+    return ranks.led(lambda: _run(file, out, watch), out / STUDY_RESULTS)
 
 
 def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
     study = Study.load(file)
     trials = study.trials(file.parent)
     _check_paths(trials)
+    prove_ours(out, STUDY)
     try:
         prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
         _claim(study, file, out)
@@ -80,13 +82,14 @@ def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> 
 
     Raises EquipoiseError for a trial that could not be run, before any is begun.
     """
-    places = {out / cohort / model: protocol for (cohort, model), protocol in trials.items() if cohort == name}
-    cohort, leaks = None, None
+    places = {trial_folder(out, name, model): one for (cohort, model), one in trials.items() if cohort == name}
+    cohort, cards, leaks = None, None, None
     for folder, protocol in places.items():
         if _ended(folder, protocol):
             continue
         cohort = cohort or read(protocol)[1]
-        trial = plan(protocol, cohort, folder)
+        trial = plan(protocol, cohort, folder, cards)
+        cards = trial.cards
         leaks = honest_leaks(trial) if leaks is None else leaks
         yield trial, leaks
 
@@ -112,27 +115,24 @@ def _claim(study: Study, file: Path, out: Path) -> None:
         "models": [model.name for model in study.study.models],
         "optimizers": [optimizer.name for optimizer in study.study.optimizers],
     }
-    place = out / PLAN
+    place = out / STUDY_PLAN
     try:
+        claim(out, STUDY)
         if not place.is_file():
-            out.mkdir(parents=True, exist_ok=True)
-            if any(found.name != "study.toml" for found in out.iterdir()):
-                raise EquipoiseError(f"{out} is not empty and holds no study; name a new folder with --out")
-            (out / "study.toml").write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-            place.write_text(json.dumps(plan, indent=1), encoding="utf-8")
-        found = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EquipoiseError(f"{place} cannot be read or written ({error}); name another folder with --out") from error
-    if found != plan:
+            write_text(out / STUDY_FILE, file.read_text(encoding="utf-8"))
+            write_json(place, plan)
+    except (OSError, UnicodeDecodeError) as error:
+        raise EquipoiseError(f"{place} cannot be written ({error}); name another folder with --out") from error
+    if read_study_plan(out) != plan:
         raise LedgerError(f"{out} belongs to another study; nothing was overwritten, name a new folder with --out")
 
 
 def _ended(folder: Path, protocol: Protocol) -> bool:
     """Whether the folder holds this very trial, predicted and reported: it need not be read again."""
-    if not (folder / "results.json").is_file() or not (folder / LOCK).is_file():
+    if not (folder / LOCK).is_file() or read_results(folder) is None:
         return False
-    locked = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    return locked.get("protocol_sha256") == protocol.sha256() and Ledger(folder).last(PREDICTED) is not None
+    same = read_lock(folder)["protocol_sha256"] == protocol.sha256()
+    return same and Ledger(folder).last(PREDICTED) is not None
 
 
 def _named(prefix: str, watch: Watch) -> Watch:

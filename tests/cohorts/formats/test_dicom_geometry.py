@@ -26,6 +26,7 @@ def slices(n=5, gap=2.0, orientation=(1, 0, 0, 0, 1, 0), origin=(0.0, 0.0, 0.0),
     ]
 
 
+@pytest.mark.long
 @given(
     st.integers(0, 10_000),
     st.floats(0.3, 9.0),

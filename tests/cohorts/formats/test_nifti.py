@@ -44,6 +44,7 @@ def oracle_nibabel(path):
     return np.asarray(canonical.dataobj).T, canonical.affine
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", ["sform", "qform"])
 def test_all_orientations_agree_with_nibabel_and_simpleitk(tmp_path, code):
     data = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
@@ -268,6 +269,7 @@ def test_bombs_and_impossible_claims_allocate_nothing(tmp_path):
         read_nifti(tmp_path / "a.nii", limits=Limits(file_bytes=100))
 
 
+@pytest.mark.long
 def test_the_real_files_agree_with_nibabel_and_simpleitk(shared_data):
     files = sorted(shared_data.glob("brats/*/*.nii.gz"))
     assert len(files) == 10

@@ -78,6 +78,7 @@ def settings(**more):
     return {"size": 16, "spacing_mm": 0.9, "min_readers": 1} | more
 
 
+@pytest.mark.long
 def test_nodules_ratings_and_sizes_equal_those_of_the_tabulated_readings(distribution):
     root, reading, _ = distribution
     cohort = lidc(root, **settings())

@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage
 from scipy.stats import rankdata
 
-from equipoise.cohorts.splits.similarity import SIDE, Whitening, likeness, picture, signatures, turned
+from equipoise.cohorts.case_pictures import SIDE, picture
+from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 
 
 def scans(count: int, side: int = 90, seed: int = 0) -> np.ndarray:

@@ -44,6 +44,7 @@ def lidc() -> Cohort:
     return lidc_contours()
 
 
+@pytest.mark.long
 def test_no_patient_in_two_parts_and_shares_near_target_on_seeds_0_to_99(lidc: Cohort) -> None:
     share = np.mean(lidc.labels)
     tests = set()

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from equipoise.errors import EquipoiseError
-from equipoise.evaluation.external import Collected, Stated, collect, split_arm
+from equipoise.evaluation.external import AuditOptions, Collected, collect, split_arm
 
-PATIENTS = Stated(cases_are_patients=True)
+PATIENTS = AuditOptions(cases_are_patients=True)
 
 
 def collected(*paths: Path | str, **stated: object) -> Collected:
     named = [split_arm(str(path)) for path in paths]
-    return collect([(arm, Path(path)) for arm, path in named], Stated(cases_are_patients=True, **stated))  # type: ignore[arg-type]
+    return collect([(arm, Path(path)) for arm, path in named], AuditOptions(cases_are_patients=True, **stated))  # type: ignore[arg-type]
 
 
 def arms(found: Collected) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.errors import EquipoiseError
-from equipoise.evaluation.external import Stated, collect
+from equipoise.evaluation.external import AuditOptions, collect
 
 TOKENS = [
     b"nan",
@@ -46,7 +46,7 @@ def spoilt(content: bytes, source: random.Random) -> bytes:
 def refusal(path: Path, truth: Path | None) -> str:
     """Why a file was refused, "" where it was read; anything but a refusal is raised."""
     try:
-        collect([(None, path)], Stated(truth=truth, cases_are_patients=True))
+        collect([(None, path)], AuditOptions(truth=truth, cases_are_patients=True))
     except EquipoiseError as error:
         return str(error)
     return ""

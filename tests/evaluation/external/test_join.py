@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.reading import Reading
 
-PATIENTS = Stated(cases_are_patients=True)
+PATIENTS = AuditOptions(cases_are_patients=True)
 
 
 def part(arm: str, fold: int | None = None, path: str = "f", **columns: Any) -> Part:
@@ -59,7 +59,7 @@ def test_classes_are_brought_to_one_order_and_metrics_to_the_shared_ones() -> No
 
 
 def test_patients_truth_and_subgroups_are_looked_up_by_case() -> None:
-    stated = Stated(patients={"1": "p", "2": "p"}, subgroups=("site",))
+    stated = AuditOptions(patients={"1": "p", "2": "p"}, subgroups=("site",))
     one = part("a", case=["1", "2"], score_x=[0.2, 0.4], score_y=[0.8, 0.6], site=["A", "B"])
     found = join([one], stated, {"1": "x", "2": "y"})
     assert found.predictions.patient.tolist() == ["p", "p"]

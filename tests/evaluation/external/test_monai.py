@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.mask_pairs import pairs_with
 from equipoise.evaluation.external.masks import measure
 from equipoise.evaluation.external.monai import read_metrics, read_values
@@ -38,15 +38,15 @@ def test_monais_dice_and_distance_are_ours(made: Path) -> None:
 
 def test_saved_values_are_a_metric_or_class_scores(made: Path) -> None:
     raw = read_metrics(made / "monai/careful/mean_dice_raw.csv", {}, None).columns
-    saved = read_values(made / "monai/careful/dice.csv", Stated(regions={"whole": (), "core": ()}), False).columns
+    saved = read_values(made / "monai/careful/dice.csv", AuditOptions(regions={"whole": (), "core": ()}), False).columns
     np.testing.assert_allclose(saved["dice_core"], raw["dice_core"], atol=1e-6)
     assert saved["case"].tolist() == raw["case"].tolist()
-    scores = read_values(made / "monai_scores/resnet.csv", Stated(classes=("normal", "bacterial", "viral")), True)
+    scores = read_values(made / "monai_scores/resnet.csv", AuditOptions(classes=("normal", "bacterial", "viral")), True)
     np.testing.assert_allclose(sum(scores.columns[f"score_{name}"] for name in ("normal", "bacterial", "viral")), 1)
     with pytest.raises(PredictionError, match="without names"):
-        read_values(made / "monai_scores/resnet.csv", Stated(), False)
+        read_values(made / "monai_scores/resnet.csv", AuditOptions(), False)
     with pytest.raises(PredictionError, match="3 classes, and 2 were named"):
-        read_values(made / "monai_scores/resnet.csv", Stated(classes=("a", "b")), True)
+        read_values(made / "monai_scores/resnet.csv", AuditOptions(classes=("a", "b")), True)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_called_class_is_no_score(tmp_path: Path) -> None:
     path = tmp_path / "called.csv"
     path.write_text("a.png,1\nb.png,0\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="called class"):
-        read_values(path, Stated(), True)
+        read_values(path, AuditOptions(), True)

@@ -57,6 +57,7 @@ def same(a, b) -> bool:
     return all(torch.equal(x.nan_to_num(7.0), y.nan_to_num(7.0)) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.parametrize(("rule", "per"), MEMBERS)
 @pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.01, "maximize": True}], ids=["plain", "decay-maximize"])

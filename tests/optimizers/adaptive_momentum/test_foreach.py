@@ -9,6 +9,7 @@ MEMBERS = [("paper", "element"), ("bounded", "element"), ("agreement", "element"
 MEMBERS += [("adam", "element"), ("adam", "tensor")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(("rule", "per"), MEMBERS)

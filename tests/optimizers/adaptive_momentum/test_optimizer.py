@@ -36,6 +36,7 @@ def literal_rule(theta: Tensor, grads: list[Tensor], eta0: float, alpha: float, 
     return theta
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["auto", "loop"])
 @pytest.mark.parametrize(("alpha", "gamma", "beta0"), [(0.01, 0.1, 0.0), (0.01, 0.7, 1.5), (0.5, 0.02, -3.0)])
 def test_literal_rule_equals_its_reference_to_the_last_bit(stream, drive, path, alpha, gamma, beta0) -> None:

@@ -187,6 +187,7 @@ def test_counts_widen_before_they_could_overflow(drive) -> None:
     assert optimizer.state[param]["count"].tolist() == [32_869, -32_869]
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     rule=st.sampled_from(["paper", "bounded", "agreement", "adam"]),

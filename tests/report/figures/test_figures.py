@@ -17,7 +17,7 @@ from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.variance import variance_figure
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 NAMES = {"a": "a", "b": "b", "rule": "diameter rule"}
 
@@ -89,10 +89,10 @@ def test_long_names_take_two_lines_on_a_phone() -> None:
     assert long[0].height > short[0].height
 
 
-def _job(arm: str, chosen: int | None = 2, losses: tuple[float, ...] = (0.6, 0.4, 0.5)) -> Job:
+def _job(arm: str, chosen: int | None = 2, losses: tuple[float, ...] = (0.6, 0.4, 0.5)) -> JobRecord:
     held = np.array(losses)
     history = {"epoch": np.arange(1.0, 1 + len(held)), "train_loss": held - 0.1, "validation_loss": held}
-    return Job(arm, 0, 0, "finished", done={"chosen_epoch": chosen}, history=history)
+    return JobRecord(arm, 0, 0, "finished", done={"chosen_epoch": chosen}, history=history)
 
 
 def test_learning_marks_the_chosen_epoch() -> None:
@@ -109,7 +109,7 @@ def test_learning_survives_a_divergence() -> None:
     figure = learning_figure([_job("a", None, (0.5, float("nan"), float("inf")))], ["a"])
     assert figure is not None
     assert "nan" not in figure.panels[0].inline()
-    assert learning_figure([Job("a", 0, 0, "missing")], ["a"]) is None
+    assert learning_figure([JobRecord("a", 0, 0, "missing")], ["a"]) is None
 
 
 def test_confusion_shows_counts_and_rates() -> None:

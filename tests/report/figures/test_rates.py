@@ -5,10 +5,10 @@ import pytest
 
 from equipoise.report.figures.gradients import gradient_figure
 from equipoise.report.figures.rates import LEVELS, rate_figures
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
-def job(arm: str, seed: int = 0, lr: float = 0.1, spread: float = 0.5) -> Job:
+def job(arm: str, seed: int = 0, lr: float = 0.1, spread: float = 0.5) -> JobRecord:
     epochs = np.arange(1, 9) / 4
     shares = np.linspace(-1, 1, len(LEVELS))
     rates = {"epoch": epochs, "lr": np.full(8, lr)}
@@ -16,11 +16,11 @@ def job(arm: str, seed: int = 0, lr: float = 0.1, spread: float = 0.5) -> Job:
         rates[f"rate_{level}"] = lr * 10 ** (share * spread * epochs)
         rates[f"beta_{level}"] = -share * spread * epochs * np.log(10) / 0.1
     history = {"epoch": np.array([1.0, 2.0]), "gradient_norm": np.array([1.0, 10.0 * (seed + 1)])}
-    return Job(arm, 0, seed, "finished", history=history, rates=rates)
+    return JobRecord(arm, 0, seed, "finished", history=history, rates=rates)
 
 
-def plain(arm: str) -> Job:
-    return Job(arm, 0, 0, "finished", history={"epoch": np.array([1.0, 2.0])})
+def plain(arm: str) -> JobRecord:
+    return JobRecord(arm, 0, 0, "finished", history={"epoch": np.array([1.0, 2.0])})
 
 
 def test_an_arm_without_rates_has_no_panel() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from equipoise import cli
+from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import split
@@ -71,7 +72,7 @@ def rows_of(cohort: Cohort) -> Iterator[dict]:
 def inspected(cohort: Cohort, **more: object) -> Inspection:
     folds = split(cohort) if cohort.task == "classification" else ()
     facts: dict = {"leaks": (), "refusals": (), "sentences": ("Something could be shown.",)} | more
-    return Inspection(cohort, facts.pop("folds", folds), list(rows_of(cohort)), **facts)
+    return Inspection(cohort, CaseCards(cohort), facts.pop("folds", folds), list(rows_of(cohort)), **facts)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from equipoise.report.pages.detection_examples import IRRELEVANT_RGB, MARKS, detection_galleries, marked_picture
 from equipoise.report.pages.mask_examples import ANSWER_RGB, TRUTH_RGB
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
 def picture(uri):
@@ -36,7 +36,7 @@ def test_marks_beyond_the_edge_are_cut_off():
 
 
 def test_words_tell_size_score_and_what_scored_higher(tmp_path):
-    job = Job("unet", 0, 3, "finished")
+    job = JobRecord("unet", 0, 3, "finished")
     folder = tmp_path / "jobs" / "unet" / "0-3"
     folder.mkdir(parents=True)
     plane = np.zeros((30, 30), np.uint8)
@@ -54,7 +54,7 @@ def test_words_tell_size_score_and_what_scored_higher(tmp_path):
 
 
 def test_missing_or_damaged_pictures_leave_no_gallery(tmp_path):
-    job = Job("unet", 0, 0, "finished")
+    job = JobRecord("unet", 0, 0, "finished")
     folder = tmp_path / "jobs" / "unet" / "0-0"
     assert all(not gallery.examples for gallery in detection_galleries([job], tmp_path))
     folder.mkdir(parents=True)

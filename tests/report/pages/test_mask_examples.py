@@ -6,7 +6,7 @@ from PIL import Image
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.pages.mask_examples import ANSWER_RGB, TRUTH_RGB, mask_galleries, outlined
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
 def picture(uri):
@@ -50,7 +50,7 @@ def test_an_empty_answer_is_drawn_as_nothing_and_a_missing_plane_as_no_picture()
 
 def test_worst_middle_and_best_by_the_mean_over_runs(tmp_path):
     table = predictions(np.linspace(0, 0.8, 20))
-    jobs = [Job("unet", 0, seed, "finished") for seed in (0, 1)]
+    jobs = [JobRecord("unet", 0, seed, "finished") for seed in (0, 1)]
     worst, middle, best = mask_galleries(jobs, table, "dice", True, tmp_path, most=3)
     assert [e.case for e in worst.examples] == ["c0", "c1", "c2"]
     assert [e.case for e in best.examples] == ["c19", "c18", "c17"]
@@ -62,6 +62,6 @@ def test_worst_middle_and_best_by_the_mean_over_runs(tmp_path):
 
 
 def test_few_cases_are_shown_once(tmp_path):
-    jobs = [Job("unet", 0, 0, "finished")]
+    jobs = [JobRecord("unet", 0, 0, "finished")]
     (only,) = mask_galleries(jobs, predictions(np.array([0.5, 0.1])), "dice", True, tmp_path)
     assert [e.case for e in only.examples] == ["c1", "c0"]

@@ -52,6 +52,7 @@ def _page(folder: Path) -> tuple[str, _Page]:
     return text, _Page(text)
 
 
+@pytest.mark.long
 def test_the_page_is_whole_and_asks_the_network_for_nothing(reported: Path) -> None:
     text, page = _page(reported)
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
@@ -103,6 +104,7 @@ def test_figures_are_files_with_their_numbers(reported: Path) -> None:
     assert (reported / "figures" / "differences.csv").read_text(encoding="utf-8").count("\n") == 7
 
 
+@pytest.mark.long
 def test_names_of_users_are_escaped(make_folder: Make) -> None:
     evil = '<script>alert("x")</script>'
     folder = make_folder(classes=("benign", "malignant"), patients=120)
@@ -128,6 +130,7 @@ def test_names_of_users_are_escaped(make_folder: Make) -> None:
         assert "<script" not in drawing.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_exploratory_stands_in_the_first_line(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     Ledger(folder).append(TEST_OPENED, jobs=12)
@@ -137,6 +140,7 @@ def test_exploratory_stands_in_the_first_line(make_folder: Make) -> None:
     assert "<title>Exploratory: " in text
 
 
+@pytest.mark.long
 def test_an_edited_record_stands_in_the_first_line_too(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     path = folder / "ledger.jsonl"
@@ -145,6 +149,7 @@ def test_an_edited_record_stands_in_the_first_line_too(make_folder: Make) -> Non
     assert _page(folder)[1].text().startswith("Exploratory : its record could not be verified")
 
 
+@pytest.mark.long
 def test_failures_are_named_on_the_page(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     shutil.rmtree(folder / "jobs" / "deeplab-adam" / "0-2")
@@ -154,6 +159,7 @@ def test_failures_are_named_on_the_page(make_folder: Make) -> None:
     assert "deeplab-adam , seed 2 (missing)" in words
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", ["thumbnails.npz", "cases.csv", "baselines", "ledger.jsonl", "protocol.toml"])
 def test_a_folder_without_one_piece_still_has_a_report(make_folder: Make, piece: str) -> None:
     folder = make_folder(patients=120)
@@ -165,12 +171,14 @@ def test_a_folder_without_one_piece_still_has_a_report(make_folder: Make, piece:
     assert "Warnings" in page.text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds_still_have_a_report(make_folder: Make, seeds: int) -> None:
     write_report(folder := make_folder(seeds=seeds, patients=120))
     assert "This trial cannot say" in _page(folder)[1].text()
 
 
+@pytest.mark.long
 def test_four_classes_have_a_report(make_folder: Make) -> None:
     write_report(folder := make_folder(patients=120, classes=("low", "moderate", "high", "very high")))
     words = _page(folder)[1].text()
@@ -179,6 +187,7 @@ def test_four_classes_have_a_report(make_folder: Make) -> None:
     assert not (folder / "figures" / "net-benefit.csv").exists()
 
 
+@pytest.mark.long
 def test_one_arm_may_have_failed(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     shutil.rmtree(folder / "jobs" / "unet-adam")
@@ -206,6 +215,7 @@ def _edit_lock(folder: Path, **values: Any) -> None:
     (folder / "lock.json").write_text(json.dumps(lock | values), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_segmentation_metrics_have_a_report(make_folder: Make) -> None:
     folder = make_folder()
     shutil.rmtree(folder / "baselines")
@@ -226,6 +236,7 @@ def test_segmentation_metrics_have_a_report(make_folder: Make) -> None:
     assert "Dice" in _page(folder)[1].text()
 
 
+@pytest.mark.long
 def test_folds_have_a_report(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     lock = json.loads((folder / "lock.json").read_text(encoding="utf-8"))
@@ -250,6 +261,7 @@ def test_folds_have_a_report(make_folder: Make) -> None:
     assert "24 of 24 training runs finished" in _page(folder)[1].text()
 
 
+@pytest.mark.long
 def test_a_second_report_is_the_same(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     write_report(folder)

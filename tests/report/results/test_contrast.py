@@ -9,9 +9,10 @@ import pytest
 
 import equipoise
 from equipoise.errors import CohortError
-from equipoise.report import CONTRAST, write_report
+from equipoise.report import write_report
 from equipoise.report.results.contrast import contrast_table
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+from equipoise.runfolder.paths import BY_CASE
 
 PROTOCOL = """
 [trial]
@@ -48,7 +49,7 @@ def test_one_protocol_gives_both_results_with_intervals(finished: Path) -> None:
     assert found["failed_jobs"] == 0
     assert 20 < found["divided_patients"] <= found["patients"] == 40
     assert found["endpoints"] == ["auc", "accuracy"]
-    by_case = json.loads((finished / "run" / CONTRAST / "results.json").read_text())
+    by_case = json.loads((finished / "run" / BY_CASE / "results.json").read_text())
     for row in found["rows"]:
         for key, source in (("as_planned", results), ("by_case", by_case)):
             entries = {entry["name"]: entry for entry in (*source["arms"], *source["baselines"])}
@@ -65,7 +66,7 @@ def test_the_page_shows_them_and_the_verdict_stays_with_the_planned_split(finish
     assert "of 40 patients would lie in more than one part" in page
     assert "no patient in more than one part" in page
     assert "test set opened <b>once</b>" in page
-    other = (finished / "run" / CONTRAST / "report.html").read_text()
+    other = (finished / "run" / BY_CASE / "report.html").read_text()
     assert "by case, dividing patients" in other
     assert "in more than one part, as the protocol allowed" in other
     assert "the protocol allowed it" in other
@@ -75,7 +76,7 @@ def test_the_report_comes_again_from_predictions_alone(finished: Path) -> None:
     before = (finished / "run" / "results.json").read_text()
     write_report(finished / "run")
     assert (finished / "run" / "results.json").read_text() == before
-    for folder in (finished / "run", finished / "run" / CONTRAST):
+    for folder in (finished / "run", finished / "run" / BY_CASE):
         assert Ledger(folder).count(TEST_OPENED) == 1
 
 
@@ -96,8 +97,8 @@ def test_without_a_second_run_nothing_is_shown(make_folder: Callable[..., Path])
 
 def test_a_second_run_that_is_not_finished_is_shown_with_what_it_has(make_folder: Callable[..., Path]) -> None:
     folder = make_folder()
-    shutil.copytree(folder, folder / CONTRAST)
-    shutil.rmtree(folder / CONTRAST / "jobs" / "unet-adam")
+    shutil.copytree(folder, folder / BY_CASE)
+    shutil.rmtree(folder / BY_CASE / "jobs" / "unet-adam")
     results = write_report(folder)
     (row,) = [r for r in results["contrast"]["rows"] if (r["name"], r["endpoint"]) == ("unet-adam", "auc")]
     assert row["by_case"]["estimate"] is None

@@ -163,6 +163,7 @@ def test_an_arm_whose_latency_is_unknown_keeps_no_limit() -> None:
     assert advise(results, "accuracy", 5.0)["arm"] is None
 
 
+@pytest.mark.long
 def test_the_command_names_the_arm_and_the_reason(
     make_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

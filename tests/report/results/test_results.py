@@ -74,6 +74,7 @@ def test_the_promised_fields_are_there(make_folder: Make) -> None:
     assert not results["exploratory"]
 
 
+@pytest.mark.long
 def test_estimates_agree_with_scikit_learn(make_folder: Make) -> None:
     results = summarise(folder := make_folder())
     arm = results["arms"][2]
@@ -96,6 +97,7 @@ def test_models_are_named_and_their_settings_kept(make_folder: Make) -> None:
     assert arm["settings"] == {"model": {"preset": "small"}, "optimizer": {}}
 
 
+@pytest.mark.long
 def test_four_classes_give_a_macro_auc(make_folder: Make) -> None:
     results = summarise(folder := make_folder(classes=("low", "moderate", "high", "very high")))
     tables = [_test_rows(folder, "unet-adam", seed) for seed in range(3)]
@@ -134,6 +136,7 @@ def test_arms_with_one_network_share_its_latency(make_folder: Make) -> None:
     assert arms["unet-adam"] == pytest.approx(1.8)
 
 
+@pytest.mark.long
 def test_only_costs_and_recommendations_hang_on_the_clock(make_folder: Make) -> None:
     before = summarise(folder := make_folder(patients=120))
     rng = np.random.default_rng(0)
@@ -149,6 +152,7 @@ def test_only_costs_and_recommendations_hang_on_the_clock(make_folder: Make) -> 
     assert before == after
 
 
+@pytest.mark.long
 def test_numbers_come_from_predictions_alone(make_folder: Make) -> None:
     before = summarise(folder := make_folder(patients=120))
     for path in folder.glob("jobs/*/*/history.csv"):
@@ -219,6 +223,7 @@ def test_without_baselines_it_warns(make_folder: Make) -> None:
     assert results["recommendation"]["accuracy"]["beats_baseline"] is None
 
 
+@pytest.mark.long
 def test_a_write_that_fails_leaves_the_old_file(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     write_results(folder := make_folder(patients=60))
     old = (folder / "results.json").read_bytes()

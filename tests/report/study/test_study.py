@@ -10,8 +10,9 @@ import pytest
 from equipoise.errors import LedgerError
 from equipoise.report import is_study_folder, report_study, write_results, write_study
 from equipoise.report.study.page import study_answers, study_figures
-from equipoise.report.study.study import PLAN, study_results
+from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import Table, study_tables
+from equipoise.runfolder.paths import STUDY_PLAN
 
 Make = Callable[..., Path]
 ARMS = ["unet-adam", "deeplab-adam", "densenet-adam", "densenet-adaptive-momentum"]
@@ -25,7 +26,7 @@ def study(make_folder: Make, tmp_path: Path) -> Path:
     for place in ("a/one", "a/two", "b/one"):
         shutil.copytree(run, out / place)
     plan = {"name": "s", "question": "Which?", "study_sha256": "ab", "cohorts": ["a", "b"], "models": ["one", "two"]}
-    (out / PLAN).write_text(json.dumps(plan | {"optimizers": ARMS}), encoding="utf-8")
+    (out / STUDY_PLAN).write_text(json.dumps(plan | {"optimizers": ARMS}), encoding="utf-8")
     return out
 
 
@@ -45,7 +46,7 @@ def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
     assert not is_study_folder(tmp_path)
     with pytest.raises(LedgerError, match="holds no study"):
         study_results(tmp_path)
-    (tmp_path / PLAN).write_text("{", encoding="utf-8")
+    (tmp_path / STUDY_PLAN).write_text("{", encoding="utf-8")
     with pytest.raises(LedgerError, match="is not readable"):
         study_results(tmp_path)
 

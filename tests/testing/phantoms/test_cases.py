@@ -14,6 +14,7 @@ def core_brightness(image: np.ndarray) -> float:
     return float(image[..., middle - 2 : middle + 3, middle - 2 : middle + 3].mean())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("effect", [0.0, 1.0, 2.0])
 def test_a_knowing_observer_reaches_the_stated_auc(effect: float) -> None:
     cohort = phantom(cases=1500, effect=effect, seed=3)
@@ -21,6 +22,7 @@ def test_a_knowing_observer_reaches_the_stated_auc(effect: float) -> None:
     assert roc_auc_score(cohort.labels, scores) == pytest.approx(bayes_auc(effect), abs=0.03)
 
 
+@pytest.mark.long
 def test_a_knowing_observer_reaches_the_stated_accuracy_with_four_classes() -> None:
     cohort = phantom(cases=1500, classes=4, effect=2.5, seed=1)
     scores = np.array([core_brightness(case.read().array) for case in cohort.cases])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.polynomial import legendre as oracle
 
-from equipoise.training.augmentation.bias_field import draw_coefficients, field, shade
+from equipoise.training.augmentation.bias_field import apply_bias_field, draw_coefficients, field
 from equipoise.training.augmentation.chance import Chance
 from equipoise.training.augmentation.settings import Augmentation
 
@@ -31,15 +31,15 @@ def test_only_products_of_degree_one_to_three_are_used(d):
 
 def test_the_channels_minimum_stays_and_zero_coefficients_change_nothing():
     x = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)) - 5
-    shaded = shade(x, coefficients(2) * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1))
+    shaded = apply_bias_field(x, coefficients(2) * torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1))
     torch.testing.assert_close(shaded.flatten(2).amin(2), x.flatten(2).amin(2))
     assert torch.equal(shaded[1], x[1])
     assert not torch.equal(shaded[0], x[0])
-    assert shade(x, None) is x
+    assert apply_bias_field(x, None) is x
 
 
 def test_the_field_is_the_same_for_all_channels():
     x = torch.rand(1, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     x[0, :, 0, 0] = 0
-    factor = (shade(x, coefficients(2, 1)) / x)[0]
+    factor = (apply_bias_field(x, coefficients(2, 1)) / x)[0]
     torch.testing.assert_close(factor[0, 1:], factor[1, 1:], rtol=1e-4, atol=0)

@@ -1,14 +1,14 @@
 import torch
 
 from equipoise.training.augmentation.chance import Chance
-from equipoise.training.augmentation.cutout import draw_boxes, hide
+from equipoise.training.augmentation.cutout import cut_out, draw_boxes
 from equipoise.training.augmentation.settings import Augmentation
 
 
 def test_a_box_is_filled_with_the_channels_mean_and_nothing_else_changes():
     x = torch.rand(2, 3, 10, 20, generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[[0.1, 0.3], [0.5, 0.75]], [[0.4, 0.4], [0.0, 1.0]]])
-    found = hide(x, boxes)
+    found = cut_out(x, boxes)
     oracle = x.clone()
     oracle[0, :, 1:3, 10:15] = x[0].mean((1, 2), keepdim=True)
     torch.testing.assert_close(found, oracle)
@@ -20,7 +20,7 @@ def test_a_box_is_filled_with_the_channels_mean_and_nothing_else_changes():
 
 def test_a_box_may_reach_beyond_the_image():
     x = torch.rand(1, 1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
-    found = hide(x, torch.tensor([[[-0.5, 0.5], [0.5, 1.5], [-1.0, 2.0]]]))
+    found = cut_out(x, torch.tensor([[[-0.5, 0.5], [0.5, 1.5], [-1.0, 2.0]]]))
     torch.testing.assert_close(found[0, 0, :2, 2:], x.mean().expand(2, 2, 4))
     assert torch.equal(found[0, 0, 2:], x[0, 0, 2:])
 
@@ -36,5 +36,5 @@ def test_boxes_have_sides_up_to_the_plan_and_centres_inside():
 
 def test_no_step_leaves_the_very_tensor():
     x = torch.rand(1, 1, 4, 4)
-    assert hide(x, None) is x
-    assert hide(x, torch.zeros(1, 2, 2)) is x
+    assert cut_out(x, None) is x
+    assert cut_out(x, torch.zeros(1, 2, 2)) is x

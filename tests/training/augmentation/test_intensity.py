@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from equipoise.training.augmentation.intensity import bend, shift_and_stretch
+from equipoise.training.augmentation.intensity import apply_gamma, shift_and_stretch
 
 
 def images(shape=(3, 2, 6, 7)):
@@ -26,7 +26,7 @@ def test_brightness_adds_standard_deviations_of_the_channel():
 
 def test_gamma_bends_between_the_channels_own_ends():
     x, exponents = images(), torch.tensor([0.5, 1.0, 2.0])
-    found = bend(x, exponents)
+    found = apply_gamma(x, exponents)
     for n in range(3):
         for c in range(2):
             low, high = x[n, c].min(), x[n, c].max()
@@ -37,8 +37,8 @@ def test_gamma_bends_between_the_channels_own_ends():
 
 def test_a_constant_channel_stays_and_no_step_leaves_the_very_tensor():
     flat = torch.full((1, 1, 4, 4, 4), 3.0)
-    assert torch.equal(bend(flat, torch.tensor([0.4])), flat)
-    assert bend(flat, None) is flat
+    assert torch.equal(apply_gamma(flat, torch.tensor([0.4])), flat)
+    assert apply_gamma(flat, None) is flat
     assert shift_and_stretch(flat, None, None) is flat
 
 
@@ -47,6 +47,6 @@ def test_the_scaling_of_the_image_does_not_matter(scale):
     x = images()
     for effect in (
         lambda v: shift_and_stretch(v, torch.tensor([0.7] * 3), torch.tensor([0.3] * 3)),
-        lambda v: bend(v, torch.tensor([0.7] * 3)),
+        lambda v: apply_gamma(v, torch.tensor([0.7] * 3)),
     ):
         torch.testing.assert_close(effect(x * scale + 7), effect(x) * scale + 7, rtol=1e-4, atol=1e-3 * scale)

@@ -29,3 +29,38 @@ def test_the_order_depends_on_the_draws_alone():
 def test_one_class_is_a_plain_shuffle():
     order = balanced_order(np.zeros(9, dtype=np.int64), 9, generator("a"))
     assert sorted(order.tolist()) == list(range(9))
+
+
+def test_every_place_of_the_order_is_as_likely_to_hold_one_class_as_another():
+    labels = np.repeat([0, 1, 2], [60, 25, 5])
+    orders = np.stack([balanced_order(labels, 30, generator(f"draw {n}")).numpy() for n in range(400)])
+    for label in (0, 1, 2):
+        share = (labels[orders] == label).mean(axis=0)  # (30,): at each place, over 400 orders
+        np.testing.assert_allclose(share, 1 / 3, atol=5 * np.sqrt(2 / 9 / 400))
+
+
+def test_classes_are_mixed_and_do_not_come_in_runs():
+    labels = np.repeat([0, 1], [90, 10])
+    changes = [
+        np.count_nonzero(np.diff(labels[balanced_order(labels, 100, generator(f"draw {n}")).numpy()]))
+        for n in range(50)
+    ]
+    # of 99 neighbouring pairs of a random order of 50 and 50 cases, 50 differ on average, with a deviation of 5
+    assert min(changes) > 25
+    assert max(changes) < 75
+    assert np.mean(changes) == pytest.approx(50, abs=5 * 5 / np.sqrt(50))
+
+
+@pytest.mark.parametrize("count", [4, 10])
+def test_every_case_of_a_class_is_as_likely_to_be_drawn(count):
+    labels = np.repeat([0, 1], [8, 2])
+    drawn = np.concatenate([balanced_order(labels, count, generator(f"draw {n}")).numpy() for n in range(600)])
+    share = np.bincount(drawn, minlength=10)[:8] / 600
+    expected = count / 2 / 8
+    np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(expected * (1 - expected) / 600))
+
+
+def test_which_class_gets_the_odd_case_is_drawn():
+    labels = np.repeat([0, 1, 2], [60, 25, 5])
+    first = [int(labels[balanced_order(labels, 1, generator(f"draw {n}"))[0]]) for n in range(300)]
+    np.testing.assert_allclose(np.bincount(first, minlength=3) / 300, 1 / 3, atol=5 * np.sqrt(2 / 9 / 300))

@@ -159,6 +159,7 @@ model = "nets_for_choice:Net"
 """
 
 
+@pytest.mark.trial
 def test_a_trial_settles_once_records_it_and_goes_on_with_it(tmp_path):
     (tmp_path / "nets_for_choice.py").write_text(NETS)
     (tmp_path / "protocol.toml").write_text(TRIAL)

@@ -115,6 +115,7 @@ def train_until(job, monkeypatch, epochs):
     monkeypatch.undo()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, stop_after):
     other = replace(job, folder=tmp_path / "jobs" / "b")
@@ -130,6 +131,7 @@ def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, 
     assert done["chosen_epoch"] == json.loads(other.done_file.read_text())["chosen_epoch"]
 
 
+@pytest.mark.long
 def test_two_runs_of_one_job_are_equal_and_seeds_differ(job, tmp_path):
     train(job)
     again = replace(job, folder=tmp_path / "jobs" / "again")
@@ -186,6 +188,7 @@ def test_the_end_of_a_dead_process_is_written_down(job):
     assert train(job)["reason"] == "signal 9"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "training",
     [
@@ -291,6 +294,7 @@ def test_optimizers_with_needs_train_and_resume_bit_equal(job, tmp_path, monkeyp
     assert history_without_times(job) == history_without_times(other)
 
 
+@pytest.mark.long
 def test_a_member_of_the_family_leaves_its_rates_the_same_after_a_pause(job, tmp_path, monkeypatch):
     optimizer = {"name": "adaptive_momentum", "rule": "bounded", "lr": 0.05, "alpha": 0.4}
     arm = Arm.model_validate({"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": optimizer})

@@ -91,8 +91,8 @@ def test_starting_weights_and_what_is_frozen_are_no_settings_to_draw() -> None:
     assert (made.freeze, made.pretrained) == (stated.freeze, stated.pretrained)
 
 
-def test_a_value_that_is_not_finite_is_none(tmp_path) -> None:
-    (tmp_path / "history.csv").write_text("epoch,validation_loss\n1,0.5\n2,nan\n")
-    assert validation_value(tmp_path, "validation_loss", 1) == 0.5
-    assert validation_value(tmp_path, "validation_loss", 2) is None
-    assert validation_value(tmp_path, "validation_loss", 3) is None
+def test_a_value_that_is_not_finite_is_none() -> None:
+    history = {"epoch": np.array([1.0, 2.0]), "validation_loss": np.array([0.5, np.nan])}
+    assert validation_value(history, "validation_loss", 1) == 0.5
+    assert validation_value(history, "validation_loss", 2) is None
+    assert validation_value(history, "validation_loss", 3) is None

@@ -19,7 +19,10 @@ class Limits:
     nesting: depth of sequences inside sequences.
     frames: frames of one DICOM file, pages of one TIFF, slices of one series.
     memory_bytes: address space of the child process that parses DICOM and pictures (not enforced on Windows).
-    seconds: time the child process may spend on one file.
+    seconds: processor time that the child process may spend on one file, which a busy machine does not use up (not
+        enforced on Windows).
+    wall_seconds: time by the clock after which a child that has not answered is given up: it sleeps, waits for a disk
+        that does not answer, or was stopped. Generous, because a good file on a busy machine must never meet it.
     """
 
     file_bytes: int = 4 * GIB
@@ -29,6 +32,7 @@ class Limits:
     frames: int = 20_000
     memory_bytes: int = 6 * GIB
     seconds: float = 60.0
+    wall_seconds: float = 600.0
 
 
 DEFAULT = Limits()

@@ -3,12 +3,17 @@
 A decoder that crashes, hangs or eats memory takes the child with it and not the trial. Requests go down as one JSON
 line, answers come back as one JSON line followed by the raw bytes of the arrays it names: nothing is unpickled. One
 child serves many files, so that a series pays for its start (about half a second) once.
+
+The limit of time is one of the child's own processor time, which its operating system counts and enforces: ten other
+programs on the machine make a good file slower to read, not worse. Only a child that uses no processor (it sleeps, or
+waits for a disk) is ended by the clock, and that limit is generous.
 """
 
 import atexit
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +32,8 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.errors import CohortError
 
 _LONGEST_ANSWER = 64 * MIB
+_ENDS_WITHIN = 10.0  # seconds from a closed pipe to the end of its process
+_OUT_OF_TIME = -signal.SIGPROF if hasattr(signal, "SIGPROF") else None  # Windows has no such limit
 _DTYPES = frozenset({"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"})
 _START = (
     "import json,sys;sys.path[:]=json.loads(sys.argv[1]);"
@@ -62,13 +69,13 @@ class Sandbox:
         check_size(path, self.limits)
         with self._lock:
             self._expired, in_step = False, False
-            timer = threading.Timer(self.limits.seconds, self._expire)
+            timer = threading.Timer(self.limits.wall_seconds, self._expire)
             timer.start()
             try:
                 answer = self._exchange({"task": task, "path": str(Path(path).absolute()), "settings": settings}, path)
                 in_step = True
             except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:  # whatever a broken child says
-                raise self._died(path) from error
+                raise self._died(path, closed=isinstance(error, (EOFError, BrokenPipeError))) from error
             finally:
                 timer.cancel()
                 if self._expired or not in_step:  # an answer left in the pipe would be taken for the next file's
@@ -146,14 +153,27 @@ class Sandbox:
         process.kill()
         process.wait()
 
-    def _died(self, path: str | PathLike[str]) -> RefusedFile:
-        code = None if self._process is None else self._process.poll()
+    def _died(self, path: str | PathLike[str], closed: bool) -> RefusedFile:
+        code = self._exit_code(closed)
         if self._expired:
-            reason, remedy = f"reading it took longer than {self.limits.seconds:g} s", "raise Limits.seconds"
+            waited = f"{self.limits.wall_seconds:g} s"
+            reason, remedy = f"its reader gave no answer within {waited}", "raise Limits.wall_seconds"
+        elif code == _OUT_OF_TIME:
+            spent = f"{self.limits.seconds:g} s of processor time"
+            reason, remedy = f"reading it took longer than {spent}", "raise Limits.seconds"
         else:
             reason = "its decoder crashed" + ("" if code is None else f" (exit {code})")
             remedy = "raise Limits.memory_bytes"
         return RefusedFile(path, reason, f"{remedy} if it is known to be good")
+
+    def _exit_code(self, closed: bool) -> int | None:
+        """How the child ended, None where it still runs; `closed`: its pipe is, so that its end is near."""
+        if self._process is None:
+            return None
+        try:  # a process closes its files a moment before it can be waited for
+            return self._process.wait(_ENDS_WITHIN) if closed else self._process.poll()
+        except subprocess.TimeoutExpired:
+            return None
 
     @staticmethod
     def _refusal(path: str | PathLike[str], refused: Mapping[str, str]) -> CohortError:

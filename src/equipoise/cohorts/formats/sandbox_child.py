@@ -30,16 +30,26 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
     for line in requests:
         request = json.loads(line)
-        _outlive(2 * limits.seconds)
+        end_after(limits.seconds, 2 * limits.wall_seconds)
         found, arrays = answer(request["task"], request["path"], limits, request["settings"])
         write(answers, found, arrays)
-        _outlive(0)
+        end_after(0, 0)
 
 
-def _outlive(seconds: float) -> None:
-    """End this process by itself in so many seconds (0: never), should the parent be gone and a decoder hang."""
-    if hasattr(signal, "alarm"):
-        signal.alarm(math.ceil(seconds))
+def end_after(processor_seconds: float, wall_seconds: float) -> None:
+    """End this process once it has used `processor_seconds` (all its threads) or `wall_seconds` have passed; 0: never.
+
+    The signals keep their default action, which ends the process wherever it is: a handler in Python would wait for
+    a decoder in C to return. SIGPROF comes from the timer that counts user and system time together; RLIMIT_CPU
+    would count whole seconds, and from the start of the process rather than of the request. The clock is the last
+    resort, should the parent be gone and a decoder hang.
+    """
+    if hasattr(signal, "setitimer"):
+        for kind in (signal.SIGPROF, signal.SIGALRM):  # a parent that ignores or blocks them hands that down
+            signal.signal(kind, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGALRM))
+        signal.setitimer(signal.ITIMER_PROF, processor_seconds)
+        signal.alarm(math.ceil(wall_seconds))
 
 
 def _private_output() -> IO[bytes]:
@@ -55,7 +65,7 @@ def limit_resources(limits: Limits) -> None:
     """Cap address space, written files and core dumps, where the operating system can."""
     try:
         import resource
-    except ImportError:  # Windows has no such caps; time is still limited by the parent
+    except ImportError:  # Windows has no such caps; time by the clock is still limited by the parent
         return
     for kind, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),

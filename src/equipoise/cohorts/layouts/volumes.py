@@ -21,6 +21,7 @@ from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.pictures import read_picture
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, ProtocolError
 
 GRID_TOLERANCE = 0.1
@@ -118,7 +119,18 @@ def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -
         notes=layout.notes,
         patients_known=layout.patients_known,
         ignores=layout.ignores,
+        recipe=_recipe(entry for entry, _ in cases),
     )
+
+
+def _recipe(entries: Iterable[CaseFiles]) -> str:
+    """A hash of what else than the files decides how cases are read: meanings of mask values, series, spacings."""
+    read = [
+        [entry.id, sorted((entry.codes or {}).items()), [index for index, _ in entry.structures], entry.series_uid,
+         entry.spacing_mm]
+        for entry in entries
+    ]  # fmt: skip
+    return content_key(read=read)
 
 
 def channel_names(count: int) -> tuple[str, ...]:

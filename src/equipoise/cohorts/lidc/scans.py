@@ -1,8 +1,8 @@
-"""LIDC-IDRI as it is distributed: CT series in DICOM folders, and the readers' XML files, joined by their series.
+"""Cohort of LIDC-IDRI as distributed: CT series in DICOM folders and the readers' XML files, joined by series.
 
-Nodules ≥ 3 mm are cases, as crops of the CT in Hounsfield units; nodules < 3 mm and non-nodules are counted and kept
-apart, or in detection, where whole scans are cases, irrelevant. Truth and grouping of marks are those of
-`lidc` (the same rules on the same readings).
+Nodules ≥ 3 mm are cases, as crops of the CT in Hounsfield units. Nodules < 3 mm and non-nodules are only counted; in
+detection, where whole scans are cases, they are irrelevant findings. Truth and grouping of marks follow the rules of
+`outlines`.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ from equipoise.cohorts.lidc.voxels import CtScan, read_crop, read_scan, stamp
 from equipoise.errors import CohortError, ProtocolError
 
 VIEWS = {"classification": ("volume", "slices"), "segmentation": ("volume", "scan"), "detection": ("scan",)}
-"""What a case may be, by task; the first where nothing is said."""
+"""Allowed views by task; the first is the default."""
 _MASK_CLASSES = {
     "segmentation": ("background", "nodule"),
     "detection": ("background", "nodule", IRRELEVANT_CLASS),
@@ -41,7 +41,7 @@ _PLANES = ("axial", "coronal", "sagittal")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a case of this source is; see `lidc`."""
+    """Settings of this source; see `lidc`."""
 
     task: Task
     label: str
@@ -66,14 +66,14 @@ def lidc(
     spacing_mm: float = 1.0,
     on_problem: str = "stop",
 ) -> Cohort:
-    """Cohort of LIDC-IDRI from a folder that holds DICOM series and XML files anywhere below it.
+    """Make a cohort of LIDC-IDRI from a folder with DICOM series and XML files anywhere below it.
 
     task: "classification" of nodules (label, truthing and min_readers as in `lidc_contours`), or "segmentation" of
         the voxels that at least the share `agreement` of a nodule's readers outlined, among nodules with min_readers,
         or "detection" of those nodules in whole scans: nodules with fewer readers or below 3 mm, and non-nodules, are
         irrelevant. Nodules whose masks touch are one.
-    view: "volume" (cube of size³ voxels of spacing_mm around each nodule; the default but in detection), "slices" (its
-        axial, coronal and sagittal planes, classification only), or "scan" (whole scans on their own grid, not in
+    view: "volume" (cube of size³ voxels of spacing_mm around each nodule; the default except in detection), "slices"
+        (its axial, coronal and sagittal planes, classification only), or "scan" (whole scans on their own grid, not in
         classification).
     on_problem: "stop" or "exclude" for XML files without a readable series, or series with gaps.
     Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
@@ -90,13 +90,13 @@ def lidc(
     problems += unread
     cases: list[Case] = []
     apart: Counter[str] = Counter()
-    for found in _each(readings, folders, settings, apart):
-        if isinstance(found, Case):
-            cases.append(found)
-        elif isinstance(found, Exclusion):
-            excluded.append(found)
+    for entry in _each(readings, folders, settings, apart):
+        if isinstance(entry, Case):
+            cases.append(entry)
+        elif isinstance(entry, Exclusion):
+            excluded.append(entry)
         else:
-            problems.append(found)
+            problems.append(entry)
     if on_problem == "exclude":
         excluded += [
             Exclusion(problem.case, problem.case, f"{problem.file}: {problem.problem}") for problem in problems
@@ -135,7 +135,8 @@ def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:
 def _each(
     readings: Sequence[LidcReading], folders: Mapping[str, Path], settings: Settings, apart: Counter[str]
 ) -> Iterator[Case | Exclusion | Problem]:
-    """What every reading gives; marks that are no nodules ≥ 3 mm are counted in `apart`."""
+    """Yield the cases, exclusions and problems of every reading; count smaller marks and non-nodules in `apart`."""
+    # `apart` is filled in passing, because the cohort's notes need the counts and the readings are read only once.
     scans: Counter[str] = Counter()
     for reading in readings:
         try:
@@ -157,14 +158,14 @@ def _each(
 
 
 def _check_settings(settings: Settings, on_problem: str) -> None:
-    for key, found, allowed in (
+    for key, value, allowed in (
         ("view", settings.view, VIEWS[settings.task]),
         ("label", settings.label, tuple(CLASSES)),
         ("truthing", settings.truthing, TRUTHING),
         ("on_problem", on_problem, ("stop", "exclude")),
     ):
-        if found not in allowed:
-            raise ProtocolError(f"cohort.{key} is {found!r}; choose one of {', '.join(allowed)}")
+        if value not in allowed:
+            raise ProtocolError(f"cohort.{key} is {value!r}; choose one of {', '.join(allowed)}")
     if settings.min_readers not in range(1, READERS_PER_SCAN + 1) or not 0 < settings.agreement <= 1:
         raise ProtocolError("cohort.min_readers must be 1 to 4 and cohort.agreement above 0 and at most 1; mend them")
     if not 8 <= settings.size <= 256 or not 0.2 <= settings.spacing_mm <= 5:
@@ -172,8 +173,8 @@ def _check_settings(settings: Settings, on_problem: str) -> None:
 
 
 def _readings(root: Path) -> tuple[list[LidcReading], list[Exclusion], list[Problem]]:
-    """The CT readings below a folder, one per series; radiographs and repeated files are exclusions."""
-    found: dict[str, LidcReading] = {}
+    """Read the CT readings below a folder, one per series; radiographs and repeated files are exclusions."""
+    reading_of_series: dict[str, LidcReading] = {}
     excluded, problems = [], []
     for file in sorted(root.rglob("*.xml")):
         try:
@@ -183,17 +184,20 @@ def _readings(root: Path) -> tuple[list[LidcReading], list[Exclusion], list[Prob
             continue
         if reading.modality != "CT":
             excluded.append(Exclusion(file.stem, file.stem, "a chest radiograph, not a CT scan"))
-        elif reading.series_uid in found:
+        elif reading.series_uid in reading_of_series:
             excluded.append(
-                Exclusion(file.stem, file.stem, f"the series of {Path(found[reading.series_uid].file).name} again")
+                Exclusion(
+                    file.stem, file.stem, f"the series of {Path(reading_of_series[reading.series_uid].file).name} again"
+                )
             )
         else:
-            found[reading.series_uid] = reading
-    return list(found.values()), excluded, problems
+            reading_of_series[reading.series_uid] = reading
+    return list(reading_of_series.values()), excluded, problems
 
 
 def _series_folders(root: Path) -> tuple[dict[str, Path], list[Problem]]:
-    """The folder of each series, from one file of every folder that holds .dcm files: LIDC-IDRI keeps series apart."""
+    """Find the folder of each series from one file of every folder with .dcm files."""
+    # LIDC-IDRI keeps each series in a folder of its own: one header per folder replaces those of all 240,000 slices.
     folders: dict[str, Path] = {}
     problems = []
     first: dict[Path, Path] = {}
@@ -213,8 +217,8 @@ def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
     folder = folders.get(reading.series_uid)
     if folder is None:
         raise RefusedFile(reading.file, f"its series {reading.series_uid} is not there", "fetch the DICOM series")
-    found = next(one for one in find_series(sorted(folder.glob("*.dcm"))) if one.uid == reading.series_uid)
-    series, _ = without_copies(found)
+    candidate = next(series for series in find_series(sorted(folder.glob("*.dcm"))) if series.uid == reading.series_uid)
+    series, _ = without_copies(candidate)
     facts = dict(zip(series.files, series.facts, strict=True))
     placed = stack([piece for file in series.files for piece in slices_of(file, facts[file])])
     rows_mm, columns_mm = placed.slices[0].pixel_spacing or (1.0, 1.0)
@@ -238,7 +242,8 @@ def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
 
 
 def as_database(reading: LidcReading, scan: CtScan) -> LidcDatabase:
-    """The large nodules of one reading as tables; z in mm above the lowest slice, which its own identity finds."""
+    """Convert the large nodules of one reading to tables; z in mm above the lowest slice, found by its identity."""
+    # The UID identifies a slice exactly, whereas positions are decimal texts in both files and need a tolerance.
     index_of = {sop: index for index, sop in enumerate(scan.sops)}
     marks = reading.large_nodules()
     outlines = [(number, outline) for number, mark in enumerate(marks) for outline in mark.outlines]
@@ -291,7 +296,7 @@ def _whole_scan(
 
 
 def _grouped(database: LidcDatabase) -> tuple[Marks | None, tuple[tuple[int, ...], ...]]:
-    """The marks measured, and which belong together; None and nothing where nobody outlined anything."""
+    """Measure and group the marks; (None, ()) where no reader outlined a nodule."""
     marks = measure_marks(database) if len(database.mark_scan) else None
     return marks, group_marks(marks) if marks is not None else ()
 

@@ -1,7 +1,7 @@
-"""Voxels of LIDC-IDRI: crops and whole scans of the CT in Hounsfield units, and where the readers agree on a nodule.
+"""Voxels of LIDC-IDRI: crops and whole scans of the CT in Hounsfield units, and the masks on which readers agree.
 
-Stored grid: (slice from the lowest, row, column) of an axial series in the orientation LPS, as DICOM keeps it; what is
-returned is in RAS+ as everywhere.
+The stored grid is (slice from the lowest, row, column) of an axial series in the orientation LPS, as in DICOM; images
+are returned in RAS+ like those of every source.
 """
 
 import math
@@ -37,10 +37,12 @@ class CtScan:
 
 @dataclass(frozen=True)
 class Stamp:
-    """Where the readers agree on a nodule: packed bits of a small box, its first (slice, row, column) and its shape.
+    """Voxels of a nodule on which the readers agree: packed bits of a box, its first (slice, row, column), its shape.
 
-    value: the class that its voxels have in a mask.
+    value: the class of its voxels in a mask.
     """
+
+    # Packed, because every case of a cohort is held in memory and sent to worker processes with its stamps.
 
     first: tuple[int, int, int]
     shape: tuple[int, int, int]
@@ -48,7 +50,7 @@ class Stamp:
     value: int = 1
 
     def put(self, mask: NDArray[np.uint8]) -> None:
-        """Set the nodule's voxels in a mask on the stored grid (slice, row, column), over what is there."""
+        """Set the nodule's voxels in a mask on the stored grid (slice, row, column), overwriting its values."""
         count = math.prod(self.shape)
         inside = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=count).reshape(self.shape)
         z, y, x = (slice(first, first + size) for first, size in zip(self.first, self.shape, strict=True))
@@ -56,7 +58,7 @@ class Stamp:
 
 
 def ball(centre: tuple[int, int, int], diameter_mm: float, value: int, scan: CtScan) -> Stamp:
-    """A ball about a voxel (slice, row, column), as far as the scan reaches: a mark that was not measured."""
+    """Make a ball about a voxel (slice, row, column), cut at the scan's border, for a mark without outlines."""
     spacing = (scan.slice_mm, scan.pixel_mm, scan.pixel_mm)
     low = [max(0, c - int(diameter_mm / 2 / mm)) for c, mm in zip(centre, spacing, strict=True)]
     high = [min(n, c + int(diameter_mm / 2 / mm) + 1) for c, n, mm in zip(centre, scan.shape, spacing, strict=True)]
@@ -67,7 +69,7 @@ def ball(centre: tuple[int, int, int], diameter_mm: float, value: int, scan: CtS
 
 
 def stamp(marks: Marks, group: Sequence[int], agreement: float, scan: CtScan, value: int = 1) -> Stamp:
-    """The voxels that at least the share `agreement` of a nodule's readers outlined, on the stored grid."""
+    """Mark the voxels that at least the share `agreement` of a nodule's readers outlined, on the stored grid."""
     placed = []
     for mark in group:
         inside, (z_mm, row, column) = mark_volume(marks, mark)
@@ -78,13 +80,14 @@ def stamp(marks: Marks, group: Sequence[int], agreement: float, scan: CtScan, va
     for inside, first in placed:
         z, y, x = (slice(a, a + n) for a, n in zip(first - low, inside.shape, strict=True))
         votes[z, y, x] += inside
+    # The tolerance admits 2 of 3 readers at an agreement written as 0.6666666667, which is a little more than 2/3.
     agreed = votes >= agreement * len(group) - 1e-9
     corner = (int(low[0]), int(low[1]), int(low[2]))
     return Stamp(corner, agreed.shape, np.packbits(agreed).tobytes(), value)
 
 
 def read_scan(scan: CtScan, stamps: Sequence[Stamp]) -> Image:
-    """The whole scan in HU, and where the readers agree; a later stamp covers an earlier one."""
+    """Read the whole scan in HU with the mask of its stamps; a later stamp covers an earlier one."""
     volume = _hounsfield(scan.files, scan)
     mask = np.zeros(scan.shape, np.uint8)
     for one in stamps:
@@ -93,20 +96,22 @@ def read_scan(scan: CtScan, stamps: Sequence[Stamp]) -> Image:
 
 
 def _hounsfield(files: Sequence[str], scan: CtScan) -> Image:
-    found = read_dicom_series(files)
-    for file, digest in found.sha256.items():
+    """Read slices in HU; RefusedFile where a file changed since the cohort was made."""
+    # The lock of a trial records the hashes, so pixels with another hash must never be used in it.
+    series_read = read_dicom_series(files)
+    for file, digest in series_read.sha256.items():
         if scan.sha256[Path(file).name] != digest:
             raise RefusedFile(file, "it changed since the cohort was made", "run again")
-    return found.image()
+    return series_read.image()
 
 
 def read_crop(
     scan: CtScan, centre_mm: Sequence[float], size: int, spacing_mm: float, planes: bool, stamped: Stamp | None
 ) -> Image:
-    """A cube of the CT around a nodule, or its three planes, in HU by linear interpolation; edges are repeated.
+    """Read a cube of the CT around a nodule, or its three planes, in HU by linear interpolation; edges are repeated.
 
     centre_mm: (x, y, z) from the first column, row and slice; planes: axial, coronal and sagittal as three channels of
-    2D instead of the cube. Only the slices that the cube needs are read.
+    2D instead of the cube. Only the slices of the cube are read.
     """
     slices, rows, columns = scan.shape
     offsets = (np.arange(size) - (size - 1) / 2) * spacing_mm
@@ -127,7 +132,7 @@ def read_crop(
 
 
 def _planes(volume: NDArray[np.float32], places: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
-    """(axial, coronal, sagittal) planes through the middle of the places."""
+    """Interpolate the (axial, coronal, sagittal) planes through the middle of the places."""
     z, y, x = places
     middle = [np.array([(place[0] + place[-1]) / 2]) for place in places]
     return np.stack(
@@ -140,7 +145,7 @@ def _planes(volume: NDArray[np.float32], places: Sequence[NDArray[np.float64]]) 
 
 
 def _sample(volume: NDArray[np.float32], places: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
-    """Linear interpolation at the grid of three lists of voxel positions (z, y, x), each axis apart."""
+    """Interpolate linearly at the grid of three lists of voxel positions (z, y, x), axis by axis."""
     for axis, place in enumerate(places):
         below = np.minimum(np.floor(place).astype(np.int64), volume.shape[axis] - 1)
         above = np.minimum(below + 1, volume.shape[axis] - 1)

@@ -5,7 +5,6 @@ slightly shifted copies, and neighbouring slices as far as they are as alike as 
 `neighbours.py`, so 100,000 images are searched without comparing all pairs.
 """
 
-import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,9 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.case_pictures import SIDE, Bytes
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
-from equipoise.cohorts.splits.similarity import Bytes, Whitening, likeness, picture, signatures, turned
+from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 from equipoise.cohorts.splits.split import PARTS, Fold
 
 KEPT = 4  # candidates compared in full for each image
@@ -41,19 +42,20 @@ class Leak:
     kind: str
 
 
-def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold]) -> list[Leak]:
+def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | None = None) -> list[Leak]:
     """Leaks across the parts of any fold, the surest kind first; an empty list is what a trial needs.
 
     "patient", "study": one pair per patient or study (attribute `study`) that lies in two parts. "equal": equal pixels.
     "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient is a guess and the pixels
     are equal: that is no guess. Cases whose pictures hold hardly any detail (masks, outlines) are not compared by
-    likeness, and the simplest not by pixels either: strangers may share a shape.
+    likeness, and the simplest not by pixels either: strangers may share a shape. cards: of the cohort; without them
+    every image is read.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
     crossing = partial(_apart, parts, person)
-    pixels, pictures = _look(cohort)
+    pixels, pictures = _look(cards or CaseCards(cohort))
     equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
     proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
@@ -75,7 +77,7 @@ def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> ND
     return used if person is None else np.asarray(used & (person[a] != person[b]))
 
 
-def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
+def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np.str_]:
     """A guessed group for every case, (cases,): equal and near-duplicate images, and chains of them, share one.
 
     Cases that follow each other in the source are joined at a lower likeness, beyond 95 % of random pairs, because
@@ -83,7 +85,7 @@ def propose_groups(cohort: Cohort) -> NDArray[np.str_]:
     joined further. For sources without patient ids; a patient whose images look different falls into several groups,
     so the report must call them guesses.
     """
-    pixels, pictures = _look(cohort)
+    pixels, pictures = _look(cards or CaseCards(cohort))
     anyone: Allowed = np.not_equal
     pairs = [*_equal_pairs(pixels, anyone), *_near_pairs(pictures, anyone), *_runs(pictures, cohort)]
     if cohort.patients_guessed:
@@ -124,18 +126,15 @@ def _shared(cohort: Cohort, parts: NDArray[np.int8], owners: Sequence[str], kind
     return leaks
 
 
-def _look(cohort: Cohort) -> tuple[list[bytes], Bytes]:
+def _look(cards: CaseCards) -> tuple[list[bytes], Bytes]:
     """A digest of every case's pixels and its picture; empty or blank where there is too little detail for it."""
-    digests, pictures = [], np.zeros((len(cohort), 64, 64), dtype=np.uint8)
-    for index, case in enumerate(cohort.cases):
-        array = case.read().array
-        small = picture(array)
-        detail = len(zlib.compress(small.tobytes(), 1))
-        content = f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes()
-        digests.append(hashlib.sha256(content).digest() if detail >= EQUAL_BYTES else b"")
-        values = array.reshape(-1)[:: max(1, array.size // 2**15)]
-        if detail >= NEAR_BYTES and len(np.unique(values)) >= NEAR_VALUES:
-            pictures[index] = small
+    every = cards.all()
+    digests, pictures = [], np.zeros((len(every), SIDE, SIDE), dtype=np.uint8)
+    for index, card in enumerate(every):
+        detail = len(zlib.compress(card.picture.tobytes(), 1))
+        digests.append(card.digest if detail >= EQUAL_BYTES else b"")
+        if detail >= NEAR_BYTES and card.values >= NEAR_VALUES:
+            pictures[index] = card.picture
     return digests, pictures
 
 

@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 
+from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.splits.leakage import propose_groups
 
 
-def with_guessed_patients(cohort: Cohort) -> Cohort:
-    """The cohort with its patients guessed from likeness, and a note that says so; every image is read for it.
+def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Cohort:
+    """The cohort with its patients guessed from likeness, and a note that says so.
+
+    cards: of the cohort; without them every image is read.
 
     A cohort whose source states its patients comes back as it is.
     """
     if cohort.patients_known:
         return cohort
-    groups = propose_groups(cohort)
+    groups = propose_groups(cohort, cards)
     cases = tuple(replace(case, patient=str(group)) for case, group in zip(cohort.cases, groups, strict=True))
     note = (
         f"Patients are guesses: {len(cohort)} cases were joined to {len(set(groups))} groups of equal or alike images, "

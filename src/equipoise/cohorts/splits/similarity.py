@@ -11,50 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 64
+from equipoise.cohorts.case_pictures import SIDE, Bytes, Floats
+
 REACH = 6  # shifts up to this many of 64 pixels (9 % of the width) are found
 EDGE = 3  # pixels beyond the reach that are left out: whitening rings there
 FLOOR = 1e-3  # share of the largest spectral power below which nothing is amplified: noise and compression
 BLUR = 1.0  # standard deviation in pixels of the low-pass that goes with it
 LOW = 8  # frequencies per axis in a signature
 CHUNK = 512
-
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
-
-
-def picture(array: NDArray[np.generic]) -> Bytes:
-    """One case's array (channel, *spatial) as 64 × 64 ranks, 0–255, averaged over the channels.
-
-    A volume is represented by the mean of its middle third along z.
-    """
-    pixels = np.nan_to_num(np.asarray(array, dtype=np.float32))
-    if pixels.ndim == 4:
-        depth = pixels.shape[1]
-        pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
-    rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
-    small = rows @ pixels @ columns.T
-    ranks = np.mean([_ranks(channel) for channel in small], axis=0)
-    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
-    return levels
-
-
-def _shrinking(n: int) -> Floats:
-    """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
-    ratio = n / SIDE
-    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
-    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
-    shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
-    return shares
-
-
-def _ranks(values: Floats) -> NDArray[np.float64]:
-    """Mid-ranks between 0 and 1; equal values share one."""
-    flat = np.round(values.ravel(), 4)
-    ordered = np.sort(flat)
-    middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
-    ranks: NDArray[np.float64] = middle / (2 * max(len(flat) - 1, 1))
-    return ranks
 
 
 def _window(side: int, edge: float) -> Floats:

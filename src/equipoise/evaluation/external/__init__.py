@@ -1,10 +1,31 @@
-"""Predictions made elsewhere: tables, nnU-Net, MONAI and MedMNIST files, and masks, read without guessing silently.
+"""Read predictions of other tools: tables, files of nnU-Net, MONAI and MedMNIST, and masks.
 
-`collect` recognises each path by its content; what it had to assume is a note, which the report shows.
+`collect` recognises each path by its content. Every assumption that it makes becomes a note, which the report shows.
 """
 
+import warnings
+from typing import Any
+
 from equipoise.evaluation.external.arm_names import split_arm
-from equipoise.evaluation.external.audit_options import Stated, parse_regions, read_column
+from equipoise.evaluation.external.audit_options import AuditOptions, parse_regions, read_column
 from equipoise.evaluation.external.collection import Collected, Source, collect, collect_table
 
-__all__ = ["Collected", "Source", "Stated", "collect", "collect_table", "parse_regions", "read_column", "split_arm"]
+__all__ = [
+    "AuditOptions",
+    "Collected",
+    "Source",
+    "collect",
+    "collect_table",
+    "parse_regions",
+    "read_column",
+    "split_arm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a class by its name of version 0.1, with a warning; goes with version 0.3."""
+    if name == "Stated":
+        message = "equipoise.evaluation.external.Stated is now called AuditOptions, and the old name goes in 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return AuditOptions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

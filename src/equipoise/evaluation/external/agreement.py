@@ -1,4 +1,4 @@
-"""Whether the arms speak of the same cases with the same truth, and whether a test case was trained on."""
+"""Check that all arms predict the same cases with the same truth, and that no test case was trained on."""
 
 import csv
 from collections.abc import Sequence
@@ -14,12 +14,13 @@ _TRUTHS = ("truth_voxels", "n_ref")
 
 
 def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions, list[str]]:
-    """Refuse cases whose truth or patient differs between arms, or leave them out for all; notes say how many.
+    """Refuse cases whose truth or patient differs between arms, or leave them out for all and note their number.
 
-    Of masks the number of true voxels is compared, which is all that a table of metrics keeps of them.
+    For masks the number of true voxels is compared, the only trace of the truth in a table of metrics.
     """
     case, position = np.unique(table.case, return_inverse=True)
     first = np.full(len(case), -1)
+    # Assigned backwards, so that the last write for each case comes from its first row: the reference of all others.
     first[position[::-1]] = np.arange(len(table))[::-1]
     checks: list[tuple[str, NDArray[np.bool_]]] = [
         ("truth", table.truth != table.truth[first[position]]),
@@ -46,7 +47,7 @@ def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions,
 
 
 def common(table: Predictions) -> tuple[Predictions, list[str]]:
-    """The test cases that every arm, run by run, has a prediction for, and that are defined in some arm."""
+    """Keep the test cases that every run of every arm predicted, and whose metrics are defined in some arm."""
     notes: list[str] = []
     test = table.where(table.split == "test")
     undefined = _undefined(test)
@@ -74,14 +75,15 @@ def disjoint(table: Predictions) -> bool:
 
 
 def _undefined(test: Predictions) -> set[str]:
-    """Cases of which some metric is NaN in every row: undefined by the truth, not by what an arm did."""
+    """Return the cases of which some metric is NaN in every row: undefined by the truth, not by an arm's failure."""
+    # A case that is NaN for one arm alone is that arm's failure, and leaving it out would reward it.
     case, position = np.unique(test.case, return_inverse=True)
-    found: set[str] = set()
+    undefined: set[str] = set()
     for values in test.metrics.values():
         defined = np.bincount(position, weights=np.isfinite(values), minlength=len(case))
         if defined.any():
-            found |= set(case[defined == 0].tolist())
-    return found
+            undefined |= set(case[defined == 0].tolist())
+    return undefined
 
 
 def _kept(table: Predictions, rows: NDArray[np.bool_], note: str) -> tuple[Predictions, list[str]]:
@@ -92,7 +94,7 @@ def _kept(table: Predictions, rows: NDArray[np.bool_], note: str) -> tuple[Predi
 
 
 def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool) -> list[str]:
-    """Refuse truths that no arm predicted, or note how many were left out."""
+    """Refuse truths that no arm predicted, or note their number."""
     lost = sorted(set(cases) - set(table.case.tolist()))
     if not lost:
         return []
@@ -105,7 +107,7 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
 
 
 def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
-    """Refuse test cases or patients that a training list names, or note how many there are."""
+    """Refuse test cases or patients that a training list names, or note their number."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""What the arm of a file or folder is called where nobody has said: after itself, or the nearest telling folder."""
+"""Name the arm of a file or folder without a given name, after itself or after the nearest distinctive folder."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +14,12 @@ _FOLD = re.compile(r"fold_(\d+)", re.IGNORECASE)
 
 
 def split_arm(given: str) -> tuple[str | None, str]:
-    """The arm and the path of `arm=path`; None where no arm is named, or where the whole is a path that exists.
+    """Split `arm=path`; the arm is None where none is given, or where the whole is a path that exists.
 
     >>> split_arm("nnU-Net=a/summary.json"), split_arm("a/summary.json")
     (('nnU-Net', 'a/summary.json'), (None, 'a/summary.json'))
     """
+    # File names may hold "=", too: an existing path, or a slash before the sign, wins over a name.
     arm, equals, path = given.partition("=")
     if not equals or not arm or "/" in arm or Path(given).exists():
         return None, given
@@ -26,7 +27,7 @@ def split_arm(given: str) -> tuple[str | None, str]:
 
 
 def arm_names(paths: Sequence[Path]) -> list[str]:
-    """A name per path, the shortest that tells them apart; paths that differ in words like "fold_1" alone share one.
+    """Choose the shortest distinct name per path; paths that differ only in words like "fold_1" share one.
 
     >>> arm_names([Path("/x/unet/fold_0/summary.json"), Path("/x/vnet/fold_0/summary.json")])
     ['unet', 'vnet']
@@ -39,13 +40,13 @@ def arm_names(paths: Sequence[Path]) -> list[str]:
 
 
 def fold_in(path: Path) -> int | None:
-    """The fold that a path names, as nnU-Net's folders do.
+    """Return the fold that a path names, as nnU-Net's folders do; None without one.
 
     >>> fold_in(Path("nnUNetTrainer__3d_fullres/fold_3/validation/summary.json"))
     3
     """
-    found = [_FOLD.fullmatch(part) for part in path.parts]
-    return next((int(one[1]) for one in reversed(found) if one), None)
+    matches = [_FOLD.fullmatch(part) for part in path.parts]
+    return next((int(one[1]) for one in reversed(matches) if one), None)
 
 
 def _telling(path: Path) -> tuple[str, ...]:

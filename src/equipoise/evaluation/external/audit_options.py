@@ -1,4 +1,4 @@
-"""What the caller of an audit states because the files do not say it: truth, regions, classes, patients."""
+"""Options of an audit that its files do not contain: truth, regions, classes, patients."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ Regions = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Stated:
-    """Statements beside the files.
+class AuditOptions:
+    """What the caller adds to the files.
 
     truth: a folder or file of true masks, a MedMNIST .npz, or a CSV with the columns case and truth.
-    regions: name → the labels (or the channel) that make it up; () means the one that stands at this place.
-    classes: names of the classes, in the order of the scores. metric: what an unnamed column of values measures.
+    regions: name → its labels (or its channel); () means the label at the same position in the order of labels.
+    classes: names of the classes, in the order of the scores. metric: the quantity in an unnamed column of values.
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
     """
 
@@ -31,7 +31,7 @@ class Stated:
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:
-    """Regions as `Stated` holds them, from a mapping, a list of names, or the command line's spelling.
+    """Read regions for `AuditOptions` from a mapping, a list of names, or the command line's spelling.
 
     >>> parse_regions("WT=1+2+3,ET=3")
     {'WT': (1, 2, 3), 'ET': (3,)}
@@ -42,53 +42,58 @@ def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | Non
         return {}
     if isinstance(given, Mapping):
         return {str(name): tuple(int(label) for label in labels) for name, labels in given.items()}
-    found: dict[str, tuple[int, ...]] = {}
+    regions: dict[str, tuple[int, ...]] = {}
     for text in given.split(",") if isinstance(given, str) else given:
         name, equals, labels = str(text).strip().partition("=")
         try:
-            found[name] = tuple(int(label) for label in labels.split("+")) if equals else ()
+            regions[name] = tuple(int(label) for label in labels.split("+")) if equals else ()
         except ValueError as error:
             raise PredictionError(
                 f"the region {text!r} is not understood; write name=1+2 with the labels, or the name alone"
             ) from error
         if not name:
             raise PredictionError(f"a region of {given!r} has no name; write name=1+2, or names in order")
-    return found
+    return regions
 
 
-def labels_of(regions: Regions, found: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Every region with its labels; a region named without labels is the label at its place in `found`.
+def labels_of(regions: Regions, labels_present: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return every region with its labels; a region without labels takes the label at its position.
 
     >>> labels_of({"edema": (), "core": ()}, [1, 2])
     {'edema': (1,), 'core': (2,)}
     """
+    # Never for some regions only: their positions among the labels that are left could be read in two ways.
     bare = [name for name, labels in regions.items() if not labels]
-    if bare and (len(bare) < len(regions) or len(bare) != len(found)):
-        shown = ", ".join(map(str, found))
+    if bare and (len(bare) < len(regions) or len(bare) != len(labels_present)):
+        shown = ", ".join(map(str, labels_present))
         raise PredictionError(
             f"{len(bare)} regions are named without labels and the masks hold {shown}; name one for each, in this "
             "order, or write name=label"
         )
-    return {name: labels or (found[index],) for index, (name, labels) in enumerate(regions.items())}
+    return {name: labels or (labels_present[index],) for index, (name, labels) in enumerate(regions.items())}
 
 
-def read_column(path: Path, key: str, value: Sequence[str], said: str) -> dict[str, str]:
-    """Key → value of a CSV with these columns (`value`: the spellings allowed); refused where one key has two."""
+def read_column(path: Path, key: str, value: Sequence[str], description: str) -> dict[str, str]:
+    """Read key → value from a CSV with these columns (`value`: its allowed spellings); refuse a key with two values."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PredictionError(f"the {said} {path} is not readable ({error}); give a CSV file") from error
+        raise PredictionError(f"the {description} {path} is not readable ({error}); give a CSV file") from error
     column = next((name for name in value if rows and name in rows[0]), None)
     if column is None or key not in rows[0]:
-        raise PredictionError(f"the {said} {path} has no row with the columns {key!r} and {value[0]!r}; add them")
-    found: dict[str, str] = {}
+        raise PredictionError(
+            f"the {description} {path} has no row with the columns {key!r} and {value[0]!r}; add them"
+        )
+    values: dict[str, str] = {}
     for row in rows:
-        name, what = row[key] or "", row[column] or ""
-        if not name or not what:
-            raise PredictionError(f"the {said} {path} has an empty cell in column {key!r} or {column!r}; fill it in")
-        if found.setdefault(name, what) != what:
+        name, cell = row[key] or "", row[column] or ""
+        if not name or not cell:
             raise PredictionError(
-                f"the {said} {path} gives case {name!r} the {column} {found[name]!r} and {what!r}; keep one"
+                f"the {description} {path} has an empty cell in column {key!r} or {column!r}; fill it in"
             )
-    return found
+        if values.setdefault(name, cell) != cell:
+            raise PredictionError(
+                f"the {description} {path} gives case {name!r} the {column} {values[name]!r} and {cell!r}; keep one"
+            )
+    return values

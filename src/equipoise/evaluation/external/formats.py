@@ -1,4 +1,4 @@
-"""What kind of predictions a file or folder holds, told by its content."""
+"""Recognise the kind of predictions in a file or folder by its content."""
 
 import csv
 from enum import Enum
@@ -27,7 +27,8 @@ class Kind(Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of one file or folder; PredictionError says what a file of no known kind is, as far as one can see."""
+    """Return the kind of a file or folder; PredictionError for other kinds, with the file to give instead if known."""
+    # The name decides only where the content cannot: MedMNIST's scores and CSVSaver's values both have no header.
     if not path.exists():
         raise PredictionError(f"{path} does not exist; check the path")
     if path.is_dir():
@@ -80,10 +81,10 @@ def _first_row(path: Path) -> list[str]:
 
 
 def _json(path: Path) -> Kind:
-    found, _ = nnunet.read_json(path)
-    if isinstance(found, dict) and "metric_per_case" in found:
+    content, _ = nnunet.read_json(path)
+    if isinstance(content, dict) and "metric_per_case" in content:
         return Kind.NNUNET
-    if isinstance(found, dict) and isinstance(found.get("results"), dict) and "all" in found["results"]:
+    if isinstance(content, dict) and isinstance(content.get("results"), dict) and "all" in content["results"]:
         raise PredictionError(f"{path} is a summary of nnU-Net version 1; evaluate again with version 2, or give masks")
     raise PredictionError(f"{path} has no list 'metric_per_case', so it is no summary.json of nnU-Net; give that file")
 

@@ -1,4 +1,4 @@
-"""Readings of several files → one prediction table: arms, runs and folds, patients and truths, each said where from."""
+"""Join the readings of several files in one prediction table with arms, runs, folds, patients and truths."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions, concatenate
@@ -14,7 +14,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 
 @dataclass(frozen=True)
 class Part:
-    """One reading as the columns of one arm (or of arms in its column `arm`), with the fold that its path names."""
+    """One reading: the columns of one arm (or of the arms in its column `arm`), and the fold that its path names."""
 
     arm: str
     reading: Reading
@@ -23,52 +23,54 @@ class Part:
 
 @dataclass(frozen=True)
 class Joined:
-    """One table of all parts; attributes: subgroup → case → value; notes: how files of one arm were understood."""
+    """One table of all parts; attributes: subgroup → case → value; notes: how several files of one arm were read."""
 
     predictions: Predictions
     attributes: dict[str, dict[str, str]]
     notes: list[str]
 
 
-def join(parts: Sequence[Part], stated: Stated, truth: Mapping[str, str] | None) -> Joined:
-    """One table of all parts; `truth` gives the class of cases that have no column `truth`."""
+def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> Joined:
+    """Join all parts in one table; `truth` gives the class of each case where a part has no column `truth`."""
     notes: list[str] = []
     numbered: list[Part] = []
     for arm in dict.fromkeys(part.arm for part in parts):
-        made, note = _numbered(arm, _merged([part for part in parts if part.arm == arm]))
-        numbered += made
+        numbered_parts, note = _numbered(arm, _merged([part for part in parts if part.arm == arm]))
+        numbered += numbered_parts
         notes += note
     tables = []
     attributes: dict[str, dict[str, str]] = {}
     for part in numbered:
-        said, columns = part.reading.path, part.reading.columns
-        columns = columns if stated.patients is None else _with(columns, said, "patient", stated.patients)
-        columns = columns if truth is None else _with(columns, said, "truth", truth)
-        for name in stated.subgroups:
-            _describe(attributes.setdefault(name, {}), name, columns, said)
-        own = {name: values for name, values in columns.items() if name not in stated.subgroups}
-        tables.append(from_table(own, said, arm=part.arm, cases_are_patients=stated.cases_are_patients))
+        path, columns = part.reading.path, part.reading.columns
+        columns = columns if options.patients is None else _with(columns, path, "patient", options.patients)
+        columns = columns if truth is None else _with(columns, path, "truth", truth)
+        for name in options.subgroups:
+            _describe(attributes.setdefault(name, {}), name, columns, path)
+        own = {name: values for name, values in columns.items() if name not in options.subgroups}
+        tables.append(from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients))
     tables, note = _same_columns(tables)
     return Joined(concatenate(tables), attributes, [*notes, *note])
 
 
-def _describe(known: dict[str, str], name: str, columns: Columns, said: str) -> None:
-    """Add the values of one attribute by case; refused where a case has two."""
+def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> None:
+    """Add the values of one attribute by case; refuse a case with two values."""
     if name not in columns or "case" not in columns:
-        raise PredictionError(f"{said} has no column {name!r} to tell subgroups apart; add it")
+        raise PredictionError(f"{path} has no column {name!r} to tell subgroups apart; add it")
     for case, value in zip(columns["case"].astype(str).tolist(), columns[name].tolist(), strict=True):
-        words = "" if value is None or value != value else str(value)
-        if known.setdefault(case, words) != words:
-            raise PredictionError(f"{said} gives case {case!r} the {name} {known[case]!r} and {words!r}; keep one")
+        # NaN, the only value unequal to itself, is how a table marks an empty number: it is an empty word here.
+        text = "" if value is None or value != value else str(value)
+        if known.setdefault(case, text) != text:
+            raise PredictionError(f"{path} gives case {case!r} the {name} {known[case]!r} and {text!r}; keep one")
 
 
 def _same_columns(tables: list[Predictions]) -> tuple[list[Predictions], list[str]]:
-    """Classes in the order of the first table, and the metrics that all have; what is left out is said."""
+    """Bring classes to the order of the first table and keep the metrics that all tables have; notes name the rest."""
     first = tables[0].classes
     ordered = []
     for table in tables:
         if table.classes != first and set(table.classes) == set(first):
             place = [table.classes.index(name) for name in first]
+            # The inverse permutation: `place` leads from the new index to the old one, labels need the other way.
             truth = np.argsort(place)[table.truth]
             table = replace(table, classes=first, scores=table.scores[:, place], truth=truth)
         ordered.append(table)
@@ -81,13 +83,17 @@ def _same_columns(tables: list[Predictions]) -> tuple[list[Predictions], list[st
 
 
 def _merged(parts: list[Part]) -> list[Part]:
-    """Parts that hold other metrics of the same cases become one."""
+    """Merge parts that hold different metrics of the same cases."""
     merged: list[Part] = []
     for part in parts:
-        twin = next((one for one in merged if _completes(one.reading.columns, part.reading.columns)), None)
+        twin = next(
+            (part_before for part_before in merged if _completes(part_before.reading.columns, part.reading.columns)),
+            None,
+        )
         if twin is None:
             merged.append(part)
             continue
+        # Two sorts align the cases whatever the order in either file: ranks of the twin index the sorted part.
         order = np.argsort(part.reading.columns["case"])[np.argsort(np.argsort(twin.reading.columns["case"]))]
         more = {name: values[order] for name, values in part.reading.columns.items() if name != "case"}
         both = replace(twin.reading, columns={**twin.reading.columns, **more})
@@ -101,7 +107,7 @@ def _completes(columns: Columns, others: Columns) -> bool:
 
 
 def _numbered(arm: str, parts: list[Part]) -> tuple[list[Part], list[str]]:
-    """Folds where no case is in two parts, else training runs, numbered in the order given."""
+    """Number the parts of an arm in their order: as folds if no case is in two parts, else as training runs."""
     if len(parts) < 2 or any({"seed", "fold", "arm"} & part.reading.columns.keys() for part in parts):
         return parts, []
     cases = [case for part in parts for case in set(part.reading.columns["case"].tolist())]
@@ -118,14 +124,14 @@ def _numbered(arm: str, parts: list[Part]) -> tuple[list[Part], list[str]]:
     return out, [f"The {len(parts)} files of {arm} were read as {len(parts)} {word} of it."]
 
 
-def _with(columns: Columns, said: str, column: str, values: Mapping[str, str]) -> Columns:
-    """The columns with one more, looked up by case."""
+def _with(columns: Columns, path: str, column: str, values: Mapping[str, str]) -> Columns:
+    """Add a column whose values are looked up by case."""
     if column in columns or "case" not in columns:  # without cases, from_table refuses by name
         return columns
     cases = columns["case"].astype(str).tolist()
     unknown = [case for case in cases if case not in values]
     if unknown:
         raise PredictionError(
-            f"{len(unknown)} cases of {said} have no {column} in the list given, first {unknown[0]!r}; add them"
+            f"{len(unknown)} cases of {path} have no {column} in the list given, first {unknown[0]!r}; add them"
         )
     return {**columns, column: np.array([values[case] for case in cases])}

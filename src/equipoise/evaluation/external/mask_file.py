@@ -1,7 +1,7 @@
-"""One file of a mask as other tools save it: a label per voxel, or one channel for each structure.
+"""Read a mask as other tools save it: one label per voxel, or one channel per structure.
 
-Channels are recognised by the shape: NIfTI keeps them on the fourth axis, tools that save tensors on the first. An
-array file (.npy, .npz) of four axes has its channels first, or last where only the last is short.
+Channels are recognised by the shape: NIfTI has them on the fourth axis, tools that save tensors on the first. An
+array file (.npy, .npz) of four axes has its channels first, or last where only the last axis is short.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _THRESHOLD = "save masks, each channel 0 or 1, by the threshold that the method 
 class MaskFile:
     """A mask in memory, (z, y, x) or (y, x); `voxels` holds labels, or bit c where channel c is set.
 
-    channels: how many there are; 0 for a label per voxel. scan: the grid, for comparison with another file.
+    channels: their number; 0 for a label per voxel. scan: the grid, for comparison with another file.
     """
 
     path: Path
@@ -37,19 +37,19 @@ class MaskFile:
     notes: tuple[str, ...] = ()
 
     def labels(self) -> list[int]:
-        """Labels that occur, without the background; of channels, the number of each."""
+        """Return the labels that occur, without the background, or the number of each channel."""
         if self.channels:
             return list(range(self.channels))
         return [int(value) for value in np.unique(self.voxels) if value != 0]
 
 
 def is_mask(path: Path) -> bool:
-    """Whether the name is that of a mask file."""
+    """Whether a file has the name of a mask."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
 def read_mask(path: Path) -> MaskFile:
-    """The mask of one NIfTI, array or picture file; RefusedFile for what is no mask."""
+    """Read the mask of one NIfTI, array or picture file; RefusedFile where it is no mask."""
     name = path.name.lower()
     if name.endswith((".npz", ".npy")):
         return _from_array(path)
@@ -89,10 +89,12 @@ def _finished(path: Path, scan: Scan, notes: tuple[str, ...]) -> MaskFile:
         raise RefusedFile(path, reason, f"save a label per voxel, or at most {MOST_CHANNELS} channels")
     notes = (*notes, *(f"{remark}." for remark in scan.remarks))
     if array.shape[0] == 1:
+        # Rounded and compared, because NIfTI masks come as floats: 1.0 is a label, and 0.7 is a probability.
         values = np.rint(array[0])
         if not np.array_equal(values, array[0]):
             raise RefusedFile(path, f"it holds {array[0][values != array[0]][0]:.4g}, no whole label", _THRESHOLD)
         return MaskFile(path, values.astype(np.int32), 0, scan, notes)
+    # Bits in one array, because channels may overlap (BraTS: the whole tumour holds its core) and labels cannot.
     bits = np.zeros(array.shape[1:], dtype=np.int32)
     for index, channel in enumerate(array):
         top = channel.max()
@@ -103,7 +105,7 @@ def _finished(path: Path, scan: Scan, notes: tuple[str, ...]) -> MaskFile:
 
 
 def _stored(scan: Scan) -> NDArray[np.generic]:
-    """The voxels as they lie in the file, (fourth axis, third, second, first): the reader's turning undone."""
+    """Return the voxels in the file's order (fourth axis, third, second, first), the reader's reorientation undone."""
     if not scan.stored_axes:
         return scan.array
     worlds, forward = zip(*(divmod(_LETTERS.index(letter), 2) for letter in scan.stored_axes), strict=True)
@@ -112,7 +114,7 @@ def _stored(scan: Scan) -> NDArray[np.generic]:
 
 
 def _stored_spacing(scan: Scan) -> tuple[float, float, float]:
-    """Spacing of the file's first, second and third axis."""
+    """Return the spacing of the file's first, second and third axis."""
     worlds = [_LETTERS.index(letter) // 2 for letter in scan.stored_axes or "RAS"]
     first, second, third = (scan.spacing_mm[2 - world] for world in worlds)
     return first, second, third

@@ -1,7 +1,7 @@
-"""Which true mask belongs to which predicted one, by the names of files; nothing is measured here.
+"""Pair predicted masks with true ones by the names of their files.
 
-A folder of predictions beside a folder of truth is one arm; so is a folder of pairs `CASE_pred`, `CASE_label`. Where
-pairs are named `ARM_CASE` and the same CASE stands behind several ARMs, each of them is an arm.
+A folder of predictions with a folder of truths is one arm; so is a folder of pairs `CASE_pred`, `CASE_label`. Where
+pairs are named `ARM_CASE` and the same CASE follows several ARMs, each ARM is an arm.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _TRUTH_FOLDERS = {"truth", "truths", "gt", "groundtruth", "ground_truth", "label
 
 @dataclass(frozen=True)
 class MaskPair:
-    """One prediction with its truth; arm "" where the folder or the caller names it."""
+    """One prediction with its truth; arm is "" where the folder or the caller names it."""
 
     arm: str
     case: str
@@ -31,20 +31,22 @@ class MaskPair:
 
 
 def pairs_with(predictions: Sequence[Path], truth: Path) -> tuple[list[MaskPair], list[str]]:
-    """Each prediction with the true mask of its name, and the names of true masks that no prediction has."""
+    """Pair each prediction with the true mask of its name; also return the names of true masks without a prediction."""
     true = _by_case([path for path in sorted(truth.iterdir()) if is_mask(path)] if truth.is_dir() else [truth])
-    said = _by_case(predictions)
-    if len(true) == len(said) == 1 and not truth.is_dir():
+    predicted = _by_case(predictions)
+    if len(true) == len(predicted) == 1 and not truth.is_dir():
         case = next(iter(true))
-        return [MaskPair("", case, next(iter(said.values())), truth)], []
-    lost = [said[case] for case in said if case not in true]
+        return [MaskPair("", case, next(iter(predicted.values())), truth)], []
+    lost = [predicted[case] for case in predicted if case not in true]
     if lost:
         raise PredictionError(f"{lost[0]} has no true mask of its name in {truth}; add it, or remove the prediction")
-    return [MaskPair("", case, said[case], true[case]) for case in said], [case for case in true if case not in said]
+    return [MaskPair("", case, predicted[case], true[case]) for case in predicted], [
+        case for case in true if case not in predicted
+    ]
 
 
 def pairs_among(files: Sequence[Path], *, one_arm: bool = False) -> tuple[list[MaskPair], list[str]]:
-    """The pairs among files named by their ends (`_pred`, `_label` …), and notes on how names were understood.
+    """Pair files by the endings of their names (`_pred`, `_label` …); notes explain how names were read.
 
     one_arm: the caller has named the arm, so names of files are names of cases.
     """
@@ -60,6 +62,7 @@ def pairs_among(files: Sequence[Path], *, one_arm: bool = False) -> tuple[list[M
             raise PredictionError(f"{predicted[path.parent, case]} and {path} are both of case {case!r}; keep one")
         if kind == "predicted":
             predicted[path.parent, case] = path
+    # Truths are searched in the folders, not among `files`: a caller may name the predictions alone.
     true = _truths({path.parent for path in files})
     for place, path in predicted.items():
         if place not in true:
@@ -71,45 +74,47 @@ def pairs_among(files: Sequence[Path], *, one_arm: bool = False) -> tuple[list[M
 
 
 def _truths(folders: set[Path]) -> dict[tuple[Path, str], Path]:
-    """Folder and case → true mask, of files whose names say that they are truths."""
-    found = {}
+    """Map (folder, case) to the true mask, for files with a name of a truth."""
+    truths = {}
     for path in (path for folder in folders for path in sorted(folder.iterdir())):
         case, kind = _case_and_kind(path)
         if kind == "true":
-            found[path.parent, case] = path
-    return found
+            truths[path.parent, case] = path
+    return truths
 
 
 def is_truth_folder(path: Path) -> bool:
-    """Whether a folder's name says that it holds true masks."""
+    """Whether a folder has a name of true masks."""
     return path.is_dir() and path.name.lower() in _TRUTH_FOLDERS
 
 
 def has_pairs(files: Sequence[Path]) -> bool:
-    """Whether names in a folder speak of predictions and of truths."""
+    """Whether a folder holds names of predictions and of truths."""
     kinds = {_case_and_kind(path)[1] for path in files}
     return {"predicted", "true"} <= kinds
 
 
 def _case_and_kind(path: Path) -> tuple[str, str | None]:
-    found = _ENDING.fullmatch(stem(path.name))
-    if found is None or not is_mask(path):
+    match = _ENDING.fullmatch(stem(path.name))
+    if match is None or not is_mask(path):
         return stem(path.name), None
-    return found[1], "predicted" if found[2] else "true"
+    return match[1], "predicted" if match[2] else "true"
 
 
 def _by_case(files: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    file_of: dict[str, Path] = {}
     for path in files:
         case = _case_and_kind(path)[0]
-        if case in found:
-            raise PredictionError(f"{found[case]} and {path} are both of case {case!r}; keep one file for each case")
-        found[case] = path
-    return found
+        if case in file_of:
+            raise PredictionError(f"{file_of[case]} and {path} are both of case {case!r}; keep one file for each case")
+        file_of[case] = path
+    return file_of
 
 
 def _arms_in_names(pairs: list[MaskPair]) -> tuple[list[MaskPair], list[str]]:
-    """Arm and case from names such as UNet_case7, where names show that prefixes are arms."""
+    """Split names such as UNet_case7 into arm and case, where the names show that prefixes are arms."""
+    # A prefix before "_" may as well belong to the case (liver_001): only equal truths behind equal rests show that
+    # several arms predicted one case.
     split = [pair.case.partition("_") for pair in pairs]
     cases = [rest for _, _, rest in split]
     if len(pairs) < 2 or len(set(cases)) == len(cases):

@@ -1,6 +1,6 @@
-"""Predicted masks measured against true ones: a row of metrics per pair, by the functions that a trial uses.
+"""Measure predicted masks against true ones: a row of metrics per pair, by the same functions as in a trial.
 
-A structure that is in neither mask of a case counts as agreement (Dice 1, distance 0), for every arm alike.
+A structure that is in neither mask of a case counts as agreement (Dice 1, distance 0) for every arm.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,9 +34,9 @@ class Measured:
 
 
 def measure(pairs: Sequence[MaskPair], regions: Regions, watch: Watch) -> Measured:
-    """The metrics of every pair; columns `<metric>_<region>`, and `<metric>`, their mean over regions.
+    """Measure every pair: columns `<metric>_<region>`, and `<metric>`, their mean over regions.
 
-    Without regions every label, or channel, is one, named by its number.
+    Without regions every label, or channel, is a region named by its number.
     """
     rows: list[dict[Key, Row]] = []
     digests = []
@@ -58,11 +58,11 @@ def measure(pairs: Sequence[MaskPair], regions: Regions, watch: Watch) -> Measur
     watch("measuring masks", len(pairs), len(pairs))
     names = _names(labels, regions, truth)
     columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names)}
-    said = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
+    notes_made = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
     foreign = [label for label, is_true in sorted(labels.items()) if not is_true]
     if foreign:
-        said.append(f"The label {foreign[0]} is in predictions and in no true mask; check how labels are coded.")
-    return Measured(columns, tuple(digests), tuple(said))
+        notes_made.append(f"The label {foreign[0]} is in predictions and in no true mask; check how labels are coded.")
+    return Measured(columns, tuple(digests), tuple(notes_made))
 
 
 def _comparable(prediction: MaskFile, truth: MaskFile) -> None:
@@ -75,37 +75,40 @@ def _comparable(prediction: MaskFile, truth: MaskFile) -> None:
 
 
 def _row(truth: MaskFile, prediction: MaskFile, regions: Regions) -> dict[Key, Row]:
-    """Region, or label where no region states its labels, → metrics."""
-    wanted: dict[Key, tuple[int, ...]] = {name: labels for name, labels in regions.items() if labels}
-    wanted = wanted or {label: (label,) for label in sorted({*truth.labels(), *prediction.labels()})}
-    return {name: _metrics(truth, prediction, labels) for name, labels in wanted.items()}
+    """Return the metrics of each region, or of each label where the regions have no labels."""
+    labels_of_key: dict[Key, tuple[int, ...]] = {name: labels for name, labels in regions.items() if labels}
+    labels_of_key = labels_of_key or {label: (label,) for label in sorted({*truth.labels(), *prediction.labels()})}
+    return {name: _metrics(truth, prediction, labels) for name, labels in labels_of_key.items()}
 
 
 def _metrics(truth: MaskFile, prediction: MaskFile, labels: tuple[int, ...]) -> Row:
     codes: Sequence[int] = labels
     if truth.channels:
+        # A voxel's code has a bit per channel: every code that shares a bit with the region belongs to it.
         codes = [code for code in range(1 << truth.channels) if any(code >> label & 1 for label in labels)]
     spacing = truth.scan.spacing_mm
-    found = case_metrics(truth.voxels, prediction.voxels, {"it": codes}, spacing)
-    row = {name.removesuffix("_it"): value for name, value in found.items() if name.endswith("_it")}
+    values_by_name = case_metrics(truth.voxels, prediction.voxels, {"it": codes}, spacing)
+    row = {name.removesuffix("_it"): value for name, value in values_by_name.items() if name.endswith("_it")}
     voxel_ml = float(np.prod(spacing)) / 1000
     return row | {"truth_ml": row["truth_voxels"] * voxel_ml, "predicted_ml": row["predicted_voxels"] * voxel_ml}
 
 
 def _names(labels: Iterable[int], regions: Regions, truth: MaskFile | None) -> dict[Key, str]:
-    """Key of a row → region: as stated, else the label's number."""
+    """Map the keys of rows to names of regions: the caller's names, else the label's number."""
     if regions and all(regions.values()):
         return {name: name for name in regions}
-    found = sorted(labels)
+    labels_present = sorted(labels)
     if regions:
-        return {own[0]: name for name, own in labels_of(regions, found).items()}
+        return {own[0]: name for name, own in labels_of(regions, labels_present).items()}
     prefix = "channel" if truth is not None and truth.channels else "label"
-    return {label: f"{prefix}_{label}" for label in found}
+    return {label: f"{prefix}_{label}" for label in labels_present}
 
 
 def _columns(rows: list[dict[Key, Row]], names: dict[Key, str]) -> Columns:
     if not names:
         raise PredictionError("none of the masks holds a structure; check that the right files were given")
+    # Two empty masks give the values of a structure that a case lacks in both: computed, so that they stay those of
+    # the metrics whatever these define.
     empty = np.zeros((2, 2), dtype=np.int32)
     agreed = case_metrics(empty, empty, {"it": (1,)}, (1.0, 1.0))
     absent = {name.removesuffix("_it"): value for name, value in agreed.items() if name.endswith("_it")}

@@ -1,7 +1,7 @@
-"""Result files of MedMNIST's own Evaluator: scores per image, the truth in the data set's .npz.
+"""Read result files of MedMNIST's own Evaluator: scores per image, with the truth in the data set's .npz.
 
-The file's name is `<flag><_size>_<split>_[AUC]0.979_[ACC]0.950@<run>.csv`. The AUC and accuracy in it, where they are,
-are computed again: scores beside another truth, or in another order, are found out.
+The file's name is `<flag><_size>_<split>_[AUC]0.979_[ACC]0.950@<run>.csv`. The AUC and accuracy in it, if present, are
+computed again, which detects scores that belong to another truth or have another order.
 Reference: Yang et al., "MedMNIST v2", Scientific Data 2023.
 """
 
@@ -15,57 +15,57 @@ from scipy.stats import rankdata
 
 from equipoise.cohorts.formats.arrays import ArrayFile
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import Stated
+from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.monai import numbers, read_rows, score_columns
 from equipoise.evaluation.external.reading import Columns, Reading
 
 KIND = "MedMNIST evaluator CSV"
 _NAME = re.compile(r"([a-z0-9]*mnist[a-z0-9]*)(?:_(\d+))?_(train|val|test)(.*)\.csv", re.IGNORECASE)
-_STATED = re.compile(r"\[(AUC|ACC)\](\d\.\d+)")
+_METRIC = re.compile(r"\[(AUC|ACC)\](\d\.\d+)")
 
 
 @dataclass(frozen=True)
 class FileName:
-    """What the name of a result file says; `stated` holds AUC and ACC where they are in it."""
+    """The parts of a result file's name; `metrics` holds AUC and ACC if the name has them."""
 
     flag: str
     split: str
-    stated: dict[str, float]
+    metrics: dict[str, float]
     run: str
 
 
 def file_name(path: Path) -> FileName | None:
-    """The parts of a result file's name, None where it is not named by MedMNIST's rule.
+    """Parse a result file's name; None where it does not follow MedMNIST's rule.
 
     >>> file_name(Path("bloodmnist_64_test_[AUC]0.998_[ACC]0.959@resnet18_1.csv"))
-    FileName(flag='bloodmnist_64', split='test', stated={'AUC': 0.998, 'ACC': 0.959}, run='resnet18_1')
+    FileName(flag='bloodmnist_64', split='test', metrics={'AUC': 0.998, 'ACC': 0.959}, run='resnet18_1')
     """
-    found = _NAME.fullmatch(path.name)
-    if found is None:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
         return None
-    flag, size, split, rest = found.groups()
-    stated = {name: float(value) for name, value in _STATED.findall(rest)}
-    return FileName(f"{flag}_{size}" if size else flag, split.lower(), stated, rest.rpartition("@")[2])
+    flag, size, split, rest = match.groups()
+    metrics = {name: float(value) for name, value in _METRIC.findall(rest)}
+    return FileName(f"{flag}_{size}" if size else flag, split.lower(), metrics, rest.rpartition("@")[2])
 
 
-def read_scores(path: Path, stated: Stated) -> Reading:
-    """Scores and truth of one result file; cases are called `test-000000` …, as the cohort `medmnist` calls them."""
+def read_scores(path: Path, options: AuditOptions) -> Reading:
+    """Read scores and truth of one result file; cases are named `test-000000` …, as in the cohort `medmnist`."""
     name = file_name(path)
     if name is None:
         raise PredictionError(f"{path} is not named as MedMNIST names its results; rename it to FLAG_test@RUN.csv")
     if name.split != "test":
         raise PredictionError(f"{path} holds scores of the part {name.split!r}; a verdict needs those of 'test'")
-    truth = _truth(path, stated.truth, name)
+    truth = _truth(path, options.truth, name)
     rows, digest = read_rows(path)
     values = numbers([row[1:] for row in rows], path)
     place = numbers([row[:1] for row in rows], path)[:, 0]
     order = np.argsort(place, kind="stable")
     if not np.array_equal(place[order], np.arange(len(truth))):
         raise PredictionError(
-            f"{path} has {len(rows)} rows and {stated.truth} the labels of {len(truth)} {name.split} images; give the "
+            f"{path} has {len(rows)} rows and {options.truth} the labels of {len(truth)} {name.split} images; give the "
             "data set that was scored"
         )
-    scores = score_columns(values[order], stated.classes, path)
+    scores = score_columns(values[order], options.classes, path)
     classes = [column.removeprefix("score_") for column in scores]
     if truth.max() >= len(classes):
         raise PredictionError(f"{path} has scores of {len(classes)} classes, the truth a label {truth.max()}; add them")
@@ -90,18 +90,19 @@ def _truth(path: Path, file: Path | None, name: FileName) -> NDArray[np.int64]:
 
 
 def _check(path: Path, name: FileName, truth: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-    """Refuse scores whose AUC or accuracy beside this truth is not the one in the file's name (three decimals)."""
+    """Refuse scores whose AUC or accuracy with this truth is not the one in the file's name (three decimals)."""
+    # Just above half a unit of the third decimal, the largest error of rounding.
     two = scores.shape[1] == 2
     called = scores[:, 1] > 0.5 if two else scores.argmax(axis=1)
-    found = {"ACC": float(np.mean(called == truth))}
-    asked = [1] if two else range(scores.shape[1])
+    computed = {"ACC": float(np.mean(called == truth))}
+    positives = [1] if two else range(scores.shape[1])
     if len(np.unique(truth)) == scores.shape[1]:
-        found["AUC"] = float(np.mean([_auc(truth == index, scores[:, index]) for index in asked]))
-    for what, value in found.items():
-        said = name.stated.get(what)
-        if said is not None and abs(said - value) > 0.00051:
+        computed["AUC"] = float(np.mean([_auc(truth == index, scores[:, index]) for index in positives]))
+    for what, value in computed.items():
+        named = name.metrics.get(what)
+        if named is not None and abs(named - value) > 0.00051:
             raise PredictionError(
-                f"{path}: its name says {what} {said:.3f}, and beside this truth it is {value:.3f}; give the data set "
+                f"{path}: its name says {what} {named:.3f}, and beside this truth it is {value:.3f}; give the data set "
                 "that was scored, or rename the file if its name is wrong"
             )
 

@@ -1,7 +1,7 @@
-"""MONAI's CSV files: `<metric>_raw.csv` of MetricsSaver (a row per image), and CSVSaver's rows without a header.
+"""Read MONAI's CSV files: `<metric>_raw.csv` of MetricsSaver (a row per image), and CSVSaver's rows without a header.
 
-CSVSaver names neither its columns nor the truth. With a truth its values are class scores; without, those of a metric
-that the file's name or the caller gives.
+CSVSaver names neither its columns nor the truth. With a truth its values are class scores; without one they are values
+of a metric, which the file's name or the caller gives.
 """
 
 import csv
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import Regions, Stated
+from equipoise.evaluation.external.audit_options import AuditOptions, Regions
 from equipoise.evaluation.external.reading import Columns, Reading, case_names
 
 METRICS, VALUES = "MONAI metric CSV (MetricsSaver)", "MONAI CSVSaver file"
@@ -29,7 +29,7 @@ _METRICS = (
 
 
 def read_rows(path: Path) -> tuple[list[list[str]], str]:
-    """The rows of a CSV file that are not empty, and its SHA-256."""
+    """Read the rows of a CSV file that are not empty, and its SHA-256."""
     raw, digest = read_bytes(path)
     try:
         rows = [row for row in csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline="")) if row]
@@ -41,7 +41,7 @@ def read_rows(path: Path) -> tuple[list[list[str]], str]:
 
 
 def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
-    """The columns `<metric>_<class>` of one `<metric>_raw.csv`, and `<metric>`, MONAI's mean over classes."""
+    """Read the columns `<metric>_<class>` of one `<metric>_raw.csv`, and `<metric>`, MONAI's mean over classes."""
     rows, digest = read_rows(path)
     classes, body = rows[0][1:-1], rows[1:]
     values = numbers([row[1:] for row in body], path)
@@ -51,46 +51,47 @@ def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
         classes = _renamed(regions, len(classes), path)
     name = metric or metric_named(path.stem.removesuffix("_raw")) or path.stem.removesuffix("_raw")
     columns: Columns = {"case": case_names([row[0] for row in body])}
-    columns |= {f"{name}_{one}": values[:, index] for index, one in enumerate(classes)}
+    columns |= {f"{name}_{class_name}": values[:, index] for index, class_name in enumerate(classes)}
     columns[name] = values[:, -1]
     notes = _unnamed([row[0] for row in body], path)
     return Reading(str(path), METRICS, columns, notes, digest)
 
 
-def read_values(path: Path, stated: Stated, has_truth: bool) -> Reading:
-    """CSVSaver's rows as class scores where there is a truth, else as values of one metric."""
+def read_values(path: Path, options: AuditOptions, has_truth: bool) -> Reading:
+    """Read CSVSaver's rows as class scores where there is a truth, else as values of one metric."""
     rows, digest = read_rows(path)
     values = numbers([row[1:] for row in rows], path)
     columns: Columns = {"case": case_names([row[0] for row in rows])}
     notes = _unnamed([row[0] for row in rows], path)
     if has_truth:
-        columns |= score_columns(values, stated.classes, path)
+        columns |= score_columns(values, options.classes, path)
         return Reading(str(path), VALUES, columns, notes, digest)
-    name = stated.metric or metric_named(path.stem)
+    name = options.metric or metric_named(path.stem)
     if name is None:
         raise PredictionError(
             f"{path} has values without names; give the truth of each case (a CSV with case and truth) if they are "
             "class scores, or name the metric"
         )
     width = values.shape[1]
-    regions = _renamed(stated.regions, width, path) if stated.regions else [str(i) for i in range(width)]
+    regions = _renamed(options.regions, width, path) if options.regions else [str(i) for i in range(width)]
     if width > 1:
-        columns |= {f"{name}_{one}": values[:, index] for index, one in enumerate(regions)}
+        columns |= {f"{name}_{region}": values[:, index] for index, region in enumerate(regions)}
     columns[name] = values.mean(axis=1)
     return Reading(str(path), VALUES, columns, notes, digest)
 
 
 def metric_named(name: str) -> str | None:
-    """Our name of the metric that a file name speaks of.
+    """Return our name of the metric in a file's name, None where it names none.
 
     >>> metric_named("val_mean_dice"), metric_named("hausdorff95"), metric_named("predictions")
     ('dice', 'hd95', None)
     """
+    # The first pattern wins, and more specific ones come first: "surface_dice" also contains "dice".
     return next((ours for pattern, ours in _METRICS if re.search(pattern, name.lower())), None)
 
 
 def numbers(cells: list[list[str]], path: Path) -> NDArray[np.float64]:
-    """A table of numbers (rows, columns); rows of unequal length and words are refused."""
+    """Convert cells to numbers (rows, columns); refuse rows of unequal length and words."""
     if len({len(row) for row in cells}) != 1 or not cells[0]:
         raise PredictionError(f"{path} has no values, or rows of different lengths; save it again")
     try:
@@ -100,8 +101,9 @@ def numbers(cells: list[list[str]], path: Path) -> NDArray[np.float64]:
 
 
 def score_columns(values: NDArray[np.float64], classes: tuple[str, ...], path: Path) -> Columns:
-    """`score_<class>` columns of values (cases, classes); one column is the score of the second of two classes."""
+    """Name values (cases, classes) as `score_<class>`; a single column is the score of the second of two classes."""
     if values.shape[1] == 1:
+        # Whole numbers alone are predicted classes, of which no curve or calibration can be made.
         if (values == np.rint(values)).all():
             raise PredictionError(f"{path} has one whole number a case, a called class; save the scores of the classes")
         values = np.hstack([1 - values, values])

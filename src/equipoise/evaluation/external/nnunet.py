@@ -1,6 +1,7 @@
-"""nnU-Net's `summary.json`: counts, Dice and IoU of every case, as its own evaluator writes them.
+"""Read nnU-Net's `summary.json`: counts, Dice and IoU of every case from nnU-Net's own evaluator.
 
-nnU-Net writes NaN where a structure is in neither mask and leaves such cases out of its means. Here they agree: Dice 1.
+nnU-Net writes NaN where a structure is in neither mask and leaves such cases out of its means. Here the two masks
+agree: Dice 1.
 """
 
 import json
@@ -23,7 +24,7 @@ _COUNTS = {"n_ref": "truth_voxels", "n_pred": "predicted_voxels", "TP": "shared_
 
 
 def read_json(path: Path) -> tuple[Any, str]:
-    """The contents of a JSON file and its SHA-256 (RefusedFile, PredictionError)."""
+    """Read the contents of a JSON file and its SHA-256 (RefusedFile, PredictionError)."""
     raw, digest = read_bytes(path, _LIMITS)
     try:
         return json.loads(raw), digest
@@ -32,9 +33,9 @@ def read_json(path: Path) -> tuple[Any, str]:
 
 
 def read_summary(path: Path, regions: Regions) -> Reading:
-    """Dice, IoU and voxel counts per case and region; `regions` names nnU-Net's label numbers."""
-    found, digest = read_json(path)
-    rows = found.get("metric_per_case") if isinstance(found, dict) else None
+    """Read Dice, IoU and voxel counts per case and region; `regions` names nnU-Net's label numbers."""
+    content, digest = read_json(path)
+    rows = content.get("metric_per_case") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not rows:
         raise PredictionError(f"{path} has no list 'metric_per_case'; give the summary.json of nnU-Net version 2")
     keys = _keys(rows[0], path)
@@ -45,9 +46,13 @@ def read_summary(path: Path, regions: Regions) -> Reading:
     for index, name in enumerate(names):
         own = [row[index] for row in cells]
         empty += sum(cell["empty"] for cell in own)
-        columns |= {f"{what}_{name}": np.array([cell[what] for cell in own]) for what in own[0] if what != "empty"}
-    for what in ("dice", "iou"):
-        columns[what] = np.mean([columns[f"{what}_{name}"] for name in names], axis=0)
+        columns |= {
+            f"{quantity}_{name}": np.array([cell[quantity] for cell in own])
+            for quantity in own[0]
+            if quantity != "empty"
+        }
+    for quantity in ("dice", "iou"):
+        columns[quantity] = np.mean([columns[f"{quantity}_{name}"] for name in names], axis=0)
     note = (
         f"In {path} {empty:.0f} of {len(rows) * len(keys)} structures of cases are in neither mask: nnU-Net leaves "
         "them out of its means, here they agree (Dice 1)."
@@ -63,7 +68,7 @@ def _keys(row: Any, path: Path) -> list[str]:
 
 
 def _labels(key: str) -> tuple[int, ...]:
-    """The labels in nnU-Net's spelling of a label or a region: "2" or "(1, 2)"."""
+    """Parse the labels in nnU-Net's spelling of a label or a region: "2" or "(1, 2)"."""
     try:
         return tuple(int(part) for part in key.strip("()").split(",") if part.strip())
     except ValueError as error:
@@ -73,13 +78,13 @@ def _labels(key: str) -> tuple[int, ...]:
 def _named(keys: Sequence[str], regions: Regions, path: Path) -> list[str]:
     labels = [_labels(key) for key in keys]
     if not regions:
-        return ["+".join(map(str, one)) for one in labels]
-    bare = all(not own for own in regions.values())
-    wanted = list(zip(regions, labels, strict=False)) if bare else list(labels_of(regions, []).items())
-    known = {own: name for name, own in wanted}
-    if (bare and len(regions) != len(keys)) or any(own not in known for own in labels):
+        return ["+".join(map(str, label_set)) for label_set in labels]
+    bare = all(not labels_of_region for labels_of_region in regions.values())
+    named_labels = list(zip(regions, labels, strict=False)) if bare else list(labels_of(regions, []).items())
+    known = {labels_of_region: name for name, labels_of_region in named_labels}
+    if (bare and len(regions) != len(keys)) or any(labels_of_region not in known for labels_of_region in labels):
         raise PredictionError(f"{path} judges {', '.join(keys)}; name each of them in regions, or none")
-    return [known[own] for own in labels]
+    return [known[labels_of_region] for labels_of_region in labels]
 
 
 def _file(row: Mapping[str, Any], path: Path) -> str:
@@ -100,11 +105,12 @@ def _cells(row: Any, key: str, path: Path) -> dict[str, float]:
             f"{path} has a case without the numbers Dice, IoU, TP, FP, FN, n_ref and n_pred of {key!r}; write the "
             "summary again with nnU-Net"
         ) from error
+    # Dice is computed again from the counts: a summary edited by hand, or of another definition, is refused.
     total, empty = 2 * tp + fp + fn, tp + fp + fn == 0
-    wanted = 1.0 if empty else 2 * tp / total if total else float("nan")
-    if not (empty or math.isclose(dice, wanted, abs_tol=1e-6)):
+    expected = 1.0 if empty else 2 * tp / total if total else float("nan")
+    if not (empty or math.isclose(dice, expected, abs_tol=1e-6)):
         raise PredictionError(
             f"{path}: the Dice {dice:.4g} of {key!r} in {_file(row, path)} is not that of its own counts "
-            f"({wanted:.4g}); write the summary again with nnU-Net"
+            f"({expected:.4g}); write the summary again with nnU-Net"
         )
-    return {"dice": wanted, "iou": 1.0 if empty else iou, **counts, "empty": float(empty)}
+    return {"dice": expected, "iou": 1.0 if empty else iou, **counts, "empty": float(empty)}

@@ -1,4 +1,4 @@
-"""What a reader makes of one file or folder: columns by name, what kind it was, and what was unusual."""
+"""The result of reading one file or folder: columns by name, its kind, and notes on unusual content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg",
 class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
-    kind: in words, for the report. sha256: of a single file, "" for a folder. seed: the run that the source names.
+    kind: in words, for the report. sha256: of a single file, "" for a folder.
     """
 
     path: str
@@ -27,18 +27,19 @@ class Reading:
 
 
 def stem(name: str) -> str:
-    """A file's name without its folder and image suffix.
+    """Return a file's name without its folder and image suffix.
 
     >>> stem("/data/liver_001.nii.gz"), stem("C:\\\\scans\\\\a.b.png"), stem("case.7")
     ('liver_001', 'a.b', 'case.7')
     """
+    # Not pathlib: tables written on Windows hold backslashes, and .nii.gz is one suffix, not two.
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     suffix = next((suffix for suffix in _SUFFIXES if last.lower().endswith(suffix)), "")
     return last[: len(last) - len(suffix)] if suffix else last
 
 
 def case_names(files: Sequence[str]) -> NDArray[np.str_]:
-    """A name per file: its stem, with the folder before it where stems repeat (one folder per case)."""
+    """Name each file by its stem, preceded by its folder where stems repeat (one folder per case)."""
     names = [stem(file) for file in files]
     if len(set(names)) < len(names):
         parents = [PurePath(file.replace("\\", "/")).parent.name for file in files]

@@ -1,8 +1,9 @@
-"""Prediction tables made by other tools: long CSV or Parquet files and tables in memory, read without guessing.
+"""Read prediction tables of other tools: long CSV or Parquet files, and tables in memory.
 
-Rows are test cases unless a column `split` says otherwise; those of the validation part choose operating points.
+Rows are test cases unless a column `split` assigns another part; those of the validation part choose operating points.
 Columns are `arm, seed, fold, case, patient, truth, score_<class>…`, or per-case metric columns in place of truth and
-scores. A missing seed or fold means one; a file without the column `arm` is one arm, named after the file.
+scores. Without a column `seed` or `fold` there is one; a file without the column `arm` is one arm, named after the
+file.
 """
 
 from collections.abc import Mapping
@@ -25,18 +26,18 @@ _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "t
 
 
 def read_table(path: Path, *, cases_are_patients: bool = False) -> Predictions:
-    """The rows of one CSV or Parquet file; anything else is refused by name (PredictionError)."""
+    """Read the rows of one CSV or Parquet file; PredictionError for any other file."""
     return from_table(table_columns(path)[0], str(path), arm=path.stem, cases_are_patients=cases_are_patients)
 
 
 def table_columns(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """The columns of a CSV or Parquet file by name, and the file's SHA-256."""
+    """Read the columns of a CSV or Parquet file by name, and the file's SHA-256."""
     try:
         if path.suffix.lower() == ".parquet":
             with pq.ParquetFile(path) as file:
                 table = file.read()
         elif path.suffix.lower() == ".csv":
-            # ids such as 007 are names, not numbers
+            # Text, because ids such as 007 are names: read as numbers, they would lose their zeros.
             options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(_TEXT, pa.string()))
             table = pyarrow.csv.read_csv(path, convert_options=options)
         else:
@@ -47,85 +48,88 @@ def table_columns(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     return columns_of(table, str(path)), sha256(path)
 
 
-def from_table(table: Any, said: str = "the table", *, arm: str = "", cases_are_patients: bool = False) -> Predictions:
-    """The rows of a pyarrow.Table, a dictionary of columns or a data frame; `said` names it in refusals."""
-    columns = columns_of(table, said)
+def from_table(
+    table: Any, source: str = "the table", *, arm: str = "", cases_are_patients: bool = False
+) -> Predictions:
+    """Convert a pyarrow.Table, a dictionary of columns or a data frame; `source` names it in errors."""
+    columns = columns_of(table, source)
     n = len(next(iter(columns.values()), ()))
     if not n or any(values.shape != (n,) for values in columns.values()):
-        raise PredictionError(f"{said} has no rows, or columns of different lengths; give one row per case and arm")
+        raise PredictionError(f"{source} has no rows, or columns of different lengths; give one row per case and arm")
     if "arm" not in columns and not arm:
-        raise PredictionError(f"{said} has no column 'arm'; name the method that made each row")
+        raise PredictionError(f"{source} has no column 'arm'; name the method that made each row")
     if "case" not in columns:
-        found = ", ".join(columns)
-        raise PredictionError(f"{said} has no column 'case' (it has {found}); name the case of each row")
+        names_of_columns = ", ".join(columns)
+        raise PredictionError(f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row")
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
-            f"{said} has no column 'patient', so nobody knows which cases are of one person; give a list of case and "
+            f"{source} has no column 'patient', so nobody knows which cases are of one person; give a list of case and "
             "patient (--patients), or state that every case is another patient (--cases-are-patients)"
         )
-    names = {key: _names(columns[key], key, said) for key in _TEXT if key in columns}
+    names = {key: _names(columns[key], key, source) for key in _TEXT if key in columns}
     names.setdefault("arm", np.full(n, arm))
     names.setdefault("patient", names["case"])
-    names["split"] = _splits(names["split"], said) if "split" in names else np.full(n, "test")
+    names["split"] = _splits(names["split"], source) if "split" in names else np.full(n, "test")
     classes = tuple(name.removeprefix(SCORE) for name in columns if name.startswith(SCORE))
     metrics = [name for name in columns if name not in _KNOWN and not name.startswith(SCORE)]
-    scores = [_numbers(columns[SCORE + name], SCORE + name, said) for name in classes]
+    scores = [_numbers(columns[SCORE + name], SCORE + name, source) for name in classes]
     return Predictions(
         case=names["case"], patient=names["patient"], split=names["split"], arm=names["arm"],
-        fold=_whole(columns, "fold", n, said), seed=_whole(columns, "seed", n, said),
-        truth=_truth(names.get("truth"), classes, n, said),
+        fold=_whole(columns, "fold", n, source), seed=_whole(columns, "seed", n, source),
+        truth=_truth(names.get("truth"), classes, n, source),
         scores=np.stack(scores, axis=1) if scores else np.empty((n, 0)), classes=classes,
-        metrics={name: _numbers(columns[name], name, said) for name in metrics},
+        metrics={name: _numbers(columns[name], name, source) for name in metrics},
     )  # fmt: skip
 
 
-def columns_of(table: Any, said: str) -> dict[str, NDArray[Any]]:
-    """The columns of a pyarrow.Table, a dictionary of columns or a data frame."""
+def columns_of(table: Any, source: str) -> dict[str, NDArray[Any]]:
+    """Return the columns of a pyarrow.Table, a dictionary of columns or a data frame."""
+    # Data frames are recognised by an attribute and not by their class, because pandas is not a dependency.
     if isinstance(table, pa.Table):
         return {name: np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in table.column_names}
     if isinstance(table, Mapping) or hasattr(table, "columns"):
         keys = table.keys() if isinstance(table, Mapping) else table.columns
         return {str(key): np.asarray(table[key]) for key in keys}
-    raise PredictionError(f"{said} is a {type(table).__name__}; give a file, a dictionary of columns or a data frame")
+    raise PredictionError(f"{source} is a {type(table).__name__}; give a file, a dictionary of columns or a data frame")
 
 
-def _names(values: NDArray[Any], name: str, said: str) -> NDArray[np.str_]:
+def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
     if any(value is None or value == "" or value != value for value in values.tolist()):
-        raise PredictionError(f"{said} has an empty cell in column {name!r}; fill it in")
+        raise PredictionError(f"{source} has an empty cell in column {name!r}; fill it in")
     return values.astype(str)
 
 
-def _splits(values: NDArray[np.str_], said: str) -> NDArray[np.str_]:
+def _splits(values: NDArray[np.str_], source: str) -> NDArray[np.str_]:
     unknown = sorted(set(values.tolist()) - _SPLITS.keys())
     if unknown:
-        raise PredictionError(f"{said} has the split {unknown[0]!r}; write train, validation or test")
+        raise PredictionError(f"{source} has the split {unknown[0]!r}; write train, validation or test")
     return np.array([_SPLITS[value] for value in values.tolist()])
 
 
-def _numbers(values: NDArray[Any], name: str, said: str) -> NDArray[np.float64]:
+def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise PredictionError(
-            f"{said} has a cell in column {name!r} that is no number ({error}); mend it, remove the column, or name it "
-            "as a subgroup"
+            f"{source} has a cell in column {name!r} that is no number ({error}); mend it, remove the column, or name "
+            "it as a subgroup"
         ) from error
 
 
-def _whole(columns: Mapping[str, NDArray[Any]], name: str, n: int, said: str) -> NDArray[np.int64]:
-    values = _numbers(columns[name], name, said) if name in columns else np.zeros(n)
+def _whole(columns: Mapping[str, NDArray[Any]], name: str, n: int, source: str) -> NDArray[np.int64]:
+    values = _numbers(columns[name], name, source) if name in columns else np.zeros(n)
     if not np.isfinite(values).all() or (values != np.floor(values)).any():
-        raise PredictionError(f"{said} has a cell in column {name!r} that is no whole number; number them from 0")
+        raise PredictionError(f"{source} has a cell in column {name!r} that is no whole number; number them from 0")
     return values.astype(np.int64)
 
 
-def _truth(values: NDArray[np.str_] | None, classes: tuple[str, ...], n: int, said: str) -> NDArray[np.int64]:
+def _truth(values: NDArray[np.str_] | None, classes: tuple[str, ...], n: int, source: str) -> NDArray[np.int64]:
     if not classes:
         return np.full(n, -1, dtype=np.int64)
     if values is None:
-        raise PredictionError(f"{said} has class scores but no column 'truth'; add the true class of each case")
+        raise PredictionError(f"{source} has class scores but no column 'truth'; add the true class of each case")
     unknown = sorted(set(values.tolist()) - set(classes))
     if unknown:
-        raise PredictionError(f"{said} has the truth {unknown[0]!r} without a column {SCORE}{unknown[0]}; add it")
+        raise PredictionError(f"{source} has the truth {unknown[0]!r} without a column {SCORE}{unknown[0]}; add it")
     index = {name: number for number, name in enumerate(classes)}
     return np.array([index[value] for value in values.tolist()], dtype=np.int64)

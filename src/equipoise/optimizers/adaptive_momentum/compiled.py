@@ -1,7 +1,7 @@
 """The family's step through a small C kernel, built at first use where the machine has a C compiler.
 
-The kernel (adaptive_momentum.c) reads gradients where autograd left them: nobody has to flatten a model. It gives the
-same bits as loop.py. One build takes about half a second per process and leaves nothing on disk.
+The kernel (adaptive_momentum.c) reads gradients where autograd wrote them, so that a model need not be flattened. It
+gives the same bits as reference_step.py. A build takes about half a second per process and leaves no file on disk.
 """
 
 import ctypes
@@ -51,7 +51,7 @@ def build(count_dtype: torch.dtype) -> ctypes.CDLL:
 
 @functools.cache
 def works() -> bool:
-    """Whether the kernel can be built here; asked once per process by path="auto"."""
+    """Whether the kernel can be built here; path="auto" checks it once per process."""
     try:
         build(torch.int8)
     except EquipoiseError:
@@ -60,23 +60,24 @@ def works() -> bool:
 
 
 def can_step(batch: Batch) -> bool:
-    """Whether the kernel knows this kind of batch: all of it float32 in main memory, with integer counts."""
+    """Whether the kernel supports this batch: float32 in main memory, with integer counts."""
     if not batch.thetas or batch.settings.keep is not None or batch.thetas[0].device.type != "cpu":
         return False
-    # gradients and loaded states may have a dtype of their own, and the kernel reads raw memory
+    # Gradients and loaded states may have another dtype than their parameter, and the kernel reads raw memory: a
+    # wrong guess would not fail but train on garbage.
     tensors = chain(batch.thetas[:1], batch.grads, batch.exp_avgs, batch.exp_avg_sqs)
     return set(map(attrgetter("dtype"), tensors)) == {torch.float32}
 
 
 def step_compiled(batch: Batch) -> Batch:
-    """Advance every tensor whose memory is dense, in place; returns those left over, for the loop."""
+    """Advance every tensor whose memory is dense, in place; return the others, for the loop."""
     rest, entries, alive = _sort_out(batch)
     if entries:
         step, settings = _entry_point(batch), _settings(batch.settings)
         jobs = [_columns(share) for share in _shares(entries, batch)]
         threads = [Thread(target=step, args=(settings, *job)) for job in jobs[1:]]
         for thread in threads:
-            thread.start()  # ctypes lets go of the interpreter's lock, so these run beside us
+            thread.start()  # ctypes releases the interpreter's lock, so the threads run in parallel with this one
         step(settings, *jobs[0])
         for thread in threads:
             thread.join()
@@ -85,7 +86,7 @@ def step_compiled(batch: Batch) -> Batch:
 
 
 def _entry_point(batch: Batch) -> Callable[..., None]:
-    """The kernel's function for the batch's rule and type of counts."""
+    """Return the kernel's function for the batch's rule and type of counts."""
     settings = batch.settings
     name = f"{settings.rule.name}_{settings.per}" if settings.rule.follows_agreement else "follow_sign"
     function: Callable[..., None] = getattr(build(batch.counts[0].dtype), name)
@@ -93,7 +94,8 @@ def _entry_point(batch: Batch) -> Callable[..., None]:
 
 
 def _settings(settings: StepSettings) -> _Settings:
-    """The step's numbers, each rounded to float32 once, as torch rounds a Python number."""
+    """Convert the step's numbers to float32, each rounded once, as torch rounds a Python number."""
+    # 1 - beta is computed here in double precision: in float32 it would differ from torch in the last bits.
     return _Settings(
         table=settings.table.data_ptr(),
         limit=settings.limit,
@@ -109,15 +111,17 @@ def _settings(settings: StepSettings) -> _Settings:
 
 
 def _sort_out(batch: Batch) -> tuple[Batch, list[_Entry], list[Tensor]]:
-    """What adaptive_momentum.c needs to know of the tensors it can walk; the other tensors; what must stay alive."""
+    """Split a batch into tensors for the loop and kernel entries; also return the tensors that must stay alive."""
     rest, alive = Batch(batch.settings), list[Tensor]()
     columns = [batch.thetas, batch.grads, batch.counts, batch.exp_avgs, batch.exp_avg_sqs]
     columns = [column for column in columns if column]
     sizes = list(map(Tensor.numel, batch.thetas))
-    # Asked column by column, for a network has hundreds of tensors and this runs at every step.
+    # Checked column by column with `map`, because a network has hundreds of tensors and this runs at every step.
     plain = [all(rows) for rows in zip(*(map(Tensor.is_contiguous, column) for column in columns), strict=True)]
     for i in [i for i, contiguous in enumerate(plain) if not contiguous]:
         plain[i] = _same_layout(*(column[i] for column in columns))
+        # Only gradients are copied into the parameter's layout: they live for one step, whereas a copied state would
+        # have to be written back.
         if plain[i] and batch.grads[i].stride() != batch.thetas[i].stride():
             batch.grads[i] = torch.empty_like(batch.thetas[i]).copy_(batch.grads[i])
             alive.append(batch.grads[i])
@@ -135,13 +139,15 @@ def _sort_out(batch: Batch) -> tuple[Batch, list[_Entry], list[Tensor]]:
 
 
 def _same_layout(theta: Tensor, grad: Tensor, count: Tensor, *moments: Tensor) -> bool:
-    """Whether theta fills its memory and its state lies in the same order; gradients can be brought into it."""
+    """Whether theta fills its memory and its state has the same order of axes; gradients can be copied into it."""
     states = [x for x in (count, *moments) if x.dim() or not theta.dim()]
     return is_dense(theta) and grad.dtype == theta.dtype and all(x.stride() == theta.stride() for x in states)
 
 
 def _shares(entries: list[_Entry], batch: Batch) -> list[list[_Entry]]:
-    """Divide the work among torch's threads; rates per element allow cutting within a tensor."""
+    """Divide the work among torch's threads; rates per element allow cuts within a tensor."""
+    # With one rate per tensor a cut would need the sum over both parts before either could move, so whole tensors are
+    # dealt out instead.
     total = sum(entry[-1] for entry in entries)
     threads = min(torch.get_num_threads(), total // _SMALLEST_SHARE)
     if threads < 2:
@@ -165,7 +171,7 @@ def _shares(entries: list[_Entry], batch: Batch) -> list[list[_Entry]]:
 
 
 def _cut(entry: _Entry, at: int, count_bytes: int) -> tuple[_Entry, _Entry]:
-    """An entry as two: its first `at` elements, and the others with addresses of their own."""
+    """Split an entry in two: its first `at` elements, and the others with addresses of their own."""
     *addresses, size = entry
     widths = (4, 4, count_bytes, 4, 4)
     moved = (address + at * width for address, width in zip(addresses, widths, strict=True))
@@ -173,6 +179,6 @@ def _cut(entry: _Entry, at: int, count_bytes: int) -> tuple[_Entry, _Entry]:
 
 
 def _columns(entries: list[_Entry]) -> tuple[Any, ctypes.c_int64]:
-    """Entries as adaptive_momentum.c reads them, column after column, and their number."""
+    """Convert entries to the layout of adaptive_momentum.c, column after column, and their number."""
     flat = array("q", chain.from_iterable(zip(*entries, strict=True)))
     return (ctypes.c_int64 * len(flat)).from_buffer(flat), ctypes.c_int64(len(entries))

@@ -1,4 +1,4 @@
-"""Which of the equal paths takes a step, and the record of it."""
+"""Choose one of the equivalent paths for a step, and record the choice."""
 
 from collections import Counter
 
@@ -15,27 +15,28 @@ def check_path(path: str) -> None:
     """Refuse an unknown path by name.
 
     Raises:
-        EquipoiseError: naming the paths there are.
+        EquipoiseError: for an unknown path, with the list of paths.
     """
     if path not in PATHS:
         raise EquipoiseError(f"path={path!r} is unknown; choose one of {', '.join(PATHS)}.")
 
 
 def take_step(batch: Batch, path: str) -> Counter[str]:
-    """Advance a batch by one step, in place; returns how many tensors each path took.
+    """Advance a batch by one step, in place; return the number of tensors per path.
 
-    "auto" compiles where it can (float32 on the CPU, with a C compiler), takes lists of tensors at once on
-    accelerators, and loops over the rest. "compiled" fails without a compiler, and leaves to the loop what
-    its kernel does not know: other dtypes, leaks, tensors with gaps in memory.
+    "auto" uses the kernel where possible (float32 on the CPU, with a C compiler), torch's multi-tensor operations on
+    accelerators, and the loop for the rest. "compiled" fails without a compiler; tensors that its kernel does not
+    support (other dtypes, leaks, gaps in memory) go to the loop.
     """
+    # An explicit "compiled" never falls back silently without a compiler: a benchmark would time another path.
     if path == "foreach" or (path == "auto" and batch.thetas and batch.thetas[0].device.type != "cpu"):
         step_foreach(batch)
         return Counter(foreach=len(batch.thetas))
     taken: Counter[str] = Counter()
     if path != "loop" and can_step(batch) and (path == "compiled" or works()):
-        everything = len(batch.thetas)
+        n_tensors = len(batch.thetas)
         batch = step_compiled(batch)
-        taken["compiled"] = everything - len(batch.thetas)
+        taken["compiled"] = n_tensors - len(batch.thetas)
     if batch.thetas:
         step_loop(batch)
         taken["loop"] = len(batch.thetas)

@@ -1,7 +1,7 @@
-"""The family's step over lists of tensors at once, for accelerators where each operation costs a launch.
+"""The family's step over lists of tensors at once, for accelerators where each operation costs a kernel launch.
 
-Counts equal those of loop.py; rates are computed in the parameters' precision instead of read from the
-table, so parameters agree to a relative 1e-6 rather than to the last bit.
+Counts equal those of reference_step.py. Rates are computed in the parameters' precision instead of read from the
+table, so parameters agree to a relative 1e-6 and not to the last bit.
 """
 
 import torch
@@ -32,17 +32,19 @@ def step_foreach(batch: Batch) -> None:
 
 
 def _agreements(batch: Batch, grads: list[Tensor]) -> list[Tensor]:
-    """sign(g * m) for every element, or the sign of its sum for every tensor."""
+    """Return sign(g * m) for every element, or the sign of its sum for every tensor."""
     if batch.settings.per == "tensor":
+        # Summed in float64: near zero the order of a float32 sum decides its sign, and with it the whole tensor's rate.
         products = torch._foreach_mul(grads, batch.exp_avgs)
         return [torch.sign(product.sum(dtype=torch.float64)) for product in products]
+    # The product of signs and not the sign of the product, which may underflow to zero.
     signs = list(torch._foreach_sign(grads))
     torch._foreach_mul_(signs, torch._foreach_sign(batch.exp_avgs))
     return signs
 
 
 def _directions(batch: Batch, grads: list[Tensor]) -> list[Tensor]:
-    """Equation 4, and the direction of equation 5."""
+    """Update the moments (equation 4) and return the direction of equation 5."""
     settings = batch.settings
     torch._foreach_mul_(batch.exp_avgs, settings.beta1)
     # Not add with alpha: its fused multiply-add would round m, and with it signs, differently from the loop.
@@ -59,7 +61,7 @@ def _directions(batch: Batch, grads: list[Tensor]) -> list[Tensor]:
 
 
 def _move(settings: StepSettings, counts: list[Tensor], signs: tuple[Tensor, ...] | list[Tensor]) -> None:
-    """Equation 1 in counts, within the limit or with a leak."""
+    """Apply equation 1 to the counts, with a clamp or a leak."""
     if settings.keep is not None:
         torch._foreach_mul_(counts, settings.keep)
         torch._foreach_add_(counts, [sign.to(torch.float32) for sign in signs])
@@ -70,7 +72,8 @@ def _move(settings: StepSettings, counts: list[Tensor], signs: tuple[Tensor, ...
 
 
 def _rates(settings: StepSettings, counts: list[Tensor]) -> list[Tensor]:
-    """Equation 2, computed."""
+    """Compute the rates of equation 2."""
+    # Computed and not read from the table: torch has no multi-tensor lookup, so each tensor would need its own launch.
     rates = [count.to(settings.table.dtype, copy=True) for count in counts]
     torch._foreach_mul_(rates, -settings.gamma * settings.alpha)
     torch._foreach_add_(rates, -settings.gamma * settings.beta0)

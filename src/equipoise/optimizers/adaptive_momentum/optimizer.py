@@ -20,7 +20,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class RateRangeWarning(UserWarning):
-    """The rates of the literal rule have left the range that the user stated."""
+    """The rates of the literal rule have left the range set by `ratio`."""
 
 
 class AdaptiveMomentum(torch.optim.Optimizer):
@@ -42,17 +42,17 @@ class AdaptiveMomentum(torch.optim.Optimizer):
     Which rule: "adam" replaces `torch.optim.Adam` at the same learning rate. "agreement" replaces SGD with
     momentum; its lr is in units of the averaged gradient (a torch momentum-SGD lr of 0.01 is an lr of 0.1
     here). "paper" is the published rule to the letter. It treats a parameter and its mirror image
-    differently (after k equal signs their rates differ by exp(2 * alpha * gamma * k)), its rates random-walk
-    without bound, and it does not converge on a noise-free quadratic from above the minimum: use it to
-    reproduce, not to train. "bounded" adds the clamp alone.
+    differently (after k equal signs their rates differ by exp(2 * alpha * gamma * k)), its rates follow a random
+    walk without bound, and it does not converge on a noise-free quadratic from above the minimum: use it to
+    reproduce, not to train. "bounded" only adds the clamp.
 
     State per parameter: the count, 1 byte with the default ratio ("paper": 2 bytes, 4 after 32,766 steps;
-    with a leak 4 bytes; with `per="tensor"` a few bytes a tensor), plus 4 bytes of m ("agreement", "adam")
+    with a leak 4 bytes; with `per="tensor"` a few bytes per tensor), plus 4 bytes of m ("agreement", "adam")
     and 4 bytes of v ("adam"). So "paper" 2-4, "bounded" 1, "agreement" 4-5, "adam" 8-9 bytes.
 
     Half-precision parameters keep m and v in float32, compute in float32 and round once into the parameter.
     Complex parameters are treated as pairs of reals. Sparse gradients: exact for "paper" and "bounded"
-    without weight decay (an untouched element has g = 0, so nothing of it moves); refused otherwise.
+    without weight decay (an element without a gradient has g = 0 and does not move); refused otherwise.
 
     Args:
         params: tensors or parameter groups, as for any torch optimizer; every setting below may be given
@@ -69,16 +69,16 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         betas: b1 and b2 of "adam".
         eps: added to the root in equation 5.
         weight_decay: decoupled, theta *= 1 - lr * weight_decay before the step (with lr, not eta_t, which
-            would hand the decay the bias of the rates).
+            would give the decay the bias of the rates).
         per: "element" or "tensor"; None takes the rule's default ("tensor" for "agreement", else "element").
         maximize: ascend instead.
         path: how steps are computed, with equal results: "compiled" (a small C kernel, built at first use),
             "foreach" (torch's multi-tensor operations), "loop" (tensor after tensor), or "auto": compiled
             for float32 on a CPU with a C compiler, foreach on accelerators, else the loop. `paths_taken`
-            says which were.
+            records which were used.
 
     Attributes:
-        paths_taken: how many tensors each path took at the last step, for example {"compiled": 364}.
+        paths_taken: number of tensors per path at the last step, for example {"compiled": 364}.
 
     Raises:
         EquipoiseError: for settings out of range, and for sparse gradients where they cannot be exact.
@@ -133,7 +133,7 @@ class AdaptiveMomentum(torch.optim.Optimizer):
 
     @classmethod
     def paper(cls, params: Iterable[Any], lr: float | None = None, **settings: Any) -> "AdaptiveMomentum":
-        """The published rule to the letter (equations 1 to 3); the reproduction is never reached by accident."""
+        """Make the published rule to the letter (equations 1 to 3), which no default selects."""
         return cls(params, lr, rule="paper", **settings)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ class AdaptiveMomentum(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; returns the loss of the closure, if one is given."""
+        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -166,7 +166,8 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         return loss
 
     def _batches(self, group: dict[str, Any]) -> list[Batch]:
-        """The group's tensors with gradients, gathered by step, dtype and device; sparse ones are done here."""
+        """Gather the group's tensors with gradients by step, dtype and device; sparse ones are stepped here."""
+        # By step as well: a parameter that had no gradient at some steps (a frozen layer) has its own bias correction.
         batches: dict[tuple[int, torch.dtype, torch.device], Batch] = {}
         for param in group["params"]:
             grad = param.grad
@@ -191,7 +192,7 @@ class AdaptiveMomentum(torch.optim.Optimizer):
 
     @staticmethod
     def _prepare(param: Tensor, state: dict[str, Any], settings: StepSettings) -> None:
-        """Create the state of a parameter at its first step, and widen counts before they could overflow."""
+        """Create the state of a parameter at its first step, and widen counts before they can overflow."""
         if state:
             state["count"] = state["count"].clamp(-settings.limit, settings.limit).to(settings.count_dtype)
             return
@@ -203,15 +204,17 @@ class AdaptiveMomentum(torch.optim.Optimizer):
             state[name] = torch.zeros_like(real, dtype=settings.table.dtype)
 
     def rates(self, *, pooled: bool = False) -> list[RateQuantiles]:
-        """How the learning rates eta_t (equation 2) are distributed after the last step.
+        """Return quantiles of the learning rates eta_t (equation 2) after the last step.
 
         One entry per parameter in the order of the groups, or with `pooled` a single entry over all elements.
-        Under "paper" and "bounded" these are the rates of the next step, for theirs follow the last gradient.
+        Under "paper" and "bounded" these are the rates of the next step, because they follow the last gradient.
         """
         return [pooled_rates(self)] if pooled else tensor_rates(self)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state exactly: counts stay integers and moments keep their dtype, unlike torch's default."""
+        # torch casts every floating state to the parameter's dtype: m and v of a bfloat16 parameter would lose 16 bits,
+        # and training would not resume bit for bit. The tensors are therefore taken again from the saved state.
         super().load_state_dict(state_dict)
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         params = [param for group in self.param_groups for param in group["params"]]
@@ -227,10 +230,9 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         self.paths_taken = {}
 
     def _warn_of_range(self, group: dict[str, Any]) -> None:
-        """Warn once when a literal rate has moved by more than the factor `ratio`.
-
-        Counts move by one a step, so having seen the largest says when to look next.
-        """
+        """Warn once when a literal rate has moved by more than the factor `ratio`."""
+        # Counts move by at most one per step, so the largest one tells how many steps can pass before the next check:
+        # looking at every count of a network at each step would cost more than the step.
         rule, kappa = RULES[group["rule"]], abs(group["alpha"] * group["gamma"])
         if self._warned or rule.clamped or kappa == 0:
             return
@@ -256,7 +258,7 @@ class AdaptiveMomentum(torch.optim.Optimizer):
 
 
 def _laid_out(value: Tensor, param: Tensor, name: str) -> Tensor:
-    """A loaded state tensor on its parameter's device and in its layout, with its own dtype and exact values."""
+    """Move a loaded state tensor to its parameter's device and layout; dtype and values stay exact."""
     real = torch.view_as_real(param) if param.is_complex() else param
     if value.shape not in (real.shape, torch.Size(())):
         raise EquipoiseError(
@@ -270,7 +272,7 @@ def _laid_out(value: Tensor, param: Tensor, name: str) -> Tensor:
 
 
 def _append(batch: Batch, param: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
-    """Add one dense tensor to a batch; complex ones as their real views."""
+    """Add one dense tensor to a batch; complex tensors as their real views."""
     rule = batch.settings.rule
     if param.dtype.is_complex:
         param, grad = torch.view_as_real(param), torch.view_as_real(grad.resolve_conj())
@@ -286,7 +288,7 @@ def _append(batch: Batch, param: Tensor, grad: Tensor, state: dict[str, Any]) ->
 def _step_sparse(
     settings: StepSettings, param: Tensor, grad: Tensor, state: dict[str, Any], weight_decay: float
 ) -> None:
-    """Step the rows that a sparse gradient touches; the others have g = 0 and nothing of them would move."""
+    """Step the rows that a sparse gradient contains; the others have g = 0 and would not move."""
     if settings.rule.follows_agreement or weight_decay or settings.keep is not None:
         raise EquipoiseError(
             f"rule={settings.rule.name!r} with weight_decay={weight_decay:g} cannot follow sparse gradients "

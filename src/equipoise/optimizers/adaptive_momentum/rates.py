@@ -1,4 +1,4 @@
-"""How an adaptive-momentum optimizer's learning rates are distributed, for logs and figures."""
+"""Quantiles of an adaptive-momentum optimizer's learning rates, for logs and figures."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 LEVELS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-"""The quantiles that are told, by default."""
+"""Levels of the quantiles by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class RateQuantiles:
     """Quantiles of the rates eta, and of beta, over the elements of one tensor or of all.
 
     Attributes:
-        elements: how many elements there are (each counts once, also where a tensor shares one rate).
+        elements: number of elements (each counts once, also where a tensor shares one rate).
         levels: the quantiles' levels, in [0, 1].
         rates: eta at each level (equation 2, without any normalisation by the direction).
-        betas: beta at each level; beta falls where eta rises, so these run the other way round.
-        lr: the learning rate eta_0 at present (of the first group, where all are pooled).
+        betas: beta at each level; beta falls where eta rises, so these are in reverse order.
+        lr: the present learning rate eta_0 (of the first group, where all are pooled).
     """
 
     elements: int
@@ -33,7 +33,7 @@ class RateQuantiles:
 
 
 def tensor_rates(optimizer: Optimizer, levels: Sequence[float] = LEVELS) -> list[RateQuantiles]:
-    """Quantiles for every parameter of every group, in their order."""
+    """Compute quantiles for every parameter of every group, in their order."""
     return [
         _quantiles([(group, _count(optimizer, param), param.numel())], levels)
         for group in optimizer.param_groups
@@ -42,7 +42,7 @@ def tensor_rates(optimizer: Optimizer, levels: Sequence[float] = LEVELS) -> list
 
 
 def pooled_rates(optimizer: Optimizer, levels: Sequence[float] = LEVELS) -> RateQuantiles:
-    """Quantiles over every element of every parameter."""
+    """Compute quantiles over every element of every parameter."""
     return _quantiles(
         [
             (group, _count(optimizer, param), param.numel())
@@ -54,24 +54,25 @@ def pooled_rates(optimizer: Optimizer, levels: Sequence[float] = LEVELS) -> Rate
 
 
 def _count(optimizer: Optimizer, param: Tensor) -> Tensor:
-    """The counts of a parameter; before its first step, zero."""
+    """Return the counts of a parameter; before its first step, zero."""
     count: Tensor = optimizer.state[param].get("count") if optimizer.state.get(param) else torch.zeros(())
     return count
 
 
 def _tally(count: Tensor) -> tuple[Tensor, Tensor]:
-    """The values that occur, ascending (float64), and how often; of whole numbers without sorting them."""
+    """Return the values that occur, ascending (float64), and their frequencies."""
+    # A histogram of whole numbers, which takes one pass; sorting every element of a network at each epoch does not.
     if count.is_floating_point() or not count.numel():
         values, times = torch.unique(count.cpu(), return_counts=True)
         return values.double(), times
     low = int(count.min())
     times = torch.bincount(count.flatten().int() - low).cpu()
-    found = times.nonzero().flatten()
-    return found.double() + low, times[found]
+    occurring = times.nonzero().flatten()
+    return occurring.double() + low, times[occurring]
 
 
 def _quantiles(parts: Iterable[tuple[dict[str, Any], Tensor, int]], levels: Sequence[float]) -> RateQuantiles:
-    """Exact quantiles (the smallest rate that at least the level's share of elements does not exceed)."""
+    """Compute exact quantiles: the smallest rate that at least the level's fraction of elements does not exceed."""
     rates, betas, weights, lr = [], [], [], math.nan
     for group, count, elements in parts:
         values, times = _tally(count)
@@ -85,8 +86,8 @@ def _quantiles(parts: Iterable[tuple[dict[str, Any], Tensor, int]], levels: Sequ
     share = weight.cumsum(0).double()
     total = int(weight.sum())
     if not total:
-        nothing = (math.nan,) * len(levels)
-        return RateQuantiles(0, tuple(levels), nothing, nothing, lr)
-    wanted = torch.tensor(levels, dtype=torch.float64).mul_(total).clamp_(min=0.5)
-    at = torch.searchsorted(share, wanted).clamp_(max=len(rate) - 1)
-    return RateQuantiles(total, tuple(levels), tuple(rate[at].tolist()), tuple(beta[at].tolist()), lr)
+        undefined = (math.nan,) * len(levels)
+        return RateQuantiles(0, tuple(levels), undefined, undefined, lr)
+    ranks = torch.tensor(levels, dtype=torch.float64).mul_(total).clamp_(min=0.5)
+    index = torch.searchsorted(share, ranks).clamp_(max=len(rate) - 1)
+    return RateQuantiles(total, tuple(levels), tuple(rate[index].tolist()), tuple(beta[index].tolist()), lr)

@@ -1,7 +1,7 @@
-"""The family's step, one tensor after another in plain torch operations: the reference for every faster path.
+"""The family's step, tensor by tensor in plain torch operations: the reference for every faster path.
 
-Only operations that round once are used (no fused multiply-add), so that the compiled kernel can give the
-same bits. Large tensors are walked in pieces that stay in the processor's cache.
+Only operations that round once are used (no fused multiply-add), so that the compiled kernel can give the same bits.
+Large tensors are processed in pieces that stay in the processor's cache.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,9 @@ def step_loop(batch: Batch) -> None:
 
 
 def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Flat, equally long slices of dense tensors that share one memory layout; others come whole."""
+    """Yield flat slices of equal length of dense tensors that share one memory layout; yield others whole."""
+    # Each operation of a step reads and writes its whole operand: on pieces in the cache, a step of ten operations
+    # costs about one pass through main memory in place of ten.
     first, length = tensors[0], tensors[0].numel()
     same_layout = all(tensor.stride() == first.stride() for tensor in tensors)
     if length <= _PIECE or not same_layout or not is_dense(first):
@@ -50,20 +52,20 @@ def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _follow_sign(settings: StepSettings, theta: Tensor, grad: Tensor, count: Tensor) -> None:
-    """Rules "paper" and "bounded": beta follows the sign of the gradient, theta the gradient."""
+    """Apply rules "paper" and "bounded": beta follows the sign of the gradient, theta the gradient."""
     work = _widened(theta)
     grad = grad.to(work.dtype)
     rate = _rate(settings, count)
     if settings.decay != 1:
         work.mul_(settings.decay)
     work.sub_(rate.mul_(grad))  # (3)
-    # (1) for the next step: done now, it needs no copy of the last gradient, and sign(g_0) = 0.
+    # (1) for the next step: computed now, it needs no copy of the last gradient, and sign(g_0) = 0.
     _move(settings, count, torch.sign(grad))
     _store(theta, work)
 
 
 def _follow_agreement(settings: StepSettings, theta: Tensor, grad: Tensor, count: Tensor, *moments: Tensor) -> None:
-    """Rules "agreement" and "adam" with a rate for every element."""
+    """Apply rules "agreement" and "adam" with a rate for every element."""
     # The product of signs is the sign of the product, without its underflow.
     agree = torch.sign(grad.to(moments[0].dtype)).mul_(torch.sign(moments[0]))
     rate = _advance_count(settings, count, agree)
@@ -71,13 +73,13 @@ def _follow_agreement(settings: StepSettings, theta: Tensor, grad: Tensor, count
 
 
 def _advance_count(settings: StepSettings, count: Tensor, agree: Tensor) -> Tensor:
-    """Equation 1 with u_t = -agreement, then the rate of equation 2."""
+    """Apply equation 1 with u_t = -agreement, and return the rate of equation 2."""
     _move(settings, count, agree.neg_())  # (1)
     return _rate(settings, count)  # (2)
 
 
 def _descend(settings: StepSettings, rate: Tensor, theta: Tensor, grad: Tensor, *moments: Tensor) -> None:
-    """Equations 4 and 5 of the rules with momentum."""
+    """Apply equations 4 and 5 of the rules with momentum."""
     work, grad = _widened(theta), grad.to(moments[0].dtype)
     exp_avg = moments[0]
     exp_avg.mul_(settings.beta1).add_(grad * (1 - settings.beta1))  # (4)
@@ -95,7 +97,7 @@ def _descend(settings: StepSettings, rate: Tensor, theta: Tensor, grad: Tensor, 
 
 
 def _move(settings: StepSettings, count: Tensor, signs: Tensor) -> None:
-    """Equation 1 in counts: n += u, within the limit (or with a leak, which needs none)."""
+    """Apply equation 1 to the counts: n += u, within the limit (or with a leak, which needs none)."""
     if settings.keep is not None:
         count.mul_(settings.keep).add_(signs)
         return
@@ -103,7 +105,7 @@ def _move(settings: StepSettings, count: Tensor, signs: Tensor) -> None:
 
 
 def _rate(settings: StepSettings, count: Tensor) -> Tensor:
-    """Equation 2: from the table, or computed where a leak makes counts fractional."""
+    """Return the rates of equation 2 from the table, or computed where a leak makes counts fractional."""
     if settings.keep is None:
         return look_up(settings.table, count.clamp(-settings.limit, settings.limit))
     beta = count.to(torch.float64).mul_(settings.alpha).add_(settings.beta0)
@@ -111,7 +113,7 @@ def _rate(settings: StepSettings, count: Tensor) -> Tensor:
 
 
 def _widened(theta: Tensor) -> Tensor:
-    """The tensor to compute on: itself, or a float32 copy of a half-precision parameter."""
+    """Return the tensor to compute on: itself, or a float32 copy of a half-precision parameter."""
     return theta.float() if theta.dtype in (torch.bfloat16, torch.float16) else theta
 
 

@@ -1,4 +1,4 @@
-"""What tells the members of the adaptive-momentum family apart: their equations' choices and their defaults."""
+"""The rules of the adaptive-momentum family: the choices in its equations, and their defaults."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Rule:
         clamped: whether equation 2 keeps beta within ln(ratio) / gamma of beta_0.
         follows_agreement: whether beta follows the agreement of gradient and momentum (or the bare sign).
         normalised: whether equation 5 divides by the root of the second moment, as Adam does.
-        default_per: "element" (one rate an element) or "tensor" (one rate a tensor).
+        default_per: "element" (one rate per element) or "tensor" (one rate per tensor).
     """
 
     name: str
@@ -62,15 +62,15 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 
-# gamma alone has no effect on the trajectory (only alpha * gamma has); this is the paper-style default.
+# gamma alone has no effect on the trajectory, only alpha * gamma has; this is the paper-style default.
 DEFAULT_GAMMA = 0.1
 
 
 def resolve(group: dict[str, Any]) -> None:
-    """Fill a parameter group's unset (None) settings with its rule's defaults and refuse what cannot work.
+    """Fill a parameter group's unset (None) settings with its rule's defaults, and refuse invalid settings.
 
     Raises:
-        EquipoiseError: for an unknown rule or a value outside its range, naming both.
+        EquipoiseError: for an unknown rule or a value outside its range; the message names both.
     """
     rule = RULES.get(group["rule"])
     if rule is None:
@@ -92,9 +92,9 @@ def resolve(group: dict[str, Any]) -> None:
 
 
 def _check_ranges(group: dict[str, Any]) -> None:
-    """Refuse numbers outside their ranges, in a sentence that names the setting."""
+    """Refuse numbers outside their ranges in one sentence with the setting's name."""
     beta1, beta2 = group["betas"]
-    wanted = (
+    conditions = (
         ("lr", float(group["lr"]), 0 <= float(group["lr"]) < math.inf, "a finite number of at least 0"),
         ("ratio", group["ratio"], 1 < group["ratio"] < math.inf, "a finite number above 1"),
         ("momentum", group["momentum"], 0 <= group["momentum"] < 1, "in [0, 1)"),
@@ -105,13 +105,13 @@ def _check_ranges(group: dict[str, Any]) -> None:
         ("alpha", group["alpha"], math.isfinite(group["alpha"]), "finite"),
         ("gamma", group["gamma"], math.isfinite(group["gamma"]), "finite"),
     )
-    for name, value, holds, want in wanted:
+    for name, value, holds, range_text in conditions:
         if not holds:
-            raise EquipoiseError(f"AdaptiveMomentum got {name}={value!r}; set it to be {want}.")
+            raise EquipoiseError(f"AdaptiveMomentum got {name}={value!r}; set it to be {range_text}.")
 
 
 def _check_kappa(rule: Rule, group: dict[str, Any]) -> None:
-    """Refuse a step of beta that is larger than the room the clamp leaves, and a leak without a bound."""
+    """Refuse a step of beta larger than the clamp's range, and a leak without a bound."""
     kappa = abs(group["alpha"] * group["gamma"])
     if rule.clamped and kappa > math.log(group["ratio"]):
         raise EquipoiseError(

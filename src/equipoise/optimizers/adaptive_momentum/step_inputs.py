@@ -1,4 +1,4 @@
-"""What one step of the adaptive-momentum family works on, the same for every path that can do the work."""
+"""Inputs of one step of the adaptive-momentum family, the same for every path."""
 
 import math
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ class StepSettings:
         correction1: 1 / (1 - beta1^t), the bias correction of m.
         correction2: 1 / sqrt(1 - beta2^t), that of sqrt(v).
         eps: added to the root in equation 5 of the adam rule.
-        keep: share of beta - beta_0 that a leak leaves standing at each step, or None without a leak.
-        count_dtype: what the counts are stored in.
+        keep: fraction of beta - beta_0 that a leak keeps at each step, or None without a leak.
+        count_dtype: type of the stored counts.
     """
 
     rule: Rule
@@ -49,7 +49,7 @@ class StepSettings:
 
     @classmethod
     def of(cls, group: dict[str, Any], step: int, dtype: torch.dtype, device: torch.device) -> "StepSettings":
-        """Settings of a parameter group at its `step`-th update (1, 2, ...), for parameters of `dtype`."""
+        """Compute the settings of a parameter group at its `step`-th update (1, 2, ...), for parameters of `dtype`."""
         dtype = dtype.to_real() if dtype.is_complex else dtype
         dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
         rule = RULES[group["rule"]]
@@ -101,7 +101,7 @@ class Batch:
     exp_avg_sqs: list[Tensor] = field(default_factory=list)
 
     def append(self, theta: Tensor, grad: Tensor, count: Tensor, *moments: Tensor) -> None:
-        """Add a tensor with its state; `moments` are exp_avg and exp_avg_sq as far as the rule has them."""
+        """Add a tensor with its state; `moments` are those of exp_avg and exp_avg_sq that the rule has."""
         self.thetas.append(theta)
         self.grads.append(grad)
         self.counts.append(count)
@@ -110,7 +110,7 @@ class Batch:
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether the elements fill one unbroken stretch of memory, in whatever order of axes."""
+    """Whether the elements fill one contiguous block of memory, in any order of axes."""
     return (
         tensor.is_contiguous()
         or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))

@@ -8,10 +8,10 @@ import numpy as np
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.learning import whole_ticks
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
-def draw_curve_figure(draws: Sequence[Job], tuning: Mapping[str, Any]) -> Figure | None:
+def draw_curve_figure(draws: Sequence[JobRecord], tuning: Mapping[str, Any]) -> Figure | None:
     """One panel an arm on common axes; None where no draw left a history."""
     shown = [job for job in draws if {"epoch", "validation_loss"} <= job.history.keys()]
     losses = np.concatenate([job.history["validation_loss"] for job in shown]) if shown else np.empty(0)
@@ -47,7 +47,7 @@ def draw_curve_figure(draws: Sequence[Job], tuning: Mapping[str, Any]) -> Figure
 def _panel(
     arm: str,
     series: int,
-    jobs: Sequence[Job],
+    jobs: Sequence[JobRecord],
     chosen: set[tuple[int, int | None]],
     epochs: tuple[float, float],
     limits: tuple[float, float],

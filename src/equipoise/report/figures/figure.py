@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_text
 from equipoise.report.figures.svg import Drawing, standalone
+from equipoise.runfolder.paths import file_stem
 
 PANEL = 236.0
 """Width of one panel of a figure: four stand side by side on a desk, one on a phone, at legible sizes."""
@@ -42,10 +44,10 @@ class Figure:
 
 def write_figures(figures: Sequence[Figure], folder: Path) -> None:
     """Write every figure as NAME.svg (its panels in one drawing) and NAME.csv into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     for figure in figures:
-        (folder / f"{figure.name}.svg").write_text(standalone(figure.panels, figure.title), encoding="utf-8")
-        (folder / f"{figure.name}.csv").write_text(figure.csv(), encoding="utf-8")
+        stem = file_stem(figure.name)  # an attribute of the data is part of some names
+        write_text(folder / f"{stem}.svg", standalone(figure.panels, figure.title))
+        write_text(folder / f"{stem}.csv", figure.csv())
 
 
 def _cell(value: Any) -> Any:

@@ -8,10 +8,10 @@ from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.interval_rows import padded
 from equipoise.report.figures.learning import whole_ticks
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
-def gradient_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
+def gradient_figure(jobs: Sequence[JobRecord], arms: Sequence[str]) -> Figure | None:
     """One panel an arm on common axes, every run a line; None where no run left its gradient norms."""
     shown = [job for job in jobs if job.arm in arms and {"epoch", "gradient_norm"} <= job.history.keys()]
     norms = np.concatenate([job.history["gradient_norm"] for job in shown]) if shown else np.empty(0)
@@ -39,7 +39,7 @@ def gradient_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
 
 
 def _panel(
-    jobs: Sequence[Job], arm: str, series: int, epochs: tuple[float, float], limits: tuple[float, float]
+    jobs: Sequence[JobRecord], arm: str, series: int, epochs: tuple[float, float], limits: tuple[float, float]
 ) -> Drawing:
     last = ", ".join(f"{job.history['gradient_norm'][-1]:.3g}" for job in jobs)
     drawing = Drawing(PANEL, 214, f"Gradient norms of {arm}", f"in the last epoch: {last or 'no run'}")

@@ -6,12 +6,12 @@ import numpy as np
 
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 _COLUMNS = ("epoch", "train_loss", "validation_loss")
 
 
-def learning_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
+def learning_figure(jobs: Sequence[JobRecord], arms: Sequence[str]) -> Figure | None:
     """One panel per arm on common axes; None where no run left a history."""
     shown = [job for job in jobs if set(_COLUMNS) <= job.history.keys()]
     if not shown:
@@ -46,7 +46,7 @@ def learning_figure(jobs: Sequence[Job], arms: Sequence[str]) -> Figure | None:
 
 
 def _panel(
-    jobs: Sequence[Job], arm: str, series: int, epochs: tuple[float, float], limits: tuple[float, float]
+    jobs: Sequence[JobRecord], arm: str, series: int, epochs: tuple[float, float], limits: tuple[float, float]
 ) -> Drawing:
     chosen = [str(job.done.get("chosen_epoch")) for job in jobs if job.done.get("chosen_epoch") is not None]
     words = f"{len(jobs)} runs; chosen epochs {', '.join(chosen) or 'none'}."

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.interval_rows import padded
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 Columns = dict[str, NDArray[np.float64]]
 LEVELS = ("0", "0.05", "0.25", "0.5", "0.75", "0.95", "1")
 """Quantiles over all elements of all parameters, as named in rates.csv."""
 
 
-def rate_figures(jobs: Sequence[Job], arms: Sequence[str]) -> list[Figure]:
+def rate_figures(jobs: Sequence[JobRecord], arms: Sequence[str]) -> list[Figure]:
     """Two figures, of eta and of beta, a panel for each arm that left its rates; none where no arm did.
 
     jobs: the first run of an arm that has rates is shown. Rates are drawn as multiples of the scheduled learning

@@ -30,7 +30,7 @@ from equipoise.report.results.entries import calibration_rows, part
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.text.words import case_noun, endpoint_name, interval, number
-from equipoise.runfolder.read import Job, RunFolder
+from equipoise.runfolder.read import JobRecord, RunFolder
 
 
 def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
@@ -162,7 +162,7 @@ def _rule_rows(run: RunFolder, rule: str | None, names: dict[str, str], index: i
     return names[rule], calibration_rows(table, index)
 
 
-def _runs(jobs: Sequence[Job], index: int | None) -> list[Run]:
+def _runs(jobs: Sequence[JobRecord], index: int | None) -> list[Run]:
     tables = [table for table in (part([job], "test") for job in jobs) if table is not None]
     out = []
     for table in tables:

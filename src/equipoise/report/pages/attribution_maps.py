@@ -1,16 +1,11 @@
 """Attribution maps that lie in a run folder, and what may be said of them."""
 
-import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from equipoise.errors import LedgerError
 from equipoise.report.pages.examples import png_uri
-
-ATTRIBUTIONS = "attributions.json"
-PICTURES = "attributions.npz"
+from equipoise.runfolder.read import read_attributions
 
 
 @dataclass(frozen=True)
@@ -23,15 +18,15 @@ class Maps:
 
 def read_maps(folder: Path) -> Maps:
     """The maps of a run folder; one that cannot be read is said in words."""
-    if not (folder / ATTRIBUTIONS).is_file():
-        return Maps()
     try:
-        checks = json.loads((folder / ATTRIBUTIONS).read_text(encoding="utf-8"))
+        maps = read_attributions(folder)
+        if maps is None:
+            return Maps()
+        checks = maps[0]
         if "failed" in checks:
             return Maps(f"No attribution maps: the network cannot be explained ({checks['failed']}).")
-        with np.load(folder / PICTURES, allow_pickle=False) as archive:
-            pictures = {name: png_uri(archive[name]) for name in archive.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        pictures = {name: png_uri(picture) for name, picture in maps[1].items()}
+    except (LedgerError, ValueError) as error:
         return Maps(f"The attribution maps cannot be read ({error}).")
     if not checks["depends_on_weights"]:
         return Maps(

@@ -1,10 +1,12 @@
 """Every case with its per-case metrics: a CSV of all of them, and a table on the page where they are few."""
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_text
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.results.entries import part
 from equipoise.report.text.words import endpoint_name, number
@@ -46,17 +48,16 @@ def write_cases(run: RunFolder, path: Path) -> None:
     test = _test(run)
     if test is None:
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        scores = [f"score_{name}" for name in test.classes]
-        writer.writerow(
-            ["arm", "fold", "seed", "case", "patient", *(["truth"] if scores else []), *scores, *test.metrics]
-        )
-        for k in range(len(test)):
-            truth = [test.classes[test.truth[k]]] if scores else []
-            values = [*test.scores[k].tolist(), *(float(one[k]) for one in test.metrics.values())]
-            row = [test.arm[k], test.fold[k], test.seed[k], test.case[k], test.patient[k], *truth, *values]
-            writer.writerow(row)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    scores = [f"score_{name}" for name in test.classes]
+    writer.writerow(["arm", "fold", "seed", "case", "patient", *(["truth"] if scores else []), *scores, *test.metrics])
+    for k in range(len(test)):
+        truth = [test.classes[test.truth[k]]] if scores else []
+        values = [*test.scores[k].tolist(), *(float(one[k]) for one in test.metrics.values())]
+        row = [test.arm[k], test.fold[k], test.seed[k], test.case[k], test.patient[k], *truth, *values]
+        writer.writerow(row)
+    write_text(path, text.getvalue())
 
 
 def _test(run: RunFolder) -> Predictions | None:

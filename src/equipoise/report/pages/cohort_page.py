@@ -10,13 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from equipoise.cohorts import Case, Cohort
+from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.case_pictures import COLOURS
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import PARTS, Fold
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.histogram import histogram
 from equipoise.report.figures.svg import Drawing, style_sheet
-from equipoise.report.pages.examples import png_uri
-from equipoise.report.pages.outlined import COLOURS, outlined
+from equipoise.report.pages.examples import png_address
 from equipoise.report.pages.page import drawn, template_text, unbroken
 from equipoise.report.text.words import number, plural
 
@@ -31,11 +32,12 @@ MOST_LISTED = 200
 class Inspection:
     """What was found out about a cohort before training.
 
-    rows: the cases as in `check --json`. sentences: what the trial could show, what it would cost. folds: empty where
-    the cohort cannot be split.
+    cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: what the trial could
+    show, what it would cost. folds: empty where the cohort cannot be split.
     """
 
     cohort: Cohort
+    cards: CaseCards
     folds: Sequence[Fold]
     rows: Sequence[Mapping[str, Any]]
     leaks: Sequence[Leak]
@@ -237,7 +239,7 @@ def _card(found: Inspection, index: int) -> Card:
     part = next((name for name in PARTS if found.folds and index in found.folds[0].part(name)), "")
     patient = case.patient if case.patient != case.id else ""
     words = ", ".join(filter(None, (patient, _label(case, found.cohort), part)))
-    return Card(case.id, png_uri(outlined(case.read())), words)
+    return Card(case.id, png_address(found.cards.shown(index)), words)
 
 
 def _label(case: Case, cohort: Cohort) -> str:

@@ -1,7 +1,6 @@
 """Example cases of a detector as pictures: what it missed or found last, and its most suspicious false positives."""
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from equipoise.report.pages.examples import Example, Gallery, png_uri
 from equipoise.report.pages.mask_examples import ANSWER_RGB, SHORT_SIDE, TRUTH_RGB
 from equipoise.report.text.words import number, plural
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord, read_slices
 
 MARKS = "marks.json"
 IRRELEVANT_RGB = (170, 170, 170)
@@ -23,11 +22,11 @@ LINE = 3
 _TITLES = {"missed": "Missed, or found last", "false": "Most suspicious false positives"}
 
 
-def detection_galleries(jobs: Sequence[Job], folder: Path) -> list[Gallery]:
+def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery]:
     """What the first run of one arm got most wrong; nothing where its pictures are missing or not readable."""
     if not jobs:
         return []
-    planes = _planes(folder / "jobs" / jobs[0].arm / f"{jobs[0].fold}-{jobs[0].seed}" / "slices.npz")
+    planes = read_slices(folder, jobs[0])
     try:
         told = json.loads(planes.pop(MARKS, np.frombuffer(b"{}", np.uint8)).tobytes())
         groups = {kind: [(planes[name], told[name]) for name in told if name.startswith(kind)] for kind in _TITLES}
@@ -37,14 +36,6 @@ def detection_galleries(jobs: Sequence[Job], folder: Path) -> list[Gallery]:
         ]
     except (ValueError, KeyError, TypeError):
         return []
-
-
-def _planes(path: Path) -> dict[str, NDArray[np.uint8]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
-        return {}
 
 
 def _example(kind: str, plane: NDArray[np.uint8], told: Mapping[str, Any]) -> Example:

@@ -1,14 +1,13 @@
 """Example cases as pictures: what the best arm got right with confidence, and where it was confidently wrong."""
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from equipoise.cohorts.case_pictures import png
 from equipoise.evaluation.predictions import Predictions
 
 
@@ -86,6 +85,9 @@ def _kinds(
 
 def png_uri(picture: NDArray[np.uint8]) -> str:
     """A picture (h, w) or (h, w, 3) as a PNG data address, which a page can carry without any file beside it."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture.astype(np.uint8))).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return png_address(png(picture))
+
+
+def png_address(file: bytes) -> str:
+    """The content of a PNG file as a data address."""
+    return "data:image/png;base64," + base64.b64encode(file).decode("ascii")

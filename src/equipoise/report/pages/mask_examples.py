@@ -1,6 +1,5 @@
 """Example cases of a segmenter as pictures: the outlines of truth and answer on one plane, worst cases first."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from scipy import ndimage
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.pages.examples import Example, Gallery, png_uri
 from equipoise.report.text.words import endpoint_name, number
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.paths import THUMBNAILS, TRUTHS
+from equipoise.runfolder.read import JobRecord, read_planes, read_slices
 
 TRUTH_RGB = (230, 159, 0)
 ANSWER_RGB = (86, 180, 233)
@@ -23,7 +23,7 @@ Plane = NDArray[np.uint8]
 
 
 def mask_galleries(
-    jobs: Sequence[Job], test: Predictions, metric: str, higher_is_better: bool, folder: Path, most: int = 6
+    jobs: Sequence[JobRecord], test: Predictions, metric: str, higher_is_better: bool, folder: Path, most: int = 6
 ) -> list[Gallery]:
     """Worst, typical and best cases of one arm by the mean of `metric` over its runs.
 
@@ -34,8 +34,8 @@ def mask_galleries(
     cases, member = np.unique(test.case, return_inverse=True)
     means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
     order = np.argsort(means if higher_is_better else -means, kind="stable")
-    greys, truths = _planes(folder / "thumbnails.npz"), _planes(folder / "truths.npz")
-    answers = _planes(folder / "jobs" / jobs[0].arm / f"{jobs[0].fold}-{jobs[0].seed}" / "slices.npz")
+    greys, truths = read_planes(folder / THUMBNAILS), read_planes(folder / TRUTHS)
+    answers = read_slices(folder, jobs[0])
     middle = order[max(0, (len(order) - most) // 2) :][:most]
     chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]
     shown: set[str] = set()
@@ -52,15 +52,6 @@ def mask_galleries(
         ]  # fmt: skip
         galleries.append(Gallery(title, tuple(examples), len(examples)))
     return galleries
-
-
-def _planes(path: Path) -> dict[str, Plane]:
-    """The arrays of a file by case; none where it is missing or not readable (the page then shows no pictures)."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
-        return {}
 
 
 def outlined(grey: Plane | None, truth: Plane | None, answer: Plane | None) -> str | None:

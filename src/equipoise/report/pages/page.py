@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -251,10 +250,3 @@ def _size_note(value: str) -> str:
         return f"{float(value):.1f} mm"
     except ValueError:
         return ""
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write the page so that a crash leaves the old one or the new one."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)

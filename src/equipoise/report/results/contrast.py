@@ -6,9 +6,6 @@ from typing import Any
 from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
 from equipoise.runfolder.read import RunFolder
 
-CONTRAST = "by-case"
-"""The folder inside a run folder that holds the second run."""
-
 
 def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of results.json's `contrast`.

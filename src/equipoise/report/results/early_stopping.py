@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.report.text.words import plural
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 
-def stops(jobs: Sequence[Job]) -> dict[str, Any] | None:
+def stops(jobs: Sequence[JobRecord]) -> dict[str, Any] | None:
     """Of an arm's finished jobs: how many stopped early, after which epochs, and of how many; None where none did."""
     ended = [job.done["stopped_epoch"] for job in jobs if job.done.get("stopped_epoch") is not None]
     if not ended:

@@ -13,12 +13,12 @@ from equipoise.evaluation.classification import Rate, class_rates, clustered_rat
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.evaluation.roc import youden_point
 from equipoise.report.figures.calibration import Rows, mean_error
-from equipoise.runfolder.read import Job
+from equipoise.runfolder.read import JobRecord
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
 
 
-def part(jobs: Sequence[Job], split: str) -> Predictions | None:
+def part(jobs: Sequence[JobRecord], split: str) -> Predictions | None:
     """The rows of one split of all finished jobs; None where there are none."""
     tables = [job.predictions for job in jobs if job.predictions is not None]
     tables = [table.where(table.split == split) for table in tables]
@@ -31,7 +31,7 @@ def run_numbers(table: Predictions) -> Any:
     return np.unique(np.stack([table.fold, table.seed]), axis=1, return_inverse=True)[1].ravel()
 
 
-def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, float | None]:
+def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> dict[str, float | None]:
     """Medians over finished jobs; None where no job recorded the cost.
 
     same_network: the finished jobs of all arms with this arm's network. Latency is the network's, whatever trained
@@ -45,7 +45,7 @@ def cost(jobs: Sequence[Job], same_network: Sequence[Job] = ()) -> dict[str, flo
     return out
 
 
-def classification(jobs: Sequence[Job], positive: int | None) -> dict[str, Any]:
+def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str, Any]:
     """What the test predictions of a classifier say beyond its endpoints; empty for masks, and for NaN or infinity.
 
     The confusion is summed over runs (`confusion_runs` of them), calling the class with the highest score.
@@ -73,7 +73,7 @@ def calibration_rows(table: Predictions, positive: int | None) -> Rows:
     return Rows(table.scores.max(axis=1), table.truth == called, table.patient, run)
 
 
-def _operating_point(jobs: Sequence[Job], positive: int) -> dict[str, Any] | None:
+def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any] | None:
     """Sensitivity and specificity on test cases at each run's own threshold, chosen on its validation cases."""
     rows: list[tuple[Any, ...]] = []
     thresholds = []
@@ -94,7 +94,7 @@ def _operating_point(jobs: Sequence[Job], positive: int) -> dict[str, Any] | Non
     }
 
 
-def _calibration(jobs: Sequence[Job], test: Predictions, positive: int | None) -> dict[str, Any] | None:
+def _calibration(jobs: Sequence[JobRecord], test: Predictions, positive: int | None) -> dict[str, Any] | None:
     """Calibration error of single runs, averaged over runs, before and after a temperature fitted on validation."""
     if not ((test.scores >= 0) & (test.scores <= 1)).all():
         return None

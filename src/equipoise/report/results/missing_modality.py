@@ -6,15 +6,16 @@ from typing import Any
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate, read_parquet
 from equipoise.report.text.words import interval, number
+from equipoise.runfolder.paths import job_folder, without_channel
 from equipoise.runfolder.read import RunFolder
 
 
-def without_channel(run: RunFolder, index: int) -> Predictions | None:
+def rows_without(run: RunFolder, index: int) -> Predictions | None:
     """The test rows that finished jobs predicted without one channel; None where none did."""
     tables = []
     for arm in run.arms():
         for job in run.finished(arm):
-            file = run.path / "jobs" / job.arm / f"{job.fold}-{job.seed}" / f"without-{index}.parquet"
+            file = without_channel(job_folder(run.path, job.arm, job.fold, job.seed), index)
             if file.is_file():
                 tables.append(read_parquet(file))
     return concatenate(tables) if tables else None
@@ -25,7 +26,7 @@ def channels_left_out(run: RunFolder) -> tuple[list[tuple[str, Predictions]], li
     found, problems = [], []
     for index, name in enumerate(run.lock["cohort"].get("channels", ())):
         try:
-            table = without_channel(run, index)
+            table = rows_without(run, index)
         except PredictionError as error:
             problems.append(str(error))
             continue

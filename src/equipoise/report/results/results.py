@@ -1,8 +1,6 @@
 """results.json: every number of a run, from predictions alone (costs apart)."""
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.atomic_write import write_json
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.results import audit
-from equipoise.report.results.contrast import CONTRAST, contrast, divided_patients
+from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
 from equipoise.report.results.entries import classification, cost, part
 from equipoise.report.results.initialization import start
@@ -23,7 +22,8 @@ from equipoise.report.results.own_endpoints import own_endpoints
 from equipoise.report.results.recommendation import mark_pareto, recommend
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
-from equipoise.runfolder.read import Job, RunFolder, read_folder
+from equipoise.runfolder.paths import BY_CASE, LOCK, PROTOCOL, RESULTS
+from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
 
@@ -40,19 +40,8 @@ def summarise(folder: Path) -> dict[str, Any]:
 def write_results(folder: Path) -> dict[str, Any]:
     """Write results.json (whole or not at all) and return its contents."""
     results = summarise(folder)
-    write_json(folder / "results.json", results)
+    write_json(folder / RESULTS, results, public=True)
     return results
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON so that a crash leaves the old file or the new one."""
-    temporary = path.with_suffix(".json.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, allow_nan=False, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def results_of(run: RunFolder) -> dict[str, Any]:
@@ -134,9 +123,9 @@ def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str
 
 def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The second run of the trial, by case, beside this one; None where there is none."""
-    if not (run.path / CONTRAST / "lock.json").is_file():
+    if not (run.path / BY_CASE / LOCK).is_file():
         return None
-    other = read_folder(run.path / CONTRAST)
+    other = read_folder(run.path / BY_CASE)
     return contrast(own, other, results_of(other))
 
 
@@ -244,7 +233,7 @@ def _arm(
     }
 
 
-def _same_network(run: RunFolder, model: Any) -> list[Job]:
+def _same_network(run: RunFolder, model: Any) -> list[JobRecord]:
     everyone = (*run.lock["arms"], *run.untuned())
     return [job for arm in everyone if arm.get("model") == model for job in run.finished(str(arm["name"]))]
 
@@ -275,9 +264,7 @@ def positive_index(run: RunFolder) -> int | None:
     classes, positive = list(run.lock["cohort"]["classes"]), run.lock["endpoints"].get("positive")
     if positive is not None:
         if positive not in classes:
-            raise PredictionError(
-                f"lock.json names the positive class {positive!r}, the cohort has {classes}; restore it"
-            )
+            raise PredictionError(f"{LOCK} names the positive class {positive!r}, the cohort has {classes}; restore it")
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
 
@@ -338,7 +325,7 @@ def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
     }
 
 
-def _failures(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def _failures(jobs: Sequence[JobRecord]) -> list[dict[str, Any]]:
     return [
         {"arm": job.arm, "fold": job.fold, "seed": job.seed, "status": job.status, "reason": job.reason}
         for job in jobs
@@ -353,7 +340,7 @@ def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
         times = f"{run.ledger.test_openings} times{unplanned}"
         found.append(f"The test set was opened {times}, so these results are exploratory.")
     if run.ledger.plan_changed:
-        found.append("protocol.toml is not the one that was locked, so these results are exploratory.")
+        found.append(f"{PROTOCOL} is not the one that was locked, so these results are exploratory.")
     if run.ledger.problem:
         found.append(_sentence(run.ledger.problem))
     for job in run.jobs:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.runfolder.read import Job, RunFolder
+from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.draws import best, best_after, expected_ranks
 
 Values = NDArray[np.float64]
@@ -61,7 +61,7 @@ def _arm(run: RunFolder, name: str, plan: Mapping[str, Any], metric: str, lower:
     return {"arm": name, "space": plan["space"], "draws": draws, "chosen": chosen}
 
 
-def _draw(number: int, settings: Mapping[str, Any], jobs: list[Job], metric: str) -> dict[str, Any]:
+def _draw(number: int, settings: Mapping[str, Any], jobs: list[JobRecord], metric: str) -> dict[str, Any]:
     """One draw; its value is the mean over folds, None where it failed in any."""
     values = [_value(job, metric) for job in jobs]
     usable = [value for value in values if value is not None]
@@ -74,7 +74,7 @@ def _draw(number: int, settings: Mapping[str, Any], jobs: list[Job], metric: str
     }
 
 
-def _value(job: Job, metric: str) -> float | None:
+def _value(job: JobRecord, metric: str) -> float | None:
     """The metric in the epoch that validation chose."""
     if job.status != "finished" or metric not in job.history:
         return None

@@ -3,7 +3,6 @@
 Every number follows from the results and histories of the trials, and those from their predictions.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
 from equipoise.report.results.results import json_safe
-from equipoise.runfolder.ledger import PREDICTED, Ledger
-from equipoise.runfolder.read import read_folder
+from equipoise.runfolder.paths import REPORT, trial_folder
+from equipoise.runfolder.read import is_predicted, read_folder, read_results, read_study_plan
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
 
-PLAN = "study-plan.json"
 RATIOS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Multiples of the fastest optimizer's time at which performance profiles are told."""
 UNFINISHED = "not finished: the same command goes on with it"
@@ -47,7 +45,7 @@ def study_results(out: Path) -> dict[str, Any]:
 
     Raises LedgerError where the folder holds no study.
     """
-    plan = read_plan(out)
+    plan = read_study_plan(out)
     cells = [_cell(out, cohort, model) for cohort in plan["cohorts"] for model in plan["models"]]
     done = [cell for cell in cells if isinstance(cell, Workload)]
     kinds = [kind for kind in KINDS if done and done[0].entries(kind)]
@@ -66,43 +64,18 @@ def study_results(out: Path) -> dict[str, Any]:
     return safe
 
 
-def read_plan(out: Path) -> dict[str, Any]:
-    """What the study consists of."""
-    try:
-        plan: dict[str, Any] = json.loads((out / PLAN).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LedgerError(f"{out} holds no study: it has no {PLAN}; name the folder of a study") from error
-    except (OSError, ValueError) as error:
-        raise LedgerError(f"{out / PLAN} is not readable ({error}); restore it, or run the study again") from error
-    return plan
-
-
-def is_predicted(folder: Path) -> bool:
-    """Whether a trial has got as far as test predictions; before, there is nothing to compare.
-
-    A record that is broken or lost says yes: the trial's own report tells what is wrong with it.
-    """
-    if not (folder / "lock.json").is_file():
-        return False
-    try:
-        ledger = Ledger(folder)
-    except LedgerError:
-        return True
-    return not ledger.events or ledger.last(PREDICTED) is not None
-
-
 def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]:
     """A finished trial, or (cohort, model, why there is none)."""
-    folder = out / cohort / model
+    folder = trial_folder(out, cohort, model)
     if not is_predicted(folder):
         return cohort, model, UNFINISHED
     try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        results = read_results(folder)
         run = read_folder(folder)
-    except FileNotFoundError:
-        return cohort, model, UNFINISHED
-    except (OSError, ValueError, LedgerError) as error:
+    except LedgerError as error:
         return cohort, model, f"not readable ({error}); run the study again"
+    if results is None:
+        return cohort, model, UNFINISHED
     key = "validation_loss"
     losses = {(job.arm, job.seed): job.history[key].tolist() for job in run.jobs if key in job.history}
     return Workload(cohort, model, results, losses)
@@ -117,7 +90,7 @@ def _row(out: Path, cell: Workload | tuple[str, str, str]) -> dict[str, Any]:
         "model": cell.model,
         "status": "finished",
         "reason": None,
-        "report": str((out / cell.cohort / cell.model / "report.html").relative_to(out)),
+        "report": str((trial_folder(out, cell.cohort, cell.model) / REPORT).relative_to(out)),
         "train": cohort["split"]["train"],
         "test": cohort["split"]["test"],
         "test_patients": cohort["split_patients"]["test"],

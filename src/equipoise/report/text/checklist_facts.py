@@ -10,6 +10,7 @@ from equipoise.report.results.initialization import initialization
 from equipoise.report.results.interim_analysis import opened_in_words
 from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
+from equipoise.runfolder.paths import PROTOCOL
 from equipoise.runfolder.read import RunFolder
 
 
@@ -205,7 +206,7 @@ def _disjoint(divided: int) -> str:
 
 def _protocol(run: RunFolder) -> Protocol | None:
     try:
-        return Protocol.load(run.path / "protocol.toml")
+        return Protocol.load(run.path / PROTOCOL)
     except ProtocolError:
         return None
 

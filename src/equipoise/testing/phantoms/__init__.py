@@ -1,1 +1,1 @@
-"""Cases and files with known truth, made from a seed."""
+"""Generate cases and files with known truth from a seed."""

@@ -1,4 +1,4 @@
-"""Brain-like phantoms written as BraTS distributes its cases: real files, so that every reader is tested end to end."""
+"""Write brain-like phantoms in the layout of BraTS, as real files that test every reader end to end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from equipoise.errors import ProtocolError
 
-# Brightness of brain, necrosis, oedema and enhancing tumour in each modality, as they look in MR.
+# Brightness of brain, necrosis, oedema and enhancing tumour in each modality. Each tumour part is clear in one modality
+# and hardly visible in another, as in MR, so that a network has to use several.
 CONTRAST = {
     "t1": (500, 250, 400, 450),
     "t1ce": (500, 280, 420, 900),
@@ -43,6 +44,7 @@ def write_brats(
         raise ProtocolError(f"naming of the phantom is {naming!r}; choose one of {', '.join(NAMINGS)}")
     written = []
     for index in range(cases):
+        # A stream per case, so that a case is the same whatever the number of cases.
         generator = np.random.default_rng([seed, index])
         if naming == "2021":
             patient = name = f"BraTS2021_{index + 1:05d}"
@@ -73,7 +75,7 @@ def write_brats(
 
 
 def _anatomy(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """A brain and a tumour inside it: necrosis 1 within an enhancing shell 3 within oedema 2."""
+    """Make a brain with a tumour inside: necrosis 1 within an enhancing shell 3 within oedema 2."""
     size = np.array(shape, dtype=np.float64)
     axes = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
 
@@ -90,7 +92,7 @@ def _anatomy(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[ND
 
 
 def _save(file: Path, voxels: NDArray[np.generic]) -> None:
-    """One NIfTI file with the affine of the data set: x to the left, y to the back, z up, 1 mm."""
+    """Write one NIfTI file with the affine of the data set: x to the left, y to the back, z up, 1 mm."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     affine[1, 3] = voxels.shape[1] - 1
     nibabel.save(nibabel.Nifti1Image(voxels, affine), file)  # type: ignore[no-untyped-call]

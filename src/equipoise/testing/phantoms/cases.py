@@ -1,8 +1,8 @@
-"""Cases with known truth, made from a seed: for tests, documentation and a first look without any data.
+"""Generate cases with known truth from a seed, for tests, documentation and first trials without data.
 
-Classification: a bright shell with a core, and the class shifts only the core's brightness, so the best possible
-performance is known in closed form (`bayes_auc`, `bayes_accuracy`). Segmentation: nested ellipses in noise, whose
-masks are known exactly. Detection: up to three bright balls in noise, apart from each other, and a dim irrelevant one.
+Classification: a bright shell with a core; the class shifts only the core's brightness, so the best possible
+performance is known in closed form (`bayes_auc`, `bayes_accuracy`). Segmentation: nested ellipses in noise with exactly
+known masks. Detection: up to three bright balls in noise, separate from each other, and a dim irrelevant one.
 """
 
 from functools import partial
@@ -36,10 +36,10 @@ def phantom(
     size_effect: float = 0.0,
     seed: int = 0,
 ) -> Cohort:
-    """Cohort of synthetic cases; the same settings give the same pixels.
+    """Make a cohort of synthetic cases; the same settings give the same pixels.
 
-    path: None, there are no files.
-    patients: how many people the cases belong to (default: half as many as cases); each has at least one case.
+    path: None, because there are no files.
+    patients: number of patients (default: half the number of cases); each has at least one case.
     size: voxels per side, at 1 mm. classes: 2–4; in segmentation the background is one of them, in detection it is 2.
     effect: distance of neighbouring classes' core brightness in its standard deviations (classification), or
         contrast to voxel noise (masks). size_effect: the same for the shell's diameter in classification.
@@ -83,7 +83,7 @@ def phantom(
 def _people(
     cases: int, patients: int, size: int, classes: int, size_effect: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Class, patient and shell diameter (mm) of every case; classes as equal as they can be, no patient empty."""
+    """Draw class, patient and shell diameter (mm) of every case, with balanced classes and no patient without case."""
     generator = np.random.default_rng([seed, 0])
     labels = generator.permutation(np.arange(cases) % classes)
     owners = np.concatenate([np.arange(patients), generator.integers(patients, size=cases - patients)])
@@ -94,7 +94,7 @@ def _people(
 
 
 def _class_names(classes: int, task: Task) -> tuple[str, ...]:
-    """Two classes have clinical names; masks begin with the background."""
+    """Name the classes: two classes have clinical names, and masks begin with the background."""
     if task == "detection":
         return ("background", "lesion", IRRELEVANT_CLASS)
     if task == "segmentation":
@@ -103,7 +103,7 @@ def _class_names(classes: int, task: Task) -> tuple[str, ...]:
 
 
 def bayes_auc(effect: float, size_effect: float = 0.0) -> float:
-    """Best possible AUC between neighbouring classes: Φ(d'/√2), d'² = effect² + size_effect² (pixel noise aside).
+    """Return the best possible AUC of neighbouring classes, Φ(d'/√2), d'² = effect² + size_effect² (without noise).
 
     >>> round(bayes_auc(2.0), 3)
     0.921
@@ -112,7 +112,7 @@ def bayes_auc(effect: float, size_effect: float = 0.0) -> float:
 
 
 def bayes_accuracy(effect: float, classes: int = 2) -> float:
-    """Best possible accuracy for equally frequent, equally distant classes: (2Φ(d'/2) + (K−2)(2Φ(d'/2)−1)) / K.
+    """Return the best accuracy for equally frequent, equidistant classes: (2Φ(d'/2) + (K−2)(2Φ(d'/2)−1)) / K.
 
     >>> round(bayes_accuracy(2.0), 3)
     0.841
@@ -124,7 +124,7 @@ def bayes_accuracy(effect: float, classes: int = 2) -> float:
 def _check_settings(
     task: Task, cases: int, patients: int, size: int, spatial_dims: int, classes: int, channels: int, effect: float
 ) -> None:
-    """Refuse impossible settings with the key, what was found and what is allowed."""
+    """Refuse impossible settings with the key, its value and the allowed values."""
     rules = (
         ("task", task, task in get_args(Task), "classification, segmentation or detection"),
         ("cases", cases, cases >= 1, "at least 1"),
@@ -135,13 +135,13 @@ def _check_settings(
         ("channels", channels, 1 <= channels <= 16, "1 to 16"),
         ("effect", effect, effect >= 0, "0 or more for effect and size_effect"),
     )
-    for key, found, allowed, wanted in rules:
-        if not allowed:
-            raise ProtocolError(f"cohort.{key} of the phantom is {found!r}; give {wanted}")
+    for key, value, holds, allowed in rules:
+        if not holds:
+            raise ProtocolError(f"cohort.{key} of the phantom is {value!r}; give {allowed}")
 
 
 def _radius(shape: tuple[int, ...], centre: NDArray[np.float64], stretch: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance from the centre in voxels, each axis divided by its stretch."""
+    """Return the distance from the centre in voxels, each axis divided by its stretch."""
     axes = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in shape), indexing="ij")
     squares = [((axis - c) / s) ** 2 for axis, c, s in zip(axes, centre, stretch, strict=True)]
     distance: NDArray[np.float64] = np.sqrt(np.sum(squares, axis=0))
@@ -151,13 +151,16 @@ def _radius(shape: tuple[int, ...], centre: NDArray[np.float64], stretch: NDArra
 def _read_shell(
     key: tuple[int, ...], shape: tuple[int, ...], diameter: float, label: int, classes: int, effect: float
 ) -> Image:
-    """Background 0, shell 1, core 0.5 shifted by the class; the same scene in every channel, own noise in each."""
+    """Draw background 0, shell 1, and core 0.5 shifted by the class; channels share the scene and differ in noise."""
     generator = np.random.default_rng(key)
-    spread = 0.8 / (effect * (classes - 1) + 6)  # three spreads beyond the outer classes stay within 0.1–0.9
+    # Three standard deviations beyond the outer classes stay within 0.1–0.9: clipped values would tie and lower the
+    # best AUC below its closed form.
+    spread = 0.8 / (effect * (classes - 1) + 6)
     core = 0.5 + spread * (generator.standard_normal() + effect * (label - (classes - 1) / 2))
     space = shape[1:]
     distance = _radius(space, (np.array(space) - 1) / 2, np.ones(len(space)))
-    outer = np.clip(diameter / 2 - distance + 0.5, 0, 1)  # edges blend over one voxel: sizes vary smoothly
+    # Edges blend over one voxel: with hard ones, diameters that differ by less than a voxel would give equal images.
+    outer = np.clip(diameter / 2 - distance + 0.5, 0, 1)
     inner = np.clip(diameter / 4 - distance + 0.5, 0, 1)
     scene = outer + inner * (np.clip(core, 0.02, 0.98) - 1)
     noise = PIXEL_NOISE * generator.standard_normal(shape)
@@ -165,7 +168,7 @@ def _read_shell(
 
 
 def _read_nested(key: tuple[int, ...], shape: tuple[int, ...], classes: int, effect: float) -> Image:
-    """Nested ellipses of classes 1 … K−1 anywhere in the field, brightness = class, voxel noise = 1 / effect."""
+    """Draw nested ellipses of classes 1 … K−1 anywhere in the field, brightness = class, voxel noise = 1 / effect."""
     generator = np.random.default_rng(key)
     space = np.array(shape[1:])
     radius = space.min() * generator.uniform(0.15, 0.3)
@@ -180,7 +183,7 @@ def _read_nested(key: tuple[int, ...], shape: tuple[int, ...], classes: int, eff
 
 
 def _read_balls(key: tuple[int, ...], shape: tuple[int, ...], effect: float) -> Image:
-    """None to three balls of brightness 1 and one of a half, apart from each other, voxel noise = 1 / effect."""
+    """Draw none to three balls of brightness 1 and one of 0.5, separate from each other, voxel noise = 1 / effect."""
     generator = np.random.default_rng(key)
     space = np.array(shape[1:])
     mask, scene = np.zeros(shape[1:], dtype=np.uint8), np.zeros(shape[1:])
@@ -189,7 +192,8 @@ def _read_balls(key: tuple[int, ...], shape: tuple[int, ...], effect: float) -> 
         radius = space.min() * generator.uniform(0.06, 0.1)
         centre = generator.uniform(radius, space - 1 - radius)
         distance = _radius(shape[1:], centre, np.ones(len(space)))
-        if mask[distance <= radius + 2].any():  # two that touch would be one finding
+        # Two balls that touch would be one finding of the mask.
+        if mask[distance <= radius + 2].any():
             continue
         mask[distance <= radius] = kind
         scene[distance <= radius] = 1.0 if kind == SOUGHT else 0.5

@@ -1,7 +1,8 @@
-"""CT series of phantoms as an archive holds them: DICOM files with the identifiers, places and outlines of a reading.
+"""Write CT series of phantoms as an archive stores them: DICOM files with the identifiers and outlines of a reading.
 
-The lung is −850 HU with noise; a pixel that all readers outlined is 900 HU above it, one that a part of them outlined
-by that part. Scanners differ in how they store the same Hounsfield units, as those of LIDC-IDRI do.
+The lung is −850 HU with noise. A pixel that all readers outlined is 900 HU above it, and a pixel that some of them
+outlined is above it by their fraction of 900 HU. Scanners store the same Hounsfield units in different ways, as those
+of LIDC-IDRI do.
 """
 
 import shutil
@@ -20,12 +21,12 @@ from equipoise.errors import CohortError, ProtocolError
 
 LUNG_HU, STEP_HU, NOISE_HU = -850, 900, 20.0
 FAULTS = ("gap", "copy", "double")
-"""What may be wrong with a series: a slice missing, one there twice, another image at the place of one."""
+"""Faults of a series: a missing slice, a duplicate file, a second image at the position of a slice."""
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """How a scanner stores: HU = stored + intercept; padding is the stored value outside its round field, if any."""
+    """A scanner's storage: HU = stored + intercept; padding is the stored value outside its round field, if any."""
 
     manufacturer: str
     intercept: int
@@ -43,7 +44,7 @@ SCANNERS = (
 
 @dataclass(frozen=True)
 class WrittenSeries:
-    """A series on disk and its truth, slices from the lowest up.
+    """A series on disk and its truth, in the order of slices from the lowest.
 
     hounsfield, votes: (slice, row, column), in HU, and the number of readers who outlined each pixel.
     """
@@ -56,7 +57,7 @@ class WrittenSeries:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where the slices lie, in mm of the patient (LPS); index 0 is the lowest slice."""
+    """Positions of the slices in mm of the patient (LPS); index 0 is the lowest slice."""
 
     low_mm: float
     slice_mm: float
@@ -81,10 +82,10 @@ def write_ct(
     fault: str = "",
     seed: int = 0,
 ) -> WrittenSeries:
-    """Write the series that `reading` outlines: one file a slice, `margin` slices around its marks.
+    """Write the series that `reading` outlines: one file per slice, `margin` slices around its marks.
 
     slice_mm: by default the smallest distance between the marks' slices. matrix: rows and columns. fault: one of
-    FAULTS. Names of files tell nothing of their order. Errors: ProtocolError for an unknown fault, CohortError where
+    FAULTS. The files' names do not reveal their order. Errors: ProtocolError for an unknown fault, CohortError where
     the marks do not fit the matrix.
     """
     require_dicom()
@@ -105,7 +106,7 @@ def write_ct(
 
 
 def _grid(outlines: Sequence[Outline], slice_mm: float | None, pixel_mm: float, matrix: int, margin: int) -> _Grid:
-    """The slices that hold all outlines, with a margin below and above."""
+    """Choose the slices that hold all outlines, with a margin below and above."""
     places = np.unique([outline.z_mm for outline in outlines] or [0.0])
     step = slice_mm or (float(np.diff(places).min()) if len(places) > 1 else 1.0)
     slices = round((places[-1] - places[0]) / step) + 1 + 2 * margin
@@ -116,7 +117,7 @@ def _grid(outlines: Sequence[Outline], slice_mm: float | None, pixel_mm: float, 
 
 
 def _votes(outlines: Sequence[Outline], grid: _Grid) -> NDArray[np.uint8]:
-    """How many outlines hold each pixel; those of holes count against."""
+    """Count the outlines around each pixel; outlines of holes are subtracted."""
     votes = np.zeros((grid.slices, grid.matrix, grid.matrix), np.int16)
     if outlines:
         lengths = [len(outline.points) for outline in outlines]
@@ -132,7 +133,7 @@ def _votes(outlines: Sequence[Outline], grid: _Grid) -> NDArray[np.uint8]:
 def _hounsfield(
     votes: NDArray[np.uint8], readers: int, scanner: Scanner, generator: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Lung, nodules as bright as readers agree, noise, and the scanner's padding around its field."""
+    """Draw lung, nodules as bright as readers agree, noise, and the scanner's padding around its field."""
     voxels = np.empty(votes.shape, np.int16)
     for z, plane in enumerate(votes):  # slice by slice: real scans are large
         noise = generator.normal(0, NOISE_HU, plane.shape)
@@ -143,14 +144,14 @@ def _hounsfield(
 
 
 def _outside(matrix: int) -> NDArray[np.bool_]:
-    """Pixels outside the round field of view."""
+    """Mark the pixels outside the round field of view."""
     row, column = np.mgrid[:matrix, :matrix] - (matrix - 1) / 2
     outside: NDArray[np.bool_] = np.hypot(row, column) > matrix / 2
     return outside
 
 
 def uid_of(*source: object) -> str:
-    """An identifier that is the same for the same source."""
+    """Return a DICOM identifier that is the same for the same source."""
     from pydicom.uid import generate_uid
 
     return str(generate_uid(entropy_srcs=["equipoise phantom", *map(str, source)]))
@@ -166,7 +167,9 @@ def _write(
     scanner: Scanner,
     generator: np.random.Generator,
 ) -> None:
-    """One file a slice; names are shuffled, and instance numbers run from the highest slice down."""
+    """Write one file per slice."""
+    # Neither names nor instance numbers give the order from below, as in archives: a reader that trusts either of them
+    # instead of the positions stacks the slices wrongly, and the tests see it.
     folder.mkdir(parents=True, exist_ok=True)
     names = generator.permutation(grid.slices)
     for index, (sop, pixels) in enumerate(zip(sops, voxels, strict=True)):
@@ -184,7 +187,7 @@ def _write(
 
 
 def _header(sop: str, reading: LidcReading, scanner: Scanner) -> Any:
-    """What all slices of a series share, and the identity of this one."""
+    """Make the header that all slices of a series share, with the identity of this one."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
@@ -207,7 +210,7 @@ def _header(sop: str, reading: LidcReading, scanner: Scanner) -> Any:
 
 
 def _spoil(folder: Path, fault: str, index: int) -> None:
-    """Do to one slice in the middle what `fault` says."""
+    """Apply `fault` to one slice in the middle."""
     import pydicom
 
     if not fault:

@@ -1,7 +1,7 @@
-"""Lung-like phantoms written as LIDC-IDRI is distributed: DICOM series and the readers' XML files, with known truth.
+"""Write lung-like phantoms as LIDC-IDRI is distributed: DICOM series and the readers' XML files, with known truth.
 
-Nodules are balls that up to four readers outlined a little differently. Malignant ones are larger and are rated 4 or 5,
-benign ones 1 or 2. Every scan has a mark below 3 mm and a non-nodule too. Scanners take turns.
+Nodules are balls that up to four readers outlined slightly differently. Malignant ones are larger and are rated 4 or 5,
+benign ones 1 or 2. Every scan also has a mark below 3 mm and a non-nodule. Scanners alternate from scan to scan.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ SPACE_MM = 34.0  # nodules' centres are this far apart, so that marks of two are
 
 @dataclass(frozen=True)
 class TrueNodule:
-    """A written nodule: means over its readers of their balls' diameter and of their voxels' volume.
+    """A written nodule: the mean diameter and voxel volume over its readers' balls.
 
     malignancy: one rating per reader who marked it. label: 0 benign, 1 malignant.
     """
@@ -41,7 +41,7 @@ class TrueNodule:
 
 @dataclass(frozen=True)
 class WrittenScan:
-    """A phantom patient's files and truth; small and others count the marks that are no nodules of 3 mm or more."""
+    """A phantom patient's files and truth; small and others count the marks that are not nodules of 3 mm or more."""
 
     patient: str
     xml: Path
@@ -61,9 +61,9 @@ def write_lidc(
     seed: int = 0,
     fault: str = "",
 ) -> tuple[WrittenScan, ...]:
-    """Write `patients` scans with `nodules` (1–4) each, benign and malignant in turn, readings beside the series.
+    """Write `patients` scans with `nodules` (1–4) each, benign and malignant alternately, with their readings.
 
-    fault: one of `phantom_ct.FAULTS`, which the first patient's series then has.
+    fault: one of `ct_series.FAULTS`, for the first patient's series.
     """
     require_dicom()
     if not 1 <= nodules <= 4 or patients < 1:
@@ -94,7 +94,7 @@ def write_lidc(
 
 @dataclass(frozen=True)
 class _Field:
-    """The grid of one patient's scan: four places for nodules in one plane."""
+    """The grid of one patient's scan, with four positions for nodules in one plane."""
 
     patient: str
     pixel_mm: float
@@ -115,7 +115,7 @@ class _Field:
 def _invented(
     field: _Field, count: int, patient: int, generator: np.random.Generator
 ) -> tuple[tuple[TrueNodule, ...], list[Session], int]:
-    """True nodules, what each reader marked, and how many marks are below 3 mm."""
+    """Invent true nodules and each reader's marks; also return the number of marks below 3 mm."""
     corners = generator.permutation([(-1, -1), (-1, 1), (1, -1), (1, 1)])
     middle = field.matrix * field.pixel_mm / 2
     truths, by_reader = [], defaultdict(list)
@@ -135,7 +135,7 @@ def _invented(
 def _nodule(
     field: _Field, name: str, centre_mm: tuple[float, float, float], label: int, generator: np.random.Generator
 ) -> tuple[TrueNodule, dict[int, NoduleMark]]:
-    """One nodule and the marks of the one to four readers who saw it."""
+    """Invent one nodule and the marks of the one to four readers who saw it."""
     seen = int(generator.choice([1, 2, 3, 4], p=[0.1, 0.2, 0.3, 0.4]))
     readers = generator.permutation(READERS)[:seen].tolist()
     spread = 1 + np.clip(0.05 * generator.standard_normal(seen), -0.1, 0.1)
@@ -151,7 +151,7 @@ def _nodule(
 def _mark(
     name: str, field: _Field, centre_mm: Sequence[float], radius_mm: float, malignancy: int
 ) -> tuple[NoduleMark, int]:
-    """One reader's ball as outlines, slice by slice, and the number of its voxels."""
+    """Outline one reader's ball slice by slice; also return the number of its voxels."""
     outlines, voxels = [], 0
     row, column = np.mgrid[: field.matrix, : field.matrix] * field.pixel_mm
     reach = int(np.ceil(radius_mm / field.slice_mm)) + 1
@@ -167,7 +167,8 @@ def _mark(
 
 
 def outline_of(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The first pixels outside a disc-like region, (points, 2) as (column, row), once around."""
+    """Return the first pixels outside a disc-like region, (points, 2) as (column, row), in order around it."""
+    # Outside, because LIDC-IDRI's readers drew the first pixels that no longer belong to the nodule.
     grown = inside.copy()
     grown[1:] |= inside[:-1]
     grown[:-1] |= inside[1:]

@@ -1,17 +1,17 @@
-"""Batched augmentation on the training device: parameters are drawn first, then applied without chance.
+"""Batched augmentation on the training device: parameters are drawn first, then applied deterministically.
 
-All that moves voxels becomes one resampling of the batch, and masks go the same way; what changes intensities, the
-cut-out included, never touches a mask.
+All steps that move voxels are combined into one resampling of the batch, which masks follow. Steps that change
+intensities, the cut-out included, never change a mask.
 """
 
 from torch import Tensor
 
-from equipoise.training.augmentation.bias_field import shade
-from equipoise.training.augmentation.blur import soften
-from equipoise.training.augmentation.cutout import hide
+from equipoise.training.augmentation.bias_field import apply_bias_field
+from equipoise.training.augmentation.blur import blur
+from equipoise.training.augmentation.cutout import cut_out
 from equipoise.training.augmentation.draws import Draws, draw
-from equipoise.training.augmentation.intensity import bend, shift_and_stretch
-from equipoise.training.augmentation.noise import roughen
+from equipoise.training.augmentation.intensity import apply_gamma, shift_and_stretch
+from equipoise.training.augmentation.noise import add_noise
 from equipoise.training.augmentation.settings import Augmentation
 from equipoise.training.augmentation.spatial import move
 
@@ -19,16 +19,18 @@ __all__ = ["Augmentation", "Draws", "apply", "draw"]
 
 
 def apply(images: Tensor, masks: Tensor | None, draws: Draws) -> tuple[Tensor, Tensor | None]:
-    """Change a batch as drawn: images (n, c, *spatial), and masks alike where they move.
+    """Augment a batch by its draws: images (n, c, *spatial), and their masks, which follow every movement.
 
-    Masks are integers (n, *spatial) or (n, regions, *spatial), taken from the nearest voxel, or soft targets
-    (n, classes, *spatial), interpolated as the images are. Beyond the border lie the edge's values. Nothing is changed
-    in place.
+    Masks are integers (n, *spatial) or (n, regions, *spatial), sampled at the nearest voxel, or soft targets
+    (n, classes, *spatial), interpolated like the images. Voxels beyond the border take the edge's values. The arguments
+    are not modified.
     """
+    # The order is that of an acquisition: the patient lies differently, the coil shades, contrast and display follow,
+    # and noise comes after the blur, which would remove it. The cut-out is last, so that its filling stays constant.
     images, masks = move(images, masks, draws)
-    images = shade(images, draws.coefficients)
+    images = apply_bias_field(images, draws.coefficients)
     images = shift_and_stretch(images, draws.contrasts, draws.offsets)
-    images = bend(images, draws.exponents)
-    images = soften(images, draws.blurs)
-    images = roughen(images, draws.noise, draws.noise_seed)
-    return hide(images, draws.boxes), masks
+    images = apply_gamma(images, draws.exponents)
+    images = blur(images, draws.blurs)
+    images = add_noise(images, draws.noise, draws.noise_seed)
+    return cut_out(images, draws.boxes), masks

@@ -1,4 +1,4 @@
-"""Rotation, mirroring, scaling and shift: one affine map an image, from output to input voxels."""
+"""Rotation, mirroring, scaling and shift as one affine map per image, from output to input voxels."""
 
 import math
 from collections.abc import Sequence
@@ -11,20 +11,21 @@ from equipoise.training.augmentation.settings import AXES, Augmentation
 
 
 def draw_motions(plan: Augmentation, spatial_dims: int, chance: Chance) -> dict[str, Tensor]:
-    """Angles in radians (n, 1 or 3), zooms (n,), mirrors ±1 and shifts (n, d) in array order (z, y, x)."""
+    """Draw angles in radians (n, 1 or 3), zooms (n,), mirrors ±1 and shifts (n, d) in array order (z, y, x)."""
     limit = math.radians(plan.rotate_degrees)
     angles = chance.uniform("rotate_degrees", -limit, limit, 1 if spatial_dims == 2 else 3)
     zooms = chance.uniform("scale", *plan.scale, neutral=1.0)
     mirrored = torch.zeros(spatial_dims, dtype=torch.bool)
     for name in plan.flip:
         mirrored[AXES[name]] = True
+    # A coin for every axis, used or not: adding an axis to `flip` leaves the draws of all other steps as they were.
     mirrors = 1.0 - 2.0 * (chance.coins(spatial_dims) & mirrored)
     shifts = chance.uniform("shift", -plan.shift, plan.shift, spatial_dims)
     return {"angles": angles, "zooms": zooms, "mirrors": mirrors, "shifts": shifts}
 
 
 def rotations(angles: Tensor) -> Tensor:
-    """Rotation matrices over (y, x), or over (z, y, x) about each of its axes in turn: float64 (n, d, d)."""
+    """Return rotation matrices over (y, x), or over (z, y, x) about each axis in turn: float64 (n, d, d)."""
     d = 2 if angles.shape[1] == 1 else 3
     planes = [(0, 1)] if d == 2 else [(1, 2), (0, 2), (0, 1)]
     result = torch.eye(d, dtype=torch.float64).repeat(len(angles), 1, 1)
@@ -37,15 +38,19 @@ def rotations(angles: Tensor) -> Tensor:
 
 
 def linear_parts(angles: Tensor, zooms: Tensor, mirrors: Tensor) -> Tensor:
-    """Rotation, zoom and mirrors as matrices over (z, y, x) voxels, float64 (n, d, d): angles are true angles."""
+    """Return rotation, zoom and mirrors as matrices over (z, y, x) voxels: float64 (n, d, d).
+
+    They act on voxels and not on shares of the size, so that an angle is a true angle in images of unequal sides.
+    """
     scaled = rotations(angles) * (mirrors.double() / zooms.double()[:, None])[:, None, :]
-    # quarter turns are exact: a float32 angle is off by up to 1e-7, its cosine must not be
+    # A float32 angle is wrong by up to 1e-7. Without rounding, a quarter turn would read 1e-7 beside a voxel's centre
+    # and blend two voxels, instead of copying one.
     whole = scaled.round()
     return torch.where((scaled - whole).abs() < 1e-6, whole, scaled)
 
 
 def affine(linear: Tensor, shifts: Tensor, size: Sequence[int]) -> Tensor:
-    """The maps about the image's centre over voxel indices (z, y, x, 1): float32 (n, d, d + 1)."""
+    """Return the maps about the image's centre over voxel indices (z, y, x, 1): float32 (n, d, d + 1)."""
     sides = torch.tensor(list(size), dtype=torch.float64)
     centre = (sides - 1) / 2
     offset = centre + shifts.double() * sides - linear @ centre

@@ -1,4 +1,4 @@
-"""Where the parameters of a batch come from: one passed generator, and each step's own probability."""
+"""Draw the parameters of a batch from one given generator, with a probability for each step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Chance:
-    """Draws for n images; every number is drawn on the CPU, so it is the same on every device."""
+    """Source of draws for n images; every number is drawn on the CPU, so it is the same on every device."""
 
     n: int
     generator: torch.Generator
     probability: Mapping[str, float]
 
     def uniform(self, step: str, low: float, high: float, *shape: int, neutral: float = 0.0) -> Tensor:
-        """(n, *shape) numbers from [low, high); `neutral` for the images that the step passes over."""
+        """Draw (n, *shape) numbers from [low, high); images that skip the step get `neutral`."""
+        # Values are drawn for all images, also for those that will skip: how much of the stream a step uses depends
+        # on n and the plan, never on the outcome.
         drawn = low + (high - low) * torch.rand((self.n, *shape), generator=self.generator)
         share = self.probability.get(step, 1.0)
         if share == 1.0:
@@ -25,9 +27,10 @@ class Chance:
         return drawn.where(happens.view(-1, *(1,) * len(shape)), torch.tensor(neutral))
 
     def coins(self, *shape: int) -> Tensor:
-        """(n, *shape) fair coins."""
+        """Toss (n, *shape) fair coins."""
         return torch.rand((self.n, *shape), generator=self.generator) < 0.5
 
     def seed(self) -> int:
-        """A number from which an effect may draw a whole field of values."""
+        """Draw a seed from which an effect may draw a whole field of values."""
+        # A field drawn here, on the CPU, would cost a copy of the batch's size to the device at every step.
         return int(torch.randint(2**62, (), generator=self.generator))

@@ -1,4 +1,4 @@
-"""A step's effect on those images of a batch that its draws change; the others keep their bits."""
+"""Apply a step's effect to the images of a batch that its draws change; the others stay bit for bit equal."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,8 @@ from torch import Tensor
 
 
 def change(values: Tensor, changed: Tensor, effect: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Values (n, …) with `effect(values[rows], rows)` in the rows where `changed` (n,) is true.
-
-    `changed` lies on the CPU, so that no accelerator has to be waited for.
-    """
+    """Return values (n, …) with `effect(values[rows], rows)` in the rows where `changed` (n,) is true."""
+    # `changed` is on the CPU: to read it from an accelerator would wait for all work queued there.
     rows = changed.nonzero()[:, 0]
     if len(rows) == 0:
         return values
@@ -22,19 +20,19 @@ def change(values: Tensor, changed: Tensor, effect: Callable[[Tensor, Tensor], T
 
 
 def per_image(parameter: Tensor, like: Tensor) -> Tensor:
-    """(n,) as (n, 1, …) on the device of `like` and with its type, to be spread over its channels and space."""
+    """Reshape (n,) to (n, 1, …) on the device of `like` and with its type, to broadcast over channels and space."""
     return parameter.to(like.device, like.dtype).view(-1, *(1,) * (like.ndim - 1))
 
 
-def by_channel(found: Tensor, like: Tensor) -> Tensor:
-    """(n, c) as (n, c, 1, …), to be spread over the space of `like`."""
-    return found.view(*found.shape, *(1,) * (like.ndim - 2))
+def by_channel(statistic: Tensor, like: Tensor) -> Tensor:
+    """Reshape (n, c) to (n, c, 1, …), to broadcast over the space of `like`."""
+    return statistic.view(*statistic.shape, *(1,) * (like.ndim - 2))
 
 
 def spread(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel of every image, (n, c, 1, …)."""
+    """Return the mean and standard deviation of every channel of every image, (n, c, 1, …)."""
     flat = values.flatten(2)
     mean = flat.mean(2, keepdim=True)
-    # torch.std needs thirty times as long on a CPU
+    # torch.std takes thirty times as long on a CPU.
     deviation = torch.linalg.vector_norm(flat - mean, dim=2) / math.sqrt(flat.shape[2])
     return by_channel(mean[:, :, 0], values), by_channel(deviation, values)

@@ -1,4 +1,4 @@
-"""The chosen parameters of a batch; with them every effect is without chance."""
+"""The drawn parameters of a batch; given these, every effect is deterministic."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from equipoise.training.augmentation.settings import Augmentation
 class Draws:
     """Parameters of n images, on the CPU; None where the plan has no such step.
 
-    angles in radians (n, 1 or 3), zooms (n,), mirrors ±1 (n, d), shifts (n, d) in shares of the size;
+    angles in radians (n, 1 or 3), zooms (n,), mirrors ±1 (n, d), shifts (n, d) as fractions of the size;
     controls (n, d, …) of the elastic deformation; coefficients (n, …) of the bias field; factors of contrast,
     offsets of brightness, exponents, blurs in voxels and noise, all (n,), and the seed of the noise;
-    boxes (n, d, 2), first and last border of what is cut out, in shares of the size.
+    boxes (n, d, 2), first and last border of the cut-out, as fractions of the size.
 
     The spatial axes are in array order (z, y, x).
     """
@@ -41,12 +41,13 @@ class Draws:
 
 
 def draw(augmentation: Augmentation, n: int, spatial_dims: int, generator: torch.Generator) -> Draws:
-    """Choose the parameters of n images; the same generator state gives the same choice on every device."""
+    """Draw the parameters of n images; the same generator state gives the same draws on every device."""
     plan, chance = augmentation, Chance(n, generator, augmentation.probability)
 
     def number(step: str, low: float, high: float, neutral: float = 0.0) -> Tensor | None:
         return chance.uniform(step, low, high, neutral=neutral) if step in plan.steps else None
 
+    # Uniform in the logarithm: exponents of 1/2 and 2, which darken and brighten equally, are equally likely.
     logarithms = (torch.tensor(limit).log().item() for limit in plan.gamma)
     gammas = number("gamma", *logarithms)
     return Draws(

@@ -1,4 +1,4 @@
-"""A smooth deformation: a cubic B-spline over a coarse mesh of control points (Rueckert 1999)."""
+"""Smooth elastic deformation by a cubic B-spline over a coarse mesh of control points (Rueckert 1999)."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ POINTS = INTERVALS + 3
 
 
 def draw_controls(plan: Augmentation, spatial_dims: int, chance: Chance) -> Tensor | None:
-    """Movements of the control points in shares of the size: (n, d, *POINTS each axis)."""
+    """Draw movements of the control points as fractions of the size: (n, d, POINTS, …), one POINTS per axis."""
     if "elastic" not in plan.steps:
         return None
     return chance.uniform("elastic", -plan.elastic, plan.elastic, spatial_dims, *(POINTS,) * spatial_dims)
 
 
 def spline(side: int) -> Tensor:
-    """The cubic B-splines over an axis of so many voxels: float32 (side, POINTS), each row sums to one."""
+    """Evaluate the cubic B-splines over an axis of `side` voxels: float32 (side, POINTS), each row sums to one."""
     place = (torch.arange(side, dtype=torch.float64) + 0.5) / side * INTERVALS
     cell = place.floor()
     t = place - cell
@@ -31,11 +31,12 @@ def spline(side: int) -> Tensor:
 
 
 def displacement(controls: Tensor, linear: Tensor, size: Sequence[int], device: torch.device) -> Tensor:
-    """The movement of every voxel's place in the input, in voxels: (n, d, *size).
+    """Return the movement of every voxel's position in the input, in voxels: (n, d, *size).
 
-    The deformation happens before the map with these linear parts, so that the whole cannot fold where neither does;
-    the spline is linear in its controls, therefore they are mapped in its stead.
+    The deformation is applied before the affine map with these linear parts, so that their composition cannot fold
+    where neither folds.
     """
+    # The spline is linear in its controls, so the few controls are mapped in place of the displacement of each voxel.
     sides = torch.tensor(list(size), dtype=torch.float64)
     moved = torch.einsum("nij,j,nj...->ni...", linear, sides, controls.double()).float()
     return along_axes(moved.to(device), [spline(side).to(device) for side in size])

@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018): every image and its class mixed with those of another case of the batch."""
+"""Mixup (Zhang et al. 2018): mix every image and its class with those of another case of the batch."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,19 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Mixup:
-    """alpha: of the Beta(alpha, alpha) distribution of the shares; classes: how many the cohort has."""
+    """Settings of mixup: alpha of the Beta(alpha, alpha) distribution of λ; classes, the cohort's number of them."""
 
     alpha: float
     classes: int
 
     def mix(self, images: Tensor, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mixed images (n, channel, *spatial), and what they hold of each class (n, classes), which sums to one.
+        """Return mixed images (n, channel, *spatial) and their fractions of each class (n, classes), of sum one.
 
-        λ x_i + (1 − λ) x_j and the same of the classes, with a λ of its own for every case.
+        They are λ x_i + (1 − λ) x_j, and the same of the classes; every case has its own λ.
         """
         n = len(images)
         partner = torch.randperm(n, generator=draws).to(images.device)
+        # Beta by inversion of its distribution function: torch.distributions.Beta takes no generator.
         uniform = torch.rand(n, generator=draws, dtype=torch.float64).numpy()
         shares = torch.from_numpy(betaincinv(self.alpha, self.alpha, uniform)).to(images)
         classes = functional.one_hot(labels, self.classes).to(images.dtype)

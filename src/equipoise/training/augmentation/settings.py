@@ -1,4 +1,4 @@
-"""What the protocol's table [augmentation] says, checked."""
+"""Settings of the protocol's table [augmentation], checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +28,12 @@ _RANGES = ("scale", "contrast", "gamma")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image, in this order; lengths are shares of the image's size.
+    """Steps that may change a training image, in this order; lengths are fractions of the image's size.
 
     rotate_degrees: angles are uniform in ± this (in 3D about each axis).
     flip: axes that are mirrored with probability one half.
     scale: range of a uniform zoom factor, above 1 magnifies.
-    shift: uniform in ± this, each axis.
+    shift: uniform in ± this along each axis.
     elastic: control points of a smooth deformation move by up to this along each axis.
     bias_field: coefficients of the logarithm of a smooth multiplicative field are uniform in ± this.
     contrast: range of a uniform factor on the distance from the channel's mean.
@@ -41,8 +41,8 @@ class Augmentation:
     gamma: range of an exponent, uniform in its logarithm, on the channel scaled to [0, 1].
     blur: standard deviation of a Gaussian in voxels, uniform up to this.
     noise: standard deviation of Gaussian noise, uniform up to this, in standard deviations of the channel.
-    cutout: sides of a box that is filled with the channel's mean, uniform up to this; masks keep what it hides.
-    probability: that a step (by its name) happens to an image at all; 1 for those not named.
+    cutout: sides of a box that is filled with the channel's mean, uniform up to this; masks do not change.
+    probability: that a step (by its name) changes an image at all; 1 for steps without an entry.
     """
 
     rotate_degrees: float = 0.0
@@ -61,7 +61,7 @@ class Augmentation:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], spatial_dims: int) -> "Augmentation":
-        """Read the protocol's table; errors name the key and what is allowed."""
+        """Read the protocol's table; errors name the key and the allowed values."""
         allowed = list(cls.__dataclass_fields__)
         for key in settings:
             if key not in allowed:
@@ -78,13 +78,13 @@ class Augmentation:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps that may change an image, in their order."""
-        nothing = Augmentation.__dataclass_fields__
-        names = [name for name in nothing if name != "probability"]
-        return tuple(name for name in names if getattr(self, name) != nothing[name].default)
+        fields = Augmentation.__dataclass_fields__
+        names = [name for name in fields if name != "probability"]
+        return tuple(name for name in names if getattr(self, name) != fields[name].default)
 
     @property
     def identity(self) -> bool:
-        """Whether nothing would change."""
+        """Whether no step changes an image."""
         return all(self.probability.get(step) == 0 for step in self.steps)
 
 
@@ -118,13 +118,13 @@ def _axes(value: Any, axes: list[str]) -> tuple[str, ...]:
 
 
 def _probability(value: Any, steps: Sequence[str]) -> dict[str, float]:
-    """One number for all steps but flips, which have their own coins, or a table by step."""
-    open_to = [step for step in steps if step != "flip"]
+    """Read one number for all steps but flips, which have their own coins, or a table by step."""
+    optional = [step for step in steps if step != "flip"]
     if not isinstance(value, Mapping):
-        return dict.fromkeys(open_to, _share(value))
+        return dict.fromkeys(optional, _share(value))
     for step in value:
-        if step not in open_to:
-            remedy = nearest(step, open_to) if open_to else "set the step first"
+        if step not in optional:
+            remedy = nearest(step, optional) if optional else "set the step first"
             raise ProtocolError(f"augmentation.probability names {step!r}, which is no step of this protocol; {remedy}")
     return {step: _share(share) for step, share in value.items()}
 

@@ -1,6 +1,13 @@
-"""Prepared cases as arrays on disk, so that many jobs share one copy through memory maps."""
+"""Prepared cases as arrays on disk, so that many jobs share one copy through memory maps.
 
+The arrays are written first, then the index with the SHA-256 of each and of itself: a folder whose index or arrays are
+not what was written counts as absent, and is made anew.
+"""
+
+import contextlib
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.atomic_write import PART, sync, write_json
 from equipoise.evaluation.detection import Findings
 from equipoise.preprocessing.pipeline import Pipeline, Record
+from equipoise.runfolder.paths import SAMPLE_INDEX
 
 Indices = NDArray[np.int64]
 
@@ -117,6 +126,12 @@ class Samples:
             self.findings[:n],
         )
 
+    def chosen(self, indices: Sequence[int]) -> "Samples":
+        """Some cases of a classifier, copied."""
+        at = np.array(indices, dtype=np.int64)
+        cases, patients = (tuple(every[index] for index in indices) for every in (self.cases, self.patients))
+        return Samples(together(self.images, at), together(self.targets, at), cases, patients)
+
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; the list of cases comes last and marks them complete."""
         with SampleWriter(folder) as writer:
@@ -129,9 +144,9 @@ class Samples:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map the arrays of a folder into memory, read-only."""
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        arrays = {name: _mapped(folder / f"{name}.bin", **found) for name, found in index["arrays"].items()}
+        """Map the arrays of a folder into memory, read-only; `staged` says whether they are whole."""
+        index = json.loads((folder / SAMPLE_INDEX).read_text(encoding="utf-8"))
+        arrays = {name: _mapped(_array_file(folder, name), one) for name, one in index["arrays"].items()}
         grids = tuple(Grid(grid["record"], tuple(grid["spacing_mm"])) for grid in index["grids"])
         return cls(
             arrays["images"],
@@ -152,15 +167,35 @@ def _findings(found: dict[str, Any], axes: int) -> Findings:
     return Findings(centre, np.array(found["diameter_mm"], np.float64), np.array(found["relevant"], bool))
 
 
-INDEX = "cases.json"
+def staged(folder: Path, cases: Sequence[str] | None = None) -> bool:
+    """Whether a folder holds samples exactly as they were written (of these cases, where they are named).
+
+    Every byte is read for it. An index that is missing, empty, cut or of version 0.1, which knew no hashes, says no.
+    """
+    try:
+        index = json.loads((folder / SAMPLE_INDEX).read_text(encoding="utf-8"))
+        if index.pop("sha256") != _digest(index) or (cases is not None and index["cases"] != list(cases)):
+            return False
+        return all(_sha256(_array_file(folder, name)) == one["sha256"] for name, one in index["arrays"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
-def staged(folder: Path) -> bool:
-    """Whether a folder holds complete samples."""
-    return (folder / INDEX).is_file()
+def _array_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.bin"
 
 
-def _mapped(file: Path, dtype: str, shapes: list[list[int]]) -> Arrays:
+def _digest(index: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(index).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _mapped(file: Path, stored: dict[str, Any]) -> Arrays:
+    dtype, shapes = stored["dtype"], stored["shapes"]
     flat = np.memmap(file, dtype=dtype, mode="r") if file.stat().st_size else np.empty(0, dtype)
     if len({tuple(shape) for shape in shapes}) == 1:
         return flat.reshape(len(shapes), *shapes[0])
@@ -168,11 +203,15 @@ def _mapped(file: Path, dtype: str, shapes: list[list[int]]) -> Arrays:
 
 
 class SampleWriter:
-    """Writes cases one by one, so that a part larger than memory can be staged; inside a `with` block."""
+    """Writes cases one by one, so that a part larger than memory can be staged; inside a `with` block.
+
+    Arrays take their names, and the index is written, only when the block ends without an error.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, Any] = {}
+        self._digests: dict[str, Any] = {}
         self._arrays: dict[str, dict[str, Any]] = {}
         self._cases: list[str] = []
         self._patients: list[str] = []
@@ -181,6 +220,7 @@ class SampleWriter:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SAMPLE_INDEX).unlink(missing_ok=True)  # what lay here is being replaced
         return self
 
     def add(
@@ -194,9 +234,12 @@ class SampleWriter:
         """One case more: `images`, `targets` and, for masks, `truths`, the same names for every case."""
         for name, array in arrays.items():
             if name not in self._files:
-                self._files[name] = (self.folder / f"{name}.bin").open("wb")
+                self._files[name] = self._temporary(name).open("wb")
+                self._digests[name] = hashlib.sha256()
                 self._arrays[name] = {"dtype": array.dtype.str, "shapes": []}
-            self._files[name].write(np.ascontiguousarray(array).tobytes())
+            content = np.ascontiguousarray(array).tobytes()
+            self._files[name].write(content)
+            self._digests[name].update(content)
             self._arrays[name]["shapes"].append(array.shape)
         self._cases.append(case)
         self._patients.append(patient)
@@ -205,13 +248,32 @@ class SampleWriter:
         if findings is not None:
             self._findings.append({name: values.tolist() for name, values in vars(findings).items()})
 
+    def _temporary(self, name: str) -> Path:
+        file = _array_file(self.folder, name)
+        return file.with_name(f".{file.name}{PART}")
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for file in self._files.values():
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            for name, file in self._files.items():
+                with contextlib.suppress(OSError):  # a full disk fails again here; the first error is the one to tell
+                    file.close()
+                self._temporary(name).unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        """Put the arrays on the disk under their names, then the index that says that they are whole."""
+        for name, file in self._files.items():
+            file.flush()
+            os.fsync(file.fileno())
             file.close()
-        if kind is None:
-            index: dict[str, Any] = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays}
-            index |= {"grids": self._grids, "findings": self._findings}
-            (self.folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+            self._temporary(name).replace(_array_file(self.folder, name))
+            self._arrays[name]["sha256"] = self._digests[name].hexdigest()
+        sync(self.folder)
+        index = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays}
+        index = json.loads(json.dumps(index | {"grids": self._grids, "findings": self._findings}))
+        write_json(self.folder / SAMPLE_INDEX, index | {"sha256": _digest(index)})
 
 
 def together(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from equipoise.preprocessing import Pipeline, prepare
 from equipoise.preprocessing.one_by_one import MaskCase, prepare_each
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import job_folder, samples_folder
 from equipoise.statistics.own import function_of
 from equipoise.training.data.finding_targets import CLASSES, finding_target
 from equipoise.training.data.samples import Grid, Ragged, Samples, SampleWriter, staged
@@ -39,8 +40,8 @@ def samples_of(cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: st
 
 
 def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path, targets: str = "classes") -> Samples:
-    """The prepared cases, written to `folder` for other processes unless they are there already."""
-    if not staged(folder):
+    """The prepared cases, written to `folder` for other processes unless they lie there as they were written."""
+    if not staged(folder, [cohort.cases[index].id for index in indices]):
         if cohort.task == "classification":
             samples_of(cohort, indices, pipeline).save(folder)
         else:
@@ -111,7 +112,7 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "ignores": cohort.ignores,
     }
     return [
-        Job(arm, fold, seed, out / "jobs" / arm.name / f"{fold}-{seed}", out / "samples" / str(fold), **common)
+        Job(arm, fold, seed, job_folder(out, arm.name, fold, seed), samples_folder(out, fold), **common)
         for fold in range(folds)
         for seed in protocol.training.seeds
         for arm in (*protocol.arms, *protocol.untuned())

@@ -1,15 +1,15 @@
 """Attribution maps of a report's example cases, as pictures beside the run, with the checks that they passed."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from equipoise.atomic_write import write_atomic, write_json
+from equipoise.atomic_write import write_json
 from equipoise.evaluation.display_planes import grey
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import ATTRIBUTION_MAPS, ATTRIBUTIONS, run_of
+from equipoise.runfolder.write import write_planes
 from equipoise.training.data.batches import whole
 from equipoise.training.data.samples import Samples
 from equipoise.training.inference.attribution import attribute
@@ -29,7 +29,7 @@ def explain(asked: tuple[Job, Samples]) -> None:
     Each map speaks for the class that the job's network calls. A network that cannot be explained leaves the reason.
     """
     job, samples = asked
-    out = job.folder.parents[2]
+    out = run_of(job.folder)
     with reproducible(job.training.threads):
         learner = build_learner(job, device(), samples)
         learner.model.load_state_dict(load_file(job.weights_file))
@@ -39,20 +39,15 @@ def explain(asked: tuple[Job, Samples]) -> None:
         try:
             found = attribute(learner.model, images, called.to(learner.device), generator(job.name, "explain"))
         except Exception as error:
-            write_json(out / "attributions.json", {"arm": job.arm.name, "failed": f"{type(error).__name__}: {error}"})
+            write_json(out / ATTRIBUTIONS, {"arm": job.arm.name, "failed": f"{type(error).__name__}: {error}"})
             return
     pictures = {case: overlaid(images[k, 0].cpu().numpy(), found.maps[k]) for k, case in enumerate(samples.cases)}
-    write_atomic(out / "attributions.npz", lambda path: _save(path, pictures))
+    write_planes(out / ATTRIBUTION_MAPS, pictures)
     checks = {"likeness": float(np.median(found.likeness)), "gap": float(np.median(found.gap))}
     write_json(
-        out / "attributions.json",
+        out / ATTRIBUTIONS,
         {"arm": job.arm.name, "seed": job.seed, "depends_on_weights": found.depends_on_weights, **checks},
     )
-
-
-def _save(path: Path, pictures: dict[str, NDArray[np.uint8]]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **pictures)
 
 
 def overlaid(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from equipoise.atomic_write import write_planes, write_predictions
 from equipoise.evaluation.display_planes import packed, shown_slice
 from equipoise.evaluation.matched_scans import detection_predictions
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import region_metrics
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import SLICES, without_channel
+from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.samples import Samples
 from equipoise.training.inference.missing_modality import Without
@@ -44,9 +45,9 @@ def predict_job(job: Job) -> Path:
         for channel in range(job.channels if job.inference.missing_modalities else 0):
             blind = replace(learner, model=Without(learner.model, channel))
             found, _ = _answered(blind, job, {"test": parts["test"]})
-            write_predictions(job.folder / f"without-{channel}.parquet", found)
+            write_predictions(without_channel(job.folder, channel), found)
     if slices:
-        write_planes(job.folder / "slices.npz", slices)
+        write_planes(job.folder / SLICES, slices)
     write_predictions(file, table)
     return file
 

@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.atomic_write import write_json, write_planes, write_predictions
-from equipoise.cohorts import Cohort
+from equipoise.atomic_write import write_json
+from equipoise.cohorts import Case, Cohort, Image
+from equipoise.cohorts.read_once import seen_by
 from equipoise.cohorts.splits.split import Fold
 from equipoise.evaluation.display_planes import grey, region_bits, shown_slice
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
+from equipoise.runfolder.paths import DONE, PREDICTIONS, THUMBNAILS, TRUTHS, baseline_folder, samples_folder
+from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.training.data.samples import Samples
-from equipoise.training.data.staging import samples_of, stage
+from equipoise.training.data.staging import stage
 from equipoise.training.tasks.baselines import baselines, predict_baseline
 from equipoise.training.tasks.mask_baselines import MASK_BASELINES, predict_masks
 from equipoise.training.tasks.spot_baselines import SPOT_BASELINES, predict_spots
@@ -35,25 +39,29 @@ def open_test(
 
     own: the user's own metrics of masks, by which the baselines are judged as well. targets: of [training].
     """
+    tested = np.unique(np.concatenate([fold.test for fold in folds]))
+    planes = ShownPlanes(cohort, tested)
+    watched = seen_by(cohort, tested, planes.see)
     for number, fold in enumerate(folds):
         # rules on images learn from the prepared training cases
-        parts = HELD_OUT if cohort.task == "classification" else ("train", *HELD_OUT)
-        places = {part: folder / "samples" / str(number) / part for part in parts}
-        samples = {part: stage(cohort, getattr(fold, part), pipeline, places[part], targets) for part in parts}
+        sized = cohort.task == "classification" and cohort.size_attribute is not None
+        parts = HELD_OUT if sized else ("train", *HELD_OUT)
+        places = {part: samples_folder(folder, number) / part for part in parts}
+        samples = {part: stage(watched, getattr(fold, part), pipeline, places[part], targets) for part in parts}
         if cohort.task == "classification":
-            _class_baselines(cohort, number, fold, pipeline, folder / "baselines")
+            _class_baselines(cohort, number, fold, samples, folder)
         else:
-            _image_baselines(cohort, number, samples.pop("train"), samples, folder / "baselines", own)
-    tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    _keep_pictures(cohort, tested, folder)
+            _image_baselines(cohort, number, samples.pop("train"), samples, folder, own)
+    planes.write(folder)
 
 
-def _class_baselines(cohort: Cohort, number: int, fold: Fold, pipeline: Pipeline, folder: Path) -> None:
+def _class_baselines(cohort: Cohort, number: int, fold: Fold, samples: Mapping[str, Samples], folder: Path) -> None:
     """The trivial rules on the same cases; where no size is known, on the mean of the prepared images."""
-    mean = None
+    mean: Any = None
     if cohort.size_attribute is None:
-        everything = np.arange(len(cohort))
-        mean = np.asarray(samples_of(cohort, everything, pipeline).images).reshape(len(everything), -1).mean(axis=1)
+        mean = np.zeros(len(cohort), np.float32)  # of cases outside this fold nothing is asked
+        for part, prepared in samples.items():
+            mean[getattr(fold, part)] = np.asarray(prepared.images).reshape(len(prepared), -1).mean(axis=1)
     parts = {part: getattr(fold, part) for part in HELD_OUT}
     for rule in baselines(cohort, mean):
         _write(predict_baseline(rule, cohort, number, fold.train, parts), rule.name, number, folder)
@@ -78,24 +86,40 @@ def _image_baselines(
 
 
 def _write(table: Predictions, name: str, fold: int, folder: Path) -> None:
-    place = folder / name / f"{fold}-0"
-    write_predictions(place / "predictions.parquet", table)
-    write_json(place / "done.json", {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
+    place = baseline_folder(folder, name, fold)
+    write_predictions(place / PREDICTIONS, table)
+    write_json(place / DONE, {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
 
 
-def _keep_pictures(cohort: Cohort, indices: NDArray[np.int64], folder: Path) -> None:
-    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth."""
-    regions = target_regions(cohort.classes, cohort.regions)
-    pictures, outlines = {}, {}
-    for index in indices:
-        case = cohort.cases[index]
-        image = case.read()
+class ShownPlanes:
+    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth.
+
+    The planes are taken while the cases are prepared, so that no image is read for them alone.
+    """
+
+    def __init__(self, cohort: Cohort, indices: NDArray[np.int64]) -> None:
+        self.cohort = cohort
+        self.cases = [cohort.cases[index] for index in indices]
+        self.regions = target_regions(cohort.classes, cohort.regions)
+        self.pictures: dict[str, NDArray[np.uint8]] = {}
+        self.outlines: dict[str, NDArray[np.uint8]] = {}
+
+    def see(self, case: Case, image: Image) -> None:
+        """Keep the plane of one case."""
         plane = image.array[0]
-        if cohort.task == "classification" or image.mask is None:
-            pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
+        if self.cohort.task == "classification" or image.mask is None:
+            self.pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
         else:
             at = shown_slice(image.mask)
-            pictures[case.id], outlines[case.id] = grey(plane[at]), region_bits(image.mask[at], regions)
-    write_planes(folder / "thumbnails.npz", pictures)
-    if outlines:
-        write_planes(folder / "truths.npz", outlines)
+            self.pictures[case.id] = grey(plane[at])
+            self.outlines[case.id] = region_bits(image.mask[at], self.regions)
+
+    def write(self, folder: Path) -> None:
+        """Write the planes in the order of the cases; one whose case lay prepared already is read now."""
+        for case in self.cases:
+            if case.id not in self.pictures:
+                self.see(case, case.read())
+        names = [case.id for case in self.cases]
+        write_planes(folder / THUMBNAILS, {name: self.pictures[name] for name in names})
+        if self.outlines:
+            write_planes(folder / TRUTHS, {name: self.outlines[name] for name in names if name in self.outlines})

@@ -1,12 +1,9 @@
 """A job from its first epoch to its done.json: resumable at every epoch, a divergence is a recorded failure."""
 
-import csv
 import math
 import time
 import warnings
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,8 @@ from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
+from equipoise.runfolder.write import write_rows
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.augmentation.mixup import Mixup
 from equipoise.training.data.batches import Feed
@@ -224,16 +223,16 @@ class _Training:
         }
         if self.learner.average is not None:
             state["average"] = self.learner.average.state_dict()
-        checkpoint.save(self.job.folder / "checkpoint", self.progress.epoch, state)
+        checkpoint.save(self.job.folder / CHECKPOINT, self.progress.epoch, state)
         self._write_history()
 
     def _write_history(self) -> None:
-        for name, rows in (("history", self.progress.history), ("rates", self.progress.rates)):
+        for name, rows in ((HISTORY, self.progress.history), (RATES, self.progress.rates)):
             if rows and self.ranks.leads:
-                write_atomic(self.job.folder / f"{name}.csv", partial(_write_table, rows))
+                write_rows(self.job.folder / name, rows)
 
     def _resume(self) -> None:
-        state = checkpoint.load_latest(self.job.folder / "checkpoint")
+        state = checkpoint.load_latest(self.job.folder / CHECKPOINT)
         if state is None:
             return
         self.progress = Progress(**state["progress"])
@@ -243,14 +242,6 @@ class _Training:
         if self.learner.average is not None:
             self.learner.average.load_state_dict(state["average"])
         self._write_history()
-
-
-def _write_table(rows: list[dict[str, float]], path: Path) -> None:
-    """Rows of equal keys as CSV."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks = ALONE) -> Learner:

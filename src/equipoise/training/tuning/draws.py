@@ -9,6 +9,7 @@ from typing import Any
 
 from equipoise.protocol import Arm, Protocol
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import draw_folder, run_of
 from equipoise.statistics.draws import best
 from equipoise.training.tuning.search import draw, space_of, validation_value, with_settings
 
@@ -75,7 +76,7 @@ def draw_jobs(protocol: Protocol, jobs: Sequence[Job], plan: Plan) -> list[Job]:
             job,
             arm=with_settings(job.arm, plan[job.arm.name][number]),
             seed=tuning.seed,
-            folder=job.folder.parent / "draws" / f"{job.fold}-{number}",
+            folder=draw_folder(run_of(job.folder), job.arm.name, job.fold, number),
             training=training,
             draw=number,
         )
@@ -91,7 +92,7 @@ def draw_value(job: Job) -> float | None:
     if done.get("status") != "finished":
         return None
     column = "validation_loss" if job.training.select == "loss" else f"validation_{job.primary}"
-    return validation_value(job.folder, column, done["chosen_epoch"])
+    return validation_value(job.history(), column, done["chosen_epoch"])
 
 
 def choose(draws: Sequence[Job], plan: Plan, *, lower_is_better: bool) -> list[Choice]:

@@ -4,12 +4,13 @@ The draws are points of a scrambled Sobol sequence, the same for the same seed a
 they are fixed when the trial is locked, they can run side by side and resume, and no arm learns from another's luck.
 """
 
-import csv
 import math
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Arm, Dimension, Named, Space
@@ -120,9 +121,8 @@ def with_settings(arm: Arm, settings: Settings) -> Arm:
     return arm.model_copy(update={"model": model, "optimizer": optimizer, "space": Space(), "draws": None})
 
 
-def validation_value(folder: Path, column: str, epoch: int) -> float | None:
+def validation_value(history: Mapping[str, NDArray[np.float64]], column: str, epoch: int) -> float | None:
     """What a job's history says of an epoch (1, 2, …); None where it is not a finite number."""
-    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("epoch") == str(epoch)]
-    value = float(rows[0][column]) if rows else math.nan
+    values = history[column][history["epoch"] == epoch] if history else np.empty(0)
+    value = float(values[0]) if len(values) else math.nan
     return value if math.isfinite(value) else None

@@ -1,4 +1,6 @@
-"""One picture of a case as a reader would look at it, with the outline of every class of its mask."""
+"""Two small pictures of a case: one for people, with the outlines of its mask, and one to tell likeness by."""
+
+import io
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,16 +8,55 @@ from PIL import Image as Picture
 
 from equipoise.cohorts.cohort import Image
 
-SIDE = 132
+SIDE = 64
+"""Pixels a side of the picture that likeness is told by."""
+SHOWN_SIDE = 132
+"""Pixels of the longer side of the picture for people."""
 COLOURS = ("#ffb000", "#4aa3e0", "#52d9ae", "#f0a8d0", "#ff8540", "#a3abff", "#e6c34a", "#e79a8c")
 """Of the outlines of classes 1, 2 …; they begin again after the last."""
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+def picture(array: NDArray[np.generic]) -> Bytes:
+    """One case's array (channel, *spatial) as 64 × 64 ranks, 0–255, averaged over the channels.
+
+    A volume is represented by the mean of its middle third along z.
+    """
+    pixels = np.nan_to_num(np.asarray(array, dtype=np.float32))
+    if pixels.ndim == 4:
+        depth = pixels.shape[1]
+        pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
+    rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
+    small = rows @ pixels @ columns.T
+    ranks = np.mean([_ranks(channel) for channel in small], axis=0)
+    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+    return levels
+
+
+def _shrinking(n: int) -> Floats:
+    """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
+    ratio = n / SIDE
+    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _ranks(values: Floats) -> NDArray[np.float64]:
+    """Mid-ranks between 0 and 1; equal values share one."""
+    flat = np.round(values.ravel(), 4)
+    ordered = np.sort(flat)
+    middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
+    ranks: NDArray[np.float64] = middle / (2 * max(len(flat) - 1, 1))
+    return ranks
 
 
 def outlined(image: Image) -> NDArray[np.uint8]:
-    """(height, width, 3): the first channel, or its slice with the largest mask, at most SIDE pixels in its true shape.
+    """(height, width, 3): the first channel, or its slice with the largest mask, as a reader would look at it.
 
-    Windowed to the middle 98 % of its own values. Volumes are shown in the radiological convention: front on top, the
-    patient's right on the left.
+    In its true shape, at most SHOWN_SIDE pixels high and wide, and windowed to the middle 98 % of its own values.
+    Volumes are shown in the radiological convention: front on top, the patient's right on the left.
     """
     plane, mask, spacing = _plane(image)
     height, width = _size(plane.shape, spacing)
@@ -26,6 +67,13 @@ def outlined(image: Image) -> NDArray[np.uint8]:
     if mask is not None:
         _draw(colour, mask)
     return colour
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture (h, w) or (h, w, 3) as a PNG file."""
+    buffer = io.BytesIO()
+    Picture.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | None, tuple[float, float]]:
@@ -42,7 +90,7 @@ def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | Non
 def _size(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> tuple[int, int]:
     """Height and width in pixels that keep the proportions in millimetres."""
     extent = np.array(shape) * np.array(spacing_mm)
-    height, width = np.maximum(1, np.rint(SIDE * extent / extent.max())).astype(int)
+    height, width = np.maximum(1, np.rint(SHOWN_SIDE * extent / extent.max())).astype(int)
     return int(height), int(width)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from equipoise.cohorts.case_pictures import COLOURS, SHOWN_SIDE, outlined
 from equipoise.cohorts.cohort import Image
-from equipoise.report.pages.outlined import COLOURS, SIDE, outlined
 
 
 def rgb(name: str) -> list[int]:
@@ -18,10 +18,10 @@ def coloured(picture: np.ndarray) -> np.ndarray:
 def test_two_dimensions_keep_their_proportions_and_window() -> None:
     pixels = np.linspace(0, 1000, 40 * 20).reshape(1, 40, 20)
     picture = outlined(Image(pixels, (1.0, 1.0)))
-    assert picture.shape == (SIDE, SIDE // 2, 3)
+    assert picture.shape == (SHOWN_SIDE, SHOWN_SIDE // 2, 3)
     assert picture[0, 0, 0] == 0
     assert picture[-1, -1, 0] == 255
-    assert outlined(Image(pixels, (0.5, 1.0))).shape == (SIDE, SIDE, 3)
+    assert outlined(Image(pixels, (0.5, 1.0))).shape == (SHOWN_SIDE, SHOWN_SIDE, 3)
     assert not coloured(picture).any()
 
 
@@ -30,7 +30,7 @@ def test_every_class_has_its_own_outline_and_the_inside_stays_grey() -> None:
     mask[4:20, 4:20] = 1
     mask[9:14, 9:14] = 2
     picture = outlined(Image(np.ones((1, 33, 33)), (1.0, 1.0), mask))
-    scale = SIDE // 33
+    scale = SHOWN_SIDE // 33
     assert picture[4 * scale, 10 * scale].tolist() == rgb(COLOURS[0])
     assert picture[9 * scale, 11 * scale].tolist() == rgb(COLOURS[1])
     inside = coloured(picture)

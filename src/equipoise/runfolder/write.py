@@ -1,0 +1,44 @@
+"""What jobs leave in a run folder, written atomically: tables of predictions, columns of numbers, pictures."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.atomic_write import write_atomic, write_json, write_text
+from equipoise.evaluation.candidate_table import write_candidates
+from equipoise.evaluation.predictions import Predictions, write_parquet
+from equipoise.runfolder.paths import candidates_beside
+
+__all__ = ["write_atomic", "write_json", "write_planes", "write_predictions", "write_rows"]
+
+
+def write_predictions(path: Path, table: Predictions) -> None:
+    """Write a table of predictions; a detector's candidates before it, for the table says that both lie."""
+    if table.candidates is not None:
+        write_atomic(candidates_beside(path), partial(write_candidates, table.candidates))
+    write_atomic(path, partial(write_parquet, table))
+
+
+def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Write arrays by name as a compressed .npz file."""
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **planes)
+
+    write_atomic(path, save)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys as CSV, the keys as its head."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

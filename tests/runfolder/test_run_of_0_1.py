@@ -1,0 +1,66 @@
+"""Run folders that version 0.1 left, one per task, give their recorded numbers and sentences again."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from equipoise.report import write_report
+
+KEPT = Path(__file__).resolve().parents[1] / "data" / "run-of-0.1"
+
+
+def differences(recorded: Any, now: Any, place: str = "results") -> list[str]:
+    """Where `now` is not what was recorded; numbers may differ by 1e-9, fields may have been added."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        return [
+            line
+            for key, value in recorded.items()
+            for line in (
+                differences(value, now[key], f"{place}.{key}") if key in now else [f"{place}.{key} is missing"]
+            )
+        ]
+    if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        pairs = enumerate(zip(recorded, now, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{place}[{index}]")]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (recorded, now))
+    alike = math.isclose(recorded, now, rel_tol=1e-9, abs_tol=1e-9) if numbers else recorded == now
+    return (
+        [] if alike and isinstance(recorded, bool) == isinstance(now, bool) else [f"{place}: {recorded!r}, now {now!r}"]
+    )
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+def test_a_run_folder_of_version_0_1_is_reported_as_it_was(task: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(KEPT / task, tmp_path / "run"))
+    recorded = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    (folder / "results.json").unlink()
+    write_report(folder)
+    now = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert recorded["cohort"]["task"] == task
+    assert recorded["ledger"]["verified"]
+    assert differences(recorded, now) == []
+    assert (folder / "report.html").stat().st_size > 50_000
+
+
+def test_the_kept_folders_are_small() -> None:
+    assert sum(file.stat().st_size for file in KEPT.rglob("*") if file.is_file()) < 400_000
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"a": [1.0, "x"]}, []),
+        ({"a": [1.0 + 1e-10, "x"], "more": 3}, []),
+        ({"a": [1.0 + 1e-8, "x"]}, ["results.a[0]: 1.0, now 1.00000001"]),
+        ({"a": [1.0, "y"]}, ["results.a[1]: 'x', now 'y'"]),
+        ({"a": [1.0]}, ["results.a: [1.0, 'x'], now [1.0]"]),
+        ({"a": [True, "x"]}, ["results.a[0]: 1.0, now True"]),
+        ({}, ["results.a is missing"]),
+    ],
+)
+def test_a_difference_is_named(change: Any, line: list[str]) -> None:
+    assert differences({"a": [1.0, "x"]}, change) == line
