@@ -124,9 +124,9 @@ class Cohort:
     patients_known: False where the source does not state them. patients_guessed: they were then guessed, from likeness
         or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
+    ignores: whether masks may hold IGNORED, for voxels that nobody labelled.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it tells what `read`
         returns, so that a case may be kept in the user's cache. None where that is not known: a source of one's own.
-    ignores: whether masks may hold IGNORED, for voxels that nobody labelled.
     """
 
     name: str
@@ -143,8 +143,8 @@ class Cohort:
     patients_guessed: bool = False
     size_attribute: str | None = None
     remarks: tuple[Remark, ...] = ()
-    recipe: str | None = None
     ignores: bool = False
+    recipe: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a cohort without cases, with repeated ids, or with labels outside its classes."""

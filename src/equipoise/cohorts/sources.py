@@ -56,13 +56,9 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     if section.task == "detection" and cohort.task != "classification":
         cohort = as_detection(cohort)  # whatever has masks has findings
     # the code of one's own may change while its settings and the files stay
-    # classes and channels follow from all cases together, so a case's files do not tell them
-    told_by_all = {"classes": list(cohort.classes), "channels": list(cohort.channels)}
-    recipe = (
-        None
-        if ":" in section.source
-        else content_key(source=section.source, settings=repr(sorted(settings.items())), **told_by_all)
-    )
+    own = ":" in section.source
+    layout = {"layout": cohort.recipe} if cohort.recipe else {}
+    recipe = None if own else content_key(source=section.source, settings=repr(sorted(settings.items())), **layout)
     if cohort.task != section.task:
         raise ProtocolError(
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "

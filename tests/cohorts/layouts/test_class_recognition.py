@@ -151,8 +151,7 @@ def test_folders_that_hold_the_same_channels_are_no_classes(tmp_path: Path, writ
     "names",
     [
         ("0", "1", "2", "3", "4"), ("grade1", "grade2"), ("class_0", "class_1"), ("BI-RADS 2", "BI-RADS 4"),
-        ("T1", "T2"),
-        ("with_mask", "without_mask"), ("benign", "malignant"), ("stage-1", "stage-2"),
+        ("T1", "T2"), ("with_mask", "without_mask"), ("benign", "malignant"), ("stage-1", "stage-2"),
     ],
 )  # fmt: skip
 def test_classes_with_numbers_or_odd_words_stay_classes(

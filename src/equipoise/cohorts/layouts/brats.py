@@ -89,10 +89,10 @@ def brats(
     return make_cohort(layout, entries, on_problem, nonfinite)
 
 
-def scan_coding(scan: ScanFiles, stated: str, path: Path) -> str:
+def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
     """The name of the coding of one case; CohortError where none is stated and several are possible."""
-    if stated != "auto":
-        return stated
+    if coding != "auto":
+        return coding
     certain = certain_coding(scan.group) if scan.group or scan.joint == "_" else None
     if certain is None:
         raise CohortError(

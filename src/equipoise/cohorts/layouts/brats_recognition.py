@@ -15,17 +15,17 @@ _MOST_READ = 200
 _POST_TREATMENT = "2024-post-treatment"
 
 
-def brats_settings(path: Path, scans: Sequence[ScanFiles], stated: Mapping[str, Any]) -> dict[str, Any]:
+def brats_settings(path: Path, scans: Sequence[ScanFiles], user_settings: Mapping[str, Any]) -> dict[str, Any]:
     """`modalities` where no case has all four, and `coding` where group and masks leave one.
 
-    Raises CohortError where the coding must be stated and is not.
+    Raises CohortError where the coding must be user_settings and is not.
     """
     settings: dict[str, Any] = {}
     there = {name for scan in scans for name in scan.by_kind}
     modalities = [old for old, new in NEW_NAMES.items() if {old, new} & there]
     if modalities and len(modalities) < len(NEW_NAMES):
         settings["modalities"] = modalities
-    if "coding" not in stated:
+    if "coding" not in user_settings:
         for scan in scans:
             scan_coding(scan, "auto", path)  # asks where it is not certain
         coding = _coding_that_masks_tell(scans)

@@ -49,8 +49,8 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     names = [max(group, key=lambda label: (counts[label], -len(label))) for group in spellings.values()]
     _refuse_look_alikes(names, where)
     if len(names) < 2:
-        stated = f"the one label {names[0]!r}" if names else "no label at all"
-        raise CohortError(f"{where} has {stated}; a comparison needs at least two classes.")
+        label_count = f"the one label {names[0]!r}" if names else "no label at all"
+        raise CohortError(f"{where} has {label_count}; a comparison needs at least two classes.")
     return tuple(sorted(names, key=sort_key))
 
 

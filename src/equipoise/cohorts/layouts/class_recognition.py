@@ -44,26 +44,26 @@ _LOOKED_AT = 5_000
 _PROBED = 12
 
 
-def find_classes(path: Path, stated: Mapping[str, Any]) -> Recognised | None:
+def find_classes(path: Path, user_settings: Mapping[str, Any]) -> Recognised | None:
     """A folder per class, or such folders below train, val and test; None where the folders are something else.
 
-    stated: `classes` says that these folders are classes, `task` that masks are wanted.
+    user_settings: `classes` says that these folders are classes, `task` that masks are wanted.
     Raises CohortError where folders are no classes and nothing else is to be read there.
     """
-    if stated.get("task", "classification") != "classification" or {"mask", "images"} & set(stated):
+    if user_settings.get("task", "classification") != "classification" or {"mask", "images"} & set(user_settings):
         return None
     parted = [child for child in data_folders(path) if child.name.lower() in PARTS]
     tops = parted if len(parted) > 1 else [path]
     filled = [child for top in tops for child in data_folders(top) if next(image_files(child), None)]
     names = sorted({child.name for child in filled})
-    if "classes" in stated:
-        filled = [child for child in filled if child.name in stated["classes"]]
-        names = [name for name in names if name in stated["classes"]]
+    if "classes" in user_settings:
+        filled = [child for child in filled if child.name in user_settings["classes"]]
+        names = [name for name in names if name in user_settings["classes"]]
     if len(names) < 2:
         return None
     files = {child: list(itertools.islice(image_files(child), _LOOKED_AT)) for child in filled}
     beside = masks_beside([file for listed in files.values() for file in listed], path)
-    if "classes" not in stated and _are_no_classes(path, names, files):
+    if "classes" not in user_settings and _are_no_classes(path, names, files):
         return None
     given = (
         {PARTS[top.name.lower()] for top in tops if any(child.parent == top for child in filled)}
@@ -138,8 +138,8 @@ def _named_as_cases(names: Sequence[str]) -> bool:
         return False
     if all(sum(map(len, numbers)) >= 4 for numbers in digits):
         return True
-    said = {tuple(word for word in words(name) if not word.isdigit()) for name in names}
-    flat = {word for each in said for word in each}
+    kinds = {tuple(word for word in words(name) if not word.isdigit()) for name in names}
+    flat = {word for each in kinds for word in each}
     if flat & _CLASS_WORDS:
         return False
     if flat & _CASE_WORDS:
@@ -148,7 +148,7 @@ def _named_as_cases(names: Sequence[str]) -> bool:
         numbers = sorted(int(number[0]) for number in digits)
         consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] <= 1
         return not consecutive or len(numbers) > _MOST_CONSECUTIVE
-    return len(said) == 1 and len(names) > _MOST_UNKNOWN
+    return len(kinds) == 1 and len(names) > _MOST_UNKNOWN
 
 
 def _hold_channels(files: Mapping[Path, Sequence[Path]]) -> bool:

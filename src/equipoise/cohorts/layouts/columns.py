@@ -68,19 +68,19 @@ class Columns:
 
 
 def columns_of(
-    rows: Sequence[Mapping[str, str]], stated: Mapping[str, Any] | None = None, where: str = "the table"
+    rows: Sequence[Mapping[str, str]], by_role: Mapping[str, Any] | None = None, where: str = "the table"
 ) -> Columns:
-    """The roles of a table's columns; `stated` gives roles by name, and the other roles go to the columns left.
+    """The roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
 
     What a column holds counts too: files are no labels, values that recur no cases, fold numbers no parts.
-    Raises ProtocolError for a stated role or column that does not exist, CohortError where two columns could have a
+    Raises ProtocolError for a by_role role or column that does not exist, CohortError where two columns could have a
     role.
     """
     names = list(rows[0])
-    stated = _checked(dict(stated or {}), names, where)
-    free = [name for name in names if name not in _stated_columns(stated)]
+    by_role = _checked(dict(by_role or {}), names, where)
+    free = [name for name in names if name not in _stated_columns(by_role)]
     files = {name for name in free if _holds_files([row[name] for row in rows])}
-    images = _images(stated.get("image"), free, where)
+    images = _images(by_role.get("image"), free, where)
     rest = [name for name in free if name not in images.values()]
     unique = [name for name in rest if name == "case" or len({row[name] for row in rows}) == len(rows)]
     parts = [name for name in rest if name == "part" or {row[name].lower() for row in rows} <= {*PARTS, ""}]
@@ -90,15 +90,15 @@ def columns_of(
         mask = masks[0] if masks else None
     else:
         mask = _one("mask", masks, where)
-    label = stated.get("label") or _one("label", [name for name in rest if name not in {*files, *masks}], where)
+    label = by_role.get("label") or _one("label", [name for name in rest if name not in {*files, *masks}], where)
     return Columns(
         images,
-        case=stated.get("case") or _one("case", unique, where),
-        patient=stated.get("patient") or _one("patient", rest, where),
-        mask=stated.get("mask") or mask,
+        case=by_role.get("case") or _one("case", unique, where),
+        patient=by_role.get("patient") or _one("patient", rest, where),
+        mask=by_role.get("mask") or mask,
         label=tuple(label) if isinstance(label, (list, tuple)) else label,
-        part=stated.get("part") or _one("part", parts, where),
-        series_uid=stated.get("series_uid") or _one("series_uid", rest, where),
+        part=by_role.get("part") or _one("part", parts, where),
+        series_uid=by_role.get("series_uid") or _one("series_uid", rest, where),
     )
 
 
@@ -113,29 +113,29 @@ def without_label(columns: Columns) -> Columns:
     return replace(columns, label=None)
 
 
-def _checked(stated: dict[str, Any], names: Sequence[str], where: str) -> dict[str, Any]:
-    for role, value in stated.items():
+def _checked(by_role: dict[str, Any], names: Sequence[str], where: str) -> dict[str, Any]:
+    for role, value in by_role.items():
         if role not in ROLES:
             raise ProtocolError(f"cohort.columns: the role {role!r} is unknown; {nearest(role, ROLES)}")
         for name in _listed(value):
             if name not in names:
                 raise ProtocolError(f"cohort.columns: {where} has no column {name!r}; {nearest(name, names)}")
-    return stated
+    return by_role
 
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value.values() if isinstance(value, Mapping) else value)
 
 
-def _stated_columns(stated: Mapping[str, Any]) -> set[str]:
-    return {name for value in stated.values() for name in _listed(value)}
+def _stated_columns(by_role: Mapping[str, Any]) -> set[str]:
+    return {name for value in by_role.values() for name in _listed(value)}
 
 
-def _images(stated: Any, names: Sequence[str], where: str) -> dict[str, str]:
-    if isinstance(stated, Mapping):
-        return dict(stated)
-    if stated:
-        return {name: name for name in _listed(stated)}
+def _images(by_role: Any, names: Sequence[str], where: str) -> dict[str, str]:
+    if isinstance(by_role, Mapping):
+        return dict(by_role)
+    if by_role:
+        return {name: name for name in _listed(by_role)}
     modalities = {name: name for name in names if name.startswith("image_") and name not in _ONE_FILE}
     if "image" in names:
         return {"image": "image"} | modalities

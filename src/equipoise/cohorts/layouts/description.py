@@ -67,23 +67,25 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
         raise wrong
     pairs = [(value, key) if key.isdigit() and isinstance(value, str) else (key, value) for key, value in given.items()]
     try:
-        stated = {str(name): _values(value) for name, value in pairs}
+        values_by_name = {str(name): _values(value) for name, value in pairs}
     except (TypeError, ValueError) as error:
         raise wrong from error
-    ignored = {value for name, values in stated.items() if name.lower() == _IGNORE for value in values}
-    stated = {name: values for name, values in stated.items() if name.lower() != _IGNORE}
-    single = {str(name): int(value) for name, value in pairs if str(name) in stated and not isinstance(value, list)}
+    ignored = {value for name, values in values_by_name.items() if name.lower() == _IGNORE for value in values}
+    values_by_name = {name: values for name, values in values_by_name.items() if name.lower() != _IGNORE}
+    single = {
+        str(name): int(value) for name, value in pairs if str(name) in values_by_name and not isinstance(value, list)
+    }
     names = {0: "background"} | {value: name for name, value in single.items()}
-    values = sorted({*names, *(value for group in stated.values() for value in group)})
+    values = sorted({*names, *(value for group in values_by_name.values() for value in group)})
     codes = {value: index for index, value in enumerate(values)}
     if len(values) < 2 or values[0] < 0 or ignored & set(values) or len(values) > IGNORED:
         raise wrong
     regions = {}
     overlapping = any(isinstance(value, list) for _, value in pairs)
-    if not overlapping and len(set(stated.values())) < len(stated):
+    if not overlapping and len(set(values_by_name.values())) < len(values_by_name):
         raise RefusedFile(root / NAME, 'two of its "labels" have one value', "give each class its own value")
     if overlapping:
-        foreground = {name: group for name, group in stated.items() if group != (0,)}
+        foreground = {name: group for name, group in values_by_name.items() if group != (0,)}
         regions = {name: tuple(codes[value] for value in group) for name, group in foreground.items()}
     classes = tuple(names.get(value, f"label {value}") for value in values)
     return Labels(classes, codes | dict.fromkeys(ignored, IGNORED), regions)

@@ -99,13 +99,13 @@ def _classes(
 
 @dataclass(frozen=True)
 class _Rows:
-    """How rows become cases; `stated` are the classes that the protocol names itself."""
+    """How rows become cases; `named` are the classes that the protocol names itself."""
 
     path: Path
     roles: Columns
     files: str
     classes: tuple[str, ...]
-    stated: tuple[str, ...]
+    named: tuple[str, ...]
     codes: Mapping[int, int]
     patient_pattern: str | None
 
@@ -162,7 +162,7 @@ class _Rows:
             return self._one_hot(row, self.roles.label)
         text = row[self.roles.label]
         name = class_of(text, self.classes)
-        if is_missing(text, self.stated):
+        if is_missing(text, self.named):
             reason = f"it has no label ({text!r})" if text else "it has no label"
             return None, RefusedFile(self.path, reason, "fill it in, or name it in cohort.classes if it is a class")
         if name is None:

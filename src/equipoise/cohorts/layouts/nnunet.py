@@ -66,14 +66,14 @@ def file_ending(description: Mapping[str, Any], root: Path) -> str:
 
     Raises RefusedFile where nothing in labelsTr ends so, or nothing is stated and the masks end in several ways.
     """
-    stated = description.get("file_ending")
+    ending = description.get("file_ending")
     present = Counter(stem_and_ending(file.name)[1] for file in _files(root / MASKS))
     present.pop("", None)
-    if isinstance(stated, str) and (not present or any(file.name.endswith(stated) for file in _files(root / MASKS))):
-        return stated
+    if isinstance(ending, str) and (not present or any(file.name.endswith(ending) for file in _files(root / MASKS))):
+        return ending
     shown = ", ".join(f"*{ending}" for ending in sorted(present)) or "no image"
-    if stated is not None:
-        reason = f'its "file_ending" is {stated!r} and {MASKS} holds {shown}'
+    if ending is not None:
+        reason = f'its "file_ending" is {ending!r} and {MASKS} holds {shown}'
         raise RefusedFile(root / NAME, reason, 'correct "file_ending"')
     if len(present) > 1:
         raise RefusedFile(root / NAME, f'it has no "file_ending" and {MASKS} holds {shown}', 'add "file_ending"')

@@ -34,21 +34,21 @@ class FoundPairs:
     remarks: tuple[str, ...] = ()
 
 
-def find_pairs(root: Path, stated: dict[str, Any] | None = None) -> FoundPairs | None:
+def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> FoundPairs | None:
     """The patterns of images and masks below a folder; None where nothing is called a mask or nothing belongs to it.
 
-    stated: `mask`, where several could be meant. Raises CohortError where several kinds of masks are candidates.
+    user_settings: `mask`, where several could be meant. Raises CohortError where several kinds of masks are candidates.
     """
-    stated = stated or {}
+    user_settings = user_settings or {}
     paths = [file.relative_to(root).as_posix() for file in image_files(root)]
     masks = [path for path in paths if says_mask(stem_and_ending(path)[0])]
     images = sorted(set(paths) - set(masks))
-    if "mask" in stated:
-        template = Template(str(stated["mask"]), "cohort.mask")
+    if "mask" in user_settings:
+        template = Template(str(user_settings["mask"]), "cohort.mask")
         masks = [path for path in paths if template.match(path) is not None]
     if not masks or not images:
         return None
-    meant = [Template(str(text)) for text in stated.get("images", ())]
+    meant = [Template(str(text)) for text in user_settings.get("images", ())]
     if meant:
         images = [path for path in images if any(template.match(path) is not None for template in meant)]
     candidates = [(mask, images_of_mask(mask, images)) for mask in mask_patterns(masks, images)]

@@ -175,5 +175,5 @@ def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[Ca
 
 def _described(entry: CaseFiles, row: Mapping[str, str], key: str, part: str | None) -> CaseFiles:
     known: dict[str, Any] = {name: number_or_text(value) for name, value in row.items() if name not in (key, part)}
-    stated = PARTS.get(row.get(part, "").lower()) if part else None
-    return replace(entry, attributes={**known, **entry.attributes}, part=entry.part or stated)
+    part_of_row = PARTS.get(row.get(part, "").lower()) if part else None
+    return replace(entry, attributes={**known, **entry.attributes}, part=entry.part or part_of_row)

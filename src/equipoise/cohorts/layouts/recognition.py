@@ -35,17 +35,17 @@ _PROBED = 12
 _MASKS_READ = 200
 
 
-def recognise(path: Path, stated: Mapping[str, Any] | None = None) -> Recognised:
-    """The source whose layout lies at `path`; `stated` are settings of [cohort] that the user gives where they are
-    asked.
+def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Recognised:
+    """The source whose layout lies at `path`.
 
-    CohortError says what was looked for where there is none, or asks what is not certain.
+    user_settings: keys of [cohort] that the user states where the files leave doubt. CohortError says what was looked
+    for where there is none, or asks what is not certain.
     """
-    stated = dict(stated or {})
+    user_settings = dict(user_settings or {})
     if path.is_file():
-        known = _file(path, stated)
+        known = _file(path, user_settings)
     elif path.is_dir():
-        known = _folder(path, stated)
+        known = _folder(path, user_settings)
     else:
         raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
     if known is None:
@@ -59,9 +59,9 @@ def _some(files: Iterable[Path], most: int = _PROBED) -> tuple[Path, ...]:
     return tuple(listed[:: max(1, -(-len(listed) // most))])
 
 
-def _file(path: Path, stated: dict[str, Any]) -> Recognised | None:
+def _file(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     if path.suffix.lower() in SUFFIXES:
-        return _of_table(find_table(path, stated))
+        return _of_table(find_table(path, user_settings))
     if path.name == NAME:
         return _described(path.parent)
     return recognise_arrays(path) if path.suffix == ".npz" and zipfile.is_zipfile(path) else None
@@ -83,43 +83,45 @@ def _of_table(table: FoundTable, *, named: bool = True) -> Recognised:
     )
 
 
-def _folder(path: Path, stated: dict[str, Any]) -> Recognised | None:
+def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     if (path / NAME).is_file():
         return _described(path)
     if described := [child for child in data_folders(path) if (child / NAME).is_file()]:
-        return _one_of(path, described, stated)
+        return _one_of(path, described, user_settings)
     names = list(itertools.islice(data_files(path), _LOOKED_AT))
     if any(name.name.lower().startswith("brats") and name.name.endswith((".nii", ".nii.gz")) for name in names):
         scans = brats_scans(path)
         if scans:
             images = _some(file for scan in scans for kind, file in scan.by_kind.items() if kind not in ("seg", "gtv"))
-            return Recognised("brats", "segmentation", settings=brats_settings(path, scans, stated), images=images[:4])
+            return Recognised(
+                "brats", "segmentation", settings=brats_settings(path, scans, user_settings), images=images[:4]
+            )
     suffixes = {name.suffix for name in names}
     if {".xml", ".dcm"} <= suffixes:
         return Recognised("lidc", "classification", settings={"label": "malignancy"})
-    return _tables_pairs_or_classes(path, stated)
+    return _tables_pairs_or_classes(path, user_settings)
 
 
-def _tables_pairs_or_classes(path: Path, stated: dict[str, Any]) -> Recognised | None:
+def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     tables = tables_in(path)
-    table, refusal = first_readable(tables, stated)
+    table, refusal = first_readable(tables, user_settings)
     named_manifest = bool(tables) and tables[0].stem.lower() == "manifest"
     if named_manifest and refusal is not None:
         raise refusal
-    if table is not None and (named_manifest or table.task != "classification" or not _pairs(path, stated)):
+    if table is not None and (named_manifest or table.task != "classification" or not _pairs(path, user_settings)):
         return _of_table(table, named=False)
-    classes = find_classes(path, stated)
+    classes = find_classes(path, user_settings)
     if classes is None:
-        pairs = _pairs(path, stated)
+        pairs = _pairs(path, user_settings)
         if pairs is not None:
             return pairs
     if classes is None and refusal is not None:
         raise refusal
-    return _below(path, stated) if classes is None else classes
+    return _below(path, user_settings) if classes is None else classes
 
 
-def _pairs(path: Path, stated: dict[str, Any]) -> Recognised | None:
-    pairs = find_pairs(path, stated)
+def _pairs(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    pairs = find_pairs(path, user_settings)
     if pairs is None:
         return None
     return Recognised(
@@ -135,7 +137,7 @@ def _pairs(path: Path, stated: dict[str, Any]) -> Recognised | None:
     )
 
 
-def _one_of(path: Path, described: Sequence[Path], stated: dict[str, Any]) -> Recognised:
+def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]) -> Recognised:
     """The one data set of a folder of data sets; several are named."""
     if len(described) > 1:
         shown = ", ".join(child.name for child in described[:5])
@@ -143,20 +145,20 @@ def _one_of(path: Path, described: Sequence[Path], stated: dict[str, Any]) -> Re
             f"{path} holds {len(described)} data sets with a {NAME} ({shown}); give one of them: "
             f"`equipoise init {described[0]}`."
         )
-    return _moved_down(described[0], stated)
+    return _moved_down(described[0], user_settings)
 
 
-def _moved_down(path: Path, stated: dict[str, Any]) -> Recognised:
-    below = recognise(path, stated)
+def _moved_down(path: Path, user_settings: dict[str, Any]) -> Recognised:
+    below = recognise(path, user_settings)
     return replace(below, settings={"path": str(path.resolve())} | below.settings)
 
 
-def _below(path: Path, stated: dict[str, Any]) -> Recognised | None:
+def _below(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     """What lies in the only folder of a folder, as archives unpack."""
     children = data_folders(path)
     if len(children) != 1:
         return None
-    return _moved_down(children[0], stated)
+    return _moved_down(children[0], user_settings)
 
 
 def _described(path: Path) -> Recognised:

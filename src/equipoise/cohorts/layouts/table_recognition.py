@@ -44,28 +44,28 @@ def tables_in(folder: Path) -> list[Path]:
     return sorted(tables, key=lambda file: file.stem.lower() != "manifest")
 
 
-def find_table(path: Path, stated: Mapping[str, Any]) -> FoundTable:
+def find_table(path: Path, user_settings: Mapping[str, Any]) -> FoundTable:
     """What a table tells as a manifest.
 
     Raises CohortError, naming the columns seen, where it has no images, no truth, or the files are not where it says.
     """
     rows = read_table(path)
     settings: dict[str, Any] = {}
-    roles = columns_of(rows, stated.get("columns"), str(path))
+    roles = columns_of(rows, user_settings.get("columns"), str(path))
     if roles.label is None and roles.mask is None and (coded := _one_hot(rows, roles)):
         settings["columns"] = {"label": coded}
-        roles = columns_of(rows, settings["columns"] | dict(stated.get("columns") or {}), str(path))
+        roles = columns_of(rows, settings["columns"] | dict(user_settings.get("columns") or {}), str(path))
     _check_roles(roles, rows, path)
     column = next(iter(roles.images.values()))
     values = [posix(row[column]) for row in rows if row[column]]
     is_own_name = column.startswith("image")
-    files = str(stated.get("files") or _where(path.parent, values, path, missing_is_problem=is_own_name))
+    files = str(user_settings.get("files") or _where(path.parent, values, path, missing_is_problem=is_own_name))
     if files != IMAGE:
         settings["files"] = files
     pattern = None if roles.patient else person_pattern(values)
     if pattern:
         settings["patient_pattern"] = pattern
-    task = str(stated.get("task") or ("classification" if roles.label else "segmentation"))
+    task = str(user_settings.get("task") or ("classification" if roles.label else "segmentation"))
     parts = {PARTS.get(row[roles.part].lower()) for row in rows} if roles.part else set()
     return FoundTable(
         path,
@@ -95,8 +95,8 @@ def _check_roles(roles: Columns, rows: Sequence[Mapping[str, str]], path: Path) 
 def _columns_read(roles: Columns) -> str:
     named = {role: getattr(roles, role) for role in ("case", "patient", "mask", "part", "series_uid")}
     named |= {"image": ", ".join(roles.images.values()), "label": roles.label}
-    told = [f"{role} = {', '.join(name) if isinstance(name, tuple) else name}" for role, name in named.items() if name]
-    return f"columns read: {'; '.join(told)}"
+    pairs = [f"{role} = {', '.join(name) if isinstance(name, tuple) else name}" for role, name in named.items() if name]
+    return f"columns read: {'; '.join(pairs)}"
 
 
 def _one_hot(rows: Sequence[Mapping[str, str]], roles: Columns) -> list[str]:
@@ -163,12 +163,14 @@ def _around(file: str, value: str) -> tuple[str, str]:
     return text[: len(text) - len(value)], file[len(text) :]
 
 
-def first_readable(tables: Iterable[Path], stated: Mapping[str, Any]) -> tuple[FoundTable | None, CohortError | None]:
+def first_readable(
+    tables: Iterable[Path], user_settings: Mapping[str, Any]
+) -> tuple[FoundTable | None, CohortError | None]:
     """The first table that is a manifest; else why the first of them is none."""
     refusal: CohortError | None = None
     for table in tables:
         try:
-            return find_table(table, stated), None
+            return find_table(table, user_settings), None
         except CohortError as error:
             refusal = refusal or error
     return None, refusal

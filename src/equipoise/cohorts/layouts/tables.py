@@ -56,9 +56,9 @@ def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
 def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
     """Line numbers and cells, the header first, without empty lines."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
-    stated = _STATED_SEPARATOR.fullmatch(first.strip())
-    if stated:
-        return _parsed(rest, stated[1], path)
+    separator_line = _STATED_SEPARATOR.fullmatch(first.strip())
+    if separator_line:
+        return _parsed(rest, separator_line[1], path)
     used = [separator for separator in _SEPARATORS if separator in first]
     readings = [lines for separator in used or [","] if (lines := _parsed(text, separator, path, strict=len(used) < 2))]
     whole = [lines for lines in readings if all(len(line) == len(lines[0][1]) for _, line in lines)]

@@ -27,6 +27,7 @@ from equipoise.cohorts.layouts.header_patients import owners_of, with_header_pat
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.sound_files import SoundFiles
 from equipoise.cohorts.layouts.upright import check_turned
+from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, ProtocolError
 
 GRID_TOLERANCE = 0.1
@@ -137,6 +138,7 @@ def make_cohort(
         patients_known=layout.patients_known,
         remarks=_counted(sound, len(channels)),
         ignores=layout.ignores,
+        recipe=_recipe([one.entry for one in sound], len(channels)),
     )
     return with_header_patients(cohort)
 
@@ -185,6 +187,16 @@ def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
         for file, text in (*one.remarks, *more):
             alike.setdefault(_NUMBER.sub("#", text), []).append((file, text))
     return tuple(Remark(made[0][1], len(made), made[0][0]) for made in alike.values())
+
+
+def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
+    """A hash of what else than the files decides how cases are read: channels, mask values, series, spacings."""
+    read = [
+        [entry.id, sorted((entry.codes or {}).items()), [index for index, _ in entry.structures], entry.series_uid,
+         entry.spacing_mm]
+        for entry in entries
+    ]  # fmt: skip
+    return content_key(read=read, channels=channels)
 
 
 def channel_names(count: int) -> tuple[str, ...]:
