@@ -165,7 +165,7 @@ NRRD_LIES = {
     "twice": (lambda raw: raw.replace(b"endian", b"sizes: 4 3 2\nendian"), "gives 'sizes' twice"),
     "elsewhere": (lambda raw: raw.replace(b"endian", b"data file: ../../etc/passwd\nendian"), "not beside it"),
     "absolute": (lambda raw: raw.replace(b"endian", b"data file: /etc/passwd\nendian"), "not beside it"),
-    "several": (lambda raw: raw.replace(b"endian", b"data file: a%03d.raw 1 9 1\nendian"), "cannot be opened"),
+    "several": (lambda raw: raw.replace(b"endian", b"data file: a%03d.raw 1 9 1\nendian"), "which is missing"),
     "time": (lambda raw: raw.replace(b"endian", b"kinds: domain domain time\nendian"), "is time"),
     "line": (lambda raw: raw.replace(b"endian", b"nonsense\nendian"), "has the line 'nonsense'"),
 }

@@ -38,7 +38,10 @@ def companion(path: str | PathLike[str], name: str) -> Path:
     """The file of voxels that a header names: one beside it, for a foreign header may not point at other files."""
     if not name or name != Path(name).name or "\\" in name or name in (".", ".."):
         raise RefusedFile(path, f"its voxels lie in {name[:80]!r}, not beside it", "put both files in one folder")
-    return Path(path).with_name(name)
+    beside = Path(path).with_name(name)
+    if "\0" in name or not beside.exists():
+        raise RefusedFile(path, f"its voxels lie in {name[:80]!r}, which is missing", "put both files in one folder")
+    return beside
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
