@@ -1,5 +1,6 @@
 """How far a long task is: a bar with the time left on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,11 @@ WIDTH = 28
 
 def silent(label: str, done: int, total: int) -> None:
     """A watch that shows nothing."""
+
+
+def remark(text: str) -> None:
+    """Say what went wrong beside the task and changes nothing of it: a warning of the logger "equipoise"."""
+    logging.getLogger("equipoise").warning(text)
 
 
 class Display:

@@ -62,7 +62,7 @@ def test_peaks_part_what_touches() -> None:
 
 
 def test_maps_that_cannot_be_read_are_refused() -> None:
-    with pytest.raises(PredictionError, match="one spacing an axis"):
+    with pytest.raises(PredictionError, match="one spacing per axis"):
         connected_candidates(np.zeros((3, 3)), (1.0, 1.0, 1.0))
     with pytest.raises(PredictionError, match="not finite"):
         peak_candidates(np.full((3, 3), np.nan), (1.0, 1.0))

@@ -86,7 +86,7 @@ def test_one_case_can_be_trained_on(normalization: str) -> None:
 def test_smallest_size_is_taken_and_the_next_smaller_refused(task: str) -> None:
     model = DeepLab(1, 2, 2, preset="tiny", task=task)
     assert model(torch.randn(2, 1, 8, 8)).isfinite().all()
-    with pytest.raises(EquipoiseError, match="at least 8 pixels a side but got 8x7"):
+    with pytest.raises(EquipoiseError, match="at least 8 pixels per side but got 8x7"):
         model(torch.randn(2, 1, 8, 7))
 
 

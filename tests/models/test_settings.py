@@ -72,5 +72,5 @@ def test_counts_are_positive_whole_numbers() -> None:
 
 
 def test_too_small_an_image_names_size_and_remedy() -> None:
-    with pytest.raises(EquipoiseError, match=r"at least 32 pixels a side but got 64x31; choose a smaller preset"):
+    with pytest.raises(EquipoiseError, match=r"at least 32 pixels per side but got 64x31; choose a smaller preset"):
         check_input(torch.zeros(1, 1, 64, 31), "net", 1, 2, 32)

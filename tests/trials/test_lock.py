@@ -10,6 +10,7 @@ from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.protocol import Protocol
 from equipoise.runfolder.paths import CASES, LOCK
 from equipoise.testing.phantoms.cases import phantom
+from equipoise.trials import lock as lock_module
 from equipoise.trials.lock import claimed, lock
 
 TEXT = """
@@ -118,3 +119,17 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(EquipoiseError, match="cannot be written"), claimed(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_folder_of_before_goes_on_unless_its_settings_were_drawn_otherwise(plan, tmp_path, monkeypatch):
+    (untuned := tmp_path / "untuned").mkdir()
+    (tuned := tmp_path / "tuned").mkdir()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(lock_module, "SCHEMA", 1)
+        lock(untuned, *plan, {"tuning": {}})
+        lock(tuned, *plan, {"tuning": {"draws": [0.1]}})
+    assert lock(untuned, *plan, {"tuning": {}}).events
+    content = (tuned / LOCK).read_bytes()
+    with pytest.raises(LedgerError, match="by an earlier version, which drew the settings of tuning otherwise"):
+        lock(tuned, *plan, {"tuning": {"draws": [0.2]}})
+    assert (tuned / LOCK).read_bytes() == content

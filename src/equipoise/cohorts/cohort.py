@@ -65,6 +65,8 @@ class Case:
     part: "train", "validation" or "test" where the source has official parts, else None.
     attributes: what is known beside the pixels (diameter_mm, site, sex …): subgroups and size rules use it.
     sha256: by file name, of every file the case was read from.
+    owners: whose image it is by its files' own headers ("patient", "study"), whatever a table says; the search for
+        leaks compares them too.
     """
 
     id: str
@@ -74,6 +76,23 @@ class Case:
     part: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    owners: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something unusual about files of a cohort, and how it was understood; `equipoise check` and the report show it.
+
+    files: how many files it was said of; first: the first of them.
+    """
+
+    text: str
+    files: int
+    first: str
+
+    def __str__(self) -> str:
+        """Such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
+        return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}, first {self.first})"
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,7 @@ class Cohort:
     patients_known: bool = True
     patients_guessed: bool = False
     size_attribute: str | None = None
+    remarks: tuple[Remark, ...] = ()
     ignores: bool = False
     recipe: str | None = None
 

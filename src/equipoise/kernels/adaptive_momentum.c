@@ -1,6 +1,6 @@
-/* The adaptive-momentum family's step in one pass over memory; equations are numbered in adaptive_momentum.py.
+/* The adaptive-momentum family's step in one pass over memory; equations are numbered as in AdaptiveMomentum.
  *
- * Gives the same bits as loop.py, its reference: compile with -ffp-contract=off (every operation rounds once)
+ * It gives the same bits as reference_step.py: compile with -ffp-contract=off (every operation rounds once)
  * and without -ffast-math (NaN keeps its meaning: a NaN gradient has sign 0). COUNT, the integer type of the
  * counts, is named on the command line.
  *
@@ -108,7 +108,7 @@ void follow_sign(Settings s, const int64_t *columns, int64_t k)
     }
 }
 
-/* Sum of g * m in float64, in a stated order that still vectorises. */
+/* Sum of g * m in float64, in a fixed order that still vectorises. */
 static double agreement(const float *grad, const float *m, int64_t size)
 {
     double lanes[LANES] = {0}, sum = 0;

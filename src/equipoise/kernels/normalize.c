@@ -1,11 +1,11 @@
-/* Normalisation with the activation that follows, forward and backward, two passes over memory each; see fused.py.
+/* Normalisation with the activation that follows, forward and backward, two passes over memory each; see normalize.py.
  *
- * A map is (segments, rows, channels) without gaps: channels are fastest, a row is a pixel, and a segment is what shares
+ * A map is (segments, rows, channels) without gaps: channels are fastest, a row is a pixel, and a segment shares
  * a mean and a variance: the whole batch, or one case. Values are float32, or bfloat16 where HALF is defined; sums and
  * statistics are float32 within a chunk of rows and double beyond. Chunks do not depend on the number of threads, so
  * neither do results. The activation is y where y > 0, else slope * y: 0 is ReLU, 1 is none.
  *
- * Few channels fill no vector: then several rows side by side are worked on as one wide row, whose numbers of every
+ * Few channels fill no vector: then several adjacent rows are processed as one wide row, whose numbers of every
  * channel are repeated.
  */
 #include <math.h>
@@ -30,7 +30,7 @@ INLINE float load(value v)
     return x;
 }
 
-INLINE value store(float x) /* to the nearest, halves to even; what is not a number stays so */
+INLINE value store(float x) /* to the nearest, halves to even; NaN stays NaN */
 {
     uint32_t bits;
     memcpy(&bits, &x, 4);

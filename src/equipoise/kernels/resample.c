@@ -1,4 +1,4 @@
-/* Resampling of images along affine maps and displacements in one pass; gives the same bits as resampling.py.
+/* Resampling of images along affine maps and displacements in one pass; it gives the same bits as resample.py.
  *
  * Compile with -ffp-contract=off: every operation rounds once, in the order in which the reference does them.
  * An image is (channels, depth, height, width) float32 without gaps; one in two dimensions has depth 1. Work goes line
@@ -14,12 +14,12 @@ typedef struct {
     int64_t channels, depth, height, width;
 } Shape;
 
-typedef struct { /* where the voxels of a block lie in the input: lower corner, and share of the upper one an axis */
+typedef struct { /* where the voxels of a block lie in the input: lower corner, and share of the upper one per axis */
     int32_t at[BLOCK];
     float wz[BLOCK], wy[BLOCK], wx[BLOCK];
 } Block;
 
-/* Beyond the border by the edge's values; what is not a number goes to 0. */
+/* Clamp a coordinate to the image, so that positions beyond the border read the edge; NaN becomes 0. */
 INLINE float inside(float c, float last) { return c > 0 ? (c < last ? c : last) : 0; }
 
 INLINE int32_t at_most(int32_t i, int32_t limit) { return i < limit ? i : limit; }
@@ -119,7 +119,7 @@ INLINE void line(const float *in, float *out, const Shape *s, const float *map, 
 
 /* Lines first .. last - 1 of all images of a batch, counted through (image, z, y).
  *
- * maps: 3 rows of 4 an image; shifts: NULL, or 3 displacements in voxels for every voxel of every image.
+ * maps: 3 rows of 4 per image; shifts: NULL, or 3 displacements in voxels for every voxel of every image.
  */
 void resample(const float *in, float *out, const Shape *s, const float *maps, const float *shifts, int nearest,
               int64_t first, int64_t last)

@@ -139,7 +139,7 @@ def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:
     shrink = 1.0 if masks else max(1.0, float(look.size.max()) / LARGEST[look.dims])
     fitted: dict[str, Any] = {}
     if shrink > 1 or not look.one_spacing:
-        fitted["resample"] = [round(float(value) * shrink, 3) for value in look.spacing_mm]
+        fitted["resample"] = [float(f"{value * shrink:.4g}") for value in look.spacing_mm]  # microns too
     if not masks and not (look.one_size and look.one_spacing):
         fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]
     return fitted

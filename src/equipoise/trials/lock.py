@@ -27,7 +27,9 @@ from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import describe_own
 from equipoise.training.data.staging import own_metrics
 
-SCHEMA = 1
+SCHEMA = 2
+DRAWS_OF_SCIPY = 2
+"""Locks of schema 1 hold draws of tuning from another scrambled Sobol sequence; all else reads alike."""
 PACKAGES = ("equipoise", "torch", "numpy", "scipy")
 
 
@@ -131,11 +133,15 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "regions": [] if cohort.task == "classification" else list(target_regions(cohort.classes, cohort.regions)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
-        "notes": list(cohort.notes),
+        "notes": [*cohort.notes, *(_sentence(str(remark)) for remark in cohort.remarks)],
         "patients_known": cohort.patients_known,
         "patients_guessed": cohort.patients_guessed,
         "size_attribute": cohort.size_attribute,
     }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
@@ -165,7 +171,7 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("code",), "was locked with other code of your own modules"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
-        (("tuning",), "was locked with other draws of tuning"),
+        (("tuning",), _other_draws(found.get("schema", 1))),
     )
     for keys, complaint in checks:
         before, now = found, plan
@@ -173,6 +179,14 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
+
+
+def _other_draws(schema: int) -> str:
+    if schema < DRAWS_OF_SCIPY:
+        return (
+            "was begun by an earlier version, which drew the settings of tuning otherwise; finish it with that version"
+        )
+    return "was locked with other draws of tuning"
 
 
 def _verify_hash(folder: Path, ledger: Ledger) -> None:

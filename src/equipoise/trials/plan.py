@@ -20,6 +20,7 @@ from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import nearest
 from equipoise.preprocessing import Pipeline
+from equipoise.progress import remark
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
 from equipoise.statistics.detection import METRICS as DETECTION
@@ -146,6 +147,8 @@ def honest_leaks(trial: Trial) -> list[Leak]:
     Raises CohortError where the trial would not be honest, or cannot be run.
     """
     leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
+    if trial.cards.remark is not None:
+        remark(f"what was read of the images could not be kept for later ({trial.cards.remark})")
     for refusal in refusals(trial, leaks):
         raise CohortError(refusal)
     return leaks

@@ -16,8 +16,8 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.jobs import Engine, run_jobs, workers_of
-from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
-from equipoise.progress import Watch, silent
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
+from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
@@ -170,11 +170,17 @@ def _goes_on(trial: Trial, ledger: Ledger, results: dict[str, Any], look: int | 
 
 
 def _remember(results: dict[str, Any]) -> None:
-    """Keep the spread between training runs that this trial saw: it sharpens the plans of later ones."""
+    """Keep the spread between training runs that this trial saw: it sharpens the plans of later ones.
+
+    The trial is finished: a cache that cannot be read or written is a remark, and decides nothing.
+    """
     variance = results["variance"]
     if variance is not None and variance["seed_sd"] is not None:
         seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
-        remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
+        try:
+            remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
+        except (OSError, PredictionError) as error:
+            remark(f"the spread between training runs could not be kept for later plans ({error})")
 
 
 def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:

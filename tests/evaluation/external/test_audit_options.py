@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation import external
 from equipoise.evaluation.external.audit_options import labels_of, parse_regions, read_column
 
 
@@ -45,3 +46,10 @@ def test_lists_are_read_or_refused(tmp_path: Path) -> None:
             read_column(path, "case", ("patient",), "list")
     with pytest.raises(PredictionError, match="not readable"):
         read_column(tmp_path / "absent.csv", "case", ("patient",), "list")
+
+
+def test_the_old_name_of_the_options_still_works_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="AuditOptions"):
+        assert external.Stated is external.AuditOptions
+    with pytest.raises(AttributeError, match="Statement"):
+        _ = external.Statement

@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_named(made: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "short.npz", test_labels=np.zeros((79, 1), dtype=np.uint8))
     refused(path, AuditOptions(truth=tmp_path / "short.npz"), "labels of 79")
     np.savez(tmp_path / "chest.npz", test_labels=np.zeros((80, 14), dtype=np.uint8))
-    refused(path, AuditOptions(truth=tmp_path / "chest.npz"), "14 labels an image")
+    refused(path, AuditOptions(truth=tmp_path / "chest.npz"), "14 labels per image")
     np.savez(tmp_path / "more.npz", test_labels=np.arange(80, dtype=np.uint8) % 3)
     refused(path, AuditOptions(truth=tmp_path / "more.npz"), "a label 2")
     np.savez(tmp_path / "none.npz", images=np.zeros(3))

@@ -1,5 +1,6 @@
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
 from equipoise.report.figures.distribution import distribution_figure
-from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure
+from equipoise.report.figures.figure import NARROW, PANEL, WIDE, Figure, write_figures
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.roc import roc_figure
+from equipoise.report.figures.svg import Drawing
 from equipoise.report.figures.variance import variance_figure
 from equipoise.runfolder.read import JobRecord
 
@@ -275,3 +277,13 @@ def test_every_run_is_drawn_so_that_no_failure_is_averaged_away() -> None:
     figure = distribution_figure({"a": table}, "dice", "Dice", "case")
     assert figure is not None
     assert figure.panels[0].description.endswith("1 of 4 below 0.1")
+
+
+def test_a_figure_named_after_an_attribute_stays_in_its_folder(tmp_path: Path) -> None:
+    for name in ("subgroups-M/F", "subgroups-../../up", "subgroups-sex"):
+        drawing = Drawing(10, 10, "title", "words")
+        write_figures([Figure(name, "title", "caption", (drawing,), ("x",), ((1,),))], tmp_path / "figures")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert len(names) == 6
+    assert {"subgroups-sex.svg", "subgroups-sex.csv"} <= set(names)

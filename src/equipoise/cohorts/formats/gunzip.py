@@ -1,11 +1,15 @@
 """A gzip stream read to its end, so that every CRC is checked, and never beyond its claim, so that no bomb goes off."""
 
+import gzip
+import io
 import zlib
 from os import PathLike
 
 from equipoise.cohorts.formats.refusal import RefusedFile
 
-_FEED = 1 << 16
+_STEP = 1 << 16
+_READ_AHEAD = 1 << 17  # the most that the standard library holds and has not inflated yet
+_MEMBER_START = b"\x1f\x8b\x08"
 _BYTES_PER_MEMBER = 1024  # block gzip writes 64 KiB a member; files of thousands of tiny members are an attack
 _FREE_MEMBERS = 64
 
@@ -17,60 +21,64 @@ class GzipBytes:
     """
 
     def __init__(self, raw: bytes, path: str | PathLike[str]) -> None:
-        self._raw = memoryview(raw)
         self._path = path
-        self._position = 0
-        self._members = 1
-        self._given = 0
-        self._inflater = zlib.decompressobj(wbits=31)
-        self._pending = b""
+        self._source = _CompressedBytes(raw, path)
+        self._stream = gzip.GzipFile(fileobj=self._source, mode="rb")
 
     def read(self, size: int) -> bytearray:
         """Exactly `size` bytes, or fewer where the stream ends first."""
-        parts = bytearray()
-        while len(parts) < size:
-            piece = self._inflate(size - len(parts))
-            if not piece and self._ended():
+        content = bytearray()
+        while len(content) < size:
+            piece = self._inflate(min(size - len(content), _STEP))
+            if not piece:
+                self._source.check_members(self._source.tell())
                 break
-            parts += piece
-        return parts
+            content += piece
+            self._source.inflated += len(piece)
+        return content
 
     def finish(self) -> bool:
         """True when nothing is left and every checksum agreed; stops at the first byte too many."""
         return not self.read(1)
 
-    def _inflate(self, wanted: int) -> bytes:
-        feed = self._pending or bytes(self._take())
+    def _inflate(self, size: int) -> bytes:
         try:
-            piece = self._inflater.decompress(feed, wanted)
-        except zlib.error as error:
-            raise self._refusal("its gzip stream is corrupt, by its own checksum or structure") from error
-        self._given += len(piece)
-        self._pending = self._inflater.unconsumed_tail
-        if self._inflater.eof:
-            self._next_member(self._inflater.unused_data)
-        elif not piece and not feed:
-            raise self._refusal("its gzip stream ends early")
-        return piece
+            return self._stream.read(size)
+        except EOFError as error:
+            reason = "its gzip stream ends early"
+            raise RefusedFile(self._path, reason, "copy the file again from its source") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            reason = "its gzip stream is corrupt, by its own checksum or structure"
+            raise RefusedFile(self._path, reason, "copy the file again from its source") from error
 
-    def _next_member(self, unused: bytes) -> None:
-        rest = unused or bytes(self._take())
-        while rest and not rest.strip(b"\0"):  # padding with zeros is allowed after the last member (RFC 1952 users)
-            rest = bytes(self._take())
-        self._pending = rest.lstrip(b"\0")
-        if self._pending:
-            self._members += 1
-            if self._members > _FREE_MEMBERS + self._given // _BYTES_PER_MEMBER:
-                raise self._refusal("it is cut into far more gzip members than its content needs")
-            self._inflater = zlib.decompressobj(wbits=31)
 
-    def _ended(self) -> bool:
-        return self._inflater.eof and not self._pending and self._position >= len(self._raw)
+class _CompressedBytes(io.BytesIO):
+    """The compressed bytes; refuses to hand on more when those before were cut into too many members.
 
-    def _take(self) -> memoryview:
-        piece = self._raw[self._position : self._position + _FEED]
-        self._position += len(piece)
-        return piece
+    The standard library does not report members, so the three bytes that begin one are counted. Compressed data hold
+    them by chance once in 16 MB, far below the limit.
+    """
 
-    def _refusal(self, reason: str) -> RefusedFile:
-        return RefusedFile(self._path, reason, "copy the file again from its source")
+    def __init__(self, raw: bytes, path: str | PathLike[str]) -> None:
+        super().__init__(raw)  # shares the bytes; nothing is copied
+        self.inflated = 0
+        self._raw = raw
+        self._path = path
+        self._members = 0
+        self._counted = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        # without this check a file of empty members would keep one call busy for as long as it is
+        self.check_members(self.tell() - _READ_AHEAD)
+        return super().read(size)
+
+    def check_members(self, end: int) -> None:
+        """Refuse where members begin before `end` more often than the bytes inflated so far could need."""
+        if end <= self._counted:
+            return
+        overlap = len(_MEMBER_START) - 1
+        self._members += self._raw.count(_MEMBER_START, max(self._counted - overlap, 0), end)
+        self._counted = end
+        if self._members > _FREE_MEMBERS + (self.inflated + _STEP) // _BYTES_PER_MEMBER:
+            reason = "it is cut into far more gzip members than its content needs"
+            raise RefusedFile(self._path, reason, "copy the file again from its source")

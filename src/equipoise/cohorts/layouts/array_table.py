@@ -1,7 +1,7 @@
 """Images as rows of an array, what is known of them as rows of a table: any .npz with a CSV of the same order."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,19 +74,26 @@ def arrays(
     digest, mask_key = open_arrays(source.path).sha256, None if task == "classification" else masks
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
-    unlabelled = [row for row, label in zip(known, truth, strict=True) if label is UNLABELLED]
+    holes = _rows_with_holes(pixels)
+    unsound = [
+        (row, f"it has no {labels}" if label is UNLABELLED else f"{holes[index]} of its values are NaN or infinite")
+        for index, (row, label) in enumerate(zip(known, truth, strict=True))
+        if label is UNLABELLED or (label is not None and index in holes)
+    ]
     excluded = [_equal(row, labels) for row, label in zip(known, truth, strict=True) if label is None]
+    problems = [_problem(row, reason, source.path) for row, reason in unsound]
     if on_problem == "exclude":
-        excluded += [Exclusion(row.id, row.patient, f"it has no {labels}") for row in unlabelled]
+        excluded += [Exclusion(row.id, row.patient, reason) for row, reason in unsound]
+        problems = []
     return Cohort(
         name=source.path.stem,
         task=task,
-        cases=tuple(_cases(known, truth if task == "classification" else None, read, dims, hashes)),
+        cases=tuple(_cases(known, truth if task == "classification" else None, read, dims, hashes, holes)),
         classes=names,
         channels=channel_names(channels),
         spatial_dims=dims,
         excluded=tuple(excluded),
-        problems=() if on_problem == "exclude" else tuple(_unlabelled(row, labels, source.path) for row in unlabelled),
+        problems=tuple(problems),
         notes=_notes(groups, groups_are_guesses),
         patients_known=groups is not None and not groups_are_guesses,
         patients_guessed=groups is not None and groups_are_guesses,
@@ -94,8 +101,16 @@ def arrays(
     )
 
 
-def _unlabelled(row: "_Row", labels: str | None, path: Path) -> Problem:
-    return Problem(row.id, str(path), f"it has no {labels}", "fill it in, or exclude the row")
+def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
+    """Row → how many of its values are NaN or infinite, for the rows that hold any."""
+    if pixels.dtype.kind != "f":
+        return {}
+    counts = ((index, row.size - int(np.isfinite(row).sum())) for index, row in enumerate(pixels))
+    return {index: count for index, count in counts if count}
+
+
+def _problem(row: "_Row", reason: str, path: Path) -> Problem:
+    return Problem(row.id, str(path), reason, "mend it, or leave the row out")
 
 
 @dataclass(frozen=True)
@@ -115,10 +130,11 @@ def _cases(
     read: Callable[..., Image],
     dims: int,
     hashes: Mapping[str, str],
+    left_out: Container[int],
 ) -> Iterator[Case]:
     """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
     for index, row in enumerate(found):
-        if truth is None or truth[index] not in (None, UNLABELLED):
+        if index not in left_out and (truth is None or truth[index] not in (None, UNLABELLED)):
             yield Case(
                 id=row.id,
                 patient=row.patient,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.brats_codings import CODINGS, EARLY, Coding, certain_coding, what_values_mean
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
@@ -53,6 +54,7 @@ def brats(
     modalities: Sequence[str] = ("t1", "t1ce", "t2", "flair"),
     coding: str = "auto",
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Segmentation cohort of all cases found below a folder, in the order of their ids.
 
@@ -60,6 +62,7 @@ def brats(
     coding: what the mask values mean, a name of `brats_codings.CODINGS` for all cases; "auto" takes the one coding that
         a case's naming and group leave no doubt about, and asks where there are several (PED).
     on_problem: "stop" or "exclude" for cases with a missing modality or mask, another grid, or an unknown label.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError where no case is found, none can be used, or the coding
     must be stated.
     """
@@ -83,7 +86,7 @@ def brats(
     first = CODINGS[codings[0]]
     entries = [_entry(scan, name, modalities) for scan, name in zip(scans, codings, strict=True)]
     layout = Layout("brats", Path(path), "segmentation", first.classes, tuple(modalities), first.regions)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:

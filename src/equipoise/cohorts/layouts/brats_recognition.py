@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.cohorts.formats.reading import read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.brats import NEW_NAMES, ScanFiles, scan_coding, values_by_group
 from equipoise.cohorts.layouts.brats_codings import BY_GROUP, CODINGS, SAME_TISSUES
-from equipoise.cohorts.layouts.volumes import read_any
 
 _MOST_READ = 200
 _POST_TREATMENT = "2024-post-treatment"

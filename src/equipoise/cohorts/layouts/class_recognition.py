@@ -8,6 +8,7 @@ from typing import Any
 
 from equipoise.cohorts.formats.dicom import find_series
 from equipoise.cohorts.formats.file_names import data_folders
+from equipoise.cohorts.formats.reading import DICOM
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.beside import masks_beside
 from equipoise.cohorts.layouts.image_names import (
@@ -22,7 +23,6 @@ from equipoise.cohorts.layouts.image_names import (
 from equipoise.cohorts.layouts.pair_recognition import find_pairs
 from equipoise.cohorts.layouts.patients import person_pattern
 from equipoise.cohorts.layouts.recognised import Recognised
-from equipoise.cohorts.layouts.volumes import DICOM
 from equipoise.errors import CohortError
 
 _CLASS_WORDS = frozenset({

@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.cohorts.cohort import Cohort, Task
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.class_labels import class_names
 from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
 from equipoise.cohorts.layouts.image_names import stem_and_ending
@@ -24,6 +25,7 @@ def decathlon(
     values: Sequence[int] | None = None,
     patient_pattern: str | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Cohort from the cases that a dataset.json lists: a Medical Segmentation Decathlon task, or a MONAI datalist.
 
@@ -31,7 +33,7 @@ def decathlon(
     classification the class itself. What the description leaves out is taken from the files (channels) or the protocol
     (classes).
     classes, values: as for `manifest`, where the description has no "labels".
-    patient_pattern, on_problem: as for `nnunet`. The listed training and validation cases are used.
+    patient_pattern, on_problem, nonfinite: as for `nnunet`. The listed training and validation cases are used.
     """
     root = Path(path)
     description = read_description(root)
@@ -51,7 +53,7 @@ def decathlon(
     notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
     known = patient_pattern is not None
     layout = Layout("decathlon", root, task, labels.classes, channels, labels.regions, notes, known, labels.ignores)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def listed_cases(description: Mapping[str, Any], root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

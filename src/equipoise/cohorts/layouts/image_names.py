@@ -7,14 +7,14 @@ from pathlib import Path
 from equipoise.cohorts.formats.dicom import has_preamble
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.pictures import SUFFIXES
-from equipoise.cohorts.layouts.volumes import DICOM, NIFTI
+from equipoise.cohorts.formats.reading import DICOM, VOLUMES
 
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
-IMAGES = (*sorted(SUFFIXES), *NIFTI, *DICOM)
-"""How the names of images end."""
+IMAGES = (*sorted(SUFFIXES), *sorted(VOLUMES.keys() - {".hdr", ".hdr.gz"}), *sorted(DICOM))
+"""How the names of images end; of a .hdr and .img pair, the .img is the image."""
 _MASK_PARTS = ("mask", "segment", "groundtruth", "annotation", "delineation", "labelmap")
 """Say mask wherever they stand in a word."""
 _MASK_WORDS = frozenset({

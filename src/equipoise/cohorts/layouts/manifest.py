@@ -8,6 +8,7 @@ from typing import Any
 
 from equipoise.cohorts.cohort import Cohort, Task
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
 from equipoise.cohorts.layouts.columns import Columns, bare, columns_of, without_label
 from equipoise.cohorts.layouts.image_names import PARTS
@@ -31,6 +32,7 @@ def manifest(
     values: Sequence[int] | None = None,
     patient_pattern: str | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
 
@@ -49,6 +51,7 @@ def manifest(
     patient_pattern: without a column of patients, a regular expression whose first group, found in a row's image or
         case, is the patient.
     on_problem: "stop" or "exclude" for cases without a label, or whose files are missing, damaged, or do not fit.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
     """
     rows = read_table(path)
@@ -68,7 +71,7 @@ def manifest(
     channels = tuple(roles.images) if len(roles.images) > 1 else ()
     notes = () if known else (LESIONS if lesions else UNKNOWN_PATIENTS,)
     layout = Layout("manifest", Path(path).parent, task, names, channels, notes=notes, patients_known=known)
-    return make_cohort(layout, reader.entries(rows), on_problem)
+    return make_cohort(layout, reader.entries(rows), on_problem, nonfinite)
 
 
 def _check_roles(roles: Columns, task: Task, rows: Sequence[Mapping[str, str]], path: str | PathLike[str]) -> None:

@@ -13,6 +13,7 @@ from equipoise.cohorts.formats.file_names import is_left_behind
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
 from equipoise.cohorts.layouts.image_names import stem_and_ending
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
@@ -23,13 +24,16 @@ _FIRST_CHANNEL = re.compile(r"(.+)_0000")
 _SIDECAR_LIMITS = Limits(file_bytes=MIB)
 
 
-def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop") -> Cohort:
+def nnunet(
+    path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop", nonfinite: Nonfinite = "refuse"
+) -> Cohort:
     """Segmentation cohort from an nnU-Net raw folder, the cases of its `dataset` key where it has one.
 
     The training cases alone are used, for test cases have no mask. Labels given as lists become overlapping regions;
     voxels of the label `ignore` are neither trained on nor judged. One file of several channels may stand for all.
     patient_pattern: a regular expression whose first group, found in a case's name, is its patient.
     on_problem: "stop" or "exclude" for cases with a missing channel or mask, another grid, or an unknown label.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     """
     root = Path(path)
     description = read_description(root)
@@ -50,7 +54,7 @@ def nnunet(path: str | Path, *, patient_pattern: str | None = None, on_problem: 
     known = patient_pattern is not None
     classes, regions, ignores = labels.classes, labels.regions, labels.ignores
     layout = Layout("nnunet", root, "segmentation", classes, channels, regions, notes, known, ignores)
-    return make_cohort(layout, entries, on_problem)
+    return make_cohort(layout, entries, on_problem, nonfinite)
 
 
 def _hint(labels: Labels) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from equipoise.cohorts.cohort import Cohort, Exclusion, Task
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
@@ -38,6 +39,7 @@ def pairs(
     table: str | None = None,
     patient_pattern: str | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
     task: Task = "segmentation",
 ) -> Cohort:
     """Segmentation cohort from patterns of paths below a folder, with fields in braces.
@@ -51,7 +53,7 @@ def pairs(
     values: what a mask stores for each class, by default 0, 1, 2 …
     table: a table below the folder with a column of patients or cases; its other columns become attributes, and a
         column `part` or `split` says the part.
-    patient_pattern, on_problem: as for `nnunet`. Images without a mask are left out and counted.
+    patient_pattern, on_problem, nonfinite: as for `nnunet`. Images without a mask are left out and counted.
     Errors: ProtocolError for an impossible setting, CohortError where no mask fits.
     """
     if task == "classification":
@@ -81,7 +83,7 @@ def pairs(
         notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
     names = tuple(channels or ())
     layout = Layout("pairs", root, "segmentation", tuple(classes), names, notes=notes, patients_known=known)
-    cohort = make_cohort(layout, entries, on_problem)
+    cohort = make_cohort(layout, entries, on_problem, nonfinite)
     return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
 
 

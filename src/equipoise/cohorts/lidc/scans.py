@@ -217,7 +217,7 @@ def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
     folder = folders.get(reading.series_uid)
     if folder is None:
         raise RefusedFile(reading.file, f"its series {reading.series_uid} is not there", "fetch the DICOM series")
-    candidate = next(series for series in find_series(sorted(folder.glob("*.dcm"))) if series.uid == reading.series_uid)
+    candidate = next(each for each in find_series(sorted(folder.glob("*.dcm"))) if each.uid == reading.series_uid)
     series, _ = without_copies(candidate)
     facts = dict(zip(series.files, series.facts, strict=True))
     placed = stack([piece for file in series.files for piece in slices_of(file, facts[file])])

@@ -81,8 +81,8 @@ def _truth(path: Path, file: Path | None, name: FileName) -> NDArray[np.int64]:
     labels = ArrayFile(file)[f"{name.split}_labels"]
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise PredictionError(
-            f"{file} has {labels.shape[1]} labels an image, and an audit compares one at a time; save a table with the "
-            "columns case, truth and score_<class> for one of them"
+            f"{file} has {labels.shape[1]} labels per image, and an audit compares one at a time; save a table with "
+            "the columns case, truth and score_<class> for one of them"
         )
     if labels.dtype.kind not in "bui" or not labels.size:
         raise PredictionError(f"{file} has no whole numbers as {name.split}_labels; download it again")

@@ -105,7 +105,7 @@ def score_columns(values: NDArray[np.float64], classes: tuple[str, ...], path: P
     if values.shape[1] == 1:
         # Whole numbers alone are predicted classes, of which no curve or calibration can be made.
         if (values == np.rint(values)).all():
-            raise PredictionError(f"{path} has one whole number a case, a called class; save the scores of the classes")
+            raise PredictionError(f"{path} has one whole number per case, a predicted class; save the class scores")
         values = np.hstack([1 - values, values])
     names = classes or tuple(str(index) for index in range(values.shape[1]))
     if len(names) != values.shape[1]:

@@ -63,7 +63,7 @@ def from_table(
         raise PredictionError(f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row")
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
-            f"{source} has no column 'patient', so nobody knows which cases are of one person; give a list of case and "
+            f"{source} has no column 'patient', so cases of one person are not recognised; give a list of case and "
             "patient (--patients), or state that every case is another patient (--cases-are-patients)"
         )
     names = {key: _names(columns[key], key, source) for key in _TEXT if key in columns}

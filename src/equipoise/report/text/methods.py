@@ -59,7 +59,7 @@ def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
     rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
     return [
         (
-            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('optuna')}, fixed "
+            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('owen')}, fixed "
             f"before training and trained for {plural(tuning['epochs'], 'epoch')}; those with the {rule} were used, a "
             "failed draw counting as a draw, and every arm was trained with its stated settings as well."
         )

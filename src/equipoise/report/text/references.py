@@ -26,8 +26,7 @@ REFERENCES = {
     "vickers": "Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating prediction models. Med "
     "Decis Making 2006;26:565–574.",
     "lan": "Lan KKG, DeMets DL. Discrete sequential boundaries for clinical trials. Biometrika 1983;70:659–663.",
-    "optuna": "Akiba T, Sano S, Yanase T, Ohta T, Koyama M. Optuna: a next-generation hyperparameter optimization "
-    "framework. Proc ACM SIGKDD 2019:2623–2631.",
+    "owen": "Owen AB. Scrambling Sobol' and Niederreiter-Xing points. J Complexity 1998;14:466–489.",
     "wilson": "Wilson EB. Probable inference, the law of succession, and statistical inference. J Am Stat Assoc "
     "1927;22:209–212.",
     "setio": "Setio AAA, Traverso A, de Bel T, et al. Validation, comparison, and combination of algorithms for "
