@@ -17,7 +17,7 @@ from equipoise.cohorts.splits.split import PARTS, Fold
 from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.histogram import histogram
 from equipoise.report.figures.svg import Drawing, style_sheet
-from equipoise.report.pages.examples import png_address
+from equipoise.report.pages.examples import png_uri
 from equipoise.report.pages.page import drawn, template_text, unbroken
 from equipoise.report.text.words import number, plural
 
@@ -239,7 +239,7 @@ def _card(found: Inspection, index: int) -> Card:
     part = next((name for name in PARTS if found.folds and index in found.folds[0].part(name)), "")
     patient = case.patient if case.patient != case.id else ""
     words = ", ".join(filter(None, (patient, _label(case, found.cohort), part)))
-    return Card(case.id, png_address(found.cards.shown(index)), words)
+    return Card(case.id, png_uri(found.cards.shown(index)), words)
 
 
 def _label(case: Case, cohort: Cohort) -> str:
