@@ -89,6 +89,7 @@ class Checked:
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
+            "notes": list(self.cohort.notes),
             "remarks": [asdict(remark) for remark in self.cohort.remarks],
             "split": {"folds": len(self.folds), **self.sizes()},
             "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
@@ -130,7 +131,9 @@ class Checked:
             lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{told}")
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
-            lines.append(f"  left out: {len(self.cohort.excluded)} cases")
+            first = self.cohort.excluded[0]
+            lines.append(f"  left out: {len(self.cohort.excluded)} cases, first {first.case}: {first.reason}")
+        lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]

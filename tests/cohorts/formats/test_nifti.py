@@ -274,7 +274,7 @@ def test_bombs_and_impossible_claims_allocate_nothing(tmp_path):
         read_nifti(huge)
     with pytest.raises(RefusedFile, match="the limit is 100"):
         read_nifti(tmp_path / "a.nii", limits=Limits(array_bytes=100))
-    with pytest.raises(RefusedFile, match=r"raise Limits\.file_bytes"):
+    with pytest.raises(RefusedFile, match=r"raise EQUIPOISE_LIMIT_FILE_BYTES"):
         read_nifti(tmp_path / "a.nii", limits=Limits(file_bytes=100))
 
 

@@ -97,7 +97,7 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
     ]
     if len(found) > limits.frames:
         reason = f"it holds {len(found)} DICOM files and the limit is {limits.frames}"
-        raise RefusedFile(source, reason, "give the folder of one series, or raise Limits.frames")
+        raise RefusedFile(source, reason, "give the folder of one series, or raise EQUIPOISE_LIMIT_FRAMES")
     if not found:
         raise RefusedFile(source, "it holds no DICOM file", "give the folder that holds the series")
     return found
@@ -144,7 +144,9 @@ def read_dicom_series(
         or len(slices) * first["rows"] * first["columns"] * first["samples"] * 4 > limits.array_bytes
     ):
         reason = f"its {len(slices)} slices of {first['rows']} × {first['columns']} are beyond the limits"
-        raise RefusedFile(name, reason, "raise Limits.array_bytes or Limits.frames if it is known to be good")
+        raise RefusedFile(
+            name, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES or EQUIPOISE_LIMIT_FRAMES if it is known to be good"
+        )
     if any(piece.position is None for piece in slices):
         return _placeless(series, slices, sandbox, doubled)
     placed = stack(slices, first["spacing_between"] or slices[0].thickness or first["slice_thickness"])

@@ -136,7 +136,7 @@ def _check_inflated(raw: bytes, meta: Dataset, limits: Limits) -> None:
             raise RefusedFile(
                 "",
                 f"it inflates to more than {limits.inflated_bytes} bytes",
-                "raise Limits.inflated_bytes if it is known to be good",
+                "raise EQUIPOISE_LIMIT_INFLATED_BYTES if it is known to be good",
             )
     if not inflater.eof:
         raise RefusedFile("", "its deflated content ends early", _AGAIN)

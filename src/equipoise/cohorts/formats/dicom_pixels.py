@@ -34,10 +34,10 @@ def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
     decoded = rows * columns * frames * samples * max(bits // 8, 1)
     if decoded > limits.array_bytes:
         reason = f"it claims {decoded} bytes of pixels and the limit is {limits.array_bytes}"
-        raise RefusedFile("", reason, "raise Limits.array_bytes if it is known to be good")
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     if frames > limits.frames:
         reason = f"it claims {frames} frames and the limit is {limits.frames}"
-        raise RefusedFile("", reason, "raise Limits.frames if it is known to be good")
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_FRAMES if it is known to be good")
     signed = whole(dataset, "PixelRepresentation", 0) == 1
     return {"rows": rows, "columns": columns, "frames": frames, "samples": samples, "bits": stored, "signed": signed}
 

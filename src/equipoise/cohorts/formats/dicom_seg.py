@@ -68,7 +68,7 @@ def read_segmentation(
     dtype = np.dtype(np.float32 if fractional else bool)
     if int(np.prod(shape)) * dtype.itemsize > limits.array_bytes:
         reason = f"its {len(numbers)} segments on the image's grid are beyond the limit of {limits.array_bytes} bytes"
-        raise RefusedFile(path, reason, "raise Limits.array_bytes if it is known to be good")
+        raise RefusedFile(path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     answer, (pixels,) = sandbox.ask("dicom_pixels", path)
     if answer["facts"] != header:
         raise RefusedFile(path, "it changed while it was read", "wait until it is written and try again")

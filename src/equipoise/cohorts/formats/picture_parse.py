@@ -100,7 +100,7 @@ def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], ND
         raise RefusedFile("", f"it holds {frames} pictures", "save every picture as a file of its own")
     if picture.width * picture.height * 4 > limits.array_bytes:
         reason = f"it claims {picture.width} × {picture.height} pixels, beyond the limits"
-        raise RefusedFile("", reason, "raise Limits.array_bytes if it is known to be good")
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     if picture.format == "BMP":
         _check_bmp(raw)
     orientation = int(picture.getexif().get(_EXIF_ORIENTATION, 1))

@@ -53,14 +53,16 @@ def parse_tiff(raw: bytes, limits: Limits) -> Tiff:
     with TiffFile(io.BytesIO(raw), _multifile=False) as file:
         if len(file.pages) > limits.frames:
             reason = f"it claims {len(file.pages)} pages and the limit is {limits.frames}"
-            raise RefusedFile("", reason, "raise Limits.frames if it is known to be good")
+            raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_FRAMES if it is known to be good")
         series = file.series[:]
         if len(series) != 1 or len(series[0].pages) != len(file.pages):  # tifffile passes some odd pages over
             raise RefusedFile("", "its pages differ in size or kind", _SEPARATE)
         claimed = math.prod(series[0].shape) * 4
         if claimed > limits.array_bytes:
             raise RefusedFile(
-                "", f"it claims {claimed} bytes of pixels, beyond the limits", "raise Limits.array_bytes if it is good"
+                "",
+                f"it claims {claimed} bytes of pixels, beyond the limits",
+                "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is good",
             )
         first = file.pages[0].aspage()
         _check_kind(first)

@@ -70,7 +70,7 @@ def check_limits(claim: VolumeClaim, path: str | PathLike[str], limits: Limits) 
         raise RefusedFile(
             path,
             f"its header claims {claim.offset + claim.voxel_bytes} bytes and the limit is {limits.array_bytes}",
-            "raise Limits.array_bytes if it is known to be good",
+            "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good",
         )
 
 
