@@ -14,7 +14,7 @@ import executed_modules
 
 def test_the_fast_variant_leaves_out_what_its_help_says():
     names = [command[0] for command in check.commands("--fast")]
-    assert names == ["ruff", "ruff", "lint-imports", "pytest"]
+    assert names == ["ruff", "ruff", "words", "lint-imports", "pytest"]
     marks = check.commands("--fast")[-1][-1]
     assert marks == " and ".join(f"not {mark}" for mark in executed_modules.NOT_FAST)
     assert "-n" not in check.commands("--fast")[-1], "each more process would import torch and collect anew"
@@ -23,7 +23,7 @@ def test_the_fast_variant_leaves_out_what_its_help_says():
 @pytest.mark.parametrize("variant", [None, "--slow"])
 def test_the_other_variants_run_every_check(variant):
     names = [command[0] for command in check.commands(variant)]
-    assert names == ["ruff", "ruff", "lint-imports", "mypy", "pytest"]
+    assert names == ["ruff", "ruff", "words", "lint-imports", "mypy", "pytest"]
     assert ("slow or not slow" in check.commands(variant)[-1]) == (variant == "--slow")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.case_pictures import SIDE, Bytes, outlined, picture, png
+from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, picture, png
 from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.progress import Watch, silent
@@ -39,7 +39,8 @@ class CaseCard:
     shape: of the array (channel, *spatial). label_voxels: voxels by mask value; None without a mask.
     levels: per channel the 1st percentile, median and 99th percentile. digest: SHA-256 of shape and pixels.
     values: different values among at most 32,768 of the array. picture: 64 × 64, what likeness is told by.
-    shown: the picture for people as PNG; empty where the cohort has too many cases to keep them.
+    shown: the picture for people, as a PNG file that was made fast and not small; empty where the cohort has too many
+        cases to keep them.
     """
 
     shape: tuple[int, ...]
@@ -67,7 +68,7 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
         digest=hashlib.sha256(content).digest(),
         values=len(np.unique(array.reshape(-1)[:: max(1, array.size // _MOST_VALUES)])),
         picture=picture(array),
-        shown=png(outlined(image)) if shown else b"",
+        shown=png(outlined(image), small=False) if shown else b"",
     )
 
 
@@ -103,9 +104,10 @@ class CaseCards:
             self._cards = list(self._looked_up())
         return self._cards
 
-    def shown(self, index: int) -> bytes:
-        """The picture of one case for people, as PNG; its image is read again where the cards hold no such pictures."""
-        return self.all()[index].shown or png(outlined(self.cohort.cases[index].read()))
+    def shown(self, index: int) -> Bytes:
+        """The picture of one case for people, (h, w, 3); its image is read again where the cards hold no pictures."""
+        kept = self.all()[index].shown
+        return from_png(kept) if kept else outlined(self.cohort.cases[index].read())
 
     def _looked_up(self) -> Iterator[CaseCard]:
         done, entries = 0, list(_entries(self.cohort.cases))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.interpolation import triangle
 
 SIDE = 64
 """Pixels a side of the picture that likeness is told by."""
@@ -36,9 +37,8 @@ def picture(array: NDArray[np.generic]) -> Bytes:
 
 def _shrinking(n: int) -> Floats:
     """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
-    ratio = n / SIDE
-    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
-    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    centre, reach = triangle(n, SIDE)
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / reach)
     shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
 
@@ -69,11 +69,16 @@ def outlined(image: Image) -> NDArray[np.uint8]:
     return colour
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture (h, w) or (h, w, 3) as a PNG file."""
-    buffer = io.BytesIO()
-    Picture.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(buffer, format="PNG", optimize=True)
+def png(pixels: NDArray[np.uint8], *, small: bool = True) -> bytes:
+    """A picture (h, w) or (h, w, 3) as a PNG file; a small one takes some ten times as long to make."""
+    buffer, effort = io.BytesIO(), {"optimize": True} if small else {"compress_level": 1}
+    Picture.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(buffer, format="PNG", **effort)
     return buffer.getvalue()
+
+
+def from_png(file: bytes) -> NDArray[np.uint8]:
+    """The picture in a PNG file that `png` made."""
+    return np.asarray(Picture.open(io.BytesIO(file), formats=("PNG",)))
 
 
 def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | None, tuple[float, float]]:

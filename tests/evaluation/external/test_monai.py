@@ -76,5 +76,5 @@ def test_rows_without_names_are_said_to_be(tmp_path: Path) -> None:
 def test_a_called_class_is_no_score(tmp_path: Path) -> None:
     path = tmp_path / "called.csv"
     path.write_text("a.png,1\nb.png,0\n", encoding="utf-8")
-    with pytest.raises(PredictionError, match="called class"):
+    with pytest.raises(PredictionError, match="predicted class"):
         read_values(path, AuditOptions(), True)

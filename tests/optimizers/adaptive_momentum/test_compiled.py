@@ -178,6 +178,6 @@ def test_a_failing_compiler_is_quoted(monkeypatch, tmp_path) -> None:
     broken.write_text("#!/bin/sh\necho 'disk full' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
-    with pytest.raises(EquipoiseError, match=r"could not build kernel\.c \(disk full\); use path='loop'"):
+    with pytest.raises(EquipoiseError, match=r"could not build adaptive_momentum\.c \(disk full\); use path='loop'"):
         compiled.build(torch.int8)
     assert not compiled.works()

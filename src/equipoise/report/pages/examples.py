@@ -85,9 +85,4 @@ def _kinds(
 
 def png_uri(picture: NDArray[np.uint8]) -> str:
     """A picture (h, w) or (h, w, 3) as a PNG data address, which a page can carry without any file beside it."""
-    return png_address(png(picture))
-
-
-def png_address(file: bytes) -> str:
-    """The content of a PNG file as a data address."""
-    return "data:image/png;base64," + base64.b64encode(file).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
