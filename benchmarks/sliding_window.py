@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.models import UNet
-from equipoise.training.inference.sliding_window import slide, slide_labels
+from equipoise.training.learner.sliding_window import slide, slide_labels
 
 CPU = torch.device("cpu")
 BRATS, LARGE = (4, 155, 240, 240), (1, 600, 1024, 1024)

@@ -28,5 +28,10 @@ def test_names_of_a_module_that_became_a_package_lead_on():
     with pytest.warns(DeprecationWarning, match=r"equipoise\.report\.results\.results\.results_of"):
         old = package.results_of
     assert old is importlib.import_module("equipoise.report.results.results").results_of
+    with pytest.warns(DeprecationWarning, match=r"equipoise\.training\.learner\.learner\.Learner"):
+        learner = importlib.import_module("equipoise.training.loop").Learner
+    assert learner is importlib.import_module("equipoise.training.learner.learner").Learner
+    with pytest.warns(DeprecationWarning, match=r"equipoise\.tasks\.segmentation\.target_regions"):
+        assert importlib.import_module("equipoise.evaluation.regions").target_regions(["a", "b"], {}) == {"b": (1,)}
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = package.no_such_name

@@ -25,6 +25,7 @@ _PLACES = {
     "Case": "equipoise.cohorts",
 }
 _ROOMS = (
+    "tasks",
     "cohorts",
     "preprocessing",
     "models",

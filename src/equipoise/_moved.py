@@ -130,22 +130,26 @@ PLACES = {
     "sections": "protocol.sections",
     "space": "protocol.search_space",
     "starting": "trials.init",
+    "statistics.auc": "statistics.influence",
+    "statistics.crossvalidation": "statistics.comparison",
+    "statistics.detection": "statistics.influence",
+    "statistics.equivalence": "statistics.comparison",
     "statistics.judging": "statistics.adjudication",
     "study": "protocol.study",
     "studying": "trials.study",
     "training.arm": "training.loop.arm",
     "training.attribution": "training.inference.attribution",
     "training.augmentation.resampling": "kernels.resample",
-    "training.averaging": "training.loop.weight_average",
-    "training.baselines": "training.tasks.baselines",
+    "training.averaging": "training.learner.weight_average",
+    "training.baselines": "training.preparation.classification",
     "training.checkpoint": "training.loop.checkpoint",
     "training.choice": "training.loop.arithmetic",
-    "training.classifying": "training.tasks.classifying",
+    "training.classifying": "training.tasks.classification",
     "training.cost": "training.loop.cost",
-    "training.detecting": "training.tasks.detecting",
+    "training.detecting": "training.tasks.detection",
     "training.detection_errors": "training.tasks.detection_errors",
     "training.determinism": "training.loop.determinism",
-    "training.distributed": "training.loop.distributed",
+    "training.distributed": "training.learner.distributed",
     "training.explaining": "training.inference.attribution_maps",
     "training.feeding": "training.data.batches",
     "training.files": "runfolder.write",
@@ -154,9 +158,9 @@ PLACES = {
     "training.forecast": "training.loop.forecast",
     "training.job": "runfolder.job",
     "training.layout": "training.loop.layout",
-    "training.losses": "training.loop.losses",
-    "training.marking": "training.tasks.marking",
-    "training.mask_baselines": "training.tasks.mask_baselines",
+    "training.losses": "training.learner.losses",
+    "training.marking": "training.preparation.detection",
+    "training.mask_baselines": "training.preparation.segmentation",
     "training.missing": "training.inference.missing_modality",
     "training.mixup": "training.augmentation.mixup",
     "training.observation": "training.loop.diagnostics",
@@ -166,12 +170,12 @@ PLACES = {
     "training.samples": "training.data.samples",
     "training.sampling": "training.data.sampling",
     "training.search": "training.tuning.search",
-    "training.segmenting": "training.tasks.segmenting",
-    "training.sliding": "training.inference.sliding_window",
-    "training.spot_baselines": "training.tasks.spot_baselines",
-    "training.staging": "training.data.staging",
+    "training.segmenting": "training.tasks.segmentation",
+    "training.sliding": "training.learner.sliding_window",
+    "training.spot_baselines": "training.preparation.detection",
+    "training.staging": "training.preparation.staging",
     "training.train": "training.loop.train",
-    "training.validation": "training.tasks.validation",
+    "training.validation": "training.tasks.task_training",
     "trial": "trials.run",
 }
 """Name in version 0.1 → name now, both below the package."""
@@ -221,22 +225,23 @@ def install() -> None:
         sys.meta_path.append(_OldNames())
 
 
-def attributes_of(package: str, place: str) -> Callable[[str], Any]:
-    """A package's `__getattr__` for the names of the module that the package has replaced.
+def attributes_of(module: str, *places: str) -> Callable[[str], Any]:
+    """A module's `__getattr__` for names that lie elsewhere now.
 
-    package: the package, which was a module in version 0.1. place: where that module's content lies now.
+    module: one whose names of version 0.1 have moved, or a package that was a module then. places: the modules that
+    hold its names now.
     """
 
     def attribute(name: str) -> Any:
-        module = None if name.startswith("_") else import_module(place)
-        value = getattr(module, name, None)
-        if getattr(value, "__module__", None) != place:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        warnings.warn(
-            f"{package}.{name} is now {place}.{name}; the old name goes with version 0.3",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return value
+        for place in () if name.startswith("_") else places:
+            value = getattr(import_module(place), name, None)
+            if getattr(value, "__module__", None) == place:
+                warnings.warn(
+                    f"{module}.{name} is now {place}.{name}; the old name goes with version 0.3",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                return value
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return attribute

@@ -108,8 +108,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _advise(arguments: argparse.Namespace) -> int:
-    from equipoise.report import summarise
-    from equipoise.report.results.recommendation import advise
+    from equipoise.report import advise, summarise
 
     advice = advise(summarise(Path(arguments.folder)), arguments.prefer, arguments.max_latency_ms)
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['arm']}. {advice['reason']}"

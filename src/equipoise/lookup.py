@@ -66,6 +66,17 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     return getattr(module, attribute)
 
 
+def module_hash(name: str) -> str:
+    """SHA-256 of the source file of the module in an imported `module:attribute` name, whatever the attribute is.
+
+    Raises ProtocolError where the module has no source file, as compiled code.
+    """
+    file = inspect.getsourcefile(sys.modules[name.partition(":")[0]])
+    if file is None:
+        raise ProtocolError(f"the module of {name!r} has no source file, so it cannot be recorded; give its source")
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def source_hash(name: str, thing: Any) -> str | None:
     """SHA-256 of the source file behind a `module:attribute` name; None for built-in names and compiled code."""
     if ":" not in name:

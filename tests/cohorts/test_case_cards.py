@@ -9,8 +9,8 @@ import pytest
 from PIL import Image as Picture
 
 import equipoise
-from equipoise.cohorts import sources
-from equipoise.cohorts.case_cards import MOST_SHOWN, CaseCards, card_of
+from equipoise.cohorts import case_cards, sources
+from equipoise.cohorts.case_cards import CaseCards, card_of
 from equipoise.cohorts.case_pictures import from_png, outlined, picture
 from equipoise.cohorts.read_once import ReadOnce, let_go, read_once, seen_by
 from equipoise.errors import CohortError
@@ -106,17 +106,27 @@ def test_what_has_no_known_origin_is_not_kept(cohort, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_cases_of_one_file_share_an_entry_and_many_cases_carry_no_pictures_for_people(tmp_path):
-    cohort = phantom(cases=MOST_SHOWN + 1, size=8, patients=50)
+def test_cases_of_one_file_share_an_entry_and_many_cases_carry_no_pictures_for_people(tmp_path, monkeypatch):
+    monkeypatch.setattr(case_cards, "MOST_SHOWN", 20)
+    monkeypatch.setattr(case_cards, "MOST_TOGETHER", 8)
+    cohort = phantom(cases=21, size=8)
     cases = tuple(replace(case, sha256={"all.npz": "1"}) for case in cohort.cases)
     cohort, read = counted(replace(cohort, cases=cases, recipe="r"))
     cards = CaseCards(cohort, folder=tmp_path)
     assert {card.shown for card in cards.all()} == {b""}
-    assert len(list(tmp_path.glob("*.npz"))) == 5
+    assert len(list(tmp_path.glob("*.npz"))) == 3
     assert np.array_equal(cards.shown(7), outlined(cohort.cases[7].read()))
-    assert len(read) == MOST_SHOWN + 3
+    assert len(read) == 23
     assert_equal(CaseCards(cohort, folder=tmp_path).all(), cards.all())
-    assert len(read) == MOST_SHOWN + 3
+    assert len(read) == 23
+
+
+def test_more_files_than_entries_share_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(case_cards, "MOST_ENTRIES", 4)
+    cohort = on_files(phantom(cases=10, size=8))
+    first = CaseCards(cohort, folder=tmp_path).all()
+    assert len(list(tmp_path.glob("*.npz"))) == 4
+    assert_equal(CaseCards(cohort, folder=tmp_path).all(), first)
 
 
 @pytest.mark.parametrize("at", [0, 40, 200, -1])
@@ -132,8 +142,6 @@ def test_a_damaged_entry_counts_as_absent(at, tmp_path):
 
 
 def test_an_entry_of_another_kind_counts_as_absent(tmp_path, monkeypatch):
-    from equipoise.cohorts import case_cards
-
     cohort = on_files(phantom(cases=2, size=8))
     first = CaseCards(cohort).all()
     entries = (

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Pretrained, Protocol
+from equipoise.protocol.study import Study, is_study
 
 GOOD = """
 [trial]
@@ -171,3 +174,31 @@ def test_shared_seeds_need_models_that_tuning_leaves_alone():
     text += "space = {model = {growth = {integer = [2, 4]}}}\n"
     with pytest.raises(ProtocolError, match="tuning may change the model of 'b'"):
         Protocol.parse(text)
+
+
+HASHES = {
+    "adrenal.toml": "abae960f24fa4de24e86d59f023cc9210651687f1b13084af81a499c62a36497",
+    "brats-pair.toml": "b65421de1cf158ec7d9554eb2e8ef3b36bbc5d5e472e284ebc8b76fa6e13b667",
+    "cheng-detection.toml": "82e32283201292f165c1f546a79ccd9a74fe23ac3b37aed9e1db33c07e3d28ed",
+    "cheng-segmentation.toml": "3abf00be82f5687a5559561e2d433cc889fa676b407f7f6f7a061d8e6a8da07f",
+    "cheng-split.toml": "009deff744fbfcfa1055e765b77fbc11fb336305a51b5f7e610d864bc89032bf",
+    "lidc-detection.toml": "4b5dd706d4ebcde569c0beb87f55c59d249225e2ffedfb3cd38e8864058fa514",
+    "lidc-malignancy.toml": "d4458564738ca4078d598d2ab4099630c4a368616da2322b822b5d42c722e1fe",
+    "lidc-malignancy4.toml": "24180036dab642abfd8e9759f0680da68a5c7e550902d4391c64b3a0f9baa2dd",
+    "lidc-nodules.toml": "aa5ee931796e6ab6d228623ce8cded5d513ec219d3046889efce71ef7f2d5e8a",
+    "optimizers.toml": "b4e28e0a12c91d81e5eca05bfcc64a2850c995f03a34e5a03d79ff6ffb35150c",
+    "pneumonia.toml": "9229714a19559d05cc869d1a4f7874da5558a43f1e5a750ea9d0197cd8198534",
+    "quick.toml": "db2c4555341fd4e440f54ac52ef8acb54bb3581d343175c531dcc3624936e9da",
+}
+"""Of the examples, as run folders hold them: a run is refused where its protocol has another."""
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_the_hash_of_an_example_never_changes(name):
+    file = Path(__file__).parents[2] / "examples" / name
+    plan = Study.load(file) if is_study(file) else Protocol.load(file)
+    assert plan.sha256() == HASHES[name]
+
+
+def test_every_example_has_its_hash_recorded():
+    assert set(HASHES) == {file.name for file in (Path(__file__).parents[2] / "examples").glob("*.toml")}

@@ -6,6 +6,7 @@ import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics import Endpoint, Judgement, Kind, judge
 
 Maker = Callable[..., Predictions]
@@ -58,7 +59,7 @@ def test_identical_arms_without_spread_between_runs_are_refused(binary: Maker) -
     table = concatenate(copies)
     found = judge(table, primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "refused"
-    assert "no variation to judge by" in found.reason
+    assert "no variation to judge by" in sentence(found.reason)
 
 
 @pytest.mark.long
@@ -74,15 +75,15 @@ def test_twenty_equal_arms_have_no_winner(binary: Maker) -> None:
 def test_one_seed_never_becomes_a_claim_about_methods(binary: Maker) -> None:
     found = judge(binary(300, (0.7, 0.9), 1), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "single_run"
-    assert found.reason.startswith("This trained network of b scored better")
-    assert "not of the methods" in found.reason
+    assert sentence(found.reason).startswith("This trained network of b scored better")
+    assert "not of the methods" in sentence(found.reason)
     assert found.p < 0.05
 
 
 def test_two_seeds_are_refused(binary: Maker) -> None:
     found = judge(binary(300, (0.7, 0.9), 2), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "refused"
-    assert "2 finished training runs" in found.reason
+    assert "2 finished training runs" in sentence(found.reason)
     assert np.isnan(found.p)
     assert found.difference < 0
 
@@ -91,7 +92,8 @@ def test_failed_jobs_leave_unequal_seeds(binary: Maker) -> None:
     table = binary(200, (0.75, 0.9), 5)
     found = judge(table.where((table.arm == "a") | (table.seed < 3)), primary="auc", margin=0.03, planned_seeds=5)
     assert verdicts(found) == {("a", "b"): "b_better"}
-    assert "b finished 3 of 5 planned training runs; the others failed and are not in its mean." in found.warnings
+    words = "b finished 3 of 5 planned training runs; the others failed and are not in its mean."
+    assert words in [sentence(one) for one in found.warnings]
     assert len(found.endpoints["b"]["auc"].by_seed) == 3
 
 
@@ -101,7 +103,7 @@ def test_a_diverged_arm_is_refused_and_the_others_go_on(binary: Maker) -> None:
     scores[(table.arm == "c") & (table.seed == 0)] = np.nan
     found = judge(replace(table, scores=scores), primary="auc", margin=0.03)
     assert verdicts(found) == {("a", "b"): "b_better", ("a", "c"): "refused", ("b", "c"): "refused"}
-    assert any("c, seed 0: a score of case" in warning for warning in found.warnings)
+    assert any("c, seed 0: a score of case" in sentence(warning) for warning in found.warnings)
     assert np.isnan(found.endpoints["c"]["auc"].estimate)
 
 
@@ -109,7 +111,9 @@ def test_a_planned_arm_without_any_prediction_stays_in_the_results(binary: Maker
     found = judge(binary(100), primary="auc", margin=0.03, arms=["b", "crashed", "a"])
     assert list(found.endpoints) == ["b", "crashed", "a"]
     assert verdicts(found)["crashed", "a"] == "refused"
-    assert found.endpoints["crashed"]["auc"].reason.startswith("crashed has no finished seed with test predictions")
+    assert sentence(found.endpoints["crashed"]["auc"].reason).startswith(
+        "crashed has no finished seed with test predictions"
+    )
 
 
 def test_a_control_arm_makes_a_smaller_family(binary: Maker) -> None:
@@ -142,7 +146,7 @@ def test_a_majority_rule_is_beaten(binary: Maker) -> None:
     table = concatenate([trained, rule])
     found = judge(table, primary="auc", margin=0.03, deterministic=["majority-class"])
     assert verdicts(found) == {("a", "majority-class"): "a_better"}
-    assert not any("same score" in warning for warning in found.warnings)
+    assert not any("same score" in sentence(warning) for warning in found.warnings)
 
 
 def test_few_events_refuse_and_some_events_flag(binary: Maker) -> None:
@@ -152,27 +156,27 @@ def test_few_events_refuse_and_some_events_flag(binary: Maker) -> None:
         drop = np.isin(table.patient, positives[kept:]) & (table.truth == 1)
         found = judge(table.where(~drop), primary="auc", margin=0.03).comparisons[0]
         assert found.verdict == verdict
-        assert f"{kept} " in (found.reason if verdict == "refused" else found.flags[0])
+        assert f"{kept} " in sentence(found.reason if verdict == "refused" else found.flags[0])
 
 
 def test_unknown_patients_refuse_verdicts(binary: Maker) -> None:
     found = judge(binary(100, (0.7, 0.9)), primary="auc", margin=0.03, patients_known=False)
     assert found.comparisons[0].verdict == "refused"
-    assert "add a patient column" in found.comparisons[0].reason
+    assert "add a patient column" in sentence(found.comparisons[0].reason)
 
 
 def test_perfect_arms_are_refused(binary: Maker) -> None:
     table = binary(100)
     positive = np.where(table.truth == 1, 0.9, 0.1)
     found = judge(replace(table, scores=np.stack([1 - positive, positive], 1)), primary="auc", margin=0.03)
-    assert "Both arms are perfect" in found.comparisons[0].reason
+    assert "Both arms are perfect" in sentence(found.comparisons[0].reason)
 
 
 def test_not_enough_data_says_what_would_be_enough(binary: Maker) -> None:
     found = judge(binary(100, (0.84, 0.85), seed_sd=0.003), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "not_enough_data"
     assert found.patients_needed is not None
-    assert f"about {found.patients_needed} patients" in found.reason
+    assert f"about {found.patients_needed} patients" in sentence(found.reason)
     assert [n.seeds for n in found.needed] == [3, 5, 10]
     assert found.detectable is not None
     assert found.detectable > 0.03
@@ -182,7 +186,7 @@ def test_equivalence_takes_precedence_over_a_small_difference(binary: Maker) -> 
     found = judge(binary(3_000, (0.85, 0.87), 5, seed_sd=0.001), primary="auc", margin=0.05).comparisons[0]
     assert found.p_adjusted < 0.05
     assert found.verdict == "equivalent"
-    assert found.reason.endswith("b is better, but by less than the margin.")
+    assert sentence(found.reason).endswith("b is better, but by less than the margin.")
 
 
 def test_cross_validation_needs_both_analyses(binary: Maker) -> None:
@@ -193,7 +197,7 @@ def test_cross_validation_needs_both_analyses(binary: Maker) -> None:
     noisy = judge(binary(300, (0.84, 0.88), folds=5, generator=3), primary="auc", margin=0.03).comparisons[0]
     if noisy.p_adjusted < 0.05 <= noisy.p_new_data:
         assert noisy.verdict == "not_enough_data"
-        assert "a method trained on new data may not" in noisy.reason
+        assert "a method trained on new data may not" in sentence(noisy.reason)
 
 
 def test_three_classes_are_averaged_or_one_is_named() -> None:
@@ -247,7 +251,7 @@ def test_segmentation_with_few_cases_or_few_failures_is_descriptive(
     values[1, :, :failures] = 0.0
     found = judge(segmentation(values), primary="dice", margin=0.02)
     assert found.comparisons[0].verdict == "refused"
-    assert words in found.comparisons[0].reason
+    assert words in sentence(found.comparisons[0].reason)
     assert np.isfinite(found.endpoints["b"]["dice"].low)
 
 
@@ -255,7 +259,7 @@ def test_looks_use_the_level_of_the_look(binary: Maker) -> None:
     table = binary(300, (0.80, 0.88), 3)
     early = judge(table, primary="auc", margin=0.03, looks=(3, 5), planned_seeds=3)
     assert early.alpha == pytest.approx(0.0114, abs=2e-4)
-    assert early.warnings[0].startswith("This is the look at 3 of 5 planned seeds")
+    assert sentence(early.warnings[0]).startswith("This is the look at 3 of 5 planned seeds")
     with pytest.raises(PredictionError, match="no planned look"):
         judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5))
     failed = judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5), planned_seeds=5)
@@ -266,7 +270,7 @@ def test_a_users_endpoint_is_judged_like_any_other(binary: Maker) -> None:
     def gap(truth: np.ndarray, scores: np.ndarray) -> float:
         return float(scores[truth == 1, 1].mean() - scores[truth == 0, 1].mean())
 
-    mine = Endpoint("gap", Kind.POOLED, function=gap)
+    mine = Endpoint("gap", Kind.POOLED, compute=gap)
     found = judge(binary(100, (0.7, 0.95)), primary="gap", margin=0.05, custom={"gap": mine})
     assert verdicts(found, "gap") == {("a", "b"): "b_better"}
 
@@ -279,8 +283,8 @@ def test_where_the_uncertainty_comes_from(binary: Maker) -> None:
     assert noisy.seeds_share > 0.5 > steady.seeds_share
     assert noisy.patients_share < 0.5 < steady.patients_share
     assert noisy.seeds_share + noisy.patients_share >= 1, "what comes from both, either can remove"
-    assert "more seeds would help more than more patients" in noisy.advice
-    assert "more patients would help more than more seeds" in steady.advice
+    assert "more seeds would help more than more patients" in sentence(noisy.advice)
+    assert "more patients would help more than more seeds" in sentence(steady.advice)
     assert noisy.seed_sd == pytest.approx(0.03, rel=0.5)
     assert noisy.seed_df == 8
 

@@ -6,6 +6,7 @@ import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import analyse, interval
 from equipoise.statistics.binormal import Cohort
 from equipoise.statistics.endpoints import endpoint_named
@@ -59,7 +60,7 @@ def test_a_score_that_is_no_number_refuses_its_arm_only(binary: Maker, bad: floa
     scores[row] = bad
     found = analysed(replace(table, scores=scores))
     assert list(found.refused) == ["b"]
-    assert found.refused["b"].startswith(
+    assert sentence(found.refused["b"]).startswith(
         f"b, seed 1: a score of case {str(table.case[row])!r} is not a number (1 such row"
     )
     assert found.arms.names == ("a",)
@@ -71,7 +72,7 @@ def test_a_score_that_is_no_number_refuses_its_arm_only(binary: Maker, bad: floa
 def test_scores_outside_zero_to_one_refuse_what_needs_probabilities(binary: Maker) -> None:
     table = binary(40)
     table = replace(table, scores=8 * table.scores - 4)
-    assert "lies outside 0 to 1, so it is no probability" in analysed(table, "brier").refused["a"]
+    assert "lies outside 0 to 1, so it is no probability" in sentence(analysed(table, "brier").refused["a"])
     assert analysed(table, "auc").refused == {}
 
 
@@ -80,7 +81,7 @@ def test_one_class_only_refuses_all_arms(binary: Maker) -> None:
     table = table.where(table.truth == 0)
     found = analysed(table)
     assert set(found.refused) == {"a", "b"}
-    assert "a ranking metric needs both classes" in found.refused["a"]
+    assert "a ranking metric needs both classes" in sentence(found.refused["a"])
     with pytest.raises(PredictionError, match="no arm has usable predictions of auc"):
         _ = found.arms
 
@@ -93,7 +94,8 @@ def test_constant_scores_have_an_area_of_one_half_and_a_warning(binary: Maker) -
     result = interval(found, "b")
     assert result.estimate == 0.5
     assert result.low < 0.5 < result.high
-    assert found.warnings == ("b gives every test case the same score; it has learned nothing or collapsed.",)
+    words = [sentence(one) for one in found.warnings]
+    assert words == ["b gives every test case the same score; it has learned nothing or collapsed."]
 
 
 def test_perfect_separation_has_an_interval(binary: Maker) -> None:
@@ -110,14 +112,14 @@ def test_few_events_bring_newcombe_and_a_caution(binary: Maker) -> None:
     assert result.n_events is not None
     assert result.n_events < 10
     assert result.method.startswith("Newcombe")
-    assert f"Only {result.n_events} patients of the rarer class" in result.reason
+    assert f"Only {result.n_events} patients of the rarer class" in sentence(result.reason)
 
 
 def test_thin_folds_are_named(binary: Maker) -> None:
     table = binary(60, cohort=Cohort(prevalence=0.25, most_lesions=1), folds=5)
     found = analysed(table)
     assert len(found.warnings) == 1
-    assert "patients of the rarer class; auc within so small a fold is mostly chance" in found.warnings[0]
+    assert "patients of the rarer class; auc within so small a fold is mostly chance" in sentence(found.warnings[0])
     assert analysed(binary(300, folds=5)).warnings == ()
 
 
@@ -125,7 +127,7 @@ def test_missing_metric_values_are_named(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 40))
     values[1, 2, 5] = np.nan
     found = analysed(segmentation(values), "dice")
-    assert found.refused["b"].startswith("b, seed 2: dice of case 'case-00005' is not a number")
+    assert sentence(found.refused["b"]).startswith("b, seed 2: dice of case 'case-00005' is not a number")
 
 
 def test_failure_rate_counts_dice_below_a_tenth(segmentation: Maker) -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from equipoise.statistics.auc import placements
 from equipoise.statistics.binormal import Cohort, draw
+from equipoise.statistics.influence import placements
 
 
 def test_draws_have_the_stated_area_prevalence_and_correlations() -> None:

@@ -1,18 +1,24 @@
+import baycomp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from MLstatkit import Delong_test
 from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
 
 from equipoise.statistics.binormal import draw
 from equipoise.statistics.comparison import (
+    Contrast,
     Design,
     compare,
     crossed_terms,
     design,
     equal_spread_p,
+    equivalence_p,
+    non_inferiority_p,
     pooled_variance,
+    resampled_contrast,
 )
 from equipoise.statistics.covariance import estimates
 from equipoise.statistics.influence import rank_influence
@@ -178,3 +184,49 @@ def test_no_variation_at_all_has_no_p() -> None:
     result = compare(same, 0, 1)
     assert result.se == 0
     assert np.isnan(result.p)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_resampled_t_is_baycomps(seed: int) -> None:
+    """Ten repeats of ten folds; baycomp's posterior probability is the one-sided p of the same t."""
+    generator = np.random.default_rng(seed)
+    a, b = generator.standard_normal((2, 100)) * 0.05 + 0.8
+    found = resampled_contrast(a - b, 1 / 9)
+    left, _ = baycomp.CorrelatedTTest.probs(a, b, rope=0, runs=10)
+    assert stats.t.cdf(found.difference / found.se, found.df) == pytest.approx(left, abs=1e-12)
+    assert found.p == pytest.approx(2 * min(left, 1 - left), abs=1e-12)
+
+
+def test_overlap_of_training_sets_widens_the_interval() -> None:
+    difference = np.array([0.01, 0.03, 0.02, 0.0, 0.04])
+    found = resampled_contrast(difference, 1 / 4)
+    assert found.se == pytest.approx(difference.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4))
+    assert found.df == 4
+
+
+def paired(margin_data: int) -> tuple[np.ndarray, np.ndarray, Contrast]:
+    generator = np.random.default_rng(margin_data)
+    a, b = generator.standard_normal((2, 30)) * 0.1 + 0.5
+    difference = a - b
+    return a, b, Contrast(difference.mean(), difference.std(ddof=1) / np.sqrt(30), 29, 0.0, 0.0, "t")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("margin", [0.01, 0.05, 0.2])
+def test_tost_is_statsmodels(seed: int, margin: float) -> None:
+    a, b, contrast = paired(seed)
+    assert equivalence_p(contrast, margin) == pytest.approx(ttost_paired(a, b, -margin, margin)[0], abs=1e-12)
+
+
+def test_small_p_means_the_ninety_percent_interval_lies_inside() -> None:
+    for seed in range(30):
+        _, _, contrast = paired(seed)
+        low, high = contrast.interval(0.9)
+        assert (equivalence_p(contrast, 0.05) < 0.05) == (low > -0.05 and high < 0.05)
+
+
+def test_non_inferiority_is_one_sided() -> None:
+    _, _, contrast = paired(1)
+    expected = stats.t.sf((contrast.difference + 0.05) / contrast.se, 29)
+    assert non_inferiority_p(contrast, 0.05) == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(equivalence_p(Contrast(0.0, 0.0, 29, 0.0, 0.0, "t"), 0.05))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named, metric_column, specificity_of
+from equipoise.statistics.endpoints import Endpoint, Kind, described, endpoint_named, of_case
 
 CLASSES = ("benign", "malignant")
 
@@ -43,13 +43,13 @@ def test_per_case_columns_are_recognised(name: str, better: bool, kind: Kind) ->
 
 
 def test_failure_rate_is_read_from_the_dice() -> None:
-    assert metric_column("failure_rate", ["dice"]) == "dice"
-    assert metric_column("failure_rate_core", ["dice"]) is None
+    assert of_case("failure_rate").column(["dice"]) == "dice"
+    assert of_case("failure_rate_core").column(["dice"]) is None
     assert endpoint_named("failure_rate", ("dice",)).kind is Kind.RATE
 
 
 def test_a_users_endpoint_comes_first() -> None:
-    mine = Endpoint("auc", Kind.POOLED, function=lambda truth, scores: 0.5)
+    mine = Endpoint("auc", Kind.POOLED, compute=lambda truth, scores: 0.5)
     assert endpoint_named("auc", (), CLASSES, {"auc": mine}) is mine
 
 
@@ -62,4 +62,4 @@ def test_unknown_endpoints_are_refused_with_what_there_is() -> None:
 
 @pytest.mark.parametrize("name", ["sensitivity@1.0", "sensitivity@", "sensitivity@90", "auc"])
 def test_only_a_specificity_below_one_is_one(name: str) -> None:
-    assert specificity_of(name) is None
+    assert "%" not in described(name).heading

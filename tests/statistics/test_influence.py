@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from MLstatkit import Delong_test
 from scipy.special import softmax
 from sklearn.metrics import (
@@ -19,7 +20,7 @@ from sklearn.metrics import (
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
-from equipoise.statistics.influence import influence, rank_influence
+from equipoise.statistics.influence import placements, rank_influence
 from equipoise.statistics.panel import Fold
 
 
@@ -71,7 +72,7 @@ def test_value_and_influence_are_those_of_a_weighted_scikit_learn(
     """A patient's influence is the derivative of the metric by the weight of all the patient's cases."""
     data = fold(classes=classes)
     endpoint = endpoint_named(name, (), [str(c) for c in range(classes)])
-    found = influence(data, endpoint, 1 if classes == 2 else None, 25)
+    found = endpoint.influence(data, 1 if classes == 2 else None, 25)
     step = 1e-5
     for column, scores in enumerate(data.scores):
         assert found.value[column] == pytest.approx(metric(data.truth, scores, np.ones(60)), abs=1e-12)
@@ -85,7 +86,7 @@ def test_value_and_influence_are_those_of_a_weighted_scikit_learn(
 @settings(max_examples=60, deadline=None)
 def test_influence_sums_to_zero(seed: int, name: str, decimals: int) -> None:
     data = fold(n=40, patients=12, seed=seed, decimals=decimals)
-    found = influence(data, endpoint_named(name, (), ["0", "1"]), 1, 12)
+    found = endpoint_named(name, (), ["0", "1"]).influence(data, 1, 12)
     np.testing.assert_allclose(found.total.sum(axis=1), 0.0, atol=1e-10)
     for part in found.parts:
         np.testing.assert_allclose(part.sum(axis=1), 0.0, atol=1e-10) if name != "average_precision" else None
@@ -95,7 +96,7 @@ def test_influence_sums_to_zero(seed: int, name: str, decimals: int) -> None:
 @pytest.mark.parametrize("decimals", [1, 12])
 def test_sensitivity_at_specificity_is_the_roc_curves(specificity: float, decimals: int) -> None:
     data = fold(n=400, patients=400, decimals=decimals, seed=3)
-    found = influence(data, Endpoint(f"sensitivity@{specificity}", Kind.RANK), 1, 400)
+    found = endpoint_named(f"sensitivity@{specificity}", (), ["0", "1"]).influence(data, 1, 400)
     for value, scores in zip(found.value, data.scores, strict=True):
         false, true, _ = roc_curve(data.truth, scores[:, 1], drop_intermediate=False)
         assert value == pytest.approx(true[false <= 1 - specificity + 1e-9].max(), abs=1e-12)
@@ -107,11 +108,11 @@ def test_variance_of_sensitivity_at_specificity_is_the_spread_over_samples() -> 
     generator, values, variances = np.random.default_rng(0), [], []
     patient = np.arange(400)
     truth = (patient % 2).astype(np.int64)
-    endpoint = Endpoint("sensitivity@0.9", Kind.RANK)
+    endpoint = endpoint_named("sensitivity@0.9", (), ["0", "1"])
     for _ in range(600):
         score = generator.standard_normal(400) + 1.2 * truth
         data = Fold(0, patient.astype(str), patient, truth, np.stack([-score, score], axis=1)[None], {})
-        found = influence(data, endpoint, 1, 400)
+        found = endpoint.influence(data, 1, 400)
         values.append(found.value[0])
         variances.append((found.total[0] ** 2).sum())
     proportion = np.mean(values) * (1 - np.mean(values)) / 200
@@ -122,9 +123,9 @@ def test_variance_of_sensitivity_at_specificity_is_the_spread_over_samples() -> 
 @pytest.mark.long
 def test_a_users_pooled_metric_gets_the_influence_of_the_built_in_one() -> None:
     data = fold(n=90, patients=40, seed=5)
-    user = Endpoint("mine", Kind.POOLED, function=lambda truth, scores: float(roc_auc_score(truth, scores[:, 1])))
-    mine = influence(data, user, 1, 40)
-    ours = influence(data, endpoint_named("auc", (), ["0", "1"]), 1, 40)
+    user = Endpoint("mine", Kind.POOLED, compute=lambda truth, scores: float(roc_auc_score(truth, scores[:, 1])))
+    mine = user.influence(data, 1, 40)
+    ours = endpoint_named("auc", (), ["0", "1"]).influence(data, 1, 40)
     np.testing.assert_allclose(mine.value, ours.value, atol=1e-12)
     assert np.corrcoef(mine.total[0], ours.total[0])[0, 1] > 0.99
     spread = [(u.total[0] ** 2).sum() for u in (mine, ours)]
@@ -139,28 +140,28 @@ def test_many_patients_are_left_out_in_groups() -> None:
         calls.append(len(truth))
         return float((scores.argmax(1) == truth).mean())
 
-    found = influence(data, Endpoint("mine", Kind.POOLED, function=counted), None, 900)
+    found = Endpoint("mine", Kind.POOLED, compute=counted).influence(data, None, 900)
     assert len(calls) == 2 * 201
-    exact = influence(data, endpoint_named("accuracy", (), ["0", "1"]), None, 900)
+    exact = endpoint_named("accuracy", (), ["0", "1"]).influence(data, None, 900)
     assert (found.total[0] ** 2).sum() == pytest.approx((exact.total[0] ** 2).sum(), rel=0.3)
 
 
 def test_a_pooled_metric_that_returns_nan_is_named() -> None:
-    broken = Endpoint("mine", Kind.POOLED, function=lambda truth, scores: float("nan"))
+    broken = Endpoint("mine", Kind.POOLED, compute=lambda truth, scores: float("nan"))
     with pytest.raises(PredictionError, match="'mine' returned nan"):
-        influence(fold(), broken, 1, 25)
+        broken.influence(fold(), 1, 25)
 
 
 def test_an_endpoint_without_column_or_function_is_named() -> None:
     with pytest.raises(PredictionError, match="'lost' has no column in the predictions and no function"):
-        influence(fold(), Endpoint("lost", Kind.MEAN), 1, 25)
+        Endpoint("lost", Kind.MEAN).influence(fold(), 1, 25)
 
 
 def test_one_class_only_is_refused_in_a_sentence() -> None:
     data = fold()
     alone = Fold(0, data.case, data.patient, np.zeros_like(data.truth), data.scores, {})
     with pytest.raises(PredictionError, match="no test case of fold 0"):
-        influence(alone, endpoint_named("auc", (), ["0", "1"]), 1, 25)
+        endpoint_named("auc", (), ["0", "1"]).influence(alone, 1, 25)
 
 
 def test_independent_variance_is_delongs() -> None:
@@ -172,3 +173,56 @@ def test_independent_variance_is_delongs() -> None:
     parts = [part[0] - part[1] for part in found.parts]
     variance = sum(float((p**2).sum()) * c / (c - 1) for p, c in zip(parts, found.counts, strict=True))
     assert abs((found.value[0] - found.value[1]) / np.sqrt(variance)) == pytest.approx(abs(z), abs=1e-9)
+
+
+def all_pairs(score: np.ndarray, positive: np.ndarray) -> tuple[float, np.ndarray]:
+    """All pairs, literally."""
+    value = np.empty(len(score))
+    for k in range(len(score)):
+        others = score[positive != positive[k]]
+        wins = (others < score[k]) if positive[k] else (others > score[k])
+        value[k] = wins.mean() + (others == score[k]).mean() / 2
+    return float(value[positive].mean()), value
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    n = draw(st.integers(2, 40))
+    score = draw(hnp.arrays(np.float64, n, elements=st.integers(0, 12).map(float)))
+    positive = draw(hnp.arrays(np.bool_, n))
+    positive[0], positive[1] = True, False
+    return score, positive
+
+
+@given(scored())
+@settings(max_examples=200, deadline=None)
+def test_placements_equal_all_pairs_with_ties(data: tuple[np.ndarray, np.ndarray]) -> None:
+    score, positive = data
+    found, (auc, value) = placements(score, positive), all_pairs(score, positive)
+    np.testing.assert_allclose(found.value, value, atol=1e-12)
+    assert found.auc == pytest.approx(auc, abs=1e-12)
+
+
+@given(scored())
+@settings(max_examples=100, deadline=None)
+def test_a_monotone_transform_changes_nothing_and_a_reversal_mirrors(data: tuple[np.ndarray, np.ndarray]) -> None:
+    score, positive = data
+    found = placements(score, positive)
+    np.testing.assert_array_equal(placements(np.exp(score / 3) - 7, positive).value, found.value)
+    assert placements(-score, positive).auc == pytest.approx(1 - found.auc, abs=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 15])
+def test_area_is_scikit_learns(decimals: int) -> None:
+    generator = np.random.default_rng(0)
+    positive = generator.random(3_000) < 0.2
+    score = np.round(generator.standard_normal(3_000) + positive, decimals)
+    assert placements(score, positive).auc == pytest.approx(roc_auc_score(positive, score), abs=1e-12)
+
+
+def test_both_placement_means_are_the_area() -> None:
+    generator = np.random.default_rng(1)
+    positive = generator.random(501) < 0.4
+    found = placements(np.round(generator.standard_normal(501) + positive, 1), positive)
+    assert found.value[positive].mean() == pytest.approx(found.auc, abs=1e-12)
+    assert found.value[~positive].mean() == pytest.approx(found.auc, abs=1e-12)

@@ -7,10 +7,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import analyse
-from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.comparison import Contrast, equivalence_p
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.equivalence import equivalence_p
 from equipoise.statistics.judgement import Comparison
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import align
@@ -56,7 +56,7 @@ def test_refused_pairs_leave_the_family(binary: Maker) -> None:
     alone = family(table.where(table.arm != "c"), [("a", "b")])
     assert with_c[0].p_adjusted == alone[0].p_adjusted == alone[0].p
     assert [c.verdict for c in with_c[1:]] == ["refused", "refused"]
-    assert with_c[1].reason.startswith("No verdict on AUC: c, seed 2")
+    assert sentence(with_c[1].reason).startswith("No verdict on AUC: c, seed 2")
 
 
 def test_spreads_are_pooled_only_where_they_are_alike(binary: Maker) -> None:
@@ -125,7 +125,7 @@ def test_without_a_margin_the_detectable_difference_is_told(binary: Maker) -> No
     found = family(binary(100, (0.84, 0.85)), [("a", "b")], question)[0]
     assert (found.patients_needed, found.needed, found.role) == (None, (), "secondary")
     assert found.detectable is not None
-    assert f"Differences of {found.detectable:.3f} or more" in found.reason
+    assert f"Differences of {found.detectable:.3f} or more" in sentence(found.reason)
 
 
 def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: Maker) -> None:

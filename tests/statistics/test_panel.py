@@ -6,6 +6,7 @@ import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.panel import align
 
 Maker = Callable[..., Predictions]
@@ -35,7 +36,8 @@ def test_the_order_of_rows_does_not_matter(binary: Maker, seed: int) -> None:
 def test_arms_come_in_the_order_asked_for(binary: Maker) -> None:
     panel = align(binary(20), arms=["b", "planned", "a"])
     assert list(dict.fromkeys(panel.arm)) == ["b", "a"]
-    assert panel.faults == {"planned": "planned has no finished seed with test predictions in every fold."}
+    faults = {arm: sentence(why) for arm, why in panel.faults.items()}
+    assert faults == {"planned": "planned has no finished seed with test predictions in every fold."}
     with pytest.raises(PredictionError, match="'b' that is not among a"):
         align(binary(20), arms=["a"])
 
@@ -55,8 +57,8 @@ def test_missing_cases_are_the_arms_fault_and_named(binary: Maker) -> None:
     gone = (table.arm == "b") & (table.seed == 1) & np.isin(table.case, ["case-00002", "case-00005"])
     panel = align(table.where(~gone))
     assert list(panel.faults) == ["b"]
-    assert "b (seed 1) has no prediction for 2 of" in panel.faults["b"]
-    assert "'case-00002'" in panel.faults["b"]
+    assert "b (seed 1) has no prediction for 2 of" in sentence(panel.faults["b"])
+    assert "'case-00002'" in sentence(panel.faults["b"])
     assert set(panel.arm) == {"a"}
 
 
@@ -67,7 +69,7 @@ def test_common_cases_are_kept_on_request_with_a_warning(binary: Maker) -> None:
     assert set(panel.arm) == {"a", "b"}
     assert "case-00002" not in panel.folds[0].case
     assert panel.folds[0].scores.shape[1] == len(panel.folds[0].case)
-    assert panel.warnings[0].startswith("1 of ")
+    assert sentence(panel.warnings[0]).startswith("1 of ")
 
 
 def test_duplicate_rows_are_refused(binary: Maker) -> None:
@@ -94,7 +96,9 @@ def test_a_seed_without_one_fold_is_a_failed_job(binary: Maker) -> None:
     table = binary(30, folds=3)
     panel = align(table.where(~((table.arm == "a") & (table.seed == 2) & (table.fold == 1))))
     assert panel.columns("a").tolist() == [0, 1]
-    assert panel.warnings == ("Seed 2 of a has no test predictions in fold 1; it is not counted.",)
+    assert tuple(sentence(one) for one in panel.warnings) == (
+        "Seed 2 of a has no test predictions in fold 1; it is not counted.",
+    )
 
 
 def test_metrics_travel_with_their_cases(segmentation: Maker) -> None:

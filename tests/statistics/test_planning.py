@@ -1,6 +1,8 @@
 import pytest
 
 from equipoise.errors import PredictionError
+from equipoise.report.text.plans import plan_sentences
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.planning import plan
 from equipoise.statistics.seed_spread import SeedSpread, pooled_spread
 
@@ -46,7 +48,7 @@ def test_more_patients_and_more_seeds_buy_power() -> None:
     assert found.low < found.detectable < found.high
     assert found.power_at_margin is not None
     assert found.power_at_margin < 0.8
-    assert "No number of patients suffices" in " ".join(found.sentences)
+    assert "No number of patients suffices" in " ".join(plan_sentences(found))
 
 
 def test_known_seed_spreads_narrow_the_range() -> None:
@@ -54,8 +56,8 @@ def test_known_seed_spreads_narrow_the_range() -> None:
     known = plan(150, classes(150), 5, spread=pooled_spread([SeedSpread(0.01, 10), SeedSpread(0.01, 30)]))
     assert known.detectable == pytest.approx(guess.detectable)
     assert known.high - known.low < guess.high - guess.low
-    assert "40 degrees of freedom" in known.assumptions
-    assert "a guess" in guess.assumptions
+    assert "40 degrees of freedom" in sentence(known.assumptions)
+    assert "a guess" in sentence(guess.assumptions)
 
 
 def test_comparisons_share_the_error() -> None:
@@ -81,13 +83,13 @@ def test_a_test_set_too_small_for_any_verdict_is_told() -> None:
         (((20, {}, 3), {"endpoint": "dice"}), "Only 20 test cases: with fewer than 30 a mean Dice"),
         (((8, {"x": 40}, 3), {"endpoint": "dice"}), "Only 8 test patients"),
     ):
-        assert plan(*settings[0], **settings[1]).sentences[0].startswith(words)
-    assert "found" in plan(40, {"a": 20, "b": 20}, 3).sentences[0]
+        assert plan_sentences(plan(*settings[0], **settings[1]))[0].startswith(words)
+    assert "found" in plan_sentences(plan(40, {"a": 20, "b": 20}, 3))[0]
 
 
 def test_a_spread_seen_on_other_cohorts_is_said_to_be() -> None:
     found = plan(150, classes(150), 5, spread=SeedSpread(0.01, 12, elsewhere=True))
-    assert "from earlier trials on other cohorts with 12 degrees of freedom" in found.assumptions
+    assert "from earlier trials on other cohorts with 12 degrees of freedom" in sentence(found.assumptions)
 
 
 @pytest.mark.parametrize(

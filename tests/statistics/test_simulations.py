@@ -14,11 +14,9 @@ from scipy.special import expit, ndtri, softmax
 
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.binormal import Cohort, Draw, draw
-from equipoise.statistics.comparison import Contrast, Design, compare, design
+from equipoise.statistics.comparison import Contrast, Design, compare, design, equivalence_p, resampled_contrast
 from equipoise.statistics.covariance import Estimates, estimates
-from equipoise.statistics.crossvalidation import resampled_contrast
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.equivalence import equivalence_p
 from equipoise.statistics.influence import mean_influence, rank_influence
 from equipoise.statistics.intervals import newcombe5
 from equipoise.statistics.looks import boundaries, nominal_alpha

@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import analyse, interval
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.panel import align
@@ -59,8 +60,10 @@ def test_an_arm_that_fails_at_one_site_is_found(binary: Maker) -> None:
     assert arm_a.p_adjusted > 0.05
     assert arm_b.p_adjusted < 0.001
     assert difference.p_adjusted < 0.001
-    assert difference.reason.startswith("The difference in AUC of a and b by site: varies more than chance explains")
-    assert "adjusted for 3 tests" in difference.reason
+    assert sentence(difference.reason).startswith(
+        "The difference in AUC of a and b by site: varies more than chance explains"
+    )
+    assert "adjusted for 3 tests" in sentence(difference.reason)
 
 
 def test_of_two_disjoint_groups_the_test_is_welchs(segmentation: Maker) -> None:
@@ -90,9 +93,9 @@ def test_small_groups_are_too_few_to_say(binary: Maker) -> None:
     sites = {c: "rare" if c < "case-00012" else "common" for c in np.unique(table.case).tolist()}
     found = looked(table, sites)
     rare = next(g for g in found.groups if g.value == "rare")
-    assert rare.reason.startswith("Too few to say: ")
+    assert sentence(rare.reason).startswith("Too few to say: ")
     assert np.isnan(rare.intervals["a"].estimate)
-    assert all(np.isnan(t.p) and "Too few groups of site" in t.reason for t in found.tests)
+    assert all(np.isnan(t.p) and "Too few groups of site" in sentence(t.reason) for t in found.tests)
 
 
 def test_cases_without_a_value_stand_apart(binary: Maker) -> None:
@@ -116,7 +119,7 @@ def test_an_arm_with_unusable_scores_is_left_out_of_its_tests(binary: Maker) -> 
 def test_cross_validation_folds_are_averaged_within_groups(binary: Maker) -> None:
     table = binary(300, folds=3)
     found = looked(table, by_patient(table, 2))
-    assert all(g.reason == "" for g in found.groups)
+    assert all(g.reason is None for g in found.groups)
     assert all(np.isfinite(t.p) for t in found.tests)
 
 

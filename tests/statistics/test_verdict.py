@@ -4,25 +4,27 @@ import numpy as np
 import pytest
 
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import Analysis, analyse
 from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.panel import align
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import (
     Evidence,
     Question,
     decide,
     flags,
     obstacle,
-    p_text,
     paired_differences,
-    sentence,
-    single_run_sentence,
+    single_run_reason,
     turned,
+    verdict_reason,
 )
 
 Maker = Callable[..., Predictions]
 NAN = float("nan")
+WHY = Reason("one_seed", arm="b", fewest=3)
 QUESTION = Question(0.03, 0.05, 0.95, "primary", frozenset(), patients_known=True, shared_seeds=False)
 
 
@@ -71,7 +73,7 @@ def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> 
     found = analysed(binary(60, (0.7, 0.9)))
     numbers = Evidence(Contrast(-0.1, 0.02, 20, 0.02, 0.0, "Welch"), 0.0004, 0.9, NAN, (-0.14, -0.06), (-0.13, -0.07))
     means = [f"{found.arms.mean[k]:.3f}" for k in (1, 0)]
-    text = sentence(found, "a", "b", numbers, "b_better", QUESTION, 3)
+    text = sentence(verdict_reason(found, "a", "b", numbers, "b_better", QUESTION, 3))
     assert text.startswith(f"b has a better AUC than a: {means[0]} against {means[1]}, a difference of 0.")
     assert "(95 % interval 0.060 to 0.140)" in text
     assert text.endswith("p < 0.001 adjusted for 3 comparisons.")
@@ -80,7 +82,7 @@ def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> 
 def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker) -> None:
     found = analysed(binary(60, (0.7, 0.95)), "brier")
     numbers = Evidence(Contrast(0.05, 0.01, 20, 0.01, 0.0, "Welch"), 0.01, 0.9, NAN, (0.03, 0.07), (0.035, 0.065))
-    text = sentence(found, "a", "b", numbers, "b_better", QUESTION, 1)
+    text = sentence(verdict_reason(found, "a", "b", numbers, "b_better", QUESTION, 1))
     assert text.startswith("b has a better Brier score than a: ")
     assert "a difference of -0." in text
     assert "(95 % interval -0.070 to -0.030)" in text
@@ -88,15 +90,15 @@ def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker)
 
 def test_other_sentences(binary: Maker) -> None:
     found = analysed(binary(60, (0.8, 0.9)))
-    equal = sentence(found, "a", "b", evidence(-0.01, 0.5, 0.01, NAN), "equivalent", QUESTION, 1)
+    equal = sentence(verdict_reason(found, "a", "b", evidence(-0.01, 0.5, 0.01, NAN), "equivalent", QUESTION, 1))
     inside = "the 90 % interval -0.010 to 0.020 of the difference lies within the margin of 0.030"
     assert equal == f"a and b are equivalent in AUC: {inside}."
-    unknown = sentence(found, "a", "b", evidence(-0.01, 0.5, 0.6, NAN), "not_enough_data", QUESTION, 1)
+    unknown = sentence(verdict_reason(found, "a", "b", evidence(-0.01, 0.5, 0.6, NAN), "not_enough_data", QUESTION, 1))
     assert unknown.startswith("The data cannot tell a and b apart in AUC: ")
-    single = single_run_sentence(found, "a", "b", evidence(-0.1, 0.01, NAN, NAN), "Why.", QUESTION)
+    single = sentence(single_run_reason(found, "a", "b", evidence(-0.1, 0.01, NAN, NAN), WHY, QUESTION))
     assert single.startswith("This trained network of b scored better: ")
-    assert single.endswith("Why.")
-    assert single_run_sentence(found, "a", "b", evidence(-0.1, 0.3, NAN, NAN), "", QUESTION).startswith(
+    assert single.endswith("train at least 3 seeds of each arm.")
+    assert sentence(single_run_reason(found, "a", "b", evidence(-0.1, 0.3, NAN, NAN), WHY, QUESTION)).startswith(
         "Neither stands out"
     )
 
@@ -124,7 +126,3 @@ def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 9))
     found = paired_differences(analysed(segmentation(values), "dice"), "a", "b")
     np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
-
-
-def test_p_is_printed_as_journals_do() -> None:
-    assert [p_text(p) for p in (0.0004, 0.0012, 0.5)] == ["p < 0.001", "p = 0.001", "p = 0.500"]

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
+import equipoise.trials.lock
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.protocol import Protocol
 from equipoise.runfolder.paths import CASES, LOCK
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials import lock as lock_module
 from equipoise.trials.lock import claimed, lock
 
 TEXT = """
@@ -125,7 +125,7 @@ def test_a_folder_of_before_goes_on_unless_its_settings_were_drawn_otherwise(pla
     (untuned := tmp_path / "untuned").mkdir()
     (tuned := tmp_path / "tuned").mkdir()
     with monkeypatch.context() as earlier:
-        earlier.setattr(lock_module, "SCHEMA", 1)
+        earlier.setattr(equipoise.trials.lock, "SCHEMA", 1)
         lock(untuned, *plan, {"tuning": {}})
         lock(tuned, *plan, {"tuning": {"draws": [0.1]}})
     assert lock(untuned, *plan, {"tuning": {}}).events

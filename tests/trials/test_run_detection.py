@@ -16,9 +16,9 @@ from equipoise.evaluation.predictions import read_parquet
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
 from equipoise.testing.phantoms.lidc import write_lidc
-from equipoise.training.data.staging import stage
 from equipoise.training.loop import train as train_module
 from equipoise.training.loop.train import train
+from equipoise.training.preparation.staging import stage
 from equipoise.trials.check import check
 from equipoise.trials.plan import plan, read
 

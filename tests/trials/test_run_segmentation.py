@@ -13,9 +13,9 @@ from equipoise.errors import EquipoiseError
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.brats import write_brats
-from equipoise.training.data.staging import stage
 from equipoise.training.loop import train as train_module
 from equipoise.training.loop.train import train
+from equipoise.training.preparation.staging import stage
 from equipoise.trials.plan import plan, read
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.interpolation import triangle
 
 SIDE = 64
 """Pixels a side of the picture that likeness is told by."""
@@ -36,9 +37,8 @@ def picture(array: NDArray[np.generic]) -> Bytes:
 
 def _shrinking(n: int) -> Floats:
     """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
-    ratio = n / SIDE
-    centre = (np.arange(SIDE) + 0.5) * ratio - 0.5
-    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / max(1.0, ratio))
+    centre, reach = triangle(n, SIDE)
+    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / reach)
     shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import CohortError
+from equipoise.tasks import Task, task_named
 
-Task = Literal["classification", "segmentation", "detection"]
 IGNORED = 255
 """In a mask: a voxel that nobody labelled; it is neither trained on nor judged."""
 
@@ -118,6 +118,7 @@ class Problem:
 class Cohort:
     """Cases of one task with their classes, in a fixed order.
 
+    task: the name of one of `equipoise.tasks.TASKS`, or `module:attribute` of one's own.
     classes: class names; a case's label, or a mask's value, is an index into them (0 is background in masks).
     channels: a name per channel (modalities, or the slices' planes).
     regions: overlapping targets by name as sets of mask values (BraTS: WT, TC, ET); empty for plain classes.
@@ -130,7 +131,7 @@ class Cohort:
     """
 
     name: str
-    task: Task
+    task: str
     cases: tuple[Case, ...]
     classes: tuple[str, ...]
     channels: tuple[str, ...]
@@ -156,8 +157,9 @@ class Cohort:
                 f"cohort {self.name} has {len(repeated)} case ids more than once, first {repeated[0]!r}; "
                 "give every case its own id"
             )
+        labelled = self.task_record.has_labels
         for case in self.cases:
-            if self.task == "classification" and (case.label is None or not 0 <= case.label < len(self.classes)):
+            if labelled and (case.label is None or not 0 <= case.label < len(self.classes)):
                 raise CohortError(
                     f"case {case.id} of cohort {self.name} has label {case.label!r}, "
                     f"the classes are {', '.join(self.classes)}; mend or exclude the case"
@@ -165,6 +167,11 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    @property
+    def task_record(self) -> Task:
+        """What the task is."""
+        return task_named(self.task)
 
     @cached_property
     def patients(self) -> NDArray[np.str_]:

@@ -13,13 +13,16 @@ import numpy as np
 
 from equipoise.cohorts.cohort import IGNORED, Case, Cohort, Image
 from equipoise.errors import CohortError
+from equipoise.tasks import DETECTION
 
 SOUGHT, IRRELEVANT = 1, 2
 IRRELEVANT_CLASS = "irrelevant"
 
 
-def as_detection(cohort: Cohort) -> Cohort:
+def as_detection(cohort: Cohort, task: str = DETECTION.name) -> Cohort:
     """The detection cohort that a cohort with masks holds, its regions left out; one of three classes stays as it is.
+
+    task: the name of the task whose truth is findings.
 
     Raises CohortError where the classes are background and irrelevant alone.
     """
@@ -29,7 +32,7 @@ def as_detection(cohort: Cohort) -> Cohort:
     classes = (cohort.classes[0], sought[0] if len(sought) == 1 else "finding", IRRELEVANT_CLASS)
     as_they_are = cohort.classes == classes and not cohort.ignores
     cases = cohort.cases if as_they_are else _with_three_classes(cohort.cases, cohort.classes)
-    return replace(cohort, task="detection", classes=classes, cases=cases, regions=MappingProxyType({}), ignores=False)
+    return replace(cohort, task=task, classes=classes, cases=cases, regions=MappingProxyType({}), ignores=False)
 
 
 def _with_three_classes(cases: Sequence[Case], classes: Sequence[str]) -> tuple[Case, ...]:

@@ -13,6 +13,7 @@ from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.lookup import nearest, resolve
 from equipoise.protocol import CohortSection
+from equipoise.tasks import task_named
 
 _MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
@@ -44,6 +45,7 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     path: the table's path, absolute; code: the folder where the user's own modules lie.
     Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
     """
+    task = task_named(section.task, code)
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -53,8 +55,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             choices = nearest(key, [name for name in parameters if name != "path"])
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
     cohort = _call(source, section.source, path, settings)
-    if section.task == "detection" and cohort.task != "classification":
-        cohort = as_detection(cohort)  # whatever has masks has findings
+    if task.has_findings and cohort.task_record.has_masks:
+        cohort = as_detection(cohort, section.task)  # whatever has masks has findings
     # the code of one's own may change while its settings and the files stay
     own = ":" in section.source
     layout = {"layout": cohort.recipe} if cohort.recipe else {}

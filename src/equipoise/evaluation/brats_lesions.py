@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from equipoise.evaluation.lesions import LesionScores
 from equipoise.evaluation.surface import bounding_box, surface_distances
 
 Mask = NDArray[np.bool_]
@@ -27,31 +28,11 @@ SMALLEST_MM3 = 50.0
 
 
 @dataclass(frozen=True)
-class BratsLesions:
-    """Dice and HD95 (mm) of each detected lesion, and the counts; two empty masks agree perfectly."""
+class BratsLesions(LesionScores):
+    """The same counts over scored and invented lesions, and the HD95 (mm) of each detected lesion."""
 
-    dice_of_detected: tuple[float, ...]
     hd95_of_detected: tuple[float, ...]
-    missed: int
-    invented: int
     diagonal_mm: float
-
-    @property
-    def detected(self) -> int:
-        """Scored lesions that some predicted part touches."""
-        return len(self.dice_of_detected)
-
-    @property
-    def f1(self) -> float:
-        """2 detected / (2 detected + missed + invented). Range [0, 1], higher is better; no lesion at all: 1."""
-        total = 2 * self.detected + self.missed + self.invented
-        return 2 * self.detected / total if total else 1.0
-
-    @property
-    def dice(self) -> float:
-        """Mean Dice over scored and invented lesions. Range [0, 1], higher is better; no lesion at all: 1."""
-        total = self.detected + self.missed + self.invented
-        return sum(self.dice_of_detected) / total if total else 1.0
 
     @property
     def hd95(self) -> float:
@@ -79,7 +60,7 @@ def brats_lesions(
     diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing_mm)))
     anything = truth | prediction
     if not anything.any():
-        return BratsLesions((), (), 0, 0, diagonal)
+        return BratsLesions((), 0, 0, (), diagonal)
     # The box has room for the dilation, so that lesions join and touch exactly as they would in the whole image.
     box = _wider(bounding_box(anything), dilation, truth.shape)
     lesions, n_lesions = _joined(truth[box], dilation)
@@ -105,7 +86,7 @@ def brats_lesions(
         lesion, answer = lesions[joint] == number, np.isin(parts[joint], touched)
         dice.append(2 * int(np.count_nonzero(lesion & answer)) / (volume + int(np.count_nonzero(answer))))
         distance.append(surface_distances(lesion, answer, spacing_mm).hd95())
-    return BratsLesions(tuple(dice), tuple(distance), missed, n_parts - int(answered.sum()), diagonal)
+    return BratsLesions(tuple(dice), missed, n_parts - int(answered.sum()), tuple(distance), diagonal)
 
 
 def _joined(truth: Mask, dilation: int) -> tuple[NDArray[np.int32], int]:

@@ -12,15 +12,19 @@ from equipoise.evaluation.surface import bounding_box
 
 @dataclass(frozen=True)
 class LesionScores:
-    """Counts of detected, missed and invented lesions, and the Dice of each detected one.
+    """The Dice of each detected lesion, and how many lesions were missed and invented.
 
     With neither a true nor a predicted lesion both scores are 1, because the masks agree.
     """
 
-    detected: int
+    dice_of_detected: tuple[float, ...]
     missed: int
     invented: int
-    dice_of_detected: tuple[float, ...]
+
+    @property
+    def detected(self) -> int:
+        """True lesions with an answer."""
+        return len(self.dice_of_detected)
 
     @property
     def f1(self) -> float:
@@ -48,7 +52,7 @@ def lesion_scores(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], small
     """
     anything = truth | prediction
     if not anything.any():
-        return LesionScores(0, 0, 0, ())
+        return LesionScores((), 0, 0)
     box = bounding_box(anything)
     truth, prediction = truth[box], prediction[box]
     full = np.ones((3,) * truth.ndim, dtype=bool)
@@ -66,4 +70,4 @@ def lesion_scores(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], small
     rows, columns = linear_sum_assignment(-counted)
     pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if counted[i, j] > 0]
     dice = tuple(float(2 * shared[i, j] / sizes[i, j]) for i, j in pairs)
-    return LesionScores(len(pairs), n_true - len(pairs), n_predicted - len(pairs), dice)
+    return LesionScores(dice, n_true - len(pairs), n_predicted - len(pairs))

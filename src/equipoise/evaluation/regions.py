@@ -1,24 +1,17 @@
 """Regions: the evaluated structures, each a set of a mask's classes; they may overlap (BraTS: WT, TC, ET)."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise._moved import attributes_of
 from equipoise.cohorts.cohort import IGNORED
 
 Mask = NDArray[np.bool_]
-
-
-def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """Return a cohort's regions; without any, every class but the background (index 0) is a region.
-
-    >>> target_regions(["background", "liver", "tumour"], {})
-    {'liver': (1,), 'tumour': (2,)}
-    """
-    if regions:
-        return {name: tuple(members) for name, members in regions.items()}
-    return {name: (index,) for index, name in enumerate(classes) if index}
+if not TYPE_CHECKING:  # a type checker would take every name for one of this module
+    __getattr__ = attributes_of(__name__, "equipoise.tasks.segmentation")
 
 
 def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:

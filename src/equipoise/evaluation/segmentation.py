@@ -62,15 +62,16 @@ def case_metrics(
     regions: Mapping[str, Sequence[int]],
     spacing_mm: tuple[float, ...],
     tolerance_mm: float = TOLERANCE_MM,
+    own: Mapping[str, Metric] = NO_OTHER,
 ) -> dict[str, float]:
-    """Compute all metrics of one case as columns `<metric>_<region>` of the prediction table.
+    """Compute all metrics of one case as columns `<metric>_<region>` of the prediction table; `own` too.
 
     truth, prediction: class per voxel, one shape; regions: name → the classes that belong to it, e.g.
     {"whole": (1, 2, 3)}.
     """
     _same_grid(truth, prediction)
     true, predicted = region_masks(truth, regions), region_masks(prediction, regions)
-    return region_metrics(true, predicted, spacing_mm, tolerance_mm)
+    return region_metrics(true, predicted, spacing_mm, tolerance_mm, own)
 
 
 def region_metrics(

@@ -11,14 +11,11 @@ from equipoise.models.heads import head
 from equipoise.models.normalization import Chain
 from equipoise.models.resnet import ResidualEncoder, ResidualSize
 from equipoise.models.settings import (
-    TASKS,
     Task,
+    check_construction,
     check_counts,
-    check_dimensions,
     check_input,
     choose,
-    refuse_unknown,
-    setting_names,
 )
 
 
@@ -134,9 +131,7 @@ class DeepLab(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("deeplab", unknown, setting_names(type(self)))
-        check_dimensions("deeplab", in_channels, out_channels, spatial_dims)
-        choose(task, TASKS, "task", "deeplab")
+        check_construction("deeplab", type(self), unknown, (in_channels, out_channels), spatial_dims, task)
         size = _sized(PRESETS[choose(preset, PRESETS, "preset", "deeplab")], output_stride, rates, separable)
         layers = Layers("deeplab", spatial_dims, normalization, activation, dropout)
         self.in_channels, self.spatial_dims, self.task = in_channels, spatial_dims, task

@@ -9,7 +9,7 @@ from torch import nn
 from equipoise.models.blocks import TRANSPOSED, Layers, fit_to, global_mean, initialise, resize_to
 from equipoise.models.heads import head
 from equipoise.models.normalization import normalised
-from equipoise.models.settings import TASKS, Task, check_dimensions, check_input, choose, refuse_unknown, setting_names
+from equipoise.models.settings import Task, check_construction, check_input, choose
 
 Stem = Literal["imagenet", "small", "full"]
 STEMS: tuple[Stem, ...] = ("imagenet", "small", "full")
@@ -219,9 +219,7 @@ class DenseNet(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("densenet", unknown, setting_names(type(self)))
-        check_dimensions("densenet", in_channels, out_channels, spatial_dims)
-        choose(task, TASKS, "task", "densenet")
+        check_construction("densenet", type(self), unknown, (in_channels, out_channels), spatial_dims, task)
         size = PRESETS[choose(preset, PRESETS, "preset", "densenet")]
         if stem is not None:
             choose(stem, STEMS, "stem", "densenet")

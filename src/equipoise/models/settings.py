@@ -61,6 +61,15 @@ def refuse_unknown(model: str, unknown: Mapping[str, object], allowed: Sequence[
         choose(name, allowed, "setting", model)
 
 
+def check_construction(
+    model: str, network: type, unknown: Mapping[str, object], channels: tuple[int, int], spatial_dims: int, task: object
+) -> None:
+    """Refuse what every network refuses: unknown settings, impossible channels (in, out) or dimensions, other tasks."""
+    refuse_unknown(model, unknown, setting_names(network))
+    check_dimensions(model, *channels, spatial_dims)
+    choose(task, TASKS, "task", model)
+
+
 def check_input(x: torch.Tensor, model: str, in_channels: int, spatial_dims: int, smallest: int) -> None:
     """Refuse a batch that is not (N, in_channels, *spatial) with every spatial side at least `smallest`."""
     if x.ndim != spatial_dims + 2 or x.shape[1] != in_channels:

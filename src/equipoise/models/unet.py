@@ -11,14 +11,11 @@ from equipoise.models.blocks import CONVOLUTION, Layers, fit_to, global_mean, in
 from equipoise.models.heads import head
 from equipoise.models.normalization import Chain, normalised
 from equipoise.models.settings import (
-    TASKS,
     Task,
+    check_construction,
     check_counts,
-    check_dimensions,
     check_input,
     choose,
-    refuse_unknown,
-    setting_names,
 )
 
 PRESETS: dict[str, tuple[int, ...]] = {
@@ -122,9 +119,7 @@ class UNet(nn.Module):
         **unknown: object,
     ) -> None:
         super().__init__()
-        refuse_unknown("unet", unknown, setting_names(type(self)))
-        check_dimensions("unet", in_channels, out_channels, spatial_dims)
-        choose(task, TASKS, "task", "unet")
+        check_construction("unet", type(self), unknown, (in_channels, out_channels), spatial_dims, task)
         widths = PRESETS[choose(preset, PRESETS, "preset", "unet")]
         if channels is not None:
             widths = check_counts(channels, "channels", "unet", fewest=2)

@@ -1,15 +1,15 @@
 """Lion, which steps along the sign of an interpolated momentum."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch.optim import Optimizer
 
 from equipoise.errors import EquipoiseError
+from equipoise.optimizers.closure import ClosureOptimizer
 
 
-class Lion(Optimizer):
+class Lion(ClosureOptimizer):
     """EvoLved sIgn mOmeNtum (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
     theta -= lr * (sign(b1 * m + (1 - b1) * g) + weight_decay * theta), then m = b2 * m + (1 - b2) * g.
@@ -37,19 +37,7 @@ class Lion(Optimizer):
             )
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay})
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _update(self) -> None:
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             for param in group["params"]:
@@ -63,4 +51,3 @@ class Lion(Optimizer):
                 # Two interpolations of one momentum: the step weighs the fresh gradient more (b1) than the memory (b2).
                 param.sub_(torch.lerp(param.grad, exp_avg, beta1).sign_(), alpha=group["lr"])
                 exp_avg.lerp_(param.grad, 1 - beta2)
-        return loss

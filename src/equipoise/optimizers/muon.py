@@ -1,21 +1,21 @@
 """Muon for whole networks: orthogonalised momentum for kernels, Adam's direction for the rest."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from equipoise.errors import EquipoiseError
+from equipoise.optimizers.closure import ClosureOptimizer
 
 # Quintic of Jordan (2024). Its steep slope at 0 lifts small singular values in few iterations; in exchange they end
 # within about 0.7 .. 1.2 and do not converge to 1, which training does not notice.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
-class Muon(Optimizer):
+class Muon(ClosureOptimizer):
     """Momentum orthogonalised by Newton and Schulz (Jordan 2024, "Muon: An optimizer for hidden layers").
 
     Parameters of two or more dimensions are taken as matrices (first axis x all others, so that a
@@ -63,19 +63,7 @@ class Muon(Optimizer):
         }
         super().__init__(params, defaults)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _update(self) -> None:
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is None or not param.numel():
@@ -85,7 +73,6 @@ class Muon(Optimizer):
                 update = direction(param.grad, self.state[param], group)
                 param.mul_(1 - group["lr"] * group["weight_decay"])
                 param.sub_(update, alpha=group["lr"])
-        return loss
 
     @staticmethod
     def _orthogonal(grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:

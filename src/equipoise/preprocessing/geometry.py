@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+
+from equipoise.cohorts.formats.scan import axis_of_each_world_axis
+from equipoise.cohorts.interpolation import triangle
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
@@ -61,11 +63,9 @@ def towards_ras(affine: NDArray[np.float64]) -> Orientation:
 
     affine: voxel (x, y, z, 1) → RAS+ mm; the array's axes are (z, y, x).
     """
-    # An assignment and not the largest cosine of each axis: at 45° two voxel axes may have the same nearest world axis.
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    world, voxel = linear_sum_assignment(-np.abs(directions))  # rows come back in order 0, 1, 2
-    axes = tuple(int(2 - voxel[axis]) for axis in (2, 1, 0))
-    flip = tuple(bool(directions[world[axis], voxel[axis]] < 0) for axis in (2, 1, 0))
+    voxel_axis = axis_of_each_world_axis(affine)
+    axes = tuple(2 - voxel_axis[world] for world in (2, 1, 0))
+    flip = tuple(bool(affine[world, voxel_axis[world]] < 0) for world in (2, 1, 0))
     return Orientation(axes, flip)
 
 
@@ -202,9 +202,7 @@ def _interpolated(array: Array, before: Shape, after: Shape) -> Array:
 
 def _taps(n: int, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return source voxels (taps, m) and their weights (taps, m), which sum to one for each of the m new voxels."""
-    ratio = n / m
-    reach = max(1.0, ratio)
-    centre = (np.arange(m) + 0.5) * ratio - 0.5
+    centre, reach = triangle(n, m)
     first = np.floor(centre - reach).astype(np.int64) + 1
     index = first + np.arange(int(np.ceil(2 * reach)))[:, None]
     weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / reach)

@@ -22,37 +22,50 @@ Arrays = tuple[NDArray[np.float32], NDArray[Any] | None]
 def prepare(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Return images float32 (n, channel, *spatial) and targets, in the order of `indices`.
 
-    targets: int64 class indices (n,) in classification; else masks (n, *spatial), or soft targets float32
-    (n, classes, *spatial) where labels are smoothed.
-    Errors: CohortError for a case without its mask or of another shape than the rest; ProtocolError for label
-    smoothing where there are no masks.
+    targets: masks (n, *spatial), or soft targets float32 (n, classes, *spatial) where labels are smoothed; int64 class
+    indices (n,) where the task has no masks.
+    Errors: as in `prepare_in_chunks`.
     """
     chosen = np.fromiter(indices, dtype=np.int64)
-    if not len(chosen):
-        raise CohortError(f"no case of cohort {cohort.name} was asked for; check the split")
-    if pipeline.smoothing is not None and cohort.task == "classification":
-        raise ProtocolError(
-            "preprocessing.smooth_labels works on masks, and this is a classification cohort; remove the key"
-        )
     images: NDArray[np.float32] = np.empty(0, np.float32)
     targets: NDArray[Any] | None = None
     done = 0
-    for pixels, masks in _batches(cohort, chosen, pipeline):
-        # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold
-        # all images twice.
+    # Allocated from the first batch's shape and filled in place: a list of batches joined at the end would hold all
+    # images twice.
+    for pixels, masks in prepare_in_chunks(cohort, chosen, pipeline):
         if not done:
             images = np.empty((len(chosen), *pixels.shape[1:]), np.float32)
             targets = None if masks is None else np.empty((len(chosen), *masks.shape[1:]), masks.dtype)
-        if pixels.shape[1:] != images.shape[1:]:
-            raise CohortError(
-                f"after preprocessing, case {cohort.cases[chosen[done]].id} of cohort {cohort.name} has shape "
-                f"{pixels.shape[1:]} and case {cohort.cases[chosen[0]].id} {images.shape[1:]}; set preprocessing.size"
-            )
         images[done : done + len(pixels)] = pixels
         if targets is not None:
             targets[done : done + len(pixels)] = masks
         done += len(pixels)
     return images, cohort.labels[chosen] if targets is None else targets
+
+
+def prepare_in_chunks(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> Iterator[Arrays]:
+    """Images float32 (k, channel, *spatial) with their masks (None in a task without), some cases at a time, in order.
+
+    Errors: CohortError for a case without its mask or of another shape than the first; ProtocolError for label
+    smoothing where there are no masks.
+    """
+    if not len(chosen):
+        raise CohortError(f"no case of cohort {cohort.name} was asked for; check the split")
+    task = cohort.task_record
+    if pipeline.smoothing is not None and not task.has_masks:
+        raise ProtocolError(
+            f"preprocessing.smooth_labels works on masks, and this is a {task.name} cohort; remove the key"
+        )
+    done, shape = 0, None
+    for pixels, masks in _batches(cohort, chosen, pipeline):
+        shape = pixels.shape[1:] if shape is None else shape
+        if pixels.shape[1:] != shape:
+            raise CohortError(
+                f"after preprocessing, case {cohort.cases[chosen[done]].id} of cohort {cohort.name} has shape "
+                f"{pixels.shape[1:]} and case {cohort.cases[chosen[0]].id} {shape}; set preprocessing.size"
+            )
+        yield pixels, masks
+        done += len(pixels)
 
 
 def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> Iterator[Arrays]:
@@ -73,10 +86,10 @@ def _batches(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipeline) -> I
 
 
 def _read(cohort: Cohort, index: int) -> Image:
-    """Read one case's image; its mask is required in segmentation and dropped in classification."""
+    """Read one case's image; its mask is required where the task has masks, and left out where it has none."""
     case = cohort.cases[index]
     image = case.read()
-    if cohort.task == "classification":
+    if not cohort.task_record.has_masks:
         return image if image.mask is None else Image(image.array, image.spacing_mm, None, image.affine)
     if image.mask is None:
         raise CohortError(f"case {case.id} of cohort {cohort.name} has no mask; exclude it, or give its mask")

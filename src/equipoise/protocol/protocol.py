@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
 from equipoise.protocol.search_space import Space
-from equipoise.protocol.sections import Named, OpenSection, Positive, Section
+from equipoise.protocol.sections import Named, OpenSection, Positive, Section, one_of, tuples
 from equipoise.protocol.toml import read_text, tables, validated
 from equipoise.protocol.training_section import InferenceSection, TrainingSection
+from equipoise.tasks import CLASSIFICATION, TASKS, task_named
 
 FIRST_LOOK = 3
 """Fewest seeds at a first look: before the third, the looks together err too often."""
@@ -29,11 +30,21 @@ class TrialSection(Section):
 
 
 class CohortSection(OpenSection):
-    """Where the cases come from; further keys belong to the source."""
+    """Where the cases come from; further keys belong to the source.
+
+    task: the name of a built-in task, or `module:attribute` of one's own.
+    """
 
     source: str
     path: str | None = None
-    task: Literal["classification", "segmentation", "detection"] = "classification"
+    task: str = CLASSIFICATION.name
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if ":" in value:
+            return value
+        return one_of(value, tuple(TASKS), "your own as 'module:attribute'")
 
 
 class SplitSection(Section):
@@ -54,10 +65,7 @@ class SplitSection(Section):
     contrast: Literal["none", "case"] = "none"
     allow_leaks: bool = False
 
-    @field_validator("fractions", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("fractions")
 
     @field_validator("fractions")
     @classmethod
@@ -82,10 +90,7 @@ class Pretrained(Section):
     def _from_string(cls, value: Any) -> Any:
         return {"file": value} if isinstance(value, str) else value
 
-    @field_validator("keep", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("keep")
 
 
 class Arm(Section):
@@ -104,10 +109,7 @@ class Arm(Section):
     space: Space = Space()
     draws: Positive | None = None
 
-    @field_validator("freeze", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("freeze")
 
 
 UNTUNED = "-untuned"
@@ -148,23 +150,13 @@ class EndpointsSection(Section):
         """Those that are the user's own, as `module:attribute`."""
         return tuple(name for name in (self.primary, *self.secondary) if ":" in name)
 
-    @field_validator("secondary", "subgroups", "looks", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("secondary", "subgroups", "looks")
 
 
-TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "segmentation": {
-        "endpoints": {"primary": "dice", "secondary": ("hd95", "surface_dice")},
-        "training": {"loss": "dice-cross-entropy"},
-    },
-    "detection": {
-        "endpoints": {"primary": "cpm", "secondary": ("average_precision",)},
-        "training": {"loss": "dice-cross-entropy"},
-    },
-}
-"""What the defaults below would be for another task than classification."""
+def _folder_of(info: ValidationInfo) -> Path | None:
+    """Where the protocol that is being read lies: the place of the user's own task."""
+    folder: Path | None = (info.context or {}).get("folder")
+    return folder
 
 
 class Protocol(Section):
@@ -183,42 +175,31 @@ class Protocol(Section):
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _text: str = PrivateAttr(default="")
 
-    @field_validator("arms", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("arms")
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_of_the_task(cls, value: Any) -> Any:
+    def _defaults_of_the_task(cls, value: Any, info: ValidationInfo) -> Any:
         """Endpoints and loss that fit the cohort's task where the protocol does not name them."""
-        cohort = value.get("cohort") if isinstance(value, dict) else None
-        task = cohort.get("task") if isinstance(cohort, dict) else getattr(cohort, "task", None)
-        for section, defaults in TASK_DEFAULTS.get(str(task), {}).items():
+        if not isinstance(value, dict):
+            return value
+        cohort = value.get("cohort")
+        name = cohort.get("task") if isinstance(cohort, dict) else getattr(cohort, "task", None)
+        known = isinstance(name, str) and (name in TASKS or ":" in name)  # any other name is refused as a value
+        task = task_named(str(name), _folder_of(info)) if known else CLASSIFICATION
+        for section, defaults in task.defaults.items():
             given = value.get(section, {})
             if isinstance(given, dict):
                 value = {**value, section: {**defaults, **given}}
         return value
 
     @model_validator(mode="after")
-    def _loss_fits_the_task(self) -> Self:
-        training = self.training
-        if self.cohort.task == "classification":
-            if training.loss not in ("cross-entropy", "focal"):
-                raise ValueError(f'training.loss {training.loss!r} needs masks; choose "cross-entropy" or "focal"')
-            if training.targets != "classes" or training.patch is not None:
-                raise ValueError("training.targets and training.patch need masks; remove them in classification")
-        elif training.targets == "regions" and training.class_weights == "balanced":
-            raise ValueError('training.class_weights weighs classes; with targets = "regions" leave it "none"')
-        if training.targets == "centres" and self.preprocessing.get("smooth_labels"):
-            raise ValueError('preprocessing.smooth_labels softens masks, and targets = "centres" has none; remove it')
-        return self
-
-    @model_validator(mode="after")
-    def _labels_for_what_needs_them(self) -> Self:
-        complaint = self.training.complaint(self.cohort.task)
+    def _training_fits_the_task(self, info: ValidationInfo) -> Self:
+        complaint = self.training.complaint(task_named(self.cohort.task, _folder_of(info)))
         if complaint is not None:
             raise ValueError(complaint)
+        if self.training.targets == "centres" and self.preprocessing.get("smooth_labels"):
+            raise ValueError('preprocessing.smooth_labels softens masks, and targets = "centres" has none; remove it')
         return self
 
     @model_validator(mode="after")
@@ -340,7 +321,7 @@ class Protocol(Section):
         values = tables(text, name)
         if "study" in values:
             raise ProtocolError(f"{name} is a study of many trials, not one protocol; run it with `equipoise run`")
-        protocol = validated(cls, values, name)
+        protocol = validated(cls, values, name, folder)
         protocol._text = text
         if folder is not None:
             protocol._folder = folder.resolve()

@@ -1,10 +1,31 @@
 """The kinds of tables that a protocol is made of."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def one_of(value: str, allowed: Sequence[str], own: str = "") -> str:
+    """The value, if it is one of those allowed.
+
+    Raises ValueError that lists them as pydantic does; own: another possibility, in words.
+    """
+    if value in allowed:
+        return value
+    names = [*(f"'{name}'" for name in allowed), *([own] if own else [])]
+    raise ValueError(f"input should be {', '.join(names[:-1])} or {names[-1]}")
+
+
+def tuples(*fields: str) -> Any:
+    """A validator of these fields that takes TOML's arrays as tuples, which a strict and frozen table needs."""
+    return field_validator(*fields, mode="before")(_list_to_tuple)
+
+
+def _list_to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Section(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Protocol
-from equipoise.protocol.sections import Section
+from equipoise.protocol.sections import Section, tuples
 from equipoise.protocol.toml import read_text, tables, validated
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
@@ -58,10 +58,7 @@ class StudySection(Section):
     models: Annotated[tuple[StudyModel, ...], Field(min_length=1)]
     optimizers: Annotated[tuple[StudyOptimizer, ...], Field(min_length=2)]
 
-    @field_validator("cohorts", "models", "optimizers", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("cohorts", "models", "optimizers")
 
     @field_validator("cohorts", "models", "optimizers")
     @classmethod

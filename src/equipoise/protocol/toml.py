@@ -34,10 +34,13 @@ def tables(text: str, name: str) -> dict[str, Any]:
         raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
 
 
-def validated(model: type[Model], values: dict[str, Any], name: str) -> Model:
-    """The values as typed data; `name` stands in the ProtocolError of a key or value that is not allowed."""
+def validated(model: type[Model], values: dict[str, Any], name: str, folder: Path | None = None) -> Model:
+    """The values as typed data; `name` stands in the ProtocolError of a key or value that is not allowed.
+
+    folder: where the user's own code lies.
+    """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         raise ProtocolError(f"{name}: {_sentence(error, model)}") from error
 

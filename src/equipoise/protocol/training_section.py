@@ -1,11 +1,13 @@
 """What a protocol says of training and inference: one budget, the same for every arm."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.errors import ProtocolError
-from equipoise.protocol.sections import Named, Positive, Section
+from equipoise.protocol.sections import Named, Positive, Section, one_of, tuples
+from equipoise.tasks import LOSSES, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Axis = Literal["horizontal", "vertical", "depth"]
@@ -25,6 +27,7 @@ class TrainingSection(Section):
     batch_size: cases (or patches) that pass the model at once. accumulate: batches whose gradients make one update, so
     that batch_size × accumulate cases decide it; batch normalisation still sees batch_size of them.
     threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
+    loss: a built-in one, or the one that a task of the user's own names.
     precision, compile: of the arithmetic of every arm; "auto" is settled by a short measurement before training, for
     all arms at once, and recorded.
     select: what picks the epoch on validation cases. patience: epochs without a better one after which a job ends.
@@ -41,7 +44,7 @@ class TrainingSection(Section):
     epochs: Positive = 12
     batch_size: Positive = 32
     accumulate: Positive = 1
-    loss: Literal["cross-entropy", "dice", "dice-cross-entropy", "focal", "boundary"] = "cross-entropy"
+    loss: str = "cross-entropy"
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     select: Literal["loss", "primary"] = "loss"
     patience: Positive | None = None
@@ -77,10 +80,7 @@ class TrainingSection(Section):
             )
         return sides
 
-    @field_validator("seeds", "patch", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("seeds", "patch")
 
     @field_validator("seeds")
     @classmethod
@@ -88,6 +88,11 @@ class TrainingSection(Section):
         if len(set(value)) < len(value) or min(value) < 0:
             raise ValueError("seeds must be different whole numbers from 0 up")
         return value
+
+    @field_validator("loss")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return value if ":" in value else one_of(value, LOSSES)
 
     @model_validator(mode="after")
     def _balanced_once(self) -> Self:
@@ -97,21 +102,35 @@ class TrainingSection(Section):
             )
         return self
 
-    def complaint(self, task: str) -> str | None:
-        """What needs one label a case, where the task has none; None where all fits."""
-        if task == "classification":
-            return None
-        if self.targets == ("regions" if task == "detection" else "centres"):
-            allowed = '"classes" or "centres"' if task == "detection" else '"classes" or "regions"'
-            return f'training.targets = "{self.targets}" is not for {task}; choose {allowed}'
-        if self.mixup is not None:
-            return f"training.mixup mixes the labels of cases, and {task} has none; remove it"
-        if self.sampling == "balanced":
+    def complaint(self, task: Task) -> str | None:
+        """What does not fit the task: losses and targets that are not its own, or settings that need its truth."""
+        if self.loss not in task.losses:
+            return f"training.loss {self.loss!r} is not for {task.name}; choose {_either(task.losses)}"
+        if not task.has_masks and (self.targets != "classes" or self.patch is not None):
+            return f"training.targets and training.patch need masks; remove them in {task.name}"
+        if self.targets not in task.targets:
+            return f'training.targets = "{self.targets}" is not for {task.name}; choose {_either(task.targets)}'
+        return self._complaint_of_classes(task)
+
+    def _complaint_of_classes(self, task: Task) -> str | None:
+        """What needs classes that the task, or its targets, have not."""
+        if self.class_weights == "balanced" and not (task.has_labels or task.has_masks):
+            return f"training.class_weights weighs classes, and {task.name} has none; remove it"
+        if self.class_weights == "balanced" and self.targets == "regions":
+            return 'training.class_weights weighs classes; with targets = "regions" leave it "none"'
+        if self.mixup is not None and not task.has_labels:
+            return f"training.mixup mixes the labels of cases, and {task.name} has none; remove it"
+        if self.sampling == "balanced" and not task.has_labels:
+            patches = "; training.patch with training.foreground_patches sees to rare structures"
             return (
-                f'training.sampling = "balanced" needs one label a case, and {task} has none; training.patch with '
-                "training.foreground_patches sees to rare structures"
+                f'training.sampling = "balanced" needs one label a case, and {task.name} has none'
+                f"{patches if task.has_masks else '; remove it'}"
             )
         return None
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(f'"{name}"' for name in names)
 
 
 class InferenceSection(Section):
@@ -130,10 +149,7 @@ class InferenceSection(Section):
     candidate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
     apart_mm: Annotated[float, Field(gt=0)] = 5.0
 
-    @field_validator("mirror", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    _arrays = tuples("mirror")
 
     def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
         """The spatial axes to mirror, in array order (z, y, x)."""

@@ -11,11 +11,10 @@ from equipoise.report.figures.figure import write_figures
 from equipoise.report.pages.assemble import all_figures
 from equipoise.report.pages.cases import write_cases
 from equipoise.report.pages.page import best_arm, example_galleries, render
-from equipoise.report.results.recommendation import advise
-from equipoise.report.results.results import results_of, summarise, write_results
 from equipoise.report.study.page import render_study, study_figures
 from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import study_tables
+from equipoise.report.summary import advise, results_of, summarise, write_results
 from equipoise.runfolder.paths import (
     CASES,
     FIGURES,

@@ -11,6 +11,7 @@ from equipoise.atomic_write import write_json
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, PREDICTIONS, WEIGHTS, draw_name, job_name
 from equipoise.runfolder.read import read_done, read_history
+from equipoise.tasks import Task, task_named
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Job:
         if self.draw is not None:
             return draw_name(self.arm.name, self.fold, self.draw)
         return job_name(self.arm.name, self.fold, self.seed)
+
+    @property
+    def task_record(self) -> Task:
+        """What the task is."""
+        return task_named(self.task, self.code)
 
     @property
     def stream(self) -> str:

@@ -10,12 +10,14 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
+from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import Question
 
 
@@ -55,11 +57,12 @@ def judge(
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
-    names = list(dict.fromkeys([primary, *secondary, *_companions(primary, predictions)]))
+    offered = (list(predictions.metrics), predictions.classes, custom)
+    companions = _companions(endpoint_named(primary, *offered), predictions)
     analyses = []
-    for name in names:
-        endpoint = endpoint_named(name, list(predictions.metrics), predictions.classes, custom)
-        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, name), deterministic))
+    for name in dict.fromkeys([primary, *secondary, *companions]):
+        endpoint = endpoint_named(name, *offered)
+        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
     found: list[Comparison] = []
     for analysis in analyses:
         asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
@@ -96,27 +99,27 @@ def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str
         raise PredictionError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(order)}")
 
 
-def _positive(predictions: Predictions, positive: str | None, endpoint: str) -> int | None:
+def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint) -> int | None:
     """Index of the positive class: as named, else the second of two; None for endpoints that treat classes alike."""
     classes = predictions.classes
     if positive is not None and classes and positive not in classes:
         raise PredictionError(f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}")
-    if not classes or endpoint in ("accuracy", "balanced_accuracy", "brier", "nll"):
+    if not classes or endpoint.classes_alike:
         return None
     if positive is not None:
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
 
 
-def _companions(primary: str, predictions: Predictions) -> list[str]:
+def _companions(primary: Endpoint, predictions: Predictions) -> list[str]:
     """What a mean is read beside: each region of a mean over regions, and failures, which a better median can hide."""
-    if primary not in predictions.metrics:
+    if primary.name not in predictions.metrics:
         return []
     regions = [
-        f"{primary}{name.removeprefix('truth_voxels')}" for name in predictions.metrics if "truth_voxels" in name
+        f"{primary.name}{name.removeprefix('truth_voxels')}" for name in predictions.metrics if "truth_voxels" in name
     ]
     one_by_one = [name for name in regions if name in predictions.metrics and len(regions) > 1]
-    return [*one_by_one, *([primary.replace("dice", "failure_rate", 1)] if primary.startswith("dice") else [])]
+    return [*one_by_one, *primary.companion_names()]
 
 
 def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
@@ -127,25 +130,23 @@ def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
 
 def _look(
     panel: Panel, trained: list[str], looks: Sequence[int], planned: int | None, alpha: float
-) -> tuple[float, list[str]]:
+) -> tuple[float, list[Reason]]:
     """The level of this look; a failed seed counts as trained, since its compute is spent."""
     if not looks:
         return alpha, []
     seeds = planned or max((len(panel.columns(arm)) for arm in trained), default=0)
     level = nominal_alpha(looks, seeds, alpha)
-    note = f"This is the look at {seeds} of {looks[-1]} planned seeds: a difference counts below p = {level:.4f}."
-    extra = ["Looks over seeds were not studied under cross-validation."] if len(panel.folds) > 1 else []
+    note = Reason("look", seeds=seeds, planned=looks[-1], level=level)
+    extra = [Reason("looks_over_folds")] if len(panel.folds) > 1 else []
     return level, [note, *extra]
 
 
-def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[str]:
+def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[Reason]:
     out = []
     for arm in trained:
         seeds = len(panel.columns(arm))
         if planned is not None and 0 < seeds < planned and arm not in panel.faults:
-            out.append(
-                f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
-            )
+            out.append(Reason("unfinished_seeds", arm=arm, seeds=seeds, planned=planned))
     out += _twins(analyses[0])
     for analysis in analyses:
         out += analysis.refused.values()
@@ -153,7 +154,7 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
     return out
 
 
-def _twins(analysis: Analysis) -> list[str]:
+def _twins(analysis: Analysis) -> list[Reason]:
     """Arms whose predictions are those of another arm, run by run: a copied file looks like perfect agreement."""
     arms, panel = analysis.design, analysis.panel
     out = []
@@ -167,7 +168,7 @@ def _twins(analysis: Analysis) -> list[str]:
             for fold in panel.folds
         )
         if same:
-            out.append(f"{arms.names[a]} and {arms.names[b]} have the same predictions in every run, case by case.")
+            out.append(Reason("same_predictions", a=arms.names[a], b=arms.names[b]))
     return out
 
 
@@ -202,9 +203,5 @@ def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -
     total = np.array([c.se_seeds**2 + c.se_patients**2 for c in pairs])
     seeds = float(np.mean(np.array([c.se_seeds**2 for c in pairs]) / total))
     patients = float(np.mean(1 - np.array([c.se_runs**2 for c in pairs]) / total))
-    more, less = ("seeds", "patients") if seeds > patients else ("patients", "seeds")
-    advice = (
-        f"Twice the training runs would cut the squared standard error by {50 * seeds:.0f} %, twice the patients by "
-        f"{50 * patients:.0f} %: more {more} would help more than more {less}."
-    )
+    advice = Reason("what_would_help", seeds_share=seeds, patients_share=patients)
     return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, seeds, patients, advice)

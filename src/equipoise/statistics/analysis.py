@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import Estimates, estimates
-from equipoise.statistics.endpoints import Endpoint, Kind, metric_column
-from equipoise.statistics.influence import influence
-from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
+from equipoise.statistics.intervals import Bounds
 from equipoise.statistics.judgement import NAN, Interval
+from equipoise.statistics.kinds import Endpoint, Estimate
 from equipoise.statistics.panel import Panel
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.resampling import bca_of_mean
 
 FEWEST_EVENTS = 10
@@ -33,13 +33,13 @@ class Analysis:
     """
 
     endpoint: Endpoint
-    refused: dict[str, str]
+    refused: dict[str, Reason]
     design: Design | None
     estimates: Estimates | None
     panel: Panel
     events: int | None
     cases: tuple[int, int]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Reason, ...] = ()
     several: bool = False
 
     @property
@@ -62,9 +62,9 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     if not usable.arm:
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     try:
-        per_fold = [influence(fold, endpoint, positive, panel.n_patients) for fold in usable.folds]
+        per_fold = [endpoint.influence(fold, positive, panel.n_patients) for fold in usable.folds]
     except PredictionError as error:
-        refused |= dict.fromkeys(usable.arm, f"{endpoint.name} cannot be computed: {error}.")
+        refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.name, error=str(error)))
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     found = estimates(per_fold)
     arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
@@ -76,7 +76,7 @@ def interval(analysis: Analysis, arm: str) -> Interval:
     """The arm's interval by the method of section 'one arm': Newcombe, logit, Wilson or t."""
     panel, endpoint = analysis.panel, analysis.endpoint
     if analysis.design is None or analysis.estimates is None or arm in analysis.refused:
-        reason = analysis.refused.get(arm, f"{arm} has no predictions.")
+        reason = analysis.refused.get(arm, Reason("no_predictions", arm=arm))
         return Interval(NAN, NAN, NAN, NAN, panel.n_patients, panel.n_cases, "refused", reason=reason)
     k = analysis.design.index(arm)
     mean, variance, df = float(analysis.design.mean[k]), analysis.design.arm_variance(k), analysis.design.arm_df(k)
@@ -105,65 +105,62 @@ def interval(analysis: Analysis, arm: str) -> Interval:
 def _bounds(
     analysis: Analysis, mean: float, variance: float, df: float, independent: float, seeds: int
 ) -> tuple[Bounds, Bounds | None]:
-    endpoint, (positives, negatives) = analysis.endpoint, analysis.cases
     patients = analysis.estimates.n_patients if analysis.estimates else 0
     few = analysis.events is not None and analysis.events < FEWEST_EVENTS
-    if endpoint.name == "auc":
-        df = df if seeds > 1 else max((analysis.events or 2) - 1.0, 1.0)
-        if analysis.several and not few and 0 < mean < 1 and variance > 0:  # Newcombe's sizes are those of one class
-            return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
-        return auc_interval(mean, variance, independent, positives, negatives, df, seeds=seeds, few=few)
-    if endpoint.kind in (Kind.RANK, Kind.FREE) and 0 < mean < 1 and variance > 0:
-        return Bounds(*logit_interval(mean, float(np.sqrt(variance)), df), "logit"), None
-    if endpoint.kind in (Kind.RATE, Kind.RANK, Kind.FREE):
-        counted = {"sensitivity": positives, "specificity": negatives}.get(endpoint.name, positives + negatives)
-        small = (analysis.events or patients) if endpoint.by_class else patients
-        few_runs = (quantile(0.975, df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
-        return rate_interval(mean, variance * few_runs, counted, min(counted, small)), None
-    return mean_interval(mean, float(np.sqrt(variance)), df, endpoint.low, endpoint.high), None
+    estimate = Estimate(
+        mean, variance, independent, df, seeds, patients, analysis.events, few, analysis.cases, analysis.several
+    )
+    return analysis.endpoint.kind.interval(analysis.endpoint, estimate)
 
 
 def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> Bounds | None:
     """Beside the t interval of a per-case metric, one that knows that the metric is skewed."""
-    column = metric_column(endpoint.name, list(panel.folds[0].metrics))
-    if endpoint.kind is not Kind.MEAN or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
+    column = endpoint.column(list(panel.folds[0].metrics))
+    if not endpoint.kind.typical_case or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
         return None
     values = panel.folds[0].metrics[column][columns].mean(axis=0)
     return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
 
 
-def _caution(endpoint: Endpoint, events: int | None) -> str:
+def _caution(endpoint: Endpoint, events: int | None) -> Reason | None:
     if events is None or events >= FEW_EVENTS:
-        return ""
-    return f"Only {events} patients of the rarer class: {endpoint.name} is uncertain beyond what its interval can show."
+        return None
+    return Reason("uncertain_interval", events=events, endpoint=endpoint.name)
 
 
-def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> str:
+def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
     """Why an arm's values cannot be used for this endpoint: the first bad value, named."""
     columns = panel.columns(arm)
     for fold in panel.folds:
-        column = metric_column(endpoint.name, list(fold.metrics))
+        column = endpoint.column(list(fold.metrics))
         values = fold.metrics[column][columns][:, :, None] if column else fold.scores[columns]
-        checks = [(~np.isfinite(values), "is not a number")]
+        checks = [(~np.isfinite(values), "no_number")]
         if column:
             near, far = endpoint.low - _ROUNDING, endpoint.high + _ROUNDING
-            words = f"lies outside {endpoint.low:g} to {endpoint.high:g}, the range of {endpoint.name}"
-            checks.append(((values < near) | (values > far) | (np.abs(values) > _ABSURD), words))
+            checks.append(((values < near) | (values > far) | (np.abs(values) > _ABSURD), "out_of_range"))
         if not column and endpoint.probabilities:
-            checks.append(((values < 0) | (values > 1), "lies outside 0 to 1, so it is no probability"))
-        for bad, what in checks:
+            checks.append(((values < 0) | (values > 1), "no_probability"))
+        for bad, fault in checks:
             if bad.any():
                 c, k, _ = np.argwhere(bad)[0]
-                return (
-                    f"{arm}, seed {panel.seed[columns[c]]}: {column or 'a score'} of case {str(fold.case[k])!r} {what} "
-                    f"({int(bad.any(axis=2).sum())} such rows); {endpoint.name} needs every case."
+                return Reason(
+                    "bad_value",
+                    fault=fault,
+                    arm=arm,
+                    seed=panel.seed[columns[c]],
+                    column=column,
+                    case=str(fold.case[k]),
+                    rows=int(bad.any(axis=2).sum()),
+                    endpoint=endpoint.name,
+                    low=endpoint.low,
+                    high=endpoint.high,
                 )
-    return ""
+    return None
 
 
-def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[str, ...]:
+def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[Reason, ...]:
     """Arms whose scores do not depend on the case: worth a warning, since their AUC of 0.5 looks like a result."""
-    if endpoint.kind is not Kind.RANK:
+    if not endpoint.kind.suspects_constants:
         return ()
     flat = [
         arm
@@ -171,10 +168,10 @@ def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) 
         if arm not in deterministic
         and all(np.ptp(f.scores[panel.columns(arm)], axis=1).max() == 0 for f in panel.folds)
     ]
-    return tuple(f"{arm} gives every test case the same score; it has learned nothing or collapsed." for arm in flat)
+    return tuple(Reason("constant_scores", arm=arm) for arm in flat)
 
 
-def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[str, ...]:
+def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[Reason, ...]:
     """Folds in which the rarer class has so few patients that the metric within the fold is mostly chance."""
     if not endpoint.by_class or len(panel.folds) < 2:
         return ()
@@ -182,8 +179,7 @@ def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple
     fewest = min(counts, key=lambda number: counts[number])
     if counts[fewest] >= FEWEST_IN_FOLD:
         return ()
-    found = f"Fold {fewest} tests only {counts[fewest]} patients of the rarer class"
-    return (f"{found}; {endpoint.name} within so small a fold is mostly chance, so use fewer folds.",)
+    return (Reason("thin_fold", fold=fewest, patients=counts[fewest], endpoint=endpoint.name),)
 
 
 def _without(panel: Panel, refused: Collection[str]) -> Panel:

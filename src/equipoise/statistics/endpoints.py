@@ -1,110 +1,163 @@
-"""What an endpoint is: its direction, range and unit, and how a patient enters it."""
+"""Every endpoint that this package knows, one record each, and the one way from a name to an endpoint.
+
+A new metric is one record here: audit, planning, report and `docs/endpoints.md` read what they need from it. Elsewhere
+no name of an endpoint decides anything.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation import detection
 from equipoise.evaluation.candidate_table import FINDINGS
+from equipoise.statistics import case_values, influence, own
+from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, SideRecall
 
-PooledFunction = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
+__all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
+
 FAILURE_DICE = 0.1  # a segmentation below this Dice is a failure, not a poor result
+FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 
+AUC = Endpoint(
+    "auc", Area(), needs="scores", display="AUC", by_class=True, compute=influence.area, references=("delong",
+    "obuchowski"),
+    curve="roc", display_of_several="macro AUC",
+    summary="Area under the ROC curve: how often a positive case has a higher score than a negative one.",
+)  # fmt: skip
+AVERAGE_PRECISION = Endpoint(
+    "average_precision", Kind.RANK, needs="scores", display="average precision", by_class=True, chance="prevalence",
+    compute=influence.average_precision, summary="Mean over positive cases of the precision at their score.",
+)  # fmt: skip
+ACCURACY = Endpoint(
+    "accuracy", Kind.RATE, needs="scores", display="accuracy", classes_alike=True, in_contrast=True,
+    compute=case_values.correct,
+    summary="Share of cases whose highest score is that of the true class.",
+)  # fmt: skip
+BALANCED_ACCURACY = Endpoint(
+    "balanced_accuracy", ClassRecall(), needs="scores", display="balanced accuracy", by_class=True, classes_alike=True,
+    summary="Mean over classes of the share of a class's cases that are called rightly.",
+)  # fmt: skip
+SENSITIVITY = Endpoint(
+    "sensitivity", SideRecall(of_positives=True), needs="scores", display="sensitivity", by_class=True,
+    summary="Share of positive cases that are called positive.",
+)  # fmt: skip
+SPECIFICITY = Endpoint(
+    "specificity", SideRecall(of_positives=False), needs="scores", display="specificity", by_class=True,
+    summary="Share of negative cases that are called negative.",
+)  # fmt: skip
+BRIER = Endpoint(
+    "brier", Kind.MEAN, needs="scores", higher_is_better=False, display="Brier score", probabilities=True,
+    classes_alike=True,
+    compute=case_values.squared_error, high_of_several=2.0,
+    summary="Mean squared distance of the probabilities from the truth.",
+)  # fmt: skip
+NLL = Endpoint(
+    "nll", Kind.MEAN, needs="scores", higher_is_better=False, high=np.inf, display="negative log-likelihood",
+    probabilities=True,
+    classes_alike=True, compute=case_values.log_loss,
+    summary="Mean negative logarithm of the probability of the true class.",
+)  # fmt: skip
+OF_SCORES = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, BRIER, NLL)
+"""Endpoints of classifiers, made from class scores."""
 
-class Kind(Enum):
-    """How the metric is formed from cases, which decides its influence function and its interval."""
-
-    RANK = "rank"  # AUC, average precision, sensitivity at a specificity: pairs of cases decide
-    RATE = "rate"  # a proportion of cases, overall or within a class
-    MEAN = "mean"  # a mean of per-case values
-    FREE = "free"  # candidates anywhere in a scan: CPM, average precision of detection: patient jackknife
-    POOLED = "pooled"  # a user's function of all cases at once: patient jackknife
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A metric: `low` and `high` are its possible values, `by_class` says that rare classes limit it."""
-
-    name: str
-    kind: Kind
-    higher_is_better: bool = True
-    low: float = 0.0
-    high: float = 1.0
-    unit: str = ""
-    by_class: bool = False
-    probabilities: bool = False
-    function: PooledFunction | None = None
-
-    @property
-    def sign(self) -> int:
-        """+1 where a larger value is better, else -1."""
-        return 1 if self.higher_is_better else -1
-
-
-_BUILT_IN = {
-    endpoint.name: endpoint
-    for endpoint in (
-        Endpoint("auc", Kind.RANK, by_class=True),
-        Endpoint("average_precision", Kind.RANK, by_class=True),
-        Endpoint("accuracy", Kind.RATE),
-        Endpoint("balanced_accuracy", Kind.RATE, by_class=True),
-        Endpoint("sensitivity", Kind.RATE, by_class=True),
-        Endpoint("specificity", Kind.RATE, by_class=True),
-        Endpoint("brier", Kind.MEAN, higher_is_better=False, probabilities=True),
-        Endpoint("nll", Kind.MEAN, higher_is_better=False, high=np.inf, probabilities=True),
-    )
-}
-CLASSIFICATION = frozenset(_BUILT_IN)
-_DETECTION = {name: Endpoint(name, Kind.FREE) for name in ("cpm", "average_precision")}
-_PER_CASE = (
-    ("failure", Endpoint("failure_rate", Kind.RATE, higher_is_better=False)),
-    ("hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
-    ("assd", Endpoint("assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
-    ("dice", Endpoint("dice", Kind.MEAN)),
-    ("iou", Endpoint("iou", Kind.MEAN)),
-    ("surface_dice", Endpoint("surface_dice", Kind.MEAN)),
-    ("lesion_", Endpoint("lesion", Kind.MEAN)),
-    ("brats_lesion_hd95", Endpoint("hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
-    ("brats_lesion_", Endpoint("lesion", Kind.MEAN)),
-    ("absolute_volume", Endpoint("volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml")),
-    ("hausdorff", Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm")),
-)
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
+AT_SPECIFICITY = Endpoint(
+    "sensitivity@0.90", Kind.RANK, needs="scores", by_class=True,
+    summary="Sensitivity at the lowest threshold of at least that specificity; any number between 0 and 1 serves.",
+)  # fmt: skip
+"""The pattern of a family: its members are named by the specificity."""
 
+CPM = Endpoint(
+    "cpm", Kind.FREE, needs="candidates", display="CPM", compute=detection.cpm, rules=("mean-sensitivity",),
+    curve="froc",
+    summary="Mean sensitivity of a detector at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan.",
+)  # fmt: skip
+DETECTED_PRECISION = Endpoint(
+    "average_precision", Kind.FREE, needs="candidates", display="average precision",
+    compute=detection.average_precision,
+    summary="Of a detector: mean over findings of the precision at the score of the candidate that hits them.",
+)  # fmt: skip
+OF_CANDIDATES = (CPM, DETECTED_PRECISION)
+"""Endpoints of detectors, made from lists of candidates."""
 
-def specificity_of(name: str) -> float | None:
-    """The specificity in `sensitivity@0.90`, or None for any other endpoint.
+DICE = Endpoint(
+    "dice", Kind.MEAN, display="Dice", companions=("failure_rate",), fails_below=FAILURE_DICE,
+    fewest_cases=FEWEST_SEGMENTED, rules=("empty-masks",), decimals=3, short="Dice",
+    summary="Overlap of two masks: twice what they share over the sum of their sizes.",
+)  # fmt: skip
+IOU = Endpoint(
+    "iou", Kind.MEAN, display="IoU", decimals=3, short="IoU",
+    summary="Overlap of two masks: what they share over their union.",
+)  # fmt: skip
+HD95 = Endpoint(
+    "hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="HD95", rules=("empty-masks",),
+    decimals=1, short="HD95, mm",
+    summary="95th percentile of the distances between two surfaces, the larger of both directions.",
+)  # fmt: skip
+ASSD = Endpoint(
+    "assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="mean surface distance", decimals=2,
+    short="ASSD, mm", summary="Average symmetric surface distance.",
+)  # fmt: skip
+SURFACE_DICE = Endpoint(
+    "surface_dice", Kind.MEAN, display="surface Dice",
+    summary="Share of both surfaces that lies within 1 mm of the other.",
+)  # fmt: skip
+VOLUME_ERROR = Endpoint(
+    "volume_error_ml", Kind.MEAN, low=-np.inf, high=np.inf, unit="ml", display="volume error", direction_known=False,
+    summary="Predicted volume minus true volume: nearest to 0 is best, so neither direction is better.",
+)  # fmt: skip
+ABSOLUTE_VOLUME_ERROR = Endpoint(
+    "absolute_volume_error_ml", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml",
+    display="absolute volume error", summary="Distance of the predicted volume from the true one.",
+)  # fmt: skip
+LESION_F1 = Endpoint(
+    "lesion_f1", Kind.MEAN, display="lesion F1",
+    summary="F1 of the connected parts of two masks, paired one to one.",
+)  # fmt: skip
+LESION_DICE = Endpoint(
+    "lesion_dice", Kind.MEAN, display="lesion Dice",
+    summary="Mean Dice over connected parts, 0 for one that was missed or made up.",
+)  # fmt: skip
+BRATS_LESION_F1 = Endpoint(
+    "brats_lesion_f1", Kind.MEAN, display="lesion F1 (BraTS)", summary="F1 of lesions by the rules of BraTS 2023.",
+)  # fmt: skip
+BRATS_LESION_DICE = Endpoint(
+    "brats_lesion_dice", Kind.MEAN, display="lesion Dice (BraTS)",
+    summary="Mean Dice over lesions by the rules of BraTS 2023.",
+)  # fmt: skip
+BRATS_LESION_HD95 = Endpoint(
+    "brats_lesion_hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="lesion HD95 (BraTS)",
+    summary="Mean HD95 over lesions by the rules of BraTS 2023.",
+)  # fmt: skip
+FAILURE_RATE = Endpoint(
+    "failure_rate", Kind.RATE, higher_is_better=False, display="failure rate", share_of="dice",
+    share_below=FAILURE_DICE, summary="Share of cases with a Dice below 0.1.",
+)  # fmt: skip
+OF_MASKS = (
+    DICE, IOU, HD95, ASSD, SURFACE_DICE, VOLUME_ERROR, ABSOLUTE_VOLUME_ERROR, LESION_F1, LESION_DICE, BRATS_LESION_F1,
+    BRATS_LESION_DICE, BRATS_LESION_HD95, FAILURE_RATE,
+)  # fmt: skip
+"""Endpoints of each case, as the mean over regions and of each region by itself."""
 
-    >>> specificity_of("sensitivity@0.90"), specificity_of("auc")
-    (0.9, None)
-    """
-    found = _AT_SPECIFICITY.match(name)
-    return float(found.group(1)) if found else None
+_FAMILIES = (
+    Endpoint("failure", Kind.RATE, higher_is_better=False),
+    Endpoint("lesion", Kind.MEAN, stem="lesion_"),
+    Endpoint("brats_lesion", Kind.MEAN, stem="brats_lesion_"),
+    Endpoint("absolute_volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml"),
+    Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", decimals=1, short="Hausdorff, mm"),
+)
+"""Columns that other tools write: how their names begin tells direction and range."""
 
-
-def metric_column(name: str, metrics: Sequence[str]) -> str | None:
-    """The per-case column that feeds the endpoint; a failure rate is read from the Dice of the same structure.
-
-    >>> metric_column("failure_rate_core", ["dice_core"])
-    'dice_core'
-    """
-    if name in metrics:
-        return name
-    source = name.replace("failure_rate", "dice", 1)
-    return source if source != name and source in metrics else None
-
-
-def direction_known(name: str) -> bool:
-    """Whether a per-case metric of this name is one of ours, so that it is known which values are better.
-
-    >>> direction_known("hd95_core"), direction_known("my_score")
-    (True, False)
-    """
-    return name.startswith(tuple(prefix for prefix, _ in _PER_CASE))
+PRIMARY_OF_SCORES, SECONDARY_OF_SCORES = AUC, (ACCURACY, BRIER, AVERAGE_PRECISION)
+"""What an audit compares where nobody says."""
+PRIMARY_OF_MASKS, SECONDARY_OF_MASKS = DICE, (DICE, HD95)
+"""The same of masks: every column that begins with these."""
+KNOWN = (*OF_SCORES, AT_SPECIFICITY, *OF_CANDIDATES, *OF_MASKS)
+"""All that the documentation lists."""
 
 
 def endpoint_named(
@@ -112,22 +165,111 @@ def endpoint_named(
     metrics: Sequence[str] = (),
     classes: Sequence[str] = (),
     custom: Mapping[str, Endpoint] | None = None,
+    *,
+    folder: Path | None = None,
+    regions: Iterable[str] = (),
 ) -> Endpoint:
-    """The endpoint of that name for a table with these per-case metrics and classes; unknown names are refused."""
+    """The endpoint of that name for a table with these per-case metrics and classes.
+
+    custom: endpoints by name that come before all others. folder: where a `module:attribute` of the user's own is
+    imported from (None: nothing is imported): a function of all cases where there are classes, else of masks of these
+    `regions`. Raises PredictionError for a name that such a table does not offer, ProtocolError for a failed import.
+    """
     if custom and name in custom:
         return custom[name]
-    if metric_column(name, metrics) is not None:
-        known = next((e for prefix, e in _PER_CASE if name.startswith(prefix)), None)
-        return replace(known, name=name) if known else Endpoint(name, Kind.MEAN, low=-np.inf, high=np.inf)
-    if FINDINGS in metrics and name in _DETECTION:
-        return _DETECTION[name]
-    if classes and name in _BUILT_IN:
-        endpoint = _BUILT_IN[name]
-        return replace(endpoint, high=2.0) if name == "brier" and len(classes) > 2 else endpoint
-    if classes and specificity_of(name) is not None:
-        return Endpoint(name, Kind.RANK, by_class=True)
-    free = _DETECTION if FINDINGS in metrics else ()
-    offered = sorted({*metrics, *(_BUILT_IN if classes else ()), *free, *(custom or {})})
+    if folder is not None and own.is_own(name):
+        return own.own_endpoint(name, folder, pooled=bool(classes), regions=regions)
+    per_case = of_case(name)
+    if per_case.column(metrics) is not None:
+        return per_case
+    offers = _offered(metrics, classes)
+    if name in offers:
+        return _of_classes(offers[name], len(classes))
+    if classes and (member := _at_specificity(name)):
+        return member
+    offered = sorted({*metrics, *offers, *(custom or {})})
     raise PredictionError(
         f"no endpoint {name!r} can be computed from these predictions; they offer {', '.join(offered)}"
     )
+
+
+def described(name: str, classes: int = 2) -> Endpoint:
+    """The record of any name, whatever table it is computed from: for words, tables and plans.
+
+    >>> described("auc", 4).heading, described("sensitivity@0.90").heading, described("dice_core").heading
+    ('macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
+    >>> described("hd95_core").label, described("my_lab.metrics:edge_error").label
+    ('HD95 core', 'edge error')
+    """
+    record = next((one for one in (*OF_SCORES, *OF_CANDIDATES) if one.name == name), None)
+    if record is None:
+        return _at_specificity(name) or of_case(name)
+    display = record.display_of_several if classes > 2 else ""
+    return replace(_of_classes(record, classes), display=display or record.display)
+
+
+def of_case(name: str) -> Endpoint:
+    """The endpoint of a per-case column: that with the longest stem that the name begins with, else an unknown metric.
+
+    >>> of_case("failure_rate_core").column(["dice_core"]), of_case("my_score").direction_known
+    ('dice_core', False)
+    """
+    fitting = [one for one in (*OF_MASKS, *_FAMILIES) if name.startswith(one.beginning)]
+    if own.is_own(name) or not fitting:
+        return Endpoint(name, Kind.MEAN, low=-np.inf, high=np.inf, direction_known=False)
+    record = max(fitting, key=lambda one: len(one.beginning))
+    return replace(record, name=name, stem=record.beginning)
+
+
+def in_case_table() -> list[Endpoint]:
+    """The per-case metrics that stand in a table of cases, in its order: overlaps, then distances."""
+    shown = [one for one in (*OF_MASKS, *_FAMILIES) if one.decimals is not None]
+    return sorted(shown, key=lambda one: (not one.higher_is_better, one.decimals))
+
+
+def offered_by_candidates() -> list[str]:
+    """The names of endpoints that a detector's predictions offer."""
+    return [one.name for one in OF_CANDIDATES]
+
+
+def on_curve(curve: str) -> Endpoint:
+    """The endpoint whose values stand in a figure ("roc", "froc")."""
+    return next(one for one in KNOWN if one.curve == curve)
+
+
+def documented(endpoints: Iterable[Endpoint] = KNOWN) -> str:
+    """A Markdown table of endpoints: name, what a reader calls it, range, direction and meaning."""
+    rows = ["| endpoint | called | values | better | what it is |", "|---|---|---|---|---|"]
+    for one in endpoints:
+        low, high = (f"{bound:g}".replace("inf", "∞").replace("-", "−") for bound in (one.low, one.high))
+        several = one.high_of_several
+        values = f"{low} to {high}" + (f" ({several:g} with several classes)" if several is not None else "")
+        better = ("higher" if one.higher_is_better else "lower") if one.direction_known else "–"
+        summary = one.summary or "–"
+        rows.append(
+            f"| `{one.name}` | {(_at_specificity(one.name) or one).heading} | {values} | {better} | {summary} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _offered(metrics: Sequence[str], classes: Sequence[str]) -> dict[str, Endpoint]:
+    """The records that do not need a column of their own; candidates come before class scores."""
+    of_scores = {one.name: one for one in OF_SCORES} if classes else {}
+    of_candidates = {one.name: one for one in OF_CANDIDATES} if FINDINGS in metrics else {}
+    return of_scores | of_candidates
+
+
+def _of_classes(record: Endpoint, classes: int) -> Endpoint:
+    """The record with its range for that many classes."""
+    high = record.high_of_several
+    return record if classes <= 2 or high is None else replace(record, high=high)
+
+
+def _at_specificity(name: str) -> Endpoint | None:
+    """The member of the family `sensitivity@…`; None for any other name."""
+    match = _AT_SPECIFICITY.match(name)
+    if match is None:
+        return None
+    specificity = float(match.group(1))
+    display = f"{SENSITIVITY.display} at {100 * specificity:.0f} % {SPECIFICITY.display}"
+    return replace(AT_SPECIFICITY, name=name, display=display, compute=influence.at_specificity(specificity))

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from equipoise.errors import PredictionError
-from equipoise.statistics.auc import placements
-from equipoise.statistics.detection import detection_influence
-from equipoise.statistics.endpoints import FAILURE_DICE, Endpoint, Kind, metric_column, specificity_of
+from equipoise.evaluation.detection import Marks, leave_one_out
 from equipoise.statistics.panel import Fold
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 # score (n,), positive (n,) -> metric, influence of each case (n,)
 Binary = Callable[[Array, Mask], tuple[float, Array]]
+# true class (n,), scores (n, classes) -> metric
+PooledFunction = Callable[[NDArray[np.int64], Array], float]
 
-SMALLEST_PROBABILITY = 1e-15  # a true class given less counts as this in the negative log-likelihood
 JACKKNIFE_GROUPS = 200
 
 
@@ -46,52 +45,6 @@ class Influence:
     def total(self) -> Array:
         """Influence of each patient (columns, patients); every column sums to zero."""
         return np.asarray(sum(self.parts[1:], start=self.parts[0]))
-
-
-def influence(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: int) -> Influence:
-    """Influence of all patients on the endpoint within one fold, for all columns; `positive` is a class index."""
-    if endpoint.kind is Kind.POOLED:
-        return _jackknife(fold, endpoint, n_patients)
-    if endpoint.kind is Kind.FREE:
-        return _of_candidates(fold, endpoint, n_patients)
-    if metric_column(endpoint.name, list(fold.metrics)) or endpoint.name in ("accuracy", "brier", "nll"):
-        every = np.ones(len(fold.case), dtype=bool)
-        return mean_influence(case_values(fold, endpoint), (every,), fold.patient, n_patients)
-    if endpoint.name in ("sensitivity", "specificity", "balanced_accuracy"):
-        return _recalls(fold, endpoint, positive, n_patients)
-    binary = _binary(endpoint)
-    if positive is not None:
-        truth = fold.truth == positive
-        _need_both(truth, fold)
-        return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, binary)
-    return _one_versus_rest(fold, n_patients, binary)
-
-
-def _binary(endpoint: Endpoint) -> Binary:
-    specificity = specificity_of(endpoint.name)
-    if endpoint.name in BINARY:
-        return BINARY[endpoint.name]
-    if specificity is None:
-        raise PredictionError(
-            f"{endpoint.name!r} has no column in the predictions and no function; give it one of them"
-        )
-    return _at_specificity(specificity)
-
-
-def case_values(fold: Fold, endpoint: Endpoint) -> Array:
-    """The endpoint of each case (columns, n), for endpoints that are means over cases."""
-    column = metric_column(endpoint.name, list(fold.metrics))
-    if column is not None:
-        values = fold.metrics[column]
-        return values if column == endpoint.name else (values < FAILURE_DICE).astype(float)
-    if endpoint.name == "accuracy":
-        return np.asarray(fold.scores.argmax(axis=2) == fold.truth, dtype=float)
-    own = np.take_along_axis(fold.scores, fold.truth[None, :, None], axis=2)[:, :, 0]
-    if endpoint.name == "nll":
-        return np.asarray(-np.log(np.maximum(own, SMALLEST_PROBABILITY)))
-    if fold.scores.shape[2] == 2:
-        return np.asarray((fold.scores[:, :, 1] - (fold.truth == 1)) ** 2)
-    return np.asarray((fold.scores**2).sum(axis=2) - 2.0 * own + 1.0)
 
 
 def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.int64], n_patients: int) -> Influence:
@@ -127,6 +80,43 @@ def rank_influence(
     return Influence(value, tuple(parts), tuple(counts), _seen(patient, n_patients), independent)
 
 
+@dataclass(frozen=True)
+class Placements:
+    """`value[k]` is the fraction of cases of the other class that case k is ranked rightly against, ties counting 1/2.
+
+    DeLong, DeLong & Clarke-Pearson (1988): V10 for positives, V01 for negatives; their means are both the AUC.
+    """
+
+    auc: float
+    value: NDArray[np.float64]
+
+
+def placements(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> Placements:
+    """Placement values of n scores (n,) in O(n log n); both classes must be present.
+
+    >>> placements(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True])).auc
+    0.875
+    """
+    order = np.argsort(score)
+    ordered, truth = score[order], positive[order]
+    n, m = len(score), int(truth.sum())
+    positives = np.cumsum(truth)  # up to and including each place
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of every run of ties
+    if len(last) == n:
+        negatives_below = np.arange(1, n + 1) - positives
+        right = np.where(truth, negatives_below / max(n - m, 1), (m - positives) / max(m, 1))
+    else:
+        run = np.diff(last, prepend=-1)
+        up_to = positives[last]
+        within = np.diff(up_to, prepend=0)
+        below = (last + 1 - up_to) - (run - within) / 2.0
+        above = m - up_to + within / 2.0
+        right = np.where(truth, np.repeat(below / max(n - m, 1), run), np.repeat(above / max(m, 1), run))
+    value = np.empty(n)
+    value[order] = right
+    return Placements(float(right[truth].sum() / m), value)
+
+
 def area(score: Array, truth: Mask) -> tuple[float, Array]:
     """AUC and the influence of each case on it."""
     place = placements(score, truth)
@@ -157,7 +147,7 @@ def average_precision(score: Array, truth: Mask) -> tuple[float, Array]:
     return value, out
 
 
-def _at_specificity(specificity: float) -> Binary:
+def at_specificity(specificity: float) -> Binary:
     """Sensitivity at the lowest threshold whose specificity is at least the stated one."""
 
     def metric(score: Array, truth: Mask) -> tuple[float, Array]:
@@ -192,13 +182,13 @@ def _sensitivity(negative: Array, positive: Array, specificity: float) -> tuple[
     return (len(positive) - first) / len(positive), float(np.nextafter(limit, np.inf))
 
 
-def _one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
+def one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
     """Mean over classes of each class against the others; a patient's influence is the mean of the class-wise ones."""
     classes = fold.scores.shape[2]
     each = []
     for index in range(classes):
         truth = fold.truth == index
-        _need_both(truth, fold)
+        need_both_classes(truth, fold)
         each.append(rank_influence(fold.scores[:, :, index], truth, fold.patient, n_patients, binary))
     value = np.mean([e.value for e in each], axis=0)
     total = np.asarray(np.mean([e.total for e in each], axis=0))
@@ -206,38 +196,23 @@ def _one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
     return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent)
 
 
-def _recalls(fold: Fold, endpoint: Endpoint, positive: int | None, n_patients: int) -> Influence:
-    called = fold.scores.argmax(axis=2)
-    if endpoint.name == "balanced_accuracy":
-        masks = tuple(fold.truth == index for index in range(fold.scores.shape[2]))
-        right = called == fold.truth
-    else:
-        if positive is None:
-            raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
-        truth = fold.truth == positive
-        masks = (truth,) if endpoint.name == "sensitivity" else (~truth,)
-        right = (called == positive) == truth
+def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fold, n_patients: int) -> Influence:
+    """Influence on the mean over classes (masks of cases) of the share that is called rightly; `right` (columns, n)."""
     for mask in masks:
         if not mask.any():
-            raise PredictionError(f"{endpoint.name} is undefined in fold {fold.number}: a class has no test case")
+            raise PredictionError(f"{name} is undefined in fold {fold.number}: a class has no test case")
     return mean_influence(right.astype(float), masks, fold.patient, n_patients)
 
 
-def _jackknife(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
+def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patients: int) -> Influence:
     """Influence on a user's pooled metric by leaving out one patient (or one of 200 groups of patients) at a time."""
-    function = endpoint.function
-    if function is None:
-        raise PredictionError(f"the pooled endpoint {endpoint.name!r} has no function; give it one")
     patients, inverse = np.unique(fold.patient, return_inverse=True)
     groups = min(len(patients), JACKKNIFE_GROUPS)
     shuffled = np.random.default_rng(0).permutation(len(patients))
     member = (shuffled % groups)[inverse]  # the group of each case
-    value = np.array([_number(function(fold.truth, s), endpoint) for s in fold.scores])
+    value = np.array([_number(function(fold.truth, s), name) for s in fold.scores])
     without = np.array(
-        [
-            [_number(function(fold.truth[member != g], s[member != g]), endpoint) for g in range(groups)]
-            for s in fold.scores
-        ]
+        [[_number(function(fold.truth[member != g], s[member != g]), name) for g in range(groups)] for s in fold.scores]
     )
     part = np.zeros((len(value), n_patients))
     lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
@@ -247,24 +222,41 @@ def _jackknife(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
     )
 
 
-def _of_candidates(fold: Fold, endpoint: Endpoint, n_patients: int) -> Influence:
+def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients: int) -> Influence:
     """Influence on a metric of candidates, exactly by leaving out one patient at a time."""
-    value, part = detection_influence(fold.marks, endpoint.name, fold.patient, n_patients)
+    value, part = detection_influence(fold.marks, metric, fold.patient, n_patients)
     present = _seen(fold.patient, n_patients)
     n = int(present.sum())
     return Influence(value, (part,), (n,), present, (part**2).sum(axis=1) * n / max(n - 1, 1))
 
 
-def _number(value: float, endpoint: Endpoint) -> float:
+def detection_influence(
+    marks: tuple[Marks, ...], metric: Callable[[Marks], float], patient: NDArray[np.int64], n_patients: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Metric of every column (columns,) and influence of every patient on it (columns, n_patients).
+
+    patient: (scans,) of `marks`; patients without a scan have no influence. With P patients the influence of one is
+    −(P − 1) / P times what its absence changes, about the mean of all such changes; rows sum to zero.
+    """
+    present, member = np.unique(patient, return_inverse=True)
+    by_column = [leave_one_out(metric, column, member, len(present)) for column in marks]
+    without = np.stack([each.without for each in by_column])
+    part = np.zeros((len(marks), n_patients))
+    part[:, present] = -(len(present) - 1) / len(present) * (without - without.mean(axis=1, keepdims=True))
+    return np.array([each.value for each in by_column]), part
+
+
+def _number(value: float, name: str) -> float:
     if not np.isfinite(value):
         raise PredictionError(
-            f"the endpoint {endpoint.name!r} returned {value} for some group of patients; it must be a number whenever "
+            f"the endpoint {name!r} returned {value} for some group of patients; it must be a number whenever "
             "both classes are present"
         )
     return float(value)
 
 
-def _need_both(truth: Mask, fold: Fold) -> None:
+def need_both_classes(truth: Mask, fold: Fold) -> None:
+    """Refuse a fold in which every case, or none, is of the class in question."""
     if truth.all() or not truth.any():
         which = "every" if truth.all() else "no"
         raise PredictionError(
@@ -287,6 +279,3 @@ def _by_patient(values: Array, patient: NDArray[np.int64], n_patients: int) -> A
             row[patient] = own
         return out
     return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
-
-
-BINARY: dict[str, Binary] = {"auc": area, "average_precision": average_precision}

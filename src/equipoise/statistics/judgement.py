@@ -5,6 +5,7 @@ from typing import Literal
 
 from equipoise.statistics.power import Needed
 from equipoise.statistics.ranking import Rank
+from equipoise.statistics.reasons import Reason
 
 Verdict = Literal["a_better", "b_better", "equivalent", "not_enough_data", "single_run", "refused"]
 NAN = float("nan")
@@ -32,7 +33,7 @@ class Interval:
     by_seed: tuple[tuple[int, float], ...] = ()
     beside: tuple[float, float] | None = None
     beside_method: str = ""
-    reason: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Comparison:
     p_adjusted: float
     margin: float | None
     verdict: Verdict
-    reason: str
+    reason: Reason
     patients_needed: int | None
     role: Literal["primary", "secondary"] = "primary"
     method: str = ""
@@ -82,7 +83,7 @@ class Comparison:
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
     typical_case: TypicalCase | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Variance:
     seed_df: int
     seeds_share: float
     patients_share: float
-    advice: str
+    advice: Reason
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Judgement:
     endpoints: dict[str, dict[str, Interval]]
     comparisons: tuple[Comparison, ...]
     ranking: tuple[Rank, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Reason, ...]
     variance: Variance | None
     alpha: float
     n_patients: int

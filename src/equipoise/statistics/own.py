@@ -4,7 +4,7 @@ A function says with attributes what cannot be guessed: `higher_is_better` (True
 and `high`, and its `unit`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import Metric
 from equipoise.lookup import imported, source_hash
-from equipoise.statistics.endpoints import Endpoint, Kind
+from equipoise.statistics.kinds import Endpoint, Kind
 
 SIDE = 6
 """Side of the masks that a function is tried on before anything is trained."""
@@ -33,10 +33,20 @@ def function_of(name: str, regions: Iterable[str]) -> str:
     return next((name.removesuffix(f"_{region}") for region in regions if name.endswith(f"_{region}")), name)
 
 
-def pooled(name: str, folder: Path) -> Endpoint:
-    """The endpoint `(truth (n,), scores (n, classes)) -> number` of that name."""
-    function = imported(name, "endpoint", folder)
-    return Endpoint(name, Kind.POOLED, **stated(function), function=guarded(name, function))
+def own_endpoint(name: str, folder: Path, *, pooled: bool, regions: Iterable[str] = ()) -> Endpoint:
+    """The endpoint of that name, its function imported from `folder` first.
+
+    pooled: a function `(truth (n,), scores (n, classes)) -> number` of all cases; else one of a case's masks, whose
+    values stand in a column of the predictions (of all `regions`, or of the one that the name ends with).
+    """
+    function = imported(name if pooled else function_of(name, regions), "endpoint", folder)
+    return made(name, attributes_of(function), guarded(name, function) if pooled else None)
+
+
+def made(name: str, attributes: Mapping[str, Any], pooled: Callable[..., float] | None = None) -> Endpoint:
+    """The endpoint with these attributes: a function of all cases, or (None) the mean of a column."""
+    kind, needs = (Kind.MEAN, "cases") if pooled is None else (Kind.POOLED, "function")
+    return Endpoint(name, kind, **attributes, needs=needs, compute=pooled)
 
 
 def per_case(name: str, folder: Path) -> Metric:
@@ -49,36 +59,33 @@ def per_case_functions(names: Iterable[str], folder: Path) -> dict[str, Metric]:
     return {name: per_case(name, folder) for name in names}
 
 
-def own_endpoint(name: str, folder: Path, *, classes: int, regions: Sequence[str], spatial_dims: int) -> Endpoint:
-    """The endpoint, tried on a small example: of `classes`, or of masks where `regions` are judged.
+def try_out(name: str, folder: Path, *, classes: int, regions: Sequence[str], spatial_dims: int) -> None:
+    """Try the function on a small example: of `classes`, or of masks where `regions` are judged.
 
     Raises ProtocolError where it cannot be imported, fails, or does not answer with a finite number.
     """
     try:
-        if not regions:
-            found = pooled(name, folder)
-            _try_pooled(found, classes)
-            return found
-        source = function_of(name, regions)
-        _try_masks(per_case(source, folder), spatial_dims)
-        return Endpoint(name, Kind.MEAN, **stated(imported(source, "endpoint", folder)))
+        if regions:
+            _try_masks(per_case(function_of(name, regions), folder), spatial_dims)
+        else:
+            _try_pooled(guarded(name, imported(name, "endpoint", folder)), classes)
     except PredictionError as error:
         raise ProtocolError(f"{error}; mend it, it was tried on a small example") from error
 
 
 def describe_own(names: Iterable[str], folder: Path, *, masks: bool) -> dict[str, dict[str, Any]]:
     """What lock.json keeps of every function: direction, range, unit, and the hash of its source."""
-    found = {}
+    described = {}
     for name in dict.fromkeys(names):
         function = imported(name, "endpoint", folder)
-        said = stated(function)
-        limits = {key: float(said[key]) if np.isfinite(said[key]) else None for key in ("low", "high")}
-        found[name] = said | limits | {"pooled": not masks, "sha256": source_hash(name, function)}
-    return found
+        attributes = attributes_of(function)
+        limits = {key: float(attributes[key]) if np.isfinite(attributes[key]) else None for key in ("low", "high")}
+        described[name] = attributes | limits | {"pooled": not masks, "sha256": source_hash(name, function)}
+    return described
 
 
-def stated(function: Callable[..., Any]) -> dict[str, Any]:
-    """What a function says of itself."""
+def attributes_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Direction, range and unit of an endpoint, as its function states them."""
     return {
         "higher_is_better": bool(getattr(function, "higher_is_better", True)),
         "low": float(getattr(function, "low", -np.inf)),
@@ -104,12 +111,11 @@ def guarded(name: str, function: Callable[..., Any]) -> Callable[..., float]:
     return call
 
 
-def _try_pooled(endpoint: Endpoint, classes: int) -> None:
+def _try_pooled(function: Callable[..., float], classes: int) -> None:
     generator = np.random.default_rng(0)
     truth = np.arange(10 * classes) % classes
     scores = generator.random((len(truth), classes)) + np.eye(classes)[truth]
-    if endpoint.function is not None:
-        endpoint.function(truth, scores / scores.sum(axis=1, keepdims=True))
+    function(truth, scores / scores.sum(axis=1, keepdims=True))
 
 
 def _try_masks(metric: Metric, spatial_dims: int) -> None:
@@ -117,13 +123,13 @@ def _try_masks(metric: Metric, spatial_dims: int) -> None:
     some, other, nothing = (np.zeros((SIDE,) * spatial_dims, dtype=bool) for _ in range(3))
     some[: SIDE // 2], other[1 : SIDE - 1] = True, True
     spacing_mm = (1.0,) * spatial_dims
-    for truth, said, what in (
+    for truth, prediction, what in (
         (some, other, "masks that overlap"),
         (some, nothing, "an empty prediction"),
         (nothing, some, "an empty truth"),
         (nothing, nothing, "two empty masks"),
     ):
         try:
-            metric(truth, said, spacing_mm)
+            metric(truth, prediction, spacing_mm)
         except PredictionError as error:
             raise PredictionError(f"{error} for {what}") from error

@@ -7,25 +7,30 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import Contrast, compare, compare_as_trained, equal_spread_p, pooled_variance
-from equipoise.statistics.crossvalidation import resampled_contrast
-from equipoise.statistics.endpoints import Kind, metric_column
-from equipoise.statistics.equivalence import equivalence_p, non_inferiority_p
+from equipoise.statistics.comparison import (
+    Contrast,
+    compare,
+    compare_as_trained,
+    equal_spread_p,
+    equivalence_p,
+    non_inferiority_p,
+    pooled_variance,
+    resampled_contrast,
+)
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import (
     Evidence,
     Question,
-    amount,
     decide,
     flags,
-    label,
     obstacle,
     paired_differences,
-    sentence,
-    single_run_sentence,
+    single_run_reason,
     turned,
+    verdict_reason,
 )
 
 Pair = tuple[str, str]
@@ -40,8 +45,7 @@ class _Candidate:
     pair: Pair
     contrast: Contrast
     new_data: Contrast | None
-    single: bool
-    why: str
+    why: Reason | None
 
 
 def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> tuple[Comparison, ...]:
@@ -53,9 +57,9 @@ def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question
         if found and found[0] == "refused":
             done[pair] = _refusal(analysis, pair, question, found[1])
             continue
-        candidate = _candidate(analysis, pair, question, found[1] if found else "")
+        candidate = _candidate(analysis, pair, question, found[1] if found else None)
         if candidate.contrast.se == 0:
-            why = f"{pair[0]} and {pair[1]} do not differ on any patient or run, so there is no variation to judge by."
+            why = Reason("no_variation", a=pair[0], b=pair[1])
             done[pair] = _refusal(analysis, pair, question, why)
         else:
             candidates.append(candidate)
@@ -64,14 +68,14 @@ def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question
     return tuple(done[pair] for pair in pairs)
 
 
-def _candidate(analysis: Analysis, pair: Pair, question: Question, why: str) -> _Candidate:
+def _candidate(analysis: Analysis, pair: Pair, question: Question, why: Reason | None) -> _Candidate:
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
-    if why:
-        return _Candidate(pair, compare_as_trained(arms, a, b), None, True, why)
+    if why is not None:
+        return _Candidate(pair, compare_as_trained(arms, a, b), None, why)
     pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
     contrast = compare(arms, a, b, pooled=pooled, shared_seeds=_shared(analysis, *pair, question))
-    return _Candidate(pair, contrast, _resampled(analysis, *pair), False, "")
+    return _Candidate(pair, contrast, _resampled(analysis, *pair), None)
 
 
 def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
@@ -126,15 +130,15 @@ def _comparison(
     evidence = Evidence(contrast, float(family.p[k]), equal, new, interval, ninety)
     wanted: tuple[Needed, ...] = ()
     smallest, patients = None, None
-    if candidate.single:
+    if candidate.why is not None:
         verdict: Verdict = "single_run"
-        reason = single_run_sentence(analysis, a, b, evidence, candidate.why, question)
+        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question)
     else:
         verdict = turned(decide(evidence, question), analysis.endpoint.sign)
-        reason = sentence(analysis, a, b, evidence, verdict, question, len(family.p))
+        reason = verdict_reason(analysis, a, b, evidence, verdict, question, len(family.p))
         wanted, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
         if verdict == "not_enough_data":
-            reason = " ".join(filter(None, (reason, _new_data_note(evidence, question), advice)))
+            reason = Reason(reason.code, **reason.facts, new_data=_new_data_note(evidence, question), advice=advice)
     new_data = candidate.new_data
     return Comparison(
         a=a,
@@ -176,13 +180,10 @@ def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
     return non_inferiority_p(contrast if sign > 0 else contrast.turned(), margin)
 
 
-def _new_data_note(evidence: Evidence, question: Question) -> str:
+def _new_data_note(evidence: Evidence, question: Question) -> Reason | None:
     if not (evidence.p_adjusted < question.alpha <= evidence.p_new_data):
-        return ""
-    return (
-        "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
-        f"p = {evidence.p_new_data:.3f}); more repeats of cross-validation would tell."
-    )
+        return None
+    return Reason("new_data_undecided", p=evidence.p_new_data)
 
 
 def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
@@ -195,15 +196,15 @@ def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
 
 def _what_is_needed(
     analysis: Analysis, a: str, b: str, question: Question
-) -> tuple[tuple[Needed, ...], int | None, float | None, str]:
-    """The grid, the patients needed with the seeds at hand, the detectable difference, and both as a sentence."""
+) -> tuple[tuple[Needed, ...], int | None, float | None, Reason]:
+    """The grid, the patients needed with the seeds at hand, the detectable difference, and both as a reason."""
     arms = analysis.arms
     trained = [name for name in (a, b) if name not in question.deterministic]
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
     parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
     smallest = detectable(parts, arms.n_patients, seeds)
     if question.margin is None:
-        return (), None, smallest, f"Differences of {amount(smallest)} or more would be found in 4 of 5 such trials."
+        return (), None, smallest, Reason("detectable_only", detectable=smallest)
     grid = needed(parts, question.margin, seeds=sorted({3, 5, 10, seeds}))
     own = next(entry for entry in grid if entry.seeds == seeds)
     return grid, own.patients, smallest, _advice(parts, grid, own, question.margin, smallest, arms.n_patients)
@@ -211,23 +212,26 @@ def _what_is_needed(
 
 def _advice(
     parts: Components, grid: Sequence[Needed], own: Needed, margin: float, smallest: float, patients: int
-) -> str:
-    chance = power(parts, patients, own.seeds, margin)
-    first = f"This design finds a true difference of {amount(margin)} in {100 * chance:.0f} % of trials"
+) -> Reason:
+    """What the design finds, and what would find the margin."""
+    design = {"margin": margin, "power": power(parts, patients, own.seeds, margin)}
     if own.patients is None:
-        seeds = seeds_needed(parts, margin)
-        enough = f"at least {seeds} seeds are" if seeds else "a more stable training is"
-        return f"{first}; no number of patients suffices with {own.seeds} seeds, {enough} needed."
+        return Reason("more_seeds_needed", **design, seeds=own.seeds, seeds_needed=seeds_needed(parts, margin))
     if own.patients <= patients:
-        return f"{first}; differences from {amount(smallest)} on are found in 4 of 5."
-    span = f" (range {own.low} to {own.high})" if own.high else f" ({own.low} or more, as the seed spread is uncertain)"
-    others = [f"{e.patients} with {e.seeds}" for e in grid if e.seeds > own.seeds and e.patients]
-    return f"{first}; about {own.patients} patients{span} are needed with {own.seeds} seeds" + (
-        f", or {', '.join(others)}." if others else "."
+        return Reason("enough_patients", **design, detectable=smallest)
+    others = tuple((e.patients, e.seeds) for e in grid if e.seeds > own.seeds and e.patients)
+    return Reason(
+        "more_patients_needed",
+        **design,
+        seeds=own.seeds,
+        patients=own.patients,
+        low=own.low,
+        high=own.high,
+        others=others,
     )
 
 
-def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Comparison:
+def _refusal(analysis: Analysis, pair: Pair, question: Question, why: Reason) -> Comparison:
     arms = analysis.design
     difference = NAN
     if arms is not None and all(name in arms.names for name in pair):
@@ -243,7 +247,7 @@ def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Co
         p_adjusted=NAN,
         margin=question.margin,
         verdict="refused",
-        reason=f"No verdict on {label(analysis.endpoint.name)}: {why}",
+        reason=Reason("no_verdict", endpoint=analysis.endpoint.label, why=why),
         patients_needed=None,
         role="primary" if question.role == "primary" else "secondary",
         flags=flags(analysis),
@@ -253,7 +257,7 @@ def _refusal(analysis: Analysis, pair: Pair, question: Question, why: str) -> Co
 def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
     """Median difference and Wilcoxon's p of per-case metrics, which ask about the typical case, not the mean."""
     endpoint = analysis.endpoint
-    if endpoint.kind is not Kind.MEAN or metric_column(endpoint.name, list(analysis.panel.folds[0].metrics)) is None:
+    if not endpoint.kind.typical_case or endpoint.column(list(analysis.panel.folds[0].metrics)) is None:
         return None
     differences = paired_differences(analysis, a, b)
     p = float(wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0

@@ -13,6 +13,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable
 from equipoise.evaluation.detection import Marks
 from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.reasons import Reason
 
 Rows = NDArray[np.int64]
 Codes = NDArray[np.int64]
@@ -51,8 +52,7 @@ class Fold:
 class Panel:
     """Aligned predictions; column c of every fold belongs to `arm[c]`, `seed[c]`.
 
-    `faults` holds, per arm that cannot be paired with the others, the sentence that says why; such arms have no
-    columns.
+    `faults` holds, per arm that cannot be paired with the others, the reason why; such arms have no columns.
     """
 
     arm: tuple[str, ...]
@@ -61,8 +61,8 @@ class Panel:
     classes: tuple[str, ...]
     n_patients: int
     n_cases: int
-    faults: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    faults: dict[str, Reason] = field(default_factory=dict)
+    warnings: tuple[Reason, ...] = ()
 
     def columns(self, arm: str) -> NDArray[np.int64]:
         """Column numbers of one arm, in order of seed."""
@@ -101,8 +101,8 @@ def _assemble(
     predictions: Predictions,
     layouts: dict[int, "_Layout"],
     columns: list[tuple[str, int]],
-    faults: dict[str, str],
-    warnings: list[str],
+    faults: dict[str, Reason],
+    warnings: list[Reason],
 ) -> Panel:
     names = [layout.patient for layout in layouts.values()]
     patients, codes = np.unique(np.concatenate(names), return_inverse=True)
@@ -118,19 +118,21 @@ def _assemble(
 
 def _complete(
     blocks: dict[tuple[str, int, int], Rows], order: Sequence[str], folds: list[int]
-) -> tuple[list[tuple[str, int]], dict[str, str], list[str]]:
+) -> tuple[list[tuple[str, int]], dict[str, Reason], list[Reason]]:
     """Columns that tested every fold; seeds with a missing fold are failed jobs and are named, not used."""
-    columns, faults, warnings = [], {}, []
+    columns: list[tuple[str, int]] = []
+    faults: dict[str, Reason] = {}
+    warnings: list[Reason] = []
     for arm in order:
         seeds = sorted({seed for name, seed, _ in blocks if name == arm})
         for seed in seeds:
             absent = [fold for fold in folds if (arm, seed, fold) not in blocks]
             if absent:
-                warnings.append(f"Seed {seed} of {arm} has no test predictions in fold {absent[0]}; it is not counted.")
+                warnings.append(Reason("missing_fold", arm=arm, seed=seed, fold=absent[0]))
             else:
                 columns.append((arm, seed))
         if not any(name == arm for name, _ in columns):
-            faults[arm] = f"{arm} has no finished seed with test predictions in every fold."
+            faults[arm] = Reason("no_finished_seed", arm=arm)
     return columns, faults, warnings
 
 
@@ -200,17 +202,16 @@ class _Layout:
         case = self._case[arm, seed]
         return np.arange(len(case)) if len(case) == len(self.case) else np.searchsorted(self.case, case)
 
-    def lacking(self, arm: str, seed: int) -> str:
-        """The sentence that names missing cases, empty when none is missing."""
+    def lacking(self, arm: str, seed: int) -> Reason | None:
+        """The reason that names missing cases; None where none is missing."""
         if len(self._rows[arm, seed]) == len(self.case):
-            return ""
+            return None
         absent = np.setdiff1d(self.case, self._case[arm, seed])
-        return (
-            f"{arm} (seed {seed}) has no prediction for {len(absent)} of {len(self.case)} test cases, first "
-            f"{str(absent[0])!r}; a paired comparison needs them all."
+        return Reason(
+            "missing_cases", arm=arm, seed=seed, missing=len(absent), cases=len(self.case), first=str(absent[0])
         )
 
-    def keep_common(self, columns: list[tuple[str, int]]) -> list[str]:
+    def keep_common(self, columns: list[tuple[str, int]]) -> list[Reason]:
         """Leave out cases that any of the columns lacks, and say how many."""
         present = np.ones(len(self.case), dtype=bool)
         for arm, seed in columns:
@@ -225,7 +226,7 @@ class _Layout:
             self._rows[arm, seed] = self._rows[arm, seed][mine]
         total = len(self.case)
         self.case, self.patient, self.truth = kept, self.patient[present], self.truth[present]
-        return [f"{lost} of {total} test cases lack a prediction of some arm and were left out for all, as asked."]
+        return [Reason("cases_left_out", lost=lost, cases=total)]
 
     def fold(
         self, predictions: Predictions, number: int, columns: list[tuple[str, int]], patient: NDArray[np.int64]

@@ -12,8 +12,8 @@ from equipoise.statistics.analysis import FEWEST_EVENTS
 from equipoise.statistics.binormal import Cohort, draw
 from equipoise.statistics.comparison import design
 from equipoise.statistics.covariance import estimates
-from equipoise.statistics.endpoints import CLASSIFICATION, endpoint_named, specificity_of
-from equipoise.statistics.influence import influence
+from equipoise.statistics.endpoints import AUC, described
+from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.panel import Fold
 from equipoise.statistics.power import (
     SEEDS,
@@ -26,12 +26,12 @@ from equipoise.statistics.power import (
     power_of_equivalence,
     seeds_needed,
 )
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.seed_spread import SeedSpread
-from equipoise.statistics.verdict import FEWEST_SEGMENTED, amount, label
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
 ALIKE, UNLIKE = 0.95, 0.5  # correlation of two arms' scores between which most trials lie
-CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases, where nothing is known yet
+CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases as a share of its range, until one is known
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Plan:
     """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known.
 
     `alike` and `unlike` are what it would be if the arms' scores were more alike or less than was assumed, which moves
-    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent.
+    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
+    are what would refuse a verdict in any case; below `fewest_seeds` no number of patients finds the `margin`.
     """
 
     endpoint: str
@@ -63,8 +64,11 @@ class Plan:
     equivalence_at_margin: float | None
     needed: tuple[Needed, ...]
     more: tuple[Purchase, ...]
-    sentences: tuple[str, ...]
-    assumptions: str
+    warnings: tuple[Reason, ...]
+    assumptions: Reason
+    label: str
+    margin: float | None
+    fewest_seeds: int | None
 
 
 def plan(
@@ -72,7 +76,7 @@ def plan(
     n_cases_per_class: Mapping[str, int],
     seeds: int,
     *,
-    endpoint: str = "auc",
+    endpoint: str | Endpoint = AUC,
     margin: float | None = None,
     spread: SeedSpread | None = None,
     comparisons: int = 1,
@@ -86,11 +90,12 @@ def plan(
     arms of the given AUC whose scores correlate; the seeds' share from `spread`. Several comparisons share alpha.
     """
     spread = spread or SeedSpread()
-    cases, share = _check(endpoint, n_patients, n_cases_per_class, seeds)
+    measured = described(endpoint) if isinstance(endpoint, str) else endpoint
+    cases, share = _check(measured, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
     level = alpha / comparisons
     parts, alike, unlike = (
-        replace(_model(endpoint, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
+        replace(_model(measured, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
         for rho in (correlation, ALIKE, UNLIKE)
     )
     smallest = detectable(parts, n_patients, seeds, level)
@@ -105,8 +110,8 @@ def plan(
     chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
     wanted = needed(parts, margin, level, counts) if margin is not None else ()
     equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
-    found = Plan(
-        endpoint=endpoint,
+    return Plan(
+        endpoint=measured.name,
         patients=n_patients,
         seeds=seeds,
         detectable=smallest,
@@ -118,22 +123,23 @@ def plan(
         equivalence_at_margin=equal,
         needed=wanted,
         more=tuple(more),
-        sentences=(),
-        assumptions=_assumptions(spread, share, lesions, auc, correlation, comparisons),
+        warnings=_too_few(measured, n_patients, cases, share),
+        assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, comparisons),
+        label=measured.label,
+        margin=margin,
+        fewest_seeds=seeds_needed(parts, margin, alpha=level) if margin is not None else None,
     )
-    fewest = seeds_needed(parts, margin, alpha=level) if margin is not None else None
-    return replace(found, sentences=(*_too_few(endpoint, n_patients, cases, share), *_sentences(found, margin, fewest)))
 
 
-def _check(endpoint: str, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
+def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
     """Number of cases and the share of the rarest class; 1 for a per-case metric."""
     if seeds < 3:
         raise PredictionError(f"{seeds} seeds allow no verdict on methods, so nothing can be planned; use at least 3")
     cases = sum(counts.values())
-    if endpoint not in CLASSIFICATION and specificity_of(endpoint) is None:
-        if patients < 2 or not np.isfinite(endpoint_named(endpoint, (endpoint,)).high):
+    if endpoint.needs != "scores":
+        if patients < 2 or endpoint.needs != "cases" or not np.isfinite(endpoint.high - endpoint.low):
             raise PredictionError(
-                f"{endpoint} of {patients} patients cannot be planned: its spread between cases is not known "
+                f"{endpoint.name} of {patients} patients cannot be planned: its spread between cases is not known "
                 "beforehand; plan with Dice or a classification endpoint"
             )
         return max(cases, patients), 1.0
@@ -145,23 +151,28 @@ def _check(endpoint: str, patients: int, counts: Mapping[str, int], seeds: int) 
     return cases, min(counts.values()) / cases
 
 
-def _too_few(endpoint: str, patients: int, cases: int, share: float) -> tuple[str, ...]:
+def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tuple[Reason, ...]:
     """What would refuse a verdict in any case, so that nobody trains for it."""
     rare = round(share * cases)
     if share < 1.0 and rare < FEWEST_EVENTS:
-        return (f"Only {rare} test cases of the rarest class: with fewer than {FEWEST_EVENTS} no verdict is given.",)
+        return (Reason("plan_of_few_events", events=rare, fewest=FEWEST_EVENTS),)
     if patients < FEWEST_EVENTS:
-        return (f"Only {patients} test patients: with fewer than {FEWEST_EVENTS} no verdict is given.",)
-    if endpoint.startswith("dice") and cases < FEWEST_SEGMENTED:
-        return (f"Only {cases} test cases: with fewer than {FEWEST_SEGMENTED} a mean Dice allows no verdict.",)
+        return (Reason("plan_of_few_patients", patients=patients, fewest=FEWEST_EVENTS),)
+    if cases < endpoint.fewest_cases:
+        return (Reason("plan_of_few_cases", cases=cases, fewest=endpoint.fewest_cases, metric=endpoint.display),)
     return ()
 
 
+def _case_sd(endpoint: Endpoint) -> float:
+    """Spread of a per-case metric between cases: the usual share of its range."""
+    return CASE_SD * (endpoint.high - endpoint.low)
+
+
 @cache
-def _model(endpoint: str, prevalence: float, lesions: int, auc: float, correlation: float) -> Components:
+def _model(endpoint: Endpoint, prevalence: float, lesions: int, auc: float, correlation: float) -> Components:
     """Variance components per patient of the model cohort; a per-case metric has a fixed spread between cases."""
     if prevalence == 1.0:
-        square = CASE_SD**2 * (1 - correlation)
+        square = _case_sd(endpoint) ** 2 * (1 - correlation)
         shrink = 0.5 + 0.5 * 2 / (lesions + 1)  # half of the spread is the patient's, so more lesions help only half
         return Components(0.0, shrink * square / 2, shrink * square, 1, 0)
     cohort = Cohort(prevalence=prevalence, correlation=correlation, most_lesions=lesions)
@@ -171,8 +182,7 @@ def _model(endpoint: str, prevalence: float, lesions: int, auc: float, correlati
     scores = np.stack([1 - probability, probability], axis=2)
     truth = found.truth.astype(np.int64)
     fold = Fold(0, np.arange(len(truth)).astype(str), found.patient, truth, scores, {})
-    kind = endpoint_named(endpoint, (), ("negative", "positive"))
-    patient = estimates([influence(fold, kind, 1, SIMULATED)])
+    patient = estimates([endpoint.influence(fold, 1, SIMULATED)])
     return components(design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED), 0, 1)
 
 
@@ -188,52 +198,26 @@ def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: f
     return min(low, middle), max(high, middle)
 
 
-def _sentences(plan: Plan, margin: float | None, fewest: int | None) -> list[str]:
-    """What the plan says, for people; `fewest` are the seeds without which no number of patients suffices."""
-    doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
-    seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
-    first = (
-        f"With {plan.patients} test patients and {plan.seeds} seeds, a difference in {label(plan.endpoint)} of "
-        f"{amount(plan.detectable)} is found in 4 of 5 trials ({amount(plan.low)} to {amount(plan.high)} as far as the "
-        "spread between training runs is known)."
-    )
-    likeness = (
-        f"It would be {amount(plan.alike)} if the arms' scores were more alike (correlation {ALIKE:g}), and "
-        f"{amount(plan.unlike)} if less ({UNLIKE:g})."
-    )
-    bought = f"Twice the patients would show {amount(doubled.detectable)}"
-    bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
-    return [first, likeness, bought, *([] if margin is None else _about_margin(plan, margin, fewest))]
-
-
-def _about_margin(plan: Plan, margin: float, fewest: int | None) -> list[str]:
-    found, equal = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
-    first = (
-        f"A true difference of the margin ({amount(margin)}) would be found in {found:.0f} % of trials; equal arms "
-        f"would be shown to be equivalent within it in {equal:.0f} %."
-    )
-    own = next(n for n in plan.needed if n.seeds == plan.seeds)
-    if own.patients is None:
-        enough = f"at least {fewest} are needed" if fewest else "a more stable training is needed"
-        return [first, f"No number of patients suffices to find it with {plan.seeds} seeds; {enough}."]
-    if own.patients > plan.patients:
-        return [first, f"About {own.patients} test patients would find it in 4 of 5 trials."]
-    return [first]
-
-
 def _assumptions(
-    spread: SeedSpread, share: float, lesions: int, auc: float, correlation: float, comparisons: int
-) -> str:
-    where = " on other cohorts" if spread.elsewhere else ""
-    known = (
-        f"from earlier trials{where} with {spread.df} degrees of freedom"
-        if spread.df
-        else "a guess: no earlier trial is known"
-    )
-    cases = "one case a patient" if lesions == 1 else f"1 to {lesions} cases a patient"
-    metric = f"per-case spread {CASE_SD:g}" if share == 1.0 else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
-    several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
-    return (
-        f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
-        f"spread between training runs {spread.sd:.2g} ({known}){several}."
+    endpoint: Endpoint,
+    spread: SeedSpread,
+    share: float,
+    lesions: int,
+    auc: float,
+    correlation: float,
+    comparisons: int,
+) -> Reason:
+    """What the plan takes for granted; the rarer class's share is None for a per-case metric."""
+    per_case = share == 1.0
+    return Reason(
+        "plan_assumptions",
+        case_sd=_case_sd(endpoint) if per_case else None,
+        auc=auc,
+        share=None if per_case else share,
+        lesions=lesions,
+        correlation=correlation,
+        seed_sd=spread.sd,
+        seed_df=spread.df,
+        elsewhere=spread.elsewhere,
+        comparisons=comparisons,
     )

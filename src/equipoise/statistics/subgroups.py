@@ -14,11 +14,10 @@ from scipy.special import fdtrc
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import FEWEST_EVENTS, Analysis, analyse, interval
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.influence import influence
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.multiplicity import holm
 from equipoise.statistics.panel import Fold, Panel, align
-from equipoise.statistics.verdict import label, p_text
+from equipoise.statistics.reasons import Reason
 
 Array = NDArray[np.float64]
 NOT_STATED = "not stated"
@@ -26,13 +25,13 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One value of an attribute; `reason` is empty, or says why the group is too small to say anything."""
+    """One value of an attribute; `reason` says why the group is too small to say anything; None where it is not."""
 
     value: str
     n_patients: int
     n_cases: int
     intervals: dict[str, Interval]
-    reason: str
+    reason: Reason | None
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Heterogeneity:
     b: str | None
     p: float
     p_adjusted: float
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -132,42 +131,41 @@ def _group(
     empty = any(not len(fold.case) for fold in panel.folds)
     found = None if empty else analyse(panel, endpoint, positive, deterministic)
     arms = dict.fromkeys(panel.arm)
-    reason = _too_small(patients, found)
-    if found is None or reason:
-        intervals = {arm: _nothing(patients, panel.n_cases, reason) for arm in arms}
-        blank = Analysis(endpoint, dict.fromkeys(arms, reason), None, None, panel, None, (0, 0))
-        return _Group(Subgroup(value, patients, panel.n_cases, intervals, reason), found or blank, np.empty((0, 0)))
-    parts = [influence(fold, endpoint, positive, panel.n_patients) for fold in found.panel.folds]
+    reason = None if found is None else _too_small(patients, found)
+    if found is None or reason is not None:
+        why = reason or Reason("group_of_few_patients", patients=patients)
+        intervals = {arm: _nothing(patients, panel.n_cases, why) for arm in arms}
+        blank = Analysis(endpoint, dict.fromkeys(arms, why), None, None, panel, None, (0, 0))
+        return _Group(Subgroup(value, patients, panel.n_cases, intervals, why), found or blank, np.empty((0, 0)))
+    parts = [endpoint.influence(fold, positive, panel.n_patients) for fold in found.panel.folds]
     scaled = np.asarray(
         sum(part.total * np.sqrt(part.present.sum() / max(part.present.sum() - 1, 1)) for part in parts) / len(parts)
     )
     intervals = {arm: interval(found, arm) for arm in arms}
-    return _Group(Subgroup(value, patients, panel.n_cases, intervals, ""), found, scaled)
+    return _Group(Subgroup(value, patients, panel.n_cases, intervals, None), found, scaled)
 
 
-def _too_small(patients: int, found: Analysis | None) -> str:
-    if found is None or patients < FEWEST_EVENTS:
-        return f"Too few to say: {patients} patients."
+def _too_small(patients: int, found: Analysis) -> Reason | None:
+    if patients < FEWEST_EVENTS:
+        return Reason("group_of_few_patients", patients=patients)
     if found.events is not None and found.events < FEWEST_EVENTS:
-        return f"Too few to say: {found.events} patients of the rarer class."
+        return Reason("group_of_few_events", events=found.events)
     if found.design is None:
-        return f"Too few to say: {next(iter(found.refused.values()), 'no arm can be used.')}"
-    return ""
+        return Reason("group_without_arm", why=next(iter(found.refused.values()), None))
+    return None
 
 
-def _nothing(patients: int, cases: int, reason: str) -> Interval:
+def _nothing(patients: int, cases: int, reason: Reason) -> Interval:
     return Interval(NAN, NAN, NAN, NAN, patients, cases, "too few", reason=reason)
 
 
 def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, attribute: str) -> Heterogeneity:
     """Wald test of equal values over groups; a patient in several groups (lesions of several sizes) counts as such."""
-    subject = (
-        f"{label(endpoint.name)} of {a}" if b is None else f"the difference in {label(endpoint.name)} of {a} and {b}"
-    )
+    subject = {"endpoint": endpoint.label, "a": a, "b": b, "attribute": attribute}
     arms = [a] if b is None else [a, b]
-    usable = [g for g in groups if not g.subgroup.reason and all(arm not in g.analysis.refused for arm in arms)]
+    usable = [g for g in groups if g.subgroup.reason is None and all(arm not in g.analysis.refused for arm in arms)]
     if len(usable) < 2:
-        return Heterogeneity(a, b, NAN, NAN, f"Too few groups of {attribute} to say whether {subject} varies.")
+        return Heterogeneity(a, b, NAN, NAN, Reason("too_few_groups", **subject))
     value = np.zeros(len(usable))
     patients = np.zeros((len(usable), usable[0].scaled.shape[1]))
     seeds = 0.0
@@ -185,11 +183,11 @@ def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, a
     change = contrast @ value
     degrees = len(change)
     if np.linalg.matrix_rank(spread) < degrees:
-        return Heterogeneity(a, b, NAN, NAN, f"No variation by which to judge whether {subject} varies by {attribute}.")
+        return Heterogeneity(a, b, NAN, NAN, Reason("no_variation_by_group", **subject))
     wald = float(change @ np.linalg.solve(spread, change)) / degrees
     count = int(np.any(patients != 0, axis=0).sum())
     p = float(fdtrc(degrees, max(count - len(usable), 1), wald))
-    return Heterogeneity(a, b, p, NAN, f"{subject[0].upper()}{subject[1:]} by {attribute}")
+    return Heterogeneity(a, b, p, NAN, Reason("group_test", **subject))
 
 
 def _interaction(runs: Array, moved: Array) -> float:
@@ -208,17 +206,18 @@ def _interaction(runs: Array, moved: Array) -> float:
 
 
 def _adjusted(found: Sequence[Attribute]) -> tuple[Attribute, ...]:
-    """Holm over every test of every attribute, and the sentence with the adjusted p."""
+    """Holm over every test of every attribute, and the reason with the adjusted p."""
     flat = [test for attribute in found for test in attribute.tests if np.isfinite(test.p)]
     adjusted = iter(holm([test.p for test in flat])) if flat else iter(())
     out = []
     for attribute in found:
-        tests = [_worded(t, float(next(adjusted)), len(flat)) if np.isfinite(t.p) else t for t in attribute.tests]
+        tests = [
+            _with_adjusted(t, float(next(adjusted)), len(flat)) if np.isfinite(t.p) else t for t in attribute.tests
+        ]
         out.append(replace(attribute, tests=tuple(tests)))
     return tuple(out)
 
 
-def _worded(test: Heterogeneity, adjusted: float, looked_at: int) -> Heterogeneity:
-    varies = "varies more than chance explains" if adjusted < 0.05 else "shows no clear variation"
-    reason = f"{test.reason}: {varies} ({p_text(adjusted)} adjusted for {looked_at} tests)."
+def _with_adjusted(test: Heterogeneity, adjusted: float, tests: int) -> Heterogeneity:
+    reason = Reason("group_test", **test.reason.facts, varies=adjusted < 0.05, p=adjusted, tests=tests)
     return replace(test, p_adjusted=adjusted, reason=reason)

@@ -1,4 +1,4 @@
-"""What may be said of two arms: the refusals, the verdict's word, and the sentence that gives the numbers behind it."""
+"""What may be said of two arms: the refusals, the verdict's word, and the reason with the numbers behind it."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,11 @@ from numpy.typing import NDArray
 
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
-from equipoise.statistics.endpoints import FAILURE_DICE, Kind
 from equipoise.statistics.judgement import Verdict
+from equipoise.statistics.reasons import Reason
 
 FEWEST_SEEDS = 3
-FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
-
-_LABELS = {
-    "auc": "AUC",
-    "brier": "Brier score",
-    "nll": "negative log-likelihood",
-    "hd95": "HD95",
-    "dice": "Dice",
-    "cpm": "CPM",
-}
 
 
 @dataclass(frozen=True)
@@ -52,19 +42,7 @@ class Evidence:
     equivalence: tuple[float, float]
 
 
-def label(endpoint: str) -> str:
-    """The endpoint as a reader says it.
-
-    >>> label("auc"), label("hd95_core"), label("sensitivity@0.90")
-    ('AUC', 'HD95 core', 'sensitivity at specificity 0.90')
-    """
-    head, _, rest = endpoint.partition("_")
-    if head in _LABELS:
-        return f"{_LABELS[head]} {rest}".strip()
-    return endpoint.replace("_", " ").replace("@", " at specificity ")
-
-
-def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
+def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
     """The reason why no verdict on the two methods may be given, or None."""
     for arm in (a, b):
         if arm in analysis.refused:
@@ -73,12 +51,12 @@ def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Ve
     return ("refused", found) if found else _seed_obstacle(analysis, a, b, question)
 
 
-def flags(analysis: Analysis) -> tuple[str, ...]:
+def flags(analysis: Analysis) -> tuple[Reason, ...]:
     """What a reader should know about the data behind a verdict that is allowed."""
     events = analysis.events
     if events is None or not FEWEST_EVENTS <= events < FEW_EVENTS:
         return ()
-    return (f"Only {events} patients of the rarer class: the test is valid but finds only large differences.",)
+    return (Reason("only_large_differences", events=events),)
 
 
 def decide(evidence: Evidence, question: Question) -> Verdict:
@@ -98,100 +76,88 @@ def turned(verdict: Verdict, sign: int) -> Verdict:
     return "b_better" if verdict == "a_better" else "a_better"
 
 
-def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> str:
+def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Reason | None:
     arms = analysis.arms
     if not question.patients_known:
-        return (
-            "The predictions do not say which cases belong to one patient, and treating them as independent finds "
-            "differences that are not there; add a patient column, or state that every case is another patient."
-        )
+        return Reason("unknown_patients")
     if analysis.events is not None and analysis.events < FEWEST_EVENTS:
-        return (
-            f"Only {analysis.events} test patients belong to the rarer class; below {FEWEST_EVENTS} only each arm's "
-            "own interval is given."
-        )
+        return Reason("few_events", events=analysis.events, fewest=FEWEST_EVENTS)
     if arms.n_patients < FEWEST_EVENTS:
-        return f"Only {arms.n_patients} test patients; below {FEWEST_EVENTS} only each arm's own interval is given."
+        return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
     first, second = arms.index(a), arms.index(b)
     best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
     if arms.mean[first] == arms.mean[second] == best:
-        return (
-            f"Both arms are perfect on these cases ({label(analysis.endpoint.name)} {best:g}); harder cases are needed."
-        )
-    return ""
+        return Reason("both_perfect", endpoint=analysis.endpoint.label, best=best)
+    return None
 
 
-def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> str:
-    name = analysis.endpoint.name
-    if not name.startswith("dice") or analysis.endpoint.kind is not Kind.MEAN:
-        return ""
-    if analysis.panel.n_cases < FEWEST_SEGMENTED:
-        return (
-            f"Only {analysis.panel.n_cases} test cases; below {FEWEST_SEGMENTED} the interval of a mean Dice is "
-            "descriptive only, because a few failures decide it."
-        )
+def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
+    """Why the mean of a metric in which failures weigh much is descriptive only: few cases, or few failures."""
+    endpoint, panel = analysis.endpoint, analysis.panel
+    if not endpoint.fewest_cases or not endpoint.kind.typical_case:
+        return None
+    if panel.n_cases < endpoint.fewest_cases:
+        return Reason("few_cases", cases=panel.n_cases, fewest=endpoint.fewest_cases, metric=endpoint.display)
+    worst = endpoint.fails_below
+    if worst is None:
+        return None
     for arm in (a, b):
-        columns = analysis.panel.columns(arm)
-        failures = sum(float((fold.metrics[name][columns] < FAILURE_DICE).sum()) for fold in analysis.panel.folds)
-        tested = sum(len(fold.case) for fold in analysis.panel.folds) * len(columns)
-        per_run = failures / tested * analysis.panel.n_cases
+        columns = panel.columns(arm)
+        failures = sum(int((endpoint.case_values(fold)[columns] < worst).sum()) for fold in panel.folds)
+        tested = sum(len(fold.case) for fold in panel.folds) * len(columns)
+        per_run = failures / tested * panel.n_cases
         if 0 < per_run < FEWEST_FAILURES:
-            return (
-                f"{arm} fails (Dice below {FAILURE_DICE:g}) on {per_run:.2g} of {analysis.panel.n_cases} cases in a "
-                "run; so few failures decide the mean by chance, and its interval is descriptive only (see the failure "
-                "rate)."
+            return Reason(
+                "few_failures", arm=arm, metric=endpoint.display, below=worst, failures=per_run, cases=panel.n_cases
             )
-    return ""
+    return None
 
 
-def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, str] | None:
+def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
     arms = analysis.arms
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}
     fewest = min(trained, key=lambda arm: seeds[arm], default="")
     if fewest and seeds[fewest] == 1:
-        return "single_run", (
-            f"{fewest} was trained once, so the numbers speak of these trained networks on patients like these, not of "
-            f"the methods; train at least {FEWEST_SEEDS} seeds of each arm."
-        )
+        return "single_run", Reason("one_seed", arm=fewest, fewest=FEWEST_SEEDS)
     if fewest and seeds[fewest] < FEWEST_SEEDS:
-        return "refused", (
-            f"{fewest} has {seeds[fewest]} finished training runs; with fewer than {FEWEST_SEEDS} the spread between "
-            "runs is unknown, and a test would err too often. Train one more seed."
-        )
+        return "refused", Reason("few_seeds", arm=fewest, seeds=seeds[fewest], fewest=FEWEST_SEEDS)
     return None
 
 
-def single_run_sentence(analysis: Analysis, a: str, b: str, evidence: Evidence, why: str, question: Question) -> str:
+def single_run_reason(
+    analysis: Analysis, a: str, b: str, evidence: Evidence, why: Reason, question: Question
+) -> Reason:
     """What may be said of two trained networks."""
     first, second = _better(analysis, a, b, evidence)
-    clear = (
-        f"This trained network of {first} scored better"
-        if evidence.p_adjusted < question.alpha
-        else "Neither stands out"
-    )
-    return f"{clear}: {_difference(analysis, first, second, evidence, question.level)}. {why}"
+    difference = _difference(analysis, first, second, evidence, question.level)
+    clear = evidence.p_adjusted < question.alpha
+    return Reason("trained_networks", stands_out=clear, first=first, difference=difference, why=why)
 
 
-def sentence(
+def verdict_reason(
     analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
-) -> str:
-    """One or two plain sentences with the numbers on which the verdict rests."""
-    name, better = label(analysis.endpoint.name), _better(analysis, a, b, evidence)
-    adjusted = p_text(evidence.p_adjusted) + (f" adjusted for {family} comparisons" if family > 1 else "")
+) -> Reason:
+    """The numbers on which the verdict rests."""
+    name, better = analysis.endpoint.label, _better(analysis, a, b, evidence)
+    test = {"endpoint": name, "p": evidence.p_adjusted, "family": family}
     if verdict in ("a_better", "b_better"):
         winner, loser = better
-        found = _difference(analysis, winner, loser, evidence, question.level)
-        weight = "" if question.role == "primary" else " A secondary endpoint, so exploratory."
-        return f"{winner} has a better {name} than {loser}: {found}; {adjusted}.{weight}"
+        difference = _difference(analysis, winner, loser, evidence, question.level)
+        secondary = question.role != "primary"
+        return Reason("better", **test, winner=winner, loser=loser, difference=difference, secondary=secondary)
     if verdict == "equivalent":
-        level, margin = percent(2 * question.level - 1), amount(question.margin or 0.0)
-        low, high = (amount(bound) for bound in evidence.equivalence)
-        inside = f"the {level} interval {low} to {high} of the difference lies within the margin of {margin}"
-        less = f" {better[0]} is better, but by less than the margin." if evidence.p_adjusted < question.alpha else ""
-        return f"{a} and {b} are equivalent in {name}: {inside}.{less}"
-    found = _difference(analysis, a, b, evidence, question.level)
-    return f"The data cannot tell {a} and {b} apart in {name}: {found}; {adjusted}."
+        return Reason(
+            "equivalent",
+            a=a,
+            b=b,
+            endpoint=name,
+            level=2 * question.level - 1,
+            interval=evidence.equivalence,
+            margin=question.margin or 0.0,
+            smaller=better[0] if evidence.p_adjusted < question.alpha else None,
+        )
+    return Reason("undecided", **test, a=a, b=b, difference=_difference(analysis, a, b, evidence, question.level))
 
 
 def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str, str]:
@@ -199,43 +165,14 @@ def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str
     return (a, b) if analysis.endpoint.sign * evidence.contrast.difference > 0 else (b, a)
 
 
-def amount(value: float) -> str:
-    """A metric's value or difference with three decimals, or three digits where it is large.
-
-    >>> amount(0.0312), amount(-12.34)
-    ('0.031', '-12.3')
-    """
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
-
-
-def p_text(p: float) -> str:
-    """p as journals print it.
-
-    >>> p_text(0.00001), p_text(0.0312)
-    ('p < 0.001', 'p = 0.031')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def percent(level: float) -> str:
-    """A confidence level as it is printed.
-
-    >>> percent(0.95)
-    '95 %'
-    """
-    return f"{100 * level:.3g} %"
-
-
-def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float) -> str:
+def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float) -> Reason:
     """Both means, and the difference first minus second with its interval."""
-    arms, unit = analysis.arms, f" {analysis.endpoint.unit}" if analysis.endpoint.unit else ""
-    means = [float(arms.mean[arms.index(arm)]) for arm in (first, second)]
+    arms = analysis.arms
+    means = tuple(float(arms.mean[arms.index(arm)]) for arm in (first, second))
     same = np.sign(means[0] - means[1]) == np.sign(evidence.contrast.difference)
-    low, high = evidence.interval if same else (-evidence.interval[1], -evidence.interval[0])
-    return (
-        f"{amount(means[0])} against {amount(means[1])}{unit}, a difference of {amount(means[0] - means[1])} "
-        f"({percent(level)} interval {amount(low)} to {amount(high)})"
-    )
+    interval = evidence.interval if same else (-evidence.interval[1], -evidence.interval[0])
+    unit = analysis.endpoint.unit
+    return Reason("difference", means=means, unit=unit, level=level, interval=interval)
 
 
 def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:

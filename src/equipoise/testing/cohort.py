@@ -100,7 +100,7 @@ def _names(trial: _Trial) -> None:
 def _classes(trial: _Trial) -> None:
     """Every class has a case, and regions are made of classes."""
     cohort = trial.cohort
-    if cohort.task == "classification":
+    if cohort.task_record.has_labels:
         empty = [name for name, count in cohort.class_counts().items() if count == 0]
         if empty:
             raise trial.violation(_clause(_classes), f"class {empty[0]!r} has none")
@@ -145,8 +145,8 @@ def _images(trial: _Trial) -> None:
 
 
 def _masks(trial: _Trial) -> None:
-    """Where the task is segmentation, every case has a mask of whole numbers that are classes, and no label."""
-    if trial.cohort.task != "segmentation":
+    """Where the truth is masks, every case has one of whole numbers that are classes, and no label."""
+    if not trial.cohort.task_record.has_masks:
         return
     for case in trial.some:
         mask = _read(trial, case).mask

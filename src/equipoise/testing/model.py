@@ -12,9 +12,10 @@ from torch import nn
 
 from equipoise.errors import EquipoiseError
 from equipoise.models.adapter import in_order
+from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
 
 Factory = Callable[..., nn.Module]
-TASKS = ("classification", "segmentation")
+TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
 SIDES = {2: 48, 3: 32}
 """Pixels per side of the images that a network is tested with, by spatial dimensions."""
 TOLERANCE = 1e-4
@@ -73,7 +74,7 @@ class _Trial:
     def expected(self, size: Sequence[int] | None = None, out_channels: int | None = None) -> tuple[int, ...]:
         """Return the shape that the logits must have."""
         classes = self.out_channels if out_channels is None else out_channels
-        spatial = () if self.task == "classification" else tuple(size or self.size)
+        spatial = tuple(size or self.size) if task_named(self.task).answers_voxels else ()
         return (self.cases, classes, *spatial)
 
     def violation(self, clause: str, fault: str) -> ContractViolation:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.errors import EquipoiseError, PredictionError
+from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.external import (
     AuditOptions,
     Collected,
@@ -22,24 +22,31 @@ from equipoise.evaluation.external import (
 )
 from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
 from equipoise.evaluation.predictions import Predictions
+from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
-from equipoise.report.results.results import results_of
+from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
-from equipoise.statistics.endpoints import direction_known
-from equipoise.statistics.own import describe_own, is_own
+from equipoise.statistics.endpoints import (
+    PRIMARY_OF_MASKS,
+    PRIMARY_OF_SCORES,
+    SECONDARY_OF_MASKS,
+    SECONDARY_OF_SCORES,
+    of_case,
+)
+from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
 _NO_FOLDER = Path(os.devnull)  # nothing may be read from where the command happens to run
-_CLASSIFICATION = ("accuracy", "brier", "average_precision")
 _MOST_SECONDARY = 12
+_VOXELS = "truth_voxels_"
 
 
 def audit(
     predictions: Any,
-    primary: str = "auc",
+    primary: str = PRIMARY_OF_SCORES.name,
     margin: float | None = None,
     control: str | None = None,
     *,
@@ -66,10 +73,10 @@ def audit(
     mapping of arm to path; a path may be written "arm=path". Each is recognised by its content: long CSV or Parquet
     tables, nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, masks. An arm named twice has several runs.
 
-    primary: the endpoint compared; of masks and metrics, "auc" stands for the mean Dice. margin: the smallest
-    difference that matters. control: compare every arm with this one alone. secondary: by default what fits.
-    truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`. classes: names
-    in the order of the scores. metric: what a file of unnamed values measures. higher_is_better, lower_is_better:
+    primary: the endpoint compared, also your own `module:attribute`; of masks "auc" stands for the mean Dice. margin:
+    the smallest difference that matters. control: compare every arm with this one alone. secondary: by default what
+    fits. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`. classes:
+    names in the order of the scores. metric: what a file of unnamed values measures. higher_is_better, lower_is_better:
     metrics of your own, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of cases.
 
     Raises EquipoiseError, one sentence, for what cannot be judged. What these allow is written in the warnings:
@@ -80,6 +87,7 @@ def audit(
     options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
+        own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)),
     )  # fmt: skip
     found = _collected(predictions, options, watch)
     table, notes = _agreed(found, common_cases, training, allow_trained)
@@ -87,13 +95,14 @@ def audit(
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
     asked, note = _primary(table, primary)
-    plan = {
+    plan: dict[str, Any] = {
         "primary": asked, "secondary": _secondary(table, asked, secondary), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
         "lower_is_better": list(lower_is_better),
     }  # fmt: skip
-    _check_directions(table, plan, {*higher_is_better, *lower_is_better})
-    run = _as_run(table, plan, found, [*note, *notes])
+    own = _own(table, [plan["primary"], *plan["secondary"]])
+    _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
+    run = _as_run(table, plan, found, own, [*note, *notes])
     results = results_of(run)
     if out is not None:
         _write(Path(out), run, results)
@@ -142,10 +151,11 @@ def _agreed(
 
 def _primary(table: Predictions, asked: str) -> tuple[str, list[str]]:
     """The endpoint to compare: as asked, but the mean Dice where there are no class scores to take an AUC of."""
-    if asked != "auc" or table.classes or not table.metrics:
+    if asked != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return asked, []
-    offered = [*(name for name in table.metrics if name.startswith("dice")), *table.metrics]
-    chosen = "dice" if "dice" in offered else offered[0]
+    usual = PRIMARY_OF_MASKS.name
+    offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
+    chosen = usual if usual in offered else offered[0]
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
@@ -153,21 +163,25 @@ def _secondary(table: Predictions, primary: str, asked: Sequence[str] | None) ->
     if asked is not None:
         return list(asked)
     if table.classes:
-        return [name for name in _CLASSIFICATION if name != primary]
-    wanted = [name for name in table.metrics if name.startswith(("dice", "hd95")) and name != primary]
-    return wanted[:_MOST_SECONDARY]
+        return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
+    usual = [one.name for one in SECONDARY_OF_MASKS]
+    names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
+    return names[:_MOST_SECONDARY]
 
 
-def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[str]) -> None:
+def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[str], own: Mapping[str, Any]) -> None:
     for name in (plan["primary"], *plan["secondary"]):
-        if name in table.metrics and name not in stated and not direction_known(name):
+        known = of_case(name).direction_known or name in stated or function_of(name, _regions(table)) in own
+        if name in table.metrics and not known:
             raise PredictionError(
                 f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
                 f"{name})"
             )
 
 
-def _as_run(table: Predictions, plan: dict[str, Any], found: Collected, notes: list[str]) -> RunFolder:
+def _as_run(
+    table: Predictions, plan: dict[str, Any], found: Collected, own: dict[str, Any], notes: list[str]
+) -> RunFolder:
     """The predictions as a run folder in memory, which is what results and report are made from."""
     test = table.where(table.split == "test")
     if not len(test):
@@ -200,7 +214,7 @@ def _as_run(table: Predictions, plan: dict[str, Any], found: Collected, notes: l
         "seeds": sorted(set(table.seed.tolist())),
         "jobs": [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in keys],
         "versions": {"equipoise": version("equipoise"), "numpy": np.__version__, "python": platform.python_version()},
-        "own": _own(table, [plan["primary"], *plan["secondary"]]), "code_folder": str(Path.cwd()),
+        "own": own, "code_folder": str(Path.cwd()),
     }  # fmt: skip
     sources = tuple(asdict(source) for source in found.sources)
     return RunFolder(
@@ -209,6 +223,31 @@ def _as_run(table: Predictions, plan: dict[str, Any], found: Collected, notes: l
 
 
 def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:
-    """The caller's own functions of all cases, from this folder; a column of the table of that name comes first."""
-    wanted = [name for name in names if is_own(name) and name not in table.metrics]
-    return describe_own(wanted, Path.cwd(), masks=False)
+    """The caller's own functions, from this folder: of all cases, or of the masks whose values stand in a column.
+
+    A column may carry the name of a function that is not at hand: its direction must then be stated.
+    """
+    pooled = [name for name in names if is_own(name) and name not in table.metrics]
+    described = describe_own(pooled, Path.cwd(), masks=False)
+    for name in (function_of(name, _regions(table)) for name in names if is_own(name) and name in table.metrics):
+        try:
+            described |= describe_own([name], Path.cwd(), masks=True)
+        except ProtocolError:
+            continue
+    return described
+
+
+def _own_metrics(names: Sequence[str], regions: Iterable[str]) -> dict[str, Metric]:
+    """The caller's own functions that can be imported here, to measure masks with."""
+    metrics: dict[str, Metric] = {}
+    for name in (function_of(name, regions) for name in names if is_own(name)):
+        try:
+            metrics |= per_case_functions([name], Path.cwd())
+        except ProtocolError:
+            continue
+    return metrics
+
+
+def _regions(table: Predictions) -> list[str]:
+    """The structures whose voxels the table counts."""
+    return [name.removeprefix(_VOXELS) for name in table.metrics if name.startswith(_VOXELS)]

@@ -20,13 +20,14 @@ from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
+from equipoise.report.text.plans import plan_as_json, plan_sentences
+from equipoise.report.text.reasons import sentence
 from equipoise.statistics import planning
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
-from equipoise.statistics.verdict import label
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.plan import Trial, first_samples, plan, read, refusals
+from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
 from equipoise.trials.run import seed_spreads, try_arms
 
 PARTS = ("train", "validation", "test")
@@ -81,7 +82,7 @@ class Checked:
         }
 
     def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
-        return self.cohort.class_counts(indices) if self.cohort.task == "classification" else {}
+        return self.cohort.task_record.counts(self.cohort, indices)
 
     def as_json(self) -> dict[str, Any]:
         """The public form."""
@@ -92,7 +93,7 @@ class Checked:
             "notes": list(self.cohort.notes),
             "remarks": [asdict(remark) for remark in self.cohort.remarks],
             "split": {"folds": len(self.folds), **self.sizes()},
-            "detectable_difference": asdict(self.detectable) if self.detectable else {"refused": self.unplanned},
+            "detectable_difference": plan_as_json(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
             "warnings": self.warnings,
             "refusals": self.refusals,
@@ -101,7 +102,7 @@ class Checked:
     def sentences(self) -> list[str]:
         """What the trial could show and what it would cost."""
         planned = self.detectable
-        lines = [*planned.sentences, planned.assumptions] if planned else [self.unplanned or ""]
+        lines = [*plan_sentences(planned), sentence(planned.assumptions)] if planned else [self.unplanned or ""]
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
@@ -243,17 +244,17 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     endpoints = trial.protocol.endpoints
     pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
-    if cohort.task == "detection":
-        return None, (
-            f"the {label(endpoints.primary)} of {len(set(cohort.patients[test]))} test patients cannot be planned: how "
-            "findings and false positives spread over patients is not known before a detector has been seen"
-        )
+    primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
+    task = cohort.task_record
+    if task.unplannable:
+        patients = len(set(cohort.patients[test]))
+        return None, f"the {primary.label} of {patients} test patients cannot be planned: {task.unplannable}"
     try:
         return planning.plan(
             len(set(cohort.patients[test])),
-            cohort.class_counts(test) if cohort.task == "classification" else {"cases": len(test)},
+            task.counts(cohort, test) or {"cases": len(test)},
             seeds,
-            endpoint=endpoints.primary,
+            endpoint=primary,
             margin=endpoints.margin,
             comparisons=max(1, pairs),
             spread=recall(seed_spreads(), endpoints.primary, cohort.name),

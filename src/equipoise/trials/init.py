@@ -18,6 +18,7 @@ from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_cla
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
+from equipoise.tasks import task_named
 
 LARGEST = {2: 224, 3: 64}
 """Voxels a side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
@@ -113,7 +114,7 @@ def _named(source: str, stated: Mapping[str, Any]) -> dict[str, Any]:
 def _of_data(path: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
     recognised = recognise(path, stated)
-    masks = stated.get("task", recognised.task) != "classification"
+    masks = task_named(str(stated.get("task", recognised.task))).has_masks
     look = first_look(path, recognised)
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **mask_classes(recognised)}
     training = {"batch_size": BATCH[masks, look.dims]}

@@ -18,14 +18,13 @@ from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
 from equipoise.errors import EquipoiseError, LedgerError
-from equipoise.evaluation.regions import target_regions
 from equipoise.protocol import Protocol
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.ownership import RUN, claim, prove_ours
 from equipoise.runfolder.paths import CASES, CLAIM, LOCK, PROTOCOL
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import describe_own
-from equipoise.training.data.staging import own_metrics
+from equipoise.training.preparation.staging import own_metrics
 
 SCHEMA = 2
 DRAWS_OF_SCIPY = 2
@@ -73,7 +72,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
     write_text(folder / PROTOCOL, protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
     plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
-    if plan["own"]:
+    if plan["own"] or ":" in cohort.task:
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -88,7 +87,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
     """The plan as it stands in lock.json: everything that decides the result."""
     endpoints, training = protocol.endpoints, protocol.training
     names = [case.id for case in cohort.cases]
-    classifies = cohort.task == "classification"
+    task = cohort.task_record
     parts = ("train", "validation", "test")
     return {
         "schema": SCHEMA,
@@ -102,7 +101,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
             "folds": [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds],
         },
         "endpoints": endpoints.model_dump(mode="json")
-        | {"positive": cohort.classes[1] if classifies and len(cohort.classes) == 2 else None},
+        | {"positive": cohort.classes[1] if task.has_labels and len(cohort.classes) == 2 else None},
         "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
         "seeds": list(training.seeds),
         "shared_seeds": training.shared_seeds,
@@ -113,7 +112,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
             for arm in (*protocol.arms, *protocol.untuned())
         ],
         "threads": training.threads,
-        "own": describe_own(own_metrics(protocol, cohort) or endpoints.own, protocol.folder, masks=not classifies),
+        "own": describe_own(own_metrics(protocol, cohort) or endpoints.own, protocol.folder, masks=task.has_masks),
     }
 
 
@@ -129,8 +128,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "fingerprint": cohort.fingerprint(),
         "patients": len(set(cohort.patients.tolist())),
         "cases": len(cohort),
-        "classes": cohort.class_counts() if cohort.task == "classification" else {},
-        "regions": [] if cohort.task == "classification" else list(target_regions(cohort.classes, cohort.regions)),
+        "classes": cohort.task_record.counts(cohort),
+        "regions": list(cohort.task_record.structures(cohort)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
         "notes": [*cohort.notes, *(_sentence(str(remark)) for remark in cohort.remarks)],

@@ -15,20 +15,17 @@ from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.errors import CohortError, PredictionError, ProtocolError
-from equipoise.evaluation.candidate_table import FINDINGS
-from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
-from equipoise.statistics.detection import METRICS as DETECTION
-from equipoise.statistics.endpoints import Endpoint, endpoint_named
-from equipoise.statistics.own import is_own, own_endpoint
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
-from equipoise.training.data.staging import plan_jobs, samples_of
-from equipoise.training.tasks.baselines import baselines
+from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
 
 
@@ -69,8 +66,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     cards = cards or CaseCards(cohort)
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
-    if cohort.task == "classification":
-        baselines(cohort)  # a case without its size is told now, not when the test set is opened
+    cohort.task_record.check(cohort)  # told now, not when the test set is opened
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort, cards)
     _check_ignored(protocol, cohort)
@@ -86,15 +82,17 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
 
 def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
     """The endpoint of that name; refuses before training what could not be judged after it."""
-    classes = cohort.classes if cohort.task == "classification" else ()
-    regions = tuple(target_regions(cohort.classes, cohort.regions)) if cohort.task == "segmentation" else ()
-    if cohort.task == "detection" and name not in DETECTION:
-        raise ProtocolError(f"the endpoint {name!r} is unknown in detection; {nearest(name, DETECTION)}")
+    task = cohort.task_record
+    classes = cohort.classes if task.has_labels else ()
+    regions = tuple(task.judged_structures(cohort))
+    if task.endpoint_names and name not in task.endpoint_names:
+        raise ProtocolError(f"the endpoint {name!r} is unknown in {task.name}; {nearest(name, task.endpoint_names)}")
     if is_own(name):
-        return own_endpoint(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
-    metrics = (FINDINGS,) if cohort.task == "detection" else metric_columns(regions)
+        try_out(name, folder, classes=len(classes), regions=regions, spatial_dims=cohort.spatial_dims)
+    columns = metric_columns(regions) if regions else task.columns
+    custom = {endpoint.name: endpoint for endpoint in task.endpoints}
     try:
-        return endpoint_named(name, () if classes else metrics, classes)
+        return endpoint_named(name, columns, classes, custom, folder=folder, regions=regions)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 

@@ -36,8 +36,8 @@ from equipoise.runfolder.paths import (
 from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.data.samples import Samples, staged
-from equipoise.training.data.staging import own_metrics, samples_of, stage
 from equipoise.training.inference.test_opening import open_test
+from equipoise.training.preparation.staging import own_metrics, samples_of, stage
 from equipoise.training.tuning.draws import (
     Choice,
     choose,
@@ -127,7 +127,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
 
 def _explain(trial: Trial, workers: Engine) -> bool:
     """Make attribution maps of the report's example cases, once; whether there are new ones."""
-    if trial.cohort.task != "classification" or (trial.out / ATTRIBUTIONS).is_file():
+    if not trial.cohort.task_record.explained or (trial.out / ATTRIBUTIONS).is_file():
         return False
     arm, cases = example_cases(trial.out)
     job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
@@ -225,10 +225,9 @@ def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
         raise CohortError(
             f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
         )
-    if trial.cohort.task == "detection" and not any(found.relevant.any() for found in staged.findings):
-        raise CohortError(
-            f"no {part} case of {trial.cohort.name} has a finding to learn or choose by; use larger parts"
-        )
+    lacking = trial.cohort.task_record.lacking(staged)
+    if lacking:
+        raise CohortError(f"no {part} case of {trial.cohort.name} {lacking}; use larger parts")
 
 
 def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
@@ -282,6 +281,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         watch("predicting the test cases, jobs", done, len(missing))
     files = {job.name: job.predictions_file for job in finished}
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
-    lists = {name: candidates_beside(file) for name, file in files.items() if trial.cohort.task == "detection"}
+    with_candidates = trial.cohort.task_record.has_findings
+    lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
     beside = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in lists.items()}
     ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}))

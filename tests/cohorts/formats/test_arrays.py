@@ -20,6 +20,7 @@ def npz(path, **arrays):
     return path
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(data=hnp.arrays(st.sampled_from(["u1", "<i2", ">f4", "f8", "?", "U5"]), hnp.array_shapes(min_dims=0)))
 def test_npy_and_npz_agree_with_numpy(tmp_path_factory, data):

@@ -116,6 +116,7 @@ def test_the_real_series_agree_with_simpleitk(shared_data, tmp_path):
 VALID_REFUSED = {"liver_1frame.dcm": "1 frames and functional groups for 3"}
 
 
+@pytest.mark.long
 def test_every_valid_sample_agrees_with_pydicom_or_has_its_reason(shared_data):
     files = [
         *sorted(shared_data.glob("dicom_samples/pydicom_valid/*.dcm")),

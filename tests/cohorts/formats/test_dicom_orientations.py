@@ -33,7 +33,7 @@ def axes_of(order, signs, turn):
 
 def write_series(folder, pixels, axes, step=2.5, number=lambda k: k + 1):
     """pixels (slice, row, column) along axes[2], axes[1], axes[0] in LPS; returns the data sets in slice order."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     images = []
     for k, plane in enumerate(pixels):
         data = Dataset()

@@ -58,6 +58,7 @@ def in_file_order(array):
     return array[..., ::-1, ::-1]  # an axial CT is stored left-posterior-superior
 
 
+@pytest.mark.long
 def test_frames_written_in_any_order_and_without_empty_ones_find_their_slices(ct, tmp_path):
     _, images, scan = ct
     truth = np.zeros((3, 512, 512), np.uint8)

@@ -293,5 +293,5 @@ def test_the_real_files_agree_with_nibabel_and_simpleitk(shared_data):
 
 
 def test_nibabel_is_imported_only_when_a_file_is_read():
-    code = "import sys, equipoise.cohorts.nifti; assert 'nibabel' not in sys.modules"
+    code = "import sys, equipoise.cohorts.formats.nifti; assert 'nibabel' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

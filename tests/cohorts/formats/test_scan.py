@@ -2,6 +2,7 @@
 
 import nibabel as nib
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def affines() -> st.SearchStrategy[np.ndarray]:
     )
 
 
+@pytest.mark.long
 @given(affines(), st.integers(0, 1000))
 def test_every_voxel_keeps_its_place_and_value(affine, seed):
     rng = np.random.default_rng(seed)
@@ -41,6 +43,7 @@ def test_every_voxel_keeps_its_place_and_value(affine, seed):
         assert (turned[:, k, j, i] == array[:, z, y, x]).all()
 
 
+@pytest.mark.long
 @given(affines())
 def test_letters_agree_with_nibabel(affine):
     assert axis_codes(affine) == "".join(nib.aff2axcodes(affine))

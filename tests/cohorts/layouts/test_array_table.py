@@ -97,6 +97,7 @@ def test_wrong_settings_say_what_to_do(source, settings, reason):
         arrays(source, **settings)
 
 
+@pytest.mark.long
 def test_the_real_nodules_and_brain_slices_read(shared_data):
     path = shared_data / "lidc_nodules2d" / "lidc_nodules2d_dev.npz"
     cohort = arrays(

@@ -31,6 +31,7 @@ def counted(path, enhancing):
     return {"WT": (labels > 0).sum(), "TC": np.isin(labels, (1, enhancing)).sum(), "ET": (labels == enhancing).sum()}
 
 
+@pytest.mark.long
 def test_the_real_cases_give_the_counts_counted_directly(shared_data):
     cohort = brats(shared_data / "brats")
     assert [case.id for case in cohort.cases] == ["BraTS-GLI-00012-000", "BraTS2021_00006"]

@@ -38,6 +38,15 @@ def test_labels_that_look_alike_are_asked() -> None:
             class_names([*pair, "x"], "t.csv")
 
 
+def test_several_labels_in_one_cell_are_asked() -> None:
+    for label in ("Effusion|Mass", "Effusion; Mass", "Mass, Effusion"):
+        with pytest.raises(
+            CohortError, match="names several of the others; give the class .* cohort.columns, or name all"
+        ):
+            class_names(["No Finding", "Effusion", label], "t.csv")
+    assert class_names(["upper, left", "lower, right"], "t.csv") == ("lower, right", "upper, left")
+
+
 def test_one_class_is_no_comparison() -> None:
     with pytest.raises(CohortError, match="has the one label 'a'"):
         class_names(["a", "NaN", ""], "t.csv")

@@ -175,7 +175,11 @@ def test_structures_that_overlap_are_named_and_may_be_left_out(tmp_path: Path, w
     [
         ("images/case_{}.png", "GT/case_{}.png"),
         ("Images/{}.png", "Masks/{}.png"),
-        ("img/x{}.png", "Ground Truth/x{}_manual.png"),
+        ("img/x{}.png", "Ground Truth/x{}_label.png"),
+        ("img/img{:04d}.png", "label/label{:04d}.png"),
+        ("JPEGImages/2007_{}.png", "SegmentationClass/2007_{}.png"),
+        ("frames/{}.png", "frames/{}mask.png"),
+        ("dwi/p{}_dwi.png", "lesion/p{}_msk.png"),
         ("ISIC_Task1-2_Training_Input/ISIC_{}.png", "ISIC_Task1_Training_GroundTruth/ISIC_{}_segmentation.png"),
         ("lesion-{}.png", "lesion-{}_mask.png"),
         ("volume-{}.png", "segmentation-{}.png"),

@@ -17,6 +17,7 @@ def readings(shared_data):
     return [read_lidc_xml(path) for path in files]
 
 
+@pytest.mark.long
 def test_all_files_parse_and_the_radiographs_are_named(readings):
     assert [reading.modality for reading in readings].count("CT") == 31
     for reading in readings:
@@ -30,6 +31,7 @@ def signature(rows):
     return sorted((tuple(map(int, ratings)), tuple(sorted(shapes))) for ratings, shapes in rows)
 
 
+@pytest.mark.long
 def test_large_nodules_agree_with_the_database_of_all_readings(readings):
     database = read_database(find_database())
     compared = 0

@@ -19,6 +19,7 @@ def database() -> LidcDatabase:
     return read_database(find_database())
 
 
+@pytest.mark.long
 def test_the_known_counts(database: LidcDatabase) -> None:
     assert len(database.patient) == 1018
     assert len(set(database.patient)) == 1010
@@ -32,6 +33,7 @@ def test_the_known_counts(database: LidcDatabase) -> None:
     assert np.all((database.slice_mm >= 0.45) & (database.slice_mm <= 5))
 
 
+@pytest.mark.long
 def test_marks_equal_the_original_xml_files(database: LidcDatabase, shared_data: Path) -> None:
     compared = 0
     for file in sorted((shared_data / "lidc_xml").glob("LIDC-IDRI-*.xml")):

@@ -17,6 +17,7 @@ def phantoms(tmp_path_factory):
     return folder, write_lidc(folder, patients=3, nodules=3, seed=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("min_readers", [1, 3])
 def test_nodules_count_by_their_readers(phantoms, min_readers):
     folder, written = phantoms

@@ -45,6 +45,7 @@ def test_counts_lie_near_the_data_sets_own_and_stand_in_the_notes(every: Cohort)
     assert set(readers) == {1, 2, 3, 4}
 
 
+@pytest.mark.long
 def test_the_default_leaves_out_single_opinions_and_indeterminate_nodules(cached: Path) -> None:
     cohort = lidc_contours()
     assert (len(cohort), len(set(cohort.patients)), cohort.class_counts()) == (

@@ -1,6 +1,7 @@
 """Filled outlines agree with flood fill and with Pick's theorem."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -40,6 +41,7 @@ def test_neighbours_in_the_list_do_not_disturb_each_other() -> None:
         np.testing.assert_array_equal(filled.box(index), one(shape))
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.integers(3, 30), st.integers(3, 25), st.integers(0, 10**6))
 def test_star_shapes_agree_with_flood_fill_and_with_picks_theorem(corners: int, radius: int, seed: int) -> None:

@@ -109,6 +109,7 @@ def filled(outlines, shape=(512, 512)):
     return inside
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agreement", [0.25, 0.5, 1.0])
 def test_whole_scans_carry_the_readers_agreement(distribution, agreement):
     root, reading, spacing = distribution

@@ -105,6 +105,7 @@ def judged(cohort: Cohort, fold: Fold, sources: np.ndarray, groups: np.ndarray) 
     return found, strangers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lidc", "cheng", "pneumonia"])
 def test_planted_leaks_are_found(shared_data: Path, name: str) -> None:
     images, groups = read(shared_data, name)
@@ -125,6 +126,7 @@ def alarms(images: np.ndarray, groups: np.ndarray) -> float:
     return len({case for leak in found if leak.kind == "near" for case in (leak.a, leak.b)}) / len(images)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lidc", "cheng", "pneumonia"])
 def test_strangers_raise_hardly_any_alarm(shared_data: Path, name: str) -> None:
     images, groups = read(shared_data, name)
@@ -143,6 +145,7 @@ def test_planted_leaks_and_false_alarms_on_whole_sets(shared_data: Path, name: s
     assert alarms(images, groups) <= 0.01
 
 
+@pytest.mark.long
 def test_the_known_shared_images_of_pneumoniamnist_are_found(shared_data: Path) -> None:
     stock = np.load(shared_data / "pneumoniamnist" / "pneumoniamnist_rebuilt.npz")
     train, validation = stock["train_images"], stock["val_images"]
@@ -158,6 +161,7 @@ def test_the_known_shared_images_of_pneumoniamnist_are_found(shared_data: Path) 
         np.testing.assert_array_equal(images[int(leak.a)], images[int(leak.b)])
 
 
+@pytest.mark.long
 def test_neighbouring_slices_of_a_volume_are_near_duplicates(shared_data: Path) -> None:
     nibabel = pytest.importorskip("nibabel", reason="the volume is a NIfTI file")
     file = sorted((shared_data / "brats").rglob("*t1n.nii.gz"))[0]

@@ -8,7 +8,7 @@ import pytest
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.roc import Run
-from equipoise.report.figures.calibration import Rows, calibration_figure, decision_figure, mean_error
+from equipoise.report.figures.calibration import calibration_figure, decision_figure
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
@@ -19,6 +19,7 @@ from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.svg import Drawing
 from equipoise.report.figures.variance import variance_figure
+from equipoise.report.results.calibration import Rows, mean_error
 from equipoise.runfolder.read import JobRecord
 
 NAMES = {"a": "a", "b": "b", "rule": "diameter rule"}

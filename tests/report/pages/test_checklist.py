@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from equipoise.report.pages.checklist import CLAIM, TRIPOD, checklists, counts
-from equipoise.report.results.results import results_of
+from equipoise.report.summary import results_of
 from equipoise.runfolder.read import read_folder
 
 Make = Callable[..., Path]

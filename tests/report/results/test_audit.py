@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equipoise.report.results.audit import recommendation, use
+from equipoise.report.results.audit import recommendation
+from equipoise.report.text.audit import use
+from equipoise.report.text.reasons import sentence
 from equipoise.trials.audit import audit
 
 
@@ -23,7 +25,7 @@ def test_an_arm_is_advised_only_where_it_stands_alone() -> None:
     assert tied["accuracy"]["arm"] is None
     assert tied["accuracy"]["tied_with"] == ["a", "b"]
     assert tied["speed"]["arm"] is None
-    assert "nothing of speed" in tied["balanced"]["reason"]
+    assert "nothing of speed" in sentence(tied["balanced"]["reason"])
     nobody = recommendation([arm("a", None)], [], "auc", 1)
     assert nobody["accuracy"]["arm"] is None
 

@@ -10,7 +10,7 @@ import pytest
 import equipoise
 from equipoise.errors import CohortError
 from equipoise.report import write_report
-from equipoise.report.results.contrast import contrast_table
+from equipoise.report.text.contrast import contrast_table
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.paths import BY_CASE
 

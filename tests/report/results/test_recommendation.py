@@ -7,7 +7,9 @@ import pytest
 
 from equipoise.cli import main
 from equipoise.errors import EquipoiseError
-from equipoise.report.results.recommendation import advise, mark_pareto, recommend
+from equipoise.report import advise
+from equipoise.report.results.recommendation import mark_pareto, recommend
+from equipoise.report.text.reasons import sentence
 
 
 def _entry(
@@ -47,7 +49,7 @@ def test_where_no_comparison_with_the_rule_allows_a_verdict_nothing_is_recommend
     ]
     advice = recommend(arms, [RULE], [], against, "auc", 1)
     assert {value["arm"] for value in advice.values()} == {None}
-    assert "size-rule allows a verdict. unet was trained once." in advice["accuracy"]["reason"]
+    assert "size-rule allows a verdict. unet was trained once." in sentence(advice["accuracy"]["reason"])
     mixed = [against[0], _pair("densenet", "size-rule", "not_enough_data")]
     assert recommend(arms, [RULE], [], mixed, "auc", 1)["accuracy"]["arm"] == "size-rule"
 
@@ -75,7 +77,7 @@ def test_speed_names_the_fastest_and_its_price() -> None:
     against = [_pair(name, "size-rule", "a_better") for name in ("slow", "fast")]
     advice = recommend(arms, [RULE], [_pair("slow", "fast", "a_better")], against, "auc", 1)
     assert (advice["accuracy"]["arm"], advice["speed"]["arm"], advice["balanced"]["arm"]) == ("slow", "fast", "slow")
-    assert "price" in advice["speed"]["reason"]
+    assert "price" in sentence(advice["speed"]["reason"])
 
 
 def test_an_arm_not_shown_better_than_the_rule_is_no_candidate() -> None:

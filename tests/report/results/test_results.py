@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix, 
 
 from equipoise.evaluation.predictions import Predictions, read_parquet, write_parquet
 from equipoise.report import summarise, write_results
-from equipoise.report.results.results import json_safe
+from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 
 Make = Callable[..., Path]

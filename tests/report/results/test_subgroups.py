@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equipoise.report.figures.subgroups import subgroup_figure, variation_in_words, words_of
+from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.results.subgroups import _compared, grouped_attributes, subgroup_results
+from equipoise.report.text.reasons import in_words
+from equipoise.report.text.subgroups import variation_in_words, words_of
 from equipoise.statistics.subgroups import NOT_STATED
 
 
@@ -61,8 +63,13 @@ def test_declared_attributes_and_size_are_grouped():
     assert grouped_attributes(Folder(cases(), ["absent"])) == {}
 
 
+def worded(*asked):
+    """The attributes as results.json has them."""
+    return in_words(subgroup_results(*asked))
+
+
 def test_every_group_has_its_own_estimates(predictions_of_arms):
-    (site,) = subgroup_results(Folder(cases(), ["site"]), predictions_of_arms, 1)
+    (site,) = worded(Folder(cases(), ["site"]), predictions_of_arms, 1)
     assert [group["value"] for group in site["groups"]] == ["A", "B"]
     assert [group["n_patients"] for group in site["groups"]] == [120, 120]
     for group in site["groups"]:
@@ -78,7 +85,7 @@ def test_a_difference_that_holds_at_one_site_only_is_found(predictions_of_arms):
     better = np.where((table.arm == "poor") & first, 2.5 * (table.truth - 0.5), 0.0)
     positive = 1 / (1 + np.exp(-(np.log(table.scores[:, 1] / table.scores[:, 0]) + better * 1.5)))
     mended = dataclasses.replace(table, scores=np.stack([1 - positive, positive], axis=1))
-    (site,) = subgroup_results(Folder(cases(), ["site"]), mended, 1)
+    (site,) = worded(Folder(cases(), ["site"]), mended, 1)
     found = {(test["a"], test["b"]): test["p_adjusted"] for test in site["tests"]}
     assert found["good", "poor"] < 0.05
     assert found["good", None] >= 0.05
@@ -95,7 +102,7 @@ def test_a_control_arm_and_many_arms():
 
 def test_small_groups_and_missing_values_are_named(predictions_of_arms):
     rows = tuple(row | {"site": "rare" if i < 6 else "" if i < 40 else "A"} for i, row in enumerate(cases()))
-    (site,) = subgroup_results(Folder(rows, ["site"]), predictions_of_arms, 1)
+    (site,) = worded(Folder(rows, ["site"]), predictions_of_arms, 1)
     values = {group["value"]: group for group in site["groups"]}
     assert "Too few to say" in values["rare"]["reason"]
     assert NOT_STATED in values

@@ -2,7 +2,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from equipoise.report.results.results import results_of
+from equipoise.report.summary import results_of
 from equipoise.report.text.methods import methods
 from equipoise.runfolder.read import read_folder
 

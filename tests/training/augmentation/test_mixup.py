@@ -4,8 +4,8 @@ import torch
 from scipy.stats import beta, kstest
 
 from equipoise.training.augmentation.mixup import Mixup
+from equipoise.training.learner.losses import build
 from equipoise.training.loop.determinism import generator
-from equipoise.training.loop.losses import build
 
 
 def test_images_and_classes_are_mixed_in_the_same_shares():

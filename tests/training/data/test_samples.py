@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from equipoise.preprocessing.pipeline import Record
-from equipoise.training.data.samples import Grid, Ragged, Samples, staged, together
+from equipoise.training.data.samples import Grid, PreparedCase, Ragged, Samples, SampleWriter, stack_cases, staged
 
 
 def masks(shapes):
@@ -33,7 +33,7 @@ def test_what_was_saved_is_loaded(tmp_path, shapes):
 
 def test_cases_of_one_shape_come_together():
     samples, images, _ = masks([(4, 5), (6, 3), (4, 5)])
-    assert np.array_equal(together(samples.images, [2, 0]), np.stack([images[2], images[0]]))
+    assert np.array_equal(stack_cases(samples.images, [2, 0]), np.stack([images[2], images[0]]))
 
 
 def test_the_first_cases_of_many():
@@ -44,11 +44,10 @@ def test_the_first_cases_of_many():
 
 
 def test_a_folder_that_was_not_finished_is_not_taken(tmp_path):
-    from equipoise.training.data.samples import SampleWriter
-
     def interrupted():
         with SampleWriter(tmp_path) as writer:
-            writer.add("a", "p", {"images": np.zeros((1, 2, 2), np.float32), "targets": np.zeros((2, 2), np.uint8)})
+            arrays = {"images": np.zeros((1, 2, 2), np.float32), "targets": np.zeros((2, 2), np.uint8)}
+            writer.add(PreparedCase("a", "p", arrays))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,10 +9,11 @@ from equipoise.optimizers import SAM, schedule
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Feed
 from equipoise.training.data.samples import Samples
+from equipoise.training.learner.learner import Learner
+from equipoise.training.learner.losses import balanced_weights, build
+from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import epoch as loop
-from equipoise.training.loop.epoch import Learner, NotFiniteError, judged, recalibrate, train_epoch
-from equipoise.training.loop.losses import balanced_weights, build
-from equipoise.training.loop.weight_average import WeightAverage
+from equipoise.training.loop.epoch import NotFiniteError, judged, recalibrate, train_epoch
 
 
 def samples(n=48, size=6):

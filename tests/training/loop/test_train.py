@@ -13,6 +13,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.loop import train as train_module
 from equipoise.training.loop.checkpoint import load_latest
 from equipoise.training.loop.train import train
+from equipoise.training.tasks.classification import TRAINING
 
 NETS = """
 import torch
@@ -253,7 +254,7 @@ def test_early_stopping_waits_its_epochs_and_is_recorded(job, tmp_path, monkeypa
         value = next(values)
         return (value, 0.5) if select == "loss" else (0.7, 1 + sign * value)
 
-    monkeypatch.setattr(train_module, "validate", validates)
+    monkeypatch.setattr(type(TRAINING), "validate", validates)
     job = replace(job, training=TrainingSection(epochs=9, batch_size=16, patience=2, select=select))
     done = train(job)
     assert (done["chosen_epoch"], done["stopped_epoch"], done["epochs"]) == (2, 4, 9)

@@ -4,7 +4,7 @@ import pytest
 
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.training.data.staging import plan_jobs
+from equipoise.training.preparation.staging import plan_jobs
 from equipoise.training.tuning.draws import choose, describe_tuning, draw_jobs, plan_draws, tuned_jobs
 
 TEXT = """

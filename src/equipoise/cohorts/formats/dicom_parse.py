@@ -170,10 +170,10 @@ def _facts(dataset: Dataset, digest: str, limits: Limits) -> dict[str, Any]:
     facts |= {key: text(dataset, name) for key, name in _TEXTS.items()}
     facts |= {key: number(dataset, name) for key, name in _NUMBERS.items()}
     facts |= pixel_claim(dataset, limits)
-    facts["kind"] = "segmentation" if facts["modality"] == "SEG" else "image"
+    facts["kind"] = "masks" if facts["modality"] == "SEG" else "image"
     facts["projection_spacing"] = numbers(dataset, "ImagerPixelSpacing", 2)
     facts["slices"] = _slices(dataset, facts["frames"])
-    if facts["kind"] == "segmentation":
+    if facts["kind"] == "masks":
         facts["segments"] = _segments(dataset)
     return facts
 

@@ -58,7 +58,7 @@ def read_segmentation(
     require_dicom()
     sandbox = sandbox or shared_sandbox(limits)
     header, _ = sandbox.ask("dicom_header", path)
-    if header["kind"] != "segmentation":
+    if header["kind"] != "masks":
         raise RefusedFile(path, f"it is {header['sop_class']}, not a segmentation", "give a DICOM SEG file")
     remarks = _check_space(path, header, reference)
     slices = slices_of(fspath(path), header)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Task
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import CLASSIFICATION, task_named
 
 UNLABELLED = -1
 """In place of a class index, for a row without a label; None is for a label that equals the threshold."""
@@ -41,7 +42,7 @@ def arrays(
     classes: Sequence[str] | None = None,
     size_attribute: str | None = None,
     on_problem: str = "stop",
-    task: Task = "classification",
+    task: str = CLASSIFICATION.name,
 ) -> Cohort:
     """Cohort from the arrays of an .npz file (or one .npy) and a CSV table whose rows stand in the same order.
 
@@ -64,14 +65,15 @@ def arrays(
     pixels = source.array(images)
     meaning, count = axes_of(pixels, axes, images), len(pixels)
     source.check_length(count)
+    labelled = not task_named(task).has_masks
     truth, codes, names = (
         _labels(source, labels, threshold, classes, count)
-        if task == "classification"
+        if labelled
         else _mask_classes(source, masks, pixels.shape, meaning, classes)
     )
     known = source.rows_of_table(case, groups, spacing_mm, subtract, count)
     hashes = source.hashes(table)
-    digest, mask_key = open_arrays(source.path).sha256, None if task == "classification" else masks
+    digest, mask_key = open_arrays(source.path).sha256, None if labelled else masks
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
     holes = _rows_with_holes(pixels)
@@ -88,7 +90,7 @@ def arrays(
     return Cohort(
         name=source.path.stem,
         task=task,
-        cases=tuple(_cases(known, truth if task == "classification" else None, read, dims, hashes, holes)),
+        cases=tuple(_cases(known, truth if labelled else None, read, dims, hashes, holes)),
         classes=names,
         channels=channel_names(channels),
         spatial_dims=dims,

@@ -1,6 +1,7 @@
 """What counts as a class label: an empty cell is none, and 0 and 0.0 are one."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -48,10 +49,22 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
         spellings.setdefault(number_or_text(label), []).append(label)
     names = [max(group, key=lambda label: (counts[label], -len(label))) for group in spellings.values()]
     _refuse_look_alikes(names, where)
+    _refuse_several(names, where)
     if len(names) < 2:
         label_count = f"the one label {names[0]!r}" if names else "no label at all"
         raise CohortError(f"{where} has {label_count}; a comparison needs at least two classes.")
     return tuple(sorted(names, key=sort_key))
+
+
+def _refuse_several(names: Collection[str], where: str) -> None:
+    """Refuse labels that name several classes in one cell, which a verdict about one class cannot use."""
+    for name in names:
+        parts = [part.strip() for part in re.split(r"[|;,]", name)]
+        if len(parts) > 1 and any(part in names for part in parts):
+            raise CohortError(
+                f"{where} has the label {name!r}, which names several of the others; give the class that is meant a "
+                "column of its own and say so with cohort.columns, or name all classes in cohort.classes."
+            )
 
 
 def _refuse_look_alikes(names: Sequence[str], where: str) -> None:

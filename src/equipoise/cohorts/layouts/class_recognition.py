@@ -24,6 +24,7 @@ from equipoise.cohorts.layouts.pair_recognition import find_pairs
 from equipoise.cohorts.layouts.patients import person_pattern
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.errors import CohortError
+from equipoise.tasks import CLASSIFICATION, task_named
 
 _CLASS_WORDS = frozenset({
     "class", "cls", "grade", "grading", "stage", "level", "score", "type", "category", "cat", "birads",
@@ -50,7 +51,9 @@ def find_classes(path: Path, user_settings: Mapping[str, Any]) -> Recognised | N
     user_settings: `classes` says that these folders are classes, `task` that masks are wanted.
     Raises CohortError where folders are no classes and nothing else is to be read there.
     """
-    if user_settings.get("task", "classification") != "classification" or {"mask", "images"} & set(user_settings):
+    if task_named(str(user_settings.get("task", CLASSIFICATION.name))).has_masks or {"mask", "images"} & set(
+        user_settings
+    ):
         return None
     parted = [child for child in data_folders(path) if child.name.lower() in PARTS]
     tops = parted if len(parted) > 1 else [path]
@@ -77,7 +80,7 @@ def find_classes(path: Path, user_settings: Mapping[str, Any]) -> Recognised | N
     scheme = "given" if {"train", "test"} <= given else "holdout"
     listed = sorted(images)
     return Recognised(
-        "folders", "classification", scheme, known, patients, tuple(listed[:: max(1, -(-len(listed) // _PROBED))]),
+        "folders", CLASSIFICATION.name, scheme, known, patients, tuple(listed[:: max(1, -(-len(listed) // _PROBED))]),
         remarks=_remarks(beside, path),
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort, Task
+from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.class_labels import class_names
@@ -13,6 +13,7 @@ from equipoise.cohorts.layouts.image_names import stem_and_ending
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import ProtocolError
+from equipoise.tasks import SEGMENTATION, task_named
 
 _LISTS = {"training": "train", "validation": "validation"}
 
@@ -20,7 +21,7 @@ _LISTS = {"training": "train", "validation": "validation"}
 def decathlon(
     path: str | Path,
     *,
-    task: Task = "segmentation",
+    task: str = SEGMENTATION.name,
     classes: Sequence[str] | None = None,
     values: Sequence[int] | None = None,
     patient_pattern: str | None = None,
@@ -39,7 +40,7 @@ def decathlon(
     description = read_description(root)
     pairs = list(listed_cases(description, root))
     channels = channels_of(description, root) if {"modality", "channel_names"} & set(description) else ()
-    if task == "classification":
+    if not task_named(task).has_masks:
         labels = Labels(tuple(classes or class_names([str(pair.get("label", "")) for _, pair in pairs], NAME)), {})
     elif "labels" in description:
         labels = labels_of(description, root)
@@ -83,10 +84,10 @@ def _case_names(root: Path, pairs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _entry(
-    root: Path, case: str, pair: Mapping[str, Any], task: Task, labels: Labels, part: str | None, pattern: str | None
+    root: Path, case: str, pair: Mapping[str, Any], task: str, labels: Labels, part: str | None, pattern: str | None
 ) -> CaseFiles:
     images = images_of(root, pair)
-    is_class = task == "classification"
+    is_class = not task_named(task).has_masks
     mask = pair.get("label")
     mask = mask[0] if isinstance(mask, list) and len(mask) == 1 else mask
     if is_class and str(mask) not in labels.classes:

@@ -17,6 +17,7 @@ from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.volumes import probe
 from equipoise.errors import CohortError
+from equipoise.tasks import task_named
 
 MOST_VALUES = 32
 """A mask with more values than this was compressed with losses, or is no mask."""
@@ -97,7 +98,7 @@ def mask_classes(found: Recognised) -> dict[str, Any]:
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if found.task == "classification" or not (found.needs_classes or found.source == "manifest"):
+    if not task_named(found.task).has_masks or not (found.needs_classes or found.source == "manifest"):
         return {}
     values = sorted(_stored_values(found.masks) | {0})
     if values[0] < 0:

@@ -16,6 +16,7 @@ from equipoise.cohorts.layouts.image_names import PARTS, image_files, is_image_n
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError
+from equipoise.tasks import CLASSIFICATION
 
 
 def folders(
@@ -58,7 +59,7 @@ def folders(
         *_left_out(masks, root, "masks that lie beside their images"),
         *_left_out(loose, root, "images of no class"),
     )
-    layout = Layout("folders", root, "classification", tuple(names), (), {}, notes, patients_known=known)
+    layout = Layout("folders", root, CLASSIFICATION.name, tuple(names), (), {}, notes, patients_known=known)
     return make_cohort(layout, entries, on_problem, nonfinite)
 
 

@@ -125,7 +125,7 @@ def _around_case(stem: str) -> tuple[str, str, str]:
     """
     field = re.match(r"(?:\{\w+\}[-_. ]*)+", stem)
     start = field.end() if field else 0
-    tokens = [(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(stem, start)]
+    tokens = [piece for match in _TOKEN.finditer(stem, start) for piece in _without_glue(match.start(), match[0])]
     while tokens and says_mask(tokens[0][2]) and len(tokens) > 1 and not _start_is_case(tokens):
         start, tokens = tokens[1][0], tokens[1:]
     end = next((index for index, token in enumerate(tokens) if says_mask(token[2])), len(tokens))
@@ -133,19 +133,36 @@ def _around_case(stem: str) -> tuple[str, str, str]:
     return stem[:start], stem[start:case_end].rstrip(_SEPARATORS.replace("(", "")), stem[case_end:]
 
 
+def _without_glue(start: int, token: str) -> list[tuple[int, int, str]]:
+    """A token with its place; a mask word that a number follows or precedes without a separator by itself.
+
+    >>> _without_glue(0, "label0001"), _without_glue(0, "T1w")
+    ([(0, 5, 'label'), (5, 9, '0001')], [(0, 3, 'T1w')])
+    """
+    match = re.fullmatch(r"([A-Za-z]+)(\d+)|(\d+)([A-Za-z]+)", token)
+    word = match and (match[1] or match[4])
+    if not match or not word or not says_mask(word):
+        return [(start, start + len(token), token)]
+    middle = start + len(match[1] or match[3])
+    return [(start, middle, token[: middle - start]), (middle, start + len(token), token[middle - start :])]
+
+
 def _start_is_case(tokens: Sequence[tuple[int, int, str]]) -> bool:
     """Whether a name begins with its mask word and ends with another, so that the first belongs to the case."""
     return len(tokens) > 2 and says_mask(tokens[-1][2])
 
 
-def substituted(text: str, fields: Mapping[str, str]) -> str:
+def substituted(text: str, fields: Mapping[str, str], *, glued: bool = False) -> str:
     """A text with the values of fields replaced by the fields, where they stand as whole words, longest values first.
+
+    glued: a number may follow or precede letters, as in img0001.
 
     >>> substituted("sub-01_T1w", {"patient": "sub-01"}), substituted("volume-10", {"case": "1"})
     ('{patient}_T1w', 'volume-10')
     """
     for name, value in sorted(fields.items(), key=lambda item: -len(item[1])):
-        pattern = rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])"
+        same_kind = r"\d" if glued and value.isdigit() else "[A-Za-z0-9]"
+        pattern = rf"(?<!{same_kind}){re.escape(value)}(?!{same_kind})"
         pieces = re.split(r"(\{\w+\})", text)
         text = "".join(piece if piece.startswith("{") else re.sub(pattern, f"{{{name}}}", piece) for piece in pieces)
     return text
@@ -186,9 +203,9 @@ def _patterns_with(
     candidates: set[str] = set()
     for fields in mask.fields[:: max(1, len(mask.fields) // 5)]:
         for path in images:
-            text = substituted(path, fields)
-            if needed <= set(re.findall(r"\{(\w+)\}", text)):
-                candidates.add(text)
+            for text in (substituted(path, fields), substituted(path, fields, glued=True)):
+                if needed <= set(re.findall(r"\{(\w+)\}", text)):
+                    candidates.add(text)
     complete, some = _counted(candidates, mask, set(images))
     if not complete:  # x.jpg here and x.png there
         starred = {f"{stem_and_ending(text)[0]}.*" for text in candidates}

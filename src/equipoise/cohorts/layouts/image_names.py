@@ -18,14 +18,12 @@ IMAGES = (*sorted(SUFFIXES), *sorted(VOLUMES.keys() - {".hdr", ".hdr.gz"}), *sor
 _MASK_PARTS = ("mask", "segment", "groundtruth", "annotation", "delineation", "labelmap")
 """Say mask wherever they stand in a word."""
 _MASK_WORDS = frozenset({
-    "seg", "segs", "segm", "label", "labels", "labelstr", "labelsts", "gt", "gts", "gtv", "truth", "manual",
-    "roi", "rois",
-    "annot", "annots", "contour", "contours",
+    "seg", "segs", "segm", "label", "labels", "labelstr", "labelsts", "gt", "gts", "gtv", "truth", "msk", "msks", "roi",
+    "rois", "annot", "annots", "contour", "contours",
 })  # fmt: skip
 _IMAGE_WORDS = frozenset({
     "image", "images", "img", "imgs", "imaging", "imagestr", "imagests", "volume", "volumes", "vol", "original",
-    "originals",
-    "scan", "scans", "raw", "input", "inputs", "picture", "pictures", "ct", "data", "photo", "photos",
+    "originals", "scan", "scans", "raw", "input", "inputs", "picture", "pictures", "ct", "data", "photo", "photos",
 })  # fmt: skip
 _MODALITIES = frozenset({
     "t1", "t2", "t1w", "t2w", "t1c", "t1n", "t2f", "t1ce", "t1gd", "pd", "flair", "dwi", "adc", "swi", "ct",

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort, Task
+from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
@@ -16,6 +16,7 @@ from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import CLASSIFICATION, task_named
 
 IMAGE = "{image}"
 """What `files` puts a row's value in place of."""
@@ -25,7 +26,7 @@ LESIONS = "The source states lesions and no patients: several lesions of one per
 def manifest(
     path: str | Path,
     *,
-    task: Task = "classification",
+    task: str = CLASSIFICATION.name,
     columns: Mapping[str, Any] | None = None,
     files: str = IMAGE,
     classes: Sequence[str] | None = None,
@@ -56,7 +57,7 @@ def manifest(
     """
     rows = read_table(path)
     roles = columns_of(rows, columns, str(path))
-    if task != "classification":
+    if task_named(task).has_masks:
         roles = without_label(roles)
     _check_roles(roles, task, rows, path)
     if IMAGE not in files:
@@ -74,8 +75,8 @@ def manifest(
     return make_cohort(layout, reader.entries(rows), on_problem, nonfinite)
 
 
-def _check_roles(roles: Columns, task: Task, rows: Sequence[Mapping[str, str]], path: str | PathLike[str]) -> None:
-    truth = "label" if task == "classification" else "mask"
+def _check_roles(roles: Columns, task: str, rows: Sequence[Mapping[str, str]], path: str | PathLike[str]) -> None:
+    truth = "mask" if task_named(task).has_masks else "label"
     missing = [] if getattr(roles, truth) else [truth]
     missing += [] if roles.images else ["image"]
     if missing:
@@ -86,9 +87,9 @@ def _check_roles(roles: Columns, task: Task, rows: Sequence[Mapping[str, str]], 
 
 
 def _classes(
-    rows: Sequence[Mapping[str, str]], roles: Columns, task: Task, path: str | PathLike[str]
+    rows: Sequence[Mapping[str, str]], roles: Columns, task: str, path: str | PathLike[str]
 ) -> tuple[str, ...]:
-    if task != "classification":
+    if task_named(task).has_masks:
         raise ProtocolError(
             'cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]'
         )

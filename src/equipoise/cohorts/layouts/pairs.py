@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort, Exclusion, Task
+from equipoise.cohorts.cohort import Cohort, Exclusion
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
@@ -23,6 +23,7 @@ from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import SEGMENTATION, task_named
 
 STRUCTURE, PATIENT, PART = "structure", "patient", "part"
 FOLDER_PATIENTS = "Patients are what {patient} stands for in cohort.mask: names of folders or files."
@@ -40,7 +41,7 @@ def pairs(
     patient_pattern: str | None = None,
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
-    task: Task = "segmentation",
+    task: str = SEGMENTATION.name,
 ) -> Cohort:
     """Segmentation cohort from patterns of paths below a folder, with fields in braces.
 
@@ -56,7 +57,7 @@ def pairs(
     patient_pattern, on_problem, nonfinite: as for `nnunet`. Images without a mask are left out and counted.
     Errors: ProtocolError for an impossible setting, CohortError where no mask fits.
     """
-    if task == "classification":
+    if not task_named(task).has_masks:
         raise ProtocolError('the source "pairs" reads masks; set cohort.task = "segmentation" or "detection"')
     if not classes:
         raise ProtocolError(
@@ -82,7 +83,7 @@ def pairs(
     if fewer:
         notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
     names = tuple(channels or ())
-    layout = Layout("pairs", root, "segmentation", tuple(classes), names, notes=notes, patients_known=known)
+    layout = Layout("pairs", root, SEGMENTATION.name, tuple(classes), names, notes=notes, patients_known=known)
     cohort = make_cohort(layout, entries, on_problem, nonfinite)
     return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
 

@@ -20,6 +20,7 @@ from equipoise.cohorts.layouts.pair_recognition import find_pairs
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.table_recognition import SUFFIXES, FoundTable, find_table, first_readable, tables_in
 from equipoise.errors import CohortError
+from equipoise.tasks import task_named
 
 __all__ = ["Recognised", "recognise"]
 
@@ -79,7 +80,7 @@ def _of_table(table: FoundTable, *, named: bool = True) -> Recognised:
         _some(set(table.images)),
         _some(set(table.masks), _MASKS_READ),
         table.remarks,
-        needs_classes=table.task != "classification",
+        needs_classes=task_named(table.task).has_masks,
     )
 
 
@@ -108,7 +109,7 @@ def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recog
     named_manifest = bool(tables) and tables[0].stem.lower() == "manifest"
     if named_manifest and refusal is not None:
         raise refusal
-    if table is not None and (named_manifest or table.task != "classification" or not _pairs(path, user_settings)):
+    if table is not None and (named_manifest or task_named(table.task).has_masks or not _pairs(path, user_settings)):
         return _of_table(table, named=False)
     classes = find_classes(path, user_settings)
     if classes is None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Remark, Task
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Remark
 from equipoise.cohorts.formats.dicom import has_preamble
 from equipoise.cohorts.formats.nifti import probe_nifti
 from equipoise.cohorts.formats.reading import DICOM, read_any, read_stored, suffix_of
@@ -29,6 +29,7 @@ from equipoise.cohorts.layouts.sound_files import SoundFiles
 from equipoise.cohorts.layouts.upright import check_turned
 from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import task_named
 
 GRID_TOLERANCE = 0.1
 """How far, in voxels, the corners of two grids may lie apart and still be called one grid."""
@@ -72,7 +73,7 @@ class Layout:
 
     name: str
     root: Path
-    task: Task
+    task: str
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -240,7 +241,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     images = _images(entry, nonfinite, known)
     first, scans = images[0], list(images)
     remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
-    with_mask = layout.task != "classification"
+    with_mask = task_named(layout.task).has_masks
     if with_mask:
         if entry.mask is None and not entry.structures:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem, Task
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem
 from equipoise.cohorts.finding_labels import IRRELEVANT_CLASS
 from equipoise.cohorts.formats.dicom import find_series, slices_of, without_copies
 from equipoise.cohorts.formats.dicom_geometry import stack
@@ -29,12 +29,13 @@ from equipoise.cohorts.lidc.luna16 import Voxel, irrelevant_stamps, unmeasured_p
 from equipoise.cohorts.lidc.outlines import CLASSES, TRUTHING, _truth
 from equipoise.cohorts.lidc.voxels import CtScan, read_crop, read_scan, stamp
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import CLASSIFICATION, FINDINGS, LABEL, MASK, task_named
 
-VIEWS = {"classification": ("volume", "slices"), "segmentation": ("volume", "scan"), "detection": ("scan",)}
-"""Allowed views by task; the first is the default."""
+VIEWS = {LABEL: ("volume", "slices"), MASK: ("volume", "scan"), FINDINGS: ("scan",)}
+"""What a case may be, by the truth that the task asks for; the first where nothing is said."""
 _MASK_CLASSES = {
-    "segmentation": ("background", "nodule"),
-    "detection": ("background", "nodule", IRRELEVANT_CLASS),
+    MASK: ("background", "nodule"),
+    FINDINGS: ("background", "nodule", IRRELEVANT_CLASS),
 }
 _PLANES = ("axial", "coronal", "sagittal")
 
@@ -43,7 +44,7 @@ _PLANES = ("axial", "coronal", "sagittal")
 class Settings:
     """Settings of this source; see `lidc`."""
 
-    task: Task
+    truth: str
     label: str
     truthing: str
     min_readers: int
@@ -56,7 +57,7 @@ class Settings:
 def lidc(
     path: str | Path,
     *,
-    task: Task = "classification",
+    task: str = CLASSIFICATION.name,
     label: str = "malignancy",
     truthing: str = "mean",
     min_readers: int = 2,
@@ -79,10 +80,11 @@ def lidc(
     Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
     impossible setting, CohortError where nothing fits.
     """
-    if task not in VIEWS:
-        raise ProtocolError(f"cohort.task is {task!r}; choose one of {', '.join(VIEWS)}")
-    view = view or VIEWS[task][0]
-    settings = Settings(task, label, truthing, min_readers, agreement, view, size, spacing_mm)
+    truth = task_named(task).truth
+    if truth not in VIEWS:
+        raise ProtocolError(f"cohort.task is {task!r}, whose truth is a {truth}; LIDC-IDRI offers {', '.join(VIEWS)}")
+    view = view or VIEWS[truth][0]
+    settings = Settings(truth, label, truthing, min_readers, agreement, view, size, spacing_mm)
     _check_settings(settings, on_problem)
     root = Path(path)
     readings, excluded, problems = _readings(root)
@@ -110,7 +112,7 @@ def lidc(
         name="lidc",
         task=task,
         cases=tuple(cases),
-        classes=CLASSES[label] if task == "classification" else _MASK_CLASSES[task],
+        classes=CLASSES[label] if truth == LABEL else _MASK_CLASSES[truth],
         channels=_PLANES if view == "slices" else ("ct",),
         spatial_dims=2 if view == "slices" else 3,
         excluded=tuple(excluded),
@@ -121,10 +123,8 @@ def lidc(
 
 
 def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:
-    few = (
-        f"{apart['few']} nodules of fewer than {settings.min_readers} readers, " if settings.task == "detection" else ""
-    )
-    kept = "are irrelevant: neither found nor false" if settings.task == "detection" else "were kept apart"
+    few = f"{apart['few']} nodules of fewer than {settings.min_readers} readers, " if settings.truth == FINDINGS else ""
+    kept = "are irrelevant: neither found nor false" if settings.truth == FINDINGS else "were kept apart"
     return (
         f"{few}{apart['small']} marks below 3 mm and {apart['other']} of non-nodules {kept}.",
         "Truth is the readers' opinion, not pathology.",
@@ -142,7 +142,7 @@ def _each(
         try:
             scan = _ct_scan(reading, folders)
             database = as_database(reading, scan)
-            points = unmeasured_points(reading, scan) if settings.task == "detection" else ()
+            points = unmeasured_points(reading, scan) if settings.truth == FINDINGS else ()
         except RefusedFile as refusal:
             yield refusal.problem(Path(reading.file).stem)
             continue
@@ -159,7 +159,7 @@ def _each(
 
 def _check_settings(settings: Settings, on_problem: str) -> None:
     for key, value, allowed in (
-        ("view", settings.view, VIEWS[settings.task]),
+        ("view", settings.view, VIEWS[settings.truth]),
         ("label", settings.label, tuple(CLASSES)),
         ("truthing", settings.truthing, TRUTHING),
         ("on_problem", on_problem, ("stop", "exclude")),
@@ -287,7 +287,7 @@ def _whole_scan(
     agreed = [group for group in groups if len(group) >= settings.min_readers]
     few = [group for group in groups if len(group) < settings.min_readers]
     sought = [stamp(marks, group, settings.agreement, scan) for group in agreed] if marks else []
-    if settings.task == "detection":
+    if settings.truth == FINDINGS:
         apart["few"] += len(few)
         sought = [*irrelevant_stamps(scan, points, marks, few, settings.agreement), *sought]
     facts = {"nodules": len(agreed), **scan.header, "scan": scan.series}
@@ -312,19 +312,19 @@ def _nodules_of(
     for number, group in enumerate(groups, start=1):
         ratings = database.ratings[list(group), RATINGS.index("malignancy")]
         truth = _truth(ratings, settings.label, settings.truthing, settings.min_readers)
-        if settings.task == "segmentation":
+        if settings.truth == MASK:
             truth = 0 if len(group) >= settings.min_readers else f"marked by fewer than {settings.min_readers} readers"
         if isinstance(truth, str):
             yield Exclusion(f"{name}-{number:02d}", scan.patient, truth)
             continue
-        stamped = stamp(marks, group, settings.agreement, scan) if settings.task == "segmentation" else None
+        stamped = stamp(marks, group, settings.agreement, scan) if settings.truth == MASK else None
         yield Case(
             id=f"{name}-{number:02d}",
             patient=scan.patient,
             read=partial(
                 read_crop, scan, tuple(nodule_centre(marks, group)), settings.size, settings.spacing_mm, planes, stamped
             ),
-            label=truth if settings.task == "classification" else None,
+            label=truth if settings.truth == LABEL else None,
             attributes=MappingProxyType(_attributes(marks, group, scan)),
             sha256=hashes,
         )

@@ -43,7 +43,7 @@ def warnings(cohort: Cohort, declared: str = "") -> list[str]:
     declared: the attribute that the cohort's label was made from, as its protocol says; it and what is named after it
     (malignancy, malignancy_ratings) are no surprise, unless a size rule uses them.
     """
-    if cohort.task != "classification":
+    if not cohort.task_record.has_labels:
         return []
     cases = cohort.cases
     names = [

@@ -167,9 +167,7 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
         return []
     shown = pictures[detailed]
     points, queries = _signature_space(shown)
-    row, column, variant = nearest(
-        points, queries, KEPT, lambda a, b: allowed(detailed[a], detailed[b]), np.random.default_rng(0)
-    )
+    row, column, variant = nearest(points, queries, KEPT, lambda a, b: allowed(detailed[a], detailed[b]))
     whitening = Whitening.of(shown[_sample(len(shown), SPECTRA)])
     score = np.zeros(len(row), dtype=np.float32)
     for number in range(VARIANTS):

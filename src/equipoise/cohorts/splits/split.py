@@ -120,7 +120,7 @@ def _deal(
 ) -> list[Indices]:
     """Deal the patients of the cases at `indices` into len(fractions) parts by the rule of this module."""
     patients, owner = np.unique(cohort.patients[indices], return_inverse=True)
-    strata = _strata(cohort)[indices]
+    strata = cohort.task_record.strata(cohort)[indices]
     counts = np.zeros((len(patients), int(strata.max(initial=0)) + 1))
     np.add.at(counts, (owner, strata), 1)
     _check_enough(cohort, counts, len(fractions), key)
@@ -129,18 +129,13 @@ def _deal(
     return [indices[part[owner] == index] for index in range(len(fractions))]
 
 
-def _strata(cohort: Cohort) -> Indices:
-    """The class of every case; one stratum for tasks without class labels."""
-    return cohort.labels if cohort.task == "classification" else np.zeros(len(cohort), dtype=np.int64)
-
-
 def _check_enough(cohort: Cohort, counts: NDArray[np.float64], parts: int, key: str) -> None:
     """Refuse a class with fewer patients than parts, for which no split by patient can serve every part."""
     if len(counts) < parts:
         raise CohortError(
             f"cohort {cohort.name} has {len(counts)} patients for {parts} parts; add patients or lower {key}"
         )
-    names = cohort.classes if cohort.task == "classification" else ()
+    names = cohort.task_record.counts(cohort)
     owners = np.sum(counts > 0, axis=0)
     for index, name in enumerate(names):
         found = int(owners[index]) if index < len(owners) else 0
@@ -177,7 +172,7 @@ def _assign(counts: NDArray[np.float64], fractions: NDArray[np.float64], generat
 def _check_classes(cohort: Cohort, fold: Fold) -> None:
     """Refuse a fold with a part in which some class has no case."""
     for name in PARTS:
-        counts = cohort.class_counts(fold.part(name)) if cohort.task == "classification" else {}
+        counts = cohort.task_record.counts(cohort, fold.part(name))
         for found, cases in counts.items():
             if cases == 0:
                 raise CohortError(

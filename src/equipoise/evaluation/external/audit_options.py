@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.segmentation import Metric
 
 Regions = Mapping[str, tuple[int, ...]]
 
@@ -19,6 +20,7 @@ class AuditOptions:
     regions: name → its labels (or its channel); () means the label at the same position in the order of labels.
     classes: names of the classes, in the order of the scores. metric: the quantity in an unnamed column of values.
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
+    own: metrics of the caller's own for each case of masks, by name.
     """
 
     truth: Path | None = None
@@ -28,6 +30,7 @@ class AuditOptions:
     patients: Mapping[str, str] | None = None
     cases_are_patients: bool = False
     subgroups: tuple[str, ...] = ()
+    own: Mapping[str, Metric] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:

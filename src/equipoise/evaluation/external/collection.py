@@ -211,7 +211,7 @@ def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[li
         lost = set(missing) if lost is None else lost & set(missing)
     # In the order of the truths, so that each true mask is read once for all arms and only one is in memory.
     owned_pairs.sort(key=lambda entry: (str(entry[1].truth), entry[0]))
-    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch)
+    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own)
     owner = np.array([index for index, _ in owned_pairs])
     arms = np.array([pair.arm for _, pair in owned_pairs])
     parts = []

@@ -3,7 +3,7 @@
 A structure that is in neither mask of a case counts as agreement (Dice 1, distance 0) for every arm.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from equipoise.evaluation.external.audit_options import Regions, labels_of
 from equipoise.evaluation.external.mask_file import MaskFile, read_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair
 from equipoise.evaluation.external.reading import Columns
-from equipoise.evaluation.segmentation import case_metrics
+from equipoise.evaluation.segmentation import NO_OTHER, Metric, case_metrics
 from equipoise.progress import Watch
 
 KIND = "predicted and true masks"
@@ -33,10 +33,12 @@ class Measured:
     notes: tuple[str, ...]
 
 
-def measure(pairs: Sequence[MaskPair], regions: Regions, watch: Watch) -> Measured:
+def measure(
+    pairs: Sequence[MaskPair], regions: Regions, watch: Watch, own: Mapping[str, Metric] = NO_OTHER
+) -> Measured:
     """Measure every pair: columns `<metric>_<region>`, and `<metric>`, their mean over regions.
 
-    Without regions every label, or channel, is a region named by its number.
+    Without regions every label, or channel, is a region named by its number. own: metrics of anyone, beside the others.
     """
     rows: list[dict[Key, Row]] = []
     digests = []
@@ -53,11 +55,11 @@ def measure(pairs: Sequence[MaskPair], regions: Regions, watch: Watch) -> Measur
             for note in one.notes:
                 notes.setdefault(note, {})[one.path] = None
         labels |= dict.fromkeys(set(prediction.labels()) - set(labels), False) | dict.fromkeys(truth.labels(), True)
-        rows.append(_row(truth, prediction, regions))
+        rows.append(_row(truth, prediction, regions, own))
         digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
     watch("measuring masks", len(pairs), len(pairs))
     names = _names(labels, regions, truth)
-    columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names)}
+    columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names, own)}
     notes_made = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
     foreign = [label for label, is_true in sorted(labels.items()) if not is_true]
     if foreign:
@@ -74,20 +76,20 @@ def _comparable(prediction: MaskFile, truth: MaskFile) -> None:
     check_same_grid(prediction.path, prediction.scan, truth.path, truth.scan)
 
 
-def _row(truth: MaskFile, prediction: MaskFile, regions: Regions) -> dict[Key, Row]:
+def _row(truth: MaskFile, prediction: MaskFile, regions: Regions, own: Mapping[str, Metric]) -> dict[Key, Row]:
     """Return the metrics of each region, or of each label where the regions have no labels."""
     labels_of_key: dict[Key, tuple[int, ...]] = {name: labels for name, labels in regions.items() if labels}
     labels_of_key = labels_of_key or {label: (label,) for label in sorted({*truth.labels(), *prediction.labels()})}
-    return {name: _metrics(truth, prediction, labels) for name, labels in labels_of_key.items()}
+    return {name: _metrics(truth, prediction, labels, own) for name, labels in labels_of_key.items()}
 
 
-def _metrics(truth: MaskFile, prediction: MaskFile, labels: tuple[int, ...]) -> Row:
+def _metrics(truth: MaskFile, prediction: MaskFile, labels: tuple[int, ...], own: Mapping[str, Metric]) -> Row:
     codes: Sequence[int] = labels
     if truth.channels:
         # A voxel's code has a bit per channel: every code that shares a bit with the region belongs to it.
         codes = [code for code in range(1 << truth.channels) if any(code >> label & 1 for label in labels)]
     spacing = truth.scan.spacing_mm
-    values_by_name = case_metrics(truth.voxels, prediction.voxels, {"it": codes}, spacing)
+    values_by_name = case_metrics(truth.voxels, prediction.voxels, {"it": codes}, spacing, own=own)
     row = {name.removesuffix("_it"): value for name, value in values_by_name.items() if name.endswith("_it")}
     voxel_ml = float(np.prod(spacing)) / 1000
     return row | {"truth_ml": row["truth_voxels"] * voxel_ml, "predicted_ml": row["predicted_voxels"] * voxel_ml}
@@ -104,19 +106,19 @@ def _names(labels: Iterable[int], regions: Regions, truth: MaskFile | None) -> d
     return {label: f"{prefix}_{label}" for label in labels_present}
 
 
-def _columns(rows: list[dict[Key, Row]], names: dict[Key, str]) -> Columns:
+def _columns(rows: list[dict[Key, Row]], names: dict[Key, str], own: Mapping[str, Metric]) -> Columns:
     if not names:
         raise PredictionError("none of the masks holds a structure; check that the right files were given")
     # Two empty masks give the values of a structure that a case lacks in both: computed, so that they stay those of
     # the metrics whatever these define.
     empty = np.zeros((2, 2), dtype=np.int32)
-    agreed = case_metrics(empty, empty, {"it": (1,)}, (1.0, 1.0))
+    agreed = case_metrics(empty, empty, {"it": (1,)}, (1.0, 1.0), own=own)
     absent = {name.removesuffix("_it"): value for name, value in agreed.items() if name.endswith("_it")}
     absent |= {"truth_ml": 0.0, "predicted_ml": 0.0}
     columns: Columns = {}
     for metric in absent:
-        own = {name: np.array([row.get(key, absent)[metric] for row in rows]) for key, name in names.items()}
+        by_region = {name: np.array([row.get(key, absent)[metric] for row in rows]) for key, name in names.items()}
         if metric not in _COUNTS:
-            columns[metric] = np.mean(list(own.values()), axis=0)
-        columns |= {f"{metric}_{name}": values for name, values in own.items()}
+            columns[metric] = np.mean(list(by_region.values()), axis=0)
+        columns |= {f"{metric}_{name}": values for name, values in by_region.items()}
     return columns

@@ -3,8 +3,8 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from equipoise.optimizers.adaptive_momentum.rates import RateQuantiles, pooled_r
 from equipoise.optimizers.adaptive_momentum.reference_step import step_loop
 from equipoise.optimizers.adaptive_momentum.rules import RULES, resolve
 from equipoise.optimizers.adaptive_momentum.step_inputs import Batch, StepSettings
+from equipoise.optimizers.closure import ClosureOptimizer
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -23,7 +24,7 @@ class RateRangeWarning(UserWarning):
     """The rates of the literal rule have left the range set by `ratio`."""
 
 
-class AdaptiveMomentum(torch.optim.Optimizer):
+class AdaptiveMomentum(ClosureOptimizer):
     """Gradient descent whose learning rates follow counts of signs: eta_t = lr * exp(-gamma * beta_t).
 
     With g_t the gradient, m_0 = v_0 = 0, m^ and v^ the moments after bias correction, and t = 1, 2, ...:
@@ -144,26 +145,13 @@ class AdaptiveMomentum(torch.optim.Optimizer):
         check_path(param_group["path"])
         super().add_param_group(param_group)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; return the loss of the closure, if one is given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _update(self) -> None:
         taken: Counter[str] = Counter()
         for group in self.param_groups:
             for batch in self._batches(group):
                 taken += take_step(batch, group["path"])
             self._warn_of_range(group)
         self.paths_taken = dict(taken)
-        return loss
 
     def _batches(self, group: dict[str, Any]) -> list[Batch]:
         """Gather the group's tensors with gradients by step, dtype and device; sparse ones are stepped here."""

@@ -1,39 +1,18 @@
 """Reliability of the predicted probabilities, and the net benefit of acting on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.evaluation.calibration import CalibrationError, calibration_error, reliability
+from equipoise.evaluation.calibration import CalibrationError, reliability
 from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.report.results.calibration import Rows
 
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Test rows of all runs of one arm: probability and truth of one class, patient and number of the run, all (n,)."""
-
-    probability: NDArray[np.float64]
-    positive: NDArray[np.bool_]
-    patient: NDArray[np.str_]
-    run: NDArray[np.int64]
-
-
-def mean_error(rows: Rows, n_bins: int = 10) -> CalibrationError:
-    """Calibration error, its value by chance and that value's 95th percentile: each run's own, averaged over runs."""
-    errors = []
-    for number in np.unique(rows.run):
-        own = rows.run == number
-        generator = np.random.default_rng(0)
-        errors.append(calibration_error(rows.probability[own], rows.positive[own], generator, n_bins))
-    means = [float(np.mean([getattr(error, name) for error in errors])) for name in CalibrationError.__annotations__]
-    return CalibrationError(*means)
 
 
 def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, CalibrationError], positive: str) -> Figure:

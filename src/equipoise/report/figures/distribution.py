@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
+from equipoise.statistics.endpoints import described
 
 _BINS = 20
-FAILURE = 0.1
-"""A Dice below this is a failure, not a poor result (as in `equipoise.statistics`)."""
 
 
 def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str, noun: str) -> Figure | None:
@@ -50,8 +49,10 @@ def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str
 
 def _words(values: NDArray[np.float64], metric: str) -> str:
     words = f"median {np.nanmedian(values):.3g}"
-    failed = int((values < FAILURE).sum())
-    return f"{words}; {failed} of {values.size:,} below {FAILURE:g}" if metric.startswith("dice") else words
+    worst = described(metric).fails_below
+    if worst is None:
+        return words
+    return f"{words}; {int((values < worst).sum())} of {values.size:,} below {worst:g}"
 
 
 def _panel(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from equipoise.evaluation.detection import RATES, FrocBand, Marks, froc_band
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame
+from equipoise.statistics.endpoints import SENSITIVITY
 
 _SENSITIVITY = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _POWERS = tuple(float(np.log2(rate)) for rate in RATES)
@@ -45,7 +46,7 @@ def froc_figure(
         "comparison above). The CPM is the mean of the seven marked points. Candidates on irrelevant findings count "
         "neither way." + (f" Dashed: the {line[0]}." if line else ""),
         tuple(_panel(name, numbers[name], band, scores.get(name, ""), line, noun) for name, band in bands.items()),
-        ("arm", "false_positives_per_scan", "sensitivity", "low", "high"),
+        ("arm", "false_positives_per_scan", SENSITIVITY.name, "low", "high"),
         tuple(
             (name, float(r), float(s), float(low), float(high))
             for name, band in [*bands.items(), *([line] if line else [])]
@@ -64,7 +65,7 @@ def _panel(arm: str, series: int, band: FrocBand, score: str, rule: tuple[str, F
     drawing.text(0, 12, arm, "head")
     drawing.text(0, 29, score, "small")
     frame = Frame(drawing, 36, 58, PANEL - 44, 172, (_POWERS[0], _POWERS[-1]), (0.0, 1.0))
-    frame.y_axis(_SENSITIVITY, "sensitivity")
+    frame.y_axis(_SENSITIVITY, SENSITIVITY.display)
     frame.x_axis(_POWERS, f"false positives per {noun}", words=_WORDS)
     colour = f"c{series % 8}"
     frame.band(powers, band.low, band.high, f"area {colour}")

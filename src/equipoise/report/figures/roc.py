@@ -7,6 +7,7 @@ import numpy as np
 from equipoise.evaluation.roc import Band, Curve, Run, band, roc
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame
+from equipoise.statistics.endpoints import SENSITIVITY
 
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -45,7 +46,7 @@ def roc_figure(
         + (f" Dashed: the {line[0]}." if line else "")
         + " Dotted: guessing.",
         tuple(_panel(arm, numbers[arm], b, line, areas.get(arm, "")) for arm, b in bands.items()),
-        ("arm", "false_positive_rate", "sensitivity", "low", "high"),
+        ("arm", "false_positive_rate", SENSITIVITY.name, "low", "high"),
         tuple(rows),
     )
 
@@ -69,7 +70,7 @@ def _panel(arm: str, series: int, curve: Band, rule: tuple[str, Curve] | None, a
     drawing.text(0, 12, arm, "head")
     drawing.text(0, 29, area, "small")
     frame = Frame(drawing, 36, 58, PANEL - 44, 172, (0.0, 1.0), (0.0, 1.0))
-    frame.y_axis(_TICKS, "sensitivity")
+    frame.y_axis(_TICKS, SENSITIVITY.display)
     frame.x_axis(_TICKS, "1 − specificity")
     colour = f"c{series % 8}"
     frame.curve([0, 1], [0, 1], "chance")

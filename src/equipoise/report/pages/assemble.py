@@ -8,7 +8,7 @@ import numpy as np
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.roc import Run
-from equipoise.report.figures.calibration import Rows, calibration_figure, decision_figure, mean_error
+from equipoise.report.figures.calibration import calibration_figure, decision_figure
 from equipoise.report.figures.comparison import forest_figure, overview_figure
 from equipoise.report.figures.confusion import confusion_figure
 from equipoise.report.figures.cost import cost_figure
@@ -26,11 +26,13 @@ from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
 from equipoise.report.pages.page import display_names
-from equipoise.report.results.entries import calibration_rows, part
-from equipoise.report.results.recommendation import best_baseline
+from equipoise.report.results.calibration import Rows, calibration_rows, mean_error
+from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
+from equipoise.report.results.rows import part
 from equipoise.report.text.words import case_noun, endpoint_name, interval, number
 from equipoise.runfolder.read import JobRecord, RunFolder
+from equipoise.statistics.endpoints import on_curve
 
 
 def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
@@ -91,7 +93,7 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     positive = "each class" if index is None else classes[index]
     curves = {name: _runs(run.finished(name), index) for name in scored}
     shown = None if rule is None else (names[rule], _runs(run.finished(rule), index))
-    figures: list[Figure | None] = [roc_figure(curves, shown, positive, _scores(results, "auc"))]
+    figures: list[Figure | None] = [roc_figure(curves, shown, positive, _scores(results, on_curve("roc").name))]
     rows = {name: calibration_rows(table, index) for name, table in scored.items() if _probabilities(table)}
     if rows:
         said = "being right" if index is None else positive
@@ -108,7 +110,7 @@ def _from_candidates(run: RunFolder, results: dict[str, Any], names: dict[str, s
     marking = [e for e in results["baselines"] if any(len(marks.score) for marks, _ in rules.get(e["name"], []))]
     best = best_baseline(marking, results["endpoints"]["primary"], sign)
     rule = None if best is None else (names[best["name"]], rules[best["name"]])
-    return froc_figure(_detectors(run, run.arms()), _scores(results, "cpm"), rule, case_noun(run.lock))
+    return froc_figure(_detectors(run, run.arms()), _scores(results, on_curve("froc").name), rule, case_noun(run.lock))
 
 
 def _detectors(run: RunFolder, names: Sequence[str]) -> dict[str, list[DetectorRun]]:
@@ -133,7 +135,7 @@ def _best_rule(results: dict[str, Any], names: dict[str, str]) -> tuple[str, flo
 
 def _tied(results: dict[str, Any]) -> list[str]:
     """Arms that the data cannot tell from the best one, with it; none where a trivial rule is recommended."""
-    advice = results["recommendation"]["accuracy"]
+    advice = results["recommendation"][QUALITY]
     return [] if advice["arm"] is None or advice["beats_baseline"] is False else [advice["arm"], *advice["tied_with"]]
 
 

@@ -8,17 +8,19 @@ from typing import Any
 
 from equipoise.atomic_write import write_text
 from equipoise.evaluation.predictions import Predictions
-from equipoise.report.results.entries import part
+from equipoise.report.results.rows import part
 from equipoise.report.text.words import endpoint_name, number
 from equipoise.runfolder.read import RunFolder
+from equipoise.statistics.endpoints import in_case_table
 
 FEW = 60
 """Rows (a case of one run, a structure) that fit on the page; more are in cases.csv alone."""
-_SHOWN = (
-    ("dice", "Dice", 3), ("iou", "IoU", 3), ("hd95", "HD95, mm", 1), ("hausdorff", "Hausdorff, mm", 1),
-    ("assd", "ASSD, mm", 2), ("truth_ml", "true volume, ml", 2), ("predicted_ml", "predicted volume, ml", 2),
+_VOLUMES = (
+    ("truth_ml", "true volume, ml", 2), ("predicted_ml", "predicted volume, ml", 2),
     ("truth_voxels", "true voxels", 0), ("predicted_voxels", "predicted voxels", 0),
 )  # fmt: skip
+_SHOWN = (*((one.beginning, one.short, one.decimals or 0) for one in in_case_table()), *_VOLUMES)
+"""Column, head and decimals of what stands in the table of cases."""
 
 
 def case_table(run: RunFolder) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from equipoise.report.results import audit
+from equipoise.report.text import audit
 from equipoise.report.text.checklist_facts import facts_of
 from equipoise.runfolder.read import RunFolder
 

@@ -62,7 +62,6 @@ def render_inspection(found: Inspection) -> str:
         undefined=jinja2.StrictUndefined, finalize=unbroken,
     )  # fmt: skip
     cohort = found.cohort
-    segments = cohort.task == "segmentation"
     return environment.get_template(
         "cohort.html.j2"
     ).render(
@@ -80,7 +79,9 @@ def render_inspection(found: Inspection) -> str:
         histograms=[drawn(drawing) for drawing in _histograms(found)],
         sites=_sites(cohort),
         gallery=[(title, [_card(found, index) for index in chosen]) for title, chosen in _shown(found.cohort)],
-        legend=list(zip(cohort.classes[1:], COLOURS, strict=False)) if segments else [],
+        legend=list(zip(cohort.classes[1:], COLOURS, strict=False))
+        if cohort.task_record.judged_structures(cohort)
+        else [],
         sentences=[sentence[:1].upper() + sentence[1:] for sentence in found.sentences],
     )
 
@@ -156,7 +157,7 @@ def _flow(found: Inspection) -> Markup | None:
 
 
 def _part(cohort: Cohort, name: str, indices: Any) -> Part:
-    classes = cohort.class_counts(indices) if cohort.task == "classification" else {}
+    classes = cohort.task_record.counts(cohort, indices)
     return Part(name, len(set(cohort.patients[indices].tolist())), len(indices), classes)
 
 
@@ -183,10 +184,11 @@ def _histograms(found: Inspection) -> Iterator[Drawing]:
 def _volumes(found: Inspection) -> Iterator[Drawing]:
     """How much of every case each class of the masks takes."""
     unit, to_unit = ("ml", 1e-3) if found.cohort.spatial_dims == 3 else ("mm²", 1.0)
-    masked = [row for row in found.rows if "label_voxels" in row]
+    judged = found.cohort.task_record.judged_structures(found.cohort)
+    masked = [row for row in found.rows if "label_voxels" in row] if judged else []
     for value, name in enumerate(found.cohort.classes[1:], start=1):
         sizes = [row["label_voxels"].get(str(value), 0) * np.prod(row["spacing_mm"]) * to_unit for row in masked]
-        if sizes and found.cohort.task == "segmentation":
+        if sizes:
             empty = sum(size == 0 for size in sizes)
             yield histogram(f"{name}" + (f", absent in {empty}" if empty else ""), sizes, unit, series=value - 1)
 
@@ -207,7 +209,7 @@ def _sites(cohort: Cohort) -> dict[str, Any] | None:
     for index, case in enumerate(cohort.cases):
         members.setdefault(str(case.attributes.get(key, "unknown")), []).append(index)
     parts = [_part(cohort, name, np.array(indices)) for name, indices in sorted(members.items())]
-    classes = cohort.classes if cohort.task == "classification" else ()
+    classes = list(cohort.task_record.counts(cohort))
     rows = [(part.name, [part.patients, part.cases, *part.classes.values()]) for part in parts]
     return {"key": key, "heads": ["patients", "cases", *classes], "rows": rows}
 
@@ -217,7 +219,7 @@ def _shown(cohort: Cohort) -> Iterator[tuple[str, list[int]]]:
     most = MOST_CASES[cohort.spatial_dims]
     groups = (
         [(name, np.flatnonzero(cohort.labels == index)) for index, name in enumerate(cohort.classes)]
-        if cohort.task == "classification"
+        if cohort.task_record.has_labels
         else [("", np.arange(len(cohort)))]
     )
     for name, members in groups:

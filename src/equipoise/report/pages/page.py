@@ -16,16 +16,16 @@ from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.results import audit
-from equipoise.report.results.contrast import contrast_table
-from equipoise.report.results.entries import part
-from equipoise.report.results.initialization import start_in_words
-from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
-from equipoise.report.results.missing_modality import missing_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
+from equipoise.report.results.rows import part
+from equipoise.report.text import audit
 from equipoise.report.text.characteristics import characteristics
+from equipoise.report.text.contrast import contrast_table
+from equipoise.report.text.initialization import start_in_words
+from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
+from equipoise.report.text.missing_modality import missing_table
 from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
@@ -49,6 +49,7 @@ from equipoise.report.text.words import (
     split_unit,
 )
 from equipoise.runfolder.read import RunFolder
+from equipoise.tasks import recorded_task
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
@@ -71,6 +72,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         names=names,
         label=label,
         noun=case_noun(run.lock),
+        task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
         exploratory=exploratory(run),
         opened=opened_in_words(results),

@@ -1,5 +1,17 @@
-"""A run folder → the numbers of results.json."""
+"""A run folder → the numbers of results.json; `report.summary` adds the sentences."""
+
+from typing import Any
 
 from equipoise._moved import attributes_of
 
-__getattr__ = attributes_of(__name__, "equipoise.report.results.results")
+_ELSEWHERE = {
+    "json_safe": "equipoise.report.results.plain",
+    "results_of": "equipoise.report.summary",
+    "summarise": "equipoise.report.summary",
+    "write_results": "equipoise.report.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the module `report.results` of version 0.1, with a warning that says where it is now."""
+    return attributes_of(__name__, _ELSEWHERE.get(name, "equipoise.report.results.results"))(name)

@@ -1,96 +1,23 @@
-"""What the report of an audit says otherwise than that of a trial: predictions made elsewhere tell less.
-
-They say nothing of training, cost or the day the test set was opened; the page and its methods paragraph keep to that.
-"""
+"""What an audit recommends: predictions made elsewhere say nothing of speed, memory or size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equipoise.evaluation.external import masks, nnunet
-from equipoise.report.results.recommendation import recommend
-from equipoise.report.text.words import listed, plural
-from equipoise.runfolder.read import RunFolder
+from equipoise.report.results.recommendation import QUALITY, recommend
+from equipoise.statistics.reasons import Reason
 
 Entry = Mapping[str, Any]
-WHY = "this is an audit of predictions made elsewhere, and no ledger proves when the test set was opened"
-_NO_COST = "Predictions say nothing of speed, memory or size."
-_KNOWN = (
-    *("question", "technology", "goal", "flow", "events", "metrics", "measures", "statistics", "performance", "errors"),
-    *("diagnostic", "clusters", "size", "fairness", "heterogeneity", "robustness", "limits"),
-)
 
 
 def recommendation(arms: Sequence[Entry], comparisons: Sequence[Entry], endpoint: str, sign: int) -> dict[str, Any]:
     """As in a trial's results.json, but an arm is named only where it stands alone: nothing tells which is cheapest."""
-    advice = dict(recommend(arms, (), comparisons, (), endpoint, sign, needs=("accuracy",))["accuracy"])
+    advice = dict(recommend(arms, (), comparisons, (), endpoint, sign, needs=(QUALITY,))[QUALITY])
     tied = [advice["arm"], *advice["tied_with"]]
     if advice["arm"] is not None and len(tied) > 1:
         order = [str(arm["name"]) for arm in arms if arm["name"] in tied]
-        reason = f"The data cannot tell {listed(order)} apart, and predictions do not say which costs least."
+        reason = Reason("tied_of_unknown_cost", arms=tuple(order))
         advice |= {"arm": None, "tied_with": order, "reason": reason}
     elif len(arms) == 1:
-        advice["reason"] = "It is the only arm."
-    unknown: dict[str, Any] = {"arm": None, "tied_with": [], "beats_baseline": None, "reason": _NO_COST}
-    return {"accuracy": advice, "speed": unknown, "balanced": dict(unknown)}
-
-
-def use(results: Entry, names: Mapping[str, str]) -> str:
-    """Which arm to use, as far as predictions say."""
-    advice = results["recommendation"]["accuracy"]
-    if advice["arm"] is not None and len(results["arms"]) > 1:
-        return f"{names[advice['arm']]}, as far as quality goes: every other arm was shown to be worse."
-    if advice["tied_with"] and any(pair["verdict"] == "single_run" for pair in results["comparisons"]):
-        return f"Of these networks {names[_highest(results)]} scored best; one run each says nothing of the methods."
-    if advice["tied_with"]:
-        tied = [names[arm] for arm in advice["tied_with"]]
-        return f"Any of {listed(tied)}: these predictions do not put one above the others; take the cheapest."
-    return "Predictions of one arm do not say." if len(results["arms"]) == 1 else "These predictions do not say."
-
-
-def _highest(results: Entry) -> str:
-    sign, primary = (1 if results["endpoints"]["higher_is_better"] else -1), results["endpoints"]["primary"]
-    known = [arm for arm in results["arms"] if arm["endpoints"][primary]["estimate"] is not None]
-    return str(max(known, key=lambda arm: sign * float(arm["endpoints"][primary]["estimate"]))["name"])
-
-
-def facts(known: Mapping[str, str], results: Entry) -> dict[str, str]:
-    """The sentences for the checklists that predictions alone bear out."""
-    cohort = results["cohort"]
-    tested = f"{plural(cohort['split']['test'], 'case')} of {plural(cohort['split_patients']['test'], 'patient')}"
-    return {name: known[name] for name in _KNOWN if name in known} | {"flow": f"Tested: {tested}."}
-
-
-def empty_masks(results: Entry) -> str:
-    """What became of structures in neither mask, as far as the sources say how their values were made."""
-    kinds = {str(source["kind"]) for source in results["sources"]}
-    if not kinds & {masks.KIND, nnunet.KIND}:
-        return ""
-    return "A structure in neither mask of a case counted as agreement (Dice 1)."
-
-
-def provenance(run: RunFolder) -> list[tuple[str, str]]:
-    """What one needs to repeat the audit beside the files named above it."""
-    endpoints = run.lock["endpoints"]
-    asked = [f"primary {endpoints['primary']}", f"secondary {', '.join(endpoints['secondary']) or 'none'}"]
-    asked += [f"margin {endpoints['margin']:g}"] if endpoints["margin"] else []
-    versions = ", ".join(f"{name} {version}" for name, version in run.lock["versions"].items())
-    return [
-        ("Ledger", "none: nothing proves when the test set was opened, or how often"),
-        ("Asked", "; ".join(asked)),
-        ("Software", versions),
-    ]
-
-
-def data_and_training(results: Entry, run_sources: Sequence[Entry]) -> list[str]:
-    """The first sentences of the methods paragraph."""
-    cohort, arms = results["cohort"], [str(arm["name"]) for arm in results["arms"]]
-    kinds = listed(list(dict.fromkeys(str(source["kind"]) for source in run_sources)))
-    runs = {len(arm["seeds"]) for arm in results["arms"]}
-    trained = "one training run each" if runs == {1} else f"{'up to ' * (len(runs) > 1)}{max(runs)} training runs each"
-    read = (
-        f"Predictions made elsewhere ({kinds}) of {plural(len(arms), 'arm')} – {', '.join(arms)} – were audited: "
-        f"{plural(cohort['split']['test'], 'test case')} of {plural(cohort['split_patients']['test'], 'patient')}, "
-        f"{trained}."
-    )
-    unseen = "How the arms were trained, how test cases were chosen and whether they had been seen before is not known."
-    return [read, unseen]
+        advice["reason"] = Reason("one_arm")
+    unknown: dict[str, Any] = {"arm": None, "tied_with": [], "beats_baseline": None, "reason": Reason("unknown_cost")}
+    return {QUALITY: advice, "speed": unknown, "balanced": dict(unknown)}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equipoise.report.text.words import plural
 from equipoise.runfolder.read import JobRecord
+from equipoise.statistics.reasons import Reason
 
 
 def stops(jobs: Sequence[JobRecord]) -> dict[str, Any] | None:
@@ -15,29 +15,10 @@ def stops(jobs: Sequence[JobRecord]) -> dict[str, Any] | None:
     return {"runs": len(ended), "of_runs": len(jobs), "epochs": ended, "of_epochs": jobs[0].done.get("epochs")}
 
 
-def stop_warnings(arms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each arm that spent less than its budget."""
+def stop_warnings(arms: Sequence[Mapping[str, Any]]) -> list[Reason]:
+    """A reason for each arm that spent less than its budget."""
     return [
-        f"{arm['name']} stopped early in {found['runs']} of {plural(found['of_runs'], 'run')}, after "
-        f"{_range(found['epochs'])} of {found['of_epochs']} epochs: it spent less than its budget."
+        Reason("stopped_early", arm=arm["name"], **stopped)
         for arm in arms
-        if (found := arm.get("stopped_early")) is not None
+        if (stopped := arm.get("stopped_early")) is not None
     ]
-
-
-def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
-    """The budget for the methods paragraph: equal, or an equal limit.
-
-    >>> budget_in_words([{"stopped_early": None}])
-    'an equal budget of epochs'
-    """
-    found = [arm["stopped_early"] for arm in arms if arm.get("stopped_early") is not None]
-    if not found:
-        return "an equal budget of epochs"
-    runs = sum(one["runs"] for one in found)
-    return f"an equal limit of epochs, before which early stopping ended {plural(runs, 'run')}"
-
-
-def _range(epochs: Sequence[int]) -> str:
-    low, high = min(epochs), max(epochs)
-    return str(low) if low == high else f"{low} to {high}"

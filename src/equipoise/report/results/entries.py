@@ -8,27 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.evaluation.calibration import calibration_error, sharpen, temperature
 from equipoise.evaluation.classification import Rate, class_rates, clustered_rate, confusion
-from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.evaluation.roc import youden_point
-from equipoise.report.figures.calibration import Rows, mean_error
+from equipoise.report.results.calibration import calibration
+from equipoise.report.results.rows import part, run_numbers
 from equipoise.runfolder.read import JobRecord
+from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
-
-
-def part(jobs: Sequence[JobRecord], split: str) -> Predictions | None:
-    """The rows of one split of all finished jobs; None where there are none."""
-    tables = [job.predictions for job in jobs if job.predictions is not None]
-    tables = [table.where(table.split == split) for table in tables]
-    tables = [table for table in tables if len(table)]
-    return concatenate(tables) if tables else None
-
-
-def run_numbers(table: Predictions) -> Any:
-    """A number per (fold, seed), for each row."""
-    return np.unique(np.stack([table.fold, table.seed]), axis=1, return_inverse=True)[1].ravel()
 
 
 def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> dict[str, float | None]:
@@ -60,17 +47,8 @@ def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str,
         "confusion_runs": int(run.max()) + 1,
         "class_rates": {name: asdict(rate) for name, rate in zip(test.classes, rates, strict=True)},
         "operating_point": None if positive is None else _operating_point(jobs, positive),
-        "calibration": _calibration(jobs, test, positive),
+        "calibration": calibration(jobs, test, positive),
     }
-
-
-def calibration_rows(table: Predictions, positive: int | None) -> Rows:
-    """Probability and truth of the positive class; with more classes, of the called class being right."""
-    run = run_numbers(table)
-    if positive is not None:
-        return Rows(table.scores[:, positive], table.truth == positive, table.patient, run)
-    called = table.scores.argmax(axis=1)
-    return Rows(table.scores.max(axis=1), table.truth == called, table.patient, run)
 
 
 def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any] | None:
@@ -89,32 +67,8 @@ def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any]
     return {
         "rule": "largest sensitivity + specificity on validation cases, each run its own threshold",
         "thresholds": [_finite(threshold) for threshold in thresholds],
-        "sensitivity": _rate(clustered_rate(yes[truth], patient[truth], run[truth])),
-        "specificity": _rate(clustered_rate(~yes[~truth], patient[~truth], run[~truth])),
-    }
-
-
-def _calibration(jobs: Sequence[JobRecord], test: Predictions, positive: int | None) -> dict[str, Any] | None:
-    """Calibration error of single runs, averaged over runs, before and after a temperature fitted on validation."""
-    if not ((test.scores >= 0) & (test.scores <= 1)).all():
-        return None
-    error = mean_error(calibration_rows(test, positive))
-    temperatures, after = [], []
-    for job in jobs:
-        held, own = part([job], "validation"), part([job], "test")
-        if held is None or own is None:
-            break
-        temperatures.append(temperature(held.scores, held.truth))
-        scaled = Predictions(**{**vars(own), "scores": sharpen(own.scores, temperatures[-1])})
-        rows = calibration_rows(scaled, positive)
-        after.append(calibration_error(rows.probability, rows.positive, np.random.default_rng(0), draws=2).estimate)
-    complete = len(after) == len(jobs)
-    return {
-        "ece": error.estimate,
-        "ece_by_chance": error.by_chance,
-        "ece_chance_high": error.chance_high,
-        "temperature": float(np.median(temperatures)) if complete else None,
-        "ece_after_temperature": float(np.mean(after)) if complete else None,
+        SENSITIVITY.name: _rate(clustered_rate(yes[truth], patient[truth], run[truth])),
+        SPECIFICITY.name: _rate(clustered_rate(~yes[~truth], patient[~truth], run[~truth])),
     }
 
 

@@ -1,11 +1,7 @@
 """What a missing modality costs each arm: the primary endpoint of the same networks with one channel blank."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate, read_parquet
-from equipoise.report.text.words import interval, number
 from equipoise.runfolder.paths import job_folder, without_channel
 from equipoise.runfolder.read import RunFolder
 
@@ -33,21 +29,3 @@ def channels_left_out(run: RunFolder) -> tuple[list[tuple[str, Predictions]], li
         if table is not None:
             found.append((str(name), table))
     return found, problems
-
-
-def missing_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Heads (modalities) and rows (arm, cells of text) for the page; None where nothing was left out."""
-    rows = results["missing_modalities"]
-    if not rows:
-        return None
-    modalities = list(dict.fromkeys(row["modality"] for row in rows))
-    by_place = {(row["arm"], row["modality"]): row for row in rows}
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    cells = [(names.get(arm, arm), [_cell(by_place.get((arm, one))) for one in modalities]) for arm in arms]
-    return {"heads": [f"without {name}" for name in modalities], "rows": cells}
-
-
-def _cell(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["estimate"] is None:
-        return "–"
-    return f"{number(row['estimate'])} ({interval(row['low'], row['high'])})"

@@ -16,9 +16,10 @@ from typing import Any
 
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
-from equipoise.report.text.words import listed
+from equipoise.statistics.reasons import Reason
 
-NEEDS = ("accuracy", "speed", "balanced")
+QUALITY = "accuracy"  # the need, whatever the endpoint
+NEEDS = (QUALITY, "speed", "balanced")
 """The needs that results.json answers."""
 PREFERENCES = (*NEEDS, "memory")
 UNJUDGED = ("refused", "single_run")
@@ -26,7 +27,7 @@ UNJUDGED = ("refused", "single_run")
 Entry = Mapping[str, Any]
 
 
-def advise(results: Entry, prefer: str = "accuracy", max_latency_ms: float | None = None) -> dict[str, Any]:
+def advise(results: Entry, prefer: str = QUALITY, max_latency_ms: float | None = None) -> dict[str, Any]:
     """The arm to use for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
 
     prefer: one of PREFERENCES; max_latency_ms: arms slower than this for one case are out (None: no limit).
@@ -61,20 +62,20 @@ def recommend(
     """
     usable = [arm for arm in arms if _estimate(arm, endpoint) is not None]
     if not usable:
-        return {need: _advice(None, [], None, "No arm finished with a result.") for need in needs}
+        return {need: _advice(None, [], None, Reason("no_result")) for need in needs}
     strongest = best_baseline(baselines, endpoint, sign)
     against = [pair for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]]
     winners = {_winner(pair) for pair in against}
     candidates = [arm for arm in usable if strongest is None or arm["name"] in winners]
     if strongest is not None and against and all(pair["verdict"] in UNJUDGED for pair in against):
-        reason = f"No comparison with the trivial baseline {strongest['name']} allows a verdict. {against[0]['reason']}"
+        reason = Reason("baseline_unjudged", baseline=strongest["name"], why=against[0]["reason"])
         return {need: _advice(None, [], None, reason) for need in needs}
     if strongest is not None and not candidates:
-        reason = f"No arm was shown better than the trivial baseline {strongest['name']}, which costs nothing."
+        reason = Reason("baseline_unbeaten", baseline=strongest["name"])
         return {need: _advice(strongest["name"], [], False, reason) for need in needs}
     in_time = [arm for arm in candidates if _latency(arm) <= max_latency_ms]
     if not in_time:
-        reason = f"No arm worth using answers within {max_latency_ms:g} ms; allow more time or use faster hardware."
+        reason = Reason("all_too_slow", limit_ms=max_latency_ms)
         return {need: _advice(None, [], None, reason) for need in needs}
     beats = None if strongest is None else True
     return {need: _for_need(need, in_time, comparisons, endpoint, sign, beats) for need in needs}
@@ -114,17 +115,16 @@ def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> Non
         )
 
 
-def _reason(arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None]) -> str:
+def _reason(arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None]) -> Reason:
     if len(group) == 1:
-        return "It is the only arm worth considering." if whatever else "It stands alone at the top."
-    names = listed([str(one["name"]) for one in group])
+        return Reason("only_candidate" if whatever else "alone_at_the_top")
+    names = tuple(str(one["name"]) for one in group)
     if whatever:
-        price = " It was shown worse than the best arm; that is the price." if arm["name"] in lost else ""
-        return f"Of {names} it has {why}.{price}"
-    return f"The data cannot tell {names} apart; of these it has {why}."
+        return Reason("cheapest_of_all", arms=names, price=why, worse=arm["name"] in lost)
+    return Reason("cheapest_of_tied", arms=names, price=why)
 
 
-def _advice(arm: str | None, tied: list[str], beats: bool | None, reason: str) -> dict[str, Any]:
+def _advice(arm: str | None, tied: list[str], beats: bool | None, reason: Reason) -> dict[str, Any]:
     return {"arm": arm, "tied_with": tied, "beats_baseline": beats, "reason": reason}
 
 
@@ -168,10 +168,10 @@ def _burden(arm: Entry) -> float:
     return _latency(arm) * _parameters(arm) * _memory(arm)
 
 
-# what is cheapest, in which words, and whether quality beyond the baseline is given up for it
+# what is cheapest, its name, and whether quality beyond the baseline is given up for it
 _PRICES: dict[str, tuple[Callable[[Entry], float], str, bool]] = {
-    "accuracy": (_parameters, "the fewest parameters", False),
-    "speed": (_latency, "the lowest latency measured", True),
-    "memory": (_memory, "the lowest peak memory measured", True),
-    "balanced": (_burden, "the smallest product of latency, memory and parameters", False),
+    QUALITY: (_parameters, "parameters", False),
+    "speed": (_latency, "latency", True),
+    "memory": (_memory, "memory", True),
+    "balanced": (_burden, "product", False),
 }

@@ -1,51 +1,41 @@
-"""results.json: every number of a run, from predictions alone (costs apart)."""
+"""Every number of a run, from predictions alone (costs apart); `report.summary` puts the sentences in."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from equipoise.atomic_write import write_json
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
-from equipoise.report.results import audit
+from equipoise.report.results.audit import recommendation
 from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
-from equipoise.report.results.entries import classification, cost, part
+from equipoise.report.results.entries import classification, cost
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
-from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
+from equipoise.report.results.plain import json_safe
 from equipoise.report.results.recommendation import mark_pareto, recommend
+from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
-from equipoise.runfolder.paths import BY_CASE, LOCK, PROTOCOL, RESULTS
+from equipoise.report.results.warnings import run_warnings, unequal_budgets
+from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import Endpoint, Kind, endpoint_named
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
 _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_patients": 0, "n_cases": 0}
 
 
-def summarise(folder: Path) -> dict[str, Any]:
-    """The dictionary of results.json for a run folder; missing pieces are rows of `failures` and `warnings`."""
-    return results_of(read_folder(folder))
-
-
-def write_results(folder: Path) -> dict[str, Any]:
-    """Write results.json (whole or not at all) and return its contents."""
-    results = summarise(folder)
-    write_json(folder / RESULTS, results, public=True)
-    return results
-
-
-def results_of(run: RunFolder) -> dict[str, Any]:
-    """The dictionary of results.json from a run folder in memory."""
+def numbers_of(run: RunFolder) -> dict[str, Any]:
+    """The dictionary of results.json from a run folder in memory, with a `Reason` in place of every sentence."""
+    task_endpoints(run.lock, run.path)  # a task that has changed is refused, whatever predictions there are
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign
@@ -72,12 +62,12 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         "untuned_comparisons": beside,
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
-        "ranking": [asdict(rank) for rank in judged.ranking] if judged else [],
+        "ranking": judged.ranking if judged else [],
         "arithmetic": run.ledger.settled,
         "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
-        "variance": asdict(judged.variance) if judged and judged.variance else None,
-        "recommendation": audit.recommendation(arms, between, plan["primary"], sign)
+        "variance": judged.variance if judged else None,
+        "recommendation": recommendation(arms, between, plan["primary"], sign)
         if run.sources
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         "ledger": {
@@ -87,7 +77,7 @@ def results_of(run: RunFolder) -> dict[str, Any]:
         },
         "looks": _looks(run, test),
         "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
-        "warnings": [*_unequal(tuning), *stop_warnings([*arms, *untuned]), *_warnings(run, judged)],
+        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged)],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
     }
@@ -126,18 +116,7 @@ def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | Non
     if not (run.path / BY_CASE / LOCK).is_file():
         return None
     other = read_folder(run.path / BY_CASE)
-    return contrast(own, other, results_of(other))
-
-
-def json_safe(value: Any) -> Any:
-    """The value with plain types, and None for what JSON cannot say (NaN, infinities)."""
-    if isinstance(value, Mapping):
-        return {str(key): json_safe(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [json_safe(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return json_safe(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return contrast(own, other, numbers_of(other))
 
 
 def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
@@ -200,14 +179,6 @@ def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
     ]
     return entries, [_comparison(pair) for pair in judged.comparisons if pair.role == "primary"]
-
-
-def _unequal(tuning: Mapping[str, Any] | None) -> list[str]:
-    """The warning that budgets were not the same, as the protocol allowed."""
-    if tuning is None or tuning["equal"]:
-        return []
-    draws = ", ".join(f"{arm['arm']} {len(arm['draws'])}" for arm in tuning["arms"])
-    return [f"The arms were tuned on unequal budgets ({draws} draws), so a difference may be one of budgets."]
 
 
 def _arm(
@@ -287,7 +258,7 @@ def _endpoints(run: RunFolder, name: str, judged: Judgement | None) -> dict[str,
 
 
 def _interval(value: Interval) -> dict[str, Any]:
-    out = {key: getattr(value, key) for key in _INTERVAL}
+    out = {key: getattr(value, key) for key in _INTERVAL} | {"reason": value.reason or ""}
     low, high = value.beside or (None, None)
     out["beside"] = {"low": low, "high": high, "method": value.beside_method} if value.beside_method else None
     out["by_seed"] = [{"seed": seed, "value": one} for seed, one in value.by_seed]
@@ -296,7 +267,8 @@ def _interval(value: Interval) -> dict[str, Any]:
 
 
 def _comparison(pair: Comparison) -> dict[str, Any]:
-    return asdict(pair)
+    plain: dict[str, Any] = json_safe(pair)
+    return plain
 
 
 def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
@@ -331,47 +303,3 @@ def _failures(jobs: Sequence[JobRecord]) -> list[dict[str, Any]]:
         for job in jobs
         if job.status != "finished"
     ]
-
-
-def _warnings(run: RunFolder, judged: Judgement | None) -> list[str]:
-    found = []
-    if run.ledger.unplanned:
-        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
-        times = f"{run.ledger.test_openings} times{unplanned}"
-        found.append(f"The test set was opened {times}, so these results are exploratory.")
-    if run.ledger.plan_changed:
-        found.append(f"{PROTOCOL} is not the one that was locked, so these results are exploratory.")
-    if run.ledger.problem:
-        found.append(_sentence(run.ledger.problem))
-    for job in run.jobs:
-        where = f"{job.arm}, fold {job.fold}, seed {job.seed}"
-        if job.status == "missing":
-            found.append(f"The job {where} is missing: {job.reason}.")
-        found += [f"{where}: {warning}" for warning in job.done.get("warnings") or ()]
-    if judged is None:
-        found.append("No test predictions were found, so nothing can be judged; the same command finishes the run.")
-    leaks = run.lock.get("leaks") or ()
-    if leaks:
-        kinds = ", ".join(sorted({leak["kind"] for leak in leaks}))
-        found.append(
-            f"{len(leaks)} pairs of cases leak across the parts ({kinds}) and the protocol allowed it: the results are "
-            "better than new patients would give."
-        )
-    if run.lock["cohort"].get("patients_guessed"):
-        found.append("Patients of this cohort are guesses: parts may share some, and intervals may be too narrow.")
-    elif not run.lock["cohort"].get("patients_known", True):
-        found.append(
-            'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
-        )
-    found += run.lock.get("telling") or ()
-    found += [_sentence(problem) for problem in (*run.problems, *channels_left_out(run)[1])]
-    if judged:
-        found += [
-            *judged.warnings,
-            *(flag for pair in judged.comparisons if pair.role == "primary" for flag in pair.flags),
-        ]
-    return list(dict.fromkeys(found))
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")

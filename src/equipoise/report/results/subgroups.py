@@ -1,7 +1,6 @@
 """Subgroups of the test patients: those the protocol names, and thirds by size where the cohort knows one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.subgroups import Attribute, subgroups, thirds
 
@@ -74,7 +74,7 @@ def _plain(attribute: Attribute) -> dict[str, Any]:
             "value": group.value,
             "n_patients": group.n_patients,
             "n_cases": group.n_cases,
-            "reason": group.reason,
+            "reason": group.reason or "",
             "arms": {
                 arm: {"estimate": found.estimate, "low": found.low, "high": found.high}
                 for arm, found in group.intervals.items()
@@ -82,4 +82,4 @@ def _plain(attribute: Attribute) -> dict[str, Any]:
         }
         for group in attribute.groups
     ]
-    return {"attribute": attribute.name, "groups": groups, "tests": [asdict(test) for test in attribute.tests]}
+    return {"attribute": attribute.name, "groups": groups, "tests": [json_safe(test) for test in attribute.tests]}

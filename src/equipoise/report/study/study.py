@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
-from equipoise.report.results.results import json_safe
+from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.paths import REPORT, trial_folder
 from equipoise.runfolder.read import is_predicted, read_folder, read_results, read_study_plan
 from equipoise.statistics.endpoints import endpoint_named

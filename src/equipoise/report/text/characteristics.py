@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from equipoise.report.figures.subgroups import words_of
+from equipoise.report.text.subgroups import words_of
 from equipoise.runfolder.read import RunFolder
 
 PARTS = ("train", "validation", "test")

@@ -5,13 +5,14 @@ from typing import Any
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Named, Protocol, TrainingSection
-from equipoise.report.figures.subgroups import variation_in_words
-from equipoise.report.results.initialization import initialization
-from equipoise.report.results.interim_analysis import opened_in_words
 from equipoise.report.text.characteristics import characteristics, in_words
+from equipoise.report.text.initialization import initialization
+from equipoise.report.text.interim_analysis import opened_in_words
+from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
 from equipoise.runfolder.paths import PROTOCOL
 from equipoise.runfolder.read import RunFolder
+from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICITY, described
 
 
 def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
@@ -142,9 +143,10 @@ def _errors(results: Mapping[str, Any], scored: bool) -> str:
     rates = [
         f"{arm['name']} {100 * value['estimate']:.0f} % ({interval(100 * value['low'], 100 * value['high'], 0)})"
         for arm in results["arms"]
-        if (value := arm["endpoints"].get("failure_rate") or {}).get("estimate") is not None
+        if (value := arm["endpoints"].get(FAILURE_RATE.name) or {}).get("estimate") is not None
     ]
-    return f"Share of cases on which a network failed (Dice below 0.1): {'; '.join(rates)}." if rates else ""
+    worst = f"{described(FAILURE_RATE.share_of).label} below {FAILURE_RATE.share_below:g}"
+    return f"Share of cases on which a network failed ({worst}): {'; '.join(rates)}." if rates else ""
 
 
 def _diagnostic(results: Mapping[str, Any]) -> str:
@@ -153,7 +155,7 @@ def _diagnostic(results: Mapping[str, Any]) -> str:
     for arm in results["arms"]:
         point = arm.get("operating_point")
         if point:
-            rates = [f"{key} {_percent(point[key])}" for key in ("sensitivity", "specificity")]
+            rates = [f"{key} {_percent(point[key])}" for key in (SENSITIVITY.name, SPECIFICITY.name)]
             told.append(f"{arm['name']}: {', '.join(rates)}")
     return f"At thresholds chosen on validation patients: {'; '.join(told)}." if told else ""
 

@@ -1,10 +1,9 @@
 """The paragraph one may paste into a paper: what was done, in the past tense, with the references it rests on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equipoise.report.results import audit
-from equipoise.report.results.early_stopping import budget_in_words
+from equipoise.report.text import audit
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
 from equipoise.report.text.words import case_noun, plural
@@ -81,3 +80,16 @@ def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
             f"predictions were made only after the last training run had ended{f' ({tools})' if tools else ''}."
         ),
     ]
+
+
+def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
+    """The budget for the methods paragraph: equal, or an equal limit.
+
+    >>> budget_in_words([{"stopped_early": None}])
+    'an equal budget of epochs'
+    """
+    stopped = [arm["stopped_early"] for arm in arms if arm.get("stopped_early") is not None]
+    if not stopped:
+        return "an equal budget of epochs"
+    runs = sum(one["runs"] for one in stopped)
+    return f"an equal limit of epochs, before which early stopping ended {plural(runs, 'run')}"

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.report.results import audit
-from equipoise.report.results.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.results.recommendation import UNJUDGED
+from equipoise.report.text import audit
+from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.references import Cite
 from equipoise.report.text.words import endpoint_name, listed, number
+from equipoise.statistics.endpoints import described
+from equipoise.tasks import recorded_task
 
 Results = Mapping[str, Any]
 
@@ -49,7 +51,7 @@ def _several(results: Results) -> bool:
 def _empty_masks(results: Results) -> str:
     if results.get("audit"):
         return audit.empty_masks(results)
-    if not any(name.startswith(("dice", "hd95")) for arm in results["arms"] for name in arm["endpoints"]):
+    if not any("empty-masks" in described(name).rules for arm in results["arms"] for name in arm["endpoints"]):
         return ""
     return (
         "Two empty masks counted as Dice 1, one empty mask as Dice 0 and as an HD95 of the image's diagonal; Dice "
@@ -59,12 +61,12 @@ def _empty_masks(results: Results) -> str:
 
 def _candidates(results: Results, cite: Cite) -> str:
     """When a detector's candidate counts as a hit, and what the CPM is."""
-    if results["cohort"].get("task") != "detection":
+    if not _judges_candidates(results):
         return ""
     endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
     score = (
         " The CPM is the mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per case."
-        if "cpm" in endpoints
+        if any("mean-sensitivity" in described(name).rules for name in endpoints)
         else ""
     )
     return (
@@ -75,10 +77,16 @@ def _candidates(results: Results, cite: Cite) -> str:
     )
 
 
+def _judges_candidates(results: Results) -> bool:
+    task = recorded_task(results["cohort"])
+    return task is not None and task.has_findings
+
+
 def _covariance(results: Results, cite: Cite) -> str:
-    if results["endpoints"]["primary"] == "auc":
-        source = f"clustered placement values {cite('delong', 'obuchowski')}"
-    elif results["cohort"].get("task") == "detection":
+    primary = described(results["endpoints"]["primary"])
+    if primary.kind.source == "placements":
+        source = f"clustered placement values {cite(*primary.references)}"
+    elif _judges_candidates(results):
         source = "the jackknife over patients"
     else:
         source = "influence values summed within patients"

@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.report.text.verdicts import about, pair_sentence
 from equipoise.report.text.words import endpoint_name, interval, listed, number, p_value
+from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
 
 
 def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
 def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
     """What guessing reaches, where that depends on how common the class is: average precision is the prevalence."""
     counts = list(results["cohort"]["split_classes"]["test"].values())
-    if endpoint != "average_precision" or len(counts) < 2 or not sum(counts):
+    if described(endpoint).chance != "prevalence" or len(counts) < 2 or not sum(counts):
         return ""
     classes = list(results["cohort"]["classes"])
     positive = classes.index(results["endpoints"].get("positive") or classes[1])
@@ -72,7 +73,7 @@ def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
         cells = [_cell(rate, percent=True) for rate in entry["class_rates"].values()]
         if points:
             point = entry.get("operating_point") or {}
-            cells += [_cell(point.get(key) or {}, percent=True) for key in ("sensitivity", "specificity")]
+            cells += [_cell(point.get(key) or {}, percent=True) for key in (SENSITIVITY.name, SPECIFICITY.name)]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), cells))
     return {"classes": list(entries[0]["class_rates"]), "points": points, "rows": rows}
 

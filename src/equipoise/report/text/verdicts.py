@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from equipoise.report.results import audit
-from equipoise.report.results.recommendation import UNJUDGED, best_baseline
+from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
+from equipoise.report.text import audit
 from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
 
 Entry = Mapping[str, Any]
@@ -209,20 +209,20 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
 def _use(results: Entry, names: Mapping[str, str]) -> Answer:
     question, advice = "Which one should be used?", results["recommendation"]
     chosen = {need: value["arm"] for need, value in advice.items()}
-    if chosen["accuracy"] is None:
-        reason = advice["accuracy"]["reason"]
+    if chosen[QUALITY] is None:
+        reason = advice[QUALITY]["reason"]
         if any(_value(arm, results).get("estimate") is not None for arm in results["arms"]):
             return Answer(question, "No recommendation can be given.", reason)
         return Answer(question, "None: no arm finished with a result.")
-    if advice["accuracy"]["beats_baseline"] is False:
-        rule = names[chosen["accuracy"]]
+    if advice[QUALITY]["beats_baseline"] is False:
+        rule = names[chosen[QUALITY]]
         return Answer(question, f"The {rule}: it costs nothing, and no network was shown to be better.")
     reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
     if len(set(chosen.values())) == 1:
         return Answer(
-            question, f"{names[chosen['accuracy']]}, for accuracy, for speed and for a balance of both.", reasons
+            question, f"{names[chosen[QUALITY]]}, for accuracy, for speed and for a balance of both.", reasons
         )
-    told = f"{names[chosen['accuracy']]} for accuracy, {names[chosen['speed']]} for speed"
+    told = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
     return Answer(question, f"{told}, {names[chosen['balanced']]} for a balance of both.", reasons)
 
 

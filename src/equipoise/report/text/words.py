@@ -3,30 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-_ENDPOINTS = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "cpm": "CPM",
-    "nll": "negative log-likelihood",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "dice": "Dice",
-    "iou": "IoU",
-    "hd95": "HD95 (mm)",
-    "surface_dice": "surface Dice",
-    "failure_rate": "failure rate",
-    "assd": "mean surface distance (mm)",
-    "volume_error_ml": "volume error (ml)",
-    "absolute_volume_error_ml": "absolute volume error (ml)",
-    "lesion_f1": "lesion F1",
-    "lesion_dice": "lesion Dice",
-    "brats_lesion_f1": "lesion F1 (BraTS)",
-    "brats_lesion_dice": "lesion Dice (BraTS)",
-    "brats_lesion_hd95": "lesion HD95 (BraTS, mm)",
-}
+from equipoise.statistics.endpoints import described
+from equipoise.tasks import recorded_task
+
 _BASELINES = {
     "majority-class": "majority class",
     "intensity-rule": "intensity rule",
@@ -54,16 +33,7 @@ def endpoint_name(name: str, classes: int = 2) -> str:
     >>> endpoint_name("auc"), endpoint_name("auc", 4), endpoint_name("sensitivity@0.90"), endpoint_name("dice_core")
     ('AUC', 'macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
     """
-    if name == "auc" and classes > 2:
-        return "macro AUC"
-    if name.startswith("sensitivity@"):
-        return f"sensitivity at {100 * float(name.partition('@')[2]):.0f} % specificity"
-    if ":" in name:
-        return name.rpartition(":")[2].replace("_", " ")
-    known = next((key for key in _ENDPOINTS if name.startswith(key + "_")), None)
-    if name in _ENDPOINTS or known is None:
-        return _ENDPOINTS.get(name, name.replace("_", " "))
-    return _ENDPOINTS[known] + " " + name.removeprefix(known + "_").replace("_", " ")
+    return described(name, classes).heading
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
@@ -79,9 +49,10 @@ def baseline_name(name: str, size_attribute: str | None = None) -> str:
 
 def case_noun(lock: Mapping[str, Any]) -> str:
     """What one case is called: in lung-nodule cohorts nodules, or scans where nodules are sought; else cases."""
-    if lock["cohort"].get("task") == "detection" and str(lock["cohort"].get("name", "")).startswith("lidc"):
-        return "scan"
-    return "nodule" if str(lock["cohort"].get("name", "")).startswith("lidc") else "case"
+    if not str(lock["cohort"].get("name", "")).startswith("lidc"):
+        return "case"
+    task = recorded_task(lock["cohort"])
+    return "scan" if task is not None and task.whole_scans else "nodule"
 
 
 def split_unit(lock: Mapping[str, Any]) -> str:

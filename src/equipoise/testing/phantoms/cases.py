@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from types import MappingProxyType
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Image, Task
+from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import IRRELEVANT, IRRELEVANT_CLASS, SOUGHT
 from equipoise.errors import ProtocolError
+from equipoise.tasks import CLASSIFICATION, TASKS, Task
 
 PIXEL_NOISE = 0.05
 SPACING_MM = 1.0
@@ -25,7 +25,7 @@ SPACING_MM = 1.0
 def phantom(
     path: str | Path | None = None,
     *,
-    task: Task = "classification",
+    task: str = CLASSIFICATION.name,
     cases: int = 200,
     patients: int | None = None,
     size: int = 32,
@@ -48,8 +48,10 @@ def phantom(
     if path is not None:
         raise ProtocolError(f"cohort.path is {str(path)!r}, but the phantom reads no files; leave the path out")
     patients = max(1, cases // 2) if patients is None else patients
-    _check_settings(task, cases, patients, size, spatial_dims, classes, channels, min(effect, size_effect))
-    is_classification = task == "classification"
+    if task not in TASKS:
+        raise ProtocolError(f"cohort.task of the phantom is {task!r}; give one of {', '.join(TASKS)}")
+    kind = TASKS[task]
+    _check_settings(kind, cases, patients, size, spatial_dims, classes, channels, min(effect, size_effect))
     labels, owners, diameters = _people(cases, patients, size, classes, size_effect, seed)
     shape = (channels, *(size,) * spatial_dims)
     made = tuple(
@@ -59,12 +61,12 @@ def phantom(
             read=partial(
                 _read_shell, (seed, 1, index), shape, float(diameters[index]), int(labels[index]), classes, effect
             )
-            if is_classification
-            else partial(_read_nested, (seed, 1, index), shape, classes, effect)
-            if task == "segmentation"
-            else partial(_read_balls, (seed, 1, index), shape, effect),
-            label=int(labels[index]) if is_classification else None,
-            attributes=MappingProxyType({"diameter_mm": float(diameters[index])} if is_classification else {}),
+            if kind.has_labels
+            else partial(_read_balls, (seed, 1, index), shape, effect)
+            if kind.has_findings
+            else partial(_read_nested, (seed, 1, index), shape, classes, effect),
+            label=int(labels[index]) if kind.has_labels else None,
+            attributes=MappingProxyType({"diameter_mm": float(diameters[index])} if kind.has_labels else {}),
         )
         for index in range(cases)
     )
@@ -72,11 +74,11 @@ def phantom(
         name=f"phantom-{task}-{cases}-{patients}-{size}-{effect:g}-{size_effect:g}-{seed}",
         task=task,
         cases=made,
-        classes=_class_names(classes, task),
+        classes=_class_names(classes, kind),
         channels=tuple(f"channel {index}" for index in range(channels)),
         spatial_dims=spatial_dims,
         notes=("Synthetic cases with known truth, not patients.",),
-        size_attribute="diameter_mm" if is_classification else None,
+        size_attribute="diameter_mm" if kind.has_labels else None,
     )
 
 
@@ -95,9 +97,9 @@ def _people(
 
 def _class_names(classes: int, task: Task) -> tuple[str, ...]:
     """Name the classes: two classes have clinical names, and masks begin with the background."""
-    if task == "detection":
+    if task.has_findings:
         return ("background", "lesion", IRRELEVANT_CLASS)
-    if task == "segmentation":
+    if task.has_masks:
         return ("background", "lesion", "core", "necrosis")[:classes]
     return ("benign", "malignant") if classes == 2 else tuple(f"class {index}" for index in range(classes))
 
@@ -126,12 +128,11 @@ def _check_settings(
 ) -> None:
     """Refuse impossible settings with the key, its value and the allowed values."""
     rules = (
-        ("task", task, task in get_args(Task), "classification, segmentation or detection"),
         ("cases", cases, cases >= 1, "at least 1"),
         ("patients", patients, 1 <= patients <= cases, f"1 to {cases}, the number of cases"),
         ("size", size, 8 <= size <= 512, "8 to 512 voxels"),
         ("spatial_dims", spatial_dims, spatial_dims in (2, 3), "2 or 3"),
-        ("classes", classes, 2 <= classes <= (2 if task == "detection" else 4), "2 to 4, in detection 2"),
+        ("classes", classes, 2 <= classes <= (2 if task.has_findings else 4), "2 to 4, in detection 2"),
         ("channels", channels, 1 <= channels <= 16, "1 to 16"),
         ("effect", effect, effect >= 0, "0 or more for effect and size_effect"),
     )

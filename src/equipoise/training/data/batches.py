@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equipoise.protocol import TrainingSection
 from equipoise.training.data.patches import PatchSampler
-from equipoise.training.data.samples import Samples, together
+from equipoise.training.data.samples import Samples, stack_cases
 from equipoise.training.data.sampling import balanced_order
 
 Indices = NDArray[np.int64]
@@ -42,7 +42,7 @@ class Batch:
 
 def whole(samples: Samples, indices: Indices) -> Batch:
     """Whole cases, which have one shape."""
-    return Batch(indices, _tensor(together(samples.images, indices)), _tensor(together(samples.targets, indices)))
+    return Batch(indices, _tensor(stack_cases(samples.images, indices)), _tensor(stack_cases(samples.targets, indices)))
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:

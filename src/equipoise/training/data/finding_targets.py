@@ -7,14 +7,12 @@ from equipoise.cohorts.finding_labels import SOUGHT
 from equipoise.evaluation.detection import Findings
 from equipoise.preprocessing.one_by_one import MaskCase
 
-CLASSES = ("background", "finding")
-"""What a detector's model tells apart, whatever its cohort calls them; irrelevant findings are background."""
 REACH = 4.0
 """How far a spot is drawn, in standard deviations."""
 
 
 def finding_target(case: MaskCase, findings: Findings, targets: str) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """The target of one prepared case, over `CLASSES`: mask (*prepared grid), or soft (2, *prepared grid).
+    """The target of one prepared case, background and finding: mask (*prepared grid), or soft (2, *prepared grid).
 
     targets: "classes" or "centres", as in [training].
     """

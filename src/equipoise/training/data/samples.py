@@ -84,11 +84,27 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class PreparedCase:
+    """One case ready for a model.
+
+    arrays: `images` (channel, *spatial), `targets`, and with masks `truths`; see `Samples`. The same names, with the
+    same number of axes, for every case of a part.
+    """
+
+    case: str
+    patient: str
+    arrays: dict[str, NDArray[Any]]
+    grid: Grid | None = None
+    findings: Findings | None = None
+
+
+@dataclass(frozen=True)
 class Samples:
     """Cases of one part, ready for a model.
 
     images: float32 (n, channel, *spatial); Ragged where cases differ in shape.
-    targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one.
+    targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one; numbers of
+        any kind (n,) in a task of the user's own.
     grids, truths: for masks, each case's way back and its mask on its own grid; empty and None otherwise.
     findings: in detection, what is in each case, on its own grid; the masks are then left out.
     """
@@ -130,7 +146,22 @@ class Samples:
         """Some cases of a classifier, copied."""
         at = np.array(indices, dtype=np.int64)
         cases, patients = (tuple(every[index] for index in indices) for every in (self.cases, self.patients))
-        return Samples(together(self.images, at), together(self.targets, at), cases, patients)
+        return Samples(stack_cases(self.images, at), stack_cases(self.targets, at), cases, patients)
+
+    @classmethod
+    def of(cls, cases: Iterable["PreparedCase"]) -> Self:
+        """The cases in memory; arrays of one shape are stacked."""
+        every = list(cases)
+        arrays = {name: _joined([case.arrays[name] for case in every]) for name in every[0].arrays}
+        return cls(
+            arrays["images"],
+            arrays["targets"],
+            tuple(case.case for case in every),
+            tuple(case.patient for case in every),
+            tuple(case.grid for case in every if case.grid is not None),
+            arrays.get("truths"),
+            tuple(case.findings for case in every if case.findings is not None),
+        )
 
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; the list of cases comes last and marks them complete."""
@@ -139,8 +170,8 @@ class Samples:
                 arrays = {"images": self.images[index], "targets": np.asarray(self.targets[index])}
                 if self.truths is not None:
                     arrays["truths"] = self.truths[index]
-                findings = self.findings[index] if self.findings else None
-                writer.add(case, patient, arrays, self.grids[index] if self.grids else None, findings)
+                grid = self.grids[index] if self.grids else None
+                writer.add(PreparedCase(case, patient, arrays, grid, self.findings[index] if self.findings else None))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -159,6 +190,10 @@ class Samples:
                 _findings(found, len(grid.spacing_mm)) for found, grid in zip(index["findings"], grids, strict=False)
             ),
         )
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> Arrays:
+    return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 
 def _findings(found: dict[str, Any], axes: int) -> Findings:
@@ -223,16 +258,9 @@ class SampleWriter:
         (self.folder / SAMPLE_INDEX).unlink(missing_ok=True)  # what lay here is being replaced
         return self
 
-    def add(
-        self,
-        case: str,
-        patient: str,
-        arrays: dict[str, NDArray[Any]],
-        grid: Grid | None = None,
-        findings: Findings | None = None,
-    ) -> None:
-        """One case more: `images`, `targets` and, for masks, `truths`, the same names for every case."""
-        for name, array in arrays.items():
+    def add(self, case: PreparedCase) -> None:
+        """One case more."""
+        for name, array in case.arrays.items():
             if name not in self._files:
                 self._files[name] = self._temporary(name).open("wb")
                 self._digests[name] = hashlib.sha256()
@@ -241,12 +269,12 @@ class SampleWriter:
             self._files[name].write(content)
             self._digests[name].update(content)
             self._arrays[name]["shapes"].append(array.shape)
-        self._cases.append(case)
-        self._patients.append(patient)
-        if grid is not None:
-            self._grids.append(vars(grid))
-        if findings is not None:
-            self._findings.append({name: values.tolist() for name, values in vars(findings).items()})
+        self._cases.append(case.case)
+        self._patients.append(case.patient)
+        if case.grid is not None:
+            self._grids.append(vars(case.grid))
+        if case.findings is not None:
+            self._findings.append({name: values.tolist() for name, values in vars(case.findings).items()})
 
     def _temporary(self, name: str) -> Path:
         file = _array_file(self.folder, name)
@@ -276,7 +304,7 @@ class SampleWriter:
         write_json(self.folder / SAMPLE_INDEX, index | {"sha256": _digest(index)})
 
 
-def together(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
+def stack_cases(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
     """Some cases of one shape as one array (k, …)."""
     chosen = np.fromiter(indices, dtype=np.int64)
     if isinstance(arrays, Ragged):

@@ -15,7 +15,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.inference.attribution import attribute
 from equipoise.training.loop.determinism import device, generator, reproducible
 from equipoise.training.loop.train import build_learner
-from equipoise.training.tasks.classifying import classify
+from equipoise.training.tasks.classification import classify
 
 FOR_RGB = (230.0, 159.0, 0.0)
 AGAINST_RGB = (86.0, 180.0, 233.0)

@@ -1,8 +1,8 @@
 """What happens when the test set is opened: its cases are prepared, the trivial rules answer, pictures are kept."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,13 @@ from equipoise.cohorts.read_once import seen_by
 from equipoise.cohorts.splits.split import Fold
 from equipoise.evaluation.display_planes import grey, region_bits, shown_slice
 from equipoise.evaluation.predictions import Predictions
-from equipoise.evaluation.regions import target_regions
 from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
 from equipoise.runfolder.paths import DONE, PREDICTIONS, THUMBNAILS, TRUTHS, baseline_folder, samples_folder
 from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.training.data.samples import Samples
-from equipoise.training.data.staging import stage
-from equipoise.training.tasks.baselines import baselines, predict_baseline
-from equipoise.training.tasks.mask_baselines import MASK_BASELINES, predict_masks
-from equipoise.training.tasks.spot_baselines import SPOT_BASELINES, predict_spots
+from equipoise.training.preparation import Opening, preparation_of
+from equipoise.training.preparation.staging import stage
 
 HELD_OUT = ("validation", "test")
 
@@ -43,49 +40,20 @@ def open_test(
     planes = ShownPlanes(cohort, tested)
     watched = seen_by(cohort, tested, planes.see)
     for number, fold in enumerate(folds):
-        # rules on images learn from the prepared training cases
-        sized = cohort.task == "classification" and cohort.size_attribute is not None
-        parts = HELD_OUT if sized else ("train", *HELD_OUT)
-        places = {part: samples_folder(folder, number) / part for part in parts}
-        samples = {part: stage(watched, getattr(fold, part), pipeline, places[part], targets) for part in parts}
-        if cohort.task == "classification":
-            _class_baselines(cohort, number, fold, samples, folder)
-        else:
-            _image_baselines(cohort, number, samples.pop("train"), samples, folder, own)
+        place = samples_folder(folder, number)
+
+        def prepared(part: str, fold: Fold = fold, place: Path = place) -> Samples:
+            return stage(watched, fold.part(part), pipeline, place / part, targets)
+
+        held_out = {part: prepared(part) for part in HELD_OUT}
+        opening = Opening(cohort, number, fold, pipeline, held_out, partial(prepared, "train"), own)
+        for table in preparation_of(cohort.task_record).baselines(opening):
+            _write(table, number, folder)
     planes.write(folder)
 
 
-def _class_baselines(cohort: Cohort, number: int, fold: Fold, samples: Mapping[str, Samples], folder: Path) -> None:
-    """The trivial rules on the same cases; where no size is known, on the mean of the prepared images."""
-    mean: Any = None
-    if cohort.size_attribute is None:
-        mean = np.zeros(len(cohort), np.float32)  # of cases outside this fold nothing is asked
-        for part, prepared in samples.items():
-            mean[getattr(fold, part)] = np.asarray(prepared.images).reshape(len(prepared), -1).mean(axis=1)
-    parts = {part: getattr(fold, part) for part in HELD_OUT}
-    for rule in baselines(cohort, mean):
-        _write(predict_baseline(rule, cohort, number, fold.train, parts), rule.name, number, folder)
-
-
-def _image_baselines(
-    cohort: Cohort,
-    number: int,
-    train: Samples,
-    held_out: Mapping[str, Samples],
-    folder: Path,
-    own: Mapping[str, Metric],
-) -> None:
-    """The trivial segmenters, or the trivial detectors."""
-    if cohort.task == "detection":
-        for spots in SPOT_BASELINES:
-            _write(predict_spots(spots, number, train, held_out), spots.name, number, folder)
-        return
-    regions = target_regions(cohort.classes, cohort.regions)
-    for rule in MASK_BASELINES:
-        _write(predict_masks(rule, number, train, held_out, regions, own), rule.name, number, folder)
-
-
-def _write(table: Predictions, name: str, fold: int, folder: Path) -> None:
+def _write(table: Predictions, fold: int, folder: Path) -> None:
+    (name,) = table.arms()
     place = baseline_folder(folder, name, fold)
     write_predictions(place / PREDICTIONS, table)
     write_json(place / DONE, {"status": "finished", "reason": None, "arm": name, "fold": fold, "seed": 0})
@@ -98,16 +66,16 @@ class ShownPlanes:
     """
 
     def __init__(self, cohort: Cohort, indices: NDArray[np.int64]) -> None:
-        self.cohort = cohort
+        self.task = cohort.task_record
         self.cases = [cohort.cases[index] for index in indices]
-        self.regions = target_regions(cohort.classes, cohort.regions)
+        self.regions = self.task.structures(cohort)
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.outlines: dict[str, NDArray[np.uint8]] = {}
 
     def see(self, case: Case, image: Image) -> None:
         """Keep the plane of one case."""
         plane = image.array[0]
-        if self.cohort.task == "classification" or image.mask is None:
+        if not self.task.has_masks or image.mask is None:
             self.pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
         else:
             at = shown_slice(image.mask)

@@ -2,4 +2,4 @@
 
 from equipoise._moved import attributes_of
 
-__getattr__ = attributes_of(__name__, "equipoise.training.loop.epoch")
+__getattr__ = attributes_of(__name__, "equipoise.training.loop.epoch", "equipoise.training.learner.learner")

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
-from equipoise.lookup import nearest, resolve, source_hash
+from equipoise.lookup import module_hash, nearest, resolve, source_hash
 from equipoise.models.adapter import in_order
 from equipoise.protocol import Named
 from equipoise.runfolder.job import Job
@@ -39,8 +39,7 @@ def build_model(job: Job) -> nn.Module:
     """The job's model, its weights fresh from torch's current stream or those that the arm starts from."""
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
-    # a detector is a segmenter whose map is read for candidates
-    given = {"task": "classification" if job.task == "classification" else "segmentation"} if wants_task else {}
+    given = {"task": job.task_record.network} if wants_task else {}
     model = _call(factory, "model", job.arm.model, job.channels, job.outputs, job.spatial_dims, **given)
     if not isinstance(model, nn.Module):
         raise ProtocolError(
@@ -70,9 +69,11 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def code_hashes(jobs: Iterable[Job]) -> dict[str, str]:
-    """SHA-256 of the source file of every model and optimizer that is the user's own, by its name."""
+    """SHA-256 of the source file of every task, model and optimizer that is the user's own, by its name."""
     found = {}
     for job in jobs:
+        if ":" in job.task:
+            found[job.task] = module_hash(job.task)
         for named, package, kind in ((job.arm.model, models, "model"), (job.arm.optimizer, optimizers, "optimizer")):
             digest = source_hash(named.name, resolve(named.name, package, kind, job.code))
             if digest is not None:

@@ -9,14 +9,15 @@ from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
+from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.arm import code_hashes
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, generator, reproducible
-from equipoise.training.loop.epoch import ENOUGH, Learner, judged, train_epoch
+from equipoise.training.loop.epoch import ENOUGH, judged, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
 from equipoise.training.loop.train import build_learner
-from equipoise.training.tasks.validation import validate
+from equipoise.training.tasks import training_of
 
 VALIDATED = {2: 8, 3: 1}
 """Cases whose validation is timed, by dimensions: a volume takes many patches by itself."""
@@ -64,9 +65,11 @@ def _feed(job: Job, batch_size: int) -> Feed:
 def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     learner.model.train()
     found = tuple(learner.logits(batch.to(learner.device).images).shape)
-    wanted = (len(batch.indices), job.outputs, *(() if job.task == "classification" else batch.images.shape[2:]))
+    wanted = training_of(job).output_shape(job, len(batch.indices), tuple(batch.images.shape[2:]))
     if found != wanted:
-        raise ProtocolError(f"its model answers with shape {found}, {job.task} of these images needs {wanted}")
+        raise ProtocolError(
+            f"its model answers with shape {found}, {job.task_record.name} of these images needs {wanted}"
+        )
 
 
 def forecast(asked: tuple[Job, Samples, int, int]) -> Forecast:
@@ -87,7 +90,7 @@ def forecast(asked: tuple[Job, Samples, int, int]) -> Forecast:
         times.append(time.perf_counter())
         with judged(learner, samples, feed):
             times.append(time.perf_counter())
-            validate(learner, few, job)
+            training_of(job).validate(learner, few, job)
             times.append(time.perf_counter())
     training, preparing, validating = (after - before for before, after in pairwise(times))
     patches = cases * Feed.of(job.training, job.spatial_dims).per_case

@@ -16,6 +16,7 @@ from equipoise.atomic_write import write_atomic
 from equipoise.cohorts.cohort import IGNORED
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
+from equipoise.lookup import imported
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
@@ -24,24 +25,23 @@ from equipoise.training.augmentation import Augmentation
 from equipoise.training.augmentation.mixup import Mixup
 from equipoise.training.data.batches import Feed
 from equipoise.training.data.samples import Samples
+from equipoise.training.learner.distributed import ALONE, Ranks
+from equipoise.training.learner.learner import Learner
+from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region, without_ignored
+from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, reproducible, seeded
 from equipoise.training.loop.diagnostics import Observation
-from equipoise.training.loop.distributed import ALONE, Ranks
-from equipoise.training.loop.epoch import Learner, NotFiniteError, judged, train_epoch
+from equipoise.training.loop.epoch import NotFiniteError, judged, train_epoch
 from equipoise.training.loop.initial_weights import resting_norms
 from equipoise.training.loop.layout import layout_of
-from equipoise.training.loop.losses import Loss, balanced_weights, build, by_region, without_ignored
-from equipoise.training.loop.weight_average import WeightAverage
-from equipoise.training.tasks.classifying import classify_one
-from equipoise.training.tasks.segmenting import segment_one
-from equipoise.training.tasks.validation import endpoint_of, validate
+from equipoise.training.tasks import endpoint_of, training_of
 
 ATTEMPTS = 2
 NO_USE_FACTOR = 5.0
-"""A validation loss of this many times that of always predicting the class shares is a divergence, finite or not."""
+"""A validation loss of this many times that of an answer without any image is a divergence, finite or not."""
 
 
 @dataclass
@@ -132,10 +132,8 @@ class _Training:
 
     def _latency_ms(self) -> float:
         """Of one case from prepared pixels to its answer."""
-        if self.job.task != "classification":
-            image = np.asarray(self.validation.images[0])
-            return latency_ms(lambda: segment_one(self.learner, image, self.job))
-        return latency_ms(lambda: classify_one(self.learner, self.validation, self.job))
+        training = training_of(self.job)
+        return latency_ms(lambda: training.answer_one(self.learner, self.validation, self.job))
 
     def _waited_enough(self) -> bool:
         """Whether the epochs since the best one, short of the whole budget, are as many as early stopping waits for."""
@@ -175,7 +173,7 @@ class _Training:
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
         with judged(learner, self.samples, self.feed):
-            validation_loss, metric = validate(learner, self.validation, self.job)
+            validation_loss, metric = training_of(self.job).validate(learner, self.validation, self.job)
             row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
             row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
             row |= {"gradient_norm": seen.mean_norm}
@@ -198,14 +196,13 @@ class _Training:
         return sign * row[key] < min(before, default=math.inf)
 
     def _refuse_useless(self) -> None:
-        """A finite loss far above that of the class shares is a divergence too: nothing was learnt from the data."""
+        """A finite loss far above that of no knowledge is a divergence too: nothing was learnt from the data."""
         progress = self.progress
         if progress.chosen_epoch is None:
             raise DivergedError("no epoch had a finite validation loss")
-        if self.job.task != "classification" or self.job.training.loss != "cross-entropy":
+        prior = training_of(self.job).useless_loss(self.job, self.samples, self.validation)
+        if prior is None:
             return
-        counts = np.bincount(np.asarray(self.samples.targets), minlength=len(self.job.classes)) + 1.0
-        prior = float(-np.log(counts / counts.sum())[np.asarray(self.validation.targets)].mean())
         loss = progress.history[progress.chosen_epoch - 1]["validation_loss"]
         if loss > NO_USE_FACTOR * prior:
             raise DivergedError(
@@ -284,7 +281,10 @@ def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> 
 
 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
-    """The loss that the protocol names, over classes or over regions."""
+    """The loss that the protocol names, over classes or over regions; or the own one of a task."""
+    if ":" in job.training.loss:
+        own: Loss = imported(job.training.loss, "loss", job.code)
+        return own
     if job.training.targets != "regions":
         loss = build(job.training.loss, weight)
     else:

@@ -1,1 +1,5 @@
-"""What each task trains, validates, predicts and compares against."""
+"""What each task trains, validates and predicts: the half of each task that works with torch."""
+
+from equipoise.training.tasks.task_training import Planes, TaskTraining, endpoint_of, training_of
+
+__all__ = ["Planes", "TaskTraining", "endpoint_of", "training_of"]

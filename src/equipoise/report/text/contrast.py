@@ -1,0 +1,46 @@
+"""The table of what the trial would have claimed had its split divided patients, and the sentence above it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
+
+
+def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """Heads, rows of (name, is a baseline, cells), and the sentence above them; None where there was no second run."""
+    contrast = results["contrast"]
+    if contrast is None:
+        return None
+    classes = len(results["cohort"]["classes"])
+    heads = [
+        head
+        for name in contrast["endpoints"]
+        for head in (f"{endpoint_name(name, classes)}, by patient", "by case", "by case adds")
+    ]
+    cells: dict[str, list[tuple[str, str]]] = {}
+    for row in contrast["rows"]:
+        both = [(number(row[key]["estimate"]), interval(row[key]["low"], row[key]["high"])) for key in _KEYS]
+        cells.setdefault(row["name"], []).extend([*both, (number(row["difference"], signed=True), "")])
+    rules = {entry["name"] for entry in results["baselines"]}
+    rows = [(names[name], name in rules, values) for name, values in cells.items()]
+    return {"heads": heads, "rows": rows, "sentence": _sentence(contrast, rules, classes)}
+
+
+_KEYS = ("as_planned", "by_case")
+
+
+def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str:
+    """How many patients were divided, and what the arms seem to gain."""
+    gains = []
+    for name in contrast["endpoints"]:
+        added = [
+            row["difference"]
+            for row in contrast["rows"]
+            if row["endpoint"] == name and row["name"] not in rules and row["difference"] is not None
+        ]
+        if added:
+            gains.append(f"{number(sum(added) / len(added), signed=True)} in {endpoint_name(name, classes)}")
+    divided, everyone = contrast["divided_patients"], plural(contrast["patients"], "patient")
+    sentence = f"Dealt case by case, {divided} of {everyone} would lie in more than one part."
+    gained = f" The arms would then seem to differ from what new patients give by {listed(gains)} on average."
+    return sentence + (gained if gains else "")

@@ -1,0 +1,149 @@
+"""Why arms, cases and folds could not be used, and what a reader should know about them: sentences by code."""
+
+from equipoise.report.text.amounts import p_text
+
+
+def missing_fold(arm: str, seed: int, fold: int) -> str:
+    """A seed that did not test every fold."""
+    return f"Seed {seed} of {arm} has no test predictions in fold {fold}; it is not counted."
+
+
+def no_finished_seed(arm: str) -> str:
+    """An arm without any complete seed."""
+    return f"{arm} has no finished seed with test predictions in every fold."
+
+
+def missing_cases(arm: str, seed: int, missing: int, cases: int, first: str) -> str:
+    """An arm that lacks test cases."""
+    return (
+        f"{arm} (seed {seed}) has no prediction for {missing} of {cases} test cases, first {first!r}; a paired "
+        "comparison needs them all."
+    )
+
+
+def cases_left_out(lost: int, cases: int) -> str:
+    """Cases that some arm lacks, left out for all."""
+    return f"{lost} of {cases} test cases lack a prediction of some arm and were left out for all, as asked."
+
+
+def not_computable(endpoint: str, error: str) -> str:
+    """An endpoint that a fold does not allow."""
+    return f"{endpoint} cannot be computed: {error}."
+
+
+def no_predictions(arm: str) -> str:
+    """An arm without any prediction."""
+    return f"{arm} has no predictions."
+
+
+def uncertain_interval(events: int, endpoint: str) -> str:
+    """An interval of few events."""
+    return f"Only {events} patients of the rarer class: {endpoint} is uncertain beyond what its interval can show."
+
+
+def bad_value(
+    fault: str,
+    arm: str,
+    seed: int,
+    column: str | None,
+    case: str,
+    rows: int,
+    endpoint: str,
+    low: float,
+    high: float,
+) -> str:
+    """The first value that cannot be used."""
+    what = {
+        "no_number": "is not a number",
+        "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
+        "no_probability": "lies outside 0 to 1, so it is no probability",
+    }[fault]
+    return (
+        f"{arm}, seed {seed}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs every "
+        "case."
+    )
+
+
+def constant_scores(arm: str) -> str:
+    """Scores that do not depend on the case."""
+    return f"{arm} gives every test case the same score; it has learned nothing or collapsed."
+
+
+def thin_fold(fold: int, patients: int, endpoint: str) -> str:
+    """A fold with few patients of the rarer class."""
+    return (
+        f"Fold {fold} tests only {patients} patients of the rarer class; {endpoint} within so small a fold is mostly "
+        "chance, so use fewer folds."
+    )
+
+
+def look(seeds: int, planned: int, level: float) -> str:
+    """Which planned look this is."""
+    return f"This is the look at {seeds} of {planned} planned seeds: a difference counts below p = {level:.4f}."
+
+
+def looks_over_folds() -> str:
+    """Looks in a cross-validation."""
+    return "Looks over seeds were not studied under cross-validation."
+
+
+def unfinished_seeds(arm: str, seeds: int, planned: int) -> str:
+    """Runs that failed."""
+    return f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
+
+
+def same_predictions(a: str, b: str) -> str:
+    """A copied file."""
+    return f"{a} and {b} have the same predictions in every run, case by case."
+
+
+def what_would_help(seeds_share: float, patients_share: float) -> str:
+    """Where the uncertainty comes from."""
+    more, less = ("seeds", "patients") if seeds_share > patients_share else ("patients", "seeds")
+    return (
+        f"Twice the training runs would cut the squared standard error by {50 * seeds_share:.0f} %, twice the patients "
+        f"by {50 * patients_share:.0f} %: more {more} would help more than more {less}."
+    )
+
+
+def group_of_few_patients(patients: int) -> str:
+    """A small subgroup."""
+    return f"Too few to say: {patients} patients."
+
+
+def group_of_few_events(events: int) -> str:
+    """A subgroup in which a class is rare."""
+    return f"Too few to say: {events} patients of the rarer class."
+
+
+def group_without_arm(why: str | None) -> str:
+    """A subgroup in which no arm can be judged."""
+    return f"Too few to say: {why or 'no arm can be used.'}"
+
+
+def too_few_groups(endpoint: str, a: str, b: str | None, attribute: str) -> str:
+    """An attribute with one usable group."""
+    return f"Too few groups of {attribute} to say whether {_subject(endpoint, a, b)} varies."
+
+
+def no_variation_by_group(endpoint: str, a: str, b: str | None, attribute: str) -> str:
+    """Groups without any spread to test by."""
+    return f"No variation by which to judge whether {_subject(endpoint, a, b)} varies by {attribute}."
+
+
+def group_test(endpoint: str, a: str, b: str | None, attribute: str, varies: bool, p: float, tests: int) -> str:
+    """What a test of heterogeneity found."""
+    subject = _subject(endpoint, a, b)
+    variation = "varies more than chance explains" if varies else "shows no clear variation"
+    return f"{subject[0].upper()}{subject[1:]} by {attribute}: {variation} ({p_text(p)} adjusted for {tests} tests)."
+
+
+def _subject(endpoint: str, a: str, b: str | None) -> str:
+    return f"{endpoint} of {a}" if b is None else f"the difference in {endpoint} of {a} and {b}"
+
+
+WRITERS = (
+    missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
+    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, what_would_help,
+    group_of_few_patients, group_of_few_events, group_without_arm, too_few_groups, no_variation_by_group, group_test,
+)  # fmt: skip

@@ -1,0 +1,43 @@
+"""What a plan takes for granted, and what would refuse a verdict in any case: sentences by code."""
+
+
+def plan_of_few_events(events: int, fewest: int) -> str:
+    """A class too rare for a verdict."""
+    return f"Only {events} test cases of the rarest class: with fewer than {fewest} no verdict is given."
+
+
+def plan_of_few_patients(patients: int, fewest: int) -> str:
+    """Too few patients for a verdict."""
+    return f"Only {patients} test patients: with fewer than {fewest} no verdict is given."
+
+
+def plan_of_few_cases(cases: int, fewest: int, metric: str) -> str:
+    """Too few cases for a mean that failures decide."""
+    return f"Only {cases} test cases: with fewer than {fewest} a mean {metric} allows no verdict."
+
+
+def plan_assumptions(
+    case_sd: float | None,
+    auc: float,
+    share: float | None,
+    lesions: int,
+    correlation: float,
+    seed_sd: float,
+    seed_df: int,
+    elsewhere: bool,
+    comparisons: int,
+) -> str:
+    """What the plan takes for granted."""
+    where = " on other cohorts" if elsewhere else ""
+    guess = "a guess: no earlier trial is known"
+    known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess
+    cases = "one case a patient" if lesions == 1 else f"1 to {lesions} cases a patient"
+    metric = f"per-case spread {case_sd:g}" if share is None else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
+    several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
+    return (
+        f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
+        f"spread between training runs {seed_sd:.2g} ({known}){several}."
+    )
+
+
+WRITERS = (plan_of_few_events, plan_of_few_patients, plan_of_few_cases, plan_assumptions)

@@ -1,0 +1,314 @@
+"""What an endpoint is: the record of a metric, and the kinds of metrics, which know its influence and its interval."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.influence import (
+    Influence,
+    candidate_influence,
+    jackknife_influence,
+    mean_influence,
+    need_both_classes,
+    one_versus_rest,
+    rank_influence,
+    recall_influence,
+)
+from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
+from equipoise.statistics.panel import Fold
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One arm's mean over seeds with what its interval needs.
+
+    `variance` holds clusters of cases and seeds, `independent` neither. `events` counts patients of the rarer class
+    (None where classes do not limit the endpoint; `few`: too few of them), `cases` the positive and negative cases,
+    of an average over `several` classes those of the rarest and of the others.
+    """
+
+    mean: float
+    variance: float
+    independent: float
+    df: float
+    seeds: int
+    patients: int
+    events: int | None
+    few: bool
+    cases: tuple[int, int]
+    several: bool
+
+    @property
+    def se(self) -> float:
+        """Standard error of the mean."""
+        return float(np.sqrt(self.variance))
+
+
+class Kind(ABC):
+    """How a metric is formed from cases, which decides its influence function and its interval.
+
+    The plain kinds stand below as `Kind.RANK`, `Kind.RATE`, …; records with a method of their own use a subclass.
+    """
+
+    RANK: ClassVar["Kind"]  # average precision, sensitivity at a specificity: pairs of cases decide
+    RATE: ClassVar["Kind"]  # a proportion of cases, overall or within a class
+    MEAN: ClassVar["Kind"]  # a mean of per-case values
+    FREE: ClassVar["Kind"]  # candidates anywhere in a scan: CPM, average precision of detection: patient jackknife
+    POOLED: ClassVar["Kind"]  # a user's function of all cases at once: patient jackknife
+
+    typical_case: ClassVar[bool] = False
+    """Whether a median over cases and a bootstrap tell something beside the mean: per-case values may be skewed."""
+    suspects_constants: ClassVar[bool] = False
+    """Whether equal scores in all cases look like a result (an AUC of one half) though nothing was learned."""
+    source: ClassVar[str] = "influence"
+    """What the covariance over patients is made from: "placements", "jackknife" or "influence"."""
+
+    @abstractmethod
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """Influence of all patients within one fold, for all columns; `positive` is a class index."""
+
+    @abstractmethod
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """The interval of one arm, and a second one to print beside it where there is one."""
+
+    def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:
+        """The metric of the fold's first column alone."""
+        return float(self.influence(endpoint, fold, positive, int(fold.patient.max()) + 1).value[0])
+
+
+class _Mean(Kind):
+    typical_case = True
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        every = np.ones(len(fold.case), dtype=bool)
+        return mean_influence(endpoint.case_values(fold), (every,), fold.patient, n_patients)
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        return mean_interval(estimate.mean, estimate.se, estimate.df, endpoint.low, endpoint.high), None
+
+
+class _Rate(_Mean):
+    typical_case = False
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        counted = self._counted(estimate.cases)
+        small = (estimate.events or estimate.patients) if endpoint.by_class else estimate.patients
+        few_runs = (quantile(0.975, estimate.df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
+        return rate_interval(estimate.mean, estimate.variance * few_runs, counted, min(counted, small)), None
+
+    def _counted(self, cases: tuple[int, int]) -> int:
+        """The cases whose share this is."""
+        return sum(cases)
+
+
+class ClassRecall(_Rate):
+    """The mean over all classes of the share of a class's cases that are called rightly."""
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        """As `Kind.influence`; refused where a class has no test case."""
+        masks = tuple(fold.truth == index for index in range(fold.scores.shape[2]))
+        right = fold.scores.argmax(axis=2) == fold.truth
+        return recall_influence(right, masks, endpoint.name, fold, n_patients)
+
+
+@dataclass(frozen=True)
+class SideRecall(_Rate):
+    """The share of the positive cases (or, with `of_positives` false, of all others) that are called rightly."""
+
+    of_positives: bool
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """As `Kind.influence`; refused without a positive class, and where the side has no test case."""
+        if positive is None:
+            raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
+        truth = fold.truth == positive
+        right = (fold.scores.argmax(axis=2) == positive) == truth
+        masks = (truth,) if self.of_positives else (~truth,)
+        return recall_influence(right, masks, endpoint.name, fold, n_patients)
+
+    def _counted(self, cases: tuple[int, int]) -> int:
+        return cases[0] if self.of_positives else cases[1]
+
+
+class _Rank(_Rate):
+    suspects_constants = True
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        if positive is None:
+            return one_versus_rest(fold, n_patients, endpoint.needed_function())
+        truth = fold.truth == positive
+        need_both_classes(truth, fold)
+        return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, endpoint.needed_function())
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        if 0 < estimate.mean < 1 and estimate.variance > 0:
+            return Bounds(*logit_interval(estimate.mean, estimate.se, estimate.df), "logit"), None
+        return super().interval(endpoint, estimate)
+
+
+class Area(_Rank):
+    """The area under the ROC curve, whose interval is Newcombe's for one run and few events."""
+
+    source = "placements"
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:  # noqa: ARG002
+        """As `Kind.interval`: Newcombe's method and the logit, in the order that suits seeds and events."""
+        mean, variance = estimate.mean, estimate.variance
+        df = estimate.df if estimate.seeds > 1 else max((estimate.events or 2) - 1.0, 1.0)
+        # Newcombe's sizes are those of one class, so an average over classes takes the logit where it can
+        if estimate.several and not estimate.few and 0 < mean < 1 and variance > 0:
+            return Bounds(*logit_interval(mean, estimate.se, df), "logit"), None
+        positives, negatives = estimate.cases
+        return auc_interval(
+            mean, variance, estimate.independent, positives, negatives, df, seeds=estimate.seeds, few=estimate.few
+        )
+
+
+class _Free(_Rank):
+    suspects_constants = False
+    source = "jackknife"
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        return candidate_influence(fold, endpoint.needed_function(), n_patients)
+
+
+class _Pooled(_Mean):
+    typical_case = False
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        return jackknife_influence(fold, endpoint.needed_function(), endpoint.name, n_patients)
+
+    def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:  # noqa: ARG002
+        return float(endpoint.needed_function()(fold.truth, fold.scores[0]))
+
+
+Kind.RANK, Kind.RATE, Kind.MEAN, Kind.FREE, Kind.POOLED = _Rank(), _Rate(), _Mean(), _Free(), _Pooled()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A metric. `low` and `high` are its possible values, `unit` that of its values ("" for none).
+
+    display: what a reader calls it, without unit and region. stem: what the names begin with that it stands for, e.g.
+    "dice" of "dice_core"; by default the name itself. summary: one sentence for the documentation.
+    needs: what it is made from: "scores" of classes, "candidates", a column of "cases", or all predictions by a user's
+    "function". compute: how it is made, by kind: RANK (score (n,), positive (n,)) -> value, influence (n,); MEAN and
+    RATE (scores (columns, n, classes), truth (n,)) -> values (columns, n), None for a per-case column; FREE of a
+    scan's Marks; POOLED (truth (n,), scores (n, classes)) -> value.
+    by_class: rare classes limit it. classes_alike: no class is the positive one. probabilities: scores must be such.
+    display_of_several, high_of_several: what differs with more than two classes.
+    companions: stems of what it is read beside. fails_below: a case of a smaller value is a failure, and not a poor
+    result; fewest_cases: below, the interval of its mean is descriptive only. share_of, share_below: the share of cases
+    in which the metric of that stem is smaller. direction_known: False where nobody knows which values are better.
+    chance: "prevalence" where guessing reaches that. references: keys of `report.text.references` for its estimator.
+    rules: codes of sentences that the methods paragraph owes to it. curve: the figure that its values stand in.
+    in_contrast: shown beside the primary endpoint where a split by cases is contrasted with that by patients.
+    decimals: digits in a table of cases (None: not shown there), under the head `short`.
+    """
+
+    name: str
+    kind: Kind
+    higher_is_better: bool = True
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    display: str = ""
+    stem: str = ""
+    summary: str = ""
+    needs: str = "cases"
+    compute: Callable[..., Any] | None = None
+    by_class: bool = False
+    classes_alike: bool = False
+    probabilities: bool = False
+    display_of_several: str = ""
+    high_of_several: float | None = None
+    companions: tuple[str, ...] = ()
+    fails_below: float | None = None
+    fewest_cases: int = 0
+    share_of: str = ""
+    share_below: float = 0.0
+    direction_known: bool = True
+    chance: str = ""
+    references: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    curve: str = ""
+    in_contrast: bool = False
+    decimals: int | None = None
+    short: str = ""
+
+    @property
+    def sign(self) -> int:
+        """+1 where a larger value is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def beginning(self) -> str:
+        """The stem, or the name where no other is stated."""
+        return self.stem or self.name
+
+    @property
+    def region(self) -> str:
+        """What follows the stem in the name: "_core" of "dice_core"."""
+        return self.name.removeprefix(self.beginning)
+
+    @property
+    def label(self) -> str:
+        """The endpoint in a sentence, as a reader says it: "HD95 core"."""
+        return self._named(self.display)
+
+    @property
+    def heading(self) -> str:
+        """The endpoint over a column or an axis, with its unit: "HD95 (mm) core"."""
+        if not (self.unit and self.display):
+            return self.label
+        inside = self.display.endswith(")")
+        return self._named(f"{self.display[:-1]}, {self.unit})" if inside else f"{self.display} ({self.unit})")
+
+    def _named(self, words: str) -> str:
+        if ":" in self.name:
+            return self.name.rpartition(":")[2].replace("_", " ")
+        if not words or (self.region and not self.region.startswith("_")):
+            return self.name.replace("_", " ")
+        return words + self.region.replace("_", " ")
+
+    def column(self, metrics: Sequence[str]) -> str | None:
+        """The per-case column that feeds the endpoint; a failure rate is read from the metric whose failures it counts.
+
+        None where it is made from class scores or candidates.
+        """
+        if self.name in metrics:
+            return self.name
+        source = f"{self.share_of}{self.region}"
+        return source if self.share_of and source in metrics else None
+
+    def companion_names(self) -> list[str]:
+        """The names of what it is read beside, of the same region."""
+        return [f"{stem}{self.region}" for stem in self.companions]
+
+    def needed_function(self) -> Callable[..., Any]:
+        """How the endpoint is made; refused where it has neither a column nor a function."""
+        if self.compute is None:
+            raise PredictionError(
+                f"{self.name!r} has no column in the predictions and no function; give it one of them"
+            )
+        return self.compute
+
+    def case_values(self, fold: Fold) -> Array:
+        """The endpoint of each case (columns, n), for endpoints that are means over cases."""
+        column = self.column(list(fold.metrics))
+        if column is None:
+            return np.asarray(self.needed_function()(fold.scores, fold.truth))
+        values = fold.metrics[column]
+        return values if column == self.name else (values < self.share_below).astype(float)
+
+    def influence(self, fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """Influence of all patients on the endpoint within one fold, for all columns; `positive` is a class index."""
+        return self.kind.influence(self, fold, positive, n_patients)

@@ -1,0 +1,29 @@
+"""Why something can be said or not, as a code with names and numbers; `report.text.reasons` writes the sentences.
+
+A reader of results sees sentences, a program compares codes, and a change of wording touches no statistics.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, init=False)
+class Reason:
+    """A code and the facts that belong to it: names, numbers, further reasons.
+
+    >>> reason = Reason("few_patients", patients=8, fewest=10)
+    >>> reason.code, reason.facts["patients"]
+    ('few_patients', 8)
+    """
+
+    code: str
+    items: tuple[tuple[str, Any], ...]
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        object.__setattr__(self, "code", code)
+        object.__setattr__(self, "items", tuple(facts.items()))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts by name."""
+        return dict(self.items)

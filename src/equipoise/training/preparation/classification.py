@@ -1,0 +1,141 @@
+"""Classification before torch: prepared cases, and trivial rules that always stand beside the arms.
+
+majority-class answers every case with the training cases' class shares; the size rule is a logistic regression on the
+one attribute that the cohort names as size (nodule diameter in mm); without one, the intensity rule uses the mean
+of the prepared image. They have no seed: the same training cases give the same rule.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from equipoise.cohorts import Cohort
+from equipoise.errors import CohortError
+from equipoise.evaluation.predictions import Predictions
+from equipoise.preprocessing import Pipeline, prepare_in_chunks
+from equipoise.tasks.classification import case_sizes
+from equipoise.training.data.samples import PreparedCase
+from equipoise.training.preparation.task_preparation import Indices, Opening
+
+Array = NDArray[np.float64]
+RIDGE = 1e-5
+"""Weight decay of the logistic rule, so that a perfect separation still has a finite optimum."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A rule: its name and `fit(train indices) -> (indices -> class probabilities)`."""
+
+    name: str
+    fit: Callable[[Indices], Callable[[Indices], Array]]
+
+
+def baselines(cohort: Cohort, mean_intensity: Array | None = None) -> tuple[Baseline, ...]:
+    """The rules for a classification cohort.
+
+    mean_intensity: mean of each prepared case (n,), used where the cohort names no size.
+    """
+    rules = [Baseline("majority-class", lambda train: _class_shares(cohort, train))]
+    if cohort.size_attribute is not None:
+        size = case_sizes(cohort, cohort.size_attribute)
+        rules.append(Baseline("size-rule", lambda train: _logistic(cohort, size, train)))
+    elif mean_intensity is not None:
+        rules.append(Baseline("intensity-rule", lambda train: _logistic(cohort, mean_intensity, train)))
+    return tuple(rules)
+
+
+def _class_shares(cohort: Cohort, train: Indices) -> Callable[[Indices], Array]:
+    counts = np.bincount(cohort.labels[train], minlength=len(cohort.classes)).astype(float)
+    shares = counts / counts.sum()
+    return lambda indices: np.tile(shares, (len(indices), 1))
+
+
+def _logistic(cohort: Cohort, values: Array, train: Indices) -> Callable[[Indices], Array]:
+    """Multinomial logistic regression on (1, z, z²) of the standardised value, by maximum likelihood."""
+    center, width = values[train].mean(), values[train].std() or 1.0
+    z = (values - center) / width
+    design = np.stack([np.ones_like(z), z, z**2], axis=1)
+    classes = len(cohort.classes)
+    truth = np.eye(classes)[cohort.labels[train]]
+
+    def objective(flat: Array) -> tuple[float, Array]:
+        weights = flat.reshape(3, classes)
+        logits = design[train] @ weights
+        loss = -(truth * log_softmax(logits, axis=1)).sum(axis=1).mean() + RIDGE * (weights[1:] ** 2).sum()
+        gradient = design[train].T @ (softmax(logits, axis=1) - truth) / len(train)
+        gradient[1:] += 2 * RIDGE * weights[1:]
+        return float(loss), gradient.ravel()
+
+    fitted = minimize(objective, np.zeros(3 * classes), jac=True, method="L-BFGS-B")
+    weights = fitted.x.reshape(3, classes)
+    return lambda indices: np.asarray(softmax(design[indices] @ weights, axis=1))
+
+
+def predict_baseline(
+    rule: Baseline, cohort: Cohort, fold: int, train: Indices, parts: dict[str, Indices]
+) -> Predictions:
+    """The rule, fitted on the training cases, on the cases of `parts` (split name → case indices)."""
+    answer = rule.fit(train)
+    indices = np.concatenate(list(parts.values()))
+    n = len(indices)
+    chosen = [cohort.cases[index] for index in indices]
+    return Predictions(
+        case=np.array([case.id for case in chosen]),
+        patient=np.array([case.patient for case in chosen]),
+        split=np.concatenate([np.full(len(part), name) for name, part in parts.items()]),
+        arm=np.full(n, rule.name),
+        fold=np.full(n, fold),
+        seed=np.zeros(n, dtype=np.int64),
+        truth=cohort.labels[indices],
+        scores=answer(indices),
+        classes=cohort.classes,
+    )
+
+
+def prepared_cases(
+    cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: NDArray[np.generic]
+) -> Iterator[PreparedCase]:
+    """The cases in the order of `indices`, each with its target (n,): what every task with one answer a case needs.
+
+    Raises CohortError for a case with values that are not finite.
+    """
+    done = 0
+    for images, _ in prepare_in_chunks(cohort, np.asarray(indices), pipeline):
+        for image in images:
+            case = cohort.cases[indices[done]]
+            if not np.isfinite(image).all():
+                raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
+            yield PreparedCase(case.id, case.patient, {"images": image, "targets": np.asarray(targets[done])})
+            done += 1
+
+
+class _Preparation:
+    """See `TaskPreparation`."""
+
+    def prepared(
+        self,
+        cohort: Cohort,
+        indices: Indices,
+        pipeline: Pipeline,
+        targets: str,  # noqa: ARG002 (of masks)
+    ) -> Iterator[PreparedCase]:
+        return prepared_cases(cohort, indices, pipeline, cohort.labels[indices])
+
+    def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        cohort, fold = opening.cohort, opening.fold
+        mean = None if cohort.size_attribute is not None else self._mean_intensity(cohort, opening.pipeline)
+        parts = {part: fold.part(part) for part in opening.held_out}
+        for rule in baselines(cohort, mean):
+            yield predict_baseline(rule, cohort, opening.number, fold.train, parts)
+
+    def _mean_intensity(self, cohort: Cohort, pipeline: Pipeline) -> Array:
+        """The mean of every prepared image of the cohort (n,)."""
+        everything = self.prepared(cohort, np.arange(len(cohort)), pipeline, "classes")
+        return np.array([case.arrays["images"].mean() for case in everything])
+
+
+PREPARATION = _Preparation()

@@ -1,0 +1,60 @@
+"""Cases → arrays on disk for the jobs of a fold; test cases are staged only when the test set is opened."""
+
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts import Cohort
+from equipoise.preprocessing import Pipeline
+from equipoise.protocol import Protocol
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.paths import job_folder, samples_folder
+from equipoise.statistics.own import function_of
+from equipoise.training.data.samples import Samples, SampleWriter, staged
+from equipoise.training.preparation.task_preparation import Indices, preparation_of
+
+
+def samples_of(cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: str = "classes") -> Samples:
+    """Prepared cases in the order of `indices`, in memory; targets: of [training], where they are masks."""
+    return Samples.of(preparation_of(cohort.task_record).prepared(cohort, indices, pipeline, targets))
+
+
+def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path, targets: str = "classes") -> Samples:
+    """The prepared cases, written to `folder` for other processes unless they lie there as they were written."""
+    if not staged(folder, [cohort.cases[index].id for index in indices]):
+        with SampleWriter(folder) as writer:
+            for case in preparation_of(cohort.task_record).prepared(cohort, indices, pipeline, targets):
+                writer.add(case)
+    return Samples.load(folder)
+
+
+def own_metrics(protocol: Protocol, cohort: Cohort) -> tuple[str, ...]:
+    """Names of the functions of the user's own that give every case of masks a value."""
+    if not cohort.task_record.has_masks:
+        return ()
+    regions = cohort.task_record.structures(cohort)
+    return tuple(dict.fromkeys(function_of(name, regions) for name in protocol.endpoints.own))
+
+
+def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list[Job]:
+    """Every job of the protocol: all arms of one seed after another, so that an interrupted trial compares early."""
+    task = cohort.task_record
+    common: dict[str, Any] = {
+        "code": protocol.folder,
+        "task": protocol.cohort.task,
+        "classes": task.network_classes(cohort),
+        "regions": task.judged_structures(cohort),
+        "channels": len(cohort.channels),
+        "spatial_dims": cohort.spatial_dims,
+        "training": protocol.training,
+        "inference": protocol.inference,
+        "augmentation": protocol.augmentation,
+        "primary": protocol.endpoints.primary,
+        "own": own_metrics(protocol, cohort),
+        "ignores": cohort.ignores,
+    }
+    return [
+        Job(arm, fold, seed, job_folder(out, arm.name, fold, seed), samples_folder(out, fold), **common)
+        for fold in range(folds)
+        for seed in protocol.training.seeds
+        for arm in (*protocol.arms, *protocol.untuned())
+    ]

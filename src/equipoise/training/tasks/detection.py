@@ -1,0 +1,73 @@
+"""Detection with a network: a map of findings by segmentation, its candidates by their parts or peaks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.candidates import Candidates, nested_candidates, peak_candidates
+from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
+from equipoise.evaluation.predictions import Predictions
+from equipoise.runfolder.job import Job
+from equipoise.training.data.samples import Samples
+from equipoise.training.learner.learner import Learner
+from equipoise.training.preparation.detection import marked, most_suspicious
+from equipoise.training.tasks.detection_errors import error_planes
+from equipoise.training.tasks.segmentation import case_loss, segment, segment_one
+from equipoise.training.tasks.task_training import Planes, endpoint_of
+
+
+def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
+    """Every case in order, its candidates matched with its findings on its own grid."""
+    for index, probability in enumerate(segment(learner, samples, job)):
+        yield marked(
+            samples, index, split, candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
+        )
+
+
+def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> Candidates:
+    """Candidates of one map (*spatial): the peaks of centres, or the parts of a mask that stand out."""
+    threshold = job.inference.candidate_threshold
+    if job.training.targets == "centres":
+        return most_suspicious(peak_candidates(probability, spacing_mm, threshold, job.inference.apart_mm))
+    return most_suspicious(nested_candidates(probability, spacing_mm, threshold))
+
+
+def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
+    """Mean loss over cases, and the endpoint of all of them on their own grids; nan where there is nothing to find."""
+    values_here: list[tuple[float, MarkedScan]] = []
+    here = range(learner.ranks.rank, len(samples), learner.ranks.count)
+    for index, probability in zip(here, segment(learner, samples, job, here), strict=True):
+        candidates = candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
+        loss = case_loss(learner, job, probability, np.array(samples.targets[index]))
+        values_here.append((loss, marked(samples, index, "validation", candidates)))
+    losses, scans = zip(*learner.ranks.gathered(values_here), strict=True)
+    try:
+        return float(np.mean(losses)), float(endpoint_of(job).needed_function()(marks_of(scans)))
+    except PredictionError:
+        return float(np.mean(losses)), float("nan")
+
+
+class _Training:
+    """See `TaskTraining`."""
+
+    def output_shape(self, job: Job, cases: int, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        return (cases, job.outputs, *spatial)
+
+    def answer_one(self, learner: Learner, samples: Samples, job: Job) -> object:
+        return segment_one(learner, np.asarray(samples.images[0]), job)
+
+    def validate(self, learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
+        return _validate_findings(learner, samples, job)
+
+    def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
+        """Counts of every case, its candidates beside it, and planes that tell of errors."""
+        scans = list(detect(learner, samples, job, part))
+        return detection_predictions(scans, job.arm.name, job.fold, job.seed), error_planes(scans, samples)
+
+    def useless_loss(self, job: Job, train: Samples, validation: Samples) -> float | None:  # noqa: ARG002
+        return None
+
+
+TRAINING = _Training()
