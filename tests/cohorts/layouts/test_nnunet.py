@@ -106,7 +106,10 @@ def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, sta
     stored = np.asarray(Image.open(tmp_path / "imagesTr" / "road_2_0000.png"))
     assert np.array_equal(cohort.cases[2].read().array, stored.transpose(2, 0, 1))
     write.picture(tmp_path / "imagesTr" / "road_3_0000.png")
-    assert nnunet(tmp_path).problems[0].problem == "it has 1 channels and the cohort 3 (R, G, B)"
+    grey = nnunet(tmp_path)
+    assert (len(grey), grey.problems) == (4, ()), "a grey picture among coloured ones has three equal colours"
+    stored = np.asarray(Image.open(tmp_path / "imagesTr" / "road_3_0000.png"))
+    assert np.array_equal(grey.cases[3].read().array, np.stack([stored] * 3))
 
 
 def test_the_spacing_of_a_tiff_lies_beside_it(tmp_path: Path, started: Callable) -> None:
