@@ -29,9 +29,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import write_protocol
+    from equipoise.trials.init import cohort_settings, write_protocol
 
-    file = write_protocol(arguments.source, Path(arguments.out))
+    file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
     return DONE
 
@@ -171,6 +171,14 @@ def _parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
+
+    init.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a key of [cohort], such as coding=2023 (repeatable)",
+    )
 
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")

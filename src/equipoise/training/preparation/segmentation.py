@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.evaluation.predictions import Predictions
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import NO_OTHER, Metric, region_metrics
 from equipoise.preprocessing import Pipeline
 from equipoise.preprocessing.geometry import Resampling
@@ -125,7 +126,7 @@ def _cuts(train: Samples, chosen: list[int], channel: int, members: tuple[int, .
         target = np.asarray(train.targets[index])
         image = np.asarray(train.images[index][channel])
         hard = target if target.ndim == image.ndim else target.argmax(axis=0)
-        everything = np.histogram(image, edges)[0]
+        everything = np.histogram(image[hard != IGNORED], edges)[0]
         inside = np.histogram(image[np.isin(hard, members)], edges)[0]
         above += _dice_of_cuts(everything[::-1], inside[::-1])[::-1]
         below += _dice_of_cuts(everything, inside)
@@ -164,8 +165,10 @@ def predict_masks(
     rows = []
     for samples in parts.values():
         for index in range(len(samples)):
-            truth = region_masks(_truth(samples, index), regions)
-            rows.append(region_metrics(truth, answer(samples, index), samples.grids[index].spacing_mm, own=own))
+            truth = _truth(samples, index)
+            masks = labelled_only(answer(samples, index), truth)
+            spacing_mm = samples.grids[index].spacing_mm
+            rows.append(region_metrics(region_masks(truth, regions), masks, spacing_mm, own=own))
     metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return prediction_rows(parts, rule.name, fold, 0, metrics=metrics)
 
