@@ -112,7 +112,7 @@ def make_cohort(
     sound, problems = _sound(entries, layout, nonfinite, known)
     known.keep()
     channels = layout.channels or channel_names(_common(sound))
-    sound, misfits = _fitting(sound, channels)
+    sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
     problems += misfits
     contradictory = _contradictions(sound)
     problems += contradictory
@@ -161,13 +161,14 @@ def _common(sound: Sequence[Examined]) -> int:
 
 
 def _fitting(
-    sound: Sequence[Examined], channels: tuple[str, ...]
+    sound: Sequence[Examined], channels: tuple[str, ...], named: bool
 ) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
-    """The cases that can be given with the cohort's channels, their reading told how many, and the others."""
+    """The cases that can be given with these channels (named: by the source), their reading told, and the others."""
     count = len(channels)
     fitting, misfits = [], []
     for one in sound:
-        if count in one.options:
+        # one grey file in place of three named channels may be one of them, whose fellows are missing
+        if count in one.options and not (named and one.shape[0] < count):
             fitting.append(replace(one, case=replace(one.case, read=partial(one.read, channels=count))))
             continue
         reason = f"it has {one.shape[0]} channels and the cohort {count} ({', '.join(channels)})"
