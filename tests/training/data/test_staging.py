@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from equipoise.training.data.staging import stage
+from equipoise.training.preparation.staging import stage
 
 from equipoise.preprocessing import Pipeline
 from equipoise.testing.phantoms.cases import phantom
