@@ -77,16 +77,11 @@ def arrays(
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
     holes = _rows_with_holes(pixels)
-    unsound = [
-        (row, f"it has no {labels}" if label is UNLABELLED else f"{holes[index]} of its values are NaN or infinite")
-        for index, (row, label) in enumerate(zip(known, truth, strict=True))
-        if label is UNLABELLED or (label is not None and index in holes)
-    ]
+    unsound = list(_unsound(known, truth, holes, labels))
     excluded = [_equal(row, labels) for row, label in zip(known, truth, strict=True) if label is None]
     problems = [_problem(row, reason, source.path) for row, reason in unsound]
     if on_problem == "exclude":
-        excluded += [Exclusion(row.id, row.patient, reason) for row, reason in unsound]
-        problems = []
+        excluded, problems = excluded + [Exclusion(row.id, row.patient, reason) for row, reason in unsound], []
     return Cohort(
         name=source.path.stem,
         task=task,
@@ -109,6 +104,17 @@ def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
         return {}
     counts = ((index, row.size - int(np.isfinite(row).sum())) for index, row in enumerate(pixels))
     return {index: count for index, count in counts if count}
+
+
+def _unsound(
+    known: Sequence["_Row"], truth: Sequence[int | None], holes: Mapping[int, int], labels: str | None
+) -> Iterator[tuple["_Row", str]]:
+    """The rows without a label or with values that are not finite, and what is wrong with them."""
+    for index, (row, label) in enumerate(zip(known, truth, strict=True)):
+        if label is UNLABELLED:
+            yield row, f"it has no {labels}"
+        elif label is not None and index in holes:
+            yield row, f"{holes[index]} of its values are NaN or infinite"
 
 
 def _problem(row: "_Row", reason: str, path: Path) -> Problem:

@@ -57,6 +57,30 @@ def pairs(
     patient_pattern, on_problem, nonfinite: as for `nnunet`. Images without a mask are left out and counted.
     Errors: ProtocolError for an impossible setting, CohortError where no mask fits.
     """
+    names = _checked(task, classes, values)
+    root = Path(path)
+    templates = [Template(text) for text in ([images] if isinstance(images, str) else images)]
+    reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, tuple(values or ()))
+    masks = reader.masks()
+    if not masks:
+        raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
+    entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
+    entries = _with_table(entries, root, table) if table else entries
+    known = patient_pattern is not None or PATIENT in reader.mask.fields
+    notes: tuple[str, ...] = () if patient_pattern else (FOLDER_PATIENTS,) if known else (UNKNOWN_PATIENTS,)
+    fewer = [
+        entry.id for entry in entries if STRUCTURE in reader.mask.fields and len(entry.structures) < len(names) - 1
+    ]
+    if fewer:
+        notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
+    shown = tuple(channels or ())
+    layout = Layout("pairs", root, SEGMENTATION.name, names, shown, notes=notes, patients_known=known)
+    cohort = make_cohort(layout, entries, on_problem, nonfinite)
+    return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
+
+
+def _checked(task: str, classes: Sequence[str] | None, values: Sequence[int] | None) -> tuple[str, ...]:
+    """The classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
     if not task_named(task).has_masks:
         raise ProtocolError('the source "pairs" reads masks; set cohort.task = "segmentation" or "detection"')
     if not classes:
@@ -67,25 +91,7 @@ def pairs(
         raise ProtocolError(
             f"cohort.values has {list(values)} for {len(classes)} classes; give each class its own value"
         )
-    root = Path(path)
-    templates = [Template(text) for text in ([images] if isinstance(images, str) else images)]
-    reader = PairReader(root, templates, Template(mask, "cohort.mask"), tuple(classes), tuple(values or ()))
-    masks = reader.masks()
-    if not masks:
-        raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
-    entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
-    entries = _with_table(entries, root, table) if table else entries
-    known = patient_pattern is not None or PATIENT in reader.mask.fields
-    notes: tuple[str, ...] = () if patient_pattern else (FOLDER_PATIENTS,) if known else (UNKNOWN_PATIENTS,)
-    fewer = [
-        entry.id for entry in entries if STRUCTURE in reader.mask.fields and len(entry.structures) < len(classes) - 1
-    ]
-    if fewer:
-        notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
-    names = tuple(channels or ())
-    layout = Layout("pairs", root, SEGMENTATION.name, tuple(classes), names, notes=notes, patients_known=known)
-    cohort = make_cohort(layout, entries, on_problem, nonfinite)
-    return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
+    return tuple(classes)
 
 
 @dataclass(frozen=True)
