@@ -1,4 +1,4 @@
-"""Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
+"""The start of a trial: the example protocols, and a commented protocol fitted to a data folder."""
 
 import json
 import re
@@ -21,14 +21,14 @@ from equipoise.lookup import resolve
 from equipoise.tasks import task_named
 
 LARGEST = {2: 224, 3: 64}
-"""Voxels a side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
+"""Voxels per side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
 PATCH = {2: 128, 3: 64}
 BATCH = {(False, 2): 32, (False, 3): 8, (True, 2): 16, (True, 3): 2}
-"""Cases a step, by whether there are masks and by spatial dimensions."""
+"""Cases per step, by (masks, spatial dimensions)."""
 
 
 def example(name: str) -> Path:
-    """The file of an example protocol: inside an installed package, or beside the sources of a checkout."""
+    """Return the file of an example protocol: inside an installed package, or in the checkout of the sources."""
     package = Path(str(files("equipoise")))
     for folder in (package / "examples", package.parents[1] / "examples"):
         if (folder / f"{name}.toml").is_file():
@@ -46,7 +46,7 @@ def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None =
     settings = dict(settings or {})
     values = _of_data(Path(source), settings) if Path(source).exists() or "/" in source else _named(source, settings)
     names = [name.replace("_", "-") for name in sources.__all__]
-    # TOML, not HTML: values pass through `tojson`
+    # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson`, whose strings are valid TOML.
     environment = Environment(  # noqa: S701
         loader=PackageLoader("equipoise.trials"),
         undefined=StrictUndefined,
@@ -99,35 +99,36 @@ def _value(text: str) -> Any:
         return text
 
 
-def _named(source: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of a source that is named."""
     if ":" not in source:
         resolve(source, sources, "cohort source")
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
     return {
         "name": source.replace(":", "-"), "source": source, "scheme": "holdout", "patients": "stated",
-        "settings": settings | dict(stated), "remarks": (), "masks": stated.get("task") == "segmentation",
+        "settings": settings | dict(keys), "remarks": (), "masks": keys.get("task") == "segmentation",
         "preprocessing": {}, "training": {"batch_size": 32},
     }  # fmt: skip
 
 
-def _of_data(path: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
+def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
-    recognised = recognise(path, stated)
-    masks = task_named(str(stated.get("task", recognised.task))).has_masks
+    recognised = recognise(path, keys)
+    masks = task_named(str(keys.get("task", recognised.task))).has_masks
     look = first_look(path, recognised)
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **mask_classes(recognised)}
     training = {"batch_size": BATCH[masks, look.dims]}
-    # volumes with masks, and pictures with masks that are large or differ
+    # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs
+    # the voxels at full resolution, and whole volumes may not fit into memory.
     if masks and (look.dims == 3 or not look.one_size or look.shapes.max() > LARGEST[2]):
         training["patch"] = PATCH[look.dims]
-    known = recognised.patients_known or "patient_pattern" in stated
+    known = recognised.patients_known or "patient_pattern" in keys
     return {
         "name": re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
         "source": recognised.source,
         "scheme": recognised.scheme,
         "patients": "stated" if known else "guessed",
-        "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(stated),
+        "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
         "remarks": recognised.remarks,
         "masks": masks,
         "preprocessing": _grid(look, masks),
@@ -136,11 +137,11 @@ def _of_data(path: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:
-    """The preprocessing that gives classifiers images of one size that they can hold, and segmenters one spacing."""
+    """Return the preprocessing: images of one size that fits in memory for classifiers, one spacing for segmenters."""
     shrink = 1.0 if masks else max(1.0, float(look.size.max()) / LARGEST[look.dims])
     fitted: dict[str, Any] = {}
     if shrink > 1 or not look.one_spacing:
         fitted["resample"] = [float(f"{value * shrink:.4g}") for value in look.spacing_mm]  # microns too
     if not masks and not (look.one_size and look.one_spacing):
-        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]
+        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]  # can be halved three times
     return fitted
