@@ -18,7 +18,7 @@ from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_cla
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
-from equipoise.tasks import task_named
+from equipoise.tasks import CLASSIFICATION, task_named
 
 LARGEST = {2: 224, 3: 64}
 """Voxels per side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
@@ -103,10 +103,11 @@ def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of a source that is named."""
     if ":" not in source:
         resolve(source, sources, "cohort source")
+    task = task_named(str(keys.get("task", CLASSIFICATION.name)))
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
     return {
         "name": source.replace(":", "-"), "source": source, "scheme": "holdout", "patients": "stated",
-        "settings": settings | dict(keys), "remarks": (), "masks": keys.get("task") == "segmentation",
+        "settings": settings | dict(keys), "remarks": (), "masks": task.has_masks,
         "preprocessing": {}, "training": {"batch_size": 32},
     }  # fmt: skip
 
