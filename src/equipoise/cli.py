@@ -12,7 +12,7 @@ from typing import Any
 from equipoise import __version__
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
-from equipoise.runfolder.paths import PROTOCOL, REPORT
+from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
 
 # Commands import what they need inside their function: `--help` and a mistyped option answer at once, without the
 # seconds that numpy, scipy and torch take to load.
@@ -29,9 +29,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import write_protocol
+    from equipoise.trials.init import cohort_settings, write_protocol
 
-    file = write_protocol(arguments.source, Path(arguments.out))
+    file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
     return DONE
 
@@ -81,7 +81,7 @@ def _say_study(arguments: argparse.Namespace, results: dict[str, Any], folder: P
     from equipoise.report.study.page import study_answers
 
     sentences = [entry.answer for entry in study_answers(results)]
-    _say(arguments, results, "\n".join([*sentences, f"report: {folder / 'study.html'}"]))
+    _say(arguments, results, "\n".join([*sentences, f"report: {folder / STUDY_PAGE}"]))
     return DONE
 
 
@@ -171,6 +171,14 @@ def _parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
+
+    init.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a key of [cohort], such as coding=2023 (repeatable)",
+    )
 
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")

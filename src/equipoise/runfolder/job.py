@@ -21,6 +21,7 @@ class Job:
     classes: names of the model's classes. regions: the evaluated structures as sets of classes; only in segmentation.
     code: the folder of the user's own modules. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
+    ignores: whether masks may hold voxels that nobody labelled.
     """
 
     arm: Arm
@@ -40,6 +41,7 @@ class Job:
     inference: InferenceSection = field(default_factory=InferenceSection)
     own: tuple[str, ...] = ()
     draw: int | None = None
+    ignores: bool = False
 
     @property
     def name(self) -> str:

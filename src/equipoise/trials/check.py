@@ -1,7 +1,7 @@
 """Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
+from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.read_once import let_go
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
@@ -89,6 +90,8 @@ class Checked:
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
+            "notes": list(self.cohort.notes),
+            "remarks": [asdict(remark) for remark in self.cohort.remarks],
             "split": {"folds": len(self.folds), **self.sizes()},
             "detectable_difference": plan_as_json(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
@@ -129,9 +132,12 @@ class Checked:
             lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{by_class}")
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
-            lines.append(f"  left out: {len(self.cohort.excluded)} cases")
+            first = self.cohort.excluded[0]
+            lines.append(f"  left out: {len(self.cohort.excluded)} cases, first {first.case}: {first.reason}")
+        lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
@@ -140,7 +146,7 @@ class Checked:
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
     protocol, cohort = read(protocol)
-    cards = CaseCards(cohort, watch)
+    cohort, cards = _readable(cohort, watch)
     try:
         trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
@@ -169,6 +175,31 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         threads=trial.protocol.training.threads,
         warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
+
+
+def _readable(cohort: Cohort, watch: Watch) -> tuple[Cohort, CaseCards]:
+    """The cases that can be read, and their cards; all that cannot become problems, and not the first of them alone."""
+    cards = CaseCards(cohort, watch)
+    try:
+        cards.all()
+    except RefusedFile:
+        cohort = _without_unreadable(cohort)
+        cards = CaseCards(cohort, watch)
+    return cohort, cards
+
+
+def _without_unreadable(cohort: Cohort) -> Cohort:
+    readable, problems = [], []
+    for case in cohort.cases:
+        try:
+            case.read()
+            readable.append(case)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(case.id))
+    if not readable:
+        first = problems[0]
+        raise CohortError(f"no case of {cohort.name} can be read; first {first.file}: {first.problem}; {first.remedy}.")
+    return replace(cohort, cases=tuple(readable), problems=(*cohort.problems, *problems))
 
 
 def _forecasts(trial: Trial) -> list[Forecast]:

@@ -136,11 +136,15 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "regions": list(cohort.task_record.structures(cohort)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
-        "notes": list(cohort.notes),
+        "notes": [*cohort.notes, *(_sentence(str(remark)) for remark in cohort.remarks)],
         "patients_known": cohort.patients_known,
         "patients_guessed": cohort.patients_guessed,
         "size_attribute": cohort.size_attribute,
     }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:

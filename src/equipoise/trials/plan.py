@@ -70,6 +70,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     cohort.task_record.check(cohort)  # now, and not after hours of training
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort, cards)
+    _check_ignored(protocol, cohort)
     _check_subgroups(protocol.endpoints.subgroups, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
     cohort = read_once(cohort, _first(protocol, cohort, folds))
@@ -96,6 +97,20 @@ def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
         return endpoint_named(name, columns, classes, custom, folder=folder, regions=regions)
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
+
+
+def _check_ignored(protocol: Protocol, cohort: Cohort) -> None:
+    """Refuse what would look at the neighbours of voxels that nobody labelled as if these were background."""
+    if not cohort.ignores:
+        return
+    if protocol.preprocessing.get("smooth_labels"):
+        raise ProtocolError(
+            f"preprocessing.smooth_labels would blur voxels of {cohort.name} that nobody labelled; leave it out"
+        )
+    if protocol.training.loss == "boundary":
+        raise ProtocolError(
+            f'training.loss = "boundary" finds edges where {cohort.name} is not labelled; choose "dice-cross-entropy"'
+        )
 
 
 def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.text.words import interval, listed, number
+from equipoise.report.text.words import VERDICT_NOTES, interval, listed, number
 
 
 def overview_figure(
@@ -65,7 +65,7 @@ def forest_figure(
     rows, table = [], []
     for index, pair in enumerate(comparisons):
         words = "no verdict" if pair["difference"] is None else _difference(pair)
-        note = _VERDICT_NOTE.get(pair["verdict"], "no verdict")
+        note = VERDICT_NOTES.get(pair["verdict"], "no verdict")
         title = f"{names[pair['a']]} against {names[pair['b']]}"
         solid = pair["verdict"] in ("a_better", "b_better", "equivalent")
         series = 0 if solid else 6
@@ -96,13 +96,6 @@ def forest_figure(
 
 
 _ENDS = ("← second scores higher", "first scores higher →")
-_VERDICT_NOTE = {
-    "a_better": "first is better",
-    "b_better": "second is better",
-    "equivalent": "equivalent within the margin",
-    "not_enough_data": "not enough data",
-    "single_run": "single runs, no verdict",
-}
 
 
 def _difference(pair: dict[str, Any]) -> str:

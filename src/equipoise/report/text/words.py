@@ -23,6 +23,14 @@ VERDICTS = {
     "single_run": "one run each: no verdict",
     "refused": "no verdict",
 }
+VERDICT_NOTES = {
+    "a_better": "first is better",
+    "b_better": "second is better",
+    "equivalent": "equivalent within the margin",
+    "not_enough_data": "not enough data",
+    "single_run": "single runs, no verdict",
+}
+"""The verdicts as a row of the figure of differences has room for them."""
 
 
 def endpoint_name(name: str, classes: int = 2) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.training.data.samples import Samples
 
 KEPT_VOXELS = 4096
@@ -55,7 +56,7 @@ def _foreground_voxels(target: NDArray[Any], dims: int) -> list[NDArray[np.int64
     """Flat indices of some voxels of every class above 0 that the case has."""
     hard = np.asarray(target if target.ndim == dims else target.argmax(axis=0)).ravel()
     found = []
-    for value in range(1, int(hard.max(initial=0)) + 1):
+    for value in range(1, int(hard[hard != IGNORED].max(initial=0)) + 1):
         voxels = np.flatnonzero(hard == value)
         if len(voxels):
             found.append(voxels[:: max(1, len(voxels) // KEPT_VOXELS)])

@@ -245,9 +245,9 @@ def _check(
         )
 
 
-def _check_answer(logits: Tensor, wanted: tuple[int, ...]) -> None:
-    if tuple(logits.shape) != wanted:
+def _check_answer(logits: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(logits.shape) != shape:
         raise EquipoiseError(
-            f"the model answered with shape {tuple(logits.shape)} where logits of shape {wanted} were needed; a "
+            f"the model answered with shape {tuple(logits.shape)} where logits of shape {shape} were needed; a "
             "segmenter keeps the sides of its patches and gives one channel a class"
         )

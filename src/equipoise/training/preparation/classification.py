@@ -7,6 +7,7 @@ of the prepared image. They have no seed: the same training cases give the same 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,15 +128,18 @@ class _Preparation:
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
         cohort, fold = opening.cohort, opening.fold
-        mean = None if cohort.size_attribute is not None else self._mean_intensity(cohort, opening.pipeline)
+        mean = None if cohort.size_attribute is not None else self._mean_intensity(opening)
         parts = {part: fold.part(part) for part in opening.held_out}
         for rule in baselines(cohort, mean):
             yield predict_baseline(rule, cohort, opening.number, fold.train, parts)
 
-    def _mean_intensity(self, cohort: Cohort, pipeline: Pipeline) -> Array:
-        """The mean of every prepared image of the cohort (n,)."""
-        everything = self.prepared(cohort, np.arange(len(cohort)), pipeline, "classes")
-        return np.array([case.arrays["images"].mean() for case in everything])
+    def _mean_intensity(self, opening: Opening) -> NDArray[Any]:
+        """The mean of every prepared image (n,); of cases outside the fold nothing is asked, and 0 stands for it."""
+        mean = np.zeros(len(opening.cohort), np.float32)
+        for part, samples in {"train": opening.train(), **opening.held_out}.items():
+            images = np.asarray(samples.images).reshape(len(samples), -1)
+            mean[opening.fold.part(part)] = images.mean(axis=1)
+        return mean
 
 
 PREPARATION = _Preparation()

@@ -96,7 +96,7 @@ def _nothing(_: Samples) -> Answer:
 
 def _spots(train: Samples) -> Answer:
     """The channel, sign and kind of spot with the largest CPM on training cases, the first of equals."""
-    radii = np.concatenate([found.radius_mm[found.relevant] for found in train.findings])
+    radii = np.concatenate([findings.radius_mm[findings.relevant] for findings in train.findings])
     radius = float(np.median(radii)) if len(radii) else 1.0
     chosen = _chosen(train)
     kinds = product(range(train.images[0].shape[0]), (1, -1), (True, False))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equipoise.evaluation.display_planes import packed, shown_slice
 from equipoise.evaluation.predictions import Predictions
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric, region_metrics
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import of_case
@@ -46,8 +46,8 @@ def segment_one(learner: Learner, image: Array, job: Job) -> Array:
     if patch is None:
         with torch.inference_mode():
             logits = _answer(learner, job)(torch.from_numpy(np.array(image[None])).to(learner.device))
-            found: Array = finish(logits)[0].cpu().numpy()
-            return found
+            answer: Array = finish(logits)[0].cpu().numpy()
+            return answer
     axes = job.inference.mirror_axes(job.spatial_dims)
     return slide(
         learner.logits,
@@ -79,11 +79,11 @@ def probabilities(job: Job, logits: Tensor) -> Tensor:
     return logits.sigmoid() if job.training.targets == "regions" else logits.softmax(1)
 
 
-def decided(job: Job, found: Array) -> dict[str, NDArray[np.bool_]]:
+def decided(job: Job, probability: Array) -> dict[str, NDArray[np.bool_]]:
     """A mask per region from the probabilities of one case: likeliest class, or regions of at least one half."""
     if job.training.targets == "regions":
-        return {name: found[index] >= 0.5 for index, name in enumerate(job.regions)}
-    labels = found.argmax(axis=0)
+        return {name: probability[index] >= 0.5 for index, name in enumerate(job.regions)}
+    labels = probability.argmax(axis=0)
     return {name: np.isin(labels, members) for name, members in job.regions.items()}
 
 
@@ -120,7 +120,8 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         loss = case_loss(learner, job, probability, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        value = _case_value(job.primary, region_masks(hard, job.regions), decided(job, probability), spacing, own)
+        answer = labelled_only(decided(job, probability), hard)
+        value = _case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
         values_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(values_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
@@ -149,7 +150,7 @@ class _Training:
         rows, slices, own = [], {}, per_case_functions(job.own, job.code)
         for index, probability in enumerate(segment(learner, samples, job)):
             truth, grid = _truth(samples, index), samples.grids[index]
-            masks = {name: grid.back(mask) for name, mask in decided(job, probability).items()}
+            masks = labelled_only({name: grid.back(mask) for name, mask in decided(job, probability).items()}, truth)
             rows.append(region_metrics(region_masks(truth, job.regions), masks, grid.spacing_mm, own=own))
             slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in masks.values()])
         metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
