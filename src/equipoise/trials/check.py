@@ -178,7 +178,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
 
 
 def _readable(cohort: Cohort, watch: Watch) -> tuple[Cohort, CaseCards]:
-    """The cases that can be read, and their cards; all that cannot become problems, and not the first of them alone."""
+    """Return the readable cases with their cards; every unreadable case becomes a problem, not only the first."""
     cards = CaseCards(cohort, watch)
     try:
         cards.all()

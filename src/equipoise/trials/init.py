@@ -39,14 +39,14 @@ def example(name: str) -> Path:
 def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:
     """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet.
 
-    settings: keys of [cohort] that the user states: what is not certain from the files is asked for.
+    settings: keys of [cohort] that the user states, which are required where the files leave them uncertain.
     """
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     settings = dict(settings or {})
     values = _of_data(Path(source), settings) if Path(source).exists() or "/" in source else _named(source, settings)
     names = [name.replace("_", "-") for name in sources.__all__]
-    # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson`, whose strings are valid TOML.
+    # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson` or `toml`, which quote them.
     environment = Environment(  # noqa: S701
         loader=PackageLoader("equipoise.trials"),
         undefined=StrictUndefined,
