@@ -41,7 +41,7 @@ def centre_map(
     spacing = np.array(spacing_mm)
     for place, radius in zip(places, radius_mm, strict=True):
         sigma = max(radius / 2, spacing.max())
-        # Only the box within reach is computed: over the whole volume, a scan with many findings would take seconds.
+        # Only the box within reach is computed: over the whole volume, a scan with many findings would be slow.
         first = np.clip(np.ceil(place - REACH * sigma / spacing), 0, shape).astype(int)
         stop = np.clip(np.floor(place + REACH * sigma / spacing) + 1, 0, shape).astype(int)
         axes = [(np.arange(a, b) - p) * mm for a, b, p, mm in zip(first, stop, place, spacing, strict=True)]

@@ -187,13 +187,13 @@ class Samples:
             grids,
             arrays.get("truths"),
             tuple(
-                _findings(findings, len(grid.spacing_mm))
-                for findings, grid in zip(index["findings"], grids, strict=False)
+                _findings(stored, len(grid.spacing_mm)) for stored, grid in zip(index["findings"], grids, strict=False)
             ),
         )
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> Arrays:
+    # Stacked where possible, so that a batch is one indexing operation.
     return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 

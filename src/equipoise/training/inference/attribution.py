@@ -53,6 +53,7 @@ def attribute(model: nn.Module, images: Tensor, classes: Tensor, generator: torc
     random = integrated_gradients(shuffled(model, generator), images, classes)
     with torch.no_grad():
         change = _logit(model(images), classes) - _logit(model(_blank(images)), classes)
+    # Clamped for an image whose logit equals that of the blank image.
     gap = (change - gradients.flatten(1).sum(1)).abs() / change.abs().clamp(min=1e-6)
     maps, others = (each.sum(1).cpu().numpy() for each in (gradients, random))
     likeness = np.array([_likeness(*pair) for pair in zip(maps, others, strict=True)])

@@ -21,7 +21,7 @@ class Without(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the model's answer to (N, channel, *spatial) with the channel blank."""
-        # The caller's batch serves every channel in turn and must stay as it is.
+        # The caller's batch must stay as it is: mirroring uses it again.
         x = x.clone(memory_format=torch.preserve_format)
         x[:, self.hidden] = self.blank
         answer: Tensor = self.model(x)

@@ -36,6 +36,7 @@ def open_test(
 
     own: the user's own metrics of masks, applied to the baselines too. targets: as in [training].
     """
+    # Repeated cross-validation tests a case several times; its pictures are needed once.
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     planes = ShownPlanes(cohort, tested)
     watched = seen_by(cohort, tested, planes.see)

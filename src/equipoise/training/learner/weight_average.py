@@ -31,6 +31,7 @@ class WeightAverage:
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:
         """Put the average into the model inside the block; restore the training weights and statistics after it."""
+        # Cloned, because load_state_dict overwrites the tensors that state_dict returns.
         before = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(self.weights, strict=False)
         try:

@@ -31,7 +31,7 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
         return factory(*fixed, **given, **named.settings)
     except EquipoiseError:
         raise
-    # These kinds alone: what a wrong setting raises. Any other error is a defect of the code and keeps its traceback.
+    # These kinds alone: what a wrong setting raises. Any other error points to a defect of the model or optimizer.
     except (TypeError, ValueError, RuntimeError) as error:
         raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; mend its settings") from error
 

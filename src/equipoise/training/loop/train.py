@@ -73,6 +73,7 @@ def train(job: Job) -> dict[str, Any]:
     ranks = Ranks.here()
     try:
         with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
+            # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
             warnings.simplefilter("always")
             end = _Training(job, ranks).run()
         end["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
@@ -154,7 +155,7 @@ class _Training:
                     f"last on the batch of cases {error}"
                 ) from error
             attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
-            # A new learner, because the optimizer's state may hold values that are not finite as well.
+            # Built anew: before the first checkpoint there is no state from which `_resume` could restore the initial weights.
             self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
             self.progress = Progress()
             self._resume()

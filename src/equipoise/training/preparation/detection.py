@@ -81,7 +81,7 @@ class _Spots:
         return np.asarray(self.sign * (smooth - around), dtype=np.float32)
 
     def __call__(self, samples: Samples, index: int) -> Candidates:
-        """Return every peak that is higher than the lowest voxel of the training cases."""
+        """Return the highest peaks above the lowest value of the training cases."""
         spacing = samples.grids[index].prepared_spacing_mm
         height = self.height(np.asarray(samples.images[index]), spacing)
         # Scaled by training cases and not by this scan, so that scores of all scans can be ranked together (FROC).
