@@ -155,7 +155,7 @@ class _Training:
                     f"last on the batch of cases {error}"
                 ) from error
             attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
-            # Built anew: before the first checkpoint there is no state from which `_resume` could restore the initial weights.
+            # Built anew: before the first checkpoint, `_resume` has no state from which to restore the initial weights.
             self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
             self.progress = Progress()
             self._resume()
