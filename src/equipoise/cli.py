@@ -87,7 +87,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
     if is_study_folder(Path(arguments.folder)):
         return _say_study(arguments, report_study(Path(arguments.folder)), Path(arguments.folder))
-    _say_results(arguments, write_report(Path(arguments.folder)), Path(arguments.folder))
+    _say_results(arguments, write_report(Path(arguments.folder), arguments.figure, Path.cwd()), Path(arguments.folder))
     return DONE
 
 
@@ -179,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
 
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
+    report.add_argument(
+        "--figure", action="append", default=[], metavar="MODULE:FUNCTION",
+        help="a figure of your own, (run, results) -> Figure, from a module in this folder; may be given again",
+    )  # fmt: skip
 
     _audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
 

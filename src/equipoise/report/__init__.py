@@ -3,6 +3,7 @@
 A study's folder likewise, over the results of its trials.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from equipoise.atomic_write import write_json, write_text
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.pages.assemble import all_figures
 from equipoise.report.pages.cases import write_cases
+from equipoise.report.pages.own_figures import own_figures
 from equipoise.report.pages.page import best_arm, example_galleries, render
 from equipoise.report.study.page import render_study, study_figures
 from equipoise.report.study.study import study_results
@@ -49,26 +51,33 @@ def example_cases(folder: Path) -> tuple[str | None, list[str]]:
     return best_arm(results), list(dict.fromkeys(shown))
 
 
-def write_report(folder: Path) -> dict[str, Any]:
+def write_report(folder: Path, figures: Sequence[str] = (), code: Path | None = None) -> dict[str, Any]:
     """Write results.json, report.html and figures/ (SVG and CSV) into a run folder; return the results.
 
+    figures: functions of the user's own, `module:function`, each `(run, results) -> Figure`. code: where they lie.
     Missing or unreadable jobs are rows of `failures`; only a folder without a readable lock.json is refused
     (LedgerError).
     """
     run = read_folder(folder)
     results = results_of(run)
-    write_pages(folder, run, results)
+    write_pages(folder, run, results, figures, code)
     return results
 
 
-def write_pages(folder: Path, run: RunFolder, results: dict[str, Any]) -> None:
-    """Write results.json, figures/ and report.html of a run in memory; an audit also gets cases.csv."""
+def write_pages(
+    folder: Path, run: RunFolder, results: dict[str, Any], own: Sequence[str] = (), code: Path | None = None
+) -> None:
+    """Write results.json, figures/ and report.html of a run in memory; an audit also gets cases.csv.
+
+    own, code: figures of the user's own and where their modules lie, as in `write_report`.
+    """
     figures = all_figures(run, results)
+    further = own_figures(own, run, results, figures, code)
     write_json(folder / RESULTS, results, public=True)
-    write_figures(figures, folder / FIGURES)
+    write_figures([*figures, *further], folder / FIGURES)
     if run.sources:
         write_cases(run, folder / CASES)
-    write_text(folder / REPORT, render(run, results, figures))
+    write_text(folder / REPORT, render(run, results, figures, further))
 
 
 def is_study_folder(folder: Path) -> bool:

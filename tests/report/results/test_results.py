@@ -231,7 +231,7 @@ def test_a_write_that_fails_leaves_the_old_file(make_folder: Make, monkeypatch: 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("equipoise.report.results.results.os.fsync", full)
+    monkeypatch.setattr("equipoise.atomic_write.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_results(folder)
     assert (folder / "results.json").read_bytes() == old

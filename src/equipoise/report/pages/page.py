@@ -54,8 +54,11 @@ from equipoise.tasks import recorded_task
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
 
-def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """The page as HTML; everything that comes from the run is escaped."""
+def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], further: Sequence[Figure] = ()) -> str:
+    """The page as HTML; everything that comes from the run is escaped.
+
+    figures: the report's own, each in its section. further: figures of the user's own, in a section of their own.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
@@ -77,7 +80,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         exploratory=exploratory(run),
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),
-        figures={figure.name: figure for figure in figures},
+        figures={figure.name: figure for figure in (*figures, *further)},
+        further=[figure.name for figure in further],
         drawing=figure_drawings,
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
@@ -89,7 +93,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure]) -
         estimates=estimate_table(results, names),
         characteristics=characteristics(run),
         contrast=contrast_table(results, names),
-        sections=_sections(run, figures, results),
+        sections=_sections(run, figures, results) + ([("further-figures", "Further figures")] if further else []),
         failures=grouped_failures(results),
         missing=missing_table(results, names),
         maps=read_maps(run.path),
