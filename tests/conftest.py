@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import hypothesis
 import pytest
 
+# an example may take as long as the machine needs: a deadline by the clock measures what else runs on it
+hypothesis.settings.register_profile("no-clock", deadline=None)
+hypothesis.settings.load_profile("no-clock")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("EQUIPOISE_CACHE", tempfile.mkdtemp(prefix="equipoise-tests-"))  # not the user's own
 os.environ.setdefault("EQUIPOISE_CORES", "1")  # tests run side by side; each trial takes one worker

@@ -39,7 +39,7 @@ def test_the_first_check_that_fails_ends_it_with_its_code(monkeypatch):
     seen = []
 
     def run(command, **_):
-        seen.append(Path(command[0]).name)
+        seen.append(command[2] if command[1] == "-m" else Path(command[0]).name)
         return subprocess.CompletedProcess(command, 3 if "lint-imports" in command[0] else 0)
 
     monkeypatch.setattr(sys, "argv", ["check.py", "--fast"])
@@ -47,7 +47,7 @@ def test_the_first_check_that_fails_ends_it_with_its_code(monkeypatch):
     with pytest.raises(SystemExit) as end:
         check.main()
     assert end.value.code == 3
-    assert seen == ["ruff", "ruff", "lint-imports"]
+    assert seen == ["ruff", "ruff", "words", "lint-imports"]
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_run_then_report_prints_the_verdict(classification_trial, tmp_path, caps
     assert (out / "results.json").read_text() == before
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))  # no spread remembered from other trials
     assert cli.main(["check", str(protocol), "--json", "--quiet"]) == 0

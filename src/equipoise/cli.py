@@ -1,4 +1,4 @@
-"""The command line: one function a command, no logic; heavy imports wait inside them."""
+"""The command line: one function per command, without logic of its own."""
 
 import argparse
 import json
@@ -14,6 +14,9 @@ from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT
 
+# Commands import what they need inside their function: `--help` and a mistyped option answer at once, without the
+# seconds that numpy, scipy and torch take to load.
+# 75 is EX_TEMPFAIL of sysexits.h: a scheduler that knows it starts the same command again, which resumes.
 DONE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 75
 Command = Callable[[argparse.Namespace], int]
 
@@ -26,9 +29,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import write_protocol
+    from equipoise.trials.init import cohort_settings, write_protocol
 
-    file = write_protocol(arguments.source, Path(arguments.out))
+    file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
     return DONE
 
@@ -39,11 +42,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
     if is_study(arguments.protocol):
         return _check_study(arguments)
-    found = check(arguments.protocol, watch=_watch(arguments))
+    checked = check(arguments.protocol, watch=_watch(arguments))
     if arguments.page:
-        _write(Path(arguments.page), found.page())
-    _say(arguments, found.as_json(), found.text())
-    return DONE if found.may_run else REFUSED
+        _write(Path(arguments.page), checked.page())
+    _say(arguments, checked.as_json(), checked.text())
+    return DONE if checked.may_run else REFUSED
 
 
 def _check_study(arguments: argparse.Namespace) -> int:
@@ -51,9 +54,9 @@ def _check_study(arguments: argparse.Namespace) -> int:
 
     if arguments.page:
         raise EquipoiseError("--page describes the cohort of one trial, and this is a study of many; leave it out")
-    found = check_study(arguments.protocol, watch=_watch(arguments))
-    _say(arguments, checked_json(found), checked_text(found))
-    return DONE if all(one.may_run for one in found.values()) else REFUSED
+    checks = check_study(arguments.protocol, watch=_watch(arguments))
+    _say(arguments, checked_json(checks), checked_text(checks))
+    return DONE if all(one.may_run for one in checks.values()) else REFUSED
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -77,7 +80,7 @@ def _run_study(arguments: argparse.Namespace) -> int:
 def _say_study(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> int:
     from equipoise.report.study.page import study_answers
 
-    sentences = [found.answer for found in study_answers(results)]
+    sentences = [entry.answer for entry in study_answers(results)]
     _say(arguments, results, "\n".join([*sentences, f"report: {folder / 'study.html'}"]))
     return DONE
 
@@ -120,7 +123,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
     from equipoise.report.text.verdicts import answers
 
     names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
-    sentences = [found.answer for found in answers(results, names)]
+    sentences = [verdict.answer for verdict in answers(results, names)]
     text = "\n".join([*sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 
@@ -128,6 +131,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
 def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
     from equipoise.engines.ranks import leads
 
+    # Under torchrun every process runs this command; only the first may print, or the output would appear repeatedly.
     if leads():
         sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
 
@@ -144,7 +148,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """All commands with their options."""
+    """Build the parser of all commands with their options."""
     parser = argparse.ArgumentParser(
         prog="equipoise",
         description="Clinical trials between deep-learning models on medical images. A research tool, not a device.",
@@ -167,6 +171,14 @@ def _parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
+
+    init.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a key of [cohort], such as coding=2023 (repeatable)",
+    )
 
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
@@ -197,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _audit_options(audit: argparse.ArgumentParser) -> None:
-    """What an audit can be told: what the files are, what to compare, and what to allow."""
+    """Add the options of an audit: what the files are, what is compared, and what is allowed."""
 
     def names(text: str) -> list[str]:
         return [name for name in text.split(",") if name]
@@ -207,13 +219,15 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
         "several training runs"
     ))  # fmt: skip
     audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
-    asked = audit.add_argument_group("what is compared")
-    asked.add_argument("--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)")
-    asked.add_argument("--secondary", type=names, metavar="NAMES", help="further endpoints (default: what fits)")
-    asked.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
-    asked.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
-    asked.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
-    asked.add_argument(
+    comparison = audit.add_argument_group("what is compared")
+    comparison.add_argument(
+        "--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)"
+    )
+    comparison.add_argument("--secondary", type=names, metavar="NAMES", help="further endpoints (default: what fits)")
+    comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
+    comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
+    comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
     )
     files = audit.add_argument_group("what the files do not say")
@@ -239,6 +253,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 done, 1 refused or failed, 2 wrong usage, 75 interrupted and resumable."""
     arguments = _parser().parse_args(argv)
+    # A scheduler ends a job by SIGTERM. As KeyboardInterrupt it takes the way of Ctrl-C, which leaves a resumable run.
     signal.signal(signal.SIGTERM, _stop)
     command: Command = arguments.command
     try:
@@ -254,6 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int:
     if arguments.debug:
         raise error
+    # On stdout too, so that a program that reads JSON sees the error where it expects the result.
     if arguments.json:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
     sys.stderr.write(f"equipoise: {error}\n")

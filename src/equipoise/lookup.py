@@ -1,4 +1,4 @@
-"""Names in protocols → Python objects: built-in names of a package, or `module:attribute` for anyone's own code."""
+"""Resolve names in protocols to Python objects: a package's built-in names, or `module:attribute` of a user's code."""
 
 import difflib
 import hashlib
@@ -14,12 +14,14 @@ from equipoise.errors import ProtocolError
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A half-sentence for error messages: the nearest spelling, then everything allowed.
+    """Return the end of an error message: the nearest spelling, then all names allowed.
 
     >>> nearest("densnet", ["unet", "densenet"])
     "did you mean 'densenet'? allowed: unet, densenet"
     """
     choices = list(allowed)
+    # A beginning comes first: difflib's ratio falls with the difference in length, so a short beginning of a long name
+    # would be below the cutoff.
     close = [choice for choice in choices if len(name) > 2 and choice.startswith(name)]
     close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     return (f"did you mean {close[0]!r}? " if close else "") + f"allowed: {', '.join(choices)}"
@@ -30,7 +32,7 @@ def _plain(name: str) -> str:
 
 
 def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = None) -> Any:
-    """The object that `name` stands for.
+    """Return the object that `name` stands for.
 
     A name with a colon is imported (`folder`, where the protocol lies, is searched first); any other name is matched
     against the package's `__all__`, ignoring case, hyphens and underscores, so `lidc-contours` finds `lidc_contours`.
@@ -47,7 +49,7 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
 
 
 def imported(name: str, kind: str, folder: Path | None) -> Any:
-    """The object behind a `module:attribute` name; `folder` is searched first.
+    """Import the object behind a `module:attribute` name; `folder` is searched first.
 
     Raises ProtocolError naming what failed to import, or the nearest spelling.
     """
@@ -67,22 +69,23 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
 
 
 def module_hash(name: str) -> str:
-    """SHA-256 of the source file of the module in an imported `module:attribute` name, whatever the attribute is.
+    """Return the SHA-256 of the source file of the module in an imported `module:attribute` name.
 
     Raises ProtocolError where the module has no source file, as compiled code.
     """
+    # The module's file and not the attribute's: a task is an instance, for which `inspect` finds no source.
     file = inspect.getsourcefile(sys.modules[name.partition(":")[0]])
     if file is None:
         raise ProtocolError(f"the module of {name!r} has no source file, so it cannot be recorded; give its source")
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
-def source_hash(name: str, thing: Any) -> str | None:
-    """SHA-256 of the source file behind a `module:attribute` name; None for built-in names and compiled code."""
+def source_hash(name: str, resolved: Any) -> str | None:
+    """Return the SHA-256 of the source file behind a `module:attribute` name; None for built-in and compiled code."""
     if ":" not in name:
         return None
     try:
-        file = inspect.getsourcefile(thing)
+        file = inspect.getsourcefile(resolved)
     except TypeError:
         return None
     return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()

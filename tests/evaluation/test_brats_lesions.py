@@ -41,6 +41,7 @@ def _masks(seed: int, dims: int) -> tuple[np.ndarray, np.ndarray]:
     return noise[0] > np.quantile(noise[0], 0.93), mixed > np.quantile(mixed, rng.uniform(0.9, 0.97))
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([2, 3]), st.integers(0, 3), st.sampled_from([0.0, 5.0, 30.0]))
 def test_equals_the_published_description(seed: int, dims: int, steps: int, smallest: float) -> None:
@@ -95,6 +96,7 @@ def test_what_is_wrong_costs_the_diagonal() -> None:
     assert brats_lesions(_row("...."), _row("...."), (1.0, 1.0)).hd95 == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["UNet_sample_1", "SegResNet_sample_3", "SwinUNETR_sample_1"])
 def test_real_pairs_equal_the_published_description(shared_data: Path, model: str) -> None:
     folder = shared_data / "seg_pred_pairs_brats23"

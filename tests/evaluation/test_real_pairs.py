@@ -35,6 +35,7 @@ def _directed(truth: np.ndarray, said: np.ndarray) -> list[np.ndarray]:
     return [to[1][on[0] > 0].astype(float), to[0][on[1] > 0].astype(float)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", PAIRS)
 def test_endpoints_agree_with_simpleitk(shared_data: Path, model: str) -> None:
     for truth, said in zip(*_pair(shared_data, model), strict=True):
@@ -57,6 +58,7 @@ def test_endpoints_agree_with_simpleitk(shared_data: Path, model: str) -> None:
         assert volume_error_ml(truth, said, SPACING) == pytest.approx(ml[1] - ml[0])
 
 
+@pytest.mark.long
 def test_a_real_region_against_nothing_is_the_worst_result(shared_data: Path) -> None:
     truth = _pair(shared_data, PAIRS[0])[0][0]
     nothing = np.zeros_like(truth)

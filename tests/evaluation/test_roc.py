@@ -14,6 +14,7 @@ def _scores(n: int, separation: float, seed: int) -> tuple[np.ndarray, np.ndarra
     return positive, rng.normal(separation * positive).round(1)
 
 
+@pytest.mark.long
 @given(st.integers(6, 80), st.integers(0, 20))
 def test_curve_agrees_with_scikit_learn(n: int, seed: int) -> None:
     positive, score = _scores(n, 1.0, seed)

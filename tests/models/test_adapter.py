@@ -52,6 +52,7 @@ def _quiet(factory: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return quiet
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_monais_swin_unetr_keeps_the_contract(monai: ModuleType, spatial_dims: int) -> None:
     factory = resolve("monai.networks.nets:SwinUNETR", models, "model")

@@ -17,6 +17,7 @@ AREA = st.floats(0.0, 1.0)
 SIZE = st.integers(2, 5_000)
 
 
+@pytest.mark.long
 @given(AREA, SIZE, SIZE)
 @settings(max_examples=200, deadline=None)
 def test_newcombe_contains_the_estimate_and_stays_in_range(auc: float, positives: int, negatives: int) -> None:

@@ -40,6 +40,7 @@ def test_a_skewed_mean_has_a_skewed_interval() -> None:
     assert mirrored == pytest.approx((-high, -low), abs=0.01)
 
 
+@pytest.mark.long
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 5))
 def test_the_interval_stays_within_the_values(values: list[float], seed: int) -> None:
     given_values = np.array(values)

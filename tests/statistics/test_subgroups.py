@@ -41,6 +41,7 @@ def test_a_groups_interval_is_that_of_its_cases_alone(binary: Maker) -> None:
         assert mine.n_patients == expected.n_patients
 
 
+@pytest.mark.long
 def test_equal_groups_are_told_apart_as_rarely_as_stated(binary: Maker) -> None:
     hits = []
     for generator in range(120):

@@ -44,11 +44,13 @@ def test_differences_of_pairs_are_those_behind_the_best():
     assert all(pair.low <= pair.difference <= pair.high for pair in pairs)
 
 
+@pytest.mark.long
 def test_pairs_of_alike_arms_are_rarely_told_apart():
     found = [rank_differences(scores(0.0, seed=seed), GROUPS, higher_is_better=True) for seed in range(40)]
     assert np.mean([pair.low > 0 or pair.high < 0 for pairs in found for pair in pairs]) < 0.1
 
 
+@pytest.mark.long
 def test_alike_arms_are_not_told_apart_more_often_than_stated():
     """Over many studies without any difference, the interval of the best arm's lead over one given other."""
     wrong = sum(

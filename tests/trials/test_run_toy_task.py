@@ -16,7 +16,7 @@ from equipoise.protocol import Protocol
 from equipoise.report import summarise
 from equipoise.trials.check import check
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
+pytestmark = [pytest.mark.usefixtures("in_this_process"), pytest.mark.trial]
 
 TASK = Path(__file__).with_name("toy_regression.py")
 TRIAL = """

@@ -9,8 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,10 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, picture, png
 from equipoise.cohorts.cohort import Case, Cohort, Image
-from equipoise.cohorts.store import content_key, load, save
+from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.progress import Watch, silent
 
 SCHEMA = 1
-READERS = ("numpy", "nibabel", "pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls")
-"""Packages whose version may change the pixels that are read from a file."""
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
 MOST_TOGETHER, MOST_ENTRIES = 1024, 4096
@@ -158,22 +154,7 @@ def _key(recipe: str | None, cases: Sequence[Case], shown: bool) -> str | None:
         [case.id, case.label, case.part, list(case.sha256.items()), repr(sorted(case.attributes.items()))]
         for case in cases
     ]
-    return content_key(schema=SCHEMA, code=_code(), recipe=recipe, shown=shown, cases=facts)
-
-
-@cache
-def _code() -> str:
-    """Hash the source of this package, whose readers make the pixels, and the versions of the libraries they call."""
-    digest = hashlib.sha256()
-    # Every file and not the readers alone: a stale cache is worse than one read too many after an update.
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
-    for name in READERS:
-        try:
-            digest.update(f"{name} {version(name)}".encode())
-        except PackageNotFoundError:  # an optional reader
-            continue
-    return digest.hexdigest()
+    return content_key(schema=SCHEMA, code=code_of_readers(), recipe=recipe, shown=shown, cases=facts)
 
 
 _FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values")

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from equipoise.errors import CohortError
 from equipoise.tasks import Task, task_named
 
+IGNORED = 255
+"""In a mask: a voxel that nobody labelled; it is neither trained on nor judged."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -27,7 +30,7 @@ class Image:
 
     array: (channel, z, y, x) or (channel, y, x), any real dtype, intensities in the source's own unit.
     spacing_mm: one per spatial axis, in array order.
-    mask: integer class per voxel, shape of one channel; None where the task has no mask.
+    mask: integer class per voxel, or IGNORED; shape of one channel; None where the task has no mask.
     affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm; None without world coordinates (PNG, 2D crops).
     """
 
@@ -62,6 +65,8 @@ class Case:
     part: "train", "validation" or "test" where the source has official parts, else None.
     attributes: facts besides the pixels (diameter_mm, site, sex and others), for subgroups and size rules.
     sha256: of every file that the case is read from, by file name.
+    owners: the owner of the image by its files' own headers ("patient", "study"), whatever a table says; the search
+        for leaks compares them too.
     """
 
     id: str
@@ -71,6 +76,23 @@ class Case:
     part: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    owners: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something unusual about files of a cohort, and how it was understood; `equipoise check` and the report show it.
+
+    files: how many files it was said of; first: the first of them.
+    """
+
+    text: str
+    files: int
+    first: str
+
+    def __str__(self) -> str:
+        """Such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
+        return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}, first {self.first})"
 
 
 @dataclass(frozen=True)
@@ -103,6 +125,7 @@ class Cohort:
     patients_known: False where the source has no patient ids. patients_guessed: they were then guessed, from image
         similarity or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
+    ignores: whether masks may hold IGNORED, for unlabelled voxels.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
         returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
     """
@@ -120,6 +143,8 @@ class Cohort:
     patients_known: bool = True
     patients_guessed: bool = False
     size_attribute: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    ignores: bool = False
     recipe: str | None = None
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.cohorts.cohort import IGNORED, Case, Cohort, Image
 from equipoise.errors import CohortError
 from equipoise.tasks import DETECTION
 
@@ -30,8 +30,9 @@ def as_detection(cohort: Cohort, task: str = DETECTION.name) -> Cohort:
     if not sought:
         raise CohortError(f"cohort {cohort.name} has no class that could be sought, only {', '.join(cohort.classes)}")
     classes = (cohort.classes[0], sought[0] if len(sought) == 1 else "finding", IRRELEVANT_CLASS)
-    cases = cohort.cases if cohort.classes == classes else _with_three_classes(cohort.cases, cohort.classes)
-    return replace(cohort, task=task, classes=classes, cases=cases, regions=MappingProxyType({}))
+    as_they_are = cohort.classes == classes and not cohort.ignores
+    cases = cohort.cases if as_they_are else _with_three_classes(cohort.cases, cohort.classes)
+    return replace(cohort, task=task, classes=classes, cases=cases, regions=MappingProxyType({}), ignores=False)
 
 
 def _with_three_classes(cases: Sequence[Case], classes: Sequence[str]) -> tuple[Case, ...]:
@@ -42,7 +43,14 @@ def _with_three_classes(cases: Sequence[Case], classes: Sequence[str]) -> tuple[
 
 
 def _read(read: Callable[[], Image], codes: tuple[int, ...]) -> Image:
-    """Read the image and recode the classes of its mask; a case without a mask stays without."""
+    """Read the image and recode the classes of its mask; a case without a mask stays without.
+
+    Unlabelled voxels become irrelevant: a candidate there is neither a hit nor a false positive.
+    """
     # A table lookup: recoding class by class could recode a voxel twice.
     image = read()
-    return image if image.mask is None else replace(image, mask=np.array(codes, np.uint8)[image.mask])
+    if image.mask is None:
+        return image
+    meaning = np.zeros(IGNORED + 1, np.uint8)
+    meaning[: len(codes)], meaning[IGNORED] = codes, IRRELEVANT
+    return replace(image, mask=meaning[image.mask])

@@ -20,8 +20,9 @@ _MODULES = {
     "lidc": "equipoise.cohorts.lidc.scans",
     "brats": "equipoise.cohorts.layouts.brats",
     "medmnist": "equipoise.cohorts.layouts.medmnist",
-    "nnunet": "equipoise.cohorts.layouts.folders",
-    "decathlon": "equipoise.cohorts.layouts.folders",
+    "nnunet": "equipoise.cohorts.layouts.nnunet",
+    "decathlon": "equipoise.cohorts.layouts.decathlon",
+    "pairs": "equipoise.cohorts.layouts.pairs",
     "manifest": "equipoise.cohorts.layouts.manifest",
     "folders": "equipoise.cohorts.layouts.folders",
     "arrays": "equipoise.cohorts.layouts.array_table",
@@ -58,9 +59,9 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     if task.has_findings and cohort.task_record.has_masks:
         cohort = as_detection(cohort, section.task)  # so every source with masks serves detection
     # A user's own code may change while its settings and the files stay the same.
-    recipe = (
-        None if ":" in section.source else content_key(source=section.source, settings=repr(sorted(settings.items())))
-    )
+    own = ":" in section.source
+    layout = {"layout": cohort.recipe} if cohort.recipe else {}
+    recipe = None if own else content_key(source=section.source, settings=repr(sorted(settings.items())), **layout)
     if cohort.task != section.task:
         raise ProtocolError(
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "

@@ -12,6 +12,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ from equipoise.atomic_write import PART, write_bytes
 
 DIGEST_BYTES = 32
 LIMIT_BYTES = 8 * 2**30
+READERS = (
+    "numpy", "nibabel", "pillow", "pydicom", "tifffile", "python-gdcm", "pylibjpeg-openjpeg", "pylibjpeg-rle",
+    "pyjpegls",
+)  # fmt: skip
+"""Packages whose versions decide what a file's pixels are."""
 _DAY_SECONDS = 86400
 
 
@@ -43,6 +50,20 @@ def content_key(**ingredients: Any) -> str:
     True
     """
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_of_readers() -> str:
+    """A hash over the source of this room, whose readers make the pixels, and the versions of what they call."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    for name in READERS:
+        try:
+            digest.update(f"{name} {version(name)}".encode())
+        except PackageNotFoundError:  # an optional reader
+            continue
+    return digest.hexdigest()
 
 
 def load(key: str, folder: Path | None = None) -> dict[str, NDArray[Any]] | None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise._moved import attributes_of
+from equipoise.cohorts.cohort import IGNORED
 
 Mask = NDArray[np.bool_]
 if not TYPE_CHECKING:  # a type checker would take every name for one of this module
@@ -16,6 +17,12 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of this mo
 def region_masks(labels: NDArray[np.integer], regions: Mapping[str, Sequence[int]]) -> dict[str, Mask]:
     """Return a mask per region from a class per voxel."""
     return {name: np.isin(labels, members) for name, members in regions.items()}
+
+
+def labelled_only(masks: Mapping[str, Mask], truth: NDArray[np.integer]) -> dict[str, Mask]:
+    """Answers without the voxels that nobody labelled, which then count neither as hits nor as errors."""
+    unlabelled = truth == IGNORED
+    return {name: mask & ~unlabelled for name, mask in masks.items()} if unlabelled.any() else dict(masks)
 
 
 def membership(classes: int, regions: Mapping[str, Sequence[int]]) -> NDArray[np.float32]:

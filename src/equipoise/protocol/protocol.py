@@ -23,14 +23,14 @@ FEWEST_SHARED = 5
 
 
 class TrialSection(Section):
-    """What the trial is called and asks."""
+    """The trial's name and its question."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
     question: str = "Which arm is better?"
 
 
 class CohortSection(OpenSection):
-    """Where the cases come from; further keys belong to the source.
+    """The source of the cases; further keys belong to the source.
 
     task: the name of a built-in task, or `module:attribute` of one's own.
     """
@@ -48,11 +48,11 @@ class CohortSection(OpenSection):
 
 
 class SplitSection(Section):
-    """How patients are shared out; allow_leaks runs a trial whose parts share patients or images, and says so.
+    """The split; allow_leaks runs a trial whose parts share patients or images, and the report says so.
 
-    patients: "guessed" joins alike images to groups that stand in for patients, where the source states none.
+    patients: "guessed" groups similar images and treats each group as one patient, where the source states none.
     unit: what is never divided between the parts: a patient, or only a case.
-    contrast: "case" runs the same trial a second time with the cases dealt one by one, to show what that would claim.
+    contrast: "case" runs the same trial a second time, split by case, to show what such a split would claim.
     """
 
     scheme: Literal["holdout", "kfold", "given"] = "holdout"
@@ -76,9 +76,9 @@ class SplitSection(Section):
 
 
 class Pretrained(Section):
-    """A safetensors file whose weights an arm starts from; a bare string is a file that fits as it is.
+    """A safetensors file of an arm's initial weights; a bare string is a file that fits without renaming.
 
-    rename: beginnings of names in the file and what the model calls them. keep: beginnings of names that stay random.
+    rename: prefixes of names in the file → prefixes in the model. keep: prefixes of names that stay random.
     """
 
     file: str
@@ -96,9 +96,9 @@ class Pretrained(Section):
 class Arm(Section):
     """One treatment: a model, an optimizer and their settings.
 
-    pretrained: where the weights start from. freeze: patterns of parameter names, as "encoder.*", that are not trained.
-    space: what tuning may set, in place of what is stated (empty: the default space of a built-in optimizer).
-    draws: another number of draws than other arms have; refused unless tuning.unequal says that it is meant.
+    pretrained: the initial weights. freeze: patterns of names of parameters that are not trained, such as "encoder.*".
+    space: the settings that tuning may replace (empty: the default space of a built-in optimizer).
+    draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
@@ -113,14 +113,14 @@ class Arm(Section):
 
 
 UNTUNED = "-untuned"
-"""What the name of an arm ends in when it is trained with its stated settings, beside the tuned one."""
+"""Suffix of the name of an arm's untuned twin, which is trained with the stated settings."""
 
 
 class TuningSection(Section):
-    """The same number of draws, epochs and the same choice for every arm, on training and validation data alone.
+    """Tuning: equal draws, epochs and selection for every arm, on training and validation data alone.
 
-    epochs, select: of a draw; by default those of [training]. unequal: arms may ask for other numbers of draws, and the
-    report says so.
+    epochs, select: of a draw; by default those of [training]. unequal: arms may have different numbers of draws, which
+    the report states.
     """
 
     draws: Positive
@@ -131,10 +131,10 @@ class TuningSection(Section):
 
 
 class EndpointsSection(Section):
-    """What is measured, and the smallest difference that matters.
+    """The endpoints, and the smallest difference that matters.
 
-    subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is looked at, the last of
-    them all; the error is shared between the looks.
+    subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is analysed; the last is
+    the number of all seeds, and the type-I error is shared between the looks.
     """
 
     primary: str = "auc"
@@ -147,14 +147,15 @@ class EndpointsSection(Section):
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Those that are the user's own, as `module:attribute`."""
+        """The user's own endpoints, named as `module:attribute`."""
         return tuple(name for name in (self.primary, *self.secondary) if ":" in name)
 
     _arrays = tuples("secondary", "subgroups", "looks")
 
 
 def _folder_of(info: ValidationInfo) -> Path | None:
-    """Where the protocol that is being read lies: the place of the user's own task."""
+    """Return the folder of the protocol that is being read, where the user's own task is."""
+    # Through pydantic's context, because validators run before `_folder` can be set on the protocol.
     folder: Path | None = (info.context or {}).get("folder")
     return folder
 
@@ -180,9 +181,11 @@ class Protocol(Section):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_task(cls, value: Any, info: ValidationInfo) -> Any:
-        """Endpoints and loss that fit the cohort's task where the protocol does not name them."""
+        """Fill in the endpoints and the loss of the cohort's task where the protocol does not name them."""
         if not isinstance(value, dict):
             return value
+        # Before validation and key by key: afterwards a default could not be told from a value that the user wrote, and
+        # the hash of the protocol must cover the values that are used.
         cohort = value.get("cohort")
         name = cohort.get("task") if isinstance(cohort, dict) else getattr(cohort, "task", None)
         known = isinstance(name, str) and (name in TASKS or ":" in name)  # any other name is refused as a value
@@ -215,6 +218,7 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _looks_that_keep_the_error(self) -> Self:
+        # Only the designs whose error was simulated are offered: two looks, from three seeds on, with patients fixed.
         looks, seeds = self.endpoints.looks, len(self.training.seeds)
         if not looks:
             return self
@@ -243,6 +247,7 @@ class Protocol(Section):
             )
         if self.endpoints.looks:
             raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
+        # The paired analysis needs equal initial weights in all arms. Only one architecture gives a seed that meaning.
         start = (self.arms[0].model, self.arms[0].pretrained)
         other = next((arm for arm in self.arms if (arm.model, arm.pretrained) != start), None)
         tuned = next((arm for arm in self.arms if arm.space.model), None)
@@ -276,26 +281,27 @@ class Protocol(Section):
         return self
 
     def untuned(self) -> tuple[Arm, ...]:
-        """Every tuned arm with the settings as they are stated, under a name of its own; none without tuning."""
+        """Return every arm's untuned twin, with the stated settings and its own name; none without tuning."""
         if self.tuning is None:
             return ()
-        stated = {"space": Space(), "draws": None}
-        return tuple(arm.model_copy(update={"name": arm.name + UNTUNED, **stated}) for arm in self.arms)
+        as_stated = {"space": Space(), "draws": None}
+        return tuple(arm.model_copy(update={"name": arm.name + UNTUNED, **as_stated}) for arm in self.arms)
 
     @property
     def folder(self) -> Path:
-        """Where the protocol lies; its paths are relative to this folder."""
+        """The folder of the protocol; its paths are relative to this folder."""
         return self._folder
 
     @property
     def text(self) -> str:
-        """The protocol as it was given, or written out where it was made in Python."""
+        """The protocol's TOML text as given, or generated for a protocol made in Python."""
         return self._text or tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def by_case(self) -> Self:
-        """The same plan with the cases dealt one by one, whatever leaks: what `split.contrast` runs as well."""
+        """Return the same plan split by case, with leaks allowed: the second trial of `split.contrast`."""
         changed = {"unit": "case", "contrast": "none", "allow_leaks": True}
         other = self.model_copy(update={"split": self.split.model_copy(update=changed)})
+        # The text given no longer describes this plan; `text` generates it from the changed values.
         other._text = ""
         return other
 
@@ -306,18 +312,20 @@ class Protocol(Section):
 
     @property
     def label(self) -> str:
-        """What the cohort's classes are made from, where its source is asked for one of several labels."""
+        """The label from which the cohort's classes are made, where its source offers several; else empty."""
         return str(self.cohort.settings.get("label", ""))
 
     def sha256(self) -> str:
-        """The hash of the plan with all defaults written out: comments, order and the data's location do not count."""
+        """Return the hash of the plan with all defaults; comments, key order and the data's path do not count."""
+        # Over values and not over the file's text: a plan keeps its hash when it is reformatted or its data are moved,
+        # and a default that changes in a later version changes the hash.
         plan = self.model_dump(mode="json")
         plan["cohort"].pop("path")
         return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod
     def parse(cls, text: str, name: str = "protocol", folder: Path | None = None) -> Self:
-        """A protocol from TOML text; `name` stands in error messages, paths are relative to `folder`."""
+        """Read a protocol from TOML text; error messages show `name`, paths are relative to `folder`."""
         values = tables(text, name)
         if "study" in values:
             raise ProtocolError(f"{name} is a study of many trials, not one protocol; run it with `equipoise run`")

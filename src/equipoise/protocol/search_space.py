@@ -1,4 +1,4 @@
-"""What tuning may set in an arm: each setting's range or choices."""
+"""The search space of an arm: the range or the choices of each setting that tuning may change."""
 
 import math
 from typing import Annotated, Any, Self
@@ -9,7 +9,7 @@ from equipoise.protocol.sections import Section
 
 
 class Dimension(Section):
-    """What one setting may be: a range on a `log`arithmic or `linear` scale, of `integer`s, or a list of `choices`."""
+    """The values of one setting: a range on a `log` or `linear` scale, one of `integer`s, or a list of `choices`."""
 
     log: tuple[float, float] | None = None
     linear: tuple[float, float] | None = None
@@ -26,8 +26,8 @@ class Dimension(Section):
 
     @model_validator(mode="after")
     def _one_range(self) -> Self:
-        stated = [value for value in (self.log, self.linear, self.integer, self.choices) if value is not None]
-        if len(stated) != 1:
+        alternatives = [value for value in (self.log, self.linear, self.integer, self.choices) if value is not None]
+        if len(alternatives) != 1:
             raise ValueError("give exactly one of log, linear, integer and choices")
         for limits in (self.log, self.linear, self.integer):
             if limits is not None and not (limits[0] < limits[1] and all(map(math.isfinite, limits))):
@@ -50,6 +50,8 @@ class Space(Section):
             return value
         nested: dict[str, Any] = {}
         for key, inner in value.items():
+            # TOML reads `optimizer.lr` as nested tables and `"optimizer.lr"` as one key with a dot; both spellings are
+            # natural.
             part, dot, setting = key.partition(".")
             own = {setting: inner} if dot else inner
             both = dot and isinstance(nested.get(part), dict)
@@ -57,6 +59,6 @@ class Space(Section):
         return nested
 
     def dimensions(self) -> dict[str, Dimension]:
-        """Every dimension by its dotted name, such as "optimizer.lr"."""
+        """Return every dimension by its dotted name, such as "optimizer.lr"."""
         parts = (("model", self.model), ("optimizer", self.optimizer))
-        return {f"{part}.{name}": dimension for part, found in parts for name, dimension in found.items()}
+        return {f"{part}.{name}": dimension for part, settings in parts for name, dimension in settings.items()}

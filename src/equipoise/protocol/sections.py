@@ -1,4 +1,4 @@
-"""The kinds of tables that a protocol is made of."""
+"""Base classes of the protocol's tables."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,18 +9,20 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 def one_of(value: str, allowed: Sequence[str], own: str = "") -> str:
-    """The value, if it is one of those allowed.
+    """Return the value if it is one of those allowed.
 
-    Raises ValueError that lists them as pydantic does; own: another possibility, in words.
+    Raises ValueError with the list in pydantic's form; own: a further possibility, in words.
     """
     if value in allowed:
         return value
+    # Not a Literal, because the allowed names come from records (tasks, losses) that a type cannot list.
     names = [*(f"'{name}'" for name in allowed), *([own] if own else [])]
     raise ValueError(f"input should be {', '.join(names[:-1])} or {names[-1]}")
 
 
 def tuples(*fields: str) -> Any:
-    """A validator of these fields that takes TOML's arrays as tuples, which a strict and frozen table needs."""
+    """Return a validator that converts TOML's arrays in these fields to tuples."""
+    # Strict mode refuses a list where a tuple is declared, and a list could be changed inside a frozen table.
     return field_validator(*fields, mode="before")(_list_to_tuple)
 
 
@@ -31,6 +33,7 @@ def _list_to_tuple(value: Any) -> Any:
 class Section(BaseModel):
     """A table of the protocol: unknown keys are refused, values are not coerced across kinds."""
 
+    # Strict, because a coerced value hides a mistake: epochs = "12" or true would pass as a number.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -41,7 +44,7 @@ class OpenSection(Section):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The keys that are not ours."""
+        """The keys that this table does not declare itself."""
         return dict(self.model_extra or {})
 
 

@@ -1,4 +1,4 @@
-"""A study: one question asked on many workloads, a data set with a network each, as one TOML file.
+"""A study: one question on many workloads (pairs of a data set and a network), as one TOML file.
 
 It is a protocol in which `[study]` stands in place of `[cohort]` and `[[arms]]`: every cohort is crossed with every
 model, and each pair is an ordinary trial whose arms are the optimizers.
@@ -19,11 +19,11 @@ from equipoise.protocol.toml import read_text, tables, validated
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 SHARED = ("split", "preprocessing", "augmentation", "training", "inference", "tuning", "endpoints")
-"""Tables that hold for every trial; a cohort may replace keys of them."""
+"""Tables that apply to every trial; a cohort may replace keys of them."""
 
 
 class StudyCohort(Section):
-    """A data set: its `[cohort]` table, and keys that replace those of the tables all trials share."""
+    """A data set: its `[cohort]` table, and keys that replace those of the shared tables."""
 
     name: Name
     cohort: dict[str, Any]
@@ -35,14 +35,14 @@ class StudyCohort(Section):
 
 
 class StudyModel(Section):
-    """A network, as an arm names it."""
+    """A network, written as in an arm."""
 
     name: Name
     model: Any
 
 
 class StudyOptimizer(Section):
-    """An optimizer, as an arm names it, with the space that tuning may set (by default its own)."""
+    """An optimizer, written as in an arm, with its search space (by default the optimizer's own)."""
 
     name: Name
     optimizer: Any
@@ -50,7 +50,7 @@ class StudyOptimizer(Section):
 
 
 class StudySection(Section):
-    """What is crossed."""
+    """The cohorts, models and optimizers that are crossed."""
 
     name: Name = "study"
     question: str = "Which optimizer trains best?"
@@ -83,7 +83,7 @@ class Study(Section):
     endpoints: dict[str, Any] = Field(default_factory=dict)
 
     def trials(self, folder: Path) -> dict[tuple[str, str], Protocol]:
-        """A protocol for each (cohort, model), in this order; paths are relative to `folder`.
+        """Return a protocol for each (cohort, model), in this order; paths are relative to `folder`.
 
         Raises ProtocolError naming the trial, the key and the remedy.
         """
@@ -103,10 +103,11 @@ class Study(Section):
         ]
         values = {"trial": {"name": name, "question": question}, "cohort": cohort.cohort}
         values |= {key: table for key, table in tables.items() if table} | {"arms": arms}
+        # Through TOML text, so that a study's trial is validated, hashed and stored exactly as one that a user wrote.
         return Protocol.parse(tomlkit.dumps(values), f"the trial {name}", folder)
 
     def sha256(self) -> str:
-        """The hash of the plan, over the protocols of its trials."""
+        """Return the hash of the plan, computed from the protocols of its trials."""
         hashes = [protocol.sha256() for protocol in self.trials(Path()).values()]
         return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
@@ -120,8 +121,9 @@ class Study(Section):
 
 
 def is_study(path: str | Path) -> bool:
-    """Whether a file holds a study rather than the protocol of one trial; False where it cannot be read."""
+    """Return whether a file holds a study and not the protocol of one trial; False where it cannot be read."""
     try:
         return "study" in tables(read_text(Path(path)), str(path))
+    # The reader of protocols then reports what is wrong with the file, with the right sentence.
     except ProtocolError:
         return False

@@ -1,4 +1,4 @@
-"""A TOML file of the user → typed data, or one sentence that says what to mend."""
+"""Convert a user's TOML file to typed data, or raise one sentence that says what to correct."""
 
 import tomllib
 from pathlib import Path
@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_text(path: Path) -> str:
-    """The text of a protocol file.
+    """Read the text of a protocol file.
 
     Raises ProtocolError where it is missing or unreadable.
     """
@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
 
 
 def tables(text: str, name: str) -> dict[str, Any]:
-    """The tables of TOML text; `name` stands in the ProtocolError of text that is none."""
+    """Parse TOML text; raises ProtocolError, which shows `name`, for text that is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -35,9 +35,9 @@ def tables(text: str, name: str) -> dict[str, Any]:
 
 
 def validated(model: type[Model], values: dict[str, Any], name: str, folder: Path | None = None) -> Model:
-    """The values as typed data; `name` stands in the ProtocolError of a key or value that is not allowed.
+    """Return the values as typed data; raises ProtocolError, which shows `name`, for a key or value not allowed.
 
-    folder: where the user's own code lies.
+    folder: the place of the user's own code.
     """
     try:
         return model.model_validate(values, context={"folder": folder})
@@ -46,9 +46,9 @@ def validated(model: type[Model], values: dict[str, Any], name: str, folder: Pat
 
 
 def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first of pydantic's complaints as one sentence: key, what was found, what is allowed."""
-    # a misspelt key is also a missing one: the misspelling is what the user needs to hear of
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    """Return the first of pydantic's complaints as one sentence: key, value, what is allowed."""
+    # A misspelt key causes two complaints, unknown and missing; only the first tells the user what to correct.
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
@@ -62,7 +62,7 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed in the table at `location`."""
+    """Return the keys allowed in the table at `location`."""
     for part in location:
         if isinstance(part, int) or part not in model.model_fields:
             continue  # a place in a list, or a key that the user named
@@ -72,6 +72,7 @@ def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """A type with what its unions, tuples and annotations hold."""
+    """Return a type and, recursively, the arguments of its unions, tuples and annotations."""
+    # `X | None` is a types.UnionType, `Optional[X]` a typing.Union; both occur, and so does `tuple[X, ...]`.
     inner = get_args(annotation) if not isinstance(annotation, UnionType) else annotation.__args__
     return [annotation, *(kind for part in inner for kind in _kinds(part))]

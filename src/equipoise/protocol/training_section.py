@@ -1,4 +1,4 @@
-"""What a protocol says of training and inference: one budget, the same for every arm."""
+"""The protocol's tables of training and inference: one budget, equal for every arm."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -12,11 +12,11 @@ from equipoise.tasks import LOSSES, Task
 Share = Annotated[float, Field(ge=0, le=1)]
 Axis = Literal["horizontal", "vertical", "depth"]
 FROM_THE_LAST: dict[Axis, int] = {"horizontal": 1, "vertical": 2, "depth": 3}
-"""Where an axis of the image lies, counted from the last."""
+"""Position of an image axis, counted from the last one."""
 
 
 class Schedule(Named):
-    """How the learning rate moves; further keys are the schedule's settings, in shares of all updates."""
+    """The learning-rate schedule; further keys are its settings, as shares of all updates."""
 
     name: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"]
 
@@ -24,21 +24,22 @@ class Schedule(Named):
 class TrainingSection(Section):
     """The equal budget of every arm.
 
-    batch_size: cases (or patches) that pass the model at once. accumulate: batches whose gradients make one update, so
-    that batch_size × accumulate cases decide it; batch normalisation still sees batch_size of them.
-    threads: CPU threads of one job; part of the result (sums are ordered by thread), so it is not guessed.
-    loss: a built-in one, or the one that a task of the user's own names.
-    precision, compile: of the arithmetic of every arm; "auto" is settled by a short measurement before training, for
-    all arms at once, and recorded.
-    select: what picks the epoch on validation cases. patience: epochs without a better one after which a job ends.
-    ema: decay of a moving average of the weights, which is validated and kept in their place.
-    sampling: "balanced" feeds all classes equally often. mixup: alpha of the Beta distribution of the shares in which
-    pairs of images, and their classes, are mixed. Both need one label a case.
-    shared_seeds: a seed means the same initial weights and order of cases in every arm, which must have one model.
-    patch: size in voxels of training patches of images with masks, one number or one per axis; None takes whole
-    images. patches_per_case: of each case in an epoch; foreground_patches: share of them about a foreground voxel.
-    targets: "regions" has the model answer each of the cohort's overlapping regions by itself (sigmoid). In detection
-    "classes" are the masks of what is sought, "centres" soft spots about their centres.
+    batch_size: cases (or patches) per forward pass. accumulate: batches per update, so that an update averages over
+    batch_size × accumulate cases; batch normalisation still sees batch_size of them.
+    threads: CPU threads per job; they affect the result (sums are ordered by thread), so there is no automatic value.
+    loss: a built-in one, or one that the user's own task names.
+    precision, compile: the arithmetic of every arm; "auto" is chosen by a short measurement before training, for all
+    arms at once, and recorded.
+    select: the criterion that selects the epoch on validation cases. patience: epochs without improvement after which a
+    job ends.
+    ema: decay of the moving average of the weights, which is validated and kept in their place.
+    sampling: "balanced" draws all classes equally often. mixup: alpha of the Beta distribution of the weights with
+    which pairs of images, and their classes, are mixed. Both need one label per case.
+    shared_seeds: a seed means the same initial weights and order of cases in every arm; all arms must have one model.
+    patch: size in voxels of training patches of images with masks, one number or one per axis; None uses whole images.
+    patches_per_case: per epoch; foreground_patches: share of patches placed around a foreground voxel.
+    targets: with "regions" the model predicts each of the cohort's overlapping regions separately (sigmoid). In
+    detection "classes" are the masks of the findings, "centres" soft spots at their centres.
     """
 
     epochs: Positive = 12
@@ -65,11 +66,11 @@ class TrainingSection(Section):
 
     @property
     def is_open(self) -> bool:
-        """Whether a measurement has yet to settle something."""
+        """Whether a value is still "auto", to be chosen by a measurement."""
         return "auto" in (self.precision, self.compile)
 
     def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
-        """The size of a patch along each spatial axis; None where whole images are taken."""
+        """Return the size of a patch along each spatial axis; None where whole images are used."""
         if self.patch is None:
             return None
         sides = (self.patch,) * spatial_dims if isinstance(self.patch, int) else self.patch
@@ -103,7 +104,7 @@ class TrainingSection(Section):
         return self
 
     def complaint(self, task: Task) -> str | None:
-        """What does not fit the task: losses and targets that are not its own, or settings that need its truth."""
+        """Return why the settings do not fit the task (loss, targets, or a truth it lacks); None where they fit."""
         if self.loss not in task.losses:
             return f"training.loss {self.loss!r} is not for {task.name}; choose {_either(task.losses)}"
         if not task.has_masks and (self.targets != "classes" or self.patch is not None):
@@ -113,7 +114,7 @@ class TrainingSection(Section):
         return self._complaint_of_classes(task)
 
     def _complaint_of_classes(self, task: Task) -> str | None:
-        """What needs classes that the task, or its targets, have not."""
+        """Return which setting needs classes that the task, or its targets, lack; None where none does."""
         if self.class_weights == "balanced" and not (task.has_labels or task.has_masks):
             return f"training.class_weights weighs classes, and {task.name} has none; remove it"
         if self.class_weights == "balanced" and self.targets == "regions":
@@ -134,13 +135,13 @@ def _either(names: Sequence[str]) -> str:
 
 
 class InferenceSection(Section):
-    """How a trained model is asked.
+    """How a trained model predicts.
 
-    overlap: of sliding windows, as a share of a patch. mirror: axes whose mirrored copies, in all combinations, are
-    answered too and averaged; true means all of the image's axes. missing_modalities: also predict the test cases with
-    each channel blank; the report says what that costs.
-    candidate_threshold: probability from which on a place is a candidate of a detector: low, for the score orders them.
-    apart_mm: with targets = "centres", the smallest distance of two candidates.
+    overlap: of sliding windows, as a share of a patch. mirror: axes of test-time mirroring, whose predictions are
+    averaged over all combinations; true means all of the image's axes. missing_modalities: also predict the test cases
+    with each channel blank, and report the loss of performance.
+    candidate_threshold: lowest probability of a detector's candidate; it is low, because the score orders candidates.
+    apart_mm: with targets = "centres", the smallest distance between two candidates.
     """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -152,9 +153,11 @@ class InferenceSection(Section):
     _arrays = tuples("mirror")
 
     def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
-        """The spatial axes to mirror, in array order (z, y, x)."""
+        """Return the spatial axes to mirror, in array order (z, y, x)."""
         if isinstance(self.mirror, bool):
             return tuple(range(spatial_dims)) if self.mirror else ()
         if "depth" in self.mirror and spatial_dims < 3:
             raise ProtocolError('inference.mirror names "depth", which images in two dimensions do not have; remove it')
+        # Counted from the last axis, so that "vertical" is the same direction of the picture in two and three
+        # dimensions.
         return tuple(sorted({spatial_dims - FROM_THE_LAST[axis] for axis in self.mirror}))

@@ -1,6 +1,6 @@
-"""A run folder → its numbers (results.json), its figures, and the page one sends to a colleague (report.html).
+"""Report on a run folder: its numbers (results.json), its figures, and a self-contained page (report.html).
 
-A study's folder likewise, over the results of its trials.
+The same for a study's folder, from the results of its trials.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def example_cases(folder: Path) -> tuple[str | None, list[str]]:
-    """The arm whose example cases the report shows, and these cases."""
+    """Return the arm whose example cases the report shows, and these cases."""
     run = read_folder(folder)
     results = results_of(run)
     shown = [example.case for gallery in example_galleries(run, results) for example in gallery.examples]
@@ -69,8 +69,9 @@ def write_pages(
 ) -> None:
     """Write results.json, figures/ and report.html of a run in memory; an audit also gets cases.csv.
 
-    own, code: figures of the user's own and where their modules lie, as in `write_report`.
+    own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
+    # Figures come before the first file: where one fails, the folder keeps the consistent files of the previous report.
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)
     write_json(folder / RESULTS, results, public=True)
@@ -81,12 +82,12 @@ def write_pages(
 
 
 def is_study_folder(folder: Path) -> bool:
-    """Whether the folder holds a study of many trials."""
+    """Return whether the folder holds a study of many trials."""
     return (folder / STUDY_PLAN).is_file()
 
 
 def report_study(folder: Path) -> dict[str, Any]:
-    """The reports of all trials of a study anew, then the study's own; returns study.json."""
+    """Write the reports of all trials of a study again, then the study's own; return study.json."""
     plan = read_study_plan(folder)
     for cohort in plan["cohorts"]:
         for model in plan["models"]:

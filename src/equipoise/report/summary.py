@@ -12,19 +12,20 @@ from equipoise.runfolder.read import RunFolder, read_folder
 
 
 def results_of(run: RunFolder) -> dict[str, Any]:
-    """The dictionary of results.json from a run folder in memory."""
+    """Return the dictionary of results.json for a run folder in memory."""
     results: dict[str, Any] = in_words(numbers_of(run))
+    # Again after the conversion: different reasons may give the same sentence.
     results["warnings"] = list(dict.fromkeys(results["warnings"]))
     return results
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """The dictionary of results.json for a run folder; missing pieces are rows of `failures` and `warnings`."""
+    """Return the dictionary of results.json for a run folder; missing files are rows of `failures` and `warnings`."""
     return results_of(read_folder(folder))
 
 
 def write_results(folder: Path) -> dict[str, Any]:
-    """Write results.json (whole or not at all) and return its contents."""
+    """Write results.json atomically and return its contents."""
     results = summarise(folder)
     write_json(folder / RESULTS, results, public=True)
     return results
@@ -33,7 +34,7 @@ def write_results(folder: Path) -> dict[str, Any]:
 def advise(
     results: dict[str, Any], prefer: str = recommendation.QUALITY, max_latency_ms: float | None = None
 ) -> dict[str, Any]:
-    """The arm to use for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
+    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
 
     prefer: one of `recommendation.PREFERENCES`; max_latency_ms: arms slower than this for one case are out (None: no
     limit). Raises EquipoiseError for another preference.

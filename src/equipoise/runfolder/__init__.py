@@ -1,1 +1,1 @@
-"""The run folder: every file name, the record, jobs and the one reader."""
+"""The run folder: every file name, the ledger, jobs and the one reader."""

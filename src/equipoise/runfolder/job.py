@@ -1,4 +1,4 @@
-"""One job of a trial: an arm on a fold with a seed, as data that can be sent to another process."""
+"""One job of a trial (an arm on a fold with a seed), as data that can be sent to another process."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from equipoise.tasks import Task, task_named
 class Job:
     """Everything a job needs; `samples` holds the folders `train` and `validation` of its fold.
 
-    classes: what the model tells apart. regions: the judged structures as sets of classes; only in segmentation.
-    code: the folder where the user's own modules lie. own: names of the user's own endpoints of a case's masks.
+    classes: names of the model's classes. regions: the evaluated structures as sets of classes; only in segmentation.
+    code: the folder of the user's own modules. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
+    ignores: whether masks may hold voxels that nobody labelled.
     """
 
     arm: Arm
@@ -40,32 +41,34 @@ class Job:
     inference: InferenceSection = field(default_factory=InferenceSection)
     own: tuple[str, ...] = ()
     draw: int | None = None
+    ignores: bool = False
 
     @property
     def name(self) -> str:
-        """arm/fold-seed, as in the run folder; arm/draws/fold-draw where the job is a draw of tuning."""
+        """The job's path in the run folder: arm/fold-seed, or arm/draws/fold-draw for a draw of tuning."""
         if self.draw is not None:
             return draw_name(self.arm.name, self.fold, self.draw)
         return job_name(self.arm.name, self.fold, self.seed)
 
     @property
     def task_record(self) -> Task:
-        """What the task is."""
+        """The record of the job's task."""
         return task_named(self.task, self.code)
 
     @property
     def stream(self) -> str:
-        """What the job's random streams are named after: itself, or its seed alone where arms share their seeds."""
+        """The name from which the random streams derive: the job's, or fold and seed alone where arms share seeds."""
+        # A name and not a counter: a job draws the same numbers whichever jobs ran before it or run beside it.
         return f"{self.fold}-{self.seed}" if self.training.shared_seeds else self.name
 
     @property
     def outputs(self) -> int:
-        """Channels of the model's answer: one a class, or one a region where regions are answered by themselves."""
+        """Number of the model's output channels: one per class, or one per region with targets = "regions"."""
         return len(self.regions) if self.training.targets == "regions" else len(self.classes)
 
     @property
     def done_file(self) -> Path:
-        """Written last; its presence means that the job ended."""
+        """The file that is written last; its presence means that the job ended."""
         return self.folder / DONE
 
     @property
@@ -75,30 +78,31 @@ class Job:
 
     @property
     def predictions_file(self) -> Path:
-        """The job's predictions of its validation and test cases, made when the test set is opened."""
+        """The predictions of validation and test cases, written after the test set is opened."""
         return self.folder / PREDICTIONS
 
     def settled(self, precision: str, compile: bool) -> "Job":  # noqa: A002 (the protocol's word)
-        """The job with what its protocol left to a measurement."""
+        """Return the job with the precision and compiling that a measurement chose."""
         return replace(self, training=self.training.model_copy(update={"precision": precision, "compile": compile}))
 
     def done(self) -> dict[str, Any] | None:
-        """What done.json says; None while the job has not ended. Raises LedgerError where the file is damaged."""
+        """Read done.json; None while the job has not ended. Raises LedgerError where the file is damaged."""
         return read_done(self.folder)
 
     def history(self) -> dict[str, NDArray[np.float64]]:
-        """The columns of history.csv by name, each (epochs so far,); none before the first epoch has ended."""
+        """Read the columns of history.csv by name, each (completed epochs,); none before the first epoch has ended."""
         return read_history(self.folder / HISTORY)
 
     def epochs_behind(self) -> int:
-        """How many epochs the job has behind it, counted in its history; all of them once it has ended."""
+        """Return the number of completed epochs, counted in the history; all of them once the job has ended."""
+        # A job with early stopping ends before its last epoch; counted as all epochs, so that progress reaches 100 %.
         return self.training.epochs if self.done_file.is_file() else len(self.history().get("epoch", ()))
 
-    def write_end(self, **found: Any) -> dict[str, Any]:
+    def write_end(self, **outcome: Any) -> dict[str, Any]:
         """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and what the job cost."""
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
         done |= {} if self.draw is None else {"draw": self.draw}
         done |= {"epochs": self.training.epochs, "threads": self.training.threads}
-        done |= {"precision": self.training.precision, "compile": self.training.compile} | found
+        done |= {"precision": self.training.precision, "compile": self.training.compile} | outcome
         write_json(self.done_file, done)
         return done

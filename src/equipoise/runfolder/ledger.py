@@ -1,4 +1,4 @@
-"""The append-only record of a run: every line carries the hash of the line before, so an edit shows."""
+"""The append-only ledger of a run: every line holds the hash of the previous line, so an edit is detected."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ LOOKED = "looked"
 
 @dataclass(frozen=True)
 class Event:
-    """One line: its number, UTC time, kind, data, the hash of the line before, and its own."""
+    """One line: its number, UTC time, kind, data, the previous line's hash, and its own hash."""
 
     number: int
     time: str
@@ -36,19 +36,20 @@ class Event:
 
 
 def _hash(number: int, time: str, kind: str, data: dict[str, Any], previous: str) -> str:
+    # Canonical JSON: the hash must not depend on the order of keys or on white space, or old ledgers would break.
     content = json.dumps([number, time, kind, data, previous], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class Ledger:
-    """The record in one run folder; `Ledger(folder)` reads and verifies what is there."""
+    """The ledger of one run folder; `Ledger(folder)` reads and verifies the existing events."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER
         self.events = _read(self.path)
 
     def append(self, kind: str, **data: Any) -> Event:
-        """Add one event and put it on the disk before returning."""
+        """Append one event; it is on the disk when this returns."""
         number, time = len(self.events), datetime.now(UTC).isoformat(timespec="milliseconds")
         previous = self.events[-1].hash if self.events else ""
         event = Event(number, time, kind, data, previous, _hash(number, time, kind, data, previous))
@@ -57,26 +58,29 @@ class Ledger:
             file.write(json.dumps(vars(event), sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        # A new file's name lives in its folder: without this sync a power cut could lose the file although its data are
+        # safe.
         if new:
             sync(self.path.parent)
         self.events.append(event)
         return event
 
     def count(self, kind: str) -> int:
-        """How many events of one kind there are."""
+        """Return the number of events of one kind."""
         return sum(event.kind == kind for event in self.events)
 
     def last(self, kind: str) -> Event | None:
-        """The newest event of one kind."""
+        """Return the newest event of one kind; None where there is none."""
         return next((event for event in reversed(self.events) if event.kind == kind), None)
 
 
 def _read(path: Path) -> list[Event]:
-    """The events of a ledger file, its chain verified; a torn last line (a crash while writing) is cut off."""
+    """Read a ledger file and verify its chain; an incomplete last line (a crash while writing) is cut off."""
     if not path.is_file():
         return []
     content = path.read_bytes()
     whole, newline, torn = content.rpartition(b"\n")
+    # Cut off in the file as well: the next event would otherwise be appended to the torn line and break the chain.
     if torn:
         with path.open("r+b") as file:
             file.truncate(len(whole) + len(newline))

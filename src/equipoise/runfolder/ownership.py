@@ -1,6 +1,6 @@
-"""Whose folder it is: nothing is written into one that is not new, empty, or ours by a marker.
+"""Protect foreign folders: files are written only into a folder that is new, empty, or carries our marker.
 
-A user's own cases.csv, results.json or figures/ would else be taken for ours and overwritten.
+Otherwise a user's own cases.csv, results.json or figures/ would be taken for ours and overwritten.
 """
 
 import json
@@ -17,14 +17,16 @@ _KEY = "equipoise"
 
 
 def prove_ours(folder: Path, kind: str) -> bool:
-    """Whether the folder holds a run, study or audit of ours already; False where it is new or empty. Only reads.
+    """Return whether the folder already holds a run, study or audit of ours; False where it is new or empty.
 
-    Raises EquipoiseError for a folder that holds anything else.
+    It only reads. Raises EquipoiseError for a folder that holds anything else.
     """
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
         raise EquipoiseError(f"{folder} cannot be read ({error}); name another folder with --out") from error
+    # The lock file and the parts of an interrupted atomic write may precede the marker; a folder with these alone is
+    # new.
     foreign = [name for name in names if name != CLAIM and not (name.startswith(".") and name.endswith(PART))]
     if not foreign:
         return False
@@ -42,7 +44,7 @@ def prove_ours(folder: Path, kind: str) -> bool:
 
 
 def claim(folder: Path, kind: str) -> None:
-    """Make the folder ours, if it is new or empty: the marker is on the disk before any other file is.
+    """Mark the folder as ours, if it is new or empty; the marker is on the disk before any other file.
 
     Raises EquipoiseError as `prove_ours`, OSError where the folder cannot be written.
     """
@@ -51,7 +53,7 @@ def claim(folder: Path, kind: str) -> None:
 
 
 def _holds(folder: Path) -> str | None:
-    """What the marker says; in a folder of version 0.1, which had no marker, what only we write."""
+    """Read the kind from the marker; folders of version 0.1 have none and are recognised by our own files."""
     marked = _value(folder / MARKER, lambda content: content.get(_KEY))
     if marked is not None:
         return str(marked)
@@ -59,13 +61,13 @@ def _holds(folder: Path) -> str | None:
         return RUN
     if (folder / STUDY_PLAN).is_file():
         return STUDY
-    # the results of an audit have no protocol, and say so
+    # A user's own results.json is unlikely to hold both keys, and an audit's always does: it has no protocol.
     audited = _value(folder / RESULTS, lambda content: "schema" in content and content["protocol_sha256"] is None)
     return AUDIT if audited else None
 
 
 def _value(file: Path, of: Callable[[dict[str, object]], object]) -> object:
-    """What a function says of a JSON file's content; None where there is none, or it is another's file."""
+    """Apply a function to a JSON file's content; None where the file is missing or has another form."""
     try:
         return of(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

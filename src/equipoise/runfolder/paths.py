@@ -1,16 +1,16 @@
-"""Every file and folder name of a run folder and of a study's folder; no other module spells one.
+"""All file and folder names of a run folder and of a study's folder; no other module spells one.
 
-    OUT/                                     by trial: a run folder; of a study: OUT/<cohort>/<model>/ are run folders
-      protocol.toml cases.csv lock.json ledger.jsonl                     the plan and the record
+    OUT/                                     of a trial: a run folder; of a study: OUT/<cohort>/<model>/ are run folders
+      protocol.toml cases.csv lock.json ledger.jsonl                     the plan and the ledger
       jobs/<arm>/<fold>-<seed>/   done.json history.csv rates.csv checkpoint/ predictions.parquet slices.npz …
       jobs/<arm>/draws/<fold>-<draw>/                                    the same, of a draw of tuning
-      baselines/<rule>/<fold>-0/                                         what a trivial rule answered
+      baselines/<rule>/<fold>-0/                                         predictions of a trivial rule
       samples/<fold>/<part>/                                             prepared cases, while jobs need them
       results.json report.html figures/ thumbnails.npz truths.npz attributions.json attributions.npz
       by-case/                                                           the second run, split by case
 
 Names that come from data or from a protocol become part of a path through `component` or `file_stem` alone; neither
-gives a path that leaves its folder. This module imports no room of the house, so every room may import it.
+gives a path that leaves its folder. This module imports only `errors`, so every package may import it.
 """
 
 import hashlib
@@ -52,16 +52,16 @@ STUDY_PAGE = "study.html"
 STUDY_TABLES = "tables.md"
 
 LONGEST = 200
-"""Bytes of a name that becomes part of a path; file systems stop at 255, endings and temporaries need the rest."""
+"""Bytes of a name that becomes part of a path; file systems allow 255, suffixes and temporary names need the rest."""
 
 _PLAIN = re.compile(r"[^\W_][\w.-]*")
 _FOLD_SEED = re.compile(r"(\d+)-(\d+)")
 
 
 def component(name: str, what: str) -> str:
-    """The name itself, where it may be a folder or file of its own; else ProtocolError.
+    """Return the name where it is valid as a folder or file name; else raise ProtocolError.
 
-    what: says in the error what carries the name, as "the arm".
+    what: the owner of the name in the error message, such as "the arm".
 
     >>> component("unet-3d", "the arm")
     'unet-3d'
@@ -75,10 +75,10 @@ def component(name: str, what: str) -> str:
 
 
 def file_stem(name: str) -> str:
-    """A file name, without its ending, for any text; equal for equal texts, and different for different ones.
+    """Return a file name without suffix for any text: equal for equal texts, different for different texts.
 
-    What may be a file name stays as it is. Elsewhere each other character is replaced by "_", and eight digits of the
-    text's hash tell apart what would then be equal.
+    A valid file name is unchanged. In any other text each invalid character is replaced by "_", and eight digits of the
+    text's hash keep different texts different.
 
     >>> file_stem("sex"), file_stem("M/F")
     ('sex', 'M_F-cdf73d00')
@@ -91,63 +91,63 @@ def file_stem(name: str) -> str:
 
 
 def _fits(name: str) -> bool:
-    """Whether a name is one component of a path, and never a hidden file, "." or ".."."""
+    """Return whether a name is one component of a path, and not a hidden file, "." or ".."."""
     return _PLAIN.fullmatch(name) is not None and len(name.encode()) <= LONGEST
 
 
 def job_name(arm: str, fold: int, seed: int) -> str:
-    """arm/fold-seed, the name of a job in the record and in messages."""
+    """Return arm/fold-seed, the name of a job in the ledger and in messages."""
     return f"{component(arm, 'an arm')}/{fold}-{seed}"
 
 
 def draw_name(arm: str, fold: int, draw: int) -> str:
-    """arm/draws/fold-draw, the name of a draw of tuning."""
+    """Return arm/draws/fold-draw, the name of a draw of tuning."""
     return f"{component(arm, 'an arm')}/{DRAWS}/{fold}-{draw}"
 
 
 def job_folder(run: Path, arm: str, fold: int, seed: int) -> Path:
-    """What one training run leaves."""
+    """Return the folder of one training run."""
     return run / JOBS / job_name(arm, fold, seed)
 
 
 def draw_folder(run: Path, arm: str, fold: int, draw: int) -> Path:
-    """What one draw of tuning leaves."""
+    """Return the folder of one draw of tuning."""
     return run / JOBS / draw_name(arm, fold, draw)
 
 
 def job_file(job: str, name: str) -> str:
-    """The path, from the run folder, of a file of a job; in the record it says which file a hash belongs to."""
+    """Return a job's file relative to the run folder; the ledger stores hashes under this path."""
     return f"{JOBS}/{job}/{name}"
 
 
 def run_of(job: Path) -> Path:
-    """The run folder of a job's folder (not of a draw's)."""
+    """Return the run folder of a job's folder (not of a draw's)."""
     return job.parents[2]
 
 
 def baseline_folder(run: Path, rule: str, fold: int) -> Path:
-    """What a trivial rule answered in one fold."""
+    """Return the folder of a trivial rule's predictions in one fold."""
     return run / BASELINES / component(rule, "a baseline") / f"{fold}-0"
 
 
 def baseline_folders(run: Path) -> list[tuple[Path, str, int, int]]:
-    """(folder, rule, fold, seed) of every baseline that lies in a run folder, in the order of their names."""
+    """Return (folder, rule, fold, seed) of every baseline in a run folder, ordered by name."""
     matches = ((path, _FOLD_SEED.fullmatch(path.name)) for path in sorted((run / BASELINES).glob("*/*")))
     return [(path, path.parent.name, int(match[1]), int(match[2])) for path, match in matches if match]
 
 
 def samples_folder(run: Path, fold: int) -> Path:
-    """The prepared cases of one fold; a folder for each part lies in it."""
+    """Return the folder of one fold's prepared cases, with a subfolder per part."""
     return run / SAMPLES / str(fold)
 
 
 def without_channel(job: Path, channel: int) -> Path:
-    """The test predictions of a job with one channel blank."""
+    """Return the file of a job's test predictions with one channel blank."""
     return job / f"without-{channel}.parquet"
 
 
 def candidates_beside(predictions: Path) -> Path:
-    """Where the candidates of a detector's table of cases lie.
+    """Return the file of the candidates that belong to a detector's table of cases.
 
     >>> candidates_beside(Path("predictions.parquet")).name, candidates_beside(Path("without-0.parquet")).name
     ('candidates.parquet', 'without-0-candidates.parquet')
@@ -157,5 +157,5 @@ def candidates_beside(predictions: Path) -> Path:
 
 
 def trial_folder(study: Path, cohort: str, model: str) -> Path:
-    """The run folder of one trial of a study."""
+    """Return the run folder of one trial of a study."""
     return study / component(cohort, "a cohort") / component(model, "a network")

@@ -1,6 +1,6 @@
-"""What lies in a run folder, read without trust: a piece that is missing or corrupt is named, never a traceback.
+"""Read a run folder without trusting it: a missing or corrupt file becomes a named problem, never a traceback.
 
-The only reader: reports, trials and studies read what a run left through these functions.
+This is the only reader: reports, trials and studies read the files of a run through these functions.
 """
 
 import csv
@@ -45,18 +45,18 @@ from equipoise.runfolder.paths import (
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
 _UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
-"""What a damaged file of text or JSON raises; bytes that are no UTF-8 and broken JSON are ValueErrors."""
+"""Exceptions of a damaged text or JSON file; invalid UTF-8 and invalid JSON are ValueErrors."""
 Planes = dict[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One training run (or one fitted baseline) and what it left.
+    """One training run (or one fitted baseline) with its files.
 
-    status: "finished", "failed" (recorded by the run) or "missing" (a piece is not there or not readable).
+    status: "finished", "failed" (recorded by the run) or "missing" (a file is missing or not readable).
     history: columns of history.csv by name, each (epochs,); empty where there is none.
-    rates: columns of rates.csv, which optimizers that tell their learning rates leave.
-    draw: the number of a draw of tuning, whose history is all that it leaves; None for a run of the trial.
+    rates: columns of rates.csv, which optimizers with reported learning rates write.
+    draw: the number of a draw of tuning, which keeps only its history; None for a run of the trial.
     """
 
     arm: str
@@ -73,11 +73,11 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class LedgerState:
-    """What the record says: openings of the test set, whether its chain holds, a changed plan.
+    """State of the ledger: openings of the test set, whether its chain is intact, a changed plan.
 
-    unplanned: openings that the plan does not name. look: number of seeds of the last planned look that was taken.
-    settled: the precision and compiling that a measurement chose for all arms, and what it saw; None where the plan
-    stated them.
+    unplanned: openings that are not in the plan. look: number of seeds of the last planned look that was taken.
+    settled: the precision and compiling that a measurement chose for all arms, with its timings; None where the plan
+    states them.
     """
 
     test_openings: int
@@ -93,7 +93,7 @@ class LedgerState:
 class RunFolder:
     """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
 
-    sources: the files of predictions made elsewhere (path, kind, arms, cases, sha256); empty for a trial of our own.
+    sources: the files of an audit's predictions (path, kind, arms, cases, sha256); empty for a trial of our own.
     """
 
     path: Path
@@ -108,26 +108,26 @@ class RunFolder:
     sources: tuple[Mapping[str, Any], ...] = ()
 
     def arms(self) -> list[str]:
-        """Names of the arms in the order of the plan."""
+        """Return the names of the arms in the order of the plan."""
         return [str(arm["name"]) for arm in self.lock["arms"]]
 
     @property
     def tuning(self) -> dict[str, Any] | None:
-        """What the plan says of tuning; None where nothing was tuned."""
-        found: dict[str, Any] | None = self.lock.get("tuning")
-        return found
+        """The plan of tuning; None for a trial without tuning."""
+        tuning: dict[str, Any] | None = self.lock.get("tuning")
+        return tuning
 
     def untuned(self) -> list[dict[str, Any]]:
-        """The plans of the untuned twins, in the order of the arms that they stand beside."""
+        """Return the plans of the untuned twins, in the order of their arms."""
         return [] if self.tuning is None else list(self.tuning["untuned"])
 
     def finished(self, arm: str) -> list[JobRecord]:
-        """The jobs of one arm, or the baseline of that name, that ended with predictions."""
+        """Return the jobs of one arm, or the baseline of that name, that ended with predictions."""
         return [job for job in (*self.jobs, *self.baselines) if job.arm == arm and job.status == "finished"]
 
 
 def read_folder(path: Path) -> RunFolder:
-    """Read a run folder; raises LedgerError only where there is no readable lock.json to say what was planned."""
+    """Read a run folder; raises LedgerError only where lock.json, which holds the plan, is missing or not readable."""
     lock = read_lock(path)
     problems: list[str] = []
     try:
@@ -148,7 +148,7 @@ def read_folder(path: Path) -> RunFolder:
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
-    """The plan of a run folder; raises LedgerError where there is none, or it is damaged."""
+    """Read the plan of a run folder; raises LedgerError where it is missing or damaged."""
     path = folder / LOCK
     try:
         lock = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -163,12 +163,12 @@ def read_lock(folder: Path) -> dict[str, Any]:
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:
-    """The results of a run folder; None where there are none yet. Raises LedgerError where they are damaged."""
+    """Read the results of a run folder; None where there are none yet. Raises LedgerError where they are damaged."""
     return _read_json(folder / RESULTS, "make the report again")
 
 
 def read_study_plan(folder: Path) -> dict[str, Any]:
-    """What a study consists of; raises LedgerError where the folder holds none, or its plan is damaged."""
+    """Read the plan of a study; raises LedgerError where the folder holds none, or the plan is damaged."""
     plan = _read_json(folder / STUDY_PLAN, "restore it, or run the study again")
     if plan is None:
         raise LedgerError(f"{folder} holds no study: it has no {STUDY_PLAN}; name the folder of a study")
@@ -176,7 +176,7 @@ def read_study_plan(folder: Path) -> dict[str, Any]:
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
-    """How a job ended; None while it has not. Raises LedgerError where the file is damaged."""
+    """Read how a job ended; None while it has not. Raises LedgerError where the file is damaged."""
     return _read_json(folder / DONE, "delete it and resume the run")
 
 
@@ -190,9 +190,9 @@ def _read_json(path: Path, remedy: str) -> dict[str, Any] | None:
 
 
 def is_predicted(folder: Path) -> bool:
-    """Whether a trial has got as far as test predictions; before, there is nothing to compare.
+    """Return whether a trial has test predictions; before, its arms cannot be compared.
 
-    A record that is broken or lost says yes: the trial's own report tells what is wrong with it.
+    True for a broken or lost ledger: the trial's own report then names the problem.
     """
     if not (folder / LOCK).is_file():
         return False
@@ -215,7 +215,7 @@ def _read_job(path: Path, plan: dict[str, Any]) -> JobRecord:
 
 
 def _read_draws(path: Path, lock: dict[str, Any]) -> tuple[JobRecord, ...]:
-    """Every draw that the plan names, in every fold."""
+    """Read every planned draw of every fold."""
     arms = (lock.get("tuning") or {}).get("arms", {})
     return tuple(
         _read_training(draw_folder(path, arm, fold, draw), JobRecord(arm, fold, draw, "finished", draw=draw))
@@ -226,7 +226,7 @@ def _read_draws(path: Path, lock: dict[str, Any]) -> tuple[JobRecord, ...]:
 
 
 def _read_training(folder: Path, job: JobRecord) -> JobRecord:
-    """What a training left of itself: how it ended, its history and its rates."""
+    """Read how a training ended, its history and its rates."""
     done, complaint = _read_done(folder)
     history, rates = (read_history(folder / name) for name in (HISTORY, RATES))
     if done is None:
@@ -262,12 +262,13 @@ def _read_predictions(path: Path) -> tuple[Predictions | None, str | None]:
 
 
 def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Columns of numbers by name, each (rows,): history.csv or rates.csv of a job.
+    """Read columns of numbers by name, each (rows,): history.csv or rates.csv of a job.
 
-    A torn last line (a crash while writing) is left out; a file that is not there or not readable has no column.
+    An incomplete last line (a crash while writing) is left out; a missing or unreadable file has no columns.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
+            # DictReader marks a line with too few fields by a None value, one with too many by a None key.
             rows = [row for row in csv.DictReader(file) if None not in row.values() and None not in row]
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
@@ -304,12 +305,13 @@ _NO_ARRAYS = (OSError, ValueError, zipfile.BadZipFile, EOFError)
 
 
 def _arrays(path: Path) -> Planes:
+    # Never pickle: a run folder may come from someone else, and unpickling would run its code.
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
 def read_planes(path: Path) -> Planes:
-    """The arrays of a .npz file by name; none where it is missing or not readable (a page then shows no pictures)."""
+    """Read the arrays of a .npz file by name; none where it is missing or unreadable (pages then lack pictures)."""
     try:
         return _arrays(path)
     except _NO_ARRAYS:
@@ -317,14 +319,14 @@ def read_planes(path: Path) -> Planes:
 
 
 def read_slices(folder: Path, job: JobRecord) -> Planes:
-    """Of each test case the plane that a job left for pictures; none where the file is missing or not readable."""
+    """Read the slice that a job kept per test case for pictures; none where the file is missing or unreadable."""
     return read_planes(job_folder(folder, job.arm, job.fold, job.seed) / SLICES)
 
 
 def read_attributions(folder: Path) -> tuple[dict[str, Any], Planes] | None:
-    """The checks of a run's attribution maps, and the maps by case; None where there are none.
+    """Read the checks of a run's attribution maps, and the maps by case; None where there are none.
 
-    Raises LedgerError where either file is damaged. A network that could not be explained has no maps.
+    Raises LedgerError where either file is damaged. Without maps where their computation failed.
     """
     checks = _read_json(folder / ATTRIBUTIONS, "delete it and run the same command")
     if checks is None or "failed" in checks:
@@ -351,22 +353,23 @@ def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
 
 
 def _changed_since(path: Path, ledger: Ledger) -> str | None:
-    """What in the folder is no longer what the record says it was; None where all of it is."""
+    """Name the first file whose hash differs from the ledger's; None where all agree."""
     locked, predicted = ledger.last(LOCKED), ledger.last(PREDICTED)
     recorded = {LOCK: locked.data.get("lock_sha256")} if locked else {}
     for key, file in (("sha256", PREDICTIONS), ("candidates_sha256", CANDIDATES)):
         for job, digest in (predicted.data.get(key) or {}).items() if predicted else ():
             recorded[job_file(job, file)] = digest
     for name, digest in recorded.items():
-        # a file that is not there is a missing job, not a changed one
+        # A missing file is reported as a missing job; here only a replaced or edited file counts.
         if digest and (path / name).is_file() and hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
             return f"{name} is not the file that {LEDGER} recorded; restore the original, or run the trial again"
     return None
 
 
 def _plan_changed(path: Path, lock: dict[str, Any]) -> bool:
-    """Whether the protocol is another one; the file as it was locked is the same plan in every later version."""
+    """Return whether the protocol file differs from the locked plan."""
     try:
+        # The file's own hash first: a later version may add defaults, which would change the hash of the same plan.
         if hashlib.sha256(path.read_bytes()).hexdigest() == lock.get("protocol_file_sha256"):
             return False
         return Protocol.load(path).sha256() != str(lock["protocol_sha256"])

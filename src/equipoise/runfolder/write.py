@@ -1,4 +1,4 @@
-"""What jobs leave in a run folder, written atomically: tables of predictions, columns of numbers, pictures."""
+"""Write a job's files atomically: tables of predictions, columns of numbers, pictures."""
 
 import csv
 import io
@@ -19,7 +19,8 @@ __all__ = ["write_atomic", "write_json", "write_planes", "write_predictions", "w
 
 
 def write_predictions(path: Path, table: Predictions) -> None:
-    """Write a table of predictions; a detector's candidates before it, for the table says that both lie."""
+    """Write a table of predictions, and before it a detector's candidates."""
+    # The table comes last, because its presence means that both files are complete.
     if table.candidates is not None:
         write_atomic(candidates_beside(path), partial(write_candidates, table.candidates))
     write_atomic(path, partial(write_parquet, table))
@@ -36,7 +37,7 @@ def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]]) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of equal keys as CSV, the keys as its head."""
+    """Write rows of equal keys as CSV with the keys as header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""Numbers → how sure we are of them.
+"""Statistics: endpoints, their uncertainty, comparisons and verdicts.
 
 Names are imported when first used: a training job needs the endpoints and not the distributions of scipy.
 """
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported now."""
+    """Import a public name when it is first used."""
     if name in _PLACES:
         return getattr(import_module(f"equipoise.statistics.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""From the prediction table to the judgement: the whole pipeline in one call."""
+"""Judge a table of predictions: the whole statistical pipeline in one call."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -43,12 +43,12 @@ def judge(
     """Judge the test rows of a trial.
 
     `margin` belongs to the primary endpoint; `family` is "all" pairs of trained arms or the name of a control arm,
-    and `pairs` name other questions in place of such a family.
-    `deterministic` names rules that have no training seed (baselines): every trained arm is compared with each of
-    them in a family of its own, the rule's seed variance being 0 and the degrees of freedom those of the trained arm.
-    `arms` fixes the order and names arms that may have no row at all. `planned_seeds` is the number of runs planned
-    of each arm, in a sequential trial up to this look: fewer is a warning. `looks` are the planned numbers of seeds of
-    such a trial, and `shared_seeds` says that a seed means the same initialisation and data order in every arm.
+    and `pairs` replace such a family by other comparisons.
+    `deterministic` names rules without a training seed (baselines): every trained arm is compared with each of them in
+    a separate family; the rule's seed variance is 0 and the degrees of freedom are those of the trained arm.
+    `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
+    a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
+    with `shared_seeds` a seed means the same initialisation and data order in every arm.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -63,19 +63,20 @@ def judge(
     for name in dict.fromkeys([primary, *secondary, *companions]):
         endpoint = endpoint_named(name, *offered)
         analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for analysis in analyses:
-        asked = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
-        found += compare_family(analysis, list(pairs) or _pairs(trained, family), asked)
+        role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
+        comparisons += compare_family(analysis, list(pairs) or _pairs(trained, family), role_question)
+        # Baselines form their own family: adding one must not change the adjusted p-values between the trained arms.
         rules = [arm for arm in order if arm in deterministic and arm != family]
-        found += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], asked)
+        comparisons += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], role_question)
     warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])
     return Judgement(
         endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
-        comparisons=tuple(found),
+        comparisons=tuple(comparisons),
         ranking=_ranking(analyses[0], trained),
         warnings=tuple(warnings),
-        variance=_variance(analyses[0], found, trained),
+        variance=_variance(analyses[0], comparisons, trained),
         alpha=level,
         n_patients=panel.n_patients,
         n_cases=panel.n_cases,
@@ -100,7 +101,7 @@ def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str
 
 
 def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint) -> int | None:
-    """Index of the positive class: as named, else the second of two; None for endpoints that treat classes alike."""
+    """Return the positive class's index: as named, else the second of two; None where classes are treated alike."""
     classes = predictions.classes
     if positive is not None and classes and positive not in classes:
         raise PredictionError(f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}")
@@ -112,7 +113,8 @@ def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint
 
 
 def _companions(primary: Endpoint, predictions: Predictions) -> list[str]:
-    """What a mean is read beside: each region of a mean over regions, and failures, which a better median can hide."""
+    """Return further endpoints to report: every region of a mean over regions, and rates such as that of failures."""
+    # A mean over regions hides a poor region, and a better typical case hides failures; so both are always reported.
     if primary.name not in predictions.metrics:
         return []
     regions = [
@@ -131,9 +133,11 @@ def _pairs(trained: list[str], family: str) -> list[tuple[str, str]]:
 def _look(
     panel: Panel, trained: list[str], looks: Sequence[int], planned: int | None, alpha: float
 ) -> tuple[float, list[Reason]]:
-    """The level of this look; a failed seed counts as trained, since its compute is spent."""
+    """Return the level of this look, and the reasons to report with it."""
     if not looks:
         return alpha, []
+    # The planned number: a failed seed counts as trained, because a look that shifts with failures would not keep
+    # alpha.
     seeds = planned or max((len(panel.columns(arm)) for arm in trained), default=0)
     level = nominal_alpha(looks, seeds, alpha)
     note = Reason("look", seeds=seeds, planned=looks[-1], level=level)
@@ -155,10 +159,11 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
 
 
 def _twins(analysis: Analysis) -> list[Reason]:
-    """Arms whose predictions are those of another arm, run by run: a copied file looks like perfect agreement."""
+    """Find arms with the same predictions as another arm in every run: a copied file looks like perfect agreement."""
     arms, panel = analysis.design, analysis.panel
     out = []
     for a, b in combinations(range(len(arms.names)), 2) if arms is not None else ():
+        # Equal metrics first, which is cheap: only then are the scores of all cases compared.
         if arms is None or not np.array_equal(arms.values[a], arms.values[b]):
             continue
         first, second = arms.member[a], arms.member[b]
@@ -187,17 +192,19 @@ def _ranking(analysis: Analysis, trained: list[str]) -> tuple[Rank, ...]:
     )
 
 
-def _variance(analysis: Analysis, found: list[Comparison], trained: list[str]) -> Variance | None:
-    """The spread between runs and the share of the uncertainty it causes."""
+def _variance(analysis: Analysis, comparisons: list[Comparison], trained: list[str]) -> Variance | None:
+    """Return the spread between runs and its share of the uncertainty; None without a usable primary comparison."""
     arms = analysis.design
     pairs = [
         c
-        for c in found
+        for c in comparisons
         if c.role == "primary" and c.se > 0 and c.a in trained and c.b in trained and c.verdict != "single_run"
     ]
     if arms is None or not pairs:
         return None
     square, df = pooled_variance(arms)
+    # The variance between runs contains the patients whom each run judges differently (error - shared), which is no
+    # instability of training, so it is subtracted.
     several = arms.seeds > 1
     own = float(np.mean(np.maximum(arms.error - arms.shared, 0.0)[several])) if several.any() else 0.0
     total = np.array([c.se_seeds**2 + c.se_patients**2 for c in pairs])

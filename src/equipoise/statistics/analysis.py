@@ -1,4 +1,4 @@
-"""One endpoint of all arms: which arms can be used, the estimates with their covariance, and each arm's interval."""
+"""Analyse one endpoint of all arms: usable arms, estimates with their covariance, and each arm's interval."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ MOST_RESAMPLED = 1_000  # patients; beyond, the mean of even a skewed metric is 
 class Analysis:
     """`refused` names, per arm, why this endpoint cannot be judged; `design` and `estimates` hold the other arms.
 
-    `events` counts patients with a case of the rarer class (None for endpoints that classes do not limit), `cases`
-    the positive and negative cases; of an average over `several` classes, those of the rarest and of the others.
+    `events` counts patients with a case of the rarer class (None for endpoints that rare classes do not limit), `cases`
+    the positive and negative cases; for an average over `several` classes, those of the rarest and of the others.
     """
 
     endpoint: Endpoint
@@ -44,19 +44,20 @@ class Analysis:
 
     @property
     def arms(self) -> Design:
-        """The design of the usable arms; refused where there is none."""
+        """The design of the usable arms; raises PredictionError where there is none."""
         if self.design is None:
             raise PredictionError(f"no arm has usable predictions of {self.endpoint.name}; see why each was refused")
         return self.design
 
 
 def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministic: Collection[str] = ()) -> Analysis:
-    """Estimates of one endpoint; arms with unusable values are refused by name, the others go on."""
+    """Estimate one endpoint; arms with unusable values are refused by name, the others are analysed."""
     refused = dict(panel.faults)
     for arm in dict.fromkeys(panel.arm):
         fault = _fault(panel, endpoint, arm)
         if fault:
             refused[arm] = fault
+    # Refused arms leave before the covariance is estimated: one NaN would make every arm's numbers NaN.
     usable = _without(panel, refused)
     events, cases = _events(panel, endpoint, positive)
     if not usable.arm:
@@ -66,14 +67,14 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     except PredictionError as error:
         refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.name, error=str(error)))
         return Analysis(endpoint, refused, None, None, usable, events, cases)
-    found = estimates(per_fold)
-    arms = design(found.value, found.covariance, usable.arm, found.n_patients, deterministic)
+    estimated = estimates(per_fold)
+    arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
-    return Analysis(endpoint, refused, arms, found, usable, events, cases, warnings, several=positive is None)
+    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, several=positive is None)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:
-    """The arm's interval by the method of section 'one arm': Newcombe, logit, Wilson or t."""
+    """Return the arm's interval by the method of the endpoint's kind: Newcombe, logit, Wilson or t."""
     panel, endpoint = analysis.panel, analysis.endpoint
     if analysis.design is None or analysis.estimates is None or arm in analysis.refused:
         reason = analysis.refused.get(arm, Reason("no_predictions", arm=arm))
@@ -84,6 +85,7 @@ def interval(analysis: Analysis, arm: str) -> Interval:
     columns = panel.columns(arm)
     bounds, beside = _bounds(analysis, mean, variance, df, float(analysis.estimates.independent[columns].mean()), seeds)
     beside = beside or _resampled(panel, endpoint, columns)
+    # The estimate lies inside its interval, also where a bound that was computed on another scale is rounded past it.
     return Interval(
         estimate=mean,
         low=min(bounds.low, mean),
@@ -114,7 +116,7 @@ def _bounds(
 
 
 def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> Bounds | None:
-    """Beside the t interval of a per-case metric, one that knows that the metric is skewed."""
+    """Return a BCa bootstrap interval of a per-case metric's mean, which allows for skewness; None for others."""
     column = endpoint.column(list(panel.folds[0].metrics))
     if not endpoint.kind.typical_case or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
         return None
@@ -129,7 +131,7 @@ def _caution(endpoint: Endpoint, events: int | None) -> Reason | None:
 
 
 def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
-    """Why an arm's values cannot be used for this endpoint: the first bad value, named."""
+    """Return why an arm's values cannot be used for this endpoint, with the first bad value; None where they can."""
     columns = panel.columns(arm)
     for fold in panel.folds:
         column = endpoint.column(list(fold.metrics))
@@ -159,7 +161,7 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
 
 
 def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) -> tuple[Reason, ...]:
-    """Arms whose scores do not depend on the case: worth a warning, since their AUC of 0.5 looks like a result."""
+    """Warn of arms whose scores do not depend on the case: their AUC of 0.5 looks like a result."""
     if not endpoint.kind.suspects_constants:
         return ()
     flat = [
@@ -172,7 +174,7 @@ def _constant(panel: Panel, endpoint: Endpoint, deterministic: Collection[str]) 
 
 
 def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[Reason, ...]:
-    """Folds in which the rarer class has so few patients that the metric within the fold is mostly chance."""
+    """Warn of the fold in which the rarer class has too few patients for a meaningful metric within the fold."""
     if not endpoint.by_class or len(panel.folds) < 2:
         return ()
     counts = {fold.number: _events(replace(panel, folds=(fold,)), endpoint, positive)[0] or 0 for fold in panel.folds}
@@ -193,15 +195,17 @@ def _without(panel: Panel, refused: Collection[str]) -> Panel:
 
 
 def _events(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple[int | None, tuple[int, int]]:
-    """Patients of the rarest class (with or without an event), and the positive and negative cases over all folds."""
+    """Count patients of the rarest class (with or without an event), and positive and negative cases of all folds."""
     if not panel.classes:
         return None, (panel.n_cases, 0)
     truth = np.concatenate([fold.truth for fold in panel.folds])
     patient = np.concatenate([fold.patient for fold in panel.folds])
     case = np.concatenate([fold.case for fold in panel.folds]) if len(panel.folds) > 1 else panel.folds[0].case
+    # In repeated cross-validation a case is tested several times; counted more than once it would pretend more events.
     once = np.unique(case, return_index=True)[1] if len(case) > panel.n_cases else np.arange(len(case))
     truth, patient = truth[once], patient[once]
     groups = [truth == positive] if positive is not None else [truth == index for index in range(len(panel.classes))]
+    # Both sides count: with 95 % positives the negatives limit the AUC.
     sides = [side for group in groups for side in (group, ~group)]
     smallest = min(len(np.unique(patient[side])) for side in sides)
     rarest = min(groups, key=lambda group: int(group.sum()))

@@ -1,7 +1,8 @@
-"""A model of test scores with known truth: for planning before anything is trained, and for proving the tests.
+"""A model of test scores with known truth, used for planning before training and for checking the tests' error rates.
 
-A score is the case's difficulty that all arms share, an arm's own view of the case, and one training run's noise, each
-half a property of the patient; positives are shifted so that the run has its true AUC, which varies between runs.
+A score is the sum of the case's difficulty (shared by all arms), an effect of the arm, and one of the training run. By
+default half of each effect's variance belongs to the patient. Positives are shifted so that the run has its true AUC,
+which varies between runs.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from scipy.special import ndtri
 
 @dataclass(frozen=True)
 class Cohort:
-    """The population: `correlation` is that of two arms' scores; two runs of one arm lie halfway between it and 1.
+    """The population: `correlation` is that of two arms' scores; for two runs of one arm it is halfway to 1.
 
     Patients have 1 to `most_lesions` cases, uniformly; labels of one patient are correlated by `label_icc`.
     """
@@ -53,7 +54,7 @@ def draw(
     n, arms = len(patient), len(auc)
 
     def effect(shape: tuple[int, ...], icc: float) -> NDArray[np.float64]:
-        """Standard normal effects of cases (*shape, n), a share `icc` of their variance being the patient's."""
+        """Draw standard normal effects of cases (*shape, n); `icc` is the patient's share of their variance."""
         own = generator.standard_normal((*shape, n))
         return np.asarray(
             np.sqrt(icc) * generator.standard_normal((*shape, patients))[..., patient] + np.sqrt(1 - icc) * own
@@ -65,6 +66,7 @@ def draw(
     arm = np.sqrt((1 - rho) / 2) * effect((arms,), cohort.score_icc)
     run = np.sqrt((1 - rho) / 2) * effect((arms, seeds), cohort.score_icc)
     true = np.asarray(auc)[:, None] + seed_sd * generator.standard_normal((arms, seeds))
+    # Both classes have unit variance, so the AUC is Phi(shift / sqrt 2).
     shift = np.sqrt(2.0) * ndtri(np.clip(true, 1e-6, 1 - 1e-6))
     scores = common + arm[:, None] + run + shift[:, :, None] * truth
     return Draw(scores.reshape(arms * seeds, n), truth, patient)

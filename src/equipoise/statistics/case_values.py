@@ -1,6 +1,6 @@
-"""The value of each case from its class scores, for endpoints that are means over cases.
+"""Compute the value of each case from its class scores, for endpoints that are means over cases.
 
-Every function takes scores (columns, n, classes) and the true class (n,), and gives values (columns, n).
+Every function takes scores (columns, n, classes) and the true class (n,), and returns values (columns, n).
 """
 
 import numpy as np
@@ -12,17 +12,18 @@ SMALLEST_PROBABILITY = 1e-15  # a true class given less counts as this in the ne
 
 
 def correct(scores: Array, truth: Codes) -> Array:
-    """1 where the class with the highest score is the true one, else 0."""
+    """Return 1 where the class with the highest score is the true one, else 0."""
     return np.asarray(scores.argmax(axis=2) == truth, dtype=float)
 
 
 def log_loss(scores: Array, truth: Codes) -> Array:
-    """Negative logarithm of the probability that was given to the true class."""
+    """Return the negative logarithm of the true class's probability."""
     return np.asarray(-np.log(np.maximum(_of_truth(scores, truth), SMALLEST_PROBABILITY)))
 
 
 def squared_error(scores: Array, truth: Codes) -> Array:
-    """Brier's squared distance of the probabilities from the truth: of the second of two classes, of all if several."""
+    """Return Brier's squared error of the probabilities: of the second of two classes, of all with more classes."""
+    # Summed over both classes the binary score would be twice the value that the literature reports.
     if scores.shape[2] == 2:
         return np.asarray((scores[:, :, 1] - (truth == 1)) ** 2)
     return np.asarray((scores**2).sum(axis=2) - 2.0 * _of_truth(scores, truth) + 1.0)

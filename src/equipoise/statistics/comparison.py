@@ -1,7 +1,7 @@
-"""Seeds are to a learning method what readers are to an imaging modality: Obuchowski-Rockette-Hillis for arms.
+"""Compare arms by the method of Obuchowski, Rockette and Hillis, with training seeds in the place of readers.
 
-Obuchowski & Rockette (1995), Hillis (2007, 2014): the spread between seeds and the covariance that all seeds share,
-because they are tested on the same patients, both enter the standard error of a difference of arms.
+Obuchowski & Rockette (1995), Hillis (2007, 2014): the standard error of a difference of arms contains the spread
+between seeds and the covariance that all seeds share because they are tested on the same patients.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,12 +20,12 @@ ROUNDING = 1e-12  # variances of differences below this part of the arms' own ar
 
 @dataclass(frozen=True)
 class Design:
-    """Arms with their seeds as readers; all arrays are (arms,), `between` is (arms, arms).
+    """Summary of arms with their seeds as readers; all arrays are (arms,), `between` is (arms, arms).
 
     `seed_variance` is the variance of the metric over seeds (0 for one seed or a deterministic rule), `error` the
     mean variance of one seed over patients, `shared` the mean covariance of two seeds of one arm (C2), `between` the
-    covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm of
-    identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom used up.
+    covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm with
+    identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom spent.
     `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all.
     """
 
@@ -42,28 +42,31 @@ class Design:
     columns: Array
 
     def index(self, name: str) -> int:
-        """Position of an arm."""
+        """Return the position of an arm."""
         return self.names.index(name)
 
     def fixed_variance(self, a: int, b: int) -> float:
-        """Variance over patients of the difference of two arms as trained, their seeds fixed."""
+        """Return the variance over patients of the difference of two arms with their seeds fixed."""
         own = self.between[a, a] + self.between[b, b]
+        # Equal arms leave a difference of rounding errors, which would give a tiny standard error and a huge t.
         squared = float(own - 2 * self.between[a, b])
         return squared if squared > ROUNDING * own else 0.0
 
     def arm_variance(self, a: int) -> float:
-        """Variance of one arm's mean: seeds and patients, never less than with its seeds fixed."""
+        """Return the variance of one arm's mean: seeds and patients, never less than with its seeds fixed."""
         return float(max(self.seed_variance[a] / self.seeds[a] + max(self.shared[a], 0.0), self.between[a, a]))
 
     def arm_df(self, a: int) -> float:
-        """Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
+        """Return Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
         own = self.seed_variance[a] / self.seeds[a]
         total = own + max(self.shared[a], 0.0)
         df = total**2 / own**2 * (self.seeds[a] - 1) if own > 0 else np.inf
         return float(min(df, self.n_patients - 1))
 
     def covariance(self) -> Array:
-        """Covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
+        """Return the covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
+        # The spread over seeds already contains each seed's own patient variance (error - shared), which `between` has
+        # too.
         extra = np.maximum(self.seed_variance - (self.error - self.shared), 0.0) / self.seeds
         return np.asarray(self.between + np.diag(np.where(self.seeds > 1, extra, 0.0)))
 
@@ -72,7 +75,7 @@ class Design:
 class Contrast:
     """A difference of two arms (first minus second) with its standard error and degrees of freedom.
 
-    `se_patients` and `se_seeds` are the two sources: the second vanishes with many seeds, the first with many patients.
+    `se_patients` and `se_seeds` are its two parts: the first vanishes with many patients, the second with many seeds.
     """
 
     difference: float
@@ -84,15 +87,15 @@ class Contrast:
 
     @property
     def p(self) -> float:
-        """Two-sided p of no difference; NaN where the standard error is 0."""
+        """The two-sided p of no difference; NaN where the standard error is 0."""
         return float(2 * stdtr(self.df, -abs(self.difference / self.se))) if self.se > 0 else float("nan")
 
     def turned(self) -> "Contrast":
-        """The same comparison as second minus first."""
+        """Return the same comparison as second minus first."""
         return replace(self, difference=-self.difference)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Confidence interval of the difference."""
+        """Return the confidence interval of the difference."""
         half = quantile(0.5 + level / 2, self.df) * self.se
         return self.difference - half, self.difference + half
 
@@ -120,13 +123,13 @@ def design(
 
 
 def pooled_variance(design: Design) -> tuple[float, int]:
-    """Seed variance pooled over arms with several seeds, and its degrees of freedom."""
+    """Return the seed variance pooled over arms with several seeds, and its degrees of freedom."""
     df = int((design.seeds - 1).sum())
     return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
 
 
 def equal_spread_p(design: Design) -> float:
-    """Bartlett's p of equal seed variances, over arms with several seeds; 0 where only some of them never vary."""
+    """Return Bartlett's p of equal seed variances over arms with several seeds; 0 where some but not all are 0."""
     several = design.seeds > 1
     variance, df = design.seed_variance[several], design.seeds[several] - 1.0
     if len(variance) < 2 or not variance.any():
@@ -140,10 +143,10 @@ def equal_spread_p(design: Design) -> float:
 
 
 def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seeds: bool = False) -> Contrast:
-    """Difference of arms a and b: Welch form, with `pooled` the seed variance of all arms (three arms or more).
+    """Compare arms a and b: Welch form, with `pooled` the seed variance of all arms (three arms or more).
 
-    With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds the crossed form.
-    The standard error is never below that of these very networks (seeds fixed), which is the guard of small samples.
+    With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds it is the crossed
+    form.
     """
     if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
@@ -155,6 +158,7 @@ def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seed
         variance, df_pooled = pooled_variance(design)
         own = np.array([variance / design.seeds[k] if design.seeds[k] > 1 else 0.0 for k in (a, b)])
     squared = float(own.sum() + patients)
+    # No spread between the seeds of either arm: `_contrast` limits the degrees of freedom to patients - 1.
     if own.sum() == 0:
         df = np.inf
     elif pooled:
@@ -165,18 +169,18 @@ def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seed
 
 
 def compare_as_trained(design: Design, a: int, b: int) -> Contrast:
-    """Difference of the trained networks themselves: patients vary, seeds do not."""
+    """Compare the trained networks themselves: patients vary, seeds are fixed."""
     se = float(np.sqrt(design.fixed_variance(a, b)))
     difference = float(design.mean[a] - design.mean[b])
     return Contrast(difference, se, design.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
 
 
 def resampled_contrast(difference: Array, test_to_train: float) -> Contrast:
-    """Difference of two arms from fold-wise ones (J,), seeds averaged; `test_to_train` is 1/(K - 1) for K folds.
+    """Compare two arms by their fold-wise differences (J,), seeds averaged; `test_to_train` is 1/(K - 1) for K folds.
 
-    A claim about the method trained on new data: the corrected resampled t test (Nadeau & Bengio 2003). The interval
-    from patients' influence speaks about the fitted models of these folds (LeDell 2015). Training sets of different
-    folds overlap, which the correction 1/J + n_test/n_train allows for; without it the fold t test errs half the time
+    This is a claim about the method trained on new data: the corrected resampled t test (Nadeau & Bengio 2003). The
+    interval from patients' influence is about the fitted models of these folds (LeDell 2015). Training sets of
+    different folds overlap, for which the term n_test/n_train corrects; without it the fold t test errs half the time
     under repeats, so it is not offered.
     """
     folds = len(difference)
@@ -186,22 +190,22 @@ def resampled_contrast(difference: Array, test_to_train: float) -> Contrast:
 
 
 def equivalence_p(contrast: Contrast, margin: float) -> float:
-    """The larger of the two one-sided p: below alpha, the 1 - 2 alpha interval lies inside (-margin, margin).
+    """Return the larger of two one-sided p: below alpha, the 1 - 2 alpha interval lies inside (-margin, margin).
 
-    Equivalence within a margin by Schuirmann's two one-sided tests.
+    This is Schuirmann's test of equivalence within a margin (two one-sided tests).
     """
     return max(non_inferiority_p(contrast, margin), non_inferiority_p(contrast.turned(), margin))
 
 
 def non_inferiority_p(contrast: Contrast, margin: float) -> float:
-    """One-sided p that the difference is -margin or less; NaN where the standard error is 0."""
+    """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
     if contrast.se == 0:
         return float("nan")
     return float(stdtr(contrast.df, -(contrast.difference + margin) / contrast.se))
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:
-    """Seeds shared by both arms: the spread of seed-wise differences, S - 1 degrees of freedom."""
+    """Compare arms with shared seeds: the spread of seed-wise differences, S - 1 degrees of freedom."""
     seeds = int(design.seeds[a])
     spread = float((design.values[a] - design.values[b]).var(ddof=1)) / 2
     patients = max(float(design.shared[a] + design.shared[b]) / 2 - _different_seeds(design, a, b), 0.0)
@@ -210,7 +214,7 @@ def _crossed(design: Design, a: int, b: int) -> Contrast:
 
 
 def crossed_terms(mean_square: float, patients: float, seeds: int, arms: int = 2) -> tuple[float, float]:
-    """Squared standard error of a difference and degrees of freedom of the crossed form.
+    """Return the squared standard error of a difference and the degrees of freedom of the crossed form.
 
     `mean_square` is that of the interaction arm x seed, `patients` is max(Cov2 - Cov3, 0).
     """
@@ -220,7 +224,7 @@ def crossed_terms(mean_square: float, patients: float, seeds: int, arms: int = 2
 
 
 def _different_seeds(design: Design, a: int, b: int) -> float:
-    """Mean covariance over patients of a seed of one arm with another seed of the other arm (Cov3)."""
+    """Average the covariance over patients between a seed of one arm and another seed of the other arm (Cov3)."""
     block = design.columns[np.ix_(design.member[a], design.member[b])]
     seeds = len(block)
     return float((block.sum() - np.trace(block)) / (seeds * (seeds - 1)))
@@ -229,6 +233,8 @@ def _different_seeds(design: Design, a: int, b: int) -> float:
 def _contrast(
     design: Design, pair: tuple[int, int], difference: float, squared: float, patients: float, df: float, method: str
 ) -> Contrast:
+    # With few seeds the estimated variance may by chance fall below that of these very networks, seeds fixed; a claim
+    # about the method cannot be surer than one about its networks.
     fixed = design.fixed_variance(*pair)
     if fixed > squared:
         method += ", not below seeds fixed"

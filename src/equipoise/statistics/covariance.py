@@ -1,4 +1,4 @@
-"""Covariance of a metric between all arms and seeds that comes from the patients who happened to be in the test set."""
+"""Estimate the covariance of a metric between all arms and seeds that is due to the sampling of test patients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimates:
-    """A metric of every column (columns,), its covariance (columns, columns), and each fold's own values.
+    """A metric of every column (columns,), its covariance (columns, columns), and the values per fold.
 
     `independent` is the variance if cases were independent (columns,); `by_fold` is (folds, columns).
     """
@@ -26,17 +26,19 @@ class Estimates:
 
 
 def estimates(folds: Sequence[Influence]) -> Estimates:
-    """Mean over folds of the within-fold metric, and its covariance over patients.
+    """Average the within-fold metric over folds, and estimate its covariance over patients.
 
     A patient's influence is summed over the folds that tested the patient (repeats of cross-validation) and divided by
-    the number of folds. Bias corrections I/(I - 1) are those of each fold, because each fold is centred by itself.
+    the number of folds. Bias corrections I/(I - 1) are those of each fold, because each fold is centred separately.
     """
     count = len(folds)
     by_fold = np.stack([fold.value for fold in folds])
     patients = int(np.logical_or.reduce([fold.present for fold in folds]).sum())
     parts = range(len(folds[0].parts))
     covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
-    if len(parts) > 1:  # what the parts share, in patients with cases of several classes
+    # Patients with cases of several classes contribute to several parts: the products of different parts, which the sum
+    # of squares above lacks, are those of the total less those of the parts.
+    if len(parts) > 1:
         covariance = covariance + _gram([fold.total * _root(int(fold.present.sum())) for fold in folds])
         for k in parts:
             covariance = covariance - _gram([fold.parts[k] * _root(int(fold.present.sum())) for fold in folds])
@@ -45,7 +47,7 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
 
 
 def _root(patients: int) -> float:
-    """Square root of the correction I / (I - 1), so that sums over folds carry it."""
+    """Return the square root of the correction I / (I - 1), so that sums over folds contain it."""
     return float(np.sqrt(patients / (patients - 1))) if patients > 1 else 1.0
 
 

@@ -1,7 +1,7 @@
-"""Every endpoint that this package knows, one record each, and the one way from a name to an endpoint.
+"""All built-in endpoints, one record each, and the only function that turns a name into an endpoint.
 
-A new metric is one record here: audit, planning, report and `docs/endpoints.md` read what they need from it. Elsewhere
-no name of an endpoint decides anything.
+A new metric is one record here: audit, planning, report and `docs/endpoints.md` read what they need from it. No other
+code depends on the name of an endpoint.
 """
 
 import re
@@ -69,7 +69,7 @@ AT_SPECIFICITY = Endpoint(
     "sensitivity@0.90", Kind.RANK, needs="scores", by_class=True,
     summary="Sensitivity at the lowest threshold of at least that specificity; any number between 0 and 1 serves.",
 )  # fmt: skip
-"""The pattern of a family: its members are named by the specificity."""
+"""The pattern of a family, whose members are named by the specificity."""
 
 CPM = Endpoint(
     "cpm", Kind.FREE, needs="candidates", display="CPM", compute=detection.cpm, rules=("mean-sensitivity",),
@@ -141,7 +141,7 @@ OF_MASKS = (
     DICE, IOU, HD95, ASSD, SURFACE_DICE, VOLUME_ERROR, ABSOLUTE_VOLUME_ERROR, LESION_F1, LESION_DICE, BRATS_LESION_F1,
     BRATS_LESION_DICE, BRATS_LESION_HD95, FAILURE_RATE,
 )  # fmt: skip
-"""Endpoints of each case, as the mean over regions and of each region by itself."""
+"""Endpoints of each case, as the mean over regions and for each region."""
 
 _FAMILIES = (
     Endpoint("failure", Kind.RATE, higher_is_better=False),
@@ -150,14 +150,14 @@ _FAMILIES = (
     Endpoint("absolute_volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml"),
     Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", decimals=1, short="Hausdorff, mm"),
 )
-"""Columns that other tools write: how their names begin tells direction and range."""
+"""Columns of other tools, whose direction and range follow from the beginning of their names."""
 
 PRIMARY_OF_SCORES, SECONDARY_OF_SCORES = AUC, (ACCURACY, BRIER, AVERAGE_PRECISION)
-"""What an audit compares where nobody says."""
+"""Default endpoints of an audit of scores."""
 PRIMARY_OF_MASKS, SECONDARY_OF_MASKS = DICE, (DICE, HD95)
-"""The same of masks: every column that begins with these."""
+"""Default endpoints of an audit of masks: every column that begins with these."""
 KNOWN = (*OF_SCORES, AT_SPECIFICITY, *OF_CANDIDATES, *OF_MASKS)
-"""All that the documentation lists."""
+"""All endpoints that the documentation lists."""
 
 
 def endpoint_named(
@@ -169,16 +169,17 @@ def endpoint_named(
     folder: Path | None = None,
     regions: Iterable[str] = (),
 ) -> Endpoint:
-    """The endpoint of that name for a table with these per-case metrics and classes.
+    """Return the endpoint of that name for a table with these per-case metrics and classes.
 
-    custom: endpoints by name that come before all others. folder: where a `module:attribute` of the user's own is
-    imported from (None: nothing is imported): a function of all cases where there are classes, else of masks of these
+    custom: endpoints by name that take precedence. folder: the place from which a user's own `module:attribute` is
+    imported (None: nothing is imported): a function of all cases where there are classes, else of masks of these
     `regions`. Raises PredictionError for a name that such a table does not offer, ProtocolError for a failed import.
     """
     if custom and name in custom:
         return custom[name]
     if folder is not None and own.is_own(name):
         return own.own_endpoint(name, folder, pooled=bool(classes), regions=regions)
+    # A column of the table comes before a computed endpoint: an audit's file may hold a metric of the same name.
     per_case = of_case(name)
     if per_case.column(metrics) is not None:
         return per_case
@@ -194,7 +195,7 @@ def endpoint_named(
 
 
 def described(name: str, classes: int = 2) -> Endpoint:
-    """The record of any name, whatever table it is computed from: for words, tables and plans.
+    """Return the record of any name, whatever table it is computed from: for sentences, tables and plans.
 
     >>> described("auc", 4).heading, described("sensitivity@0.90").heading, described("dice_core").heading
     ('macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
@@ -209,7 +210,7 @@ def described(name: str, classes: int = 2) -> Endpoint:
 
 
 def of_case(name: str) -> Endpoint:
-    """The endpoint of a per-case column: that with the longest stem that the name begins with, else an unknown metric.
+    """Return a per-case column's endpoint: that of the longest stem that begins the name, else an unknown metric.
 
     >>> of_case("failure_rate_core").column(["dice_core"]), of_case("my_score").direction_known
     ('dice_core', False)
@@ -217,28 +218,29 @@ def of_case(name: str) -> Endpoint:
     fitting = [one for one in (*OF_MASKS, *_FAMILIES) if name.startswith(one.beginning)]
     if own.is_own(name) or not fitting:
         return Endpoint(name, Kind.MEAN, low=-np.inf, high=np.inf, direction_known=False)
+    # The longest stem, because "failure_rate" also begins with the family "failure", and "lesion_f1" with "lesion_".
     record = max(fitting, key=lambda one: len(one.beginning))
     return replace(record, name=name, stem=record.beginning)
 
 
 def in_case_table() -> list[Endpoint]:
-    """The per-case metrics that stand in a table of cases, in its order: overlaps, then distances."""
+    """Return the per-case metrics of the table of cases, in its order: overlaps, then distances."""
     shown = [one for one in (*OF_MASKS, *_FAMILIES) if one.decimals is not None]
     return sorted(shown, key=lambda one: (not one.higher_is_better, one.decimals))
 
 
 def offered_by_candidates() -> list[str]:
-    """The names of endpoints that a detector's predictions offer."""
+    """Return the names of endpoints that a detector's predictions offer."""
     return [one.name for one in OF_CANDIDATES]
 
 
 def on_curve(curve: str) -> Endpoint:
-    """The endpoint whose values stand in a figure ("roc", "froc")."""
+    """Return the endpoint whose values are shown in a figure ("roc", "froc")."""
     return next(one for one in KNOWN if one.curve == curve)
 
 
 def documented(endpoints: Iterable[Endpoint] = KNOWN) -> str:
-    """A Markdown table of endpoints: name, what a reader calls it, range, direction and meaning."""
+    """Return a Markdown table of endpoints: name, display name, range, direction and meaning."""
     rows = ["| endpoint | called | values | better | what it is |", "|---|---|---|---|---|"]
     for one in endpoints:
         low, high = (f"{bound:g}".replace("inf", "∞").replace("-", "−") for bound in (one.low, one.high))
@@ -253,20 +255,20 @@ def documented(endpoints: Iterable[Endpoint] = KNOWN) -> str:
 
 
 def _offered(metrics: Sequence[str], classes: Sequence[str]) -> dict[str, Endpoint]:
-    """The records that do not need a column of their own; candidates come before class scores."""
+    """Return the records that need no column of their own; candidates take precedence over class scores."""
     of_scores = {one.name: one for one in OF_SCORES} if classes else {}
     of_candidates = {one.name: one for one in OF_CANDIDATES} if FINDINGS in metrics else {}
     return of_scores | of_candidates
 
 
 def _of_classes(record: Endpoint, classes: int) -> Endpoint:
-    """The record with its range for that many classes."""
+    """Return the record with its range for this number of classes."""
     high = record.high_of_several
     return record if classes <= 2 or high is None else replace(record, high=high)
 
 
 def _at_specificity(name: str) -> Endpoint | None:
-    """The member of the family `sensitivity@…`; None for any other name."""
+    """Return the member of the family "sensitivity@specificity"; None for any other name."""
     match = _AT_SPECIFICITY.match(name)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""How much each patient moves a metric: the one quantity from which all variances and covariances follow.
+"""Compute each patient's influence on a metric, from which all variances and covariances follow.
 
 For a metric that is a function of case weights, the influence of case k is its derivative by the weight of k; a
 patient's influence is the sum over the patient's cases, so that lesions of one patient may depend on each other.
@@ -28,10 +28,10 @@ JACKKNIFE_GROUPS = 200
 
 @dataclass(frozen=True)
 class Influence:
-    """Metric of every column (columns,) and what each patient contributes to it.
+    """Metric of every column (columns,) and the influence of each patient on it.
 
-    `parts` are (columns, patients), one for each class of cases that is centred by itself (so its number of patients
-    in `counts` corrects the small-sample bias); `present` (patients,) tells who has any case that counts.
+    `parts` are (columns, patients), one for each class of cases that is centred separately (so its number of patients
+    in `counts` corrects the small-sample bias); `present` (patients,) marks patients with any case that counts.
     `independent` is each column's variance if all cases were independent, from which the design effect follows.
     """
 
@@ -43,12 +43,12 @@ class Influence:
 
     @property
     def total(self) -> Array:
-        """Influence of each patient (columns, patients); every column sums to zero."""
+        """The influence of each patient (columns, patients); every column sums to zero."""
         return np.asarray(sum(self.parts[1:], start=self.parts[0]))
 
 
 def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.int64], n_patients: int) -> Influence:
-    """The mean over classes (masks of cases) of the mean of values (columns, n) within each class."""
+    """Average values (columns, n) within each class (mask of cases), then over classes; return metric and influence."""
     value, parts, counts = np.zeros(len(values)), [], []
     independent = np.zeros(len(values))
     for mask in masks:
@@ -67,7 +67,7 @@ def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.i
 def rank_influence(
     scores: Array, truth: Mask, patient: NDArray[np.int64], n_patients: int, binary: Binary | None = None
 ) -> Influence:
-    """Influence on a metric of ranks (AUC unless told) of scores (columns, n); positives and negatives are parts."""
+    """Return the influence on a rank metric (default: AUC) of scores (columns, n); the two classes are the parts."""
     rows = [(binary or area)(score, truth) for score in scores]
     value = np.array([v for v, _ in rows])
     case = np.stack([u for _, u in rows])
@@ -82,7 +82,7 @@ def rank_influence(
 
 @dataclass(frozen=True)
 class Placements:
-    """`value[k]` is the fraction of cases of the other class that case k is ranked rightly against, ties counting 1/2.
+    """`value[k]` is the fraction of the other class's cases that case k is correctly ranked against; ties count half.
 
     DeLong, DeLong & Clarke-Pearson (1988): V10 for positives, V01 for negatives; their means are both the AUC.
     """
@@ -92,7 +92,7 @@ class Placements:
 
 
 def placements(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> Placements:
-    """Placement values of n scores (n,) in O(n log n); both classes must be present.
+    """Compute placement values of n scores (n,) in O(n log n); both classes must be present.
 
     >>> placements(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True])).auc
     0.875
@@ -102,6 +102,7 @@ def placements(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> Place
     n, m = len(score), int(truth.sum())
     positives = np.cumsum(truth)  # up to and including each place
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of every run of ties
+    # Without ties, the common case of floating-point scores, no sums per run are needed.
     if len(last) == n:
         negatives_below = np.arange(1, n + 1) - positives
         right = np.where(truth, negatives_below / max(n - m, 1), (m - positives) / max(m, 1))
@@ -118,14 +119,14 @@ def placements(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> Place
 
 
 def area(score: Array, truth: Mask) -> tuple[float, Array]:
-    """AUC and the influence of each case on it."""
+    """Return the AUC and the influence of each case on it."""
     place = placements(score, truth)
     size = np.where(truth, int(truth.sum()), int((~truth).sum()))
     return place.auc, (place.value - place.auc) / size
 
 
 def average_precision(score: Array, truth: Mask) -> tuple[float, Array]:
-    """Average precision (mean over positives of the precision at their score) and its influence.
+    """Return average precision (mean over positives of the precision at their score) and its influence.
 
     Range (0, 1], higher is better; with tp and all the counted cases at or above a positive's score, the precision is
     tp / all, and a case above it moves that precision by (truth - precision) / all.
@@ -148,15 +149,17 @@ def average_precision(score: Array, truth: Mask) -> tuple[float, Array]:
 
 
 def at_specificity(specificity: float) -> Binary:
-    """Sensitivity at the lowest threshold whose specificity is at least the stated one."""
+    """Return a metric: sensitivity at the lowest threshold with at least this specificity."""
 
     def metric(score: Array, truth: Mask) -> tuple[float, Array]:
-        """Sensitivity and the influence of each case on it."""
+        """Return the sensitivity and the influence of each case on it."""
         negative = np.sort(score[~truth])
         positive = np.sort(score[truth])
         n, m = len(negative), len(positive)
         value, threshold = _sensitivity(negative, positive, specificity)
-        slope = _slope(negative, positive, specificity, value)  # the threshold moves with the negatives
+        # The threshold is estimated from the negatives, so they influence the sensitivity too, by the slope of the ROC
+        # curve.
+        slope = _slope(negative, positive, specificity, value)
         above = score >= threshold
         false = float(above[~truth].mean())
         return value, np.where(truth, (above - value) / m, -slope * (above - false) / n)
@@ -165,7 +168,9 @@ def at_specificity(specificity: float) -> Binary:
 
 
 def _slope(negative: Array, positive: Array, specificity: float, value: float) -> float:
-    """Slope of the ROC curve: on the probit scale it is nearly straight, so a wide window there is little biased."""
+    """Estimate the slope of the ROC curve at this specificity."""
+    # By a wide window on the probit scale: the curve is nearly straight there, so the bias is small, whereas a density
+    # estimate from the few negatives near the threshold would be noisy.
     middle = float(ndtri(1 - specificity))
     edges = np.array([middle - 0.5, middle + 0.5])
     m = len(positive)
@@ -175,15 +180,17 @@ def _slope(negative: Array, positive: Array, specificity: float, value: float) -
 
 
 def _sensitivity(negative: Array, positive: Array, specificity: float) -> tuple[float, float]:
-    """Sensitivity and threshold (cases at or above it are called positive) for sorted scores."""
-    allowed = int(np.floor((1.0 - specificity) * len(negative) + 1e-9))  # false positives one may make
+    """Return sensitivity and threshold (cases at or above it are called positive) for sorted scores."""
+    allowed = int(
+        np.floor((1.0 - specificity) * len(negative) + 1e-9)
+    )  # false positives allowed; 1e-9 against rounding
     limit = negative[len(negative) - allowed - 1] if allowed < len(negative) else -np.inf
     first = int(np.searchsorted(positive, limit, side="right"))
     return (len(positive) - first) / len(positive), float(np.nextafter(limit, np.inf))
 
 
 def one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
-    """Mean over classes of each class against the others; a patient's influence is the mean of the class-wise ones."""
+    """Average the metric of each class against the others; a patient's influence is the mean of the class-wise ones."""
     classes = fold.scores.shape[2]
     each = []
     for index in range(classes):
@@ -197,7 +204,7 @@ def one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
 
 
 def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fold, n_patients: int) -> Influence:
-    """Influence on the mean over classes (masks of cases) of the share that is called rightly; `right` (columns, n)."""
+    """Return the influence on the mean over classes (masks) of the share of correct cases, `right` (columns, n)."""
     for mask in masks:
         if not mask.any():
             raise PredictionError(f"{name} is undefined in fold {fold.number}: a class has no test case")
@@ -205,8 +212,10 @@ def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fol
 
 
 def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patients: int) -> Influence:
-    """Influence on a user's pooled metric by leaving out one patient (or one of 200 groups of patients) at a time."""
+    """Return the influence on a user's pooled metric, by leaving out one patient (or group of patients) at a time."""
     patients, inverse = np.unique(fold.patient, return_inverse=True)
+    # At most 200 groups, because a user's function is called once per group and run, and may be slow. Patients are
+    # shuffled by a fixed generator: neighbours in the order of names may come from one site.
     groups = min(len(patients), JACKKNIFE_GROUPS)
     shuffled = np.random.default_rng(0).permutation(len(patients))
     member = (shuffled % groups)[inverse]  # the group of each case
@@ -223,7 +232,7 @@ def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patie
 
 
 def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients: int) -> Influence:
-    """Influence on a metric of candidates, exactly by leaving out one patient at a time."""
+    """Return the influence on a metric of candidates, exactly, by leaving out one patient at a time."""
     value, part = detection_influence(fold.marks, metric, fold.patient, n_patients)
     present = _seen(fold.patient, n_patients)
     n = int(present.sum())
@@ -233,10 +242,10 @@ def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients
 def detection_influence(
     marks: tuple[Marks, ...], metric: Callable[[Marks], float], patient: NDArray[np.int64], n_patients: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Metric of every column (columns,) and influence of every patient on it (columns, n_patients).
+    """Return the metric of every column (columns,) and every patient's influence on it (columns, n_patients).
 
     patient: (scans,) of `marks`; patients without a scan have no influence. With P patients the influence of one is
-    −(P − 1) / P times what its absence changes, about the mean of all such changes; rows sum to zero.
+    −(P − 1) / P times the change by its absence, centred on the mean of all such changes; rows sum to zero.
     """
     present, member = np.unique(patient, return_inverse=True)
     by_column = [leave_one_out(metric, column, member, len(present)) for column in marks]
@@ -256,7 +265,7 @@ def _number(value: float, name: str) -> float:
 
 
 def need_both_classes(truth: Mask, fold: Fold) -> None:
-    """Refuse a fold in which every case, or none, is of the class in question."""
+    """Raise PredictionError for a fold in which every case, or none, is of the class in question."""
     if truth.all() or not truth.any():
         which = "every" if truth.all() else "no"
         raise PredictionError(
@@ -265,7 +274,7 @@ def need_both_classes(truth: Mask, fold: Fold) -> None:
 
 
 def _seen(patient: NDArray[np.int64], n_patients: int) -> Mask:
-    """Which of the patients occur."""
+    """Return a mask (patients,) of those that occur."""
     seen = np.zeros(n_patients, dtype=bool)
     seen[patient] = True
     return seen

@@ -1,4 +1,4 @@
-"""The interval of one arm's endpoint, by the method that kept its coverage for that kind of metric."""
+"""Intervals of one arm's endpoint, by the methods that kept their coverage in simulations of that kind of metric."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from equipoise.evaluation.classification import wilson
 
 @dataclass(frozen=True)
 class Bounds:
-    """A confidence interval and the name of the method that made it."""
+    """A confidence interval and the name of its method."""
 
     low: float
     high: float
@@ -19,15 +19,15 @@ class Bounds:
 
 
 def quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t; infinitely many degrees of freedom are the normal."""
+    """Return a quantile of Student's t; infinite degrees of freedom give the normal."""
     return float(ndtri(probability) if np.isinf(df) else stdtrit(df, probability))
 
 
 def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.95) -> tuple[float, float]:
-    """Newcombe's method 5 for an AUC: a score interval, so it exists at AUC = 1 and holds for few events.
+    """Return Newcombe's interval 5 for an AUC: a score interval, so it exists at AUC = 1 and is valid for few events.
 
-    The bounds are the areas whose Hanley-McNeil variance, with (M + N) / 2 - 1 for both sample sizes, puts the
-    estimate at the edge. Reference: R. G. Newcombe, Statistics in Medicine 25 (2006) 559-573.
+    The bounds are the areas from which the estimate is z standard errors away, by the Hanley-McNeil variance with
+    (M + N) / 2 - 1 for both sample sizes. Reference: R. G. Newcombe, Statistics in Medicine 25 (2006) 559-573.
 
     >>> [round(bound, 3) for bound in newcombe5(0.9, 20, 50)]
     [0.779, 0.956]
@@ -36,7 +36,7 @@ def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.9
     size = max((positives + negatives) / 2 - 1, 0.0)
 
     def excess(area: float) -> float:
-        """Squared distance of the estimate beyond what is allowed if this were the true area."""
+        """Return the estimate's squared distance from `area` beyond z squared times the variance."""
         spread = area * (1 - area) * (1 + size * ((1 - area) / (2 - area) + area / (1 + area)))
         return (auc - area) ** 2 - z * z * spread / (positives * negatives)
 
@@ -47,7 +47,7 @@ def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.9
 
 
 def logit_interval(estimate: float, se: float, df: float, level: float = 0.95) -> tuple[float, float]:
-    """Interval on the logit scale for an estimate strictly inside (0, 1), by the delta method.
+    """Return an interval on the logit scale for an estimate strictly inside (0, 1), by the delta method.
 
     >>> [round(bound, 3) for bound in logit_interval(0.9, 0.03, float("inf"))]
     [0.824, 0.945]
@@ -60,11 +60,12 @@ def logit_interval(estimate: float, se: float, df: float, level: float = 0.95) -
 def auc_interval(
     auc: float, variance: float, independent: float, positives: int, negatives: int, df: float, *, seeds: int, few: bool
 ) -> tuple[Bounds, Bounds | None]:
-    """Interval of an AUC and a second one to print beside it.
+    """Return the interval of an AUC, and a second one to report with it.
 
-    `variance` holds clusters and seeds, `independent` neither: their ratio is the design effect by which the sample
-    sizes of Newcombe's method shrink. One seed, few events or AUC 1: Newcombe; several seeds: logit.
+    `variance` includes clusters and seeds, `independent` neither: their ratio is the design effect, which divides the
+    sample sizes of Newcombe's method. One seed, few events or AUC 1: Newcombe; several seeds: logit.
     """
+    # Never below 1: a variance that is small by chance must not pretend more cases than there are.
     effect = max(1.0, variance / independent) if independent > 0 else 1.0
     score = Bounds(*newcombe5(auc, positives / effect, negatives / effect), "Newcombe 5 with design effect")
     if not 0 < auc < 1 or variance <= 0:
@@ -74,13 +75,13 @@ def auc_interval(
 
 
 def rate_interval(rate: float, variance: float, n_cases: int, n_patients: int) -> Bounds:
-    """Wilson's interval at the sample size that clusters and seeds leave; at 0 or 1 the number of patients counts."""
+    """Return Wilson's interval at the effective sample size; for a rate of 0 or 1 that is the number of patients."""
     spread = rate * (1 - rate)
     size = min(float(n_cases), spread / variance) if variance > 0 and spread > 0 else float(n_patients)
     return Bounds(*wilson(rate, size), "Wilson with design effect")
 
 
 def mean_interval(mean: float, se: float, df: float, low: float, high: float) -> Bounds:
-    """Student's t interval, cut at the metric's range."""
+    """Return Student's t interval, cut at the metric's range."""
     half = quantile(0.975, df) * se
     return Bounds(max(low, mean - half), min(high, mean + half), "t over patients")

@@ -1,4 +1,4 @@
-"""What a judgement says: plain values that the report prints and other programs read."""
+"""The values of a judgement, which the report prints and other programs read."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Interval:
-    """One arm's endpoint with its 95 % interval; NaN with a `reason` where it cannot be computed.
+    """One arm's endpoint with its 95 % interval; NaN and a `reason` where it cannot be computed.
 
     `seed_sd` is the standard deviation over training runs (NaN for one run); `by_seed` holds each run's value;
     `beside` is a second interval by the method in `beside_method`, where there is one. `n_events` counts the patients
@@ -38,7 +38,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class TypicalCase:
-    """Another question than the mean: the median paired difference and Wilcoxon's p (cases as independent)."""
+    """The difference in the typical case: median paired difference and Wilcoxon's p (cases as independent)."""
 
     median_difference: float
     wilcoxon_p: float
@@ -51,8 +51,8 @@ class Comparison:
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
     trained on new data (cross-validation only). NaN and None: not computed, and `reason` says why.
-    `se_patients` is what all runs share, `se_seeds` what differs from run to run; of that, `se_runs` would remain with
-    endless patients, and the rest comes from patients whom each run sees in its own way.
+    `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
+    infinite number of patients, and the rest is the interaction of patients with runs.
     """
 
     a: str
@@ -88,12 +88,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Variance:
-    """Where the uncertainty of the primary endpoint's differences comes from.
+    """The sources of uncertainty of the primary endpoint's differences.
 
-    `seed_sd` is the spread between training runs beyond what the patients explain, pooled over arms with `seed_df`
-    degrees of freedom. `seeds_share` is the share of the squared standard error that endless seeds would remove, and
-    `patients_share` that which endless patients would, on average over comparisons; they overlap in what comes from
-    patients whom each run sees in its own way. `advice` says which of the two would help more.
+    `seed_sd` is the spread between training runs beyond that due to patients, pooled over arms with `seed_df` degrees
+    of freedom. `seeds_share` is the share of the squared standard error that infinitely many seeds would remove, and
+    `patients_share` that which infinitely many patients would, on average over comparisons; both contain the
+    interaction of patients with runs. `advice` states which of the two would help more.
     """
 
     endpoint: str
@@ -106,7 +106,7 @@ class Variance:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Everything that may be said of a trial, in the order arms were given."""
+    """The whole judgement of a trial, in the order of the arms."""
 
     endpoints: dict[str, dict[str, Interval]]
     comparisons: tuple[Comparison, ...]

@@ -1,4 +1,4 @@
-"""What an endpoint is: the record of a metric, and the kinds of metrics, which know its influence and its interval."""
+"""The record of an endpoint, and the kinds of metrics, which define its influence and its interval."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Estimate:
-    """One arm's mean over seeds with what its interval needs.
+    """One arm's mean over seeds, with the quantities that its interval needs.
 
-    `variance` holds clusters of cases and seeds, `independent` neither. `events` counts patients of the rarer class
-    (None where classes do not limit the endpoint; `few`: too few of them), `cases` the positive and negative cases,
-    of an average over `several` classes those of the rarest and of the others.
+    `variance` includes clusters of cases and seeds, `independent` neither. `events` counts patients of the rarer class
+    (None where classes do not limit the endpoint; `few`: too few of them), `cases` the positive and negative cases, for
+    an average over `several` classes those of the rarest and of the others.
     """
 
     mean: float
@@ -48,14 +48,15 @@ class Estimate:
 
     @property
     def se(self) -> float:
-        """Standard error of the mean."""
+        """The standard error of the mean."""
         return float(np.sqrt(self.variance))
 
 
 class Kind(ABC):
-    """How a metric is formed from cases, which decides its influence function and its interval.
+    """The way in which a metric is formed from cases, which decides its influence function and its interval.
 
-    The plain kinds stand below as `Kind.RANK`, `Kind.RATE`, …; records with a method of their own use a subclass.
+    The plain kinds are defined below as `Kind.RANK`, `Kind.RATE` and so on; records with their own method use a
+    subclass.
     """
 
     RANK: ClassVar["Kind"]  # average precision, sensitivity at a specificity: pairs of cases decide
@@ -65,22 +66,22 @@ class Kind(ABC):
     POOLED: ClassVar["Kind"]  # a user's function of all cases at once: patient jackknife
 
     typical_case: ClassVar[bool] = False
-    """Whether a median over cases and a bootstrap tell something beside the mean: per-case values may be skewed."""
+    """Whether a median over cases and a bootstrap are reported with the mean, because per-case values may be skewed."""
     suspects_constants: ClassVar[bool] = False
-    """Whether equal scores in all cases look like a result (an AUC of one half) though nothing was learned."""
+    """Whether equal scores in all cases look like a result (an AUC of one half) although nothing was learned."""
     source: ClassVar[str] = "influence"
-    """What the covariance over patients is made from: "placements", "jackknife" or "influence"."""
+    """The source of the covariance over patients: "placements", "jackknife" or "influence"."""
 
     @abstractmethod
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """Influence of all patients within one fold, for all columns; `positive` is a class index."""
+        """Return the influence of all patients within one fold, for all columns; `positive` is a class index."""
 
     @abstractmethod
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
-        """The interval of one arm, and a second one to print beside it where there is one."""
+        """Return the interval of one arm, and a second one to report with it where there is one."""
 
     def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:
-        """The metric of the fold's first column alone."""
+        """Return the metric of the fold's first column alone."""
         return float(self.influence(endpoint, fold, positive, int(fold.patient.max()) + 1).value[0])
 
 
@@ -101,19 +102,21 @@ class _Rate(_Mean):
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         counted = self._counted(estimate.cases)
         small = (estimate.events or estimate.patients) if endpoint.by_class else estimate.patients
-        few_runs = (quantile(0.975, estimate.df) / quantile(0.975, np.inf)) ** 2  # Wilson's z made Student's t
+        # Wilson's method uses the normal z. With few runs the variance is uncertain, so it is raised by the squared
+        # ratio of Student's quantile to z.
+        few_runs = (quantile(0.975, estimate.df) / quantile(0.975, np.inf)) ** 2
         return rate_interval(estimate.mean, estimate.variance * few_runs, counted, min(counted, small)), None
 
     def _counted(self, cases: tuple[int, int]) -> int:
-        """The cases whose share this is."""
+        """Return the number of cases in the denominator of the rate."""
         return sum(cases)
 
 
 class ClassRecall(_Rate):
-    """The mean over all classes of the share of a class's cases that are called rightly."""
+    """The mean over all classes of the share of a class's cases that are classified correctly."""
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
-        """As `Kind.influence`; refused where a class has no test case."""
+        """As `Kind.influence`; raises PredictionError where a class has no test case."""
         masks = tuple(fold.truth == index for index in range(fold.scores.shape[2]))
         right = fold.scores.argmax(axis=2) == fold.truth
         return recall_influence(right, masks, endpoint.name, fold, n_patients)
@@ -121,12 +124,12 @@ class ClassRecall(_Rate):
 
 @dataclass(frozen=True)
 class SideRecall(_Rate):
-    """The share of the positive cases (or, with `of_positives` false, of all others) that are called rightly."""
+    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly."""
 
     of_positives: bool
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """As `Kind.influence`; refused without a positive class, and where the side has no test case."""
+        """As `Kind.influence`; raises PredictionError without a positive class, and where the side has no test case."""
         if positive is None:
             raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
         truth = fold.truth == positive
@@ -160,10 +163,11 @@ class Area(_Rank):
     source = "placements"
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:  # noqa: ARG002
-        """As `Kind.interval`: Newcombe's method and the logit, in the order that suits seeds and events."""
+        """As `Kind.interval`: Newcombe's method and the logit; seeds and events decide which comes first."""
         mean, variance = estimate.mean, estimate.variance
         df = estimate.df if estimate.seeds > 1 else max((estimate.events or 2) - 1.0, 1.0)
-        # Newcombe's sizes are those of one class, so an average over classes takes the logit where it can
+        # Newcombe's formula needs the sizes of one class and its rest, so an average over classes uses the logit if
+        # possible.
         if estimate.several and not estimate.few and 0 < mean < 1 and variance > 0:
             return Bounds(*logit_interval(mean, estimate.se, df), "logit"), None
         positives, negatives = estimate.cases
@@ -197,21 +201,23 @@ Kind.RANK, Kind.RATE, Kind.MEAN, Kind.FREE, Kind.POOLED = _Rank(), _Rate(), _Mea
 class Endpoint:
     """A metric. `low` and `high` are its possible values, `unit` that of its values ("" for none).
 
-    display: what a reader calls it, without unit and region. stem: what the names begin with that it stands for, e.g.
-    "dice" of "dice_core"; by default the name itself. summary: one sentence for the documentation.
-    needs: what it is made from: "scores" of classes, "candidates", a column of "cases", or all predictions by a user's
-    "function". compute: how it is made, by kind: RANK (score (n,), positive (n,)) -> value, influence (n,); MEAN and
-    RATE (scores (columns, n, classes), truth (n,)) -> values (columns, n), None for a per-case column; FREE of a
-    scan's Marks; POOLED (truth (n,), scores (n, classes)) -> value.
-    by_class: rare classes limit it. classes_alike: no class is the positive one. probabilities: scores must be such.
-    display_of_several, high_of_several: what differs with more than two classes.
-    companions: stems of what it is read beside. fails_below: a case of a smaller value is a failure, and not a poor
-    result; fewest_cases: below, the interval of its mean is descriptive only. share_of, share_below: the share of cases
-    in which the metric of that stem is smaller. direction_known: False where nobody knows which values are better.
-    chance: "prevalence" where guessing reaches that. references: keys of `report.text.references` for its estimator.
-    rules: codes of sentences that the methods paragraph owes to it. curve: the figure that its values stand in.
-    in_contrast: shown beside the primary endpoint where a split by cases is contrasted with that by patients.
-    decimals: digits in a table of cases (None: not shown there), under the head `short`.
+    display: its name for readers, without unit and region. stem: the beginning of the names that it applies to, e.g.
+    "dice" for "dice_core"; by default the name itself. summary: one sentence for the documentation.
+    needs: its input: "scores" of classes, "candidates", a column of "cases", or all predictions by a user's "function".
+    compute: its function, by kind: RANK (score (n,), positive (n,)) -> value, influence (n,); MEAN and RATE (scores
+    (columns, n, classes), truth (n,)) -> values (columns, n), None for a per-case column; FREE of a scan's Marks;
+    POOLED (truth (n,), scores (n, classes)) -> value.
+    by_class: rare classes limit it. classes_alike: there is no positive class. probabilities: scores must be
+    probabilities.
+    display_of_several, high_of_several: `display` and `high` with more than two classes.
+    companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
+    poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. share_of, share_below: the
+    share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
+    unknown.
+    chance: "prevalence" where that is the value of guessing. references: keys of `report.text.references`, of its
+    estimator. rules: codes of sentences for the methods paragraph. curve: the figure that shows its values.
+    in_contrast: shown with the primary endpoint where a split by case is contrasted with that by patient.
+    decimals: digits in a table of cases (None: not shown there), under the heading `short`.
     """
 
     name: str
@@ -251,22 +257,22 @@ class Endpoint:
 
     @property
     def beginning(self) -> str:
-        """The stem, or the name where no other is stated."""
+        """The stem, or the name where no stem is stated."""
         return self.stem or self.name
 
     @property
     def region(self) -> str:
-        """What follows the stem in the name: "_core" of "dice_core"."""
+        """The part of the name after the stem: "_core" of "dice_core"."""
         return self.name.removeprefix(self.beginning)
 
     @property
     def label(self) -> str:
-        """The endpoint in a sentence, as a reader says it: "HD95 core"."""
+        """The endpoint's name in a sentence: "HD95 core"."""
         return self._named(self.display)
 
     @property
     def heading(self) -> str:
-        """The endpoint over a column or an axis, with its unit: "HD95 (mm) core"."""
+        """The endpoint's name at a column or an axis, with its unit: "HD95 (mm) core"."""
         if not (self.unit and self.display):
             return self.label
         inside = self.display.endswith(")")
@@ -280,9 +286,9 @@ class Endpoint:
         return words + self.region.replace("_", " ")
 
     def column(self, metrics: Sequence[str]) -> str | None:
-        """The per-case column that feeds the endpoint; a failure rate is read from the metric whose failures it counts.
+        """Return the endpoint's per-case column; a failure rate uses the column of the metric whose failures it counts.
 
-        None where it is made from class scores or candidates.
+        None for an endpoint of class scores or candidates.
         """
         if self.name in metrics:
             return self.name
@@ -290,11 +296,11 @@ class Endpoint:
         return source if self.share_of and source in metrics else None
 
     def companion_names(self) -> list[str]:
-        """The names of what it is read beside, of the same region."""
+        """Return the names of the endpoints to report with it, of the same region."""
         return [f"{stem}{self.region}" for stem in self.companions]
 
     def needed_function(self) -> Callable[..., Any]:
-        """How the endpoint is made; refused where it has neither a column nor a function."""
+        """Return the endpoint's function; raises PredictionError where it has neither a column nor a function."""
         if self.compute is None:
             raise PredictionError(
                 f"{self.name!r} has no column in the predictions and no function; give it one of them"
@@ -302,7 +308,7 @@ class Endpoint:
         return self.compute
 
     def case_values(self, fold: Fold) -> Array:
-        """The endpoint of each case (columns, n), for endpoints that are means over cases."""
+        """Return the endpoint of each case (columns, n), for endpoints that are means over cases."""
         column = self.column(list(fold.metrics))
         if column is None:
             return np.asarray(self.needed_function()(fold.scores, fold.truth))
@@ -310,5 +316,5 @@ class Endpoint:
         return values if column == self.name else (values < self.share_below).astype(float)
 
     def influence(self, fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """Influence of all patients on the endpoint within one fold, for all columns; `positive` is a class index."""
+        """Return all patients' influence on the endpoint within one fold, for all columns; see `Kind.influence`."""
         return self.kind.influence(self, fold, positive, n_patients)

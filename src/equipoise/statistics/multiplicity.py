@@ -1,4 +1,4 @@
-"""Many comparisons at once: adjusted p and simultaneous intervals from the joint normal of all contrasts (max-T)."""
+"""Adjust for multiple comparisons: p and simultaneous intervals from the joint normal of all contrasts (max-T)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Adjusted:
 
 
 def holm(p: Sequence[float] | Array) -> Array:
-    """Holm's (1979) adjusted p-values; needs no knowledge of how the tests depend on each other.
+    """Return Holm's (1979) adjusted p-values, which are valid for any dependence between the tests.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
@@ -41,22 +41,23 @@ def max_t(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> Adjusted:
-    """Single-step max-T over contrasts first minus second of arms with this covariance (arms, arms).
+    """Adjust by single-step max-T over contrasts, first minus second, of arms with this covariance (arms, arms).
 
-    Raw p (from each contrast's own degrees of freedom) are mapped to |z| and held against the largest |z| of draws
-    from the joint normal (Westfall & Young 1993; Hothorn, Bretz & Westfall 2008). An adjusted p lies between the raw
-    one and Bonferroni's, which also sharpens values beyond the resolution of the draws.
+    Raw p (from each contrast's own degrees of freedom) are mapped to |z| and compared with the largest |z| of draws
+    from the joint normal (Westfall & Young 1993; Hothorn, Bretz & Westfall 2008). An adjusted p is limited to the range
+    from the raw one to Bonferroni's; the limits also apply to values below the resolution of the draws.
     """
     raw = np.asarray(p, dtype=float)
     if len(raw) == 1:
         return Adjusted(raw, float(-ndtri(alpha / 2)))
-    # drawn over the family's own arms: who else stands in the table must not move a p-value
+    # Drawn over the family's own arms alone: further arms of the table must not change a p-value.
     members, places = np.unique(np.array(pairs), return_inverse=True)
     first, second = places.reshape(len(pairs), 2).T
     covariance = covariance[np.ix_(members, members)]
     draws = normal_draws(covariance, DRAWS, seed)
     spread = np.diag(covariance)[first] + np.diag(covariance)[second] - 2 * covariance[first, second]
     scale = np.sqrt(np.maximum(spread, 0.0))
+    # A contrast of equal arms has no variance and no z; it cannot be the largest one either.
     usable = scale > 1e-12
     contrasts = np.abs(draws[:, first[usable]] - draws[:, second[usable]]) / scale[usable]
     largest = np.sort(contrasts.max(axis=1)) if usable.any() else np.zeros(DRAWS)
@@ -67,7 +68,8 @@ def max_t(
 
 
 def normal_draws(covariance: Array, draws: int, seed: int) -> Array:
-    """Draws (draws, arms) from N(0, covariance) of a fixed generator; small negative eigenvalues count as 0."""
+    """Draw (draws, arms) from N(0, covariance) with a fixed generator; small negative eigenvalues count as 0."""
+    # By eigenvalues and not by Cholesky, which fails for singular matrices: two equal arms already make one.
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     standard = np.random.default_rng(seed).standard_normal((draws, len(covariance)))
@@ -75,10 +77,10 @@ def normal_draws(covariance: Array, draws: int, seed: int) -> Array:
 
 
 def level_of(critical: float) -> float:
-    """The confidence level whose normal quantile is `critical`."""
+    """Return the confidence level whose normal quantile is `critical`."""
     return float(1 - 2 * ndtr(-critical))
 
 
 def two_sided(t: float, df: float) -> float:
-    """Two-sided p of a t statistic."""
+    """Return the two-sided p of a t statistic."""
     return float(2 * stdtr(df, -abs(t)))

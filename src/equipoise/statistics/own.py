@@ -1,7 +1,7 @@
-"""Endpoints of the user's own, named `module:attribute`: of one case's masks, or of the scores of all cases at once.
+"""The user's own endpoints, named `module:attribute`: of one case's masks, or of the scores of all cases at once.
 
-A function says with attributes what cannot be guessed: `higher_is_better` (True where it says nothing), its range `low`
-and `high`, and its `unit`.
+The function's attributes state its properties: `higher_is_better` (default True), its range `low` and `high`, and its
+`unit`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,16 +16,16 @@ from equipoise.lookup import imported, source_hash
 from equipoise.statistics.kinds import Endpoint, Kind
 
 SIDE = 6
-"""Side of the masks that a function is tried on before anything is trained."""
+"""Side in voxels of the masks on which a function is tried before training."""
 
 
 def is_own(name: str) -> bool:
-    """Whether a name stands for code outside the package."""
+    """Return whether a name refers to code outside the package."""
     return ":" in name
 
 
 def function_of(name: str, regions: Iterable[str]) -> str:
-    """The function behind an endpoint of masks: without the region whose value alone it names.
+    """Return the function's name of an endpoint of masks: the name without the suffix of a region.
 
     >>> function_of("my:overlap_WT", ["WT", "TC"]), function_of("my:overlap", ["WT"])
     ('my:overlap', 'my:overlap')
@@ -34,35 +34,35 @@ def function_of(name: str, regions: Iterable[str]) -> str:
 
 
 def own_endpoint(name: str, folder: Path, *, pooled: bool, regions: Iterable[str] = ()) -> Endpoint:
-    """The endpoint of that name, its function imported from `folder` first.
+    """Return the endpoint of that name; its function is imported from `folder` first.
 
     pooled: a function `(truth (n,), scores (n, classes)) -> number` of all cases; else one of a case's masks, whose
-    values stand in a column of the predictions (of all `regions`, or of the one that the name ends with).
+    values are a column of the predictions (of all `regions`, or of the one that is the name's suffix).
     """
     function = imported(name if pooled else function_of(name, regions), "endpoint", folder)
     return made(name, attributes_of(function), guarded(name, function) if pooled else None)
 
 
 def made(name: str, attributes: Mapping[str, Any], pooled: Callable[..., float] | None = None) -> Endpoint:
-    """The endpoint with these attributes: a function of all cases, or (None) the mean of a column."""
+    """Return the endpoint with these attributes: a function of all cases, or (None) the mean of a column."""
     kind, needs = (Kind.MEAN, "cases") if pooled is None else (Kind.POOLED, "function")
     return Endpoint(name, kind, **attributes, needs=needs, compute=pooled)
 
 
 def per_case(name: str, folder: Path) -> Metric:
-    """The function `(truth, prediction, spacing_mm) -> number` of that name; it raises PredictionError alone."""
+    """Import the function `(truth, prediction, spacing_mm) -> number`; it then raises only EquipoiseError."""
     return guarded(name, imported(name, "endpoint", folder))
 
 
 def per_case_functions(names: Iterable[str], folder: Path) -> dict[str, Metric]:
-    """The functions of these names."""
+    """Import the functions of these names."""
     return {name: per_case(name, folder) for name in names}
 
 
 def try_out(name: str, folder: Path, *, classes: int, regions: Sequence[str], spatial_dims: int) -> None:
-    """Try the function on a small example: of `classes`, or of masks where `regions` are judged.
+    """Try the function on a small example: of `classes`, or of masks where `regions` are evaluated.
 
-    Raises ProtocolError where it cannot be imported, fails, or does not answer with a finite number.
+    Raises ProtocolError where it cannot be imported, fails, or does not return a finite number.
     """
     try:
         if regions:
@@ -74,7 +74,7 @@ def try_out(name: str, folder: Path, *, classes: int, regions: Sequence[str], sp
 
 
 def describe_own(names: Iterable[str], folder: Path, *, masks: bool) -> dict[str, dict[str, Any]]:
-    """What lock.json keeps of every function: direction, range, unit, and the hash of its source."""
+    """Describe every function for lock.json: direction, range, unit, and the hash of its source."""
     described = {}
     for name in dict.fromkeys(names):
         function = imported(name, "endpoint", folder)
@@ -85,7 +85,7 @@ def describe_own(names: Iterable[str], folder: Path, *, masks: bool) -> dict[str
 
 
 def attributes_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Direction, range and unit of an endpoint, as its function states them."""
+    """Return direction, range and unit of an endpoint, as its function states them."""
     return {
         "higher_is_better": bool(getattr(function, "higher_is_better", True)),
         "low": float(getattr(function, "low", -np.inf)),
@@ -95,7 +95,7 @@ def attributes_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def guarded(name: str, function: Callable[..., Any]) -> Callable[..., float]:
-    """The function, whose failures are one sentence."""
+    """Wrap the function so that each of its failures is a PredictionError of one sentence."""
 
     def call(*arguments: Any) -> float:
         try:
@@ -119,7 +119,9 @@ def _try_pooled(function: Callable[..., float], classes: int) -> None:
 
 
 def _try_masks(metric: Metric, spatial_dims: int) -> None:
-    """Two masks that overlap, and every way to be empty: a value must be stated for each."""
+    """Try two masks that overlap, and all combinations of empty masks."""
+    # Before training and not at the end: a metric that fails on an empty mask fails in nearly every real test set,
+    # after the test set was opened.
     some, other, nothing = (np.zeros((SIDE,) * spatial_dims, dtype=bool) for _ in range(3))
     some[: SIDE // 2], other[1 : SIDE - 1] = True, True
     spacing_mm = (1.0,) * spatial_dims

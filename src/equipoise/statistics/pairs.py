@@ -1,4 +1,4 @@
-"""All comparisons of one endpoint: contrasts, adjustment over the family, verdicts and what more data would buy."""
+"""Compare arms in one endpoint: contrasts, adjustment over the family, verdicts, and the gain by more data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,13 +34,16 @@ from equipoise.statistics.verdict import (
 )
 
 Pair = tuple[str, str]
-FEWEST_POOLED = 3  # with so many arms their seed variances are pooled, unless they differ:
-EQUAL_SPREAD = 0.1  # one arm with the spread 0.03 among stable ones raised the family's error to 0.11 when pooled
+# From three arms on seed variances are pooled, because two degrees of freedom per arm are few. They are not pooled
+# where Bartlett's test finds them unequal: in simulations one arm with a spread of 0.03 among stable ones raised the
+# family's error to 0.11 when pooled.
+FEWEST_POOLED = 3
+EQUAL_SPREAD = 0.1
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A pair with its numbers before the family is known."""
+    """A pair with its numbers, before the adjustment for the family."""
 
     pair: Pair
     contrast: Contrast
@@ -49,15 +52,15 @@ class _Candidate:
 
 
 def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> tuple[Comparison, ...]:
-    """One comparison for each pair, adjusted for all pairs that can be tested; the others are refused by name."""
+    """Return one comparison per pair, adjusted for all pairs that can be tested; the others are refused by name."""
     done: dict[Pair, Comparison] = {}
     candidates = []
     for pair in pairs:
-        found = obstacle(analysis, *pair, question)
-        if found and found[0] == "refused":
-            done[pair] = _refusal(analysis, pair, question, found[1])
+        barrier = obstacle(analysis, *pair, question)
+        if barrier and barrier[0] == "refused":
+            done[pair] = _refusal(analysis, pair, question, barrier[1])
             continue
-        candidate = _candidate(analysis, pair, question, found[1] if found else None)
+        candidate = _candidate(analysis, pair, question, barrier[1] if barrier else None)
         if candidate.contrast.se == 0:
             why = Reason("no_variation", a=pair[0], b=pair[1])
             done[pair] = _refusal(analysis, pair, question, why)
@@ -79,43 +82,44 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: Reason |
 
 
 def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
-    """Whether the two arms finished the same seeds, and a seed means the same in both."""
+    """Return whether the two arms finished the same seeds, and a seed means the same in both."""
     seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
     return question.shared_seeds and seeds[0] == seeds[1]
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
-    """The corrected resampled t over folds, where folds tested different cases (cross-validation)."""
+    """Return the corrected resampled t over folds, where folds tested different cases (cross-validation)."""
     if analysis.estimates is None or len(analysis.panel.folds) < 2:
         return None
     folds = analysis.estimates.by_fold
     difference = folds[:, analysis.panel.columns(a)].mean(axis=1) - folds[:, analysis.panel.columns(b)].mean(axis=1)
     share = float(np.mean([len(fold.case) for fold in analysis.panel.folds])) / analysis.panel.n_cases
-    if share == 1.0:  # models of several folds, all tested on the same cases: nothing is known of their training sets
+    # Models of several folds that were all tested on the same cases: the overlap of their training sets is unknown.
+    if share == 1.0:
         return None
     return resampled_contrast(difference, share / (1 - share))
 
 
-def _adjusted(analysis: Analysis, found: Sequence[_Candidate], question: Question) -> list[Comparison]:
-    if not found:
+def _adjusted(analysis: Analysis, candidates: Sequence[_Candidate], question: Question) -> list[Comparison]:
+    if not candidates:
         return []
     arms = analysis.arms
-    places = [(arms.index(c.pair[0]), arms.index(c.pair[1])) for c in found]
-    family = max_t([c.contrast.p for c in found], places, arms.covariance(), alpha=question.alpha)
-    new_data = np.array([c.new_data.p if c.new_data else NAN for c in found])
+    places = [(arms.index(c.pair[0]), arms.index(c.pair[1])) for c in candidates]
+    family = max_t([c.contrast.p for c in candidates], places, arms.covariance(), alpha=question.alpha)
+    new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
     known = np.isfinite(new_data)
     new_data[known] = holm(new_data[known])
     margin = question.margin
-    equal = [_equivalence(c, margin) if margin is not None else NAN for c in found]
+    equal = [_equivalence(c, margin) if margin is not None else NAN for c in candidates]
     equal = list(holm(equal)) if margin is not None else equal
     return [
         _comparison(analysis, candidate, question, family, k, float(equal[k]), float(new_data[k]))
-        for k, candidate in enumerate(found)
+        for k, candidate in enumerate(candidates)
     ]
 
 
 def _equivalence(candidate: _Candidate, margin: float) -> float:
-    """TOST p; under cross-validation the larger of that for these models and that for new training data."""
+    """Return the TOST p; under cross-validation the larger of that of these models and that of new training data."""
     own = equivalence_p(candidate.contrast, margin)
     if candidate.new_data is None or candidate.new_data.se == 0:
         return own
@@ -128,7 +132,7 @@ def _comparison(
     contrast, (a, b) = candidate.contrast, candidate.pair
     interval, ninety = contrast.interval(question.level), contrast.interval(2 * question.level - 1)
     evidence = Evidence(contrast, float(family.p[k]), equal, new, interval, ninety)
-    wanted: tuple[Needed, ...] = ()
+    grid: tuple[Needed, ...] = ()
     smallest, patients = None, None
     if candidate.why is not None:
         verdict: Verdict = "single_run"
@@ -136,7 +140,7 @@ def _comparison(
     else:
         verdict = turned(decide(evidence, question), analysis.endpoint.sign)
         reason = verdict_reason(analysis, a, b, evidence, verdict, question, len(family.p))
-        wanted, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
+        grid, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
         if verdict == "not_enough_data":
             reason = Reason(reason.code, **reason.facts, new_data=_new_data_note(evidence, question), advice=advice)
     new_data = candidate.new_data
@@ -166,7 +170,7 @@ def _comparison(
         p_non_inferior=_non_inferior(contrast, question.margin, analysis.endpoint.sign),
         p_new_data=new,
         new_data=new_data.interval(question.level) if new_data else (NAN, NAN),
-        needed=wanted,
+        needed=grid,
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
         flags=flags(analysis),
@@ -174,7 +178,7 @@ def _comparison(
 
 
 def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
-    """One-sided p that a is worse than b by the margin or more."""
+    """Return the one-sided p that a is worse than b by the margin or more."""
     if margin is None:
         return NAN
     return non_inferiority_p(contrast if sign > 0 else contrast.turned(), margin)
@@ -187,7 +191,7 @@ def _new_data_note(evidence: Evidence, question: Question) -> Reason | None:
 
 
 def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
-    """How much of the standard error between runs is theirs alone; the rest would go with more patients."""
+    """Return the part of the standard error between runs that more patients would not reduce."""
     arms = analysis.arms
     parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
     total = parts.seed + parts.error
@@ -197,7 +201,7 @@ def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
 def _what_is_needed(
     analysis: Analysis, a: str, b: str, question: Question
 ) -> tuple[tuple[Needed, ...], int | None, float | None, Reason]:
-    """The grid, the patients needed with the seeds at hand, the detectable difference, and both as a reason."""
+    """Return the grid of needed patients, those needed with these seeds, the detectable difference, and a reason."""
     arms = analysis.arms
     trained = [name for name in (a, b) if name not in question.deterministic]
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
@@ -213,7 +217,7 @@ def _what_is_needed(
 def _advice(
     parts: Components, grid: Sequence[Needed], own: Needed, margin: float, smallest: float, patients: int
 ) -> Reason:
-    """What the design finds, and what would find the margin."""
+    """State the design's power at the margin, and the patients or seeds that would detect it."""
     design = {"margin": margin, "power": power(parts, patients, own.seeds, margin)}
     if own.patients is None:
         return Reason("more_seeds_needed", **design, seeds=own.seeds, seeds_needed=seeds_needed(parts, margin))
@@ -255,7 +259,7 @@ def _refusal(analysis: Analysis, pair: Pair, question: Question, why: Reason) ->
 
 
 def _typical(analysis: Analysis, a: str, b: str) -> TypicalCase | None:
-    """Median difference and Wilcoxon's p of per-case metrics, which ask about the typical case, not the mean."""
+    """Return median difference and Wilcoxon's p of a per-case metric (the typical case, not the mean); else None."""
     endpoint = analysis.endpoint
     if not endpoint.kind.typical_case or endpoint.column(list(analysis.panel.folds[0].metrics)) is None:
         return None

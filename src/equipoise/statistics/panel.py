@@ -1,4 +1,4 @@
-"""Test rows brought into one order: every arm and seed beside every other, case by case, so that they can be paired.
+"""Align the test rows of every arm and seed case by case, so that they can be paired.
 
 The order depends on names only, never on the order of rows, so equal predictions give equal numbers.
 """
@@ -35,13 +35,13 @@ class Fold:
     marks: tuple[Marks, ...] = ()
 
     def only(self, columns: NDArray[np.bool_]) -> "Fold":
-        """The fold with some of its columns."""
+        """Return the fold with some of its columns."""
         metrics = {name: values[columns] for name, values in self.metrics.items()}
         marks = tuple(own for own, keep in zip(self.marks, columns, strict=True) if keep) if self.marks else ()
         return replace(self, scores=self.scores[columns], metrics=metrics, marks=marks)
 
     def of_cases(self, keep: NDArray[np.bool_]) -> "Fold":
-        """The fold with some of its cases."""
+        """Return the fold with some of its cases."""
         metrics = {name: values[:, keep] for name, values in self.metrics.items()}
         marks = tuple(own.of_scans_where(keep) for own in self.marks)
         kept = self.case[keep], self.patient[keep], self.truth[keep], self.scores[:, keep]
@@ -52,7 +52,7 @@ class Fold:
 class Panel:
     """Aligned predictions; column c of every fold belongs to `arm[c]`, `seed[c]`.
 
-    `faults` holds, per arm that cannot be paired with the others, the reason why; such arms have no columns.
+    `faults` holds the reason for every arm that cannot be paired with the others; such arms have no columns.
     """
 
     arm: tuple[str, ...]
@@ -65,14 +65,14 @@ class Panel:
     warnings: tuple[Reason, ...] = ()
 
     def columns(self, arm: str) -> NDArray[np.int64]:
-        """Column numbers of one arm, in order of seed."""
+        """Return the column numbers of one arm, in order of seed."""
         return np.flatnonzero(np.array([name == arm for name in self.arm], dtype=bool))
 
 
 def align(predictions: Predictions, *, arms: Sequence[str] = (), common_cases: bool = False) -> Panel:
     """Align the rows of split "test"; `arms` fixes the order (else by name).
 
-    A case that some arm lacks makes that arm a fault, or with `common_cases` is left out for all, with a warning.
+    A case that some arm lacks is a fault of that arm; with `common_cases` it is left out for all, with a warning.
     """
     rows = np.flatnonzero(predictions.split == "test")
     if not len(rows):
@@ -119,7 +119,7 @@ def _assemble(
 def _complete(
     blocks: dict[tuple[str, int, int], Rows], order: Sequence[str], folds: list[int]
 ) -> tuple[list[tuple[str, int]], dict[str, Reason], list[Reason]]:
-    """Columns that tested every fold; seeds with a missing fold are failed jobs and are named, not used."""
+    """Return the columns that tested every fold; seeds with a missing fold (failed jobs) are named and not used."""
     columns: list[tuple[str, int]] = []
     faults: dict[str, Reason] = {}
     warnings: list[Reason] = []
@@ -137,14 +137,15 @@ def _complete(
 
 
 def _codes(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], Codes]:
-    """np.unique with inverse, but sorting run starts only: rows usually come in blocks, and text sorts slowly."""
+    """Return np.unique with inverse, sorting only the starts of runs of equal values."""
+    # Rows usually come in blocks, and sorting text is slow: only the first row of each block has to be sorted.
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
     names, inverse = np.unique(values[starts], return_inverse=True)
     return names, np.repeat(inverse, np.diff(np.append(starts, len(values))))
 
 
 def _blocks(predictions: Predictions | CandidateTable, rows: Rows) -> dict[tuple[str, int, int], Rows]:
-    """Row numbers of every (arm, seed, fold)."""
+    """Return the row numbers of every (arm, seed, fold)."""
     whole = len(rows) == len(predictions)
     parts = [_codes(c if whole else c[rows]) for c in (predictions.arm, predictions.seed, predictions.fold)]
     (arms, arm), (seeds, seed), (folds, fold) = parts
@@ -162,7 +163,7 @@ def _blocks(predictions: Predictions | CandidateTable, rows: Rows) -> dict[tuple
 
 
 class _Layout:
-    """The cases of one fold in order of name, and for every (arm, seed) the rows that hold them."""
+    """The cases of one fold in order of name, and the rows of every (arm, seed) in that order."""
 
     def __init__(self, predictions: Predictions, blocks: dict[tuple[str, int, int], Rows]) -> None:
         self._rows: dict[tuple[str, int], Rows] = {}
@@ -181,7 +182,7 @@ class _Layout:
         self._check(predictions)
 
     def _check(self, predictions: Predictions) -> None:
-        """Take every case's patient and truth from the first column that has it; all others must say the same."""
+        """Take every case's patient and truth from the first column that has it; raise where another one differs."""
         n = len(self.case)
         self.patient = np.full(n, "", dtype=predictions.patient.dtype)
         self.truth = np.full(n, -2, dtype=np.int64)
@@ -203,7 +204,7 @@ class _Layout:
         return np.arange(len(case)) if len(case) == len(self.case) else np.searchsorted(self.case, case)
 
     def lacking(self, arm: str, seed: int) -> Reason | None:
-        """The reason that names missing cases; None where none is missing."""
+        """Return the reason that names missing cases; None where none is missing."""
         if len(self._rows[arm, seed]) == len(self.case):
             return None
         absent = np.setdiff1d(self.case, self._case[arm, seed])
@@ -212,7 +213,7 @@ class _Layout:
         )
 
     def keep_common(self, columns: list[tuple[str, int]]) -> list[Reason]:
-        """Leave out cases that any of the columns lacks, and say how many."""
+        """Leave out cases that any of the columns lacks; return a warning with their number."""
         present = np.ones(len(self.case), dtype=bool)
         for arm, seed in columns:
             present &= np.isin(self.case, self._case[arm, seed]) if self.lacking(arm, seed) else True
@@ -231,7 +232,7 @@ class _Layout:
     def fold(
         self, predictions: Predictions, number: int, columns: list[tuple[str, int]], patient: NDArray[np.int64]
     ) -> Fold:
-        """The numbers of the given columns in the common order."""
+        """Return the numbers of the given columns in the common order."""
         rows = [self._rows[column] for column in columns]
         n, classes = len(self.case), len(predictions.classes)
         scores = np.empty((len(rows), n, classes))
@@ -250,7 +251,7 @@ class _Layout:
         columns: list[tuple[str, int]],
         metrics: dict[str, NDArray[np.float64]],
     ) -> tuple[Marks, ...]:
-        """Each column's candidates of the cases; a detector that marked nothing has an empty list."""
+        """Return each column's candidates of the cases; a detector without any candidate has an empty list."""
         table = predictions.candidates
         if table is None:
             return ()
@@ -267,7 +268,7 @@ class _Layout:
 
 
 def _take(values: NDArray[np.str_], rows: Rows) -> NDArray[np.str_]:
-    """values[rows], as a view where the rows follow each other."""
+    """Return values[rows], as a view where the rows are consecutive."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1):
         return values[rows[0] : rows[-1] + 1]
     return values[rows]

@@ -1,4 +1,4 @@
-"""Before anything is trained: which difference a cohort and a number of seeds can show, and what more would buy."""
+"""Plan before training: the difference that a cohort and a number of seeds can detect, and the gain by more data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases as a sh
 
 @dataclass(frozen=True)
 class Purchase:
-    """What a design would show: `factor` times the patients, with this many seeds."""
+    """The detectable difference of a design with `factor` times the patients and this number of seeds."""
 
     factor: int
     seeds: int
@@ -45,11 +45,11 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Plan:
-    """`detectable` is found in 4 of 5 trials, `low` to `high` its range as far as the seed spread is known.
+    """`detectable` is the difference with 80 % power, `low` to `high` its range by the uncertainty of the seed spread.
 
-    `alike` and `unlike` are what it would be if the arms' scores were more alike or less than was assumed, which moves
-    it most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
-    are what would refuse a verdict in any case; below `fewest_seeds` no number of patients finds the `margin`.
+    `alike` and `unlike` are its values if the arms' scores were more or less correlated than assumed, which changes it
+    most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
+    name conditions that refuse a verdict in any case; below `fewest_seeds` no number of patients detects the `margin`.
     """
 
     endpoint: str
@@ -84,10 +84,11 @@ def plan(
     correlation: float = 0.8,
     alpha: float = 0.05,
 ) -> Plan:
-    """Plan for a test set of this many patients and cases; classes do not matter to a per-case metric such as Dice.
+    """Plan for a test set of this size; classes do not matter to a per-case metric such as Dice.
 
-    The patients' share of the variance comes from a model cohort of the same prevalence and cases per patient, with
-    arms of the given AUC whose scores correlate; the seeds' share from `spread`. Several comparisons share alpha.
+    The variance over patients comes from a model cohort of the same prevalence and cases per patient, with arms of the
+    given AUC and correlated scores; the variance over seeds from `spread`. Several comparisons share alpha
+    (Bonferroni).
     """
     spread = spread or SeedSpread()
     measured = described(endpoint) if isinstance(endpoint, str) else endpoint
@@ -108,7 +109,7 @@ def plan(
         if count >= seeds
     ]
     chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
-    wanted = needed(parts, margin, level, counts) if margin is not None else ()
+    grid = needed(parts, margin, level, counts) if margin is not None else ()
     equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
     return Plan(
         endpoint=measured.name,
@@ -121,7 +122,7 @@ def plan(
         unlike=detectable(unlike, n_patients, seeds, level),
         power_at_margin=chance,
         equivalence_at_margin=equal,
-        needed=wanted,
+        needed=grid,
         more=tuple(more),
         warnings=_too_few(measured, n_patients, cases, share),
         assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, comparisons),
@@ -132,7 +133,7 @@ def plan(
 
 
 def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
-    """Number of cases and the share of the rarest class; 1 for a per-case metric."""
+    """Return the number of cases and the share of the rarest class; 1 for a per-case metric."""
     if seeds < 3:
         raise PredictionError(f"{seeds} seeds allow no verdict on methods, so nothing can be planned; use at least 3")
     cases = sum(counts.values())
@@ -152,7 +153,7 @@ def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: 
 
 
 def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tuple[Reason, ...]:
-    """What would refuse a verdict in any case, so that nobody trains for it."""
+    """Return the condition that refuses a verdict in any case, so that nobody trains in vain; empty without one."""
     rare = round(share * cases)
     if share < 1.0 and rare < FEWEST_EVENTS:
         return (Reason("plan_of_few_events", events=rare, fewest=FEWEST_EVENTS),)
@@ -164,30 +165,33 @@ def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tup
 
 
 def _case_sd(endpoint: Endpoint) -> float:
-    """Spread of a per-case metric between cases: the usual share of its range."""
+    """Return the assumed spread of a per-case metric between cases, a share of its range."""
     return CASE_SD * (endpoint.high - endpoint.low)
 
 
 @cache
 def _model(endpoint: Endpoint, prevalence: float, lesions: int, auc: float, correlation: float) -> Components:
-    """Variance components per patient of the model cohort; a per-case metric has a fixed spread between cases."""
+    """Return the variance components of the model cohort; a per-case metric has an assumed spread between cases."""
     if prevalence == 1.0:
         square = _case_sd(endpoint) ** 2 * (1 - correlation)
         shrink = 0.5 + 0.5 * 2 / (lesions + 1)  # half of the spread is the patient's, so more lesions help only half
         return Components(0.0, shrink * square / 2, shrink * square, 1, 0)
+    # By one large simulated cohort and not by a formula: the clustering of cases within patients enters through the
+    # same code that later analyses the trial.
     cohort = Cohort(prevalence=prevalence, correlation=correlation, most_lesions=lesions)
-    found = draw(np.random.default_rng(0), SIMULATED, (auc, auc), 2, 0.0, cohort)
+    sample = draw(np.random.default_rng(0), SIMULATED, (auc, auc), 2, 0.0, cohort)
     shift = np.sqrt(2.0) * ndtri(auc)
-    probability = expit(logit(prevalence) + shift * found.scores - shift**2 / 2)
+    # Calibrated probabilities by Bayes' rule, so that accuracy and the Brier score can be planned as well as the AUC.
+    probability = expit(logit(prevalence) + shift * sample.scores - shift**2 / 2)
     scores = np.stack([1 - probability, probability], axis=2)
-    truth = found.truth.astype(np.int64)
-    fold = Fold(0, np.arange(len(truth)).astype(str), found.patient, truth, scores, {})
+    truth = sample.truth.astype(np.int64)
+    fold = Fold(0, np.arange(len(truth)).astype(str), sample.patient, truth, scores, {})
     patient = estimates([endpoint.influence(fold, 1, SIMULATED)])
     return components(design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED), 0, 1)
 
 
 def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: float) -> tuple[float, float]:
-    """The detectable difference at both ends of an 80 % interval of the seed spread; as given where it is a guess."""
+    """Return the detectable difference at both ends of the seed spread's 80 % interval (half and double a guess)."""
     if parts.seed_df == 0:
         half, double = replace(parts, seed=parts.seed / 4), replace(parts, seed=parts.seed * 4)
     else:
@@ -207,7 +211,7 @@ def _assumptions(
     correlation: float,
     comparisons: int,
 ) -> Reason:
-    """What the plan takes for granted; the rarer class's share is None for a per-case metric."""
+    """Return the plan's assumptions; the rarer class's share is None for a per-case metric."""
     per_case = share == 1.0
     return Reason(
         "plan_assumptions",

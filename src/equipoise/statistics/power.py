@@ -1,4 +1,4 @@
-"""How many patients and seeds a difference needs, and which difference a design can show."""
+"""Power: the patients and seeds that a difference needs, and the difference that a design can detect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ MOST = 10_000_000
 
 @dataclass(frozen=True)
 class Components:
-    """Sources of variance of a difference of two arms, patient terms as measured with `n_patients`.
+    """Variance components of a difference of two arms; patient terms are those measured with `n_patients`.
 
-    `seed` is the variance between training runs beyond what patients explain, with `seed_df` degrees of freedom;
-    `error` a single run's own patient variance (not shared with other runs of the arm); `patients` the variance of
-    the difference that all runs share. `trained` is 2, or 1 against a deterministic rule.
+    `seed` is the variance between training runs beyond that due to patients, with `seed_df` degrees of freedom; `error`
+    a single run's own patient variance (not shared with other runs of the arm); `patients` the variance of the
+    difference that all runs share. `trained` is 2, or 1 against a deterministic rule.
     """
 
     seed: float
@@ -33,7 +33,7 @@ class Components:
     trained: int = 2
 
     def terms(self, n: float, seeds: int) -> tuple[float, float]:
-        """Squared standard error and degrees of freedom with n patients and this many seeds in each arm."""
+        """Return squared standard error and degrees of freedom with n patients and this number of seeds per arm."""
         square = self.seed + self.error * self.n_patients / n
         own = self.trained * square / seeds
         total = own + self.patients * self.n_patients / n
@@ -42,7 +42,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Needed:
-    """Patients needed with this many seeds: the estimate and its range; None: no number of patients suffices."""
+    """Patients needed with this number of seeds, with a range; None where no number of patients is enough."""
 
     seeds: int
     patients: int | None
@@ -51,7 +51,7 @@ class Needed:
 
 
 def components(design: Design, a: int, b: int, pool: tuple[float, int] | None = None) -> Components:
-    """Variance components of the pair; `pool` is a seed mean square with its degrees of freedom, else all arms'."""
+    """Return the pair's variance components; `pool` is a seed mean square with its df (default: of all arms)."""
     square, df = pool or pooled_variance(design)
     trained = [k for k in (a, b) if design.seeds[k] > 1]
     error = float(np.mean([max(design.error[k] - design.shared[k], 0.0) for k in trained])) if trained else 0.0
@@ -60,21 +60,23 @@ def components(design: Design, a: int, b: int, pool: tuple[float, int] | None = 
 
 
 def power(parts: Components, n: float, seeds: int, difference: float, alpha: float = 0.05) -> float:
-    """Probability that the two-sided t test finds the difference."""
+    """Return the probability that the two-sided t test detects the difference."""
     squared, df = parts.terms(n, seeds)
     if squared <= 0:
         return 1.0
     shift, edge = difference / np.sqrt(squared), quantile(1 - alpha / 2, df)
     if np.isinf(df) or df > 1e6:
         return float(ndtr(shift - edge) + ndtr(-shift - edge))
-    found = float(1 - nctdtr(df, shift, edge) + nctdtr(df, shift, -edge))
-    return found if np.isfinite(found) else float(shift > edge)  # the noncentral t underflows at shifts beyond about 37
+    chance = float(1 - nctdtr(df, shift, edge) + nctdtr(df, shift, -edge))
+    # scipy's noncentral t underflows to NaN at shifts beyond about 37, where the power is 1 or 0.
+    return chance if np.isfinite(chance) else float(shift > edge)
 
 
 def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float, alpha: float = 0.05) -> float:
-    """Probability that two one-sided tests show two arms, which are equal, to be equivalent within the margin.
+    """Return the probability that two one-sided tests show equal arms to be equivalent within the margin.
 
-    The estimated standard error is itself uncertain: its distribution is integrated over at quantiles of chi square.
+    The estimated standard error is itself uncertain: the power is averaged over quantiles of its chi-square
+    distribution.
     """
     squared, df = parts.terms(n, seeds)
     if squared <= 0:
@@ -86,7 +88,7 @@ def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float,
 
 
 def patients_needed(parts: Components, seeds: int, difference: float, alpha: float = 0.05) -> int | None:
-    """Smallest number of patients that gives 80 % power, times 1.15; None where the seeds alone use up the variance.
+    """Return the smallest number of patients with 80 % power, times 1.15; None where seeds alone prevent that power.
 
     >>> patients_needed(Components(0.0, 0.0, 0.0009, 100, 8), 3, 0.05)
     326
@@ -106,7 +108,7 @@ def patients_needed(parts: Components, seeds: int, difference: float, alpha: flo
 def needed(
     parts: Components, difference: float, alpha: float = 0.05, seeds: Sequence[int] = SEEDS
 ) -> tuple[Needed, ...]:
-    """Patients needed for each number of seeds; the range is that of an 80 % interval of the seed variance."""
+    """Return the patients needed for each number of seeds; the range is by an 80 % interval of the seed variance."""
     square = parts.seed + parts.error
     bounds = [
         max(square * parts.seed_df / float(chdtri(parts.seed_df, tail)) - parts.error, 0.0)
@@ -127,12 +129,12 @@ def needed(
 def seeds_needed(
     parts: Components, difference: float, n: float = MOST, alpha: float = 0.05, most: int = 200
 ) -> int | None:
-    """Fewest seeds, from 3, that give 80 % power with n patients (by default with as many as one likes)."""
+    """Return the fewest seeds, from 3, with 80 % power for n patients (default: practically infinite); else None."""
     return next((s for s in range(3, most + 1) if power(parts, n, s, difference, alpha) >= POWER), None)
 
 
 def detectable(parts: Components, n: float, seeds: int, alpha: float = 0.05) -> float:
-    """The difference that n patients and this many seeds find with 80 % power."""
+    """Return the difference that n patients and this number of seeds detect with 80 % power."""
     squared = parts.terms(n, seeds)[0]
     if squared <= 0:
         return 0.0
@@ -141,7 +143,7 @@ def detectable(parts: Components, n: float, seeds: int, alpha: float = 0.05) -> 
 
 
 def rounded(number: int | None, digits: int) -> int | None:
-    """Rounded to this many leading digits, because more would claim a precision that the estimate has not.
+    """Round to this number of leading digits, because more would claim a precision that the estimate does not have.
 
     >>> rounded(1078, 1), rounded(1078, 2), rounded(None, 1)
     (1000, 1100, None)

@@ -1,4 +1,4 @@
-"""How often each arm would come first: a description in words, never a verdict."""
+"""Ranks of arms under their uncertainty: a description, never a verdict."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Rank:
-    """`probability_best` is the share of draws in which the arm came first, ranks (1 = best) are its 5-95 % span."""
+    """`probability_best` is the share of draws in which the arm was first; ranks (1 = best) are its 5-95 % range."""
 
     arm: str
     probability_best: float
@@ -23,7 +23,7 @@ class Rank:
 def rank(
     names: tuple[str, ...], mean: NDArray[np.float64], covariance: NDArray[np.float64], *, sign: int = 1, seed: int = 0
 ) -> tuple[Rank, ...]:
-    """Ranks of arms from draws of N(mean, covariance), best arm first; `sign` -1 where lower is better.
+    """Rank arms by draws of N(mean, covariance), best arm first; `sign` -1 where lower is better.
 
     Arms that are equal in a draw share the first place evenly.
     """

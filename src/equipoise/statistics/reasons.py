@@ -1,6 +1,6 @@
-"""Why something can be said or not, as a code with names and numbers; `report.text.reasons` writes the sentences.
+"""Reasons of verdicts and refusals, as a code with names and numbers; `report.text.reasons` writes the sentences.
 
-A reader of results sees sentences, a program compares codes, and a change of wording touches no statistics.
+Readers see sentences, programs compare codes, and a change of wording changes no statistics.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, init=False)
 class Reason:
-    """A code and the facts that belong to it: names, numbers, further reasons.
+    """A code with its facts: names, numbers, further reasons.
 
     >>> reason = Reason("few_patients", patients=8, fewest=10)
     >>> reason.code, reason.facts["patients"]
@@ -20,6 +20,7 @@ class Reason:
     items: tuple[tuple[str, Any], ...]
 
     def __init__(self, code: str, **facts: Any) -> None:
+        # A tuple and not a dictionary, so that reasons are hashable: equal warnings are reported once.
         object.__setattr__(self, "code", code)
         object.__setattr__(self, "items", tuple(facts.items()))
 

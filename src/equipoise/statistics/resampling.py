@@ -1,7 +1,7 @@
-"""The bias-corrected and accelerated bootstrap over patients (Efron 1987), printed beside the t interval of a mean.
+"""The bias-corrected and accelerated bootstrap over patients (Efron 1987), reported with the t interval of a mean.
 
-It knows that a mean Dice is skewed, which the t interval does not; it does not know the spread between training runs.
-Of differences it was no better than t (too short at 20 to 60 cases), so no verdict rests on it.
+It allows for skewed values such as Dice, which the t interval does not; it ignores the spread between training runs.
+For differences it was no better than t (too short at 20 to 60 cases), so no verdict rests on it.
 """
 
 import numpy as np
@@ -13,16 +13,17 @@ REPLICATES = 4_000
 
 
 def bca(estimate: float, replicates: Array, left_out: Array, level: float = 0.95) -> tuple[float, float]:
-    """BCa interval from bootstrap replicates (B,) and the values with one patient left out at a time (patients,).
+    """Return the BCa interval from bootstrap replicates (B,) and leave-one-patient-out values (patients,).
 
     Where the estimate lies at or beyond all replicates the interval is their range.
     """
+    # Ties count half: with few patients many replicates equal the estimate, and counting none of them would shift it.
     below = float(np.mean(replicates < estimate) + np.mean(replicates <= estimate)) / 2
     if not 0 < below < 1:
         return float(replicates.min()), float(replicates.max())
     moved = left_out.mean() - left_out
     squared = float((moved**2).sum())
-    scale = 6 * squared**1.5  # 0 too where the square of what moved is below the smallest number
+    scale = 6 * squared**1.5  # also 0 where the squares underflow
     acceleration = float((moved**3).sum()) / scale if scale > 0 else 0.0
     bias = float(ndtri(below))
     shifted = bias + ndtri(np.array([0.5 - level / 2, 0.5 + level / 2]))
@@ -33,7 +34,7 @@ def bca(estimate: float, replicates: Array, left_out: Array, level: float = 0.95
 def bca_of_mean(
     values: Array, patient: NDArray[np.int64], *, replicates: int = REPLICATES, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % BCa interval of the mean of values (n,) of cases, drawing whole patients; a point for one patient.
+    """Return the 95 % BCa interval of the mean of case values (n,), drawing whole patients; a point for one patient.
 
     >>> low, high = bca_of_mean(np.array([0.0, 1.0, 2.0, 3.0]), np.arange(4))
     >>> low < 1.5 < high

@@ -1,4 +1,4 @@
-"""The spread between training runs, remembered from trial to trial: the number on which every plan hangs."""
+"""The spread between training runs, stored from trial to trial, because every plan depends on it."""
 
 import json
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Standard deviation between training runs seen earlier, with the degrees of freedom behind it (0: a guess).
+    """Standard deviation between training runs of earlier trials, with its degrees of freedom (0: a guess).
 
-    elsewhere: seen in trials on other cohorts than the one that is planned for.
+    elsewhere: estimated on other cohorts than that of the plan.
     """
 
     sd: float = USUAL_SEED_SD
@@ -29,7 +29,7 @@ class SeedSpread:
 
 
 def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
-    """The spreads of earlier trials as one; the usual guess where there are none.
+    """Pool the spreads of earlier trials; return the usual guess where there are none.
 
     >>> pooled_spread([SeedSpread(0.01, 4), SeedSpread(0.02, 4)])
     SeedSpread(sd=0.015811388300841896, df=8, elsewhere=False)
@@ -41,17 +41,17 @@ def pooled_spread(seen: Sequence[SeedSpread]) -> SeedSpread:
 
 
 def recall(path: Path, endpoint: str, cohort: str) -> SeedSpread:
-    """The pooled spread of an endpoint in a store: on this cohort, else on many others, else the usual guess."""
-    found = [e for e in _entries(path) if e["endpoint"] == endpoint]
-    own = [e for e in found if e["cohort"] == cohort]
-    pooled = pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in own or found])
+    """Return the stored spread of an endpoint, pooled: on this cohort, else on many others, else the usual guess."""
+    matching = [e for e in _entries(path) if e["endpoint"] == endpoint]
+    own = [e for e in matching if e["cohort"] == cohort]
+    pooled = pooled_spread([SeedSpread(float(e["sd"]), int(e["df"])) for e in own or matching])
     if own:
         return pooled
     return replace(pooled, elsewhere=True) if pooled.df >= FEWEST_ELSEWHERE else SeedSpread()
 
 
 def remember(path: Path, trial: str, cohort: str, endpoint: str, spread: SeedSpread) -> None:
-    """Store the spread seen in a trial (its hash); the same trial and endpoint again replace what was stored."""
+    """Store a trial's spread (under its hash); the same trial and endpoint replace the earlier entry."""
     if spread.df < 1 or not np.isfinite(spread.sd):
         return
     kept = [e for e in _entries(path) if (e["trial"], e["endpoint"]) != (trial, endpoint)]

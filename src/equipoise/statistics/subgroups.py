@@ -1,7 +1,7 @@
-"""Does an arm, or a difference between arms, look the same in every part of the test set: site, sex, age band, size?
+"""Test whether an arm, or a difference between arms, varies between subgroups of the test set (site, sex, age, size).
 
-Subgroups are looked at after the fact, so each attribute's test is adjusted for all that were looked at (Holm), and a
-group with few patients is named as too small to say instead of being shown as a finding.
+Subgroup analyses are exploratory, so each attribute's test is adjusted for all tests (Holm), and a group with few
+patients is reported as too small instead of with an estimate.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One value of an attribute; `reason` says why the group is too small to say anything; None where it is not."""
+    """One value of an attribute; `reason` states why the group is too small; None where it is large enough."""
 
     value: str
     n_patients: int
@@ -36,7 +36,7 @@ class Subgroup:
 
 @dataclass(frozen=True)
 class Heterogeneity:
-    """Whether an arm (`b` None), or the difference a - b, varies between groups more than chance explains."""
+    """A test whether an arm (`b` None), or the difference a - b, varies between groups more than by chance."""
 
     a: str
     b: str | None
@@ -64,7 +64,7 @@ class _Group:
 
 
 def thirds(values: Mapping[str, float]) -> dict[str, str]:
-    """A numeric attribute of cases in three groups of about equal size; values that are no number are left out.
+    """Divide a numeric attribute of cases into three groups of about equal size, without values that are not finite.
 
     >>> thirds({"a": 1.0, "b": 2.0, "c": 3.0})
     {'a': '1: up to 1.67', 'b': '2: to 2.33', 'c': '3: above 2.33'}
@@ -88,28 +88,28 @@ def subgroups(
     arms: Sequence[str] = (),
     custom: Mapping[str, Endpoint] | None = None,
 ) -> tuple[Attribute, ...]:
-    """The endpoint by every attribute (name -> case -> value) with tests of each arm and of each pair's difference.
+    """Analyse the endpoint by every attribute (name -> case -> value); test each arm and each pair's difference.
 
     `positive` is the index of the positive class (None: the average over classes, or a metric per case). Cases without
-    a value stand in a group of their own.
+    a value form their own group.
     """
     panel = align(predictions, arms=arms)
     measured = endpoint_named(endpoint, list(predictions.metrics), predictions.classes, custom)
-    found = []
+    described = []
     for name, values in attributes.items():
         groups = _groups(panel, values, measured, positive, deterministic)
         subjects: list[tuple[str, str | None]] = [(arm, None) for arm in dict.fromkeys(panel.arm)]
         tests = [_test(groups, a, b, measured, name) for a, b in [*subjects, *pairs]]
-        found.append(Attribute(name, tuple(group.subgroup for group in groups), tuple(tests)))
-    return _adjusted(found)
+        described.append(Attribute(name, tuple(group.subgroup for group in groups), tuple(tests)))
+    return _adjusted(described)
 
 
 def _groups(
     panel: Panel, values: Mapping[str, str], endpoint: Endpoint, positive: int | None, deterministic: Collection[str]
 ) -> list[_Group]:
-    stated = sorted({value for value in values.values() if value} - {NOT_STATED})
+    values_stated = sorted({value for value in values.values() if value} - {NOT_STATED})
     out = []
-    for value in [*stated, NOT_STATED]:
+    for value in [*values_stated, NOT_STATED]:
         folds = tuple(_restricted(fold, values, value) for fold in panel.folds)
         case = np.unique(np.concatenate([fold.case for fold in folds]))
         if not len(case):
@@ -128,30 +128,31 @@ def _group(
     panel: Panel, value: str, endpoint: Endpoint, positive: int | None, deterministic: Collection[str]
 ) -> _Group:
     patients = len(np.unique(np.concatenate([fold.patient for fold in panel.folds])))
+    # Under cross-validation a group must occur in every fold: the metric is an average of within-fold values.
     empty = any(not len(fold.case) for fold in panel.folds)
-    found = None if empty else analyse(panel, endpoint, positive, deterministic)
+    analysis = None if empty else analyse(panel, endpoint, positive, deterministic)
     arms = dict.fromkeys(panel.arm)
-    reason = None if found is None else _too_small(patients, found)
-    if found is None or reason is not None:
+    reason = None if analysis is None else _too_small(patients, analysis)
+    if analysis is None or reason is not None:
         why = reason or Reason("group_of_few_patients", patients=patients)
         intervals = {arm: _nothing(patients, panel.n_cases, why) for arm in arms}
         blank = Analysis(endpoint, dict.fromkeys(arms, why), None, None, panel, None, (0, 0))
-        return _Group(Subgroup(value, patients, panel.n_cases, intervals, why), found or blank, np.empty((0, 0)))
-    parts = [endpoint.influence(fold, positive, panel.n_patients) for fold in found.panel.folds]
+        return _Group(Subgroup(value, patients, panel.n_cases, intervals, why), analysis or blank, np.empty((0, 0)))
+    parts = [endpoint.influence(fold, positive, panel.n_patients) for fold in analysis.panel.folds]
     scaled = np.asarray(
         sum(part.total * np.sqrt(part.present.sum() / max(part.present.sum() - 1, 1)) for part in parts) / len(parts)
     )
-    intervals = {arm: interval(found, arm) for arm in arms}
-    return _Group(Subgroup(value, patients, panel.n_cases, intervals, None), found, scaled)
+    intervals = {arm: interval(analysis, arm) for arm in arms}
+    return _Group(Subgroup(value, patients, panel.n_cases, intervals, None), analysis, scaled)
 
 
-def _too_small(patients: int, found: Analysis) -> Reason | None:
+def _too_small(patients: int, analysis: Analysis) -> Reason | None:
     if patients < FEWEST_EVENTS:
         return Reason("group_of_few_patients", patients=patients)
-    if found.events is not None and found.events < FEWEST_EVENTS:
-        return Reason("group_of_few_events", events=found.events)
-    if found.design is None:
-        return Reason("group_without_arm", why=next(iter(found.refused.values()), None))
+    if analysis.events is not None and analysis.events < FEWEST_EVENTS:
+        return Reason("group_of_few_events", events=analysis.events)
+    if analysis.design is None:
+        return Reason("group_without_arm", why=next(iter(analysis.refused.values()), None))
     return None
 
 
@@ -160,7 +161,7 @@ def _nothing(patients: int, cases: int, reason: Reason) -> Interval:
 
 
 def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, attribute: str) -> Heterogeneity:
-    """Wald test of equal values over groups; a patient in several groups (lesions of several sizes) counts as such."""
+    """Test equal values over groups (Wald); the covariance includes patients with cases in several groups."""
     subject = {"endpoint": endpoint.label, "a": a, "b": b, "attribute": attribute}
     arms = [a] if b is None else [a, b]
     usable = [g for g in groups if g.subgroup.reason is None and all(arm not in g.analysis.refused for arm in arms)]
@@ -178,6 +179,7 @@ def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, a
         value += sign * runs.mean(axis=1)
         patients += sign * moved.mean(axis=1)
         seeds += _interaction(runs, moved)
+    # Differences from the first group: the test is the same whichever group is the reference.
     contrast = np.eye(len(usable))[1:] - np.eye(len(usable))[:1]
     spread = contrast @ (patients @ patients.T + seeds * np.eye(len(usable))) @ contrast.T
     change = contrast @ value
@@ -191,7 +193,7 @@ def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, a
 
 
 def _interaction(runs: Array, moved: Array) -> float:
-    """Variance of a group's mean that comes from runs favouring other groups, beyond what patients explain.
+    """Return the variance of a group's mean due to the interaction of runs with groups, beyond that due to patients.
 
     `runs` is the metric (groups, seeds), `moved` the patients' influence (groups, seeds, patients).
     """
@@ -205,12 +207,12 @@ def _interaction(runs: Array, moved: Array) -> float:
     return float(max(beyond, 0.0) / (freedom * seeds))
 
 
-def _adjusted(found: Sequence[Attribute]) -> tuple[Attribute, ...]:
-    """Holm over every test of every attribute, and the reason with the adjusted p."""
-    flat = [test for attribute in found for test in attribute.tests if np.isfinite(test.p)]
+def _adjusted(attributes: Sequence[Attribute]) -> tuple[Attribute, ...]:
+    """Adjust by Holm over every test of every attribute, and put the adjusted p into the reasons."""
+    flat = [test for attribute in attributes for test in attribute.tests if np.isfinite(test.p)]
     adjusted = iter(holm([test.p for test in flat])) if flat else iter(())
     out = []
-    for attribute in found:
+    for attribute in attributes:
         tests = [
             _with_adjusted(t, float(next(adjusted)), len(flat)) if np.isfinite(t.p) else t for t in attribute.tests
         ]

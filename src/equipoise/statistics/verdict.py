@@ -1,4 +1,4 @@
-"""What may be said of two arms: the refusals, the verdict's word, and the reason with the numbers behind it."""
+"""The verdict on two arms: refusals, the verdict itself, and the reason with its numbers."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every pair: `margin` is the smallest difference that matters.
+    """The question about every pair: `margin` is the smallest difference that matters.
 
     `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial).
     """
@@ -43,16 +43,16 @@ class Evidence:
 
 
 def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
-    """The reason why no verdict on the two methods may be given, or None."""
+    """Return the reason why no verdict on the two methods may be given, or None."""
     for arm in (a, b):
         if arm in analysis.refused:
             return "refused", analysis.refused[arm]
-    found = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
-    return ("refused", found) if found else _seed_obstacle(analysis, a, b, question)
+    reason = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
+    return ("refused", reason) if reason else _seed_obstacle(analysis, a, b, question)
 
 
 def flags(analysis: Analysis) -> tuple[Reason, ...]:
-    """What a reader should know about the data behind a verdict that is allowed."""
+    """Return cautions about the data of a verdict that is allowed."""
     events = analysis.events
     if events is None or not FEWEST_EVENTS <= events < FEW_EVENTS:
         return ()
@@ -60,17 +60,19 @@ def flags(analysis: Analysis) -> tuple[Reason, ...]:
 
 
 def decide(evidence: Evidence, question: Question) -> Verdict:
-    """The verdict's word for a pair without obstacle, for an endpoint where higher is better."""
+    """Return the verdict on a pair without obstacle, for an endpoint where higher is better."""
+    # Equivalence comes first: a significant difference that is certainly below the margin does not matter.
     if question.margin is not None and evidence.p_equivalence < question.alpha:
         return "equivalent"
-    new_data = not evidence.p_new_data >= question.alpha  # NaN: not cross-validation
+    # Written with `not`, so that NaN (no cross-validation) counts as no objection.
+    new_data = not evidence.p_new_data >= question.alpha
     if evidence.p_adjusted < question.alpha and new_data:
         return "a_better" if evidence.contrast.difference > 0 else "b_better"
     return "not_enough_data"
 
 
 def turned(verdict: Verdict, sign: int) -> Verdict:
-    """The word for an endpoint where lower is better (sign -1)."""
+    """Return the verdict for an endpoint with this sign (-1: lower is better)."""
     if sign > 0 or verdict not in ("a_better", "b_better"):
         return verdict
     return "b_better" if verdict == "a_better" else "a_better"
@@ -92,7 +94,7 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
 
 
 def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
-    """Why the mean of a metric in which failures weigh much is descriptive only: few cases, or few failures."""
+    """Return why the mean of a metric with failures is descriptive only: few cases, or few failures; else None."""
     endpoint, panel = analysis.endpoint, analysis.panel
     if not endpoint.fewest_cases or not endpoint.kind.typical_case:
         return None
@@ -128,7 +130,7 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
 def single_run_reason(
     analysis: Analysis, a: str, b: str, evidence: Evidence, why: Reason, question: Question
 ) -> Reason:
-    """What may be said of two trained networks."""
+    """Return the reason for two trained networks, whose methods have no verdict."""
     first, second = _better(analysis, a, b, evidence)
     difference = _difference(analysis, first, second, evidence, question.level)
     clear = evidence.p_adjusted < question.alpha
@@ -138,7 +140,7 @@ def single_run_reason(
 def verdict_reason(
     analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
 ) -> Reason:
-    """The numbers on which the verdict rests."""
+    """Return the reason with the numbers of the verdict."""
     name, better = analysis.endpoint.label, _better(analysis, a, b, evidence)
     test = {"endpoint": name, "p": evidence.p_adjusted, "family": family}
     if verdict in ("a_better", "b_better"):
@@ -161,12 +163,12 @@ def verdict_reason(
 
 
 def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str, str]:
-    """The arm with the better value, then the other."""
+    """Return the arm with the better value, then the other."""
     return (a, b) if analysis.endpoint.sign * evidence.contrast.difference > 0 else (b, a)
 
 
 def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float) -> Reason:
-    """Both means, and the difference first minus second with its interval."""
+    """Return both means, and the interval of the difference first minus second, as a reason."""
     arms = analysis.arms
     means = tuple(float(arms.mean[arms.index(arm)]) for arm in (first, second))
     same = np.sign(means[0] - means[1]) == np.sign(evidence.contrast.difference)
@@ -176,7 +178,7 @@ def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence,
 
 
 def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:
-    """Per-case differences of a metric (cases,), averaged over seeds and over repeats of cross-validation."""
+    """Return per-case differences of a metric (cases,), averaged over seeds and repeats of cross-validation."""
     name, panel = analysis.endpoint.name, analysis.panel
     values = [
         fold.metrics[name][panel.columns(a)].mean(axis=0) - fold.metrics[name][panel.columns(b)].mean(axis=0)

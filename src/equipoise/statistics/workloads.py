@@ -1,7 +1,8 @@
-"""Arms over many workloads (a data set with a network): average ranks with their uncertainty, time to a target.
+"""Compare arms over many workloads (a data set with a network): average ranks with intervals, time to a target.
 
-Workloads of one data set resemble each other, so the bootstrap draws data sets, then workloads within each, then the
-training runs of every arm: an interval says how far another choice of all three might have moved the answer.
+Workloads of one data set are correlated, so the bootstrap draws data sets, then workloads within each, then the
+training
+runs of every arm: an interval shows how much another choice of all three could change the result.
 References: Demšar, J Mach Learn Res 2006 (ranks over data sets); Dolan & Moré, Math Program 2002 (profiles).
 """
 
@@ -19,7 +20,7 @@ RESAMPLES = 4000
 
 @dataclass(frozen=True)
 class AverageRank:
-    """Mean rank over workloads (1 = best, equals share) with its 95 % interval, and how far it lies behind the best.
+    """Mean rank over workloads (1 = best, ties share) with its 95 % interval, and its distance from the best.
 
     behind_low, behind_high: interval of the difference from the arm with the best mean rank; 0 for that arm itself.
     first: share of resamples in which the arm had the best mean rank.
@@ -36,7 +37,7 @@ class AverageRank:
 
 @dataclass(frozen=True)
 class RankDifference:
-    """How much larger (worse) the average rank of arm a is than that of arm b, with its 95 % interval."""
+    """The average rank of arm a minus that of arm b (positive: a is worse), with its 95 % interval."""
 
     a: int
     b: int
@@ -46,20 +47,20 @@ class RankDifference:
 
 
 def ranks(scores: Values, *, higher_is_better: bool) -> Values:
-    """Ranks along the last axis, 1 for the best; equals share the mean of their places."""
+    """Rank along the last axis, 1 for the best; ties share the mean of their places."""
     signed = -scores if higher_is_better else scores
     better = (signed[..., None, :] < signed[..., :, None]).sum(axis=-1)
     equal = (signed[..., None, :] == signed[..., :, None]).sum(axis=-1)
-    found: Values = 1 + better + (equal - 1) / 2
-    return found
+    ranked: Values = 1 + better + (equal - 1) / 2
+    return ranked
 
 
 def average_ranks(
     scores: Values, groups: Sequence[str], *, higher_is_better: bool, seed: int = 0
 ) -> tuple[AverageRank, ...]:
-    """Average rank of every arm by its mean score over runs.
+    """Return the average rank of every arm by its mean score over runs.
 
-    scores: (workload, arm, run), finite; a run that failed has been given the score of having learnt nothing.
+    scores: (workload, arm, run), finite; a failed run has the score of a network that learned nothing.
     groups: the data set of each workload.
     """
     observed = ranks(scores.mean(axis=2), higher_is_better=higher_is_better).mean(axis=0)
@@ -87,18 +88,18 @@ def average_ranks(
 def rank_differences(
     scores: Values, groups: Sequence[str], *, higher_is_better: bool, seed: int = 0
 ) -> tuple[RankDifference, ...]:
-    """Every pair of arms a < b, from the resamples of `average_ranks`; not adjusted for the number of pairs."""
+    """Compare every pair of arms a < b by the resamples of `average_ranks`, without adjustment for their number."""
     observed = ranks(scores.mean(axis=2), higher_is_better=higher_is_better).mean(axis=0)
     drawn = _resampled(scores, groups, higher_is_better, np.random.default_rng(seed))
-    found = []
+    differences = []
     for a, b in combinations(range(len(observed)), 2):
         low, high = np.quantile(drawn[:, a] - drawn[:, b], (0.025, 0.975))
-        found.append(RankDifference(a, b, float(observed[a] - observed[b]), float(low), float(high)))
-    return tuple(found)
+        differences.append(RankDifference(a, b, float(observed[a] - observed[b]), float(low), float(high)))
+    return tuple(differences)
 
 
 def _resampled(scores: Values, groups: Sequence[str], higher: bool, generator: np.random.Generator) -> Values:
-    """Average ranks (resample, arm)."""
+    """Return average ranks of resamples (resample, arm)."""
     workloads, arms, runs = scores.shape
     chosen = _workloads(groups, generator)
     total = np.zeros((RESAMPLES, arms))
@@ -110,9 +111,9 @@ def _resampled(scores: Values, groups: Sequence[str], higher: bool, generator: n
 
 
 def _workloads(groups: Sequence[str], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Workloads (resample, place): data sets drawn with replacement, then their workloads with replacement.
+    """Draw workloads (resample, place): data sets with replacement, then their workloads with replacement.
 
-    A drawn data set fills as many places as the data set that it stands for, so every resample has equal size.
+    A drawn data set fills as many places as the data set that it replaces, so every resample has equal size.
     """
     names = list(dict.fromkeys(groups))
     members = [np.flatnonzero(np.array(groups) == name) for name in names]
@@ -129,9 +130,9 @@ def _workloads(groups: Sequence[str], generator: np.random.Generator) -> NDArray
 
 
 def friedman_p(scores: Values) -> float:
-    """Friedman's test over workloads (workload, arm) that all arms are alike; nan with fewer than three of either.
+    """Return Friedman's p over workloads (workload, arm) that all arms are equal; nan with fewer than three of either.
 
-    It takes the workloads as independent, which flatters where several share a data set.
+    It treats workloads as independent, so p is too small where several share a data set.
     """
     if min(scores.shape) < 3 or not np.ptp(scores, axis=1).any():
         return float("nan")
@@ -139,9 +140,9 @@ def friedman_p(scores: Values) -> float:
 
 
 def profile(times: Values, ratios: Values) -> Values:
-    """Performance profiles (arm, ratio): the share of workloads on which an arm needed at most `ratio` times the best.
+    """Return profiles (arm, ratio): the share of workloads on which an arm needed at most `ratio` times the best.
 
-    times: (workload, arm), inf where the target was never reached; a workload on which no arm did counts for none.
+    times: (workload, arm), inf where the target was never reached; where no arm reached it, it counts for none.
     """
     best = times.min(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
@@ -150,5 +151,5 @@ def profile(times: Values, ratios: Values) -> Values:
 
 
 def first_reached(losses: Sequence[float], target: float) -> float:
-    """The first epoch (1, 2, …) whose loss is at most the target; inf where none is."""
+    """Return the first epoch (from 1) whose loss is at most the target; inf where none is."""
     return next((float(epoch) for epoch, loss in enumerate(losses, start=1) if loss <= target), float("inf"))

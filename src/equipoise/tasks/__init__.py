@@ -1,4 +1,4 @@
-"""Tasks: a record each of what a trial must know of it. A task of your own is named as `module:attribute`."""
+"""Tasks: one record per task with all that a trial must know. A user's own task is named as `module:attribute`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ LOSSES = tuple(dict.fromkeys(loss for task in TASKS.values() for loss in task.lo
 
 
 def task_named(name: str, folder: Path | None = None) -> Task:
-    """The record of a built-in task, or of the user's own: `module:attribute`, `folder` searched first.
+    """Return the record of a built-in task, or of the user's own: `module:attribute`, `folder` searched first.
 
     Raises ProtocolError for an unknown name, and where the user's own cannot be imported or is no Task.
     """
@@ -37,6 +37,6 @@ def task_named(name: str, folder: Path | None = None) -> Task:
 
 
 def recorded_task(cohort: Mapping[str, Any]) -> Task | None:
-    """The task in a lock's, or in results', description of the cohort; None where predictions came without one."""
+    """Return the task in the cohort description of a lock or of results; None for predictions without a task."""
     name = cohort.get("task")
     return None if name is None else task_named(str(name))

@@ -1,4 +1,4 @@
-"""Classification: one class a case."""
+"""Classification: one class per case."""
 
 from types import MappingProxyType
 
@@ -10,19 +10,19 @@ from equipoise.tasks.task import LABEL, CohortLike, Task
 
 
 def class_strata(cohort: CohortLike) -> NDArray[np.int64]:
-    """The class of every case."""
+    """Return the class of every case (n,)."""
     return cohort.labels
 
 
 def class_counts(cohort: CohortLike, indices: NDArray[np.int64] | None = None) -> dict[str, int]:
-    """Cases per class, all classes named."""
+    """Count cases per class; every class is named, also an empty one."""
     return cohort.class_counts(indices)
 
 
 def case_sizes(cohort: CohortLike, attribute: str) -> NDArray[np.float64]:
-    """The attribute of every case (n,), for the trivial rule on it.
+    """Return the size attribute of every case (n,), on which the trivial size rule is fitted.
 
-    Raises CohortError for a case where it is no finite number.
+    Raises CohortError for a case where it is not a finite number.
     """
     values = [case.attributes.get(attribute) for case in cohort.cases]
     for case, value in zip(cohort.cases, values, strict=True):
@@ -34,7 +34,9 @@ def case_sizes(cohort: CohortLike, attribute: str) -> NDArray[np.float64]:
 
 
 def check_sizes(cohort: CohortLike) -> None:
-    """Refuse a case without its size before training, not when the test set is opened."""
+    """Refuse a case without its size; raises CohortError."""
+    # Before training: the baseline reads the sizes only after the test set was opened, when an error costs the whole
+    # trial.
     if cohort.size_attribute is not None:
         case_sizes(cohort, cohort.size_attribute)
 

@@ -1,4 +1,4 @@
-"""Detection: findings sought in whole scans, judged by candidates with scores."""
+"""Detection: findings in whole scans, evaluated by candidates with scores."""
 
 from types import MappingProxyType
 
@@ -6,16 +6,16 @@ from equipoise.tasks.segmentation import MASK_LOSSES, mask_structures
 from equipoise.tasks.task import FINDINGS, CohortLike, SamplesLike, Task
 
 NETWORK_CLASSES = ("background", "finding")
-"""What a detector's model tells apart, whatever its cohort calls them; irrelevant findings are background."""
+"""Classes of a detector's model, whatever the cohort's names; irrelevant findings are background."""
 
 
 def finding_classes(_cohort: CohortLike) -> tuple[str, ...]:
-    """`NETWORK_CLASSES`, for every cohort."""
+    """Return `NETWORK_CLASSES`, for every cohort."""
     return NETWORK_CLASSES
 
 
 def lacking_findings(samples: SamplesLike) -> str:
-    """A detector learns nothing, and is not chosen, where no case has a finding that is sought."""
+    """Return what all cases lack if none has a relevant finding, from which a detector could learn; else empty."""
     return (
         "" if any(findings.relevant.any() for findings in samples.findings) else "has a finding to learn or choose by"
     )

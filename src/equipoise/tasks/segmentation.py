@@ -1,4 +1,4 @@
-"""Segmentation: a class per voxel, judged structure by structure."""
+"""Segmentation: a class per voxel, evaluated per structure."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,7 +9,7 @@ MASK_LOSSES = ("cross-entropy", "dice", "dice-cross-entropy", "focal", "boundary
 
 
 def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]]) -> Structures:
-    """The regions that a cohort names; without any, every class but the background (index 0) is one.
+    """Return the cohort's regions; without any, every class except the background (index 0) is a region.
 
     >>> target_regions(["background", "liver", "tumour"], {})
     {'liver': (1,), 'tumour': (2,)}
@@ -20,7 +20,7 @@ def target_regions(classes: Sequence[str], regions: Mapping[str, Sequence[int]])
 
 
 def mask_structures(cohort: CohortLike) -> Structures:
-    """The cohort's regions, or its classes but the background."""
+    """Return the cohort's regions, or its classes without the background."""
     return target_regions(cohort.classes, cohort.regions)
 
 

@@ -1,8 +1,8 @@
-"""What a task is: the facts that the plan, the split, the training and the report ask for, in one record.
+"""The record of a task: all facts about it that the plan, the split, the training and the report need.
 
-The record holds no torch and imports nothing above it: what it says of a cohort, its functions say from the few
-attributes in `CohortLike`. What a task does with pixels and networks lies in two objects that the record names as
-"module:attribute": `preparation`, which the first process of a trial uses and which needs no torch, and `training`.
+The record needs no torch and imports no package above it: its functions use the few attributes of `CohortLike`. The
+work on pixels and networks is in two objects that the record names as "module:attribute": `preparation`, which the
+first process of a trial uses without torch, and `training`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 Structures = dict[str, tuple[int, ...]]
 LABEL, MASK, FINDINGS = "label", "mask", "findings"
-"""What a case's truth may be: a class, a class per voxel, or the connected parts of such a mask, each by itself."""
+"""Kinds of truth: a class per case, a class per voxel, or the connected components of such a mask."""
 
 
 class CaseLike(Protocol):
-    """What a task may ask of a case."""
+    """The attributes of a case that a task may use."""
 
     @property
     def id(self) -> str:
@@ -27,11 +27,11 @@ class CaseLike(Protocol):
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """What is known beside the pixels."""
+        """Attributes of the case besides its pixels."""
 
 
 class CohortLike(Protocol):
-    """What a task may ask of a cohort; see `equipoise.cohorts.Cohort`."""
+    """The attributes of a cohort that a task may use; see `equipoise.cohorts.Cohort`."""
 
     @property
     def cases(self) -> Sequence[CaseLike]:
@@ -51,74 +51,75 @@ class CohortLike(Protocol):
 
     @property
     def size_attribute(self) -> str | None:
-        """The attribute of the trivial rule on size."""
+        """The attribute on which the trivial size rule is fitted; None without one."""
 
     def class_counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
-        """Cases of each class."""
+        """Count the cases of each class."""
 
 
 class SamplesLike(Protocol):
-    """What a task may ask of prepared cases; see `equipoise.training.data.samples.Samples`."""
+    """The attributes of prepared cases that a task may use; see `equipoise.training.data.samples.Samples`."""
 
     @property
     def findings(self) -> Sequence[Any]:
-        """What is in each case, where the truth is findings."""
+        """The findings of each case, where the truth is findings."""
 
 
 def one_stratum(cohort: CohortLike) -> NDArray[np.int64]:
-    """All cases alike: the split balances patients and cases alone."""
+    """Put all cases into one stratum: the split balances patients and cases alone."""
     return np.zeros(len(cohort.cases), dtype=np.int64)
 
 
 def no_counts(_cohort: CohortLike, _indices: Iterable[int] | None = None) -> dict[str, int]:
-    """Nothing is counted by class."""
+    """Return no counts, for a task without classes."""
     return {}
 
 
 def no_structures(_cohort: CohortLike) -> Structures:
-    """The truth holds no structures."""
+    """Return no structures, for a truth without masks."""
     return {}
 
 
 def cohort_classes(cohort: CohortLike) -> tuple[str, ...]:
-    """The network tells apart what the cohort does."""
+    """Return the cohort's classes as those of the network."""
     return cohort.classes
 
 
 def nothing_to_check(_cohort: CohortLike) -> None:
-    """Every cohort serves."""
+    """Accept every cohort."""
 
 
 def nothing_lacking(_samples: SamplesLike) -> str:
-    """Every part can be learnt from."""
+    """Accept the prepared cases of every part."""
     return ""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of question asked of images; a user's own is named in the protocol as `module:attribute`.
+    """One task on images; a user's own task is named in the protocol as `module:attribute`.
 
-    name: the word for it in sentences.
-    truth: what every case carries: `LABEL`, `MASK`, `FINDINGS`, or a word of its own.
-    network: what a network with a setting `task` is built for: "classification" (one answer a case) or "segmentation"
-        (one a voxel).
+    name: its name in sentences.
+    truth: the truth of every case: `LABEL`, `MASK`, `FINDINGS`, or the task's own word.
+    network: the value of the setting `task` of networks: "classification" (one output per case) or "segmentation" (one
+        per voxel).
     preparation, training: the two halves that work on pixels, as "module:attribute"; see
         `equipoise.training.preparation.TaskPreparation` and `equipoise.training.tasks.TaskTraining`.
-    losses, targets: what `training.loss` and `training.targets` may be.
-    defaults: of the protocol's sections, where it does not state these keys.
-    strata: the number of each case's stratum (n,), in whose shares a split deals the cases out.
-    counts: cases by name of class, of all cases or of some; empty where there are no classes. The names are those of
-        the strata, in order.
-    structures: what the masks hold by name, as sets of their values.
-    network_classes: the outputs of the network by name.
-    check: raises CohortError for a cohort that could not be judged.
-    lacking: what no prepared case of a part has, so that it teaches nothing: the end of "no train case …"; else empty.
-    endpoints: records (`equipoise.statistics.endpoints.Endpoint`) of metrics of its own, a column of the predictions
-        each; endpoint_names: the only ones that it offers (empty: all that its predictions allow).
-    columns: of every case's row in the predictions, beside the metrics of structures.
-    unplannable: why nobody can say beforehand what a trial will show; empty where that can be computed.
-    explained: whether maps of example cases show what speaks for their class.
-    whole_scans: whether a case is a whole scan even where the cohort is one of lesions.
+    losses, targets: the allowed values of `training.loss` and `training.targets`.
+    defaults: of the protocol's sections, for keys that the protocol does not state.
+    strata: the stratum of each case (n,); a stratified split keeps their shares.
+    counts: number of cases by class name, of all cases or of some; empty where there are no classes. The names are
+        those of the strata, in order.
+    structures: the structures in the masks by name, as sets of mask values.
+    network_classes: the names of the network's outputs.
+    check: raises CohortError for a cohort that cannot be evaluated.
+    lacking: returns what all prepared cases of a part lack, without which the part cannot be learnt from: the end of
+        the sentence "no train case …"; empty where it can.
+    endpoints: records (`equipoise.statistics.endpoints.Endpoint`) of the task's own metrics, one column of the
+        predictions each; endpoint_names: the only endpoints offered (empty: all that its predictions allow).
+    columns: of every case's row in the predictions, besides the metrics of structures.
+    unplannable: why the power of a trial cannot be computed before training; empty where it can.
+    explained: whether attribution maps are made of example cases.
+    whole_scans: whether a case is a whole scan, also in a cohort of lesions.
     """
 
     name: str
@@ -149,19 +150,19 @@ class Task:
 
     @property
     def has_masks(self) -> bool:
-        """Whether every case has a mask, whatever is made of it."""
+        """Whether every case has a mask, also where findings are derived from it."""
         return self.truth in (MASK, FINDINGS)
 
     @property
     def has_findings(self) -> bool:
-        """Whether the connected parts of the masks are sought one by one, by candidates."""
+        """Whether the connected components of the masks are detected one by one, by candidates."""
         return self.truth == FINDINGS
 
     @property
     def answers_voxels(self) -> bool:
-        """Whether the network answers every voxel, not the case."""
+        """Whether the network has one output per voxel and not one per case."""
         return self.network == "segmentation"
 
     def judged_structures(self, cohort: CohortLike) -> Structures:
-        """The structures whose masks are compared voxel by voxel; none where findings are sought in them."""
+        """Return the structures whose masks are compared voxel by voxel; none where findings are detected."""
         return self.structures(cohort) if self.truth == MASK else {}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
-from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.cohort import IGNORED, Image
 from equipoise.errors import EquipoiseError
 from equipoise.testing.model import ContractViolation
 
@@ -153,6 +153,7 @@ def _masks(trial: _Trial) -> None:
         if mask is None or not np.issubdtype(mask.dtype, np.integer):
             mask_problem = "no mask" if mask is None else f"a mask of {mask.dtype}"
             raise trial.violation(_clause(_masks), f"case {case.id} has {mask_problem}")
+        mask = mask[mask != IGNORED] if trial.cohort.ignores and (mask != IGNORED).any() else mask
         if mask.min() < 0 or mask.max() >= len(trial.cohort.classes) or case.label is not None:
             mask_problem = (
                 f"values {mask.min()} to {mask.max()} for {len(trial.cohort.classes)} classes, label {case.label}"

@@ -1,4 +1,4 @@
-"""The judgement of a trial for predictions made elsewhere, through the same functions; no ledger stands behind it."""
+"""Audit: judge predictions made elsewhere by the functions of a trial, without a ledger."""
 
 import os
 import platform
@@ -39,7 +39,7 @@ from equipoise.statistics.own import describe_own, function_of, is_own, per_case
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
-_NO_FOLDER = Path(os.devnull)  # nothing may be read from where the command happens to run
+_NO_FOLDER = Path(os.devnull)  # no file of the current folder may be read as one of the run
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
 
@@ -73,36 +73,39 @@ def audit(
     mapping of arm to path; a path may be written "arm=path". Each is recognised by its content: long CSV or Parquet
     tables, nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, masks. An arm named twice has several runs.
 
-    primary: the endpoint compared, also your own `module:attribute`; of masks "auc" stands for the mean Dice. margin:
-    the smallest difference that matters. control: compare every arm with this one alone. secondary: by default what
-    fits. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`. classes:
-    names in the order of the scores. metric: what a file of unnamed values measures. higher_is_better, lower_is_better:
-    metrics of your own, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of cases.
+    primary: the endpoint compared, also your own `module:attribute`; for masks "auc" means the mean Dice. margin: the
+    smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
+    the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
+    classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
+    lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
+    cases.
 
-    Raises EquipoiseError, one sentence, for what cannot be judged. What these allow is written in the warnings:
-    cases_are_patients; common_cases (leave out what some arm lacks or has another truth for); allow_trained.
+    Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
+    cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
+    allow_trained.
     """
     if out is not None:
+        # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
         prove_ours(Path(out), AUDIT)
     options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
         own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)),
     )  # fmt: skip
-    found = _collected(predictions, options, watch)
-    table, notes = _agreed(found, common_cases, training, allow_trained)
+    collected = _collected(predictions, options, watch)
+    table, notes = _agreed(collected, common_cases, training, allow_trained)
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
-    asked, note = _primary(table, primary)
+    endpoint, note = _primary(table, primary)
     plan: dict[str, Any] = {
-        "primary": asked, "secondary": _secondary(table, asked, secondary), "margin": margin,
+        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
         "lower_is_better": list(lower_is_better),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
-    run = _as_run(table, plan, found, own, [*note, *notes])
+    run = _as_run(table, plan, collected, own, [*note, *notes])
     results = results_of(run)
     if out is not None:
         _write(Path(out), run, results)
@@ -135,11 +138,11 @@ def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str]
 
 
 def _agreed(
-    found: Collected, common_cases: bool, training: str | Path | None, allow_trained: bool
+    collected: Collected, common_cases: bool, training: str | Path | None, allow_trained: bool
 ) -> tuple[Predictions, list[str]]:
-    """The rows that may be judged together, and what was assumed or left out on the way."""
-    notes = [*found.notes, *unpredicted(found.predictions, found.unpredicted, common_cases=common_cases)]
-    table, more = same_truths(found.predictions, common_cases=common_cases)
+    """Return the rows that can be judged together, and sentences about assumptions and omissions."""
+    notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
+    table, more = same_truths(collected.predictions, common_cases=common_cases)
     notes += more
     if common_cases:
         table, more = common(table)
@@ -149,19 +152,19 @@ def _agreed(
     return table, notes
 
 
-def _primary(table: Predictions, asked: str) -> tuple[str, list[str]]:
-    """The endpoint to compare: as asked, but the mean Dice where there are no class scores to take an AUC of."""
-    if asked != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
-        return asked, []
+def _primary(table: Predictions, requested: str) -> tuple[str, list[str]]:
+    """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
+    if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
+        return requested, []
     usual = PRIMARY_OF_MASKS.name
     offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
-def _secondary(table: Predictions, primary: str, asked: Sequence[str] | None) -> list[str]:
-    if asked is not None:
-        return list(asked)
+def _secondary(table: Predictions, primary: str, requested: Sequence[str] | None) -> list[str]:
+    if requested is not None:
+        return list(requested)
     if table.classes:
         return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
@@ -169,9 +172,10 @@ def _secondary(table: Predictions, primary: str, asked: Sequence[str] | None) ->
     return names[:_MOST_SECONDARY]
 
 
-def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[str], own: Mapping[str, Any]) -> None:
+def _check_directions(table: Predictions, plan: Mapping[str, Any], declared: set[str], own: Mapping[str, Any]) -> None:
     for name in (plan["primary"], *plan["secondary"]):
-        known = of_case(name).direction_known or name in stated or function_of(name, _regions(table)) in own
+        # Refused and not guessed: with the wrong direction the worst arm would win.
+        known = of_case(name).direction_known or name in declared or function_of(name, _regions(table)) in own
         if name in table.metrics and not known:
             raise PredictionError(
                 f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
@@ -180,9 +184,9 @@ def _check_directions(table: Predictions, plan: Mapping[str, Any], stated: set[s
 
 
 def _as_run(
-    table: Predictions, plan: dict[str, Any], found: Collected, own: dict[str, Any], notes: list[str]
+    table: Predictions, plan: dict[str, Any], collected: Collected, own: dict[str, Any], notes: list[str]
 ) -> RunFolder:
-    """The predictions as a run folder in memory, which is what results and report are made from."""
+    """Return the predictions as a run folder in memory, the input of results and report."""
     test = table.where(table.split == "test")
     if not len(test):
         raise PredictionError("the predictions have no row of split 'test'; a verdict needs test predictions of an arm")
@@ -198,7 +202,7 @@ def _as_run(
     cases = tuple(
         {
             "case": case, "patient": name, "label": table.classes[label[case]] if label else "",
-            **{attribute: values.get(case, "") for attribute, values in found.attributes.items()},
+            **{attribute: values.get(case, "") for attribute, values in collected.attributes.items()},
         }
         for case, name in patient.items()
     )  # fmt: skip
@@ -216,16 +220,16 @@ def _as_run(
         "versions": {"equipoise": version("equipoise"), "numpy": np.__version__, "python": platform.python_version()},
         "own": own, "code_folder": str(Path.cwd()),
     }  # fmt: skip
-    sources = tuple(asdict(source) for source in found.sources)
+    sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
         _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
     )
 
 
 def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:
-    """The caller's own functions, from this folder: of all cases, or of the masks whose values stand in a column.
+    """Describe the caller's own functions, from this folder: of all cases, or of masks whose values are a column.
 
-    A column may carry the name of a function that is not at hand: its direction must then be stated.
+    A column may have the name of a function that cannot be imported: its direction must then be stated.
     """
     pooled = [name for name in names if is_own(name) and name not in table.metrics]
     described = describe_own(pooled, Path.cwd(), masks=False)
@@ -238,7 +242,7 @@ def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _own_metrics(names: Sequence[str], regions: Iterable[str]) -> dict[str, Metric]:
-    """The caller's own functions that can be imported here, to measure masks with."""
+    """Import those of the caller's own functions that are available, to measure masks."""
     metrics: dict[str, Metric] = {}
     for name in (function_of(name, regions) for name in names if is_own(name)):
         try:
@@ -249,5 +253,5 @@ def _own_metrics(names: Sequence[str], regions: Iterable[str]) -> dict[str, Metr
 
 
 def _regions(table: Predictions) -> list[str]:
-    """The structures whose voxels the table counts."""
+    """Return the structures whose voxels the table counts."""
     return [name.removeprefix(_VOXELS) for name in table.metrics if name.startswith(_VOXELS)]

@@ -1,7 +1,7 @@
-"""What can be known before anything is trained: cases, leaks, problems, and what the trial could show."""
+"""Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
+from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
@@ -34,7 +35,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Checked:
-    """Everything that `equipoise check` prints; forecasts and detectable difference only where a trial could run.
+    """The result of `equipoise check`; forecasts and detectable difference only where a trial could run.
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length.
     """
@@ -55,11 +56,11 @@ class Checked:
 
     @property
     def may_run(self) -> bool:
-        """Whether a run would be honest: no leak across parts, no problem that stops it."""
+        """Whether a run would be valid: without a leak across parts, and without a problem that prevents it."""
         return not self.refusals
 
     def predicted(self) -> dict[str, float] | None:
-        """Time of all jobs on this machine, and memory of those that run side by side; None where none can run."""
+        """Forecast the time of all jobs on this machine, and the memory of parallel jobs; None where none can run."""
         if not self.forecasts:
             return None
         side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
@@ -70,7 +71,7 @@ class Checked:
         return {"seconds": round(seconds, 1), "memory_mb": round(memory, 1)}
 
     def sizes(self) -> dict[str, dict[str, int]]:
-        """Patients and cases of each part in the first fold."""
+        """Count patients and cases of each part in the first fold."""
         if not self.folds:
             return {}
         patients = self.cohort.patients
@@ -84,11 +85,13 @@ class Checked:
         return self.cohort.task_record.counts(self.cohort, indices)
 
     def as_json(self) -> dict[str, Any]:
-        """The public form."""
+        """Return the result as the public JSON."""
         return {
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
+            "notes": list(self.cohort.notes),
+            "remarks": [asdict(remark) for remark in self.cohort.remarks],
             "split": {"folds": len(self.folds), **self.sizes()},
             "detectable_difference": plan_as_json(self.detectable) if self.detectable else {"refused": self.unplanned},
             "predicted": self.predicted(),
@@ -97,7 +100,7 @@ class Checked:
         }
 
     def sentences(self) -> list[str]:
-        """What the trial could show and what it would cost."""
+        """State the detectable difference and the cost of the trial."""
         planned = self.detectable
         lines = [*plan_sentences(planned), sentence(planned.assumptions)] if planned else [self.unplanned or ""]
         predicted = self.predicted()
@@ -107,8 +110,8 @@ class Checked:
         return lines
 
     def page(self) -> str:
-        """The same as a page with pictures, for a browser."""
-        found = (
+        """Return the result as an HTML page with pictures."""
+        contents = (
             self.cohort,
             self.cards,
             self.folds,
@@ -118,20 +121,23 @@ class Checked:
             self.sentences(),
             self.warnings,
         )
-        return render_inspection(Inspection(*found))
+        return render_inspection(Inspection(*contents))
 
     def text(self) -> str:
-        """The same for people."""
+        """Return the result as text for the terminal."""
         lines = [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
-            told = f" ({classes})" if classes else ""
-            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{told}")
+            by_class = f" ({classes})" if classes else ""
+            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{by_class}")
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
-            lines.append(f"  left out: {len(self.cohort.excluded)} cases")
+            first = self.cohort.excluded[0]
+            lines.append(f"  left out: {len(self.cohort.excluded)} cases, first {first.case}: {first.reason}")
+        lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
+        lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
@@ -140,7 +146,7 @@ class Checked:
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written."""
     protocol, cohort = read(protocol)
-    cards = CaseCards(cohort, watch)
+    cohort, cards = _readable(cohort, watch)
     try:
         trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
@@ -169,18 +175,46 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     )
 
 
+def _readable(cohort: Cohort, watch: Watch) -> tuple[Cohort, CaseCards]:
+    """The cases that can be read, and their cards; all that cannot become problems, and not the first of them alone."""
+    cards = CaseCards(cohort, watch)
+    try:
+        cards.all()
+    except RefusedFile:
+        cohort = _without_unreadable(cohort)
+        cards = CaseCards(cohort, watch)
+    return cohort, cards
+
+
+def _without_unreadable(cohort: Cohort) -> Cohort:
+    readable, problems = [], []
+    for case in cohort.cases:
+        try:
+            case.read()
+            readable.append(case)
+        except RefusedFile as refusal:
+            problems.append(refusal.problem(case.id))
+    if not readable:
+        first = problems[0]
+        raise CohortError(f"no case of {cohort.name} can be read; first {first.file}: {first.problem}; {first.remedy}.")
+    return replace(cohort, cases=tuple(readable), problems=(*cohort.problems, *problems))
+
+
 def _forecasts(trial: Trial) -> list[Forecast]:
-    """What one job of each arm takes, from a few timed cases in a worker."""
+    """Forecast time and memory of one job per arm, from a few timed cases in a worker process."""
     training, fold = trial.protocol.training, trial.folds[0]
     first = first_samples(trial)
-    asked = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
+    # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
     with local.Workers(training.threads) as workers:
         try_arms(trial, workers)
-        found = [result for _, result in workers.run("equipoise.training.loop.preflight:forecast", asked, lambda: None)]
-    for result in found:
+        forecasts = [
+            result for _, result in workers.run("equipoise.training.loop.preflight:forecast", requests, lambda: None)
+        ]
+    for result in forecasts:
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
-    return found
+    return forecasts
 
 
 def _cache_remark(cards: CaseCards) -> list[str]:
@@ -207,7 +241,7 @@ def _described(case: Case, card: CaseCard, cohort: Cohort) -> dict[str, Any]:
 
 
 def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
-    """What the test set (of all folds) can show; or the sentence that says why nothing can be planned."""
+    """Plan for the test set (of all folds); or return the sentence that states why this is impossible."""
     test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
     arms = len(trial.protocol.arms)
     endpoints = trial.protocol.endpoints

@@ -1,12 +1,16 @@
-"""Where a user starts: the example protocols, and a commented protocol fitted to the data found."""
+"""The start of a trial: the example protocols, and a commented protocol fitted to a data folder."""
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomlkit
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from tomlkit.exceptions import TOMLKitError
 
 from equipoise.atomic_write import write_text
 from equipoise.cohorts import sources
@@ -14,17 +18,17 @@ from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_cla
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
-from equipoise.tasks import task_named
+from equipoise.tasks import CLASSIFICATION, task_named
 
 LARGEST = {2: 224, 3: 64}
-"""Voxels a side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
+"""Voxels per side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
 PATCH = {2: 128, 3: 64}
 BATCH = {(False, 2): 32, (False, 3): 8, (True, 2): 16, (True, 3): 2}
-"""Cases a step, by whether there are masks and by spatial dimensions."""
+"""Cases per step, by (masks, spatial dimensions)."""
 
 
 def example(name: str) -> Path:
-    """The file of an example protocol: inside an installed package, or beside the sources of a checkout."""
+    """Return the file of an example protocol: inside an installed package, or in the checkout of the sources."""
     package = Path(str(files("equipoise")))
     for folder in (package / "examples", package.parents[1] / "examples"):
         if (folder / f"{name}.toml").is_file():
@@ -32,13 +36,17 @@ def example(name: str) -> Path:
     raise EquipoiseError(f"the example protocol {name!r} is not installed; install Equipoise again")
 
 
-def write_protocol(source: str, file: Path) -> Path:
-    """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet."""
+def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:
+    """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet.
+
+    settings: keys of [cohort] that the user states: what is not certain from the files is asked for.
+    """
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
-    values = _found(Path(source)) if Path(source).exists() or "/" in source else _named(source)
+    settings = dict(settings or {})
+    values = _of_data(Path(source), settings) if Path(source).exists() or "/" in source else _named(source, settings)
     names = [name.replace("_", "-") for name in sources.__all__]
-    # TOML, not HTML: values pass through `tojson`
+    # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson`, whose strings are valid TOML.
     environment = Environment(  # noqa: S701
         loader=PackageLoader("equipoise.trials"),
         undefined=StrictUndefined,
@@ -46,6 +54,7 @@ def write_protocol(source: str, file: Path) -> Path:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["toml"] = _toml
     text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
     try:
         write_text(file, text)
@@ -54,33 +63,74 @@ def write_protocol(source: str, file: Path) -> Path:
     return file
 
 
-def _named(source: str) -> dict[str, Any]:
+def cohort_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Settings of [cohort] from texts such as `coding=2023`, `columns.label=dx` or `classes=["a", "b"]`.
+
+    A value that is no TOML is a text. Raises EquipoiseError for what is no KEY=VALUE.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        *above, last = (part.strip() for part in key.split("."))
+        if not equals or not last or not all(above):
+            raise EquipoiseError(f"--set {text!r} is no KEY=VALUE; write such as --set coding=2023")
+        place = settings
+        for name in above:
+            place = place.setdefault(name, {})
+        place[last] = _value(value.strip())
+    return settings
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML on one line, tables inline."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    text: str = tomlkit.item(value).as_string()
+    return text
+
+
+def _value(text: str) -> Any:
+    """A list, table or quoted text as TOML has it; anything else is a text, for keys of sources name things."""
+    if not text.startswith(("[", "{", '"', "'")) and text not in ("true", "false"):
+        return text
+    try:
+        return tomlkit.parse(f"value = {text}").unwrap()["value"]
+    except TOMLKitError:
+        return text
+
+
+def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of a source that is named."""
     if ":" not in source:
         resolve(source, sources, "cohort source")
+    task = task_named(str(keys.get("task", CLASSIFICATION.name)))
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
     return {
         "name": source.replace(":", "-"), "source": source, "scheme": "holdout", "patients": "stated",
-        "settings": settings, "masks": False, "preprocessing": {}, "training": {"batch_size": 32},
+        "settings": settings | dict(keys), "remarks": (), "masks": task.has_masks,
+        "preprocessing": {}, "training": {"batch_size": 32},
     }  # fmt: skip
 
 
-def _found(path: Path) -> dict[str, Any]:
+def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
-    found = recognise(path)
-    masks = task_named(found.task).has_masks
-    look = first_look(path, found)
-    settings = {"path": str(path.resolve()), "task": found.task, **found.settings, **mask_classes(found)}
+    recognised = recognise(path, keys)
+    masks = task_named(str(keys.get("task", recognised.task))).has_masks
+    look = first_look(path, recognised)
+    settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **mask_classes(recognised)}
     training = {"batch_size": BATCH[masks, look.dims]}
-    # volumes with masks, and pictures with masks that are large or differ
+    # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs
+    # the voxels at full resolution, and whole volumes may not fit into memory.
     if masks and (look.dims == 3 or not look.one_size or look.shapes.max() > LARGEST[2]):
         training["patch"] = PATCH[look.dims]
+    known = recognised.patients_known or "patient_pattern" in keys
     return {
         "name": re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
-        "source": found.source,
-        "scheme": found.scheme,
-        "patients": "stated" if found.patients_known else "guessed",
-        "settings": settings | ({"axes": look.axes} if look.axes else {}),
+        "source": recognised.source,
+        "scheme": recognised.scheme,
+        "patients": "stated" if known else "guessed",
+        "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
+        "remarks": recognised.remarks,
         "masks": masks,
         "preprocessing": _grid(look, masks),
         "training": training,
@@ -88,11 +138,11 @@ def _found(path: Path) -> dict[str, Any]:
 
 
 def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:
-    """The preprocessing that gives classifiers images of one size that they can hold, and segmenters one spacing."""
+    """Return the preprocessing: images of one size that fits in memory for classifiers, one spacing for segmenters."""
     shrink = 1.0 if masks else max(1.0, float(look.size.max()) / LARGEST[look.dims])
     fitted: dict[str, Any] = {}
     if shrink > 1 or not look.one_spacing:
-        fitted["resample"] = [round(float(value) * shrink, 3) for value in look.spacing_mm]
+        fitted["resample"] = [float(f"{value * shrink:.4g}") for value in look.spacing_mm]  # microns too
     if not masks and not (look.one_size and look.one_spacing):
-        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]
+        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]  # can be halved three times
     return fitted

@@ -1,4 +1,4 @@
-"""The run folder before training: what is fixed, and whether what lies there is still what was fixed."""
+"""Lock the plan in the run folder before training, and verify the lock when a run is resumed."""
 
 import csv
 import fcntl
@@ -34,9 +34,9 @@ PACKAGES = ("equipoise", "torch", "numpy", "scipy")
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """The run folder, made if it is not there, held by this process alone until the block ends.
+    """Create the run folder if necessary, and hold it for this process alone until the block ends.
 
-    Raises EquipoiseError for a folder that is not ours, or that another process holds; it is then left as it was.
+    Raises EquipoiseError for a folder that is not ours, or that another process holds; it is then unchanged.
     """
     prove_ours(folder, RUN)
     try:
@@ -45,6 +45,8 @@ def claimed(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise EquipoiseError(f"the run folder {folder} cannot be written ({error}); name another with --out") from error
     try:
+        # An advisory lock of the operating system and not a file that is removed at the end: it ends with the process,
+        # so a killed run does not block the folder.
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
@@ -56,9 +58,9 @@ def claimed(folder: Path) -> Iterator[Path]:
 
 
 def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]) -> Ledger:
-    """Fix the plan before anything is trained, or verify that the folder holds this very plan.
+    """Lock the plan before training, or verify that the folder holds this very plan.
 
-    record: what else belongs to the plan (device, hashes of the user's own code).
+    record: further facts of the plan (device, hashes of the user's own code).
     Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
     """
     plan = describe(protocol, cohort, folds) | record
@@ -76,7 +78,8 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    # on the disk before its hash is in the record: a power cut between the two must not leave a hash of nothing
+    # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
+    # file that does not exist.
     write_json(file, plan)
     ledger = Ledger(folder)
     ledger.append(LOCKED, protocol_sha256=plan["protocol_sha256"], lock_sha256=_sha256(file))
@@ -84,7 +87,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
 
 
 def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[str, Any]:
-    """The plan as it stands in lock.json: everything that decides the result."""
+    """Return the plan as in lock.json: everything that decides the result."""
     endpoints, training = protocol.endpoints, protocol.training
     names = [case.id for case in cohort.cases]
     task = cohort.task_record
@@ -117,7 +120,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
 
 
 def describe_cohort(cohort: Cohort) -> dict[str, Any]:
-    """What the report says of the data: numbers, classes, exclusions with their reasons."""
+    """Describe the data for the report: numbers, classes, exclusions with their reasons."""
     patients: dict[str, set[str]] = {}
     for exclusion in cohort.excluded:
         patients.setdefault(exclusion.reason, set()).add(exclusion.patient)
@@ -132,15 +135,19 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "regions": list(cohort.task_record.structures(cohort)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
-        "notes": list(cohort.notes),
+        "notes": [*cohort.notes, *(_sentence(str(remark)) for remark in cohort.remarks)],
         "patients_known": cohort.patients_known,
         "patients_guessed": cohort.patients_guessed,
         "size_attribute": cohort.size_attribute,
     }
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
-    """cases.csv: every case with patient, label, its part in each fold, and its attributes."""
+    """Return cases.csv: every case with patient, label, its part in each fold, and its attributes."""
     attributes = list(dict.fromkeys(name for case in cohort.cases for name in case.attributes))
     part_of = [["" for _ in folds] for _ in cohort.cases]
     for number, fold in enumerate(folds):
@@ -157,8 +164,8 @@ def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
 
 
 def _verify(folder: Path, plan: dict[str, Any]) -> None:
-    """Compare the folder's lock with the plan at hand; the first difference is named."""
-    found = read_lock(folder)
+    """Compare the folder's lock with the plan; raise LedgerError with the first difference."""
+    locked = read_lock(folder)
     checks = (
         (("protocol_sha256",), "belongs to another protocol"),
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
@@ -166,10 +173,10 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
         (("code",), "was locked with other code of your own modules"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
-        (("tuning",), _other_draws(found.get("schema", 1))),
+        (("tuning",), _other_draws(locked.get("schema", 1))),
     )
     for keys, complaint in checks:
-        before, now = found, plan
+        before, now = locked, plan
         for key in keys:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
@@ -185,7 +192,7 @@ def _other_draws(schema: int) -> str:
 
 
 def _verify_hash(folder: Path, ledger: Ledger) -> None:
-    """The lock file must be the one whose hash opens the ledger; a crash between the two is mended."""
+    """Require the lock file whose hash is the first event; an event that a crash prevented is added."""
     locked = ledger.last(LOCKED)
     digest = _sha256(folder / LOCK)
     if locked is None and not ledger.events:

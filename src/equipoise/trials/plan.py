@@ -1,4 +1,4 @@
-"""What follows from a protocol before anything is trained: cases, split, jobs, draws, and why it may not be run."""
+"""Derive the plan from a protocol before training: cases, split, jobs, draws, and reasons for a refusal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
 
 @dataclass(frozen=True)
 class Trial:
-    """A protocol with everything that follows from it before training; `out` is its run folder.
+    """A protocol with everything that is derived from it before training; `out` is its run folder.
 
     cohort: its first training cases, on which the arms are tried, are read once. cards: of its cases.
-    draws: what tuning trains before the jobs, with the settings in `tuning`; empty without tuning.
+    draws: the jobs of tuning, which precede `jobs`, with the settings in `tuning`; empty without tuning.
     """
 
     protocol: Protocol
@@ -49,26 +49,27 @@ class Trial:
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
-    """The protocol and the cohort that it names.
+    """Read the protocol and the cohort that it names.
 
-    Raises EquipoiseError (one sentence) for what the user can mend.
+    Raises EquipoiseError (one sentence) for errors that the user can correct.
     """
     protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
     return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 
 
 def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards | None = None) -> Trial:
-    """Split the cohort and name the jobs; nothing is written. No image is read, unless patients are guessed from them.
+    """Split the cohort and list the jobs; nothing is written. Images are read only if patients are guessed from them.
 
-    cards: of the cohort, where there are some already.
-    Raises CohortError where the cohort cannot be split as the protocol says, ProtocolError for what is not offered.
+    cards: the cohort's, where they exist already.
+    Raises CohortError where the cohort cannot be split as stated, ProtocolError for endpoints or subgroups it lacks.
     """
     cards = cards or CaseCards(cohort)
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
-    cohort.task_record.check(cohort)  # told now, not when the test set is opened
+    cohort.task_record.check(cohort)  # now, and not after hours of training
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort, cards)
+    _check_ignored(protocol, cohort)
     _check_subgroups(protocol.endpoints.subgroups, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
     cohort = read_once(cohort, _first(protocol, cohort, folds))
@@ -80,7 +81,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
 
 
 def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
-    """The endpoint of that name; refuses before training what could not be judged after it."""
+    """Return the endpoint of that name; raises ProtocolError for one that could not be computed after training."""
     task = cohort.task_record
     classes = cohort.classes if task.has_labels else ()
     regions = tuple(task.judged_structures(cohort))
@@ -96,8 +97,22 @@ def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
 
 
+def _check_ignored(protocol: Protocol, cohort: Cohort) -> None:
+    """Refuse what would look at the neighbours of voxels that nobody labelled as if these were background."""
+    if not cohort.ignores:
+        return
+    if protocol.preprocessing.get("smooth_labels"):
+        raise ProtocolError(
+            f"preprocessing.smooth_labels would blur voxels of {cohort.name} that nobody labelled; leave it out"
+        )
+    if protocol.training.loss == "boundary":
+        raise ProtocolError(
+            f'training.loss = "boundary" finds edges where {cohort.name} is not labelled; choose "dice-cross-entropy"'
+        )
+
+
 def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
-    """Refuse an attribute that no case has: it would be missing from the report without a word."""
+    """Refuse an attribute that no case has: the report would omit it silently."""
     known = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
     for name in names:
         if name not in known:
@@ -106,28 +121,28 @@ def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:
 
 
 def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
-    """Why the trial would not be honest, or cannot be run; empty where it may."""
-    found, cohort = [], trial.cohort
+    """Return why the trial would not be valid, or cannot be run; empty where it can."""
+    reasons, cohort = [], trial.cohort
     if cohort.problems:
         first = cohort.problems[0]
-        found.append(
+        reasons.append(
             f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
             f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
         )
     if leaks and not trial.protocol.split.allow_leaks:
         first_leak = leaks[0]
-        found.append(
+        reasons.append(
             f"{len(leaks)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
             f"({first_leak.kind}); `equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true "
             "and the report says so"
         )
-    return found
+    return reasons
 
 
 def honest_leaks(trial: Trial) -> list[Leak]:
-    """The leaks across parts, all of which the protocol allows.
+    """Return the leaks across parts, all of which the protocol allows.
 
-    Raises CohortError where the trial would not be honest, or cannot be run.
+    Raises CohortError where the trial would not be valid, or cannot be run.
     """
     leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
     if trial.cards.remark is not None:
@@ -138,7 +153,7 @@ def honest_leaks(trial: Trial) -> list[Leak]:
 
 
 def first_samples(trial: Trial) -> Samples:
-    """A batch of training cases; of volumes two, which are enough to try an arm."""
+    """Prepare a batch of training cases; two for volumes, which are enough to try an arm."""
     first = _first(trial.protocol, trial.cohort, trial.folds)
     return samples_of(trial.cohort, first, trial.pipeline, trial.protocol.training.targets)
 

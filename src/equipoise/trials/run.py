@@ -1,4 +1,4 @@
-"""The whole story of a trial that is planned: lock, train, open the test set once, judge."""
+"""Run a planned trial: lock, train, open the test set once, judge."""
 
 import hashlib
 import shutil
@@ -50,32 +50,32 @@ from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leak
 
 
 def seed_spreads() -> Path:
-    """The file that remembers the spread between training runs from trial to trial, in the user's cache."""
+    """Return the file in the user's cache that stores the spread between training runs from trial to trial."""
     return cache_folder() / "seed-spreads.json"
 
 
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
-    """One step of every arm on its first cases; what else belongs to the record: device, hashes of the user's code.
+    """Train every arm for one step on its first cases; return further facts of the plan: device, hashes of user code.
 
     Raises ProtocolError for an arm that cannot train.
     """
     first = first_samples(trial)
     arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
-    ((_, found),) = workers.run("equipoise.training.loop.preflight:preflight", [(arms, first)], lambda: None)
-    if isinstance(found, local.Failure):
-        raise ProtocolError(found.text)
-    record: dict[str, Any] = found
+    ((_, outcome),) = workers.run("equipoise.training.loop.preflight:preflight", [(arms, first)], lambda: None)
+    if isinstance(outcome, local.Failure):
+        raise ProtocolError(outcome.text)
+    record: dict[str, Any] = outcome
     return record
 
 
 def run(
     protocol: Protocol | str | Path, out: str | Path, *, engine: str = "local", watch: Watch = silent
 ) -> dict[str, Any]:
-    """Run a trial into the folder `out`, or go on with the one that was begun there; returns results.json.
+    """Run a trial into the folder `out`, or resume the one that was begun there; return results.json.
 
-    Under torchrun the first process runs it, and all train its jobs together.
+    Under torchrun the first process leads the trial, and all processes train its jobs together.
 
-    Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable run.
+    Raises EquipoiseError (one sentence) for errors that the user can correct, Interrupted after Ctrl-C (resumable).
     """
     return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / RESULTS)
 
@@ -92,9 +92,11 @@ def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) 
 
 
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
-    """Lock, train, open the test set, judge; or go on where that was left. As `run`, for a trial that is planned."""
+    """Lock, train, open the test set and judge, or resume there. As `run`, for a planned trial."""
     try:
         with workers_of(trial.protocol.training.threads) as workers:
+            # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
+            # behind.
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
@@ -113,9 +115,11 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     if not _goes_on(trial, ledger, results, look):
                         break
                 shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
+        # A split by case shows the effect of leaks; its spread must not enter the plans of other trials.
         if trial.protocol.split.unit != "case":
             _remember(results)
         if trial.protocol.split.contrast == "case":
+            # After the main trial, which is complete by then, whatever happens to the contrast.
             _run(trial.protocol.by_case(), trial.out / BY_CASE, "local", watch)
             results = write_report(trial.out)
         return results
@@ -126,7 +130,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
 
 
 def _explain(trial: Trial, workers: Engine) -> bool:
-    """Make attribution maps of the report's example cases, once; whether there are new ones."""
+    """Make attribution maps of the report's example cases, once; return whether there are new ones."""
     if not trial.cohort.task_record.explained or (trial.out / ATTRIBUTIONS).is_file():
         return False
     arm, cases = example_cases(trial.out)
@@ -134,14 +138,16 @@ def _explain(trial: Trial, workers: Engine) -> bool:
     if job is None or not cases:
         return False
     samples = _prepared(trial, cases)
-    ((_, found),) = workers.run("equipoise.training.inference.attribution_maps:explain", [(job, samples)], lambda: None)
-    if isinstance(found, local.Failure):
-        write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": found.text})
+    ((_, outcome),) = workers.run(
+        "equipoise.training.inference.attribution_maps:explain", [(job, samples)], lambda: None
+    )
+    if isinstance(outcome, local.Failure):
+        write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": outcome.text})
     return True
 
 
 def _prepared(trial: Trial, cases: Sequence[str]) -> Samples:
-    """Some test cases: from what was prepared for the predictions, where all of them lie there still."""
+    """Return these test cases: those prepared for the predictions where all still exist, else prepared again."""
     for number in range(len(trial.folds)):
         folder = samples_folder(trial.out, number) / "test"
         if not staged(folder):
@@ -154,25 +160,26 @@ def _prepared(trial: Trial, cases: Sequence[str]) -> Samples:
 
 
 def _up_to(trial: Trial, look: int | None) -> Trial:
-    """The trial with the jobs of its first seeds, as many as the look asks for; whole where there are no looks."""
+    """Return the trial with the jobs of the seeds up to a look; the whole trial without looks."""
     seeds = trial.protocol.training.seeds[:look]
     return replace(trial, jobs=[job for job in trial.jobs if job.seed in seeds])
 
 
 def _goes_on(trial: Trial, ledger: Ledger, results: dict[str, Any], look: int | None) -> bool:
-    """Whether the next seeds are trained: as planned, where a look leaves a comparison undecided."""
+    """Return whether the next seeds are trained: only where a planned look leaves a comparison undecided."""
     if look is None or look == trial.protocol.endpoints.looks[-1]:
         return False
     still_open = undecided(results, look)
+    # Recorded once, because a resumed run comes here again.
     if ledger.last(LOOKED) is None:
         ledger.append(LOOKED, look=look, undecided=still_open)
     return bool(still_open)
 
 
 def _remember(results: dict[str, Any]) -> None:
-    """Keep the spread between training runs that this trial saw: it sharpens the plans of later ones.
+    """Store this trial's spread between training runs, which makes later plans more precise.
 
-    The trial is finished: a cache that cannot be read or written is a remark, and decides nothing.
+    The trial is finished: a cache that cannot be read or written causes a remark and no error.
     """
     variance = results["variance"]
     if variance is not None and variance["seed_sd"] is not None:
@@ -184,16 +191,17 @@ def _remember(results: dict[str, Any]) -> None:
 
 
 def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
-    """Choose precision and compiling for all arms, where the protocol says "auto"; once recorded, a choice stands."""
+    """Choose precision and compiling for all arms, where the protocol says "auto"; a recorded choice is kept."""
     if not trial.protocol.training.is_open:
         return trial
+    # The measurement depends on the machine and its load, so a resumed run must not repeat it: arms would differ.
     recorded = ledger.last(SETTLED)
     if recorded is None:
-        asked = (trial.jobs[: len(trial.protocol.arms)], first_samples(trial), len(trial.folds[0].train))
-        ((_, found),) = workers.run("equipoise.training.loop.arithmetic:settle", [asked], lambda: None)
-        if isinstance(found, local.Failure):
-            raise ProtocolError(f"precision and compiling could not be measured: {found.text}")
-        recorded = ledger.append(SETTLED, **found)
+        request = (trial.jobs[: len(trial.protocol.arms)], first_samples(trial), len(trial.folds[0].train))
+        ((_, outcome),) = workers.run("equipoise.training.loop.arithmetic:settle", [request], lambda: None)
+        if isinstance(outcome, local.Failure):
+            raise ProtocolError(f"precision and compiling could not be measured: {outcome.text}")
+        recorded = ledger.append(SETTLED, **outcome)
     chosen = {key: recorded.data[key] for key in ("precision", "compile")}
     protocol = trial.protocol.model_copy(update={"training": trial.protocol.training.model_copy(update=chosen)})
     jobs, draws = ([job.settled(**chosen) for job in jobs] for jobs in (trial.jobs, trial.draws))
@@ -201,7 +209,7 @@ def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
 
 
 def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
-    """Train every draw, and put the settings that validation prefers into the jobs; once recorded, a choice stands."""
+    """Train every draw, and put the settings with the best validation into the jobs; a recorded choice is kept."""
     if not trial.draws:
         return trial
     recorded = ledger.last(TUNED)
@@ -220,7 +228,7 @@ def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
 
 
 def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
-    """Cases that no job could learn from or be chosen by."""
+    """Raise CohortError for cases that no job can learn from, or that cannot select an epoch."""
     if not staged.uniform and trial.protocol.training.patch is None:
         raise CohortError(
             f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
@@ -231,7 +239,7 @@ def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
 
 
 def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
-    """Train every job that has not ended; the record gets a line for each end."""
+    """Train every job that has not ended; the ledger gets an event for each end."""
     waiting = [job for job in jobs if job.done() is None]
     if waiting:
         for number, fold in enumerate(trial.folds):
@@ -241,7 +249,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
         ledger.append(STARTED, jobs=[job.name for job in waiting])
-    release_images(trial.cohort)  # its first cases have been tried and prepared
+    release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
 
     def tick() -> None:
@@ -252,6 +260,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             job.write_end(status="failed", reason=result.text)
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
+    # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
     recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
     for job in jobs:
         done = job.done()
@@ -261,7 +270,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
 
 
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
-    """Open the test set, once every job (of a look) has ended; an opening cut short goes on as the same opening."""
+    """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
     finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
     missing = [job for job in finished if not job.predictions_file.is_file()]
     openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
@@ -269,6 +278,8 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
     if complete and not missing:
         return
+    # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
+    # somebody removed them, need a new opening, which makes the trial exploratory.
     if complete or not openings:
         which = {} if look is None else {"look": look}
         ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)

@@ -1,4 +1,4 @@
-"""A study from its file to its report: one ordinary trial for each data set and network, then all together."""
+"""Run a study from its file to its report: one trial for each data set and network, then the joint analysis."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +22,11 @@ from equipoise.trials.run import carry_out
 
 
 def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> dict[str, Any]:
-    """Run a study into the folder `out`, or go on with the one begun there; returns study.json.
+    """Run a study into the folder `out`, or resume the one that was begun there; return study.json.
 
-    Every trial lies in OUT/<cohort>/<model> and may be read, reported and resumed by itself.
+    Every trial is in OUT/<cohort>/<model> and can be read, reported and resumed separately.
 
-    Raises EquipoiseError (one sentence) for what the user can mend, Interrupted where Ctrl-C left a resumable study.
+    Raises EquipoiseError (one sentence) for errors that the user can correct, Interrupted after Ctrl-C (resumable).
     """
     file, out = Path(file), Path(out)
     return ranks.led(lambda: _run(file, out, watch), out / STUDY_RESULTS)
@@ -38,6 +38,8 @@ def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
     _check_paths(trials)
     prove_ours(out, STUDY)
     try:
+        # All trials are planned before the first is trained: an error in the last data set is reported now and not
+        # after days.
         prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
         _claim(study, file, out)
         for number, (trial, leaks) in enumerate(prepared, start=1):
@@ -48,7 +50,7 @@ def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
 
 
 def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
-    """What can be known of every trial before anything is trained; nothing is written."""
+    """Check every trial before training; nothing is written."""
     trials = Study.load(Path(file)).trials(Path(file).parent)
     _check_paths(trials)
     return {
@@ -57,11 +59,11 @@ def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, s
     }
 
 
-def checked_json(found: dict[tuple[str, str], Checked]) -> dict[str, Any]:
-    """The public form: every trial's, and what the study takes as a whole."""
-    predicted = [one.predicted() or {"seconds": 0.0, "memory_mb": 0.0} for one in found.values()]
+def checked_json(checks: dict[tuple[str, str], Checked]) -> dict[str, Any]:
+    """Return the public JSON: every trial's, and time and memory of the whole study."""
+    predicted = [one.predicted() or {"seconds": 0.0, "memory_mb": 0.0} for one in checks.values()]
     return {
-        "trials": [{"cohort": cohort, "model": model, **one.as_json()} for (cohort, model), one in found.items()],
+        "trials": [{"cohort": cohort, "model": model, **one.as_json()} for (cohort, model), one in checks.items()],
         "predicted": {
             "seconds": round(sum(one["seconds"] for one in predicted), 1),
             "memory_mb": max(one["memory_mb"] for one in predicted),
@@ -69,16 +71,16 @@ def checked_json(found: dict[tuple[str, str], Checked]) -> dict[str, Any]:
     }
 
 
-def checked_text(found: dict[tuple[str, str], Checked]) -> str:
-    """The same for people."""
-    parts = [f"{cohort}, {model}\n{one.text()}" for (cohort, model), one in found.items()]
-    minutes = checked_json(found)["predicted"]["seconds"] / 60
-    jobs = sum(one.jobs for one in found.values())
+def checked_text(checks: dict[tuple[str, str], Checked]) -> str:
+    """Return the checks as text for the terminal."""
+    parts = [f"{cohort}, {model}\n{one.text()}" for (cohort, model), one in checks.items()]
+    minutes = checked_json(checks)["predicted"]["seconds"] / 60
+    jobs = sum(one.jobs for one in checks.values())
     return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
 
 
 def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
-    """The trials of a cohort that have not ended, with their leaks; the cohort is read and searched once.
+    """Yield the trials of a cohort that have not ended, with their leaks; the cohort is read and searched once.
 
     Raises EquipoiseError for a trial that could not be run, before any is begun.
     """
@@ -95,7 +97,7 @@ def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> 
 
 
 def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
-    """Refuse at once what would be missed after hours."""
+    """Raise CohortError at once for data that are missing, and not hours later."""
     for (cohort, _), protocol in trials.items():
         path = protocol.cohort_path
         if path is not None and not path.exists():
@@ -106,7 +108,7 @@ def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
 
 
 def _claim(study: Study, file: Path, out: Path) -> None:
-    """Write what the study consists of, or verify that the folder holds this very study."""
+    """Write the plan of the study, or verify that the folder holds this very study."""
     plan = {
         "name": study.study.name,
         "question": study.study.question,
@@ -128,7 +130,7 @@ def _claim(study: Study, file: Path, out: Path) -> None:
 
 
 def _ended(folder: Path, protocol: Protocol) -> bool:
-    """Whether the folder holds this very trial, predicted and reported: it need not be read again."""
+    """Return whether the folder holds this very trial, predicted and reported, which needs no further work."""
     if not (folder / LOCK).is_file() or read_results(folder) is None:
         return False
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()

@@ -182,6 +182,10 @@ def patched(raw: bytes, offset: int, form: str, *values) -> bytes:
     return bytes(out)
 
 
+def lone_sform(raw: bytes) -> bytes:
+    return patched(raw, 252, "<h", 0)
+
+
 LIES = {
     "short": (lambda raw: raw[:300], "shorter than a NIfTI header"),
     "no header": (lambda raw: b"hello" + raw, "does not begin with a NIfTI header"),
@@ -204,10 +208,13 @@ LIES = {
     "offset beyond": (lambda raw: patched(raw, 108, "<f", 1e6), "bytes of voxels and 0 are there"),
     "inter": (lambda raw: patched(raw, 112, "<2f", 2.0, float("inf")), "intercept inf"),
     "unit": (lambda raw: patched(raw, 123, "B", 5), "unknown unit"),
-    "flat": (lambda raw: patched(raw, 280, "<12f", 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1.0001, 0), "folds the volume flat"),
-    "nan affine": (lambda raw: patched(raw, 280, "<f", float("nan")), "not numbers"),
-    "absurd spacing": (lambda raw: patched(raw, 280, "<f", 1e5), "its voxels measure"),
-    "absurd offset": (lambda raw: patched(raw, 292, "<f", 1e30), r"the length 1e\+30 mm"),
+    "flat": (
+        lambda raw: patched(lone_sform(raw), 280, "<12f", 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1.0001, 0),
+        "folds the volume flat",
+    ),
+    "nan affine": (lambda raw: patched(lone_sform(raw), 280, "<f", float("nan")), "not numbers"),
+    "absurd spacing": (lambda raw: patched(lone_sform(raw), 280, "<f", 1e5), "its voxels measure"),
+    "absurd offset": (lambda raw: patched(lone_sform(raw), 292, "<f", 1e30), r"the length 1e\+30 mm"),
     "code": (lambda raw: patched(raw, 254, "<h", 129), r"unknown coordinate codes \(129, 1\)"),
     "quaternion": (lambda raw: patched(patched(raw, 254, "<h", 0), 256, "<3f", 1, 1, 1), "no rotation"),
     "empty": (lambda raw: b"", "it is empty"),
@@ -267,7 +274,7 @@ def test_bombs_and_impossible_claims_allocate_nothing(tmp_path):
         read_nifti(huge)
     with pytest.raises(RefusedFile, match="the limit is 100"):
         read_nifti(tmp_path / "a.nii", limits=Limits(array_bytes=100))
-    with pytest.raises(RefusedFile, match=r"raise Limits\.file_bytes"):
+    with pytest.raises(RefusedFile, match=r"raise EQUIPOISE_LIMIT_FILE_BYTES"):
         read_nifti(tmp_path / "a.nii", limits=Limits(file_bytes=100))
 
 

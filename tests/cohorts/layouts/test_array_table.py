@@ -137,3 +137,35 @@ def test_a_length_that_differs_is_named(tmp_path):
     np.savez(tmp_path / "a.npz", images=PIXELS, y=np.array([0, 1]))
     with pytest.raises(CohortError, match="6 images and 2 values of 'y'"):
         arrays(tmp_path / "a.npz", images="images", labels="y")
+
+
+def test_a_label_that_is_not_a_number_is_a_problem_and_no_class(tmp_path):
+    labels = np.array([0.0, 1.0, np.nan, 1.0, 0.0, np.nan])
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=labels)
+    cohort = arrays(tmp_path / "a.npz", images="images", labels="labels")
+    assert cohort.classes == ("0.0", "1.0")
+    assert cohort.labels.tolist() == [0, 1, 1, 0]
+    assert [problem.case for problem in cohort.problems] == ["row-000002", "row-000005"]
+    without = arrays(tmp_path / "a.npz", images="images", labels="labels", on_problem="exclude")
+    assert [row.reason for row in without.excluded] == ["it has no labels"] * 2
+    ratings = arrays(tmp_path / "a.npz", images="images", labels="labels", threshold=0.5, on_problem="exclude")
+    assert (ratings.labels.tolist(), len(ratings.excluded)) == ([0, 1, 1, 0], 2)
+    with pytest.raises(ProtocolError, match='choose "stop" or "exclude"'):
+        arrays(tmp_path / "a.npz", images="images", labels="labels", on_problem="ignore")
+
+
+def test_numbers_of_one_value_are_one_class_and_stated_values_keep_their_names(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS)
+    (tmp_path / "a.csv").write_text("y\n" + "\n".join(["0", "0.0", "1", "1.0", "NA", "1"]) + "\n")
+    settings = {"images": "images", "labels": "y", "table": "a.csv", "on_problem": "exclude"}
+    assert arrays(tmp_path / "a.npz", **settings).class_counts() == {"0": 2, "1": 3}
+    turned = arrays(tmp_path / "a.npz", classes=["1", "0"], **settings)
+    assert turned.class_counts() == {"1": 3, "0": 2}, "names that are values are not given by position"
+    named = arrays(tmp_path / "a.npz", classes=["healthy", "ill"], **settings)
+    assert named.class_counts() == {"healthy": 2, "ill": 3}
+
+
+def test_rows_without_a_patient_are_not_all_of_one(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, y=np.array([0, 1] * 3), who=np.array(["a", "b", "", "c", "nan", "d"]))
+    with pytest.raises(CohortError, match="2 rows of .* have no who, first row 2; fill it in"):
+        arrays(tmp_path / "a.npz", images="images", labels="y", groups="who")

@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.layouts.folders import decathlon, folders, nnunet, patient_of
+from equipoise.cohorts.layouts.decathlon import decathlon
+from equipoise.cohorts.layouts.folders import folders
+from equipoise.cohorts.layouts.nnunet import nnunet
+from equipoise.cohorts.layouts.patients import patient_of
 from equipoise.errors import CohortError, ProtocolError
 
 RNG = np.random.default_rng(0)
@@ -146,7 +149,7 @@ def test_folders_give_classes_parts_and_patients(tmp_path):
 def test_folders_name_broken_and_odd_files(tmp_path):
     for name in ("a", "b"):
         for index in range(3):
-            picture(tmp_path / name / f"{index}.png", index)
+            picture(tmp_path / name / f"{index}.png", index + 10 * (name == "b"))
     (tmp_path / "a" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     Image.fromarray(RNG.integers(0, 9, (6, 7, 3), dtype=np.uint8)).save(tmp_path / "b" / "2.png")
     (tmp_path / "b" / "notes.txt").write_text("no image")
@@ -173,6 +176,6 @@ def test_patterns_that_do_not_fit_are_named():
 def test_the_real_jpeg_slices_read_as_a_cohort(shared_data, tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / kind).symlink_to(shared_data / "brats2021_slices_jpg" / kind)
-    cohort = folders(tmp_path, patient_pattern=r"(BraTS2021_\d+)")
+    cohort = folders(tmp_path, patient_pattern=r"(BraTS2021_\d+)", classes=["images", "masks"])
     assert len(cohort) == 80
     assert cohort.problems == ()

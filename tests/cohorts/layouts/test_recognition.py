@@ -36,14 +36,17 @@ def test_a_folder_per_class_below_official_parts_is_taken_as_given(tmp_path):
 
 
 def test_a_folder_of_masks_is_no_class(tmp_path):
-    touch(tmp_path, "images/1.png", "masks/1.png")
-    with pytest.raises(CohortError, match=r"has a folder masks, which is no class; .* manifest.csv"):
+    touch(tmp_path, "pictures/a.png", "masks/b.png")
+    with pytest.raises(CohortError, match=r"has a folder masks, which is no class.* manifest.csv"):
         recognise(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("description", "source"),
-    [({"training": [{"image": "a", "label": "b"}]}, "decathlon"), ({"channel_names": {"0": "CT"}}, "nnunet")],
+    [
+        ({"training": [{"image": f"{n}.nii", "label": f"m{n}.nii"} for n in range(40)]}, "decathlon"),
+        ({"channel_names": {"0": "CT"}}, "nnunet"),
+    ],
 )
 def test_dataset_json(tmp_path, description, source):
     (tmp_path / "dataset.json").write_text(json.dumps(description))
@@ -64,7 +67,9 @@ def test_manifests(tmp_path):
     assert (found.task, found.patients_known, found.scheme) == ("segmentation", False, "given")
     assert found.masks == (tmp_path / "m.nii",)
     table.write_text("name,picture\na,b\n")
-    with pytest.raises(CohortError, match="no layout that is recognised"):
+    with pytest.raises(
+        CohortError, match="has the columns name, picture, and none is known to be what holds the images"
+    ):
         recognise(table)
 
 

@@ -21,6 +21,7 @@ def arms(found: Collected) -> list[str]:
     return found.predictions.arms()
 
 
+@pytest.mark.long
 def test_a_folder_of_folders_has_an_arm_in_each(made: Path) -> None:
     for folder in ("nnunet_labels", "masks", "monai"):
         found = collected(made / folder)
@@ -48,6 +49,7 @@ def test_monai_files_of_a_folder_are_metrics_of_one_arm(made: Path) -> None:
     assert len(found.predictions) == 30
 
 
+@pytest.mark.long
 def test_masks_beside_a_folder_of_truth_or_one_true_file(made: Path) -> None:
     stated = {"truth": made / "masks/truth"}
     whole = collected(made / "masks/careful", f"other={made / 'masks/careless'}", **stated)
@@ -60,6 +62,7 @@ def test_masks_beside_a_folder_of_truth_or_one_true_file(made: Path) -> None:
     np.testing.assert_array_equal(row, one.predictions.metrics["dice_label_1"])
 
 
+@pytest.mark.long
 def test_runs_of_masks(made: Path) -> None:
     found = collected(f"net={made / 'masks/careful'}", f"net={made / 'masks/careless'}", truth=made / "masks/truth")
     assert arms(found) == ["net"]
@@ -89,6 +92,7 @@ def test_class_scores_beside_a_list_of_truths(made: Path) -> None:
     assert found.predictions.truth[:3].tolist() == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_truths_that_nobody_predicted_are_kept_in_mind(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "masks/careful", tmp_path / "net")
     (tmp_path / "net/p01_a.nii.gz").unlink()

@@ -19,6 +19,7 @@ def pair(folder: Path, truth: np.ndarray, said: np.ndarray, name: str = "a") -> 
     return MaskPair("", name, folder / f"{name}_pred.npy", folder / f"{name}_label.npy")
 
 
+@pytest.mark.long
 def test_counts_are_nnunets(made: Path) -> None:
     for arm in ("careful", "careless"):
         pairs, missing = pairs_with(sorted((made / "masks" / arm).iterdir()), made / "masks/truth")

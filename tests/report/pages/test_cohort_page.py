@@ -99,6 +99,7 @@ def everything() -> tuple[Inspection, str]:
     return found, render_inspection(found)
 
 
+@pytest.mark.long
 def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str]) -> None:
     found, text = everything
     page = Page(text)
@@ -157,6 +158,7 @@ def test_masks_have_a_legend_and_volumes(tmp_path: Path) -> None:
     assert "From the source to the parts" not in page.text
 
 
+@pytest.mark.long
 def test_unknown_and_guessed_patients_are_called_so() -> None:
     unknown = phantom(cases=40, size=12)
     unknown = replace(unknown, patients_known=False)

@@ -54,6 +54,7 @@ def detectors(make_folder: Callable[..., Path]) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_run_of_detectors_is_judged_and_drawn(detectors: Path) -> None:
     write_report(detectors)
     results = json.loads((detectors / "results.json").read_text())
@@ -75,6 +76,7 @@ def test_a_run_of_detectors_is_judged_and_drawn(detectors: Path) -> None:
     assert "FROC curves" in (detectors / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_a_missing_table_of_candidates_is_a_named_failure(detectors: Path) -> None:
     (detectors / "jobs" / "unet-adam" / "0-1" / "candidates.parquet").unlink()
     write_report(detectors)

@@ -65,6 +65,7 @@ def test_the_page_is_whole_and_asks_the_network_for_nothing(reported: Path) -> N
     assert {attrs["href"] for tag, attrs in page.seen if tag == "a"} <= {f"#{target}" for target in targets}
 
 
+@pytest.mark.long
 def test_the_verdict_comes_before_every_figure_and_number_table(reported: Path) -> None:
     text, page = _page(reported)
     assert text.index('class="answer"') < text.index("<figure")

@@ -69,6 +69,7 @@ def words(page: str, section: str) -> str:
     return re.sub(r"<[^>]+>", " ", found[1])
 
 
+@pytest.mark.long
 def test_the_first_line_says_what_it_is(page: str) -> None:
     body = page[page.index("<body>") :]
     assert body.index("Exploratory") < body.index("<h1>")

@@ -42,6 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) ->
     return folder
 
 
+@pytest.mark.trial
 def test_one_protocol_gives_both_results_with_intervals(finished: Path) -> None:
     results = json.loads((finished / "run" / "results.json").read_text())
     found = results["contrast"]
@@ -60,6 +61,7 @@ def test_one_protocol_gives_both_results_with_intervals(finished: Path) -> None:
     assert {row["name"] for row in found["rows"]} >= {"unet", "majority-class", "size-rule"}
 
 
+@pytest.mark.trial
 def test_the_page_shows_them_and_the_verdict_stays_with_the_planned_split(finished: Path) -> None:
     page = (finished / "run" / "report.html").read_text()
     assert 'id="contrast"' in page
@@ -72,6 +74,7 @@ def test_the_page_shows_them_and_the_verdict_stays_with_the_planned_split(finish
     assert "the protocol allowed it" in other
 
 
+@pytest.mark.trial
 def test_the_report_comes_again_from_predictions_alone(finished: Path) -> None:
     before = (finished / "run" / "results.json").read_text()
     write_report(finished / "run")
@@ -80,6 +83,7 @@ def test_the_report_comes_again_from_predictions_alone(finished: Path) -> None:
         assert Ledger(folder).count(TEST_OPENED) == 1
 
 
+@pytest.mark.long
 def test_a_run_by_case_alone_is_refused_for_its_leaks(tmp_path: Path) -> None:
     file = tmp_path / "protocol.toml"
     file.write_text(PROTOCOL.replace('contrast = "case"', 'unit = "case"'))
@@ -87,6 +91,7 @@ def test_a_run_by_case_alone_is_refused_for_its_leaks(tmp_path: Path) -> None:
         equipoise.run(file, tmp_path / "run")
 
 
+@pytest.mark.long
 def test_without_a_second_run_nothing_is_shown(make_folder: Callable[..., Path]) -> None:
     folder = make_folder()
     results = write_report(folder)

@@ -56,7 +56,7 @@ class ArrayFile:
             raise RefusedFile(self._path, f"its array {name!r} is packed in a way numpy never uses", "save it again")
         if info.file_size > min(self._limits.array_bytes, DEFLATE_RATIO * max(info.compress_size, 1) + 64):
             reason = f"its array {name!r} claims {info.file_size} bytes, more than it can hold or the limit allows"
-            raise RefusedFile(self._path, reason, "raise Limits.array_bytes if it is known to be good")
+            raise RefusedFile(self._path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
         try:
             with self._zip() as archive:
                 content = archive.read(info)  # to the member's end, where its CRC is checked

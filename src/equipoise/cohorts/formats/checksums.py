@@ -24,7 +24,7 @@ def check_size(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> int:
         raise RefusedFile(
             path,
             f"it has {found.st_size} bytes and the limit is {limits.file_bytes}",
-            "raise Limits.file_bytes if it is known to be good",
+            "raise EQUIPOISE_LIMIT_FILE_BYTES if it is known to be good",
         )
     if found.st_size == 0:
         raise RefusedFile(path, "it is empty", "copy the file again")

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.formats.dicom_geometry import Slice, stack
+from equipoise.cohorts.formats.dicom_geometry import Slice, Stack, stack
+from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
-from equipoise.cohorts.formats.nifti_header import check_affine
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
-from equipoise.cohorts.formats.scan import Scan, axis_codes, canonical, owned
+from equipoise.cohorts.formats.scan import Plane, Scan, axis_codes, axis_of_each_world_axis, canonical, owned
+from equipoise.cohorts.formats.volume_claim import check_affine
 from equipoise.errors import CohortError
 
 _DETAILS = ("echo_time", "acquisition_number", "temporal_position", "trigger_time", "b_value", "instance_number")
@@ -28,6 +29,10 @@ _ONE_VALUE = {"patient_id": "patient", "modality": "modality", "rows": "number o
               "samples": "number of colours", "frame_of_reference": "frame of reference"}  # fmt: skip
 _HEADER_KEYS = ("patient_id", "study_uid", "series_uid", "frame_of_reference", "modality", "series_description",
                 "manufacturer", "photometric", "rescale_type", "slice_thickness", "sop_class")  # fmt: skip
+
+
+_SLICES_PER_SCOUT = 8
+_ACROSS = 0.7  # the cosine of 45°
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,20 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
     if not Path(source).is_dir():
         return [fspath(source)]
     found = [
-        fspath(path)
-        for path in sorted(Path(source).rglob("*"))
-        if path.is_file() and path.name != "DICOMDIR" and (path.suffix.lower() == ".dcm" or _has_preamble(path))
+        fspath(path) for path in data_files(source) if path.suffix.lower() in (".dcm", ".dicom") or has_preamble(path)
     ]
     if len(found) > limits.frames:
         reason = f"it holds {len(found)} DICOM files and the limit is {limits.frames}"
-        raise RefusedFile(source, reason, "give the folder of one series, or raise Limits.frames")
+        raise RefusedFile(source, reason, "give the folder of one series, or raise EQUIPOISE_LIMIT_FRAMES")
     if not found:
         raise RefusedFile(source, "it holds no DICOM file", "give the folder that holds the series")
     return found
 
 
-def _has_preamble(path: Path) -> bool:
+def has_preamble(path: Path) -> bool:
+    """Whether a file says at its beginning that it is DICOM, whatever its name."""
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 
@@ -128,6 +134,8 @@ def read_dicom_series(
     name = fspath(source) if isinstance(source, (str, os.PathLike)) else next(iter(source), "the list of files")
     series = _pick(find_series(source, limits=limits, sandbox=sandbox), series_uid, fspath(name))
     series, doubled = without_copies(series)
+    series, scouts = without_scouts(series)
+    doubled += scouts
     _check_one(series)
     slices = [piece for file, facts in zip(series.files, series.facts, strict=True) for piece in slices_of(file, facts)]
     first = series.facts[0]
@@ -136,22 +144,66 @@ def read_dicom_series(
         or len(slices) * first["rows"] * first["columns"] * first["samples"] * 4 > limits.array_bytes
     ):
         reason = f"its {len(slices)} slices of {first['rows']} × {first['columns']} are beyond the limits"
-        raise RefusedFile(name, reason, "raise Limits.array_bytes or Limits.frames if it is known to be good")
+        raise RefusedFile(
+            name, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES or EQUIPOISE_LIMIT_FRAMES if it is known to be good"
+        )
     if any(piece.position is None for piece in slices):
         return _placeless(series, slices, sandbox, doubled)
     placed = stack(slices, first["spacing_between"] or slices[0].thickness or first["slice_thickness"])
     check_affine(placed.affine, series.files[0])
     pixels, remarks = _voxels(series, placed.slices, sandbox)
     array, affine, spacing_mm = canonical(pixels, placed.affine)
+    axis, planes = _planes(series, placed)
     return Scan(
         array=owned(array),
         spacing_mm=spacing_mm,
         affine=affine,
         sha256={file: facts["sha256"] for file, facts in zip(series.files, series.facts, strict=True)},
         stored_axes=axis_codes(placed.affine),
-        header={key: first[key] for key in _HEADER_KEYS},
-        remarks=doubled + placed.remarks + remarks,
+        header=_header(first) | _extent(placed),
+        remarks=doubled + placed.remarks + _absent(series, placed) + remarks,
+        planes=planes,
+        plane_axis=axis,
     )
+
+
+def _header(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: facts[key] for key in _HEADER_KEYS} | ({"colour": True} if facts["samples"] == 3 else {})
+
+
+def _extent(placed: Stack) -> dict[str, Any]:
+    """How many slices there are and from where to where, in mm along their normal: an outermost one lost shows here."""
+    step = placed.affine[:3, 2]
+    start = float(placed.affine[:3, 3] @ step / np.linalg.norm(step))
+    end = start + float(np.linalg.norm(step)) * (len(placed.slices) - 1)
+    return {"slices": len(placed.slices), "slices_from_to_mm": (round(start, 3), round(end, 3))}
+
+
+def _absent(series: Series, placed: Stack) -> tuple[str, ...]:
+    """What tells that an outermost slice is missing: geometry cannot, but some series state or number their images."""
+    first, last = _extent(placed)["slices_from_to_mm"]
+    here = f"{len(series.files)} are here, from {first:g} to {last:g} mm: outer slices may be missing"
+    for key in ("series_instances", "images_in_acquisition"):
+        counts = {facts[key] for facts in series.facts}
+        stated = counts.pop()
+        if not counts and stated is not None and stated > len(series.files):
+            return (f"the series states {stated:g} images and {here}",)
+    numbers = sorted(facts["instance_number"] or 0 for facts in series.facts)
+    if numbers[0] > 1 and numbers[-1] - numbers[0] == len(numbers) - 1 > 0:
+        return (f"the images are numbered from {numbers[0]:g} to {numbers[-1]:g} and {here}",)
+    return ()
+
+
+def _planes(series: Series, placed: Stack) -> tuple[int, tuple[Plane, ...]]:
+    """The spatial axis of the canonical array along which slices follow each other, and where each plane came from."""
+    uids = {file: facts["sop_uid"] for file, facts in zip(series.files, series.facts, strict=True)}
+    planes = [
+        Plane(piece.file, piece.frame, uids[piece.file], piece.position or (0.0, 0.0, 0.0)) for piece in placed.slices
+    ]
+    world = axis_of_each_world_axis(placed.affine).index(2)
+    if placed.affine[world, 2] < 0:
+        planes.reverse()
+    return 2 - world, tuple(planes)
 
 
 def _pick(found: Sequence[Series], series_uid: str | None, name: str) -> Series:
@@ -162,7 +214,8 @@ def _pick(found: Sequence[Series], series_uid: str | None, name: str) -> Series:
         raise RefusedFile(name, f"it holds {what}", "give the folder that holds the images")
     if len(found) > 1:
         listed = "; ".join(map(str, found[:5])) + ("; …" if len(found) > 5 else "")
-        raise RefusedFile(name, f"it holds {len(found)} series: {listed}", "choose one with series_uid")
+        remedy = "give the folder of one series, or name one in the column series_uid of a manifest"
+        raise RefusedFile(name, f"it holds {len(found)} series: {listed}", remedy)
     return found[0]
 
 
@@ -185,6 +238,28 @@ def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
     files, facts_kept = zip(*kept.values(), strict=True)
     remark = f"{len(copies)} files were copies of another slice and were left out, first {copies[0]}"
     return Series(series.uid, series.description, series.modality, files, facts_kept), (remark,)
+
+
+def without_scouts(series: Series) -> tuple[Series, tuple[str, ...]]:
+    """Drop lone slices of quite another orientation: scouts, which some scanners file under the series they plan.
+
+    A slice that stands across the others cannot be a part of their volume. At most two are dropped, from eight times as
+    many that agree; anything else stays and is refused as several orientations.
+    """
+    planes = [facts["slices"][0]["orientation"] if len(facts["slices"]) == 1 else None for facts in series.facts]
+    if len(planes) <= _SLICES_PER_SCOUT or any(plane is None for plane in planes):
+        return series, ()
+    axes = np.array([np.cross(plane[:3], plane[3:]) for plane in planes if plane is not None])
+    alike = np.abs(axes @ axes.T) > _ACROSS
+    main = alike[int(alike.sum(axis=1).argmax())]
+    lone = int((~main).sum())
+    if not 0 < lone <= 2 or lone * _SLICES_PER_SCOUT > int(main.sum()):
+        return series, ()
+    kept = [index for index, stays in enumerate(main.tolist()) if stays]
+    dropped = next(file for file, stays in zip(series.files, main.tolist(), strict=True) if not stays)
+    remark = f"{lone} of its images lay across all others (a scout) and were left out, first {Path(dropped).name}"
+    files, facts = tuple(series.files[k] for k in kept), tuple(series.facts[k] for k in kept)
+    return Series(series.uid, series.description, series.modality, files, facts), (remark,)
 
 
 def _check_one(series: Series) -> None:
@@ -282,6 +357,6 @@ def _placeless(series: Series, slices: Sequence[Slice], sandbox: Sandbox, remark
         spacing_mm=tuple(float(value) for value in spacing),
         affine=None,
         sha256={series.files[0]: first["sha256"]},
-        header={key: first[key] for key in _HEADER_KEYS},
+        header=_header(first),
         remarks=(*remarks, *found),
     )

@@ -14,7 +14,13 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from equipoise.cohorts.formats.dicom_pixels import decode, pixel_claim
 from equipoise.cohorts.formats.dicom_values import items, malformed, number, numbers, text, uid, whole
@@ -47,6 +53,8 @@ _NUMBERS = {
     "trigger_time": "TriggerTime",
     "b_value": "DiffusionBValue",
     "maximum_fraction": "MaximumFractionalValue",
+    "series_instances": "NumberOfSeriesRelatedInstances",
+    "images_in_acquisition": "ImagesInAcquisition",
 }
 _AGAIN = "copy the file again from its source"
 
@@ -65,13 +73,15 @@ def parse_pixels(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArra
     if facts["kind"] == "other":
         raise RefusedFile("", f"it is {facts['sop_class']}, which holds no image", "leave it out")
     pixels, remarks = decode(dataset, path, limits)
+    if not dataset.preamble:
+        remarks.append("it has no DICOM preamble and was read from its first element on")
     return {"facts": facts, "remarks": remarks}, [pixels]
 
 
 def _open(path: str, limits: Limits) -> tuple[FileDataset, str]:
     raw = Path(path).read_bytes()
     if raw[128:132] != b"DICM":
-        raise RefusedFile("", "it has no DICOM preamble", "rewrite it as a DICOM file with file meta information")
+        return _open_bare(raw), hashlib.sha256(raw).hexdigest()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="End of file reached before delimiter")
         meta = pydicom.filereader.read_file_meta_info(path)
@@ -87,6 +97,34 @@ def _open(path: str, limits: Limits) -> tuple[FileDataset, str]:
     return dataset, hashlib.sha256(raw).hexdigest()
 
 
+def _open_bare(raw: bytes) -> FileDataset:
+    """A file that begins with its first element, as old scanners and some exports wrote them.
+
+    Its transfer syntax is what it states, or else what its first elements show; compressed pixels have to be stated.
+    """
+    if raw[:2] not in (b"\x02\0", b"\x08\0"):
+        remedy = "leave it out if it is no DICOM, else rewrite it with a preamble (dcmconv of DCMTK does)"
+        raise RefusedFile("", "it has no DICOM preamble", remedy)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="End of file reached before delimiter")
+        try:
+            dataset = pydicom.dcmread(io.BytesIO(raw), force=True)
+        except UserWarning as error:
+            raise RefusedFile("", "it ends inside a sequence", _AGAIN) from error
+    if "SOPClassUID" not in dataset or "PixelData" not in dataset:
+        raise RefusedFile("", "it has no DICOM preamble and holds no image", "leave it out")
+    dataset.preamble = None
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = plain
+        if dataset["PixelData"].is_undefined_length:
+            raise RefusedFile("", "its pixels are compressed in a way that it does not state", _AGAIN)
+    elif dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        raise RefusedFile("", "it is deflated and has no DICOM preamble", "rewrite it with a preamble")
+    return dataset
+
+
 def _check_inflated(raw: bytes, meta: Dataset, limits: Limits) -> None:
     start = 128 + 4 + 12 + whole(meta, "FileMetaInformationGroupLength")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -98,7 +136,7 @@ def _check_inflated(raw: bytes, meta: Dataset, limits: Limits) -> None:
             raise RefusedFile(
                 "",
                 f"it inflates to more than {limits.inflated_bytes} bytes",
-                "raise Limits.inflated_bytes if it is known to be good",
+                "raise EQUIPOISE_LIMIT_INFLATED_BYTES if it is known to be good",
             )
     if not inflater.eof:
         raise RefusedFile("", "its deflated content ends early", _AGAIN)

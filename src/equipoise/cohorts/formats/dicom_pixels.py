@@ -34,10 +34,10 @@ def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
     decoded = rows * columns * frames * samples * max(bits // 8, 1)
     if decoded > limits.array_bytes:
         reason = f"it claims {decoded} bytes of pixels and the limit is {limits.array_bytes}"
-        raise RefusedFile("", reason, "raise Limits.array_bytes if it is known to be good")
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     if frames > limits.frames:
         reason = f"it claims {frames} frames and the limit is {limits.frames}"
-        raise RefusedFile("", reason, "raise Limits.frames if it is known to be good")
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_FRAMES if it is known to be good")
     signed = whole(dataset, "PixelRepresentation", 0) == 1
     return {"rows": rows, "columns": columns, "frames": frames, "samples": samples, "bits": stored, "signed": signed}
 
@@ -59,7 +59,24 @@ def decode(dataset: FileDataset, path: str, limits: Limits) -> tuple[NDArray[Any
         pixels = dataset.pixel_array
     colour = (3,) if claim["samples"] == 3 else ()
     pixels = np.asarray(pixels).reshape(claim["frames"], claim["rows"], claim["columns"], *colour)
-    return _understood(pixels, dataset, claim)
+    values, remarks = _understood(pixels, dataset, claim)
+    return values, [*_pad_remark(dataset, claim), *remarks]
+
+
+def _pad_remark(dataset: FileDataset, claim: dict[str, Any]) -> list[str]:
+    """The byte that makes odd pixel data even should be zero (PS3.5, 8.1.1); another is remarked, not refused."""
+    if dataset.file_meta.TransferSyntaxUID.is_compressed or _wanted(dataset, claim) % 2 == 0:
+        return []
+    data = dataset[_element(dataset)].value
+    return ["the byte that pads its pixels is not zero"] if len(data) > _wanted(dataset, claim) and data[-1] else []
+
+
+def _wanted(dataset: FileDataset, claim: dict[str, Any]) -> int:
+    """Bytes that uncompressed pixels take."""
+    pixels = claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
+    if text(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
+        pixels = pixels // 3 * 2
+    return math.ceil(int(pixels) * whole(dataset, "BitsAllocated") / 8)
 
 
 def _check_complete(dataset: FileDataset, claim: dict[str, Any]) -> None:
@@ -69,13 +86,11 @@ def _check_complete(dataset: FileDataset, claim: dict[str, Any]) -> None:
     if dataset.file_meta.TransferSyntaxUID.is_compressed and _element(dataset) == "PixelData":
         _check_code_streams(data, dataset, claim["frames"])
         return
-    pixels = claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
-    if text(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
-        pixels = pixels // 3 * 2
-    wanted = math.ceil(pixels * whole(dataset, "BitsAllocated") / 8)
+    wanted = _wanted(dataset, claim)
     if len(data) < wanted:
         raise RefusedFile("", f"it claims {wanted} bytes of pixels and {len(data)} are there", _AGAIN)
-    if data[wanted:].strip(b"\0"):
+    padded = wanted % 2 == 1 and len(data) == wanted + 1  # whatever the value: highdicom pads with the character "0"
+    if data[wanted:].strip(b"\0") and not padded:
         raise malformed(f"it holds {len(data) - wanted} bytes more than the pixels it claims")
 
 

@@ -18,6 +18,8 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
 from equipoise.cohorts.formats.scan import Scan
 
+Place = tuple[int, int]
+"""An axis of the array, 0 to 2 for z, y, x, and the index along it."""
 GRID_TOLERANCE = 0.05
 """How far, in voxels, a frame may lie beside the image's grid; rounding of positions needs some room."""
 
@@ -66,23 +68,25 @@ def read_segmentation(
     dtype = np.dtype(np.float32 if fractional else bool)
     if int(np.prod(shape)) * dtype.itemsize > limits.array_bytes:
         reason = f"its {len(numbers)} segments on the image's grid are beyond the limit of {limits.array_bytes} bytes"
-        raise RefusedFile(path, reason, "raise Limits.array_bytes if it is known to be good")
+        raise RefusedFile(path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     answer, (pixels,) = sandbox.ask("dicom_pixels", path)
     if answer["facts"] != header:
         raise RefusedFile(path, "it changed while it was read", "wait until it is written and try again")
     masks = np.zeros(shape, dtype)
-    placed: set[tuple[int, int]] = set()
+    placed: set[tuple[int, Place]] = set()
     for piece, detail in zip(slices, header["slices"], strict=True):
-        target, plane = _place(piece, pixels[piece.frame], reference)
-        for number, values in _segments_of(plane, detail.get("segment", 0), header):
-            if (number, target) in placed:
-                raise RefusedFile(path, f"segment {number} has two frames on slice {target}", "export it again")
+        place, window, values = _place(piece, pixels[piece.frame], reference)
+        for number, inside in _segments_of(values, detail.get("segment", 0), header):
+            if (number, place) in placed:
+                reason = f"segment {number} has two frames on plane {place[1]} along {'zyx'[place[0]]}"
+                raise RefusedFile(path, reason, "export it again")
             if number not in numbers:
                 raise RefusedFile(
                     path, f"its frame {piece.frame + 1} names the unknown segment {number}", "export it again"
                 )
-            placed.add((number, target))
-            masks[numbers.index(number), target] = values
+            placed.add((number, place))
+            masks[(numbers.index(number), *window)] = inside
+    remarks += tuple(answer["remarks"])
     return Segmentation(masks, numbers, labels, {fspath(path): header["sha256"]}, remarks)
 
 
@@ -96,7 +100,8 @@ def _check_space(path: str | PathLike[str], header: Mapping[str, Any], reference
 
 
 def _named(path: str | PathLike[str], header: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    found = header["segments"]
+    # a LABELMAP may list its background, number 0, which is no segment
+    found = [one for one in header["segments"] if one["number"] or header["segmentation_type"] != "LABELMAP"]
     numbers = tuple(segment["number"] for segment in found)
     if not numbers or len(set(numbers)) != len(numbers):
         raise RefusedFile(path, "its segments have no numbers of their own", "export it again")
@@ -113,33 +118,39 @@ def _segments_of(plane: NDArray[Any], segment: int, header: Mapping[str, Any]) -
     return [(segment, plane != 0)]
 
 
-def _place(piece: Slice, frame: NDArray[Any], reference: Scan) -> tuple[int, NDArray[Any]]:
-    """Which slice of the reference a frame lies on, and its pixels in that slice's order of rows and columns.
+def _place(piece: Slice, frame: NDArray[Any], reference: Scan) -> tuple[Place, tuple[slice | int, ...], NDArray[Any]]:
+    """Which plane of the reference a frame lies on, the window of the array that it fills, its values in that order.
 
-    The frame's rows and columns may run the other way or be swapped; nothing is resampled.
+    A frame may be a plane of any axis (sagittal and coronal scans are planes of x and y), its rows and columns may run
+    either way or be exchanged; nothing is resampled.
     """
     affine = np.eye(4) if reference.affine is None else reference.affine  # _check_space has refused None
     to_voxel = np.linalg.inv(affine) @ stack([piece], 1.0).affine
     rows, columns = frame.shape
     corners = to_voxel @ np.array([[0, columns - 1, 0], [0, 0, rows - 1], [0, 0, 0], [1, 1, 1]], dtype=np.float64)
-    nearest = np.rint(corners[:3])
-    span = np.abs(nearest - nearest[:, :1])[:, 1:]
-    _, _, depth = nearest
-    slices, height, width = reference.array.shape[1:]
-    inside = (nearest >= 0).all() and (nearest.max(axis=1) < [width, height, slices]).all()
-    if np.abs(corners[:3] - nearest).max() > GRID_TOLERANCE or len(set(depth)) > 1 or not inside:
+    nearest = np.rint(corners[:3]).astype(int)
+    along = np.argmax(np.abs(to_voxel[:3, :3]), axis=0)  # the voxel axis of a growing column, a growing row, the normal
+    low, high = nearest.min(axis=1), nearest.max(axis=1)
+    normal = int(along[2])
+    inside = (low >= 0).all() and (high < reference.array.shape[:0:-1]).all()
+    off = float(np.abs(corners[:3] - nearest).max())
+    if off > GRID_TOLERANCE or len(set(along.tolist())) < 3 or low[normal] != high[normal] or not inside:
         raise RefusedFile(
             piece.name, "it does not lie on the grid of the image", "resample the segmentation to the image first"
         )
-    swapped = rows > 1 and columns > 1 and span[0, 0] == 0
-    plane = frame.T if swapped else frame
-    if plane.shape != (int(span[1].max()) + 1, int(span[0].max()) + 1):
+    across, down = int(along[0]), int(along[1])
+    if (high - low)[across] != columns - 1 or (high - low)[down] != rows - 1:
         raise RefusedFile(
             piece.name, "its pixels are not those of the image", "resample the segmentation to the image first"
         )
-    low = nearest.min(axis=1).astype(int)
-    start = nearest[:, 0].astype(int)
-    plane = plane[:: -1 if start[1] > low[1] else 1, :: -1 if start[0] > low[0] else 1]
-    whole = np.zeros((height, width), plane.dtype)
-    whole[low[1] : low[1] + plane.shape[0], low[0] : low[0] + plane.shape[1]] = plane
-    return int(depth[0]), whole
+    values = frame[:: _way(to_voxel[down, 1]), :: _way(to_voxel[across, 0])]
+    if across > down:  # array axes run z, y, x, so the later voxel axis comes first
+        values = values.T
+    window = [slice(int(low[axis]), int(high[axis]) + 1) for axis in (2, 1, 0)]
+    position = 2 - normal
+    plane = int(low[normal])
+    return (position, plane), (*window[:position], plane, *window[position + 1 :]), values
+
+
+def _way(step: float) -> int:
+    return 1 if step > 0 else -1

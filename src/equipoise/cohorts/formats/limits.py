@@ -1,6 +1,13 @@
-"""How large, how deep and how slow an untrusted file may be before it is refused."""
+"""How large, how deep and how slow an untrusted file may be before it is refused.
 
-from dataclasses import dataclass
+A limit is raised for files that are known to be good by an environment variable, such as EQUIPOISE_LIMIT_ARRAY_BYTES.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from equipoise.errors import EquipoiseError
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -35,4 +42,30 @@ class Limits:
     wall_seconds: float = 600.0
 
 
-DEFAULT = Limits()
+PREFIX = "EQUIPOISE_LIMIT_"
+
+
+def limits_from(environment: Mapping[str, str]) -> Limits:
+    """The limits, those replaced that a variable EQUIPOISE_LIMIT_<NAME> states.
+
+    >>> limits_from({"EQUIPOISE_LIMIT_FRAMES": "30000"}).frames
+    30000
+
+    Raises EquipoiseError for a value that is no positive number.
+    """
+    raised: dict[str, float] = {}
+    for field in fields(Limits):
+        name = PREFIX + field.name.upper()
+        if name not in environment:
+            continue
+        try:
+            value = float(environment[name])
+        except ValueError:
+            value = 0.0
+        if not value > 0:
+            raise EquipoiseError(f"the environment variable {name} is {environment[name]!r}; set a positive number")
+        raised[field.name] = value if field.name.endswith("seconds") else int(value)
+    return Limits(**raised)  # type: ignore[arg-type]
+
+
+DEFAULT = limits_from(os.environ)

@@ -1,31 +1,25 @@
-"""NIfTI files, compressed or not: read once and whole, checked against their own claims, turned to RAS+.
+"""NIfTI files, single or as .hdr and .img, and Analyze: read whole, checked against their own claims, turned to RAS+.
 
-The parser is our own (numpy on 348 bytes): a corrupt .nii.gz is read silently by libraries that stop at the last
-voxel, before the checksum. What is promised: a .nii.gz whose content changed is refused, by its CRC; an uncompressed
-file has no checksum, there the recorded SHA-256 tells which bytes were read, and every voxel is what those bytes say.
+The checks are our own: a corrupt .nii.gz is read silently by libraries that stop at the last voxel, before the
+checksum. What is promised: a .nii.gz whose content changed is refused, by its CRC; an uncompressed file has no
+checksum, there the recorded SHA-256 tells which bytes were read, and every voxel is what those bytes say.
 """
 
-from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import Any, Literal
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.gunzip import GzipBytes
-from equipoise.cohorts.formats.limits import DEFAULT, DEFLATE_RATIO, Limits
-from equipoise.cohorts.formats.nifti_header import LONGEST_HEADER, NiftiHeader, parse_header
+from equipoise.cohorts.formats.limits import DEFAULT, Limits
+from equipoise.cohorts.formats.nifti_header import LONGEST_HEADER, parse_header
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.formats.scan import Scan, axis_codes, canonical, owned
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_AGAIN = "copy or export the file again"
+from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.formats.volume_claim import GZIP_MAGIC, Nonfinite, as_scan, check_limits, stored_voxels
 
 
-def read_nifti(
-    path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Literal["refuse", "zero"] = "refuse"
-) -> Scan:
+def read_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
     """The volume of one .nii or .nii.gz file as (channel, z, y, x), x to the right, y to anterior, z to superior.
 
     A 4D file's last axis becomes the channel. Stored integers stay integers unless the header scales them; scaled
@@ -35,22 +29,50 @@ def read_nifti(
     Raises RefusedFile (one sentence: file, reason, remedy).
     """
     raw, digest = read_bytes(path, limits)
-    if raw[:2] == _GZIP_MAGIC:
-        header, stored = _from_gzip(raw, path, limits)
-    else:
-        header, stored = _from_plain(raw, path, limits)
-    values = _scaled(stored, header)
-    values, remark = _finite(values, path, nonfinite)
-    array, affine, spacing_mm = canonical(values, header.affine)
-    return Scan(
-        array=owned(array),
-        spacing_mm=spacing_mm,
-        affine=affine,
-        sha256={fspath(path): digest},
-        stored_axes=axis_codes(header.affine),
-        header=_described(header),
-        remarks=header.remarks + remark,
-    )
+    claim = parse_header(_head(raw, path), path)
+    stored = stored_voxels(raw, claim, path, limits)
+    return as_scan(stored, claim, path, {fspath(path): digest}, "NIfTI", nonfinite)
+
+
+def read_pair(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
+    """As `read_nifti`, from the .hdr or the .img file of a pair, NIfTI or Analyze; each may be packed by gzip.
+
+    Analyze files are read as nibabel reads them, with a remark, for they state no left and right; a .mat file of SPM
+    beside one, which would, is not read, so the pair is refused.
+    """
+    header_file, voxel_file = pair_of(path)
+    raw, digest = read_bytes(header_file, limits)
+    claim = parse_header(_head(raw, header_file), header_file, pair=True)
+    matrix = voxel_file.with_name(f"{_stem(voxel_file)}.mat")
+    if any("Analyze" in remark for remark in claim.remarks) and matrix.exists():
+        raise RefusedFile(path, f"its orientation lies in {matrix.name}, which is not read", "convert it to .nii.gz")
+    voxels, voxel_digest = read_bytes(voxel_file, limits)
+    stored = stored_voxels(voxels, claim, voxel_file, limits)
+    hashes = {fspath(header_file): digest, fspath(voxel_file): voxel_digest}
+    return as_scan(stored, claim, path, hashes, "NIfTI pair", nonfinite)
+
+
+def pair_of(path: str | PathLike[str]) -> tuple[Path, Path]:
+    """The .hdr and the .img file that belong together, each perhaps packed; refused where one is missing."""
+    given = Path(path)
+    stem = _stem(given)
+    halves = []
+    for suffix in (".hdr", ".img"):
+        choices = [given.with_name(f"{stem}{ending}") for ending in (suffix, f"{suffix}.gz", suffix.upper())]
+        there = next((choice for choice in choices if choice.exists()), None)
+        if there is None:
+            raise RefusedFile(path, f"its other half {choices[0].name} is missing", "put both files side by side")
+        halves.append(there)
+    return halves[0], halves[1]
+
+
+def _stem(path: Path) -> str:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return name[: -len(Path(name).suffix)]
+
+
+def _head(raw: bytes, path: str | PathLike[str]) -> bytes | bytearray:
+    return GzipBytes(raw, path).read(LONGEST_HEADER) if raw[:2] == GZIP_MAGIC else raw[:LONGEST_HEADER]
 
 
 def probe_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT) -> Scan:
@@ -59,81 +81,7 @@ def probe_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT) -> Scan:
     Refuses what the header alone can refute; the voxels, and a gzip checksum, are checked by `read_nifti`.
     """
     raw, digest = read_bytes(path, limits)
-    head = GzipBytes(raw, path).read(LONGEST_HEADER) if raw[:2] == _GZIP_MAGIC else raw[:LONGEST_HEADER]
-    header = parse_header(head, path)
-    _check_claim(header, path, limits)
-    nothing = np.broadcast_to(np.zeros((), header.dtype.newbyteorder("=")), header.shape)
-    array, affine, spacing_mm = canonical(nothing, header.affine)
-    codes = axis_codes(header.affine)
-    return Scan(array, spacing_mm, affine, {fspath(path): digest}, codes, _described(header), header.remarks)
-
-
-def _described(header: NiftiHeader) -> Mapping[str, Any]:
-    return {"format": "NIfTI", "stored_dtype": header.dtype.name, "slope": header.slope, "intercept": header.intercept}
-
-
-def _from_plain(raw: bytes, path: str | PathLike[str], limits: Limits) -> tuple[NiftiHeader, NDArray[Any]]:
-    header = parse_header(raw, path)
-    _check_claim(header, path, limits)
-    found = len(raw) - header.offset
-    if found != header.voxel_bytes:
-        raise RefusedFile(
-            path, f"its header claims {header.voxel_bytes} bytes of voxels and {max(found, 0)} are there", _AGAIN
-        )
-    return header, np.frombuffer(raw, header.dtype, offset=header.offset).reshape(header.shape)
-
-
-def _from_gzip(raw: bytes, path: str | PathLike[str], limits: Limits) -> tuple[NiftiHeader, NDArray[Any]]:
-    stream = GzipBytes(raw, path)
-    head = stream.read(LONGEST_HEADER)
-    header = parse_header(head, path)
-    _check_claim(header, path, limits)
-    total = header.offset + header.voxel_bytes
-    if total > DEFLATE_RATIO * len(raw) + LONGEST_HEADER:
-        raise RefusedFile(
-            path, f"its header claims {total} bytes, more than {len(raw)} compressed bytes can hold", _AGAIN
-        )
-    stream_rest = stream.read(max(total - len(head), 0))
-    content = head + stream_rest
-    if len(content) < total:
-        raise RefusedFile(path, f"its header claims {total} bytes and {len(content)} are there", _AGAIN)
-    if len(content) > total or not stream.finish():
-        raise RefusedFile(path, f"it holds more than the {total} bytes its header claims", _AGAIN)
-    return header, np.frombuffer(content, header.dtype, offset=header.offset).reshape(header.shape)
-
-
-def _check_claim(header: NiftiHeader, path: str | PathLike[str], limits: Limits) -> None:
-    decoded = header.voxel_bytes * (
-        2 if header.dtype.itemsize < 4 and (header.slope, header.intercept) != (1, 0) else 1
-    )
-    if decoded > limits.array_bytes or header.offset > limits.array_bytes:
-        raise RefusedFile(
-            path,
-            f"its header claims {header.offset + header.voxel_bytes} bytes and the limit is {limits.array_bytes}",
-            "raise Limits.array_bytes if it is known to be good",
-        )
-
-
-def _scaled(stored: NDArray[Any], header: NiftiHeader) -> NDArray[Any]:
-    if (header.slope, header.intercept) == (1.0, 0.0):
-        return stored
-    exact_in_float32 = stored.dtype.itemsize <= 2 or stored.dtype == np.float32
-    with np.errstate(over="ignore", invalid="ignore"):  # an absurd slope gives infinity, which is judged below
-        real = stored.astype(np.float64)
-        real *= header.slope
-        real += header.intercept
-        return real.astype(np.float32) if exact_in_float32 else real
-
-
-def _finite(
-    values: NDArray[Any], path: str | PathLike[str], nonfinite: Literal["refuse", "zero"]
-) -> tuple[NDArray[Any], tuple[str, ...]]:
-    if values.dtype.kind != "f" or np.isfinite(values).all():
-        return values, ()
-    bad = ~np.isfinite(values)
-    count = int(bad.sum())
-    if nonfinite == "refuse":
-        raise RefusedFile(
-            path, f"{count} of its voxels are NaN or infinite", 'mend them, or read them as 0 with nonfinite="zero"'
-        )
-    return np.where(bad, values.dtype.type(0), values), (f"{count} voxels that were NaN or infinite were read as 0",)
+    claim = parse_header(_head(raw, path), path)
+    check_limits(claim, path, limits)
+    nothing = np.broadcast_to(np.zeros((), claim.dtype.newbyteorder("=")), claim.shape)
+    return as_scan(nothing, claim, path, {fspath(path): digest}, "NIfTI", "zero")

@@ -7,65 +7,43 @@ Reference: Cox et al., "A (sort of) new image data format standard: NIfTI-1", 20
 """
 
 import math
-from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import BROKEN, LARGEST_NUMBER_BYTES, VolumeClaim, check_affine
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
 
 HEADER_BYTES = {348: 1, 540: 2}
 LONGEST_HEADER = 540
-LARGEST_NUMBER_BYTES = 8
-SPACING_RANGE_MM = (1e-4, 1e4)
-FARTHEST_MM = 1e7
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _LAST_SPACE_CODE = 5  # "other template", the last coordinate code of the standard
+_ANALYZE = "it is an Analyze file, which states no left and right: x was taken to grow to the left, as nibabel does"
 _UNIT_NAMES = {0: "no unit", 1: "metres", 2: "millimetres", 3: "micrometres"}
 _HALF_TURN = 3 * float(np.finfo(np.float32).eps)  # 1 − b² − c² − d² below the rounding of float32 is zero
-_BROKEN = "export the image again from its source"
 
 
-@dataclass(frozen=True)
-class NiftiHeader:
-    """What the header claims, checked for sense but not yet against the file's length.
+def parse_header(raw: bytes | bytearray, path: str | PathLike[str], *, pair: bool = False) -> VolumeClaim:
+    """The checked header at the beginning of an uncompressed NIfTI file; raises RefusedFile where it makes no sense.
 
-    shape: (channel, z, y, x); the fourth or fifth dimension of the file is the channel.
-    dtype: as stored, with its byte order. offset: bytes before the first voxel.
-    slope, intercept: real value = slope · stored + intercept; (1, 0) where the file has no scaling.
-    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm.
+    pair: the bytes are those of a .hdr file, whose voxels lie in an .img file; an Analyze header is read too.
     """
-
-    shape: tuple[int, int, int, int]
-    dtype: np.dtype[np.generic]
-    offset: int
-    slope: float
-    intercept: float
-    affine: NDArray[np.float64]
-    remarks: tuple[str, ...]
-
-    @property
-    def voxel_bytes(self) -> int:
-        """Bytes that the voxels take in the file."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def parse_header(raw: bytes | bytearray, path: str | PathLike[str]) -> NiftiHeader:
-    """The checked header at the beginning of an uncompressed NIfTI file; raises RefusedFile where it makes no sense."""
-    fields = _fields(raw, path)
+    fields = _fields(raw, path, pair)
+    if not hasattr(fields, "get_sform"):
+        return _analyze(fields, path)
     dtype = _dtype(fields, path)
     slope, intercept = _scaling(fields, path)
     with np.errstate(all="ignore"):  # absurd numbers overflow on their way to being refused
         affine, remarks = _affine(fields, path)
-    return NiftiHeader(
+    return VolumeClaim(
         shape=_shape(fields, path),
         dtype=dtype,
-        offset=_offset(fields, path),
+        offset=_offset(fields, path, 0 if pair else int(fields["sizeof_hdr"]) + 4),
         slope=slope,
         intercept=intercept,
         affine=affine,
@@ -73,7 +51,8 @@ def parse_header(raw: bytes | bytearray, path: str | PathLike[str]) -> NiftiHead
     )
 
 
-def _fields(raw: bytes | bytearray, path: str | PathLike[str]) -> "Nifti1Header":
+def _fields(raw: bytes | bytearray, path: str | PathLike[str], pair: bool) -> Any:
+    """The header's fields as nibabel names them, of NIfTI or, in a pair without NIfTI's magic, of Analyze."""
     import nibabel  # .4 s (1.5 s with pydicom) that only NIfTI files should cost
 
     for order in ("<", ">"):
@@ -85,26 +64,31 @@ def _fields(raw: bytes | bytearray, path: str | PathLike[str]) -> "Nifti1Header"
             raise RefusedFile(path, "it is shorter than a NIfTI header", "copy the file again")
         layout = nibabel.Nifti1Header if version == 1 else nibabel.Nifti2Header
         fields = layout(bytes(raw[:size]), endianness=order, check=False)  # type: ignore[no-untyped-call]
-        _check_magic(fields.binaryblock, version, path)
+        if pair and version == 1 and bytes(raw[344:347]) not in (b"ni1", b"n+1"):
+            return nibabel.spm2analyze.Spm2AnalyzeHeader(bytes(raw[:size]), endianness=order, check=False)  # type: ignore[no-untyped-call]
+        _check_magic(fields.binaryblock, version, path, pair)
         return fields
     raise RefusedFile(path, "it does not begin with a NIfTI header", "give a .nii or .nii.gz file")
 
 
-def _check_magic(block: bytes, version: int, path: str | PathLike[str]) -> None:
+def _check_magic(block: bytes, version: int, path: str | PathLike[str], pair: bool) -> None:
     # compared as bytes: numpy's text fields drop the zeros at their end
     magic, single = (block[344:348], b"n+1\0") if version == 1 else (block[4:12], b"n+2\0\r\n\x1a\n")
-    if magic in (b"ni1\0", b"ni2\0\r\n\x1a\n"):
-        raise RefusedFile(path, "it is one half of a .hdr/.img pair", "convert the pair to a single .nii.gz file")
+    half = magic in (b"ni1\0", b"ni2\0\r\n\x1a\n")
+    if half and not pair:
+        raise RefusedFile(path, "it is one half of a .hdr/.img pair", "name its two files .hdr and .img")
+    if half:
+        return
     if magic[:4] == bytes(4):
         raise RefusedFile(path, "it is an Analyze file, which has no orientation", "convert it to NIfTI")
-    if magic != single:
+    if magic != single or pair:
         raise RefusedFile(path, "its NIfTI magic bytes are wrong", "copy the file again")
 
 
 def _shape(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[int, int, int, int]:
     dim = [int(value) for value in fields["dim"]]
     if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
-        raise RefusedFile(path, f"its header claims the dimensions {dim}", _BROKEN)
+        raise RefusedFile(path, f"its header claims the dimensions {dim}", BROKEN)
     sizes = dim[1 : dim[0] + 1] + [1] * (7 - dim[0])
     x, y, z, *rest = sizes
     if sum(size > 1 for size in rest) > 1 or max(rest[2:]) > 1:
@@ -119,19 +103,19 @@ def _dtype(fields: "Nifti1Header", path: str | PathLike[str]) -> np.dtype[np.gen
 
     code = int(fields["datatype"])
     if code not in data_type_codes or data_type_codes.label[code] in ("none", "all"):
-        raise RefusedFile(path, f"its header claims the unknown data type {code}", _BROKEN)
+        raise RefusedFile(path, f"its header claims the unknown data type {code}", BROKEN)
     dtype: np.dtype[np.generic] = fields.get_data_dtype()  # type: ignore[no-untyped-call]
     if dtype.kind not in "iuf" or dtype.itemsize > LARGEST_NUMBER_BYTES:
         raise RefusedFile(path, f"its voxels are {data_type_codes.label[code]}", "convert them to integers or floats")
     if int(fields["bitpix"]) != 8 * dtype.itemsize:
-        raise RefusedFile(path, f"its header claims {fields['bitpix']} bits per voxel of type {dtype.name}", _BROKEN)
+        raise RefusedFile(path, f"its header claims {fields['bitpix']} bits per voxel of type {dtype.name}", BROKEN)
     return dtype
 
 
-def _offset(fields: "Nifti1Header", path: str | PathLike[str]) -> int:
-    offset, least = float(fields["vox_offset"]), int(fields["sizeof_hdr"]) + 4
+def _offset(fields: "Nifti1Header", path: str | PathLike[str], least: int) -> int:
+    offset = float(fields["vox_offset"])
     if not math.isfinite(offset) or offset != int(offset) or not least <= offset < 2**53:
-        raise RefusedFile(path, f"its header puts the first voxel at byte {offset:g}", _BROKEN)
+        raise RefusedFile(path, f"its header puts the first voxel at byte {offset:g}", BROKEN)
     return int(offset)
 
 
@@ -140,50 +124,66 @@ def _scaling(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[float, 
     if slope == 0 or not math.isfinite(slope):  # the standard's sign for "not scaled"; NaN is written by nibabel
         return 1.0, 0.0
     if not math.isfinite(intercept):
-        raise RefusedFile(path, f"its header scales by slope {slope:g} and intercept {intercept:g}", _BROKEN)
+        raise RefusedFile(path, f"its header scales by slope {slope:g} and intercept {intercept:g}", BROKEN)
     return slope, intercept
 
 
 def _affine(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Method 3 (sform), then 2 (qform), then 1 (pixdim) of the standard, in mm."""
+    """The usable form of sform and qform, in mm; without either what nibabel takes: x to the left, the middle at 0.
+
+    A form that makes no sense (zero rows, no rotation) is remarked where the other does; ITK and ANTs read such files.
+    """
     remarks: list[str] = []
     unit = int(fields["xyzt_units"]) & 7
     if unit not in _MM_PER_UNIT:
-        raise RefusedFile(path, f"its header claims the unknown unit of length {unit}", _BROKEN)
+        raise RefusedFile(path, f"its header claims the unknown unit of length {unit}", BROKEN)
     if unit in (1, 3):
         remarks.append(f"lengths were in {_UNIT_NAMES[unit]}")
-    codes = int(fields["sform_code"]), int(fields["qform_code"])
-    if not 0 <= min(codes) <= max(codes) <= _LAST_SPACE_CODE:
-        raise RefusedFile(path, f"its header claims the unknown coordinate codes {codes}", _BROKEN)
-    has_sform, has_qform = codes[0] > 0, codes[1] > 0
-    if has_sform:
-        affine = fields.get_sform()  # type: ignore[no-untyped-call]
-        check_affine(affine, path)
-        if has_qform and not _agree(affine, _qform(fields, path)):
-            remarks.append("sform and qform differ; the sform was used")
-    elif has_qform:
-        affine = _qform(fields, path)
-    else:
-        affine = np.diag([*fields["pixdim"][1:4].astype(np.float64), 1.0])
-        remarks.append("the file states no orientation; its axes were taken as right, anterior, superior")
-    affine[:3] *= _MM_PER_UNIT[unit]
-    check_affine(affine, path)
-    return affine, tuple(remarks)
+    codes = {"sform": int(fields["sform_code"]), "qform": int(fields["qform_code"])}
+    if not 0 <= min(codes.values()) <= max(codes.values()) <= _LAST_SPACE_CODE:
+        raise RefusedFile(path, f"its header claims the unknown coordinate codes {tuple(codes.values())}", BROKEN)
+    usable: dict[str, NDArray[np.float64]] = {}
+    refusals: dict[str, RefusedFile] = {}
+    for form in (name for name, code in codes.items() if code > 0):
+        try:
+            usable[form] = _in_mm(_FORMS[form](fields, path), _MM_PER_UNIT[unit], path)
+        except RefusedFile as refusal:
+            refusals[form] = refusal
+    if not usable and refusals:
+        raise next(iter(refusals.values()))
+    if not usable:
+        remarks.append("it states no orientation (both codes are 0): x was taken to grow to the left, as nibabel does")
+        base = fields.get_base_affine()  # type: ignore[no-untyped-call]
+        return _in_mm(base, _MM_PER_UNIT[unit], path), tuple(remarks)
+    form, affine = next(iter(usable.items()))
+    return affine, (*remarks, *_form_remarks(form, usable, refusals, fields, _MM_PER_UNIT[unit]))
 
 
-def check_affine(affine: NDArray[np.float64], path: str | PathLike[str]) -> None:
-    """Refuse a grid that is not finite, flat, or has a spacing no scanner makes."""
-    if not np.isfinite(affine).all():
-        raise RefusedFile(path, "its orientation holds values that are not numbers", _BROKEN)
-    if np.abs(affine).max() > FARTHEST_MM:
-        raise RefusedFile(path, f"its orientation holds the length {np.abs(affine).max():g} mm", _BROKEN)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    low, high = SPACING_RANGE_MM
-    if spacing.min() < low or spacing.max() > high:
-        shown = " × ".join(f"{value:g}" for value in spacing)
-        raise RefusedFile(path, f"its voxels measure {shown} mm", "correct the header's spacing")
-    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise RefusedFile(path, "its orientation folds the volume flat", _BROKEN)
+def _form_remarks(
+    form: str,
+    usable: dict[str, NDArray[np.float64]],
+    refusals: dict[str, RefusedFile],
+    fields: "Nifti1Header",
+    mm: float,
+) -> list[str]:
+    """How the header contradicts the form that was used."""
+    if len(usable) == 2:
+        return [] if _agree(usable["sform"], usable["qform"]) else ["sform and qform differ; the sform was used"]
+    if refusals:
+        other, refusal = next(iter(refusals.items()))
+        return [f"its {other} cannot be used ({refusal.reason}); the {form} was used"]
+    spacing = np.linalg.norm(usable[form][:3, :3], axis=0)
+    pixdim = np.abs(fields["pixdim"][1:4].astype(np.float64)) * mm
+    if np.isfinite(pixdim).all() and pixdim.all() and not np.allclose(spacing, pixdim, rtol=1e-2):
+        return [f"the {form} and pixdim give other voxel sizes; the {form} was used"]
+    return []
+
+
+def _in_mm(affine: NDArray[np.float64], mm: float, path: str | PathLike[str]) -> NDArray[np.float64]:
+    scaled = np.array(affine, dtype=np.float64)
+    scaled[:3] *= mm
+    check_affine(scaled, path)
+    return scaled
 
 
 def _agree(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
@@ -202,7 +202,7 @@ def _qform(fields: "Nifti1Header", path: str | PathLike[str]) -> NDArray[np.floa
     square = 1.0 - (b * b + c * c + d * d)
     pixdim = fields["pixdim"].astype(np.float64)
     if not square > -1e-4 or not (pixdim[1:4] > 0).all():
-        raise RefusedFile(path, "its qform holds no rotation or a spacing that is not positive", _BROKEN)
+        raise RefusedFile(path, "its qform holds no rotation or a spacing that is not positive", BROKEN)
     a = math.sqrt(square) if square > _HALF_TURN else 0.0
     rotation = quat2mat([a, b, c, d])  # type: ignore[no-untyped-call]  # divides by the quaternion's length
     handed = -1.0 if pixdim[0] < 0 else 1.0
@@ -210,3 +210,31 @@ def _qform(fields: "Nifti1Header", path: str | PathLike[str]) -> NDArray[np.floa
     affine[:3, :3] = rotation * (pixdim[1:4] * [1.0, 1.0, handed])
     affine[:3, 3] = [float(fields[f"qoffset_{axis}"]) for axis in "xyz"]
     return affine
+
+
+def _sform(fields: "Nifti1Header", _: str | PathLike[str]) -> NDArray[np.float64]:
+    affine: NDArray[np.float64] = fields.get_sform()  # type: ignore[no-untyped-call]
+    return affine
+
+
+_FORMS = {"sform": _sform, "qform": _qform}  # in the order in which they are believed
+
+
+def _analyze(fields: Any, path: str | PathLike[str]) -> VolumeClaim:
+    """Analyze 7.5, with SPM's scaling and origin, as nibabel reads it; left and right are its convention."""
+    slope, intercept = fields.get_slope_inter()
+    with np.errstate(all="ignore"):
+        affine = _in_mm(fields.get_best_affine(), 1.0, path)
+    if slope is not None and not math.isfinite(slope * (intercept or 0.0)):
+        raise RefusedFile(path, f"its header scales by slope {slope:g} and intercept {intercept:g}", BROKEN)
+    return VolumeClaim(
+        shape=_shape(fields, path),
+        dtype=_dtype(fields, path),
+        offset=_offset(fields, path, 0),
+        slope=1.0 if slope is None else float(slope),
+        intercept=0.0 if intercept is None else float(intercept),
+        affine=affine,
+        remarks=(
+            "it is an Analyze file, which states no left and right: x was taken to grow to the left, as nibabel does",
+        ),
+    )

@@ -1,4 +1,4 @@
-"""One PNG, JPEG or TIFF file → pixels; runs only inside the sandbox's child process."""
+"""One PNG, JPEG, BMP or TIFF file → pixels; runs only inside the sandbox's child process."""
 
 import hashlib
 import io
@@ -10,50 +10,132 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 
-_FORMATS = ("PNG", "JPEG", "TIFF")
+_FORMATS = ("PNG", "JPEG", "BMP")
 _GREY = frozenset({"1", "L", "I", "I;16", "I;16L", "I;16B", "F"})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AGAIN = "copy the file again from its source"
+_EXIF_ORIENTATION = 0x0112
+ALPHA = "its opaque alpha channel was left out"
 
 
 def parse_picture(path: str, limits: Limits, indices: bool = False) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """Pixels as (page, y, x) for grey, (page, y, x, 3) for colour, and the file's SHA-256.
+    """Pixels as (page, y, x) of one channel, (page, y, x, channel) of several, upright; and the file's SHA-256.
 
     indices: a palette picture gives its palette indices (label masks are stored so) and not its colours.
     """
     raw = Path(path).read_bytes()
+    digest = {"sha256": hashlib.sha256(raw).hexdigest()}
+    facts, pixels = _tiff(raw, limits, indices) if raw[:4] in _TIFF_SIGNATURES else _flat(raw, limits, indices)
+    orientation = facts["orientation"]
+    if orientation != 1:
+        pixels = upright(pixels, orientation)
+        facts["remarks"].append("it was turned upright as its EXIF orientation says")
+        spacing = facts["spacing_mm"]
+        if spacing and orientation >= 5:
+            facts["spacing_mm"] = [spacing[0], spacing[2], spacing[1]]
+    return digest | facts, [np.ascontiguousarray(pixels)]
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """(page, y, x, …) turned and mirrored as the EXIF orientation says; 1 and unknown numbers change nothing."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(1, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, :, ::-1]
+    return pixels
+
+
+def _tiff(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], NDArray[Any]]:
+    from equipoise.cohorts.formats.tiff_parse import parse_tiff  # .2 s that only its files should cost
+
+    tiff = parse_tiff(raw, limits)
+    pixels, colour, greys = tiff.pixels, tiff.colour, None
+    if tiff.palette is not None:
+        if pixels.max(initial=0) >= len(tiff.palette):
+            raise RefusedFile("", "its pixels lie outside its palette", _AGAIN)
+        greys = _greys(tiff.palette)
+        if not indices:
+            pixels, colour = tiff.palette[pixels], True
+    return _facts("TIFF", tiff.orientation, colour, tiff.remarks, greys if indices else None, tiff.spacing_mm), pixels
+
+
+def _facts(
+    kind: str | None,
+    orientation: int,
+    colour: bool,
+    remarks: list[str],
+    greys: list[int] | None = None,
+    spacing: tuple[float, float, float] | None = None,
+) -> dict[str, Any]:
+    turn = orientation if 1 <= orientation <= 8 else 1
+    return {
+        "format": kind, "orientation": turn, "colour": colour, "remarks": list(dict.fromkeys(remarks)),
+        "grey_palette": greys, "spacing_mm": None if spacing is None else list(spacing),
+    }  # fmt: skip
+
+
+def _greys(palette: NDArray[np.uint8]) -> list[int] | None:
+    """The greys of a palette, None where it has a true colour."""
+    return palette[:, 0].tolist() if (palette == palette[:, :1]).all() else None
+
+
+def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], NDArray[Any]]:
+    """A PNG, JPEG or BMP file, of one page."""
     if raw.startswith(_PNG_SIGNATURE):
         _check_png(raw)
     Pillow.MAX_IMAGE_PIXELS = None  # our own limit is checked below, before any pixel is decoded
     try:
         picture = Pillow.open(io.BytesIO(raw), formats=_FORMATS)
     except UnidentifiedImageError as error:
-        raise RefusedFile("", "it is no PNG, JPEG or TIFF file", "convert it to one of these") from error
-    pages = int(getattr(picture, "n_frames", 1))
-    _check_claim(picture, pages, limits)
+        raise RefusedFile("", "it is no PNG, JPEG, BMP or TIFF file", "convert it to one of these") from error
+    if (frames := int(getattr(picture, "n_frames", 1))) != 1:
+        raise RefusedFile("", f"it holds {frames} pictures", "save every picture as a file of its own")
+    if picture.width * picture.height * 4 > limits.array_bytes:
+        reason = f"it claims {picture.width} × {picture.height} pixels, beyond the limits"
+        raise RefusedFile("", reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
+    if picture.format == "BMP":
+        _check_bmp(raw)
+    orientation = int(picture.getexif().get(_EXIF_ORIENTATION, 1))
     remarks: list[str] = []
-    size = picture.size
-    arrays = [_page(page, size, indices, remarks) for page in ImageSequence.Iterator(picture)]
-    if len({array.shape for array in arrays}) > 1 or len(arrays) != pages:
-        raise RefusedFile("", "its pages differ in kind", "save every page as a file of its own")
-    facts = {
-        "sha256": hashlib.sha256(raw).hexdigest(),
-        "format": picture.format,
-        "remarks": list(dict.fromkeys(remarks)),
-    }
-    return facts, [np.stack(arrays)]
+    greys = None
+    if picture.mode == "P":
+        palette = np.array(picture.getpalette("RGB") or [0, 0, 0], np.uint8).reshape(-1, 3)
+        greys = _greys(palette) if indices else None
+    plain = _plain(picture, indices, remarks)
+    array = np.asarray(plain)
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    return _facts(picture.format, orientation, plain.mode == "RGB", remarks, greys), array[None]
 
 
-def _check_claim(picture: Pillow.Image, pages: int, limits: Limits) -> None:
-    claimed = picture.width * picture.height * pages * 4
-    if claimed > limits.array_bytes or pages > limits.frames:
-        reason = f"it claims {pages} pages of {picture.width} × {picture.height} pixels, beyond the limits"
-        raise RefusedFile("", reason, "raise Limits.array_bytes or Limits.frames if it is known to be good")
+def _plain(picture: Pillow.Image, indices: bool, remarks: list[str]) -> Pillow.Image:
+    """Grey, RGB or palette indices; nothing transparent."""
+    if picture.mode == "P":
+        picture.load()
+        picture = picture if indices else picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    elif picture.mode not in _GREY | {"RGB", "LA", "RGBA"}:
+        raise RefusedFile("", f"its colours are {picture.mode}", "save it as grey or RGB")
+    if picture.mode in ("LA", "RGBA"):
+        if picture.getchannel("A").getextrema()[0] != 255:
+            raise RefusedFile("", "parts of it are transparent", "save it without an alpha channel")
+        remarks.append(ALPHA)
+        return picture.convert(picture.mode[:-1])
+    return picture
+
+
+def _check_bmp(raw: bytes) -> None:
+    """Packed bitmaps are refused: decoders fill what is missing in them without a word."""
+    size = int.from_bytes(raw[14:18], "little")
+    packing = int.from_bytes(raw[30:34], "little") if size >= 40 else 0
+    if packing not in (0, 3, 6):
+        raise RefusedFile("", "it is a packed bitmap", "save it as an uncompressed bitmap or as PNG")
 
 
 def _check_png(raw: bytes) -> None:
@@ -68,31 +150,8 @@ def _check_png(raw: bytes) -> None:
         if zlib.crc32(memoryview(raw)[position + 4 : end]) != int.from_bytes(raw[end : end + 4], "big"):
             raise RefusedFile("", f"its {kind.decode('ascii', 'replace')} chunk fails its checksum", _AGAIN)
         if kind == b"IHDR" and length == 13 and raw[position + 16] == 16 and raw[position + 17] not in (0,):
-            raise RefusedFile("", "it has 16 bits per colour", "save it with 8 bits per colour or as 16-bit grey")
+            reason = "it has 16 bits per colour"
+            raise RefusedFile("", reason, "save it as TIFF, with 8 bits per colour, or as 16-bit grey")
         position = end + 4
     if kind != b"IEND":
         raise RefusedFile("", "it ends early", _AGAIN)
-
-
-def _page(page: Pillow.Image, size: tuple[int, int], indices: bool, remarks: list[str]) -> NDArray[Any]:
-    if page.size != size:
-        raise RefusedFile("", "its pages differ in size", "save every page as a file of its own")
-    upright = ImageOps.exif_transpose(page)
-    if page.getexif().get(0x0112, 1) != 1:
-        remarks.append("it was turned upright as its EXIF orientation says")
-    if upright.mode == "P":
-        upright = upright if indices else upright.convert("RGBA" if "transparency" in upright.info else "RGB")
-    elif upright.mode in ("LA", "RGBA"):
-        upright = _opaque(upright)
-    elif upright.mode not in _GREY | {"RGB"}:
-        raise RefusedFile("", f"its colours are {upright.mode}", "save it as grey or RGB")
-    if upright.mode == "RGBA":
-        upright = _opaque(upright)
-    array = np.asarray(upright)
-    return array.astype(np.uint8) if array.dtype == bool else array
-
-
-def _opaque(picture: Pillow.Image) -> Pillow.Image:
-    if picture.getchannel("A").getextrema()[0] != 255:
-        raise RefusedFile("", "parts of it are transparent", "save it without an alpha channel")
-    return picture.convert(picture.mode[:-1])

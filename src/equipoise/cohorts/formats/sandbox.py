@@ -157,13 +157,13 @@ class Sandbox:
         code = self._exit_code(closed)
         if self._expired:
             waited = f"{self.limits.wall_seconds:g} s"
-            reason, remedy = f"its reader gave no answer within {waited}", "raise Limits.wall_seconds"
+            reason, remedy = f"its reader gave no answer within {waited}", "raise EQUIPOISE_LIMIT_WALL_SECONDS"
         elif code == _OUT_OF_TIME:
             spent = f"{self.limits.seconds:g} s of processor time"
-            reason, remedy = f"reading it took longer than {spent}", "raise Limits.seconds"
+            reason, remedy = f"reading it took longer than {spent}", "raise EQUIPOISE_LIMIT_SECONDS"
         else:
             reason = "its decoder crashed" + ("" if code is None else f" (exit {code})")
-            remedy = "raise Limits.memory_bytes"
+            remedy = "raise EQUIPOISE_LIMIT_MEMORY_BYTES"
         return RefusedFile(path, reason, f"{remedy} if it is known to be good")
 
     def _exit_code(self, closed: bool) -> int | None:

@@ -87,7 +87,9 @@ def answer(task: str, path: str, limits: Limits, settings: dict[str, Any]) -> Fo
         return {"refused": {"missing": f"the package {error.name}", "remedy": remedy}}, []
     except MemoryError:
         reason = f"reading it needs more than {limits.memory_bytes} bytes of memory"
-        return _refused(reason, "raise Limits.memory_bytes if it is known to be good") | {"exhausted": True}, []
+        return _refused(reason, "raise EQUIPOISE_LIMIT_MEMORY_BYTES if it is known to be good") | {
+            "exhausted": True
+        }, []
     except RecursionError:
         return _refused("its sequences are nested too deeply", "export it again without private sequences"), []
     except Exception as error:  # a parser of hostile bytes may raise anything

@@ -3,15 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
+from os import PathLike
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.formats.refusal import RefusedFile
 
 AXIS_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where one plane of a scan came from, so that an answer can be written back beside it.
+
+    frame: number within the file, from 0. position: of the first stored pixel, LPS mm.
+    """
+
+    file: str
+    frame: int
+    sop_uid: str
+    position: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,8 @@ class Scan:
     stored_axes: orientation of the file's own grid, such as "LPS"; empty without an affine.
     header: what the format says beside the pixels (patient_id, modality, frame_of_reference …).
     remarks: what was unusual and how it was understood.
+    planes: of a DICOM series, where each plane came from, in growing index of the spatial axis `plane_axis` of `array`
+        (0 z, 1 y, 2 x: sagittal slices are planes of x); empty for other formats.
     """
 
     array: NDArray[Any]
@@ -34,6 +51,8 @@ class Scan:
     stored_axes: str = ""
     header: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     remarks: tuple[str, ...] = ()
+    planes: tuple[Plane, ...] = ()
+    plane_axis: int = 0
 
     def image(self, mask: NDArray[np.integer[Any]] | None = None) -> Image:
         """The same voxels as a cohort's Image, with the truth that lies on their grid."""
@@ -89,3 +108,17 @@ def owned(array: NDArray[Any]) -> NDArray[Any]:
     """The array contiguous, writable and in this machine's byte order, copied only where it is not."""
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return np.require(native, requirements=["C", "W"])
+
+
+def with_finite_values(
+    values: NDArray[Any], path: str | PathLike[str], nonfinite: Literal["refuse", "zero"]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The values, NaN and infinity refused or read as 0 with a remark; some tools write them as background."""
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return values, ()
+    bad = ~np.isfinite(values)
+    count = int(bad.sum())
+    if nonfinite == "refuse":
+        reason = f"{count} of its voxels are NaN or infinite"
+        raise RefusedFile(path, reason, 'mend them, or read them as 0 with nonfinite = "zero" under [cohort]')
+    return np.where(bad, values.dtype.type(0), values), (f"{count} voxels that were NaN or infinite were read as 0",)

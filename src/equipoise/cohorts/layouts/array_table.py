@@ -1,7 +1,7 @@
 """Images as rows of an array, what is known of them as rows of a table: any .npz with a CSV of the same order."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
-from equipoise.cohorts.layouts.manifest import number_or_text, read_table, sort_key
+from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
+from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import CLASSIFICATION, task_named
 
+UNLABELLED = -1
+"""In place of a class index, for a row without a label; None is for a label that equals the threshold."""
 Truth = tuple[list[int | None], tuple[tuple[int, int], ...], tuple[str, ...]]
 
 
@@ -38,6 +41,7 @@ def arrays(
     axes: str | None = None,
     classes: Sequence[str] | None = None,
     size_attribute: str | None = None,
+    on_problem: str = "stop",
     task: str = CLASSIFICATION.name,
 ) -> Cohort:
     """Cohort from the arrays of an .npz file (or one .npy) and a CSV table whose rows stand in the same order.
@@ -52,8 +56,11 @@ def arrays(
     axes: meaning of the images' axes where the shape leaves doubt, such as "nzyx"; see `array_rows.AXES`.
     classes: names in the order of the label values; for masks, index → name of the stored values in their order.
     size_attribute: the column that a trivial size rule may use.
+    on_problem: "stop" or "exclude" for rows without a label.
     Errors: ProtocolError for an impossible setting, CohortError for names that are missing or lengths that differ.
     """
+    if on_problem not in ("stop", "exclude"):
+        raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
     source = _Source(Path(path), read_table(Path(path).parent / table) if table else [])
     pixels = source.array(images)
     meaning, count = axes_of(pixels, axes, images), len(pixels)
@@ -64,24 +71,54 @@ def arrays(
         if labelled
         else _mask_classes(source, masks, pixels.shape, meaning, classes)
     )
-    found = source.rows_of_table(case, groups, spacing_mm, subtract, count)
+    known = source.rows_of_table(case, groups, spacing_mm, subtract, count)
     hashes = source.hashes(table)
     digest, mask_key = open_arrays(source.path).sha256, None if labelled else masks
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
+    holes = _rows_with_holes(pixels)
+    unsound = list(_unsound(known, truth, holes, labels))
+    excluded = [_equal(row, labels) for row, label in zip(known, truth, strict=True) if label is None]
+    problems = [_problem(row, reason, source.path) for row, reason in unsound]
+    if on_problem == "exclude":
+        excluded, problems = excluded + [Exclusion(row.id, row.patient, reason) for row, reason in unsound], []
     return Cohort(
         name=source.path.stem,
         task=task,
-        cases=tuple(_cases(found, truth if labelled else None, read, dims, hashes)),
+        cases=tuple(_cases(known, truth if labelled else None, read, dims, hashes, holes)),
         classes=names,
         channels=channel_names(channels),
         spatial_dims=dims,
-        excluded=tuple(_equal(row, labels) for row, label in zip(found, truth, strict=True) if label is None),
+        excluded=tuple(excluded),
+        problems=tuple(problems),
         notes=_notes(groups, groups_are_guesses),
         patients_known=groups is not None and not groups_are_guesses,
         patients_guessed=groups is not None and groups_are_guesses,
         size_attribute=size_attribute,
     )
+
+
+def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
+    """Row → how many of its values are NaN or infinite, for the rows that hold any."""
+    if pixels.dtype.kind != "f":
+        return {}
+    counts = ((index, row.size - int(np.isfinite(row).sum())) for index, row in enumerate(pixels))
+    return {index: count for index, count in counts if count}
+
+
+def _unsound(
+    known: Sequence["_Row"], truth: Sequence[int | None], holes: Mapping[int, int], labels: str | None
+) -> Iterator[tuple["_Row", str]]:
+    """The rows without a label or with values that are not finite, and what is wrong with them."""
+    for index, (row, label) in enumerate(zip(known, truth, strict=True)):
+        if label is UNLABELLED:
+            yield row, f"it has no {labels}"
+        elif label is not None and index in holes:
+            yield row, f"{holes[index]} of its values are NaN or infinite"
+
+
+def _problem(row: "_Row", reason: str, path: Path) -> Problem:
+    return Problem(row.id, str(path), reason, "mend it, or leave the row out")
 
 
 @dataclass(frozen=True)
@@ -101,10 +138,11 @@ def _cases(
     read: Callable[..., Image],
     dims: int,
     hashes: Mapping[str, str],
+    left_out: Container[int],
 ) -> Iterator[Case]:
     """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
     for index, row in enumerate(found):
-        if truth is None or truth[index] is not None:
+        if index not in left_out and (truth is None or truth[index] not in (None, UNLABELLED)):
             yield Case(
                 id=row.id,
                 patient=row.patient,
@@ -159,11 +197,7 @@ class _Source:
         """One finite number per case, from a column or array, or the same for all."""
         if not isinstance(name, str):
             return np.full(count, float(name))
-        found = [number_or_text(text) for text in self.texts(name, count)]
-        wrong = [value for value in found if not isinstance(value, float) or not math.isfinite(value)]
-        if wrong:
-            raise CohortError(f"{name!r} of {self.path} holds {wrong[0]!r} where a number belongs; mend it.")
-        return np.array(found, dtype=np.float64)
+        return _numbers(self.texts(name, count), name, self.path)
 
     def rows_of_table(
         self, case: str | None, groups: str | None, spacing_mm: str | float, subtract: str | None, count: int
@@ -171,6 +205,12 @@ class _Source:
         """One row per case, in order; ids are row numbers and patients ids where no column is named."""
         ids = self.texts(case, count) if case else [f"row-{index:06d}" for index in range(count)]
         patients = self.texts(groups, count) if groups else ids
+        nameless = [row for row, patient in enumerate(patients) if is_missing(patient)]
+        if nameless:
+            raise CohortError(
+                f"{len(nameless)} rows of {self.path} have no {groups}, first row {nameless[0]}; fill it in, for rows "
+                "without a patient are not all of one."
+            )
         spacings, offsets = self.numbers(spacing_mm, count).tolist(), self.numbers(subtract or 0.0, count).tolist()
         known = [{key: number_or_text(value) for key, value in row.items()} for row in self.table or [{}] * count]
         columns = zip(ids, patients, spacings, offsets, map(MappingProxyType, known), strict=True)
@@ -182,27 +222,44 @@ class _Source:
         return MappingProxyType(found | ({table: sha256(self.path.parent / table)} if table else {}))
 
 
+def _numbers(texts: Sequence[str], name: str, path: Path) -> NDArray[np.float64]:
+    values = [number_or_text(text) for text in texts]
+    wrong = [value for value in values if not isinstance(value, float) or not math.isfinite(value)]
+    if wrong:
+        raise CohortError(f"{name!r} of {path} holds {wrong[0]!r} where a number belongs; mend it.")
+    return np.array(values, dtype=np.float64)
+
+
 def _labels(
     source: _Source, labels: str | None, threshold: float | None, classes: Sequence[str] | None, count: int
 ) -> Truth:
-    """Class index per case (None: equal to the threshold), no mask values, and the class names."""
+    """Class index per case (None: equal to the threshold; UNLABELLED: none), no mask values, and the class names."""
     if labels is None:
         raise ProtocolError("cohort.labels is missing; name the column or array that holds each case's class")
+    texts = source.texts(labels, count)
+    missing = [is_missing(text, tuple(classes or ())) for text in texts]
+    indices: list[int | None]
     if threshold is not None:
-        values = source.numbers(labels, count).tolist()
+        values = _numbers(
+            [("0" if gone else text) for text, gone in zip(texts, missing, strict=True)], labels, source.path
+        )
         names = tuple(classes) if classes else ("low", "high")
-        found: list[int | None] = [None if value == threshold else int(value > threshold) for value in values]
+        indices = [None if value == threshold else int(value > threshold) for value in values]
+        needed = 2
     else:
-        texts = source.texts(labels, count)
-        kinds = sorted(set(texts), key=sort_key)
-        names = tuple(classes) if classes else tuple(kinds)
-        found = [kinds.index(text) for text in texts]
-    needed = 2 if threshold is not None else len(set(found))
+        kinds = class_names((text for text, gone in zip(texts, missing, strict=True) if not gone), str(source.path))
+        names = tuple(classes) if classes else kinds
+        order = names if set(kinds) <= set(names) else kinds
+        indices = [
+            None if gone else order.index(str(class_of(text, order))) for text, gone in zip(texts, missing, strict=True)
+        ]
+        needed = len(kinds)
+    indices = [UNLABELLED if gone else index for index, gone in zip(indices, missing, strict=True)]
     if len(names) != needed or needed < 2:
         raise ProtocolError(
             f"{labels!r} holds {needed} classes and cohort.classes names {len(names)}; name at least two, each once"
         )
-    return found, (), names
+    return indices, (), names
 
 
 def _mask_classes(

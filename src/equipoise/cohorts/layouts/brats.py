@@ -1,28 +1,51 @@
-"""BraTS as it is distributed: the namings of 2017–2021 and of 2023 on, both codings of the labels, patients from ids.
-
-Labels: to 2021 they are 1 necrotic core, 2 oedema, 4 enhancing tumour; from 2023 on the last is 3. The challenge judges
-three overlapping regions: WT whole tumour (all three), TC tumour core (1 and enhancing), ET enhancing tumour.
-Reference: Baid et al., "The RSNA-ASNR-MICCAI BraTS 2021 benchmark", 2021.
-"""
+"""BraTS as it is distributed: the namings of 2017–2021 and of 2023 on, every group's coding, patients from ids."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.brats_codings import CODINGS, EARLY, Coding, certain_coding, what_values_mean
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
-CLASSES = ("background", "necrotic core", "oedema", "enhancing tumour")
-REGIONS: Mapping[str, tuple[int, ...]] = {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,)}
-CODINGS: Mapping[str, Mapping[int, int]] = {
-    "2017-2021": {0: 0, 1: 1, 2: 2, 4: 3},
-    "2023": {0: 0, 1: 1, 2: 2, 3: 3},
-}
+CLASSES = CODINGS["2023"].classes
+REGIONS = CODINGS["2023"].regions
 NEW_NAMES = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
-_NEW_ID = re.compile(r"(BraTS-[A-Za-z]+-\d+)-(\d+)")
+_NEW_ID = re.compile(r"((?i:BraTS)-(?P<group>[A-Za-z]+(?:-[A-Za-z]+)?)-\d+)(?:-\d+)?")
 _DATED_ID = re.compile(r"(?i:brats)1[789]_([^_]+)_[^_]+_\d+")
-_SEGMENTATION = re.compile(r"(?P<id>.+)(?P<joint>[-_])(?P<kind>seg|t1|t1ce|t2|flair|t1n|t1c|t2w|t2f)\.nii(\.gz)?")
+_FILE = re.compile(
+    r"(?P<id>.+)(?P<joint>[-_])(?P<kind>seg|gtv|t1|t1ce|t2|flair|t1n|t1c|t2w|t2f)\.nii(\.gz)?", re.IGNORECASE
+)
+_STRAY_MASK = re.compile(r"(?i).*segm?\.nii(\.gz)?")
+"""Such as the one of BraTS20_Training_355, W39_1998.09.19_Segm.nii."""
+
+
+@dataclass
+class ScanFiles:
+    """The files of one case by what they are (t1, t1c …, seg), before anything is opened."""
+
+    id: str
+    folder: Path
+    joint: str
+    by_kind: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str | None:
+        """GLI, PED …, None for the naming of 2017–2021."""
+        match = _NEW_ID.fullmatch(self.id)
+        return match["group"] if match else None
+
+    @property
+    def mask(self) -> Path | None:
+        """The segmentation, under its own name or as the only file of its folder that is called one."""
+        own = self.by_kind.get("seg") or self.by_kind.get("gtv")
+        stray = [] if own else [file for file in self.folder.glob("*.nii*") if _STRAY_MASK.fullmatch(file.name)]
+        return own or (stray[0] if len(stray) == 1 else None)
 
 
 def brats(
@@ -31,25 +54,54 @@ def brats(
     modalities: Sequence[str] = ("t1", "t1ce", "t2", "flair"),
     coding: str = "auto",
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
     """Segmentation cohort of all cases found below a folder, in the order of their ids.
 
     modalities: the channels, in this order, by their names of 2021 (t1, t1ce, t2, flair), whatever the files' naming.
-    coding: "auto" takes the coding that belongs to each case's naming; "2017-2021" or "2023" says it for all. A mask
-        with another label is a problem: label 4 of post-treatment data (2024) is a resection cavity and not a tumour.
+    coding: what the mask values mean, a name of `brats_codings.CODINGS` for all cases; "auto" takes the one coding that
+        a case's naming and group leave no doubt about, and asks where there are several (PED).
     on_problem: "stop" or "exclude" for cases with a missing modality or mask, another grid, or an unknown label.
-    Errors: ProtocolError for an impossible setting, CohortError where no case is found or none can be used.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
+    Errors: ProtocolError for an impossible setting, CohortError where no case is found, none can be used, or the coding
+    must be stated.
     """
     unknown = [name for name in modalities if name not in NEW_NAMES]
     if unknown or not modalities:
         raise ProtocolError(f"cohort.modalities has {unknown}; choose from {', '.join(NEW_NAMES)}")
     if coding not in ("auto", *CODINGS):
         raise ProtocolError(f"cohort.coding is {coding!r}; choose auto, {' or '.join(CODINGS)}")
-    entries = list(_entries(Path(path), modalities, coding))
-    if not entries:
+    scans = brats_scans(Path(path))
+    if not scans:
         raise CohortError(f"{path} holds no BraTS case; give the folder that holds the case folders.")
-    layout = Layout("brats", Path(path), "segmentation", CLASSES, tuple(modalities), REGIONS)
-    return make_cohort(layout, entries, on_problem)
+    codings = [scan_coding(scan, coding, Path(path)) for scan in scans]
+    meanings = {(CODINGS[name].classes, tuple(CODINGS[name].regions)) for name in codings}
+    if len(meanings) > 1:
+        groups = sorted({scan.group or EARLY for scan in scans})
+        raise CohortError(
+            f"{path} holds the groups {', '.join(groups)}, whose masks know other tissues; give one folder for "
+            f"each group, "
+            "or state one cohort.coding that holds for all."
+        )
+    first = CODINGS[codings[0]]
+    entries = [_entry(scan, name, modalities) for scan, name in zip(scans, codings, strict=True)]
+    layout = Layout("brats", Path(path), "segmentation", first.classes, tuple(modalities), first.regions)
+    return make_cohort(layout, entries, on_problem, nonfinite)
+
+
+def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
+    """The name of the coding of one case; CohortError where none is stated and several are possible."""
+    if coding != "auto":
+        return coding
+    certain = certain_coding(scan.group) if scan.group or scan.joint == "_" else None
+    if certain is None:
+        raise CohortError(
+            f"{path} holds {scan.id} of the group {scan.group or '?'}, whose masks were published in several "
+            f"codings or none that is "
+            f"known here; state cohort.coding (`equipoise init {path} --set coding=NAME`): "
+            f"{what_values_mean(scan.group)}."
+        )
+    return certain
 
 
 def patient_of(case: str) -> str:
@@ -58,26 +110,49 @@ def patient_of(case: str) -> str:
     >>> patient_of("BraTS-GLI-00012-001"), patient_of("Brats18_CBICA_AAB_1"), patient_of("BraTS2021_00006")
     ('BraTS-GLI-00012', 'Brats18_CBICA_AAB', 'BraTS2021_00006')
     """
-    if found := _NEW_ID.fullmatch(case):
-        return found[1]
+    if match := _NEW_ID.fullmatch(case):
+        return match[1]
     return case.rpartition("_")[0] if _DATED_ID.fullmatch(case) else case
 
 
-def _entries(folder: Path, modalities: Sequence[str], coding: str) -> Iterator[CaseFiles]:
-    found: dict[tuple[str, str, Path], dict[str, Path]] = {}
-    for file in sorted(folder.rglob("*.nii*")):
-        if named := _SEGMENTATION.fullmatch(file.name):
-            found.setdefault((named["id"], named["joint"], file.parent), {})[named["kind"]] = file
-    for (case, joint, parent), files in sorted(found.items()):
-        is_new = joint == "-"
-        names = [NEW_NAMES[name] if is_new else name for name in modalities]
-        missing = "{}{}{}.nii.gz".format
-        site = _DATED_ID.fullmatch(case)
-        yield CaseFiles(
-            id=case,
-            patient=patient_of(case),
-            images=tuple(files.get(name, parent / missing(case, joint, name)) for name in names),
-            mask=files.get("seg", parent / missing(case, joint, "seg")),
-            attributes={"naming": "2023" if is_new else "2017-2021"} | ({"site": site[1]} if site else {}),
-            codes=CODINGS[("2023" if is_new else "2017-2021") if coding == "auto" else coding],
-        )
+def brats_scans(folder: Path) -> list[ScanFiles]:
+    """All cases below a folder, in the order of their ids; nothing is opened."""
+    scans: dict[tuple[str, str, Path], ScanFiles] = {}
+    for file in data_files(folder):
+        if match := _FILE.fullmatch(file.name):
+            key = (match["id"], match["joint"], file.parent)
+            scans.setdefault(key, ScanFiles(id=match["id"], folder=file.parent, joint=match["joint"]))
+            scans[key].by_kind[match["kind"].lower()] = file
+    return [scan for _, scan in sorted(scans.items())]
+
+
+def values_by_group(scans: Sequence[ScanFiles]) -> Mapping[str | None, list[Path]]:
+    """The masks of each group."""
+    masks: defaultdict[str | None, list[Path]] = defaultdict(list)
+    for scan in scans:
+        if scan.mask is not None:
+            masks[scan.group].append(scan.mask)
+    return masks
+
+
+def _entry(scan: ScanFiles, coding: str, modalities: Sequence[str]) -> CaseFiles:
+    is_new = scan.joint == "-" or scan.group is not None
+    names = [NEW_NAMES[name] if is_new else name for name in modalities]
+    missing = f"{scan.id}{scan.joint}{{}}.nii.gz".format
+    site = _DATED_ID.fullmatch(scan.id)
+    return CaseFiles(
+        id=scan.id,
+        patient=patient_of(scan.id),
+        images=tuple(scan.by_kind.get(name, scan.folder / missing(name)) for name in names),
+        mask=scan.mask or scan.folder / missing("seg"),
+        attributes={"naming": "2023" if is_new else EARLY} | ({"site": site[1]} if site else {}),
+        codes=CODINGS[coding].codes,
+        hint=_hint(CODINGS[coding], coding),
+    )
+
+
+def _hint(coding: Coding, name: str) -> str:
+    """What to do about a value that the coding does not know."""
+    others = "; ".join(f'"{other}" {CODINGS[other].tissues()}' for other in CODINGS if other != name)
+    remedy = f"correct the labels, or state the cohort.coding that holds ({others})"
+    return f'the coding "{name}" reads {coding.tissues()}; {remedy}'

@@ -1,6 +1,7 @@
 """Sizes, spacings and mask values of a few images of a source, for a first protocol; nothing is checked yet."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.formats.pictures import SUFFIXES, read_picture
+from equipoise.cohorts.formats.reading import read_stored
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.layouts.array_rows import rows
-from equipoise.cohorts.layouts.recognition import Recognised
-from equipoise.cohorts.layouts.volumes import probe, read_any
+from equipoise.cohorts.layouts.mask_values import whole_values
+from equipoise.cohorts.layouts.recognised import Recognised
+from equipoise.cohorts.layouts.volumes import probe
 from equipoise.errors import CohortError
 from equipoise.tasks import task_named
 
@@ -91,13 +93,19 @@ def _probed(file: Path) -> Scan | None:
 
 
 def mask_classes(found: Recognised) -> dict[str, Any]:
-    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a manifest; nothing for others.
+    """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a source that must be told; else
+    nothing.
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if found.source != "manifest" or not task_named(found.task).has_masks:
+    if not task_named(found.task).has_masks or not (found.needs_classes or found.source == "manifest"):
         return {}
-    values = sorted({value for file in found.masks for value in _values(file)} | {0})
+    values = sorted(_stored_values(found.masks) | {0})
+    if values[0] < 0:
+        raise CohortError(
+            f"the mask {found.masks[0]} or others hold {values[0]}, which may mean background or not labelled; run "
+            f"`equipoise init manifest` and say what it is with cohort.classes and cohort.values = {values}"
+        )
     if len(values) > MOST_VALUES:
         raise CohortError(
             f"the mask {found.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
@@ -107,9 +115,20 @@ def mask_classes(found: Recognised) -> dict[str, Any]:
     return names if values == list(range(len(values))) else names | {"values": values}
 
 
-def _values(file: Path) -> Iterator[int]:
-    try:
-        scan = read_picture(file, indices=True) if file.suffix.lower() in SUFFIXES else read_any(file)
-    except RefusedFile:
-        return
-    yield from (int(value) for value in np.unique(scan.array))
+def _stored_values(files: Sequence[Path]) -> set[int]:
+    """All values of the masks; palettes of greys are read as the others store them."""
+    masks = []
+    for file in files:
+        with suppress(RefusedFile):  # `equipoise check` names them
+            masks.append((file, read_stored(file)))
+    plain = [mask for mask in masks if "grey_palette" not in mask[1].header]
+    values = _values_of(plain, None)
+    return values | _values_of([mask for mask in masks if "grey_palette" in mask[1].header], values if plain else None)
+
+
+def _values_of(masks: Sequence[tuple[Path, Scan]], known: set[int] | None) -> set[int]:
+    values: set[int] = set()
+    for file, scan in masks:
+        with suppress(RefusedFile):
+            values |= set(np.unique(whole_values(scan, file, known)[0]).tolist())
+    return values

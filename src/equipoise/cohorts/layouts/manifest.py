@@ -1,147 +1,213 @@
-"""A CSV manifest: one row per case with the paths of its files, its label, and whatever else is known of it."""
+"""A table as a manifest: one row per case with the paths of its files, its label, and whatever else is known of it."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
-from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.layouts.folders import DESCRIPTION_LIMITS, PARTS, UNKNOWN_PATIENTS
+from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
+from equipoise.cohorts.layouts.columns import Columns, bare, columns_of, without_label
+from equipoise.cohorts.layouts.image_names import PARTS
+from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import CLASSIFICATION, task_named
 
-_OWN = frozenset({"case", "patient", "image", "mask", "label", "part"})
+IMAGE = "{image}"
+"""What `files` puts a row's value in place of."""
+LESIONS = "The source states lesions and no patients: several lesions of one person may lie in different parts."
 
 
 def manifest(
     path: str | Path,
     *,
     task: str = CLASSIFICATION.name,
+    columns: Mapping[str, Any] | None = None,
+    files: str = IMAGE,
     classes: Sequence[str] | None = None,
     values: Sequence[int] | None = None,
+    patient_pattern: str | None = None,
     on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Cohort from a CSV file with a header: case, patient, image or image_<modality>…, mask, label, part, more.
+    """Cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
 
-    Paths are relative to the CSV file. An image may be NIfTI, a picture, a DICOM file or the folder of one DICOM
+    Paths are relative to the table. An image may be NIfTI, a picture, a DICOM file or the folder of one DICOM
     series; a mask may be a DICOM segmentation. `patient` may be absent, then every case is its own patient and the
     report says so. `part` is train, validation or test. Further columns (site, sex, age …) become attributes.
 
+    columns: role → column, where a column has no name that tells its role; the roles are case, patient, image (one
+        column, or channel → column), mask, label (one column, or a list of columns that hold 1 for their own class),
+        part and series_uid (which series of an image's folder is meant).
+    files: where the image of a row lies, "{image}" standing for what the row says, such as "train/{image}.png"; a
+        star stands for anything that leaves one file.
     classes: the class names in their order, by default the labels sorted. With masks they are required,
         background first.
     values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255).
-    on_problem: "stop" or "exclude" for cases whose files are missing, damaged, or do not fit together.
+    patient_pattern: without a column of patients, a regular expression whose first group, found in a row's image or
+        case, is the patient.
+    on_problem: "stop" or "exclude" for cases without a label, or whose files are missing, damaged, or do not fit.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
     """
     rows = read_table(path)
-    columns = list(rows[0])
-    images = image_columns(columns)
-    masked = task_named(task).has_masks
-    needed = ["case", "mask" if masked else "label"]
-    missing = [name for name in needed if name not in columns] + ([] if images else ["image"])
-    if missing:
-        raise CohortError(f"{path} has no column {missing[0]!r}, only {', '.join(columns)}; add it.")
-    folder = Path(path).parent
-    names = tuple(classes) if classes else _classes(rows, masked, path)
+    roles = columns_of(rows, columns, str(path))
+    if task_named(task).has_masks:
+        roles = without_label(roles)
+    _check_roles(roles, task, rows, path)
+    if IMAGE not in files:
+        raise ProtocolError(f'cohort.files is {files!r}; write "{IMAGE}" where the value of a row stands')
+    names = tuple(classes) if classes else _classes(rows, roles, task, path)
     if values is not None and len(set(values)) != len(names):
         raise ProtocolError(f"cohort.values has {list(values)} for {len(names)} classes; give each class its own value")
     codes = {value: index for index, value in enumerate(values or range(len(names)))}
-    entries = [_entry(row, images, folder, names, codes if masked else None, path) for row in rows]
-    known = "patient" in columns
-    channels = tuple(name.removeprefix("image_") for name in images) if len(images) > 1 else ()
-    notes = () if known else (UNKNOWN_PATIENTS,)
-    layout = Layout("manifest", folder, task, names, channels, notes=notes, patients_known=known)
-    return make_cohort(layout, entries, on_problem)
+    reader = _Rows(Path(path), roles, files, names, tuple(classes or ()), codes, patient_pattern)
+    lesions = roles.patient is not None and bare(roles.patient) == "lesionid"
+    known = (roles.patient is not None and not lesions) or patient_pattern is not None
+    channels = tuple(roles.images) if len(roles.images) > 1 else ()
+    notes = () if known else (LESIONS if lesions else UNKNOWN_PATIENTS,)
+    layout = Layout("manifest", Path(path).parent, task, names, channels, notes=notes, patients_known=known)
+    return make_cohort(layout, reader.entries(rows), on_problem, nonfinite)
 
 
-def _classes(rows: Sequence[Mapping[str, str]], masked: bool, path: str | PathLike[str]) -> tuple[str, ...]:
-    if not masked:
-        labels = sorted({row["label"] for row in rows}, key=sort_key)
-        if len(labels) < 2:
-            raise CohortError(f"{path} has the one label {labels[0]!r}; a comparison needs at least two classes.")
-        return tuple(labels)
-    raise ProtocolError('cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]')
+def _check_roles(roles: Columns, task: str, rows: Sequence[Mapping[str, str]], path: str | PathLike[str]) -> None:
+    truth = "mask" if task_named(task).has_masks else "label"
+    missing = [] if getattr(roles, truth) else [truth]
+    missing += [] if roles.images else ["image"]
+    if missing:
+        raise CohortError(
+            f"{path} has no column {missing[0]!r}, only {', '.join(rows[0])}; add it, or say which one it is, such as "
+            f'cohort.columns = {{{missing[0]} = "{next(iter(rows[0]))}"}}.'
+        )
 
 
-def image_columns(columns: Iterable[str]) -> list[str]:
-    """The columns that hold paths of images."""
-    return [name for name in columns if name == "image" or name.startswith("image_")]
+def _classes(
+    rows: Sequence[Mapping[str, str]], roles: Columns, task: str, path: str | PathLike[str]
+) -> tuple[str, ...]:
+    if task_named(task).has_masks:
+        raise ProtocolError(
+            'cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]'
+        )
+    if isinstance(roles.label, tuple):
+        return roles.label
+    return class_names((row[str(roles.label)] for row in rows), str(path))
 
 
-def _entry(
-    row: Mapping[str, str],
-    images: Sequence[str],
-    folder: Path,
-    classes: Sequence[str],
-    codes: Mapping[int, int] | None,
-    path: str | PathLike[str],
-) -> CaseFiles:
-    case = row["case"]
-    if not case or not row.get("patient", case):
-        raise CohortError(f"{path} has a row without a case or patient ({dict(row)}); fill it in.")
-    part = PARTS.get(row.get("part", "").lower())
-    if row.get("part") and part is None:
-        raise CohortError(f"{path}: case {case} has the part {row['part']!r}; write train, validation or test.")
-    if codes is None and row["label"] not in classes:
-        raise CohortError(f"{path}: case {case} has the label {row['label']!r}; the classes are {', '.join(classes)}.")
-    mask = row.get("mask", "")
-    return CaseFiles(
-        id=case,
-        patient=row.get("patient", case),
-        images=tuple(folder / (row[name] or f"(no {name})") for name in images),
-        mask=folder / mask if mask else None,
-        label=row["label"] if codes is None else None,
-        part=part,
-        attributes={key: number_or_text(value) for key, value in row.items() if key not in {*_OWN, *images}},
-        codes=codes,
-    )
+@dataclass(frozen=True)
+class _Rows:
+    """How rows become cases; `named` are the classes that the protocol names itself."""
+
+    path: Path
+    roles: Columns
+    files: str
+    classes: tuple[str, ...]
+    named: tuple[str, ...]
+    codes: Mapping[int, int]
+    patient_pattern: str | None
+
+    def entries(self, rows: Sequence[Mapping[str, str]]) -> list[CaseFiles]:
+        """One case per row; ids that the table does not state are the patients, or else the names of the images."""
+        images = [row[next(iter(self.roles.images.values()))] for row in rows]
+        patients = [row[self.roles.patient] for row in rows] if self.roles.patient else []
+        if self.roles.case is None and len(set(patients)) == len(rows):
+            images = patients
+        if self.roles.case is None and len(set(images)) < len(images):
+            images = [f"{image} (row {number})" for number, image in enumerate(images, start=2)]
+        return [
+            self._entry(row, row[self.roles.case] if self.roles.case else image)
+            for row, image in zip(rows, images, strict=True)
+        ]
+
+    def _entry(self, row: Mapping[str, str], case: str) -> CaseFiles:
+        roles = self.roles
+        image = row[next(iter(roles.images.values()))]
+        if self.patient_pattern is not None and roles.patient is None:
+            patient = patient_of(image if image else case, self.patient_pattern)
+        else:
+            patient = row[roles.patient] if roles.patient else case
+        if not case or not patient or (roles.patient and is_missing(patient)):
+            raise CohortError(f"{self.path} has a row without a case or patient ({dict(row)}); fill it in.")
+        mask = row[roles.mask] if roles.mask else ""
+        label, refusal = self._label(row)
+        return CaseFiles(
+            id=case,
+            patient=patient,
+            images=tuple(self._image(row[name], name) for name in roles.images.values()),
+            mask=self.path.parent / posix(mask) if mask and roles.label is None else None,
+            label=label,
+            part=self._part(row, case),
+            attributes={key: number_or_text(value) for key, value in row.items() if key not in roles.used},
+            codes=self.codes if roles.label is None else None,
+            series_uid=row[roles.series_uid] or None if roles.series_uid else None,
+            refusal=refusal,
+            hint="correct the labels, or give every stored value a class with cohort.classes and cohort.values",
+        )
+
+    def _part(self, row: Mapping[str, str], case: str) -> str | None:
+        text = row[self.roles.part] if self.roles.part else ""
+        part = PARTS.get(text.lower())
+        if text and part is None and self.roles.part == "part":
+            raise CohortError(f"{self.path}: case {case} has the part {text!r}; write train, validation or test.")
+        return part
+
+    def _label(self, row: Mapping[str, str]) -> tuple[str | None, RefusedFile | None]:
+        """The class of a row, or why it has none."""
+        if self.roles.label is None:
+            return None, None
+        if isinstance(self.roles.label, tuple):
+            return self._one_hot(row, self.roles.label)
+        text = row[self.roles.label]
+        name = class_of(text, self.classes)
+        if is_missing(text, self.named):
+            reason = f"it has no label ({text!r})" if text else "it has no label"
+            return None, RefusedFile(self.path, reason, "fill it in, or name it in cohort.classes if it is a class")
+        if name is None:
+            reason = f"it has the label {text!r}; the classes are {', '.join(self.classes)}"
+            return None, RefusedFile(self.path, reason, "correct it, or name it in cohort.classes")
+        return name, None
+
+    def _one_hot(self, row: Mapping[str, str], names: Sequence[str]) -> tuple[str | None, RefusedFile | None]:
+        marked = [index for index, name in enumerate(names) if number_or_text(row[name]) == 1.0]
+        others = {number_or_text(row[name]) for index, name in enumerate(names) if index not in marked} - {0.0, ""}
+        if len(marked) == 1 and not others:
+            return self.classes[marked[0]], None
+        reason = f"{len(marked)} of its {len(names)} columns of classes hold 1"
+        if others:
+            reason += f", and one holds {sorted(map(str, others))[0]}"
+        return None, RefusedFile(self.path, reason, "mark one class for each image")
+
+    def _image(self, value: str, column: str) -> Path:
+        folder = self.path.parent
+        if not value:
+            return folder / f"(no {column})"
+        named = self.files.replace(IMAGE, posix(value))
+        if "*" not in self.files:
+            return folder / named
+        return one_file(folder, named)
 
 
-def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, every value as text without spaces around it.
+def posix(value: str) -> str:
+    """A path as Windows or another system writes it, for this one.
 
-    Refuses what is no UTF-8, has no rows, repeats a column, or has rows of another length than the header.
+    >>> posix(r".\\images\\a.png"), posix("images/a.png")
+    ('images/a.png', 'images/a.png')
     """
-    raw, _ = read_bytes(path, DESCRIPTION_LIMITS)
-    try:
-        lines = list(csv.reader(io.StringIO(raw.decode("utf-8-sig")), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RefusedFile(path, f"it is no CSV file in UTF-8 ({error})", "save it as CSV in UTF-8") from error
-    lines = [line for line in lines if any(cell.strip() for cell in line)]
-    if len(lines) < 2:
-        raise RefusedFile(path, "it has no rows", "give a header line and one line per case")
-    header = [cell.strip() for cell in lines[0]]
-    if len(set(header)) != len(header):
-        raise RefusedFile(path, "it has two columns of one name", "rename one")
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
-            reason = f"its row {number} has {len(line)} values for {len(header)} columns"
-            raise RefusedFile(path, reason, "mend the row, with quotes around values that hold commas")
-    return [dict(zip(header, (cell.strip() for cell in line), strict=True)) for line in lines[1:]]
+    if "\\" not in value:
+        return value
+    return PureWindowsPath(value).as_posix()
 
 
-def sort_key(text: str) -> tuple[bool, float, str]:
-    """Numbers by their value, then texts by their letters.
-
-    >>> sorted(["b", "10", "9", "a"], key=sort_key)
-    ['9', '10', 'a', 'b']
-    """
-    found = number_or_text(text)
-    return (False, found, text) if isinstance(found, float) else (True, 0.0, text)
-
-
-def number_or_text(text: str) -> Any:
-    """A number where the text is one, else the text; empty text stays empty.
-
-    >>> number_or_text("3.5"), number_or_text("site A")
-    (3.5, 'site A')
-    """
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def one_file(folder: Path, pattern: str) -> Path:
+    """The file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
+    parts = PurePosixPath(pattern).parts
+    up = 0
+    while up < len(parts) and parts[up] == "..":
+        up += 1
+    below = folder.joinpath(*parts[:up])
+    fitting = list(below.glob(str(PurePosixPath(*parts[up:]))))[:2]
+    return fitting[0] if len(fitting) == 1 else folder / pattern

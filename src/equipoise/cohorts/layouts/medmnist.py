@@ -68,10 +68,15 @@ def medmnist(
     )
 
 
-def _labels(file: Path, part: str) -> NDArray[np.int64]:
-    labels, images = rows(file, f"{part}_labels"), rows(file, f"{part}_images")
+def refuse_multilabel(file: Path, labels: NDArray[Any]) -> None:
+    """Refuse several labels per image (ChestMNIST): a verdict is about one."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise CohortError(f"{file} has {labels.shape[1]} labels per image; choose one of them and save it as a column.")
+
+
+def _labels(file: Path, part: str) -> NDArray[np.int64]:
+    labels, images = rows(file, f"{part}_labels"), rows(file, f"{part}_images")
+    refuse_multilabel(file, labels)
     if len(labels) != len(images) or labels.dtype.kind not in "bui":
         raise CohortError(f"{file} has {len(images)} {part}_images and {len(labels)} {part}_labels; mend the file.")
     return labels.reshape(-1).astype(np.int64)

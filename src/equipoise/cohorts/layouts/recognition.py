@@ -1,157 +1,190 @@
-"""Which source reads the files found at a path: by names, a CSV's header, dataset.json and an npz's list."""
+"""Which source reads the files found at a path: by names, a table's header, dataset.json and an npz's list."""
 
 import itertools
-import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.layouts.array_rows import open_arrays
-from equipoise.cohorts.layouts.folders import IMAGES, PARTS
-from equipoise.cohorts.layouts.manifest import image_columns, read_table
+from equipoise.cohorts.formats.file_names import data_files, data_folders
+from equipoise.cohorts.layouts.array_recognition import recognise_arrays
+from equipoise.cohorts.layouts.brats import brats_scans
+from equipoise.cohorts.layouts.brats_recognition import brats_settings
+from equipoise.cohorts.layouts.class_recognition import find_classes
+from equipoise.cohorts.layouts.decathlon import images_of, listed_cases
+from equipoise.cohorts.layouts.description import NAME, listed_file, read_description
+from equipoise.cohorts.layouts.image_names import image_files, is_image_name
+from equipoise.cohorts.layouts.nnunet import IMAGES, MASKS
+from equipoise.cohorts.layouts.pair_recognition import find_pairs
+from equipoise.cohorts.layouts.recognised import Recognised
+from equipoise.cohorts.layouts.table_recognition import SUFFIXES, FoundTable, find_table, first_readable, tables_in
 from equipoise.errors import CohortError
+from equipoise.tasks import task_named
+
+__all__ = ["Recognised", "recognise"]
 
 KNOWN = (
-    "a BraTS folder, an nnU-Net or Medical Decathlon folder (dataset.json), a CSV manifest, an .npz of MedMNIST or "
-    "with images and labels or masks, LIDC-IDRI with its XML files, or a folder per class"
+    "a BraTS folder, an nnU-Net, Medical Decathlon or MONAI folder (dataset.json), a table of images, an .npz of "
+    "MedMNIST or "
+    "with images and labels or masks, LIDC-IDRI with its XML files, images with masks (folders of both, a folder "
+    "for each "
+    "case, BIDS), or a folder per class"
 )
-LABELS = ("label", "labels", "class", "diagnosis", "target", "y")
-PATIENTS = ("patient", "patients", "patient_id", "subject", "subject_id", "group", "groups")
-"""Names of arrays and columns that hold the class and the patient of every case, the likeliest first."""
-_MASKS = {"mask", "masks", "label", "labels", "segmentation", "segmentations", "labelsTr", "annotations"}
 _LOOKED_AT = 5_000  # names below a folder before the search gives up
 _PROBED = 12
+_MASKS_READ = 200
 
 
-@dataclass(frozen=True)
-class Recognised:
-    """The source that fits, with what a protocol needs to say beside its path.
+def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Recognised:
+    """The source whose layout lies at `path`.
 
-    patients_known: whether the layout states which cases belong to one patient.
-    images, masks: some of the files, evenly spaced, for a look at their sizes and values.
+    user_settings: keys of [cohort] that the user states where the files leave doubt. CohortError says what was looked
+    for where there is none, or asks what is not certain.
     """
-
-    source: str
-    task: str
-    scheme: str = "holdout"
-    patients_known: bool = True
-    settings: dict[str, Any] = field(default_factory=dict)
-    images: tuple[Path, ...] = ()
-    masks: tuple[Path, ...] = ()
-
-
-def recognise(path: Path) -> Recognised:
-    """The source whose layout lies at `path`; CohortError says what was looked for where none does."""
+    user_settings = dict(user_settings or {})
     if path.is_file():
-        found = _file(path)
+        known = _file(path, user_settings)
     elif path.is_dir():
-        found = _folder(path)
+        known = _folder(path, user_settings)
     else:
         raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
-    if found is None:
+    if known is None:
         raise CohortError(f"{path} has no layout that is recognised; known are {KNOWN}; or write a manifest.csv")
-    return found
+    return known
 
 
-def _some(files: Iterable[Path]) -> tuple[Path, ...]:
-    """At most a dozen of the files, evenly spaced."""
+def _some(files: Iterable[Path], most: int = _PROBED) -> tuple[Path, ...]:
+    """Some of the files, at most so many, evenly spaced."""
     listed = sorted(files)
-    return tuple(listed[:: max(1, -(-len(listed) // _PROBED))])
+    return tuple(listed[:: max(1, -(-len(listed) // most))])
 
 
-def _file(path: Path) -> Recognised | None:
-    if path.suffix == ".csv":
-        return _manifest(path)
-    return _arrays(path) if path.suffix == ".npz" and zipfile.is_zipfile(path) else None
+def _file(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    if path.suffix.lower() in SUFFIXES:
+        return _of_table(find_table(path, user_settings))
+    if path.name == NAME:
+        return _described(path.parent)
+    return recognise_arrays(path) if path.suffix == ".npz" and zipfile.is_zipfile(path) else None
 
 
-def _manifest(path: Path) -> Recognised | None:
-    rows = read_table(path)
-    columns, images = list(rows[0]), image_columns(rows[0])
-    if not images or not {"label", "mask"} & set(columns):
-        return None
-    files = _some({path.parent / row[images[0]] for row in rows})
-    masks = _some({path.parent / row["mask"] for row in rows if row["mask"]}) if "mask" in columns else ()
-    task = "classification" if "label" in columns else "segmentation"
-    scheme = (
-        "given"
-        if "part" in columns and {PARTS.get(row["part"].lower()) for row in rows} >= {"train", "test"}
-        else "holdout"
+def _of_table(table: FoundTable, *, named: bool = True) -> Recognised:
+    """named: the table itself was given, and not a folder that holds it."""
+    settings = table.settings if named else {"path": str(table.path), **table.settings}
+    return Recognised(
+        "manifest",
+        table.task,
+        "given" if table.given else "holdout",
+        table.patients_known,
+        settings,
+        _some(set(table.images)),
+        _some(set(table.masks), _MASKS_READ),
+        table.remarks,
+        needs_classes=task_named(table.task).has_masks,
     )
-    return Recognised("manifest", task, scheme, "patient" in columns, {}, files, masks)
 
 
-def _arrays(path: Path) -> Recognised | None:
-    names = open_arrays(path).names
-    if {"train_images", "train_labels"} <= set(names):
-        parts = {"val_images", "test_images"} <= set(names)
-        return Recognised("medmnist", "classification", "given" if parts else "holdout", patients_known=False)
-    if "images" not in names:
-        return None
-    table = path.with_suffix(".csv")
-    columns = [*names, *(read_table(table)[0] if table.is_file() else ())]
-    label = next((name for name in LABELS if name in columns), None)
-    mask = "masks" if "masks" in names else None
-    if label is None and mask is None:
-        return None
-    settings = {"images": "images", "table": table.name if table.is_file() else None}
-    settings |= {"labels": label} if label else {"masks": mask}
-    settings["groups"] = next((name for name in PATIENTS if name in columns), None)
-    kept = {key: value for key, value in settings.items() if value is not None}
-    return Recognised("arrays", "classification" if label else "segmentation", "holdout", "groups" in kept, kept)
-
-
-def _folder(path: Path) -> Recognised | None:
-    if (path / "dataset.json").is_file():
+def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    if (path / NAME).is_file():
         return _described(path)
-    names = _names(path)
-    scans = [
-        name for name in names if name.name.lower().startswith("brats") and name.name.endswith((".nii", ".nii.gz"))
-    ]
-    if scans:
-        return Recognised("brats", "segmentation", images=_some(name for name in scans if "seg" not in name.name)[:4])
-    if (path / "manifest.csv").is_file():
-        found = _file(path / "manifest.csv")
-        return None if found is None else replace(found, settings={"path": str(path / "manifest.csv")})
+    if described := [child for child in data_folders(path) if (child / NAME).is_file()]:
+        return _one_of(path, described, user_settings)
+    names = list(itertools.islice(data_files(path), _LOOKED_AT))
+    if any(name.name.lower().startswith("brats") and name.name.endswith((".nii", ".nii.gz")) for name in names):
+        scans = brats_scans(path)
+        if scans:
+            images = _some(file for scan in scans for kind, file in scan.by_kind.items() if kind not in ("seg", "gtv"))
+            return Recognised(
+                "brats", "segmentation", settings=brats_settings(path, scans, user_settings), images=images[:4]
+            )
     suffixes = {name.suffix for name in names}
     if {".xml", ".dcm"} <= suffixes:
         return Recognised("lidc", "classification", settings={"label": "malignancy"})
-    return _class_folders(path)
+    return _tables_pairs_or_classes(path, user_settings)
+
+
+def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    tables = tables_in(path)
+    table, refusal = first_readable(tables, user_settings)
+    named_manifest = bool(tables) and tables[0].stem.lower() == "manifest"
+    if named_manifest and refusal is not None:
+        raise refusal
+    if table is not None and (named_manifest or task_named(table.task).has_masks or not _pairs(path, user_settings)):
+        return _of_table(table, named=False)
+    classes = find_classes(path, user_settings)
+    if classes is None:
+        pairs = _pairs(path, user_settings)
+        if pairs is not None:
+            return pairs
+    if classes is None and refusal is not None:
+        raise refusal
+    return _below(path, user_settings) if classes is None else classes
+
+
+def _pairs(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    pairs = find_pairs(path, user_settings)
+    if pairs is None:
+        return None
+    return Recognised(
+        "pairs",
+        "segmentation",
+        "given" if pairs.given else "holdout",
+        pairs.patients_known,
+        pairs.settings,
+        _some(pairs.images),
+        _some(pairs.masks, _MASKS_READ),
+        pairs.remarks,
+        needs_classes="classes" not in pairs.settings,
+    )
+
+
+def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]) -> Recognised:
+    """The one data set of a folder of data sets; several are named."""
+    if len(described) > 1:
+        shown = ", ".join(child.name for child in described[:5])
+        raise CohortError(
+            f"{path} holds {len(described)} data sets with a {NAME} ({shown}); give one of them: "
+            f"`equipoise init {described[0]}`."
+        )
+    return _moved_down(described[0], user_settings)
+
+
+def _moved_down(path: Path, user_settings: dict[str, Any]) -> Recognised:
+    below = recognise(path, user_settings)
+    return replace(below, settings={"path": str(path.resolve())} | below.settings)
+
+
+def _below(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    """What lies in the only folder of a folder, as archives unpack."""
+    children = data_folders(path)
+    if len(children) != 1:
+        return None
+    return _moved_down(children[0], user_settings)
 
 
 def _described(path: Path) -> Recognised:
-    """nnU-Net raw or Medical Decathlon, which both keep a dataset.json."""
-    try:
-        description = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CohortError(f"{path / 'dataset.json'} is not valid JSON ({error}); mend it") from error
-    listed = isinstance(description, dict) and isinstance(description.get("training"), list)
-    source = "decathlon" if listed else "nnunet"
-    return Recognised(source, "segmentation", patients_known=False, images=_some(_pictures(path / "imagesTr")))
-
-
-def _class_folders(path: Path) -> Recognised | None:
-    """A folder per class, or such folders below train, val and test."""
-    below = [child for child in path.iterdir() if child.is_dir()]
-    parts = {PARTS[child.name.lower()] for child in below if child.name.lower() in PARTS}
-    given = {"train", "test"} <= parts
-    tops = [child for top in below for child in top.iterdir() if child.is_dir()] if len(parts) > 1 else below
-    filled = [child for child in tops if next(_pictures(child), None)]
-    masks = sorted({child.name for child in filled} & _MASKS)
-    if masks:
-        raise CohortError(f"{path} has a folder {masks[0]}, which is no class; list images and masks in a manifest.csv")
-    if len({child.name for child in filled}) < 2:
-        return None
-    images = _some(itertools.chain.from_iterable(itertools.islice(_pictures(child), _LOOKED_AT) for child in filled))
-    return Recognised("folders", "classification", "given" if given else "holdout", False, {}, images)
-
-
-def _names(path: Path) -> Sequence[Path]:
-    return list(itertools.islice(path.rglob("*"), _LOOKED_AT))
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    """Image files below a folder."""
-    return (file for file in folder.rglob("*") if file.name.lower().endswith(IMAGES) and file.is_file())
+    """nnU-Net raw, a Medical Decathlon task or a MONAI datalist, which all keep a dataset.json."""
+    description = read_description(path)
+    if isinstance(description.get("dataset"), dict):
+        listed = [entry["images"][0] for entry in description["dataset"].values() if isinstance(entry, dict)]
+        images = [listed_file(path, name) for name in listed]
+        return Recognised("nnunet", "segmentation", patients_known=False, images=_some(images))
+    numbered = any(file.name.partition(".")[0].endswith("_0000") for file in (path / IMAGES).glob("*"))
+    if not isinstance(description.get("training"), list) or (numbered and (path / MASKS).is_dir()):
+        return Recognised("nnunet", "segmentation", patients_known=False, images=_some(image_files(path / IMAGES)))
+    pairs = [pair for _, pair in listed_cases(description, path)]
+    labels = [pair.get("label") for pair in pairs]
+    names = [label[0] if isinstance(label, list) and len(label) == 1 else label for label in labels]
+    is_class = bool(names) and all(
+        isinstance(name, int | float) or (isinstance(name, str) and not is_image_name(name)) for name in names
+    )
+    is_class = is_class and all(is_image_name(file.name) for pair in pairs for file in images_of(path, pair))
+    masks = [] if is_class else [listed_file(path, name) for name in names if isinstance(name, str)]
+    return Recognised(
+        "decathlon",
+        "classification" if is_class else "segmentation",
+        patients_known=False,
+        images=_some(images_of(path, pair)[0] for pair in pairs),
+        masks=_some(masks, _MASKS_READ),
+        needs_classes="labels" not in description and not is_class,
+    )

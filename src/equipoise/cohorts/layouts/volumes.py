@@ -1,11 +1,12 @@
 """Cases whose images and masks lie in files: examined once when the cohort is made, read in full when a case is read.
 
-Examining a case reads every byte of its files (for the hashes), the headers of its images and all of its mask, and
-compares their grids: what would fail or fool later is named now.
+Examining a case reads all of its files, voxels too, and compares their grids: what would fail or fool later is named
+now, as a row that can be excluded.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,19 +15,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image
-from equipoise.cohorts.formats.dicom import read_dicom_series
-from equipoise.cohorts.formats.nifti import probe_nifti, read_nifti
-from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
-from equipoise.cohorts.formats.pictures import read_picture
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Remark
+from equipoise.cohorts.formats.dicom import has_preamble
+from equipoise.cohorts.formats.nifti import probe_nifti
+from equipoise.cohorts.formats.reading import DICOM, read_any, read_stored, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, common_channels, with_channels
+from equipoise.cohorts.layouts.header_patients import owners_of, with_header_patients
+from equipoise.cohorts.layouts.mask_values import whole_values
+from equipoise.cohorts.layouts.sound_files import SoundFiles
+from equipoise.cohorts.layouts.upright import check_turned
+from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import task_named
 
 GRID_TOLERANCE = 0.1
 """How far, in voxels, the corners of two grids may lie apart and still be called one grid."""
-_NIFTI = (".nii", ".nii.gz")
+_NUMBER = re.compile(r"\d[\d.,e+-]*")
+NIFTI = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,10 @@ class CaseFiles:
     """One case of a source as its layout names it; nothing has been opened yet.
 
     images: one file per channel, or one file that holds all of them. codes: stored mask value → class index.
-    label: class name, None where the task has none.
+    structures: in place of a mask, a file for each structure with the class that its non-zero voxels have.
+    label: class name, None where the task has none. series_uid: of the DICOM series meant in a folder of several.
+    spacing_mm: what stands beside an image that states none itself. refusal: why the layout leaves the case out.
+    hint: what to do about a mask value that `codes` does not know.
     """
 
     id: str
@@ -45,6 +56,11 @@ class CaseFiles:
     part: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     codes: Mapping[int, int] | None = None
+    structures: tuple[tuple[int, Path], ...] = ()
+    series_uid: str | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    refusal: RefusedFile | None = None
+    hint: str = "correct the labels"
 
 
 @dataclass(frozen=True)
@@ -63,38 +79,56 @@ class Layout:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     patients_known: bool = True
+    ignores: bool = False
 
 
-def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -> Cohort:
+@dataclass(frozen=True)
+class Examined:
+    """A sound case: what its files hold. contents: hashes of its image alone. options: see `channels`."""
+
+    entry: CaseFiles
+    case: Case
+    shape: tuple[int, ...]
+    contents: frozenset[str]
+    options: frozenset[int]
+    remarks: tuple[tuple[str, str], ...]
+    read: Callable[..., Image]
+
+
+def make_cohort(
+    layout: Layout, entries: Iterable[CaseFiles], on_problem: str, nonfinite: Nonfinite = "refuse"
+) -> Cohort:
     """The cohort of all sound cases.
 
     on_problem: "stop" lists what is wrong in `Cohort.problems`, which stops a run; "exclude" leaves the cases out and
-    counts them in `Cohort.excluded`. Raises CohortError where no case is sound.
+    counts them in `Cohort.excluded`. nonfinite: whether images with NaN or infinity are a problem ("refuse"), or read
+    with 0 in their place ("zero"). Raises CohortError where no case is sound.
     """
     if on_problem not in ("stop", "exclude"):
         raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
-    cases, problems, dims = [], [], set()
-    channels = layout.channels
-    for entry in entries:
-        try:
-            case, shape = _examined(entry, layout)
-            channels = channels or channel_names(shape[0])
-            _check_channels(entry, shape[0], channels)
-        except RefusedFile as refusal:
-            problems.append((entry, refusal.problem(entry.id)))
-            continue
-        cases.append(case)
-        dims.add(len(shape) - 1)
-    if not cases:
+    if nonfinite not in ("refuse", "zero"):
+        raise ProtocolError(f'cohort.nonfinite is {nonfinite!r}; choose "refuse" or "zero"')
+    known = SoundFiles(layout.root)
+    sound, problems = _sound(entries, layout, nonfinite, known)
+    known.keep()
+    channels = layout.channels or channel_names(_common(sound))
+    sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
+    problems += misfits
+    contradictory = _contradictions(sound)
+    problems += contradictory
+    contradicted = {entry.id for entry, _ in contradictory}
+    sound = [one for one in sound if one.entry.id not in contradicted]
+    if not sound:
         first = f": {problems[0][1].file}: {problems[0][1].problem}; {problems[0][1].remedy}" if problems else ""
         raise CohortError(f"cohort {layout.name} has no case that can be used{first or '; check its path'}.")
+    dims = {len(one.shape) - 1 for one in sound}
     if len(dims) > 1:
         raise CohortError(f"cohort {layout.name} mixes 2D and 3D images; keep one kind.")
     excluded = on_problem == "exclude"
-    return Cohort(
+    cohort = Cohort(
         name=layout.name,
         task=layout.task,
-        cases=tuple(cases),
+        cases=tuple(one.case for one in sound),
         classes=layout.classes,
         channels=channels,
         spatial_dims=dims.pop(),
@@ -103,7 +137,68 @@ def make_cohort(layout: Layout, entries: Iterable[CaseFiles], on_problem: str) -
         problems=() if excluded else tuple(problem for _, problem in problems),
         notes=layout.notes,
         patients_known=layout.patients_known,
+        remarks=_counted(sound, len(channels)),
+        ignores=layout.ignores,
+        recipe=_recipe([one.entry for one in sound], len(channels)),
     )
+    return with_header_patients(cohort)
+
+
+def _sound(
+    entries: Iterable[CaseFiles], layout: Layout, nonfinite: Nonfinite, known: SoundFiles
+) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
+    sound, problems = [], []
+    for entry in entries:
+        try:
+            sound.append(_examined(entry, layout, nonfinite, known))
+        except RefusedFile as refusal:
+            problems.append((entry, refusal.problem(entry.id)))
+    return sound, problems
+
+
+def _common(sound: Sequence[Examined]) -> int:
+    return common_channels([one.shape[0] for one in sound], [one.options for one in sound]) if sound else 1
+
+
+def _fitting(
+    sound: Sequence[Examined], channels: tuple[str, ...], named: bool
+) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
+    """The cases that can be given with these channels (named: by the source), their reading told, and the others."""
+    count = len(channels)
+    fitting, misfits = [], []
+    for one in sound:
+        # one grey file in place of three named channels may be one of them, whose fellows are missing
+        if count in one.options and not (named and one.shape[0] < count):
+            fitting.append(replace(one, case=replace(one.case, read=partial(one.read, channels=count))))
+            continue
+        reason = f"it has {one.shape[0]} channels and the cohort {count} ({', '.join(channels)})"
+        refusal = RefusedFile(one.entry.images[0], reason, "give all cases the same channels, or exclude the case")
+        misfits.append((one.entry, refusal.problem(one.entry.id)))
+    return fitting, misfits
+
+
+def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
+    """Every remark once, with the number of files that it was made about and the first of them.
+
+    Remarks that differ in their numbers alone are one; the first file's is shown.
+    """
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for one in sound:
+        converted = AS_GREY if one.shape[0] > channels else AS_COLOUR
+        more = [(one.entry.images[0].name, converted)] if one.shape[0] != channels else []
+        for file, text in (*one.remarks, *more):
+            alike.setdefault(_NUMBER.sub("#", text), []).append((file, text))
+    return tuple(Remark(made[0][1], len(made), made[0][0]) for made in alike.values())
+
+
+def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
+    """A hash of what else than the files decides how cases are read: channels, mask values, series, spacings."""
+    read = [
+        [entry.id, sorted((entry.codes or {}).items()), [index for index, _ in entry.structures], entry.series_uid,
+         entry.spacing_mm]
+        for entry in entries
+    ]  # fmt: skip
+    return content_key(read=read, channels=channels)
 
 
 def channel_names(count: int) -> tuple[str, ...]:
@@ -112,53 +207,81 @@ def channel_names(count: int) -> tuple[str, ...]:
     return named.get(count, tuple(f"channel {index}" for index in range(count)))
 
 
-def _check_channels(entry: CaseFiles, found: int, channels: tuple[str, ...]) -> None:
-    if found != len(channels):
-        reason = f"it has {found} channels and the cohort {len(channels)} ({', '.join(channels)})"
-        raise RefusedFile(entry.images[0], reason, "give all cases the same channels, or exclude the case")
-
-
-def read_any(path: Path) -> Scan:
-    """The scan in a NIfTI file, a picture, a DICOM file or a folder of one DICOM series, told apart by name."""
-    name = path.name.lower()
-    if name.endswith(_NIFTI):
-        return read_nifti(path)
-    if path.suffix.lower() in PICTURES:
-        return read_picture(path)
-    if path.is_dir() or path.suffix.lower() == ".dcm":
-        return read_dicom_series(path)
-    raise RefusedFile(path, "its kind is not known by its name", "give .nii, .nii.gz, .png, .jpg, .tif, or DICOM")
-
-
-def probe(path: Path) -> Scan:
+def probe(path: Path, series_uid: str | None = None) -> Scan:
     """Grid and hash of a file; NIfTI voxels are left unread."""
+    _check_exists(path)
+    return probe_nifti(path) if suffix_of(path) in NIFTI else read_any(path, series_uid=series_uid)
+
+
+def _check_exists(path: Path, what: str = "it") -> None:
     if not path.exists():
-        raise RefusedFile(path, "it is missing", "fetch it, or exclude the case")
-    return probe_nifti(path) if path.name.lower().endswith(_NIFTI) else read_any(path)
+        raise RefusedFile(path, f"{what} is missing", "fetch it, or exclude the case")
 
 
-def _examined(entry: CaseFiles, layout: Layout) -> tuple[Case, tuple[int, ...]]:
-    """The case, its files hashed and their grids compared, and the shape of its image."""
-    probes = [probe(path) for path in entry.images]
-    first = probes[0]
-    for path, other in zip(entry.images[1:], probes[1:], strict=True):
-        check_same_grid(path, other, entry.images[0], first)
-    hashes = {name: digest for scan in probes for name, digest in scan.sha256.items()}
-    masked = task_named(layout.task).has_masks
-    if masked:
-        if entry.mask is None:
+def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]]:
+    """All cases whose image is, byte for byte, also that of a case with another truth: one of the two is wrong."""
+    by_image: dict[frozenset[str], list[Examined]] = {}
+    for one in sound:
+        by_image.setdefault(one.contents, []).append(one)
+    wrong = []
+    for alike in by_image.values():
+        truths = [(one.case.label, frozenset(one.case.sha256.values()) - one.contents) for one in alike]
+        for index, one in enumerate(alike):
+            other = next((k for k, truth in enumerate(truths) if truth != truths[index]), None)
+            if other is not None:
+                reason = f"its image is also that of case {alike[other].case.id}, which has another truth"
+                remedy = "keep the one that is right, or exclude both"
+                wrong.append((one.entry, Problem(one.case.id, str(one.entry.images[0]), reason, remedy)))
+    return wrong
+
+
+def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles) -> Examined:
+    """The case, its files read in full (unless known to be sound), hashed, and their grids compared."""
+    if entry.refusal is not None:
+        raise entry.refusal
+    images = _images(entry, nonfinite, known)
+    first, scans = images[0], list(images)
+    remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
+    with_mask = task_named(layout.task).has_masks
+    if with_mask:
+        if entry.mask is None and not entry.structures:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
-        hashes |= _examined_mask(entry.mask, entry, first)
+        _, masks = case_mask(entry, first, nonfinite)
+        remarks += [(Path(next(iter(scan.sha256), "")).name, text) for scan in masks for text in scan.remarks]
+        scans += masks
+    hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
+    read = partial(read_case, entry, hashes, with_mask, nonfinite)
     case = Case(
         id=entry.id,
         patient=entry.patient,
-        read=partial(read_case, entry, hashes, masked),
+        read=read,
         label=None if entry.label is None else layout.classes.index(entry.label),
         part=entry.part,
         attributes=MappingProxyType(dict(entry.attributes)),
         sha256=MappingProxyType({_relative(name, layout.root): digest for name, digest in hashes.items()}),
+        owners=MappingProxyType(owners_of(first)),
     )
-    return case, (sum(scan.array.shape[0] for scan in probes), *first.array.shape[1:])
+    shape = (sum(scan.array.shape[0] for scan in images), *first.array.shape[1:])
+    contents = frozenset(digest for scan in images for digest in scan.sha256.values())
+    return Examined(entry, case, shape, contents, channel_options(images), tuple(remarks), read)
+
+
+def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:
+    """The images of a case, all on one grid."""
+    for path in entry.images:
+        _check_exists(path)
+    scans = [
+        known.look(path, nonfinite)
+        if suffix_of(path) in NIFTI
+        else read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid)
+        for path in entry.images
+    ]
+    for path, other in zip(entry.images[1:], scans[1:], strict=True):
+        check_same_grid(path, other, entry.images[0], scans[0])
+    if entry.spacing_mm is not None and len(entry.spacing_mm) < len(scans[0].spacing_mm):
+        reason = f"the file beside it states {len(entry.spacing_mm)} spacings for {len(scans[0].spacing_mm)} axes"
+        raise RefusedFile(entry.images[0], reason, "give one spacing in mm for each axis")
+    return scans
 
 
 def _relative(name: str, root: Path) -> str:
@@ -166,34 +289,56 @@ def _relative(name: str, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _examined_mask(path: Path, entry: CaseFiles, image: Scan) -> dict[str, str]:
-    if not path.exists():
-        raise RefusedFile(path, "the mask is missing", "fetch it, or exclude the case")
-    scan = read_mask(path, image)
-    check_same_grid(path, scan, entry.images[0], image)
-    class_mask(scan, path, entry.codes)
-    return dict(scan.sha256)
+def case_mask(entry: CaseFiles, image: Scan, nonfinite: Nonfinite = "refuse") -> tuple[NDArray[np.uint8], list[Scan]]:
+    """Class index per voxel of a case's mask, or of its structures together, and the files read with their remarks."""
+    sources: list[tuple[Path, int | None]] = [(path, None) for path in [entry.mask] if path] or [
+        (path, index) for index, path in entry.structures
+    ]
+    mask, scans = np.zeros(image.array.shape[1:], np.uint8), []
+    for path, index in sources:
+        _check_exists(path, "the mask")
+        scan = read_mask(path, image, nonfinite)
+        check_same_grid(path, scan, entry.images[0], image)
+        if index is None:
+            mask, remarks = _classes_of(scan, path, entry.codes, entry.hint)
+        else:
+            remarks = add_structure(mask, scan, index, path)
+        scans.append(replace(scan, remarks=(*scan.remarks, *remarks)))
+    return mask, scans
 
 
-def read_mask(path: Path, image: Scan) -> Scan:
+def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -> tuple[str, ...]:
+    """Write a structure's class where its own mask is not zero; refuse one that lies on another structure."""
+    stored, remarks = whole_values(scan, path)
+    inside = stored != 0
+    others = mask[inside]
+    if ((others != 0) & (others != index)).any():
+        reason = f"{int(((others != 0) & (others != index)).sum())} of its voxels belong to another structure as well"
+        raise RefusedFile(path, reason, "leave one of the two out with cohort.classes")
+    mask[inside] = index
+    return remarks
+
+
+def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse") -> Scan:
     """The stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
-    if path.suffix.lower() in PICTURES:
-        return read_picture(path, indices=True)
-    if path.suffix.lower() != ".dcm":
-        return read_any(path)
+    if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
+        return read_stored(path, nonfinite=nonfinite)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
 
-    found = read_segmentation(path, image)
-    return Scan(found.label_map()[None], image.spacing_mm, image.affine, found.sha256)
+    segments = read_segmentation(path, image)
+    labels = segments.label_map()[None]
+    return Scan(labels, image.spacing_mm, image.affine, segments.sha256, remarks=segments.remarks)
 
 
 def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> None:
     """Refuse a file whose voxels do not lie on those of another: other shape, spacing or place in the world."""
-    shape, wanted = scan.array.shape[1:], other.array.shape[1:]
-    if shape != wanted:
-        reason = f"its shape {shape} differs from {wanted} of {other_path.name}"
+    check_turned(path, scan, other_path, other)
+    shape, needed = scan.array.shape[1:], other.array.shape[1:]
+    if shape != needed:
+        reason = f"its shape {shape} differs from {needed} of {other_path.name}"
         raise RefusedFile(path, reason, "resample it to the image's grid, or exclude the case")
-    if not np.allclose(scan.spacing_mm, other.spacing_mm, rtol=1e-3):
+    unstated = scan.header.get("spacing_unstated") or other.header.get("spacing_unstated")
+    if not unstated and not np.allclose(scan.spacing_mm, other.spacing_mm, rtol=1e-3):
         reason = f"its spacing {scan.spacing_mm} mm differs from {other.spacing_mm} mm of {other_path.name}"
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
     if scan.affine is None or other.affine is None or len(shape) != 3:
@@ -205,47 +350,51 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
 
 
-def class_mask(scan: Scan, path: Path, codes: Mapping[int, int] | None) -> NDArray[np.uint8]:
+def class_mask(
+    scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str = "correct the labels"
+) -> NDArray[np.uint8]:
     """Class index per voxel, from the stored values: whole numbers that `codes` knows (None: they are the indices)."""
-    stored = scan.array[0]
-    if scan.array.shape[0] != 1:
-        raise RefusedFile(path, f"the mask has {scan.array.shape[0]} channels", "save one class number per voxel")
-    values = np.unique(stored)
-    if (values != np.rint(values)).any():
-        raise RefusedFile(path, f"the mask holds {values[values != np.rint(values)][0]:g}", "save whole class numbers")
-    found = [int(value) for value in values]
+    return _classes_of(scan, path, codes, hint)[0]
+
+
+def _classes_of(
+    scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The same, with remarks on how the stored values were found."""
     known = dict(codes) if codes is not None else {value: value for value in range(256)}
-    unknown = [value for value in found if value not in known]
+    stored, remarks = whole_values(scan, path, known)
+    values = [int(value) for value in np.unique(stored)]
+    unknown = [value for value in values if value not in known]
     if unknown:
         shown = ", ".join(map(str, list(known)[:10]))
-        raise RefusedFile(
-            path, f"the mask holds the label {unknown[0]}, the cohort knows {shown}", "correct the labels"
-        )
+        raise RefusedFile(path, f"the mask holds the label {unknown[0]}, the cohort knows {shown}", hint)
     mask = np.zeros(stored.shape, np.uint8)
-    for value in found:
+    for value in values:
         if known[value]:
             mask[stored == value] = known[value]
-    return mask
+    return mask, remarks
 
 
-def read_case(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> Image:
-    """All channels and the mask of one case; refused where a file is no longer the one that was examined."""
+def read_case(
+    entry: CaseFiles,
+    sha256: Mapping[str, str],
+    with_mask: bool,
+    nonfinite: Nonfinite = "refuse",
+    channels: int | None = None,
+) -> Image:
+    """All channels and the mask of one case; refused where a file is no longer the one that was examined.
+
+    channels: how many the cohort has, where that is not what the files hold.
+    """
     try:
-        return _read_files(entry, sha256, with_mask)
+        scans = [read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid) for path in entry.images]
+        mask, masks = case_mask(entry, scans[0], nonfinite) if with_mask else (None, [])
     except RefusedFile as refusal:
         raise refusal.of_case(entry.id) from refusal
-
-
-def _read_files(entry: CaseFiles, sha256: Mapping[str, str], with_mask: bool) -> Image:
-    scans = [read_any(path) for path in entry.images]
-    array = scans[0].array if len(scans) == 1 else np.concatenate([scan.array for scan in scans])
-    mask = None
-    if with_mask and entry.mask is not None:
-        stored = read_mask(entry.mask, scans[0])
-        mask = class_mask(stored, entry.mask, entry.codes)
-        scans.append(stored)
-    for scan in scans:
+    for scan in [*scans, *masks]:
         for name, digest in scan.sha256.items():
             if sha256.get(name) != digest:
-                raise RefusedFile(name, "it changed since the cohort was made", "run again")
-    return Image(array, scans[0].spacing_mm, mask, scans[0].affine)
+                raise RefusedFile(name, "it changed since the cohort was made", "run again", entry.id)
+    array = with_channels(scans, channels or sum(scan.array.shape[0] for scan in scans))
+    spacing = entry.spacing_mm or scans[0].spacing_mm
+    return Image(array, spacing[-(array.ndim - 1) :], mask, scans[0].affine)

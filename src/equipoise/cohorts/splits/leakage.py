@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.case_pictures import SIDE, Bytes
-from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.cohort import Case, Cohort
 from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
 from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 from equipoise.cohorts.splits.split import PARTS, Fold
@@ -46,7 +46,8 @@ class Leak:
 def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | None = None) -> list[Leak]:
     """Find leaks across the parts of any fold, the most certain kind first; a valid trial has none.
 
-    "patient", "study": one pair per patient or study (attribute `study`) that lies in two parts. "equal": equal pixels.
+    "patient", "study": one pair per patient or study that lies in two parts, by the source (attribute `study`) and by
+    the files' own headers (`Case.owners`), which may contradict it. "equal": equal pixels.
     "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient was guessed and the
     pixels are equal, which is certain. Cases whose pictures have hardly any detail (masks, outlines) are not compared
     by likeness, and the simplest not by pixels either: different patients may share a shape. cards: of the cohort;
@@ -61,13 +62,19 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
     leaks = _shared(cohort, parts, owners, "patient")
-    leaks += _shared(cohort, parts, [str(case.attributes.get("study", "")) for case in cohort.cases], "study")
+    leaks += _shared(cohort, parts, [case.owners.get("patient", "") for case in cohort.cases], "patient")
+    leaks += _shared(cohort, parts, [_study(case) for case in cohort.cases], "study")
+    leaks = list(dict.fromkeys(leaks))
     seen = set(equal)
     named = [(pair, "equal") for pair in equal]
     named += [(pair, "near") for pair in _near_pairs(pictures, crossing) if pair not in seen]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
     pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
     return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
+
+
+def _study(case: Case) -> str:
+    return str(case.attributes.get("study", "") or case.owners.get("study", ""))
 
 
 def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> NDArray[np.bool_]:

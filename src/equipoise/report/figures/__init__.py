@@ -1,1 +1,1 @@
-"""The pictures of a report: each family of figures is one file, and each figure carries its numbers as a table."""
+"""The figures of a report: one file per family of figures; every figure includes its numbers as a table."""

@@ -1,4 +1,4 @@
-"""Reliability of the predicted probabilities, and the net benefit of acting on them."""
+"""Reliability diagrams and decision curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
 
 
 def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, CalibrationError], positive: str) -> Figure:
-    """Reliability diagrams: observed share of `positive` against its predicted probability, one panel per arm."""
+    """Draw reliability diagrams: observed share of `positive` against predicted probability, one panel per arm."""
     table, panels = [], []
     for index, (arm, rows) in enumerate(arms.items()):
         bins = reliability(rows.probability, rows.positive, rows.patient, run=rows.run)
@@ -64,7 +64,7 @@ def _histogram(frame: Frame, probability: NDArray[np.float64]) -> None:
 
 
 def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, positive: str) -> Figure:
-    """Net benefit per threshold of every arm, of the trivial rule and of acting on everyone."""
+    """Draw the net benefit per threshold of every arm, of the trivial rule and of acting on everyone."""
     curves = {arm: _curve(rows) for arm, rows in arms.items()}
     other = None if rule is None else (rule[0], _curve(rule[1]))
     top = max(float(curve.act_on_all.max()) for curve in curves.values())
@@ -100,6 +100,7 @@ def _benefit(
     at = f"at a threshold of 20 %: {100 * np.interp(0.2, curve.thresholds, curve.model):.1f} per 100 cases"
     drawing = Drawing(PANEL, 256, f"Net benefit of {arm}", at)
     drawing.text(0, 12, arm, "head")
+    # Acting on everyone falls without limit at high thresholds; cut off there, the curves near zero stay legible.
     limits = (-12.0 * max(top, 0.1), 108.0 * top)
     frame = Frame(drawing, 30, 42, PANEL - 38, 172, (0.0, 0.8), limits)
     frame.y_axis(nice_ticks(*limits, 5), "net benefit per 100 cases")

@@ -5,15 +5,15 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.text.words import interval, listed, number
+from equipoise.report.text.words import VERDICT_NOTES, interval, listed, number
 
 
 def overview_figure(
     entries: Sequence[dict[str, Any]], names: dict[str, str], endpoint: str, label: str, higher_is_better: bool = True
 ) -> Figure:
-    """Every arm and baseline on the primary endpoint: estimate, interval, single runs.
+    """Draw every arm and baseline on the primary endpoint: estimate, interval, single runs.
 
-    entries: arms, then baselines, as in results.json; names: arm → what it is called. An untuned arm is hollow, in the
+    entries: arms, then baselines, as in results.json; names: arm → display name. An untuned arm is hollow, in the
     colour of its tuned twin.
     """
     rows, table, rules = [], [], []
@@ -31,6 +31,8 @@ def overview_figure(
         if rule and estimate is not None:
             rules.append(estimate)
     best = (max if higher_is_better else min)(rules, default=None)
+    # The axis fits the arms and the best baseline: one that guesses would press all arms into a corner. Rows outside
+    # say so.
     shown = [row for row in rows if row.runs or row.solid or row.estimate == best]
     limits = padded([v for row in shown for v in (row.low, row.high, row.estimate, *row.runs) if v is not None])
     scale = Scale(label, ((best, "reference"),) if best is not None else (), limits=limits)
@@ -50,7 +52,7 @@ def overview_figure(
 
 
 def _hollow(rules: bool, untuned: bool) -> str:
-    """What hollow markers stand for, where there are any."""
+    """Return the sentence on hollow markers; empty without any."""
     kinds = ["trivial baselines (the dashed line is the best of them)"] * rules
     kinds += ["arms with their stated settings, untuned"] * untuned
     return f" Hollow: {listed(kinds)}." if kinds else ""
@@ -59,11 +61,11 @@ def _hollow(rules: bool, untuned: bool) -> str:
 def forest_figure(
     comparisons: Sequence[dict[str, Any]], names: dict[str, str], label: str, margin: float | None
 ) -> Figure:
-    """All pairwise differences with intervals; the margin that matters is shaded."""
+    """Draw all pairwise differences with intervals; the margin is shaded."""
     rows, table = [], []
     for index, pair in enumerate(comparisons):
         words = "no verdict" if pair["difference"] is None else _difference(pair)
-        note = _VERDICT_NOTE.get(pair["verdict"], "no verdict")
+        note = VERDICT_NOTES.get(pair["verdict"], "no verdict")
         title = f"{names[pair['a']]} against {names[pair['b']]}"
         solid = pair["verdict"] in ("a_better", "b_better", "equivalent")
         series = 0 if solid else 6
@@ -94,18 +96,11 @@ def forest_figure(
 
 
 _ENDS = ("← second scores higher", "first scores higher →")
-_VERDICT_NOTE = {
-    "a_better": "first is better",
-    "b_better": "second is better",
-    "equivalent": "equivalent within the margin",
-    "not_enough_data": "not enough data",
-    "single_run": "single runs, no verdict",
-}
 
 
 def _difference(pair: dict[str, Any]) -> str:
-    found = number(pair["difference"], 3, signed=True)
-    return found if pair["low"] is None else f"{found} ({interval(pair['low'], pair['high'])})"
+    value = number(pair["difference"], 3, signed=True)
+    return value if pair["low"] is None else f"{value} ({interval(pair['low'], pair['high'])})"
 
 
 def _wide(pair: dict[str, Any]) -> tuple[float, float] | None:

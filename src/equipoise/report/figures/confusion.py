@@ -1,4 +1,4 @@
-"""Who was called what, per arm: counts and rates of every true class."""
+"""Confusion matrices of all arms: counts and rates of every true class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from equipoise.report.figures.svg import Drawing
 
 _CELL_HEIGHT = 46.0
 _CROWDED = 34.0
-"""Width of a cell below which a share with its sign and a count would run into the next."""
+"""Width of a cell below which a share with its sign, and a count, would overlap the next cell."""
 _DARKEST = 0.6
-"""Opacity of a full cell, so that its ink stays legible in light and dark."""
+"""Opacity of a full cell, at which its text stays legible in light and dark mode."""
 
 
 def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], classes: Sequence[str]) -> Figure | None:
-    """One matrix per entry of results.json that has a confusion; None where none has."""
+    """Draw one matrix per entry of results.json that has a confusion; None where none has."""
     shown = [entry for entry in entries if entry.get("confusion")]
     if not shown:
         return None
@@ -49,7 +49,7 @@ def _cell_width(n: int) -> float:
 def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing:
     counts, n = entry["confusion"], len(classes)
     cell = _cell_width(n)
-    # names that do not fit above their column are turned
+    # Names that do not fit above their column are rotated.
     turned = max(len(name) for name in classes) * 6.2 > cell
     left, top, width = 64.0, 92.0 if turned else 60.0, PANEL - 64.0
     rates = ", ".join(f"{c}: {100 * _share(counts[i], i):.0f} % right" for i, c in enumerate(classes))

@@ -1,4 +1,4 @@
-"""What quality costs: the primary endpoint against latency, memory and size, and what nothing else dominates."""
+"""The primary endpoint against latency, memory and size, with the Pareto front."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Cost:
-    """A cost with its unit on the axis; `scale` turns the stored unit into that of the axis."""
+    """A cost with its unit on the axis; `scale` converts the stored unit into that of the axis."""
 
     key: str
     title: str
@@ -21,7 +21,7 @@ class _Cost:
     scale: float = 1.0
 
     def of(self, entry: Entry) -> float | None:
-        """What the arm costs in this, in the unit of the axis; None where it is unknown."""
+        """Return the arm's cost in the unit of the axis; None where it is unknown."""
         value = entry["cost"].get(self.key) if self.key != "parameters" else entry.get("parameters")
         return None if value is None else float(value) * self.scale
 
@@ -40,10 +40,10 @@ def cost_figure(
     rule: tuple[str, float] | None = None,
     tied: Collection[str] = (),
 ) -> Figure | None:
-    """Estimate with interval against each known cost; None where no arm has an estimate and a cost.
+    """Draw the estimate with its interval against each known cost; None where no arm has an estimate and a cost.
 
-    entries: arms of results.json; "pareto" in their cost says that nothing is as good and cheaper in every way.
-    rule: name and estimate of the best trivial rule, tied: arms that cannot be told from the best.
+    entries: arms of results.json; "pareto" in their cost marks arms that no other arm dominates.
+    rule: name and estimate of the best trivial rule, tied: arms that are statistically tied with the best.
     """
     points = [(i, e, e["endpoints"].get(endpoint) or {}) for i, e in enumerate(entries)]
     points = [(i, e, value) for i, e, value in points if value.get("estimate") is not None]
@@ -87,7 +87,7 @@ def _front(entry: Entry) -> bool:
 
 
 def _legend(points: Points, tied: Collection[str], rule: tuple[str, float] | None) -> Drawing:
-    """Which marker is which arm, the best first, and who cannot be told from the best."""
+    """Draw the legend: marker and estimate of every arm, with ties with the best."""
     seen = "; ".join(f"{e['name']}: {number(v['estimate'])}" for _, e, v in points)
     drawing = Drawing(PANEL, 44.0 + 38 * len(points) + (30 if rule else 0), "Arms in the pictures beside", seen)
     drawing.text(0, 12, "Arms", "head")

@@ -1,6 +1,6 @@
-"""How a per-case metric is spread over the test cases: a mean hides the failures that this shows.
+"""The distribution of a per-case metric over the test cases, which shows failures that a mean hides.
 
-Every prediction is drawn, each run for itself, because a mean over runs would hide failures again.
+Every prediction of every run is drawn, because a mean over runs would hide failures again.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _BINS = 20
 
 
 def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str, noun: str) -> Figure | None:
-    """One histogram per arm on common axes; None where no arm has the metric."""
+    """Draw one histogram per arm on common axes; None where no arm has the metric."""
     values = {arm: test.metrics[metric] for arm, test in arms.items() if metric in test.metrics}
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()]) if values else np.empty(0)
     if not finite.size:

@@ -1,4 +1,4 @@
-"""Validation loss over the epochs of every draw of tuning, the chosen ones in front."""
+"""Validation loss over the epochs of every draw of tuning, with the chosen draws in front."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from equipoise.runfolder.read import JobRecord
 
 
 def draw_curve_figure(draws: Sequence[JobRecord], tuning: Mapping[str, Any]) -> Figure | None:
-    """One panel an arm on common axes; None where no draw left a history."""
+    """Draw one panel per arm on common axes; None where no draw has a history."""
     shown = [job for job in draws if {"epoch", "validation_loss"} <= job.history.keys()]
     losses = np.concatenate([job.history["validation_loss"] for job in shown]) if shown else np.empty(0)
     finite = losses[np.isfinite(losses)]
     if not finite.size:
         return None
-    # a diverging draw would press all others into one line: it leaves the panel at its top
+    # A diverging draw would compress all others into one line; it leaves the panel at the top instead.
     top = 1.3 * float(np.median(finite)) if np.median(finite) > 0 else float(finite.max())
     limits = (float(finite.min()) * 0.95, min(float(finite.max()), top))
     limits = limits if limits[0] < limits[1] else (limits[0] - 0.5, limits[0] + 0.5)

@@ -1,4 +1,4 @@
-"""What k draws of tuning buy each arm, and how the arms would rank after k draws of each."""
+"""The best value of each arm after k draws of tuning, and the ranks of the arms after k draws."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 
 def best_after_figure(tuning: Mapping[str, Any], label: str) -> Figure | None:
-    """One panel an arm on common axes: the best value after 1, 2, … draws with its band; None without any value."""
+    """Draw one panel per arm on common axes: the best value after k draws with its band; None without any value."""
     rows = tuning["best_after"]
     if not rows:
         return None
@@ -67,7 +67,7 @@ def _rank_axis(frame: Frame, count: int) -> None:
 
 
 def draw_rank_figure(ranks: Sequence[Mapping[str, Any]], title: str, caption: str) -> Figure | None:
-    """Mean rank of every arm after 1, 2, … draws; None for a single arm or without values.
+    """Draw the mean rank of every arm after k draws; None for a single arm or without values.
 
     ranks: rows of "draws", "arm" and "rank" (1 = best).
     """
@@ -92,7 +92,7 @@ def _lines(ranks: Sequence[Mapping[str, Any]], arms: Sequence[str], width: float
     height = 110 + 20.0 * len(arms)
     drawing = Drawing(width, height, "Rank after k draws", f"After {draws[-1]} draws, best first: {', '.join(last)}")
     room = 230.0 if width > NARROW else 130.0
-    # ranks are drawn as their negatives, so that the first stands on top
+    # Ranks are drawn as their negatives, so that the first is on top.
     span = (-float(len(arms)), -1.0)
     frame = Frame(drawing, 30, 34, width - 40 - room, height - 84, (1.0, max(2.0, draws[-1])), span)
     _rank_axis(frame, len(arms))

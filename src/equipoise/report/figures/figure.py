@@ -1,4 +1,4 @@
-"""A figure of the report: drawings, words, and the numbers they show."""
+"""A figure of the report: drawings, text, and their numbers."""
 
 import csv
 import io
@@ -12,17 +12,17 @@ from equipoise.report.figures.svg import Drawing, standalone
 from equipoise.runfolder.paths import file_stem
 
 PANEL = 236.0
-"""Width of one panel of a figure: four stand side by side on a desk, one on a phone, at legible sizes."""
+"""Width of one panel of a figure: four fit side by side on a desktop page, one on a phone, at legible sizes."""
 WIDE, NARROW = 1000.0, 350.0
-"""Widths of a figure that fills the page, on a desk and on a phone."""
+"""Widths of a figure that fills the page, on a desktop and on a phone."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Drawings with a title, a caption that says how to read them and how they were made, and their numbers.
+    """Drawings with a title, a caption that explains how to read them and how they were made, and their numbers.
 
-    name: file stem. panels: drawings of equal rank, side by side where there is room. narrow: what a phone shows
-    instead of the panels (None: the same panels below each other). columns, rows: the numbers, for the CSV file.
+    name: file stem. panels: drawings of equal rank, side by side where there is room. narrow: the drawings for a phone
+    (None: the same panels below each other). columns, rows: the numbers, for the CSV file.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Figure:
     narrow: tuple[Drawing, ...] | None = None
 
     def csv(self) -> str:
-        """The numbers as a CSV table."""
+        """Return the numbers as a CSV table."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)

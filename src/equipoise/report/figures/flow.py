@@ -1,4 +1,4 @@
-"""The way of the data: what the source held, what was left out and why, and how patients were shared out."""
+"""The flow of data: cases of the source, exclusions with reasons, and the parts of the split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Part:
 def flow_figure(
     whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, divided: int = 0
 ) -> Figure:
-    """Boxes from source to parts; `excluded` are (reason, cases, patients), `divided` patients lie in several parts."""
+    """Draw boxes from source to parts; `excluded` is (reason, cases, patients), `divided`: patients in several."""
     rows: list[tuple[object, ...]] = [("excluded: " + reason, patients, cases) for reason, cases, patients in excluded]
     rows += [(part.name, part.patients, part.cases) for part in (whole, *parts)]
     kept = f"{plural(divided, 'patient')} lie in several parts." if divided else "A patient is in one part only."
@@ -42,17 +42,17 @@ def _flow(
     whole: Part, parts: Sequence[Part], excluded: Sequence[tuple[str, int, int]], noun: str, seen: str, narrow: bool
 ) -> Drawing:
     width, main = (NARROW, 150.0) if narrow else (WIDE, 300.0)
-    said = [f"{plural(c, noun)} of {plural(p, 'patient')}: {reason}" for reason, c, p in excluded]
-    lines = [text for words in said for text in _wrapped(words, 27 if narrow else 95)]
+    exclusions = [f"{plural(c, noun)} of {plural(p, 'patient')}: {reason}" for reason, c, p in excluded]
+    lines = [text for words in exclusions for text in _wrapped(words, 27 if narrow else 95)]
     aside = max(58.0, 30.0 + 16 * len(lines))
     drawing = Drawing(width, aside + 118 + 52 + 16 * len(whole.classes) + 40, "Data flow", seen)
-    found = whole.cases + sum(cases for _, cases, _ in excluded)
+    in_source = whole.cases + sum(cases for _, cases, _ in excluded)
     trunk = 1 + _part_width(width, len(parts))[0] / 2
-    _box(drawing, 1, 8, main, ["In the source", plural(found, noun)])
+    _box(drawing, 1, 8, main, ["In the source", plural(in_source, noun)])
     if excluded:
         x = main + 28
         drawing.rect(x, 8, width - x - 1, aside, "aside")
-        drawing.text(x + 12, 28, f"Left out: {plural(found - whole.cases, noun)}", "strong")
+        drawing.text(x + 12, 28, f"Left out: {plural(in_source - whole.cases, noun)}", "strong")
         for index, line in enumerate(lines):
             drawing.text(x + 12, 46 + 16 * index, line, "small")
         _arrow(drawing, main + 2, 34, x - 2, 34)

@@ -1,4 +1,4 @@
-"""FROC curves: the share of findings that a detector shows, against the false alarms it costs a scan."""
+"""FROC curves: the sensitivity of a detector against its false positives per scan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +26,16 @@ def froc_figure(
     noun: str = "scan",
     seed: int = 0,
 ) -> Figure | None:
-    """One panel an arm; `scores` are the words beside each arm's name. None where no scan has a relevant finding.
+    """Draw one panel per arm; `scores` are texts below the arms' names. None where no scan has a relevant finding.
 
-    rule: the trivial rule drawn in each panel; noun: what a case is called.
+    rule: the trivial rule drawn in each panel; noun: the word for a case.
     """
     usable = {name: [run for run in runs if run[0].findings.any()] for name, runs in detectors.items()}
     shown = {name: runs for name, runs in usable.items() if runs}
     if not shown:
         return None
+    # Even steps on the logarithmic axis, with the seven rates of the CPM among them, so that its points lie on the
+    # curve.
     rates = 2 ** np.linspace(_POWERS[0], _POWERS[-1], 8 * (len(RATES) - 1) + 1)
     bands = {name: froc_band(runs, rates, np.random.default_rng(seed), 300) for name, runs in shown.items()}
     line = (rule[0], froc_band(rule[1], rates, np.random.default_rng(seed), 2)) if rule and rule[1] else None
@@ -58,9 +60,9 @@ def froc_figure(
 def _panel(arm: str, series: int, band: FrocBand, score: str, rule: tuple[str, FrocBand] | None, noun: str) -> Drawing:
     powers = np.log2(band.rates)
     marked = [int(np.argmin(np.abs(powers - power))) for power in _POWERS]
-    said = "; ".join(f"{100 * band.sensitivity[k]:.0f} % at {band.rates[k]:g}" for k in marked)
+    points = "; ".join(f"{100 * band.sensitivity[k]:.0f} % at {band.rates[k]:g}" for k in marked)
     drawing = Drawing(
-        PANEL, 272, f"FROC curve of {arm}", f"{score}; sensitivity by false positives per {noun}: {said}."
+        PANEL, 272, f"FROC curve of {arm}", f"{score}; sensitivity by false positives per {noun}: {points}."
     )
     drawing.text(0, 12, arm, "head")
     drawing.text(0, 29, score, "small")

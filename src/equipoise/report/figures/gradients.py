@@ -1,4 +1,4 @@
-"""How large the gradients are while a network trains."""
+"""Gradient norms during training."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from equipoise.runfolder.read import JobRecord
 
 
 def gradient_figure(jobs: Sequence[JobRecord], arms: Sequence[str]) -> Figure | None:
-    """One panel an arm on common axes, every run a line; None where no run left its gradient norms."""
+    """Draw one panel per arm on common axes, one line per run; None where no run recorded its gradient norms."""
     shown = [job for job in jobs if job.arm in arms and {"epoch", "gradient_norm"} <= job.history.keys()]
     norms = np.concatenate([job.history["gradient_norm"] for job in shown]) if shown else np.empty(0)
     known = norms[np.isfinite(norms) & (norms > 0)]

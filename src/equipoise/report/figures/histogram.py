@@ -1,4 +1,4 @@
-"""How one number is spread over the cases of a cohort."""
+"""A histogram of one number over the cases of a cohort."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +10,12 @@ _BINS = 20
 
 
 def histogram(title: str, values: ArrayLike, label: str, counted: str = "cases", series: int = 0) -> Drawing:
-    """A histogram of finite values with their median; label: what is on the x axis, counted: on the y axis."""
+    """Draw a histogram of finite values with their median; label: of the x axis, counted: of the y axis."""
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     low, high = float(numbers.min()), float(numbers.max())
     whole = bool((numbers == np.rint(numbers)).all()) and high - low < _BINS
+    # Small whole numbers get one bin each: twenty bins over five values would leave gaps that look like missing values.
     edges = np.arange(low - 0.5, high + 1) if whole else np.linspace(low, high if high > low else low + 1, _BINS + 1)
     counts, _ = np.histogram(numbers, edges)
     words = f"median {np.median(numbers):.4g}, from {low:.4g} to {high:.4g}"

@@ -1,4 +1,4 @@
-"""Rows of estimates with their intervals on one axis: the plot under both the overview and the forest plot."""
+"""Rows of estimates with their intervals on one axis, the basis of the overview and the forest plot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 
 _PLOT, _NUMBERS = 250.0, 780.0
 _ROOM = 50
-"""Letters that fit on one line of a phone."""
+"""Characters that fit on one line of a phone."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One estimate with its interval (None where refused), single runs as small marks, and words beside it.
+    """One estimate with its interval (None where refused), single runs as small marks, and a text.
 
     series: number of its colour and marker; solid: False draws a hollow marker (baselines, no verdict).
     wide: a second, wider interval as a thin line (adjusted for all comparisons).
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Scale:
-    """The common axis: its label, vertical lines (value, style), and a shaded zone (the margin)."""
+    """The common axis: its label, vertical lines (value, style), and a shaded range (the margin)."""
 
     label: str
     lines: tuple[tuple[float, str], ...] = ()
@@ -43,7 +43,7 @@ class Scale:
 
 
 def draw_rows(rows: Sequence[Row], scale: Scale, title: str, description: str, narrow: bool = False) -> Drawing:
-    """The rows in one drawing: labels left and numbers right of the plot, or above it where narrow."""
+    """Draw the rows: labels left and numbers right of the plot, or above it where narrow."""
     stacked = narrow and any(len(row.label) + len(row.words) > _ROOM for row in rows)
     step, top = (62.0 if stacked else 46.0, 14.0) if narrow else (34.0, 18.0)
     ends = 16.0 if any(scale.ends) else 0.0
@@ -72,7 +72,7 @@ def _limits(rows: Sequence[Row], scale: Scale) -> tuple[float, float]:
 
 
 def padded(values: Sequence[float]) -> tuple[float, float]:
-    """Axis limits around values with a little room; 0 to 1 where there are none."""
+    """Return axis limits with 6 % of room on both sides of the values; 0 to 1 (with room) without values."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = 0.06 * ((high - low) or 1.0)
     return low - room, high + room
@@ -103,7 +103,7 @@ def _words_above(drawing: Drawing, row: Row, line: float, stacked: bool) -> None
 
 
 def _words_beside(drawing: Drawing, row: Row, line: float) -> None:
-    # labels longer than their column take two lines, broken at the joining word
+    # Labels longer than their column take two lines, divided at the word "against".
     first, joint, second = row.label.partition(" against ")
     if joint and len(row.label) > 30:
         drawing.text(0, line - 3, first, "strong")
@@ -118,6 +118,7 @@ def _words_beside(drawing: Drawing, row: Row, line: float) -> None:
 def _interval(frame: Frame, row: Row, line: float) -> None:
     if row.estimate is None:
         return
+    # A marker at the edge would be read as a value there, so an estimate outside the axis is stated as such.
     if not frame.x_range[0] <= row.estimate <= frame.x_range[1]:
         below = row.estimate < frame.x_range[0]
         end = frame.left + (4 if below else frame.width - 4)

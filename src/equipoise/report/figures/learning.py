@@ -1,4 +1,4 @@
-"""Loss over epochs, every run of every arm, with the epoch that validation chose."""
+"""Learning curves: loss over epochs of every run, with the epoch that validation selected."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,13 @@ _COLUMNS = ("epoch", "train_loss", "validation_loss")
 
 
 def learning_figure(jobs: Sequence[JobRecord], arms: Sequence[str]) -> Figure | None:
-    """One panel per arm on common axes; None where no run left a history."""
+    """Draw one panel per arm on common axes; None where no run has a history."""
     shown = [job for job in jobs if set(_COLUMNS) <= job.history.keys()]
     if not shown:
         return None
     losses = np.concatenate([job.history[key] for job in shown for key in _COLUMNS[1:]])
     finite = losses[np.isfinite(losses)]
+    # A percentile and not the maximum: one spike of one run would flatten all curves.
     top = float(np.percentile(finite, 99.5)) if finite.size else 1.0
     bottom = float(finite.min()) if finite.size else 0.0
     room = 0.05 * ((top - bottom) or 1.0)
@@ -71,6 +72,6 @@ def _panel(
 
 
 def whole_ticks(epochs: tuple[float, float]) -> list[float]:
-    """Round whole numbers on an axis of epochs, draws or ranks; its ends where there are fewer than two."""
+    """Return round whole numbers for an axis of epochs, draws or ranks; its ends where there are fewer than two."""
     ticks = [tick for tick in nice_ticks(*epochs, 5) if tick == int(tick) and tick >= 1]
     return ticks if len(ticks) > 1 else list(epochs)

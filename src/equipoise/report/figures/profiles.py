@@ -1,4 +1,4 @@
-"""Performance profiles: on what share of workloads an arm was nearly as fast as the fastest."""
+"""Performance profiles: the share of workloads on which an arm was within a factor of the fastest."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from equipoise.report.figures.svg import Drawing, Frame
 
 
 def profile_figure(profiles: Sequence[dict[str, Any]], kind: str) -> Figure:
-    """One panel an arm: its share of workloads over the ratio to the fastest, all others pale behind it."""
+    """Draw one panel per arm: its share of workloads over the ratio to the fastest, with all others pale behind it."""
     ratios = [point["ratio"] for point in profiles[0]["profile"]]
     panels = tuple(_panel(profiles, index, ratios) for index in range(len(profiles)))
     return Figure(
@@ -27,7 +27,7 @@ def _panel(profiles: Sequence[dict[str, Any]], own: int, ratios: Sequence[float]
     words = f"fastest on {100 * row['profile'][0]['share']:.0f} %, reached on {100 * row['reached']:.0f} % of workloads"
     drawing = Drawing(PANEL, 214, f"Performance profile of {row['optimizer']}", words)
     drawing.text(0, 12, row["optimizer"], "head")
-    # the ratios stand at equal distances: they grow roughly as powers
+    # Ratios are at equal distances on the axis, because they grow roughly geometrically.
     frame = Frame(drawing, 38, 42, PANEL - 44, 130, (0.0, len(ratios) - 1.0))
     frame.y_axis([0.0, 0.5, 1.0], "share of workloads")
     bottom = frame.top + frame.height

@@ -1,4 +1,4 @@
-"""How the learning rates of the adaptive-momentum family spread while a network trains."""
+"""The distribution of per-element learning rates of the adaptive-momentum family during training."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ LEVELS = ("0", "0.05", "0.25", "0.5", "0.75", "0.95", "1")
 
 
 def rate_figures(jobs: Sequence[JobRecord], arms: Sequence[str]) -> list[Figure]:
-    """Two figures, of eta and of beta, a panel for each arm that left its rates; none where no arm did.
+    """Draw two figures, of eta and of beta, with a panel for each arm with recorded rates; none without any.
 
-    jobs: the first run of an arm that has rates is shown. Rates are drawn as multiples of the scheduled learning
-    rate, so that a schedule does not hide what the rule does.
+    jobs: the first run of an arm that has rates is shown. Rates are drawn as multiples of the scheduled learning rate,
+    so that a schedule does not hide the effect of the rule.
     """
     shown = {}
     for arm in arms:
@@ -48,7 +48,7 @@ def _columns(table: Columns, name: str) -> list[NDArray[np.float64]]:
 
 
 def _factors(table: Columns) -> list[NDArray[np.float64]]:
-    """log10 of the rates over the scheduled rate; nan where a schedule is at zero or a rate has left its range."""
+    """Return log10 of the rates over the scheduled rate; nan where the schedule is zero or a rate is not finite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         values = [np.log10(rate / table["lr"]) for rate in _columns(table, "rate")]
     return [np.where(np.isfinite(value), value, np.nan) for value in values]

@@ -1,4 +1,4 @@
-"""ROC curves with bands over patients and training runs, beside the trivial rule."""
+"""ROC curves with bands over patients and training runs, and with the trivial rule."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ def roc_figure(
     areas: Mapping[str, str],
     seed: int = 0,
 ) -> Figure | None:
-    """One panel per arm; `rule` is the baseline drawn in each, `areas` the words beside each arm's name.
+    """Draw one panel per arm; `rule` is the baseline drawn in each, `areas` are texts below the arms' names.
 
     runs: per arm its test runs for the class `positive`; None where no run has both classes.
     """

@@ -1,4 +1,4 @@
-"""Every arm within every group of one attribute, with how many patients stand behind each interval."""
+"""Every arm within every group of one attribute, with the number of patients of each interval."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,33 +10,33 @@ from equipoise.report.text.words import interval, number
 
 
 def subgroup_figure(
-    found: Mapping[str, Any], arms: Sequence[str], names: Mapping[str, str], label: str, noun: str
+    subgroup: Mapping[str, Any], arms: Sequence[str], names: Mapping[str, str], label: str, noun: str
 ) -> Figure:
-    """One attribute of results.json's `subgroups`; a group too small to say anything stands there as such.
+    """Draw one attribute of results.json's `subgroups`; a group that is too small is shown as such.
 
-    arms: what is no baseline; names: what arms and baselines are called; noun: what a case is (nodule, case).
+    arms: without baselines; names: display names of arms and baselines; noun: the word for a case (nodule, case).
     """
     rows, table = [], []
-    for group in found["groups"]:
-        told = not group["reason"]
+    for group in subgroup["groups"]:
+        large_enough = not group["reason"]
         count = f"{group['n_patients']} patients, {group['n_cases']} {noun}s"
-        rows.append(Row(group["value"], count if told else f"{count}: too few to say", 6, None, None, None))
+        rows.append(Row(group["value"], count if large_enough else f"{count}: too few to say", 6, None, None, None))
         for series, (arm, value) in enumerate(group["arms"].items()):
-            shown = (value["estimate"], value["low"], value["high"]) if told else (None, None, None)
+            shown = (value["estimate"], value["low"], value["high"]) if large_enough else (None, None, None)
             table.append((group["value"], arm, group["n_patients"], group["n_cases"], *shown))
-            if told:
+            if large_enough:
                 words = f"{number(shown[0])} ({interval(shown[1], shown[2])})"
                 estimate, low, high = shown
                 rows.append(Row(names.get(arm, arm), words, series, estimate, low, high, (), arm in arms))
-    title = f"{label} by {words_of(found['attribute'])}"
+    title = f"{label} by {words_of(subgroup['attribute'])}"
     seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
-    said = variation_in_words(found["tests"])
+    variation = variation_in_words(subgroup["tests"])
     scale = Scale(label)
     return Figure(
-        f"subgroups-{found['attribute']}",
+        f"subgroups-{subgroup['attribute']}",
         title,
         f"{label} of every arm within each group of test {noun}s, with 95 % intervals over patients and training runs. "
-        f"Looked at after the fact; tests are adjusted for their number. {said}",
+        f"Looked at after the fact; tests are adjusted for their number. {variation}",
         (draw_rows(rows, scale, title, seen),),
         ("group", "name", "patients", "cases", "estimate", "low", "high"),
         tuple(table),

@@ -1,4 +1,4 @@
-"""A small builder of accessible SVG drawings: styled by CSS classes alone, so that page, dark mode and print decide."""
+"""Build accessible SVG drawings, styled by CSS classes alone, so that page, dark mode and print define the colours."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -25,17 +25,17 @@ class Drawing:
     parts: list[str] = field(default_factory=list)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
-        """A straight line."""
+        """Add a straight line."""
         self.parts.append(f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" class="{style}"/>')
 
     def rect(self, x: float, y: float, width: float, height: float, style: str, opacity: float | None = None) -> None:
-        """A rectangle; opacity in [0, 1] overrides that of its style."""
+        """Add a rectangle; opacity in [0, 1] overrides that of its style."""
         extra = "" if opacity is None else f' fill-opacity="{_n(opacity)}"'
         size = f'width="{_n(max(width, 0))}" height="{_n(max(height, 0))}"'
         self.parts.append(f'<rect x="{_n(x)}" y="{_n(y)}" {size} class="{style}"{extra}/>')
 
     def polyline(self, x: ArrayLike, y: ArrayLike, style: str) -> None:
-        """A line through points; points that are not finite break it."""
+        """Add a line through points; points that are not finite interrupt it."""
         points = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
         finite = np.isfinite(points).all(axis=1)
         for run in np.split(np.arange(len(points)), np.flatnonzero(np.diff(finite)) + 1):
@@ -43,19 +43,19 @@ class Drawing:
                 self.parts.append(f'<polyline points="{_points(points[run])}" class="{style}"/>')
 
     def polygon(self, points: Iterable[tuple[float, float]], style: str) -> None:
-        """A closed shape."""
+        """Add a closed shape."""
         self.parts.append(f'<polygon points="{_points(points)}" class="{style}"/>')
 
     def text(
         self, x: float, y: float, words: str, style: str = "t", anchor: str = "start", turned: float = 0.0
     ) -> None:
-        """One line of words; anchor is "start", "middle" or "end"; turned: degrees clockwise about (x, y)."""
+        """Add one line of text; anchor is "start", "middle" or "end"; turned: degrees clockwise around (x, y)."""
         place = "" if anchor == "start" else f' text-anchor="{anchor}"'
         place += f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
         self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" class="{style}"{place}>{escape(words)}</text>')
 
     def marker(self, x: float, y: float, series: int, size: float = 4.0, style: str = "m") -> None:
-        """The marker of a series: shape and colour both tell it apart."""
+        """Add the marker of a series, which differs from others in shape and colour."""
         shape, colour = MARKERS[series % len(MARKERS)], f"{style} c{series % SERIES}"
         if shape == "circle":
             self.parts.append(f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(size)}" class="{colour}"/>')
@@ -70,7 +70,7 @@ class Drawing:
             self.polygon([(x, y - half), (x + half, y), (x, y + half), (x - half, y)], colour)
 
     def inline(self, style: str = "") -> str:
-        """The drawing as an element of a page; the page carries the style sheet."""
+        """Return the drawing as an element of a page, which contains the style sheet."""
         names = f' class="drawing {style}"' if style else ' class="drawing"'
         return f"<svg{names} {self._head()}>{self._words()}{''.join(self.parts)}</svg>"
 
@@ -83,7 +83,7 @@ class Drawing:
 
 
 def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: float = 24.0) -> str:
-    """Drawings side by side in one SVG file that carries its own style, in light colours, for papers and slides."""
+    """Return drawings side by side as one SVG file with its own style, in light colours, for papers and slides."""
     columns = min(columns, len(drawings))
     wide, high = max(d.width for d in drawings) + gap, max(d.height for d in drawings) + gap
     rows = -(-len(drawings) // columns)
@@ -101,18 +101,18 @@ def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: f
 
 
 def colours(mode: str = "light") -> dict[str, str]:
-    """The palette by name, as hexadecimal colours; mode is "light" or "dark"."""
+    """Return the palette by name, as hexadecimal colours; mode is "light" or "dark"."""
     roots = re.findall(r":root\{(.*?)\}", style_sheet(), flags=re.DOTALL)
     return dict(re.findall(r"--([\w-]+):(#[0-9a-f]{6})", roots[("light", "dark").index(mode)]))
 
 
 def style_sheet() -> str:
-    """The style sheet of drawings inside a page, for light, dark and print."""
+    """Return the style sheet of drawings inside a page, for light mode, dark mode and print."""
     return files("equipoise.report.figures").joinpath("figure.css").read_text(encoding="utf-8")
 
 
 def plain_sheet() -> str:
-    """The style sheet without variables or modes, which drawing programs and word processors cannot read."""
+    """Return the style sheet without variables and modes, which drawing programs and word processors cannot read."""
     palette = colours()
     rules = re.findall(r"^(\.drawing[^\n]*)$", style_sheet(), flags=re.MULTILINE)
     plain = []
@@ -147,18 +147,18 @@ class Frame:
     def x_axis(
         self, ticks: Sequence[float], label: str = "", grid: bool = False, words: Sequence[str] | None = None
     ) -> None:
-        """Tick labels below the frame (numbers, or `words` in their place), optional grid lines, and the axis label."""
+        """Add tick labels below the frame (numbers, or `words` instead), optional grid lines, and the axis label."""
         bottom = self.top + self.height
-        for tick, said in zip(ticks, words or [tick_label(tick, ticks) for tick in ticks], strict=True):
+        for tick, text in zip(ticks, words or [tick_label(tick, ticks) for tick in ticks], strict=True):
             at = float(self.x(tick))
             self.drawing.line(at, self.top if grid else bottom, at, bottom if grid else bottom + 4, "rule")
-            self.drawing.text(at, bottom + 16, said, "tick", "middle")
+            self.drawing.text(at, bottom + 16, text, "tick", "middle")
         self.drawing.line(self.left, bottom, self.left + self.width, bottom, "axis")
         if label:
             self.drawing.text(self.left + self.width / 2, bottom + 33, label, "label", "middle")
 
     def y_axis(self, ticks: Sequence[float], label: str = "") -> None:
-        """Tick labels left of the frame with grid lines; the label stands above, unturned, where it is read."""
+        """Add tick labels left of the frame with grid lines; the axis label is above, where it can be horizontal."""
         for tick in ticks:
             at = float(self.y(tick))
             self.drawing.line(self.left, at, self.left + self.width, at, "rule")
@@ -167,19 +167,19 @@ class Frame:
             self.drawing.text(0, self.top - 10, label, "label")
 
     def curve(self, x: ArrayLike, y: ArrayLike, style: str) -> None:
-        """A line in data coordinates."""
+        """Add a line in data coordinates."""
         values = np.asarray(y, dtype=float)
         self.drawing.polyline(self.x(x), np.where(np.isfinite(values), self.y(values), np.nan), style)
 
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, style: str) -> None:
-        """The area between two curves in data coordinates."""
+        """Add the area between two curves in data coordinates."""
         across = self.x(x)
         upper, lower = zip(across, self.y(high), strict=True), zip(across[::-1], self.y(low)[::-1], strict=True)
         self.drawing.polygon([*upper, *lower], style)
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers from low to high, about so many.
+    """Return about `about` round numbers from low to high.
 
     >>> nice_ticks(0.81, 0.97)
     [0.85, 0.9, 0.95]
@@ -191,11 +191,12 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * min((factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999), default=10)
     first = np.ceil(low / step - 1e-9) * step
+    # Adding 0.0 turns −0.0 into 0.0, which would be labelled with a minus sign.
     return [round(float(tick), 10) + 0.0 for tick in np.arange(first, high + step * 1e-6, step)]
 
 
 def tick_label(tick: float, ticks: Sequence[float]) -> str:
-    """A tick as text with as many decimals as its neighbours need, and a true minus sign."""
+    """Return a tick as text with the decimals that all ticks need, and a true minus sign."""
     decimals = max((len(f"{t:.6f}".rstrip("0").split(".")[1]) for t in ticks), default=0)
     return f"{tick:.{decimals}f}".replace("-", "−")
 

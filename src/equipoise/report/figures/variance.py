@@ -1,4 +1,4 @@
-"""Where the doubt about each difference comes from: the patients who were tested, the luck of training, or both."""
+"""Sources of each difference's uncertainty: the sample of patients, the training runs, and their interaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from equipoise.report.figures.svg import Drawing
 
 
 def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str], advice: str) -> Figure | None:
-    """Shares of each difference's squared standard error from patients, runs, and both; None where unknown."""
+    """Draw the shares of each difference's squared standard error by source; None where they are unknown."""
     shown = [pair for pair in comparisons if pair.get("se_patients") is not None and pair.get("se_seeds") is not None]
     shown = [pair for pair in shown if pair["se_patients"] ** 2 + pair["se_seeds"] ** 2 > 0]
     if not shown:
@@ -33,7 +33,7 @@ def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str]
 
 
 def _shares(pair: dict[str, Any]) -> tuple[float, float, float]:
-    """From patients, from both, from runs; they sum to 1."""
+    """Return the shares of patients, of both, and of runs; they sum to 1."""
     seeds, patients = float(pair["se_seeds"]) ** 2, float(pair["se_patients"]) ** 2
     runs = float(pair.get("se_runs") or 0.0) ** 2
     return patients / (seeds + patients), (seeds - runs) / (seeds + patients), runs / (seeds + patients)

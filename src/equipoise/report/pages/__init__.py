@@ -1,1 +1,1 @@
-"""Numbers, sentences and figures → HTML pages and picture files."""
+"""Make HTML pages and picture files from numbers, sentences and figures."""

@@ -1,4 +1,4 @@
-"""All figures of a run, each from the results and the predictions it needs; a figure without data is left out."""
+"""Make all figures of a run from results and predictions; a figure without data is omitted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,20 +36,23 @@ from equipoise.statistics.endpoints import on_curve
 
 
 def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
-    """Every figure for which the run has data."""
+    """Return every figure for which the run has data."""
     names, plan, classes = display_names(run), results["endpoints"], list(results["cohort"]["classes"])
     label = endpoint_name(plan["primary"], len(classes))
     entries = [*results["arms"], *results["baselines"]]
     everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
     known = any((entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None for entry in entries)
-    told = any(pair["difference"] is not None for pair in results["comparisons"])
+    compared = any(pair["difference"] is not None for pair in results["comparisons"])
     drawn = [
         overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]) if known else None,
-        forest_figure(results["comparisons"], names, label, plan.get("margin")) if told else None,
+        forest_figure(results["comparisons"], names, label, plan.get("margin")) if compared else None,
         variance_figure(results["comparisons"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
-        *(subgroup_figure(found, run.arms(), names, label, case_noun(run.lock)) for found in results["subgroups"]),
+        *(
+            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock))
+            for subgroup in results["subgroups"]
+        ),
         *_tuning(run, results),
         learning_figure(run.jobs, run.arms()),
         gradient_figure(run.jobs, run.arms()),
@@ -82,7 +85,7 @@ def _tuning(run: RunFolder, results: dict[str, Any]) -> list[Figure | None]:
 
 
 def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:
-    """ROC, calibration and net benefit: what needs the class scores of every test case."""
+    """Make the figures that need the class scores of every test case: ROC, calibration and net benefit."""
     tests = _tests(run)
     scored = {name: one for name, one in tests.items() if one.classes and np.isfinite(one.scores).all()}
     if not scored:
@@ -94,17 +97,18 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     curves = {name: _runs(run.finished(name), index) for name in scored}
     shown = None if rule is None else (names[rule], _runs(run.finished(rule), index))
     figures: list[Figure | None] = [roc_figure(curves, shown, positive, _scores(results, on_curve("roc").name))]
+    # Scores that are no probabilities (logits of an audit) still have a ROC curve, but no calibration.
     rows = {name: calibration_rows(table, index) for name, table in scored.items() if _probabilities(table)}
     if rows:
-        said = "being right" if index is None else positive
-        figures.append(calibration_figure(rows, {name: mean_error(one) for name, one in rows.items()}, said))
+        outcome = "being right" if index is None else positive
+        figures.append(calibration_figure(rows, {name: mean_error(one) for name, one in rows.items()}, outcome))
     if rows and index is not None:
         figures.append(decision_figure(rows, _rule_rows(run, rule, names, index), positive))
     return figures
 
 
 def _from_candidates(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> Figure | None:
-    """FROC curves; None where the arms are no detectors."""
+    """Make the FROC curves; None where the arms are no detectors."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     rules = _detectors(run, [entry["name"] for entry in results["baselines"]])
     marking = [e for e in results["baselines"] if any(len(marks.score) for marks, _ in rules.get(e["name"], []))]
@@ -114,17 +118,17 @@ def _from_candidates(run: RunFolder, results: dict[str, Any], names: dict[str, s
 
 
 def _detectors(run: RunFolder, names: Sequence[str]) -> dict[str, list[DetectorRun]]:
-    """The test candidates of those arms or rules that are detectors, run by run."""
+    """Return the test candidates of those arms or rules that are detectors, per run."""
     jobs = [(name, part([job], "test")) for name in names for job in run.finished(name)]
     tables = [(name, table) for name, table in jobs if table is not None and table.candidates is not None]
     patients = np.unique(np.concatenate([table.patient for _, table in tables])) if tables else np.empty(0)
-    found: dict[str, list[DetectorRun]] = {}
+    detectors: dict[str, list[DetectorRun]] = {}
     for name, table in tables:
         rows, tested = table.where(np.argsort(table.case)), table.candidates
         if tested is not None:
             marks = tested.where(tested.split == "test").marks(rows.case, rows.metrics[FINDINGS])
-            found.setdefault(name, []).append((marks, np.searchsorted(patients, rows.patient)))
-    return found
+            detectors.setdefault(name, []).append((marks, np.searchsorted(patients, rows.patient)))
+    return detectors
 
 
 def _best_rule(results: dict[str, Any], names: dict[str, str]) -> tuple[str, float] | None:
@@ -134,19 +138,19 @@ def _best_rule(results: dict[str, Any], names: dict[str, str]) -> tuple[str, flo
 
 
 def _tied(results: dict[str, Any]) -> list[str]:
-    """Arms that the data cannot tell from the best one, with it; none where a trivial rule is recommended."""
+    """Return the best arm and those tied with it; none where a trivial rule is recommended."""
     advice = results["recommendation"][QUALITY]
     return [] if advice["arm"] is None or advice["beats_baseline"] is False else [advice["arm"], *advice["tied_with"]]
 
 
 def _tests(run: RunFolder) -> dict[str, Predictions]:
-    """The test rows of every arm that has some."""
+    """Return the test rows of every arm that has any."""
     tables = {name: part(run.finished(name), "test") for name in run.arms()}
     return {name: table for name, table in tables.items() if table is not None}
 
 
 def _rule(run: RunFolder, results: dict[str, Any]) -> str | None:
-    """The trivial rule drawn beside the arms: the best baseline whose scores differ between cases."""
+    """Return the trivial rule for the curves: the best baseline whose scores differ between cases."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     entries = []
     for entry in results["baselines"]:
@@ -168,14 +172,14 @@ def _runs(jobs: Sequence[JobRecord], index: int | None) -> list[Run]:
     tables = [table for table in (part([job], "test") for job in jobs) if table is not None]
     out = []
     for table in tables:
-        asked = range(len(table.classes)) if index is None else [index]
-        positive = np.stack([table.truth == question for question in asked])
-        out.append(Run(positive, table.scores[:, list(asked)].T, table.patient))
+        indices = range(len(table.classes)) if index is None else [index]
+        positive = np.stack([table.truth == question for question in indices])
+        out.append(Run(positive, table.scores[:, list(indices)].T, table.patient))
     return out
 
 
 def _scores(results: dict[str, Any], endpoint: str) -> dict[str, str]:
-    """An endpoint with its interval, beside each arm's curve, where the trial has it."""
+    """Return the text of an endpoint with its interval, for each arm's curve, where the trial has it."""
     label = endpoint_name(endpoint, len(results["cohort"]["classes"]))
     values = {arm["name"]: arm["endpoints"].get(endpoint) or {} for arm in results["arms"]}
     return {

@@ -1,4 +1,4 @@
-"""Attribution maps that lie in a run folder, and what may be said of them."""
+"""Attribution maps of a run folder, with the sentence that states their validity."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +10,14 @@ from equipoise.runfolder.read import read_attributions
 
 @dataclass(frozen=True)
 class Maps:
-    """Pictures by case as data addresses, and the sentence that stands above them; both empty where there are none."""
+    """Pictures by case as data URIs, and the sentence above them; both empty where there are none."""
 
     words: str = ""
     pictures: dict[str, str] = field(default_factory=dict)
 
 
 def read_maps(folder: Path) -> Maps:
-    """The maps of a run folder; one that cannot be read is said in words."""
+    """Read the maps of a run folder; the sentence names a file that cannot be read."""
     try:
         maps = read_attributions(folder)
         if maps is None:
@@ -28,6 +28,8 @@ def read_maps(folder: Path) -> Maps:
         pictures = {name: png_uri(picture) for name, picture in maps[1].items()}
     except (LedgerError, ValueError) as error:
         return Maps(f"The attribution maps cannot be read ({error}).")
+    # The sanity check of Adebayo et al. (2018): maps that survive shuffled weights explain the image and not the
+    # network.
     if not checks["depends_on_weights"]:
         return Maps(
             "No attribution maps are shown: shuffling the network's weights hardly changed them (median rank "

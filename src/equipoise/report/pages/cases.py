@@ -1,4 +1,4 @@
-"""Every case with its per-case metrics: a CSV of all of them, and a table on the page where they are few."""
+"""Every case with its per-case metrics: a CSV file of all cases, and a table on the page of few."""
 
 import csv
 import io
@@ -14,22 +14,23 @@ from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import in_case_table
 
 FEW = 60
-"""Rows (a case of one run, a structure) that fit on the page; more are in cases.csv alone."""
+"""Largest number of rows (case, run, structure) on the page; more are in cases.csv alone."""
 _VOLUMES = (
     ("truth_ml", "true volume, ml", 2), ("predicted_ml", "predicted volume, ml", 2),
     ("truth_voxels", "true voxels", 0), ("predicted_voxels", "predicted voxels", 0),
 )  # fmt: skip
 _SHOWN = (*((one.beginning, one.short, one.decimals or 0) for one in in_case_table()), *_VOLUMES)
-"""Column, head and decimals of what stands in the table of cases."""
+"""Column, heading and decimals of the metrics in the table of cases."""
 
 
 def case_table(run: RunFolder) -> dict[str, Any] | None:
-    """Rows of (arm, case, structure, cells) with the heads of the cells; None without metrics, or with too many."""
+    """Return rows of (arm, case, structure, cells) with headings; None without metrics, or with too many rows."""
     test = _test(run)
     if test is None or not test.metrics:
         return None
     structures = _structures(test)
     shown = [head for head in _SHOWN if any(f"{head[0]}_{one}" in test.metrics for one in structures)]
+    # Voxel counts add nothing to volumes in ml; they are shown only where no spacing gives volumes.
     if any(head[0] == "truth_ml" for head in shown):
         shown = [head for head in shown if not head[0].endswith("_voxels")]
     if not shown or len(test) * len(structures) > FEW:
@@ -46,7 +47,7 @@ def case_table(run: RunFolder) -> dict[str, Any] | None:
 
 
 def write_cases(run: RunFolder, path: Path) -> None:
-    """All test rows: arm, fold, seed, case, patient, truth and scores of a classifier, every metric."""
+    """Write all test rows: arm, fold, seed, case, patient, truth and scores of a classifier, every metric."""
     test = _test(run)
     if test is None:
         return
@@ -67,11 +68,11 @@ def _test(run: RunFolder) -> Predictions | None:
 
 
 def _structures(test: Predictions) -> list[str]:
-    """Names behind `dice_`, or behind the first metric that has such names."""
+    """Return the suffixes of `dice_`, or of the first metric with suffixes."""
     for metric, _, _ in _SHOWN:
-        found = [name.removeprefix(metric + "_") for name in test.metrics if name.startswith(metric + "_")]
-        if found:
-            return found
+        structures = [name.removeprefix(metric + "_") for name in test.metrics if name.startswith(metric + "_")]
+        if structures:
+            return structures
     return []
 
 

@@ -1,4 +1,4 @@
-"""Drafts of the CLAIM 2024 and TRIPOD+AI checklists: what the run can say is filled in, the rest is the author's.
+"""Drafts of the CLAIM 2024 and TRIPOD+AI checklists: items that the run can answer are filled in.
 
 Topics are in our own words; the wording that counts is the published one: A. S. Tejani et al., Radiology: Artificial
 Intelligence 6 (2024) e240300 (CLAIM 2024 update, 44 items) and G. S. Collins et al., BMJ 385 (2024) e078378 (TRIPOD+AI,
@@ -18,7 +18,7 @@ Status = Literal["filled", "author", "not applicable"]
 
 @dataclass(frozen=True)
 class Item:
-    """One item of a checklist: what it asks for, and what the run says to it (to an author's item, what it adds)."""
+    """One item of a checklist: its topic, and the run's answer (for an author's item, a contribution to it)."""
 
     number: str
     topic: str
@@ -27,7 +27,7 @@ class Item:
 
 
 def checklists(run: RunFolder, results: Mapping[str, Any]) -> dict[str, list[Item]]:
-    """Both drafts by name; every item of a checklist is there once."""
+    """Return both drafts by name; every item of a checklist occurs once."""
     facts = facts_of(run, results)
     if run.sources:
         facts = audit.facts(facts, results)
@@ -35,12 +35,12 @@ def checklists(run: RunFolder, results: Mapping[str, Any]) -> dict[str, list[Ite
 
 
 def counts(items: Sequence[Item]) -> dict[str, int]:
-    """Items per status."""
+    """Count items per status."""
     return {status: sum(item.status == status for item in items) for status in ("filled", "author", "not applicable")}
 
 
 def _items(rows: Sequence[tuple[str, str, str]], facts: Mapping[str, str]) -> list[Item]:
-    """Rows of (number, topic, fact): "-why" does not apply, "?fact" is the author's, to whom the run adds something."""
+    """Make items of (number, topic, fact): "-why" does not apply, "?fact" is the author's with a hint from the run."""
     out = []
     for code, topic, source in rows:
         if source.startswith("-"):

@@ -1,4 +1,4 @@
-"""The page of `equipoise check`: what the data look like, what is wrong with them, and which cases leak."""
+"""The page of `equipoise check`: pictures and statistics of the data, their problems, and leaking cases."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,18 +22,18 @@ from equipoise.report.pages.page import drawn, template_text, unbroken
 from equipoise.report.text.words import number, plural
 
 SITES = ("site", "centre", "center", "hospital", "institution", "manufacturer", "scanner")
-"""Attributes that say where a case comes from, the first that a cohort has is tabulated."""
+"""Attributes for the origin of a case; the first one that a cohort has is tabulated."""
 MOST_CASES, MOST_PAIRS = {2: 72, 3: 24}, {2: 24, 3: 8}
-"""Pictures on a page, by spatial dimensions: volumes take longer to read."""
+"""Largest number of pictures on a page, by spatial dimensions."""
 MOST_LISTED = 200
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found out about a cohort before training.
+    """The result of inspecting a cohort before training.
 
-    cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: what the trial could
-    show, what it would cost. folds: empty where the cohort cannot be split.
+    cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: the detectable difference
+    and the cost of the trial. folds: empty where the cohort cannot be split.
     """
 
     cohort: Cohort
@@ -48,46 +48,48 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Card:
-    """A case with its picture and what stands below it."""
+    """A case with its picture and the text below it."""
 
     case: str
     picture: str
     words: str
 
 
-def render_inspection(found: Inspection) -> str:
-    """The page as self-contained HTML; everything that comes from the data is escaped."""
+def render_inspection(inspection: Inspection) -> str:
+    """Render the page as self-contained HTML; all text from the data is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
     )  # fmt: skip
-    cohort = found.cohort
+    cohort = inspection.cohort
     return environment.get_template(
         "cohort.html.j2"
     ).render(
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
-        found=found,
+        inspection=inspection,
         cohort=cohort,
         troubled=plural(len(cohort.problems), "case"),
-        leaking=plural(len(found.leaks), "pair"),
+        leaking=plural(len(inspection.leaks), "pair"),
         patients=plural(len(set(cohort.patients.tolist())), "patient"),
         cases=plural(len(cohort), "case"),
-        facts=_facts(found),
+        facts=_facts(inspection),
         problems=cohort.problems[:MOST_LISTED],
-        pairs=list(_pairs(found)),
-        flow=_flow(found),
-        histograms=[drawn(drawing) for drawing in _histograms(found)],
+        pairs=list(_pairs(inspection)),
+        flow=_flow(inspection),
+        histograms=[drawn(drawing) for drawing in _histograms(inspection)],
         sites=_sites(cohort),
-        gallery=[(title, [_card(found, index) for index in chosen]) for title, chosen in _shown(found.cohort)],
+        gallery=[
+            (title, [_card(inspection, index) for index in chosen]) for title, chosen in _shown(inspection.cohort)
+        ],
         legend=list(zip(cohort.classes[1:], COLOURS, strict=False))
         if cohort.task_record.judged_structures(cohort)
         else [],
-        sentences=[sentence[:1].upper() + sentence[1:] for sentence in found.sentences],
+        sentences=[sentence[:1].upper() + sentence[1:] for sentence in inspection.sentences],
     )
 
 
 def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sizes, spacings, intensities and sites of the cases in a few lines; rows: as in `check --json`."""
+    """Summarise sizes, spacings, intensities and sites of the cases in a few lines; rows: as in `check --json`."""
     lines = [
         f"size: {_commonest(_grids(rows), 'voxels')}",
         f"spacing: {_commonest(_spacings(rows), 'mm')}",
@@ -97,10 +99,10 @@ def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(f"intensity of {channel}: {middle:.4g}, from {low:.4g} to {high:.4g} (medians over cases)")
     sites = _sites(cohort)
     if sites:
-        said = "; ".join(
+        by_site = "; ".join(
             f"{name} {plural(counts[0], 'patient')}, {plural(counts[1], 'case')}" for name, counts in sites["rows"][:12]
         )
-        lines.append(f"{sites['key']}: {said}")
+        lines.append(f"{sites['key']}: {by_site}")
     return lines
 
 
@@ -112,37 +114,37 @@ def _spacings(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
     return Counter(" × ".join(number(value, 2) for value in row["spacing_mm"]) for row in rows)
 
 
-def _facts(found: Inspection) -> list[tuple[str, str]]:
-    cohort = found.cohort
-    files = {name for row in found.rows for name in row["sha256"]}
-    stated = "as the source states them" if cohort.patients_known else "not stated by the source"
+def _facts(inspection: Inspection) -> list[tuple[str, str]]:
+    cohort = inspection.cohort
+    files = {name for row in inspection.rows for name in row["sha256"]}
+    source = "as the source states them" if cohort.patients_known else "not stated by the source"
     return [
         ("Task", f"{cohort.task}, in {cohort.spatial_dims}D"),
         ("Classes", ", ".join(cohort.classes)),
         ("Regions", ", ".join(cohort.regions)),
         ("Channels", ", ".join(cohort.channels)),
-        ("Grid", _commonest(_grids(found.rows), "voxels")),
-        ("Spacing", _commonest(_spacings(found.rows), "mm")),
-        ("Patients", "guesses" if cohort.patients_guessed else stated),
+        ("Grid", _commonest(_grids(inspection.rows), "voxels")),
+        ("Spacing", _commonest(_spacings(inspection.rows), "mm")),
+        ("Patients", "guesses" if cohort.patients_guessed else source),
         ("Files", f"{len(files):,}, each with its SHA-256"),
         ("Fingerprint", cohort.fingerprint()),
     ]
 
 
 def _commonest(counts: Counter[str], unit: str) -> str:
-    """The three commonest values with their cases, and how many more there are."""
+    """Return the three commonest values with their numbers of cases, and the number of further values."""
     if len(counts) == 1:
         return f"{next(iter(counts))} {unit} in every case"
-    said = "; ".join(f"{value} {unit} in {n:,}" for value, n in counts.most_common(3))
-    return said + (f"; {len(counts) - 3} others" if len(counts) > 3 else "")
+    commonest = "; ".join(f"{value} {unit} in {n:,}" for value, n in counts.most_common(3))
+    return commonest + (f"; {len(counts) - 3} others" if len(counts) > 3 else "")
 
 
-def _flow(found: Inspection) -> Markup | None:
-    """The boxes from the source to the parts; None where the cohort cannot be split."""
-    if not found.folds:
+def _flow(inspection: Inspection) -> Markup | None:
+    """Draw the boxes from the source to the parts; None where the cohort cannot be split."""
+    if not inspection.folds:
         return None
-    cohort, everyone = found.cohort, np.arange(len(found.cohort))
-    parts = [_part(cohort, name, found.folds[0].part(name)) for name in PARTS]
+    cohort, everyone = inspection.cohort, np.arange(len(inspection.cohort))
+    parts = [_part(cohort, name, inspection.folds[0].part(name)) for name in PARTS]
     reasons: dict[str, tuple[int, set[str]]] = {}
     for left_out in cohort.excluded:
         count, owners = reasons.get(left_out.reason, (0, set()))
@@ -161,9 +163,9 @@ def _part(cohort: Cohort, name: str, indices: Any) -> Part:
     return Part(name, len(set(cohort.patients[indices].tolist())), len(indices), classes)
 
 
-def _histograms(found: Inspection) -> Iterator[Drawing]:
-    """Sizes, spacings, intensities, volumes of classes and cases per patient, as far as they differ between cases."""
-    rows, cohort = found.rows, found.cohort
+def _histograms(inspection: Inspection) -> Iterator[Drawing]:
+    """Draw sizes, spacings, intensities, class volumes and cases per patient, as far as they differ between cases."""
+    rows, cohort = inspection.rows, inspection.cohort
     axes = ("x", "y", "z")[: cohort.spatial_dims][::-1]
     for axis, name in enumerate(axes):
         yield from _spread(f"Size along {name}", [row["shape"][1 + axis] for row in rows], "voxels")
@@ -172,7 +174,7 @@ def _histograms(found: Inspection) -> Iterator[Drawing]:
         levels = np.array([row["intensity"][channel] for row in rows])
         yield from _spread(f"{channel}: median of each case", levels[:, 1], "intensity", series)
         yield from _spread(f"{channel}: 1st to 99th percentile", levels[:, 2] - levels[:, 0], "width", series)
-    yield from _volumes(found)
+    yield from _volumes(inspection)
     if cohort.size_attribute:
         sizes = [case.attributes.get(cohort.size_attribute, np.nan) for case in cohort.cases]
         yield from _spread(cohort.size_attribute.replace("_", " "), sizes, "of each case")
@@ -181,12 +183,12 @@ def _histograms(found: Inspection) -> Iterator[Drawing]:
         yield histogram("Cases of each patient", per_patient, "cases", "patients")
 
 
-def _volumes(found: Inspection) -> Iterator[Drawing]:
-    """How much of every case each class of the masks takes."""
-    unit, to_unit = ("ml", 1e-3) if found.cohort.spatial_dims == 3 else ("mm²", 1.0)
-    judged = found.cohort.task_record.judged_structures(found.cohort)
-    masked = [row for row in found.rows if "label_voxels" in row] if judged else []
-    for value, name in enumerate(found.cohort.classes[1:], start=1):
+def _volumes(inspection: Inspection) -> Iterator[Drawing]:
+    """Draw the volume (3D, ml) or area (2D, mm²) of each class of the masks over the cases."""
+    unit, to_unit = ("ml", 1e-3) if inspection.cohort.spatial_dims == 3 else ("mm²", 1.0)
+    judged = inspection.cohort.task_record.judged_structures(inspection.cohort)
+    masked = [row for row in inspection.rows if "label_voxels" in row] if judged else []
+    for value, name in enumerate(inspection.cohort.classes[1:], start=1):
         sizes = [row["label_voxels"].get(str(value), 0) * np.prod(row["spacing_mm"]) * to_unit for row in masked]
         if sizes:
             empty = sum(size == 0 for size in sizes)
@@ -194,14 +196,14 @@ def _volumes(found: Inspection) -> Iterator[Drawing]:
 
 
 def _spread(title: str, values: Sequence[float] | Any, label: str, series: int = 0) -> Iterator[Drawing]:
-    """A histogram, unless all values are one."""
+    """Draw a histogram, unless all values are equal."""
     numbers = np.asarray(values, dtype=np.float64)
     if len(np.unique(numbers[np.isfinite(numbers)])) > 1:
         yield histogram(title, numbers, label, series=series)
 
 
 def _sites(cohort: Cohort) -> dict[str, Any] | None:
-    """Patients, cases and classes of every site; None where nothing says where the cases come from."""
+    """Count patients, cases and classes of every site; None where no attribute states the origin of the cases."""
     key = next((name for name in SITES if any(name in case.attributes for case in cohort.cases)), None)
     if key is None:
         return None
@@ -215,7 +217,7 @@ def _sites(cohort: Cohort) -> dict[str, Any] | None:
 
 
 def _shown(cohort: Cohort) -> Iterator[tuple[str, list[int]]]:
-    """Evenly spaced cases of every class, or of all where the truth is a mask."""
+    """Choose evenly spaced cases of every class, or of all cases where the truth is a mask."""
     most = MOST_CASES[cohort.spatial_dims]
     groups = (
         [(name, np.flatnonzero(cohort.labels == index)) for index, name in enumerate(cohort.classes)]
@@ -223,25 +225,27 @@ def _shown(cohort: Cohort) -> Iterator[tuple[str, list[int]]]:
         else [("", np.arange(len(cohort)))]
     )
     for name, members in groups:
+        # Evenly spaced and not random: the same page for the same data, and cases of all sites in a list ordered by
+        # site.
         few = min(len(members), max(1, most // len(groups)))
         chosen = members[np.unique(np.linspace(0, len(members) - 1, few).astype(int))] if len(members) else members
-        said = f"{len(chosen)} of {plural(len(members), 'case')}"
-        yield (f"{name}: {said}" if name else said), chosen.tolist()
+        count = f"{len(chosen)} of {plural(len(members), 'case')}"
+        yield (f"{name}: {count}" if name else count), chosen.tolist()
 
 
-def _pairs(found: Inspection) -> Iterator[tuple[str, Card, Card]]:
-    """The first pairs that leak, kind by kind as they are listed."""
-    index = {case.id: number for number, case in enumerate(found.cohort.cases)}
-    for leak in found.leaks[: MOST_PAIRS[found.cohort.spatial_dims]]:
-        yield leak.kind, _card(found, index[leak.a]), _card(found, index[leak.b])
+def _pairs(inspection: Inspection) -> Iterator[tuple[str, Card, Card]]:
+    """Return the first leaking pairs, in the order of their kinds."""
+    index = {case.id: number for number, case in enumerate(inspection.cohort.cases)}
+    for leak in inspection.leaks[: MOST_PAIRS[inspection.cohort.spatial_dims]]:
+        yield leak.kind, _card(inspection, index[leak.a]), _card(inspection, index[leak.b])
 
 
-def _card(found: Inspection, index: int) -> Card:
-    case = found.cohort.cases[index]
-    part = next((name for name in PARTS if found.folds and index in found.folds[0].part(name)), "")
+def _card(inspection: Inspection, index: int) -> Card:
+    case = inspection.cohort.cases[index]
+    part = next((name for name in PARTS if inspection.folds and index in inspection.folds[0].part(name)), "")
     patient = case.patient if case.patient != case.id else ""
-    words = ", ".join(filter(None, (patient, _label(case, found.cohort), part)))
-    return Card(case.id, png_uri(found.cards.shown(index)), words)
+    words = ", ".join(filter(None, (patient, _label(case, inspection.cohort), part)))
+    return Card(case.id, png_uri(inspection.cards.shown(index)), words)
 
 
 def _label(case: Case, cohort: Cohort) -> str:

@@ -1,4 +1,4 @@
-"""Example cases of a detector as pictures: what it missed or found last, and its most suspicious false positives."""
+"""Example pictures of a detector: missed or lowest-scored findings, and the false positives with the highest scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,15 @@ _TITLES = {"missed": "Missed, or found last", "false": "Most suspicious false po
 
 
 def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery]:
-    """What the first run of one arm got most wrong; nothing where its pictures are missing or not readable."""
+    """Return the worst errors of an arm's first run; none where its pictures are missing or not readable."""
     if not jobs:
         return []
     planes = read_slices(folder, jobs[0])
     try:
-        told = json.loads(planes.pop(MARKS, np.frombuffer(b"{}", np.uint8)).tobytes())
-        groups = {kind: [(planes[name], told[name]) for name in told if name.startswith(kind)] for kind in _TITLES}
+        details = json.loads(planes.pop(MARKS, np.frombuffer(b"{}", np.uint8)).tobytes())
+        groups = {
+            kind: [(planes[name], details[name]) for name in details if name.startswith(kind)] for kind in _TITLES
+        }
         return [
             Gallery(title, tuple(_example(kind, *one) for one in groups[kind]), len(groups[kind]))
             for kind, title in _TITLES.items()
@@ -38,21 +40,23 @@ def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery
         return []
 
 
-def _example(kind: str, plane: NDArray[np.uint8], told: Mapping[str, Any]) -> Example:
-    score = told["score"]
+def _example(kind: str, plane: NDArray[np.uint8], details: Mapping[str, Any]) -> Example:
+    score = details["score"]
     if kind == "false":
         words = f"false positive, score {number(score, 2)}"
     else:
-        size = f"{number(told['diameter_mm'], 1)} mm"
+        size = f"{number(details['diameter_mm'], 1)} mm"
         later = (
-            f"score {number(score, 2)}, below {plural(told['higher'], 'false positive')}" if score is not None else ""
+            f"score {number(score, 2)}, below {plural(details['higher'], 'false positive')}"
+            if score is not None
+            else ""
         )
         words = f"{size}, {later or 'never marked'}"
-    return Example(str(told["case"]), "", "", float(score or 0.0), marked_picture(plane, told["marks"]), words)
+    return Example(str(details["case"]), "", "", float(score or 0.0), marked_picture(plane, details["marks"]), words)
 
 
 def marked_picture(plane: NDArray[np.uint8], marks: Sequence[Sequence[Any]]) -> str:
-    """A grey plane (h, w) as a PNG data address, with findings outlined and a cross at every candidate.
+    """Draw a grey slice (h, w) as a PNG data URI, with findings outlined and a cross at every candidate.
 
     marks: [kind, row, column, half height, half width] in pixels of the plane; kinds are sought, irrelevant, candidate.
     """
@@ -72,7 +76,7 @@ def marked_picture(plane: NDArray[np.uint8], marks: Sequence[Sequence[Any]]) -> 
 
 
 def _ring(middle: tuple[float, float], half: tuple[float, float]) -> NDArray[np.float64]:
-    """Points (k, 2) once around an ellipse, its inner edge."""
+    """Return points (k, 2) around an ellipse, LINE pixels wide outwards."""
     angle = np.linspace(0, 2 * np.pi, 720)
     around = np.stack([np.sin(angle), np.cos(angle)], axis=1)
     return np.concatenate([middle + around * (np.array(half) + wide) for wide in range(LINE)])

@@ -1,4 +1,4 @@
-"""Example cases as pictures: what the best arm got right with confidence, and where it was confidently wrong."""
+"""Example cases as pictures: the most confident correct and wrong predictions of the best arm."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from equipoise.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class Example:
-    """One test case: mean probability over runs of the class it was called, and its picture (None: no picture).
+    """One test case: mean probability over runs of the predicted class, and its picture (None: no picture).
 
-    words: what stands below the picture.
+    words: the text below the picture.
     """
 
     case: str
@@ -29,7 +29,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Examples of one kind, most confident first; `total` cases were of this kind."""
+    """Examples of one kind, most confident first; `total` is the number of cases of this kind."""
 
     title: str
     examples: tuple[Example, ...]
@@ -43,7 +43,7 @@ def galleries(
     notes: Mapping[str, str],
     most: int = 6,
 ) -> list[Gallery]:
-    """Kinds of cases of one arm's test predictions, from scores averaged over its runs.
+    """Group one arm's test cases by kind, from scores averaged over its runs.
 
     positive: with it the kinds are hits, misses and false alarms; without, right and wrong. notes: case → words.
     """
@@ -59,12 +59,12 @@ def galleries(
         ordered = chosen[np.argsort(-confidence[chosen], kind="stable")]
         examples = []
         for k in ordered[:most]:
-            case, is_, said = str(cases[k]), predictions.classes[truth[k]], predictions.classes[called[k]]
-            words = f"called {said}" if positive is not None or is_ == said else f"{is_}, called {said}"
+            case, is_, predicted = str(cases[k]), predictions.classes[truth[k]], predictions.classes[called[k]]
+            words = f"called {predicted}" if positive is not None or is_ == predicted else f"{is_}, called {predicted}"
             picture = png_uri(pictures[case]) if case in pictures else None
             share = float(confidence[k])
             examples.append(
-                Example(case, is_, said, share, picture, f"{words} ({100 * share:.0f} %)", notes.get(case, ""))
+                Example(case, is_, predicted, share, picture, f"{words} ({100 * share:.0f} %)", notes.get(case, ""))
             )
         out.append(Gallery(title, tuple(examples), int(rows.sum())))
     return out
@@ -84,5 +84,5 @@ def _kinds(
 
 
 def png_uri(picture: NDArray[np.uint8]) -> str:
-    """A picture (h, w) or (h, w, 3) as a PNG data address, which a page can carry without any file beside it."""
+    """Return a picture (h, w) or (h, w, 3) as a PNG data URI, which keeps the page self-contained."""
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")

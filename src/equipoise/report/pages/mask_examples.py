@@ -1,4 +1,4 @@
-"""Example cases of a segmenter as pictures: the outlines of truth and answer on one plane, worst cases first."""
+"""Example pictures of a segmenter: the outlines of truth and prediction on one slice, worst cases first."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ from equipoise.runfolder.read import JobRecord, read_planes, read_slices
 
 TRUTH_RGB = (230, 159, 0)
 ANSWER_RGB = (86, 180, 233)
-"""Orange and sky blue of Okabe and Ito: told apart by every kind of colour vision, and on grey."""
+"""Orange and sky blue of Okabe and Ito, which differ for every kind of colour vision, also on grey."""
 SHORT_SIDE = 240
-"""Pixels that the short side of a picture has at least, so that an outline is a line and not a stain."""
+"""Smallest short side of a picture in pixels, at which an outline is a thin line."""
 
 Plane = NDArray[np.uint8]
 
@@ -25,9 +25,9 @@ Plane = NDArray[np.uint8]
 def mask_galleries(
     jobs: Sequence[JobRecord], test: Predictions, metric: str, higher_is_better: bool, folder: Path, most: int = 6
 ) -> list[Gallery]:
-    """Worst, typical and best cases of one arm by the mean of `metric` over its runs.
+    """Show worst, typical and best cases of one arm by the mean of `metric` over its runs.
 
-    The outline is that of the arm's first run, of all regions together; nothing is drawn where files are missing.
+    The outline is of all regions together in the arm's first run; missing files give examples without outlines.
     """
     if metric not in test.metrics or not jobs:
         return []
@@ -55,7 +55,7 @@ def mask_galleries(
 
 
 def outlined(grey: Plane | None, truth: Plane | None, answer: Plane | None) -> str | None:
-    """A grey plane (h, w) with the outlines of two masks as a PNG data address; None without the plane."""
+    """Draw a grey slice (h, w) with the outlines of two masks as a PNG data URI; None without the slice."""
     if grey is None:
         return None
     factor = max(1, -(-SHORT_SIDE // min(grey.shape)))
@@ -71,6 +71,6 @@ def _enlarged(plane: Plane, factor: int) -> Plane:
 
 
 def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The two outermost pixels of a mask."""
+    """Return the two outermost pixels of a mask."""
     inner: NDArray[np.bool_] = ndimage.binary_erosion(mask, iterations=2)
     return mask & ~inner

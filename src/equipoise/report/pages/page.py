@@ -1,4 +1,4 @@
-"""report.html: one self-contained page, the verdict in words first."""
+"""report.html: one self-contained page, which begins with the verdict in words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -55,9 +55,9 @@ _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
 
 def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], further: Sequence[Figure] = ()) -> str:
-    """The page as HTML; everything that comes from the run is escaped.
+    """Render the page as HTML; all text from the run is escaped.
 
-    figures: the report's own, each in its section. further: figures of the user's own, in a section of their own.
+    figures: the built-in ones, each in its section. further: the user's own figures, in a separate section.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -114,14 +114,14 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
 
 
 def display_names(run: RunFolder) -> dict[str, str]:
-    """What every arm and baseline is called in the report."""
+    """Return the display names of all arms and baselines."""
     size = run.lock["cohort"].get("size_attribute")
     names = {name: name for name in (*run.arms(), *(str(arm["name"]) for arm in run.untuned()))}
     return names | {job.arm: baseline_name(job.arm, size) for job in run.baselines if job.arm not in names}
 
 
 def exploratory(run: RunFolder) -> str | None:
-    """Why the results are exploratory, for the first line; None where they are not."""
+    """Return why the results are exploratory, for the first line; None where they are not."""
     if run.sources:
         return audit.WHY
     reasons = []
@@ -136,7 +136,7 @@ def exploratory(run: RunFolder) -> str | None:
 
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
-    """Example cases of the arm with the best estimate."""
+    """Return example cases of the arm with the best estimate."""
     best = best_arm(results)
     test = part(run.finished(best), "test") if best else None
     if best is None or test is None:
@@ -153,7 +153,7 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
 
 
 def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What one needs to repeat the run: names and values."""
+    """Return names and values of everything that is needed to repeat the run."""
     if run.sources:
         return audit.provenance(run)
     lock = run.lock
@@ -178,7 +178,7 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
 
 
 def _arithmetic(settled: Mapping[str, Any] | None) -> str:
-    """What was chosen by measurement, and what was measured; empty where the protocol stated it."""
+    """Describe the measured choice of precision and compiling; empty where the protocol states them."""
     if settled is None:
         return ""
     chosen = f"{settled['precision']}, {'compiled' if settled['compile'] else 'not compiled'}"
@@ -190,7 +190,7 @@ def _arithmetic(settled: Mapping[str, Any] | None) -> str:
 
 
 def unbroken(value: Any) -> Any:
-    """Keep a number and its unit on one line."""
+    """Replace the space between a number and its unit by one that does not break."""
     if type(value) is not str:
         return value
     return _UNIT.sub("\\1\u00a0\\2", value)
@@ -201,27 +201,28 @@ def _settings(values: Mapping[str, Any]) -> str:
 
 
 def template_text(name: str) -> str:
-    """A template or style sheet of this package."""
+    """Read a template or style sheet of this package."""
     return files("equipoise.report.pages").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def drawn(drawing: Drawing, style: str = "") -> Markup:
-    """One drawing as inline SVG; `svg.Drawing` has escaped its words."""
+    """Return one drawing as inline SVG; `svg.Drawing` has escaped its text."""
     return Markup(drawing.inline(style))  # noqa: S704
 
 
 def figure_drawings(figure: Figure) -> Markup:
-    """The figure's drawings as inline SVG, whose words `svg.Drawing` has escaped."""
+    """Return the figure's drawings as inline SVG, whose text `svg.Drawing` has escaped."""
     if figure.narrow is None:
         return Markup("".join(panel.inline() for panel in figure.panels))  # noqa: S704
+    # Both versions are on the page and the style sheet hides one, so that the page needs no script.
     wide = "".join(panel.inline("wide") for panel in figure.panels)
     return Markup(wide + "".join(panel.inline("narrow") for panel in figure.narrow))  # noqa: S704
 
 
 def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Anchors of the sections that this page has."""
+    """Return anchors and titles of the sections of this page."""
     drawn = {figure.name for figure in figures}
-    said = {
+    titles = {
         "cases": "Cases", "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split",
         "distribution": "Spread", "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples",
         "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt",
@@ -241,11 +242,11 @@ def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, A
         always -= {"cost", "data"}
     if case_table(run):
         always.add("cases")
-    return [(target, words) for target, words in said.items() if target in drawn | always]
+    return [(target, words) for target, words in titles.items() if target in drawn | always]
 
 
 def best_arm(results: Mapping[str, Any]) -> str | None:
-    """The arm with the best estimate of the primary endpoint."""
+    """Return the arm with the best estimate of the primary endpoint; None without estimates."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     best = best_baseline(results["arms"], results["endpoints"]["primary"], sign)
     return None if best is None else str(best["name"])

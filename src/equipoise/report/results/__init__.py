@@ -1,4 +1,4 @@
-"""A run folder → the numbers of results.json; `report.summary` adds the sentences."""
+"""Compute the numbers of results.json from a run folder; `report.summary` adds the sentences."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the module `report.results` of version 0.1, with a warning that says where it is now."""
+    """Return a name of the module `report.results` of version 0.1, with a warning that states its new place."""
     return attributes_of(__name__, _ELSEWHERE.get(name, "equipoise.report.results.results"))(name)

@@ -1,4 +1,4 @@
-"""What an audit recommends: predictions made elsewhere say nothing of speed, memory or size."""
+"""The recommendation of an audit, which knows nothing of speed, memory and size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,8 @@ Entry = Mapping[str, Any]
 
 
 def recommendation(arms: Sequence[Entry], comparisons: Sequence[Entry], endpoint: str, sign: int) -> dict[str, Any]:
-    """As in a trial's results.json, but an arm is named only where it stands alone: nothing tells which is cheapest."""
+    """Recommend as in a trial's results.json, but name an arm only where no other is tied with it."""
+    # Among tied arms a trial names the cheapest; predictions do not show which that is.
     advice = dict(recommend(arms, (), comparisons, (), endpoint, sign, needs=(QUALITY,))[QUALITY])
     tied = [advice["arm"], *advice["tied_with"]]
     if advice["arm"] is not None and len(tied) > 1:

@@ -1,4 +1,4 @@
-"""Calibration of an arm's test predictions: the rows that its diagrams are made of, and its error in numbers."""
+"""Calibration of an arm's test predictions: the rows for its diagrams, and its calibration error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from equipoise.runfolder.read import JobRecord
 
 @dataclass(frozen=True)
 class Rows:
-    """Test rows of all runs of one arm: probability and truth of one class, patient and number of the run, all (n,)."""
+    """Test rows of all runs of one arm: probability and truth of one class, patient and run number, all (n,)."""
 
     probability: NDArray[np.float64]
     positive: NDArray[np.bool_]
@@ -24,7 +24,8 @@ class Rows:
 
 
 def mean_error(rows: Rows, n_bins: int = 10) -> CalibrationError:
-    """Calibration error, its value by chance and that value's 95th percentile: each run's own, averaged over runs."""
+    """Average over runs the calibration error, its value by chance and that value's 95th percentile."""
+    # Per run and not pooled: errors of two runs in opposite directions would cancel in a common bin.
     errors = []
     for number in np.unique(rows.run):
         own = rows.run == number
@@ -35,7 +36,7 @@ def mean_error(rows: Rows, n_bins: int = 10) -> CalibrationError:
 
 
 def calibration_rows(table: Predictions, positive: int | None) -> Rows:
-    """Probability and truth of the positive class; with more classes, of the called class being right."""
+    """Return probability and truth of the positive class; with more classes, of the predicted class being right."""
     run = run_numbers(table)
     if positive is not None:
         return Rows(table.scores[:, positive], table.truth == positive, table.patient, run)
@@ -44,7 +45,7 @@ def calibration_rows(table: Predictions, positive: int | None) -> Rows:
 
 
 def calibration(jobs: Sequence[JobRecord], test: Predictions, positive: int | None) -> dict[str, Any] | None:
-    """Calibration error of single runs, averaged over runs, before and after a temperature fitted on validation."""
+    """Return the calibration error, averaged over runs, before and after a temperature fitted on validation cases."""
     if not ((test.scores >= 0) & (test.scores <= 1)).all():
         return None
     error = mean_error(calibration_rows(test, positive))

@@ -1,4 +1,4 @@
-"""What the same trial would have claimed had its split divided patients: both results side by side."""
+"""The contrast with a split by case: results of both splits, side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from equipoise.statistics.endpoints import described
 
 
 def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of results.json's `contrast`.
+    """Return the `contrast` of results.json.
 
     own: arms and baselines as planned; other, results: the run by case and its results.
     """
@@ -32,7 +32,7 @@ def contrast(own: Sequence[Mapping[str, Any]], other: RunFolder, results: Mappin
 
 
 def divided_patients(folds: Sequence[Mapping[str, Sequence[str]]], patient: Mapping[str, str]) -> int:
-    """Patients whose cases lie in several parts of one fold."""
+    """Count patients whose cases are in several parts of one fold."""
     divided: set[str] = set()
     for fold in folds:
         seen: dict[str, str] = {}
@@ -44,7 +44,7 @@ def divided_patients(folds: Sequence[Mapping[str, Sequence[str]]], patient: Mapp
 
 
 def _both(own: Mapping[str, Any], other: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """One endpoint of one arm in both runs, and what dividing patients adds to it."""
+    """Return one endpoint of one arm in both runs, and the difference due to dividing patients."""
     planned, by_case = (_short(entry["endpoints"].get(name) or {}) for entry in (own, other))
     known = planned["estimate"] is not None and by_case["estimate"] is not None
     difference = by_case["estimate"] - planned["estimate"] if known else None

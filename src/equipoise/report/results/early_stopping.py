@@ -1,4 +1,4 @@
-"""Runs that early stopping ended before their epochs were spent: the budget was then equal as a limit only."""
+"""Runs that early stopping ended before their last epoch, so that the budget was equal only as a limit."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from equipoise.statistics.reasons import Reason
 
 
 def stops(jobs: Sequence[JobRecord]) -> dict[str, Any] | None:
-    """Of an arm's finished jobs: how many stopped early, after which epochs, and of how many; None where none did."""
+    """Return the number of an arm's jobs that stopped early, and their epochs; None where none did."""
     ended = [job.done["stopped_epoch"] for job in jobs if job.done.get("stopped_epoch") is not None]
     if not ended:
         return None
@@ -16,7 +16,7 @@ def stops(jobs: Sequence[JobRecord]) -> dict[str, Any] | None:
 
 
 def stop_warnings(arms: Sequence[Mapping[str, Any]]) -> list[Reason]:
-    """A reason for each arm that spent less than its budget."""
+    """Return a reason for each arm that spent less than its budget."""
     return [
         Reason("stopped_early", arm=arm["name"], **stopped)
         for arm in arms

@@ -1,4 +1,4 @@
-"""One arm or baseline as results.json describes it: confusion, rates, operating point, calibration and cost."""
+"""The entry of an arm or baseline in results.json: confusion, rates, operating point, calibration and cost."""
 
 import math
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
 
 
 def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> dict[str, float | None]:
-    """Medians over finished jobs; None where no job recorded the cost.
+    """Return medians of costs over finished jobs; None where no job recorded the cost.
 
-    same_network: the finished jobs of all arms with this arm's network. Latency is the network's, whatever trained
-    it, so it is the median over all of them: a difference between two such arms would be noise of the clock.
+    same_network: the finished jobs of all arms with this arm's network. Latency is a property of the network and not of
+    its training, so it is the median over all of them: a difference between two such arms would be timing noise.
     """
     out: dict[str, float | None] = {}
     for name in COSTS:
@@ -33,9 +33,9 @@ def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> d
 
 
 def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str, Any]:
-    """What the test predictions of a classifier say beyond its endpoints; empty for masks, and for NaN or infinity.
+    """Describe a classifier's test predictions beyond its endpoints; empty for masks, and for NaN or infinity.
 
-    The confusion is summed over runs (`confusion_runs` of them), calling the class with the highest score.
+    The confusion is summed over runs (`confusion_runs` of them); the predicted class has the highest score.
     """
     test = part(jobs, "test")
     if test is None or not test.classes or not np.isfinite(test.scores).all():
@@ -52,13 +52,14 @@ def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str,
 
 
 def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any] | None:
-    """Sensitivity and specificity on test cases at each run's own threshold, chosen on its validation cases."""
+    """Return test sensitivity and specificity at each run's own threshold, which its validation cases chose."""
     rows: list[tuple[Any, ...]] = []
     thresholds = []
     for number, job in enumerate(jobs):
         held, test = part([job], "validation"), part([job], "test")
         if held is None or test is None or len(np.unique(held.truth == positive)) < 2:
             return None
+        # Never chosen on test cases: the best threshold there makes sensitivity and specificity too good.
         threshold = youden_point(held.truth == positive, held.scores[:, positive]).threshold
         thresholds.append(threshold)
         truth, yes = test.truth == positive, test.scores[:, positive] >= threshold

@@ -1,11 +1,11 @@
-"""Where the weights of the arms start from, and which of them are not trained."""
+"""Initial weights of the arms, and their frozen parameters."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def start(plan: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The weights file and the frozen parameters of a locked arm; None where all is random and trained."""
+    """Return the weights file and frozen parameters of a locked arm; None where all are random and trained."""
     pretrained, frozen = plan.get("pretrained"), list(plan.get("freeze") or ())
     if pretrained is None and not frozen:
         return None

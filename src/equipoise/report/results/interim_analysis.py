@@ -1,6 +1,6 @@
-"""A trial that looks at its result before all seeds are trained: which look was reached, and what each one said.
+"""Interim looks at the result before all seeds are trained: the looks that were taken, with their results.
 
-Every look is an opening of the test set that the plan names, so it is not exploratory; any other opening is.
+Every look is a planned opening of the test set, so it is not exploratory; any other opening is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _SHOWN = ("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict")
 def looks_taken(
     looks: Sequence[int], alpha: float, judged: Mapping[int, Sequence[Comparison]]
 ) -> list[dict[str, Any]] | None:
-    """Every look of the plan as results.json tells it; None for a trial without looks.
+    """Return the `looks` of results.json; None for a trial without looks.
 
     judged: number of seeds → the comparisons between arms, of every look that was taken.
     """
@@ -34,11 +34,11 @@ def looks_taken(
 
 
 def undecided(results: Mapping[str, Any], seeds: int) -> list[str]:
-    """The comparisons that the look at this many seeds left open; the trial stops where there is none."""
+    """Return the comparisons undecided at the look at this number of seeds; the trial stops where there are none."""
     look = next(look for look in results["looks"] if look["seeds"] == seeds)
     return [f"{pair['a']} against {pair['b']}" for pair in look["comparisons"] or () if pair["verdict"] not in DECIDED]
 
 
 def first_seeds(test: Predictions, seeds: Sequence[int], rules: Sequence[str]) -> Predictions:
-    """The rows of these seeds, and of the rules, which have none."""
+    """Return the rows of these seeds, and of the rules, which have no seed."""
     return test.where(np.isin(test.arm, list(rules)) | np.isin(test.seed, list(seeds)))

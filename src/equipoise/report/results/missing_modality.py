@@ -1,4 +1,4 @@
-"""What a missing modality costs each arm: the primary endpoint of the same networks with one channel blank."""
+"""The effect of a missing modality: the primary endpoint of the same networks with one channel blank."""
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate, read_parquet
@@ -7,7 +7,7 @@ from equipoise.runfolder.read import RunFolder
 
 
 def rows_without(run: RunFolder, index: int) -> Predictions | None:
-    """The test rows that finished jobs predicted without one channel; None where none did."""
+    """Read the test rows that finished jobs predicted without one channel; None where none did."""
     tables = []
     for arm in run.arms():
         for job in run.finished(arm):
@@ -18,8 +18,8 @@ def rows_without(run: RunFolder, index: int) -> Predictions | None:
 
 
 def channels_left_out(run: RunFolder) -> tuple[list[tuple[str, Predictions]], list[str]]:
-    """(modality, test rows without it) for every modality that was left out, and sentences about unreadable files."""
-    found, problems = [], []
+    """Return (modality, test rows without it) for every omitted modality, and sentences about unreadable files."""
+    tables, problems = [], []
     for index, name in enumerate(run.lock["cohort"].get("channels", ())):
         try:
             table = rows_without(run, index)
@@ -27,5 +27,5 @@ def channels_left_out(run: RunFolder) -> tuple[list[tuple[str, Predictions]], li
             problems.append(str(error))
             continue
         if table is not None:
-            found.append((str(name), table))
-    return found, problems
+            tables.append((str(name), table))
+    return tables, problems

@@ -1,4 +1,4 @@
-"""The user's own endpoints of a run, as its lock describes them; functions of all cases are imported again."""
+"""The user's own endpoints of a run, as described in its lock; functions of all cases are imported again."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,24 +17,25 @@ _CHANGED = (
 
 
 def own_endpoints(lock: Mapping[str, Any], run: Path, columns: Iterable[str]) -> dict[str, Endpoint]:
-    """By name, those of a run folder whose predictions have these metrics: a function of masks left its values there.
+    """Return by name the endpoints of a run folder whose predictions have these metrics.
 
-    Raises PredictionError where a function of all cases is not to be found, or is not the one that was locked.
+    A function of masks has left its values in the predictions. Raises PredictionError where a function of all cases
+    cannot be imported, or is not the locked one.
     """
-    found = {endpoint.name: endpoint for endpoint in task_endpoints(lock, run)}
-    for name, said in (lock.get("own") or {}).items():
-        if said["pooled"]:
-            found[name] = _pooled(name, said, _code_folder(lock, run))
+    endpoints = {endpoint.name: endpoint for endpoint in task_endpoints(lock, run)}
+    for name, record in (lock.get("own") or {}).items():
+        if record["pooled"]:
+            endpoints[name] = _pooled(name, record, _code_folder(lock, run))
         else:
             own = (column for column in columns if column == name or column.startswith(f"{name}_"))
-            found |= {column: made(column, _stated(said)) for column in own}
-    return found
+            endpoints |= {column: made(column, _stated(record)) for column in own}
+    return endpoints
 
 
 def task_endpoints(lock: Mapping[str, Any], run: Path) -> tuple[Endpoint, ...]:
-    """Those of the run's task; none where predictions came without one.
+    """Return the endpoints of the run's task; none for predictions without a task.
 
-    Raises PredictionError where a task of the user's own is not to be found, or is not the one that was locked.
+    Raises PredictionError where the user's own task cannot be imported, or is not the locked one.
     """
     name = lock["cohort"].get("task")
     if name is None:
@@ -52,17 +53,18 @@ def _code_folder(lock: Mapping[str, Any], run: Path) -> Path:
     return (run / str(lock.get("code_folder", "."))).resolve()
 
 
-def _pooled(name: str, said: Mapping[str, Any], folder: Path) -> Endpoint:
+def _pooled(name: str, record: Mapping[str, Any], folder: Path) -> Endpoint:
     try:
         function = imported(name, "endpoint", folder)
     except ProtocolError as error:
         raise PredictionError(f"the run's own endpoint cannot be computed again: {error}") from error
-    if source_hash(name, function) != said["sha256"]:
+    # A report is made again long after the run; a function that was edited meanwhile would change the result silently.
+    if source_hash(name, function) != record["sha256"]:
         raise PredictionError(f"the endpoint {name!r} {_CHANGED}")
-    return made(name, _stated(said), guarded(name, function))
+    return made(name, _stated(record), guarded(name, function))
 
 
-def _stated(said: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = said.get("low"), said.get("high")
+def _stated(record: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = record.get("low"), record.get("high")
     limits = {"low": -math.inf if low is None else low, "high": math.inf if high is None else high}
-    return {"higher_is_better": said["higher_is_better"], "unit": said.get("unit", ""), **limits}
+    return {"higher_is_better": record["higher_is_better"], "unit": record.get("unit", ""), **limits}

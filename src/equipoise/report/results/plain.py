@@ -1,4 +1,4 @@
-"""Results as plain dictionaries and lists, as JSON takes them."""
+"""Convert results to plain dictionaries and lists for JSON."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from equipoise.statistics.reasons import Reason
 
 
 def json_safe(value: Any) -> Any:
-    """The value with plain types, and None for what JSON cannot say (NaN, infinities); reasons stay as they are."""
+    """Return the value with plain types, and None for NaN and infinities, which JSON lacks; keep reasons."""
     if isinstance(value, Reason):
         return value
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Which arm to use, by rule: what the data cannot tell apart stands together, and the cheapest of it is named.
+"""Recommend an arm by fixed rules: of arms that the data do not distinguish, the cheapest.
 
 1. An arm is a candidate if it was shown better than the strongest trivial baseline; without a candidate the baseline
    itself is recommended for every need, and nothing where no comparison with it allowed a verdict. A latency limit then
@@ -23,12 +23,12 @@ NEEDS = (QUALITY, "speed", "balanced")
 """The needs that results.json answers."""
 PREFERENCES = (*NEEDS, "memory")
 UNJUDGED = ("refused", "single_run")
-"""Verdicts that say nothing of the methods."""
+"""Verdicts without a statement about the methods."""
 Entry = Mapping[str, Any]
 
 
 def advise(results: Entry, prefer: str = QUALITY, max_latency_ms: float | None = None) -> dict[str, Any]:
-    """The arm to use for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
+    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
 
     prefer: one of PREFERENCES; max_latency_ms: arms slower than this for one case are out (None: no limit).
     """
@@ -37,11 +37,11 @@ def advise(results: Entry, prefer: str = QUALITY, max_latency_ms: float | None =
     endpoint = results["endpoints"]["primary"]
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     limit = inf if max_latency_ms is None else max_latency_ms
-    found = recommend(
+    recommended = recommend(
         results["arms"], results["baselines"], results["comparisons"], results["baseline_comparisons"], endpoint, sign,
         needs=(prefer,), max_latency_ms=limit,
     )  # fmt: skip
-    advice: dict[str, Any] = found[prefer]
+    advice: dict[str, Any] = recommended[prefer]
     return advice
 
 
@@ -56,9 +56,9 @@ def recommend(
     needs: Sequence[str] = NEEDS,
     max_latency_ms: float = inf,
 ) -> dict[str, Any]:
-    """The recommendation of results.json: for each need {"arm", "tied_with", "beats_baseline", "reason"}.
+    """Return the recommendation of results.json: for each need {"arm", "tied_with", "beats_baseline", "reason"}.
 
-    sign: +1 where a larger endpoint is better. arm is None where no arm has a result, or none keeps the limit.
+    sign: +1 where a larger endpoint is better. arm is None where no arm has a result, or none is below the limit.
     """
     usable = [arm for arm in arms if _estimate(arm, endpoint) is not None]
     if not usable:
@@ -94,15 +94,15 @@ def _for_need(
 
 
 def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry | None:
-    """The baseline with the best estimate; None where there is none."""
+    """Return the baseline with the best estimate; None where there is none."""
     usable = [entry for entry in baselines if _estimate(entry, endpoint) is not None]
     return max(usable, key=lambda entry: sign * (_estimate(entry, endpoint) or 0.0), default=None)
 
 
 def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> None:
-    """Set `pareto` in each arm's cost: True where no other arm is as good and as cheap in every way, and better in one.
+    """Set `pareto` in each arm's cost: True where no other arm is as good and as cheap in all, and better in one.
 
-    The ways are latency, peak memory and parameters; what is unknown counts as endlessly dear.
+    The costs are latency, peak memory and parameters; an unknown cost counts as infinite.
     """
     points = [
         (arm, None if value is None else (-sign * value, _latency(arm), _memory(arm), _parameters(arm)))
@@ -168,7 +168,7 @@ def _burden(arm: Entry) -> float:
     return _latency(arm) * _parameters(arm) * _memory(arm)
 
 
-# what is cheapest, its name, and whether quality beyond the baseline is given up for it
+# By need: the cost to minimise, its name, and whether all candidates compete and not only the tied ones.
 _PRICES: dict[str, tuple[Callable[[Entry], float], str, bool]] = {
     QUALITY: (_parameters, "parameters", False),
     "speed": (_latency, "latency", True),

@@ -1,4 +1,4 @@
-"""Every number of a run, from predictions alone (costs apart); `report.summary` puts the sentences in."""
+"""Compute every number of a run from predictions alone (and costs); `report.summary` adds the sentences."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_p
 
 
 def numbers_of(run: RunFolder) -> dict[str, Any]:
-    """The dictionary of results.json from a run folder in memory, with a `Reason` in place of every sentence."""
-    task_endpoints(run.lock, run.path)  # a task that has changed is refused, whatever predictions there are
+    """Return the dictionary of results.json for a run folder in memory, with a `Reason` for every sentence."""
+    task_endpoints(run.lock, run.path)  # refuses a changed task, also without predictions
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign
@@ -86,10 +86,10 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
-    found = own_endpoints(run.lock, run.path, test.metrics)
-    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, of a column of its table
-        found[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
-    return found
+    endpoints = own_endpoints(run.lock, run.path, test.metrics)
+    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, for a column of its table
+        endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
+    return endpoints
 
 
 def _primary(run: RunFolder, test: Predictions) -> Endpoint:
@@ -97,22 +97,22 @@ def _primary(run: RunFolder, test: Predictions) -> Endpoint:
 
 
 def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The primary endpoint of every arm without each modality, where the trial asked for it."""
+    """Return the primary endpoint of every arm without each modality, where the trial measured it."""
     rows, primary = [], run.lock["endpoints"]["primary"]
     whole = {arm["name"]: arm["endpoints"] for arm in arms}
     for modality, table in channels_left_out(run)[0]:
         judged = _judged(run, table)
         for arm in table.arms():
-            found = _interval(judged.endpoints[arm][primary])
-            full, less = whole[arm][primary]["estimate"], found["estimate"]
+            value = _interval(judged.endpoints[arm][primary])
+            full, less = whole[arm][primary]["estimate"], value["estimate"]
             change = None if full is None or less is None else less - full
-            numbers = {key: found[key] for key in ("estimate", "low", "high")}
+            numbers = {key: value[key] for key in ("estimate", "low", "high")}
             rows.append({"arm": arm, "modality": modality, "endpoint": primary, **numbers, "change": change})
     return rows
 
 
 def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The second run of the trial, by case, beside this one; None where there is none."""
+    """Return the contrast with the second run, split by case; None where there is none."""
     if not (run.path / BY_CASE / LOCK).is_file():
         return None
     other = read_folder(run.path / BY_CASE)
@@ -120,7 +120,7 @@ def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | Non
 
 
 def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
-    """The test rows of some arms and of every baseline."""
+    """Return the test rows of these arms and of every baseline."""
     jobs = [*(job for job in run.jobs if job.arm in arms), *run.baselines]
     tables = [part([job], "test") for job in jobs]
     present = [table for table in tables if table is not None]
@@ -128,7 +128,7 @@ def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
 
 
 def _looks(run: RunFolder, test: Predictions | None) -> list[dict[str, Any]] | None:
-    """Every look of a sequential trial with the comparisons between arms as they stood then."""
+    """Return every look of a sequential trial, with the comparisons between arms at that look."""
     plan, rules, taken = run.lock["endpoints"], _rules(run), {}
     looks = plan.get("looks") or ()
     for look in looks:
@@ -148,7 +148,7 @@ def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judge
     return _judge(run, test, look, family=family, deterministic=usable, arms=[*run.arms(), *usable])
 
 
-def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: Any) -> Judgement:
+def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options: Any) -> Judgement:
     plan = run.lock["endpoints"]
     return judge(
         test,
@@ -162,18 +162,20 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **asked: 
         shared_seeds=bool(run.lock.get("shared_seeds")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         custom=_own(run, test),
-        **asked,
+        **options,
     )
 
 
 def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The untuned twins as arms are described, and every tuned arm against its own twin, a family of its own."""
+    """Return the untuned twins as entries, and the comparisons of every tuned arm with its twin."""
     pairs = list(zip(run.arms(), (str(arm["name"]) for arm in run.untuned()), strict=False))
     everyone = [name for pair in pairs for name in pair]
     test = _test_rows(run, everyone) if pairs else None
     if test is None:
         return [_arm(run, arm, None, None) for arm in run.untuned()], []
     test = test.where(np.isin(test.arm, everyone))
+    # A separate family: whether tuning helped is another question than which arm is best, and must not change its
+    # p-values.
     judged = _judge(run, test, pairs=pairs, arms=everyone)
     entries = [
         _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
@@ -231,7 +233,7 @@ def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]
 
 
 def positive_index(run: RunFolder) -> int | None:
-    """The class whose calling is counted: as the plan names it, else the second of two; None with more classes."""
+    """Return the positive class's index: as planned, else the second of two; None with more classes."""
     classes, positive = list(run.lock["cohort"]["classes"]), run.lock["endpoints"].get("positive")
     if positive is not None:
         if positive not in classes:
@@ -241,7 +243,7 @@ def positive_index(run: RunFolder) -> int | None:
 
 
 def _name(part: Any) -> str | None:
-    """The name of a model or optimizer, which the plan gives alone or with settings."""
+    """Return the name of a model or optimizer, which the plan states alone or with settings."""
     return None if part is None else str(part["name"] if isinstance(part, Mapping) else part)
 
 
@@ -279,7 +281,8 @@ def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:
     label = {row["case"]: row.get("label", "") for row in run.cases}
     split, patients, classes = {}, {}, {}
     for name in ("train", "validation", "test"):
-        # the test cases of all folds; train and validation overlap between folds, so the first stands for them
+        # Test cases of all folds together; training and validation parts overlap between folds, so those of the first
+        # fold are counted.
         ids = dict.fromkeys(case for fold in (folds if name == "test" else folds[:1]) for case in fold[name])
         split[name] = len(ids)
         patients[name] = len({patient[case] for case in ids if case in patient})

@@ -1,4 +1,4 @@
-"""The prediction rows of finished jobs, and which run each row belongs to."""
+"""The prediction rows of finished jobs, and the run of each row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from equipoise.runfolder.read import JobRecord
 
 
 def part(jobs: Sequence[JobRecord], split: str) -> Predictions | None:
-    """The rows of one split of all finished jobs; None where there are none."""
+    """Return the rows of one split of all finished jobs; None where there are none."""
     tables = [job.predictions for job in jobs if job.predictions is not None]
     tables = [table.where(table.split == split) for table in tables]
     tables = [table for table in tables if len(table)]
@@ -18,5 +18,5 @@ def part(jobs: Sequence[JobRecord], split: str) -> Predictions | None:
 
 
 def run_numbers(table: Predictions) -> Any:
-    """A number per (fold, seed), for each row."""
+    """Return for each row the number of its run (fold, seed)."""
     return np.unique(np.stack([table.fold, table.seed]), axis=1, return_inverse=True)[1].ravel()

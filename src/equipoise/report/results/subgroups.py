@@ -1,4 +1,4 @@
-"""Subgroups of the test patients: those the protocol names, and thirds by size where the cohort knows one."""
+"""Subgroups of the test patients: those of the protocol, and thirds by size in cohorts with a size attribute."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -15,11 +15,11 @@ from equipoise.statistics.subgroups import Attribute, subgroups, thirds
 MOST_VALUES = 6
 """A numeric attribute with more values than this is shown in thirds."""
 MOST_PAIRS = 15
-"""Beyond so many differences none is tested by subgroup: adjusted for all of them, no test could find anything."""
+"""With more pairs than this no difference is tested by subgroup: adjusted for all, no test would have power."""
 
 
 def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) -> list[dict[str, Any]]:
-    """Per attribute the primary endpoint of every arm in every group, and tests whether it varies between them.
+    """Return per attribute the primary endpoint of every arm in every group, and tests whether it varies between them.
 
     Tested are every arm, every rule, and every difference that the trial compares (unless these are too many).
     """
@@ -29,7 +29,7 @@ def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) ->
     rules = list(dict.fromkeys(job.arm for job in run.baselines))
     names = [name for name in (*run.arms(), *rules) if name in set(test.arm.tolist())]
     arms = test.where(np.isin(test.arm, names))
-    found = subgroups(
+    analysed = subgroups(
         arms,
         attributes,
         endpoint=run.lock["endpoints"]["primary"],
@@ -39,7 +39,7 @@ def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) ->
         arms=names,
         custom=own_endpoints(run.lock, run.path, arms.metrics),
     )
-    return [_plain(attribute) for attribute in found]
+    return [_plain(attribute) for attribute in analysed]
 
 
 def _compared(arms: list[str], family: str) -> list[tuple[str, str]]:
@@ -48,15 +48,15 @@ def _compared(arms: list[str], family: str) -> list[tuple[str, str]]:
 
 
 def grouped_attributes(run: RunFolder) -> dict[str, dict[str, str]]:
-    """Attribute → case → group, of the attributes that the protocol names and of the cohort's size."""
+    """Return attribute → case → group, for the attributes in the protocol and the cohort's size attribute."""
     size = run.lock["cohort"].get("size_attribute")
-    wanted = [*(run.lock["endpoints"].get("subgroups") or ()), *([size] if size else ())]
-    found = {}
-    for name in dict.fromkeys(wanted):
+    names = [*(run.lock["endpoints"].get("subgroups") or ()), *([size] if size else ())]
+    grouped = {}
+    for name in dict.fromkeys(names):
         values = {row["case"]: row[name] for row in run.cases if row.get(name, "") != ""}
         if values:
-            found[name] = _thirds_where_numeric(values)
-    return found
+            grouped[name] = _thirds_where_numeric(values)
+    return grouped
 
 
 def _thirds_where_numeric(values: Mapping[str, str]) -> dict[str, str]:
@@ -76,8 +76,8 @@ def _plain(attribute: Attribute) -> dict[str, Any]:
             "n_cases": group.n_cases,
             "reason": group.reason or "",
             "arms": {
-                arm: {"estimate": found.estimate, "low": found.low, "high": found.high}
-                for arm, found in group.intervals.items()
+                arm: {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+                for arm, interval in group.intervals.items()
             },
         }
         for group in attribute.groups

@@ -1,4 +1,4 @@
-"""What tuning tried and what it brought: every draw, the choice, and how the arms would stand after fewer draws."""
+"""Results of tuning: every draw, the choice, and the ranks of the arms after fewer draws."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,9 +14,9 @@ Values = NDArray[np.float64]
 
 
 def tuning_results(run: RunFolder, higher_is_better: bool) -> dict[str, Any] | None:
-    """The "tuning" of results.json; None where nothing was tuned.
+    """Return the "tuning" of results.json; None for a trial without tuning.
 
-    higher_is_better: direction of the primary endpoint, which counts where draws are selected by it.
+    higher_is_better: direction of the primary endpoint, used where draws are selected by it.
     """
     plan = run.tuning
     if plan is None:
@@ -35,15 +35,15 @@ def tuning_results(run: RunFolder, higher_is_better: bool) -> dict[str, Any] | N
 
 
 def chosen_settings(tuning: Mapping[str, Any] | None, arm: str) -> dict[str, dict[str, Any]]:
-    """What tuning set in an arm, by part: {"optimizer": {"lr": 0.01}}; a list where folds chose differently."""
-    found: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
+    """Return an arm's tuned settings by part: {"optimizer": {"lr": 0.01}}; a list where folds chose differently."""
+    by_part: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
     entry = next((one for one in (tuning or {}).get("arms", ()) if one["arm"] == arm), None)
     chosen = [choice["settings"] for choice in entry["chosen"]] if entry else []
     for name in chosen[0] if chosen and all(chosen) else ():
         part, _, key = name.partition(".")
         values = [settings[name] for settings in chosen]
-        found[part][key] = values[0] if all(value == values[0] for value in values) else values
-    return found
+        by_part[part][key] = values[0] if all(value == values[0] for value in values) else values
+    return by_part
 
 
 def _arm(run: RunFolder, name: str, plan: Mapping[str, Any], metric: str, lower: bool) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _arm(run: RunFolder, name: str, plan: Mapping[str, Any], metric: str, lower:
 
 
 def _draw(number: int, settings: Mapping[str, Any], jobs: list[JobRecord], metric: str) -> dict[str, Any]:
-    """One draw; its value is the mean over folds, None where it failed in any."""
+    """Describe one draw; its value is the mean over folds, None where it failed in any."""
     values = [_value(job, metric) for job in jobs]
     usable = [value for value in values if value is not None]
     return {
@@ -75,7 +75,7 @@ def _draw(number: int, settings: Mapping[str, Any], jobs: list[JobRecord], metri
 
 
 def _value(job: JobRecord, metric: str) -> float | None:
-    """The metric in the epoch that validation chose."""
+    """Return the metric in the epoch that validation selected; None for a failed draw."""
     if job.status != "finished" or metric not in job.history:
         return None
     at = np.flatnonzero(job.history["epoch"] == job.done.get("chosen_epoch"))
@@ -84,9 +84,9 @@ def _value(job: JobRecord, metric: str) -> float | None:
 
 
 def _after(arms: list[dict[str, Any]], lower: bool) -> dict[str, Any]:
-    """The best after k draws of each arm, and the ranks of all, for every k that every arm has.
+    """Return each arm's best value after k draws, and the ranks of all arms for every k that all arms have.
 
-    A failed draw counts as the worst value that any draw of any arm reached: it was paid for and brought nothing.
+    A failed draw counts as the worst value of any draw of any arm, because its compute is spent without a result.
     """
     known = [draw["value"] for arm in arms for draw in arm["draws"] if draw["value"] is not None]
     if not known:
@@ -94,9 +94,9 @@ def _after(arms: list[dict[str, Any]], lower: bool) -> dict[str, Any]:
     worst = max(known) if lower else min(known)
     values = [_filled(arm, worst) for arm in arms]
     bests = [
-        {"arm": arm["arm"], **asdict(best_after(found, draws, lower_is_better=lower))}
-        for arm, found in zip(arms, values, strict=True)
-        for draws in range(1, len(found) + 1)
+        {"arm": arm["arm"], **asdict(best_after(own_values, draws, lower_is_better=lower))}
+        for arm, own_values in zip(arms, values, strict=True)
+        for draws in range(1, len(own_values) + 1)
     ]
     ranks = [
         {"draws": draws, "arm": arm["arm"], "rank": float(rank)}

@@ -1,4 +1,4 @@
-"""What a reader of a run's results must be warned of, as reasons."""
+"""Warnings about a run's results, as reasons."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from equipoise.statistics.reasons import Reason
 
 
 def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
-    """The warning that budgets of tuning were not the same, as the protocol allowed."""
+    """Warn of unequal budgets of tuning, which the protocol allowed."""
     if tuning is None or tuning["equal"]:
         return []
     return [Reason("unequal_budgets", draws=tuple((arm["arm"], len(arm["draws"])) for arm in tuning["arms"]))]
 
 
 def run_warnings(run: RunFolder, judged: Judgement | None) -> list[Reason]:
-    """Warnings of the record, the jobs, the data and the judgement, each once."""
+    """Collect the warnings of the ledger, the jobs, the data and the judgement, each once."""
     warnings = [*_of_record(run), *_of_jobs(run)]
     if judged is None:
         warnings.append(Reason("nothing_predicted"))

@@ -1,4 +1,4 @@
-"""The trials of a study → ranks, tables and a page."""
+"""Ranks, tables and a page from the trials of a study."""
 
 from equipoise._moved import attributes_of
 

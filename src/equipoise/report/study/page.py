@@ -1,4 +1,4 @@
-"""study.html: what all trials of a study say together, in words first, on one self-contained page."""
+"""study.html: the joint result of all trials of a study on one self-contained page, which begins with sentences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ SIGNIFICANT = 0.05
 
 
 def render_study(results: Mapping[str, Any], tables: Sequence[Table], figures: Sequence[Figure]) -> str:
-    """The page as HTML; everything that comes from the study is escaped."""
+    """Render the page as HTML; all text from the study is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
@@ -38,10 +38,10 @@ def render_study(results: Mapping[str, Any], tables: Sequence[Table], figures: S
 
 
 def study_answers(results: Mapping[str, Any]) -> list[Answer]:
-    """What stands first: which optimizer, how far tuning matters, how often they diverged."""
+    """Return the first sentences: the best optimizer, tuned and untuned, and the number of divergences."""
     if not results["ranks"]:
-        told = "No trial is finished yet; the same command goes on with the study."
-        return [Answer("Which optimizer is best?", told)]
+        text = "No trial is finished yet; the same command goes on with the study."
+        return [Answer("Which optimizer is best?", text)]
     answers = [_best(results, kind) for kind in results["ranks"]]
     return [*answers, _divergences(results)]
 
@@ -53,35 +53,36 @@ def _divergences(results: Mapping[str, Any]) -> Answer:
     }
     total = sum(row["draws"] + row["tuned_runs"] + row["untuned_runs"] for row in results["failures"])
     named = [f"{name} {count}" for name, count in counts.items() if count]
-    told = f"{sum(counts.values())} of {plural(total, 'training')} diverged" + (f": {listed(named)}." if named else ".")
-    return Answer("How often did training diverge?", told, "Each counts as a loss in every rank.")
+    text = f"{sum(counts.values())} of {plural(total, 'training')} diverged" + (f": {listed(named)}." if named else ".")
+    return Answer("How often did training diverge?", text, "Each counts as a loss in every rank.")
 
 
 def _best(results: Mapping[str, Any], kind: str) -> Answer:
     words = kind_words(results, kind)
     primary = results["endpoints"][0]
-    found = results["ranks"][kind][primary]
-    rows = sorted(found["arms"], key=lambda row: row["rank"])
-    label, p = endpoint_name(primary), found["friedman_p"]
+    ranking = results["ranks"][kind][primary]
+    rows = sorted(ranking["arms"], key=lambda row: row["rank"])
+    label, p = endpoint_name(primary), ranking["friedman_p"]
     workloads = len({(value["cohort"], value["model"]) for value in results["values"]})
     leader = f"{rows[0]['optimizer']}, {rows[0]['rank']:.1f} ({interval(rows[0]['low'], rows[0]['high'], 1)})"
     question = f"Which optimizer is best, {words}?"
+    # Friedman's test is the gate: without it the best of many equal optimizers would often seem better than some other.
     if p is None or p >= SIGNIFICANT:
         why = "too few workloads to say" if p is None else f"Friedman's p = {p_value(p)}"
-        told = f"None can be called best over {plural(workloads, 'workload')}: ranks differ no more than by chance."
-        return Answer(question, told, f"{why[0].upper()}{why[1:]}. Best average rank in {label}: {leader}.")
+        text = f"None can be called best over {plural(workloads, 'workload')}: ranks differ no more than by chance."
+        return Answer(question, text, f"{why[0].upper()}{why[1:]}. Best average rank in {label}: {leader}.")
     behind = [row["optimizer"] for row in rows[1:] if row["behind_low"] > 0]
     tied = [row["optimizer"] for row in rows[1:] if row["behind_low"] <= 0]
-    told = f"{rows[0]['optimizer']} has the best average rank in {label}"
+    text = f"{rows[0]['optimizer']} has the best average rank in {label}"
     lie = "lies" if len(behind) == 1 else "lie"
-    told += f"; {listed(behind)} {lie} behind it" if behind else "; no other was shown to lie behind it"
+    text += f"; {listed(behind)} {lie} behind it" if behind else "; no other was shown to lie behind it"
     detail = f"Friedman's p {p_value(p)}; average rank of {leader} over {plural(workloads, 'workload')}."
     detail += f" Not told apart from it: {listed(tied)}." if tied else ""
-    return Answer(question, told + ".", detail)
+    return Answer(question, text + ".", detail)
 
 
 def study_figures(results: Mapping[str, Any]) -> list[Figure]:
-    """Average ranks, ranks after fewer draws, performance profiles."""
+    """Draw average ranks, ranks after fewer draws, and performance profiles."""
     figures = [_rank_figure(results, kind) for kind in results["ranks"]]
     caption = (
         "Mean over workloads of each optimizer's expected rank by its best validation loss, had it been given k of its "

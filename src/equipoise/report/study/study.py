@@ -1,6 +1,6 @@
-"""What the trials of a study say together: ranks, time to a target, divergences, and what a budget for tuning buys.
+"""Joint results of a study's trials: ranks, time to a target, divergences, and ranks by budget of tuning.
 
-Every number follows from the results and histories of the trials, and those from their predictions.
+Every number is computed from the results and histories of the trials.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
 
 RATIOS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-"""Multiples of the fastest optimizer's time at which performance profiles are told."""
+"""Multiples of the fastest optimizer's time at which performance profiles are computed."""
 UNFINISHED = "not finished: the same command goes on with it"
 KINDS = ("tuned", "untuned")
 Values = NDArray[np.float64]
@@ -35,13 +35,13 @@ class Workload:
     losses: dict[tuple[str, int], list[float]]
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
-        """The arms of one kind, in the order of the protocol."""
-        found: list[dict[str, Any]] = self.results["arms" if kind == "tuned" else "untuned"]
-        return found
+        """Return the arms of one kind, in the order of the protocol."""
+        entries: list[dict[str, Any]] = self.results["arms" if kind == "tuned" else "untuned"]
+        return entries
 
 
 def study_results(out: Path) -> dict[str, Any]:
-    """The dictionary of study.json; trials that are not finished are rows with their reason.
+    """Return the dictionary of study.json; unfinished trials are rows with their reason.
 
     Raises LedgerError where the folder holds no study.
     """
@@ -49,7 +49,7 @@ def study_results(out: Path) -> dict[str, Any]:
     cells = [_cell(out, cohort, model) for cohort in plan["cohorts"] for model in plan["models"]]
     done = [cell for cell in cells if isinstance(cell, Workload)]
     kinds = [kind for kind in KINDS if done and done[0].entries(kind)]
-    found = {
+    results = {
         "schema": 1,
         **plan,
         "trials": [_row(out, cell) for cell in cells],
@@ -60,12 +60,12 @@ def study_results(out: Path) -> dict[str, Any]:
         "failures": _failures(done, plan["optimizers"]),
         "ranks_by_draws": _by_draws(done, plan["optimizers"]),
     }
-    safe: dict[str, Any] = json_safe(found)
+    safe: dict[str, Any] = json_safe(results)
     return safe
 
 
 def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]:
-    """A finished trial, or (cohort, model, why there is none)."""
+    """Read a finished trial, or return (cohort, model, the reason why there is none)."""
     folder = trial_folder(out, cohort, model)
     if not is_predicted(folder):
         return cohort, model, UNFINISHED
@@ -109,21 +109,22 @@ def _higher(endpoint: str, workload: Workload) -> bool:
 
 
 def _scores(workload: Workload, kind: str, endpoint: str) -> Values:
-    """(arm, run); a run that failed has the worst value of the workload, and none better than the trivial rule."""
+    """Return scores (arm, run); a failed run has the worst value of the workload and of its first trivial rule."""
     rows = []
     for entry in workload.entries(kind):
         by_seed = {one["seed"]: one["value"] for one in (entry["endpoints"].get(endpoint) or {}).get("by_seed") or ()}
         rows.append([by_seed.get(seed) for seed in entry["seeds"]])
-    found = np.array(rows, dtype=np.float64)  # None becomes nan
+    scores = np.array(rows, dtype=np.float64)  # None becomes nan
+    # Left out, failed runs would reward an optimizer that diverges often and is good otherwise.
     worst = np.nanmin if _higher(endpoint, workload) else np.nanmax
     rules = [rule["endpoints"].get(endpoint) or {} for rule in workload.results["baselines"]]
     trivial = [rule.get("estimate") for rule in rules[:1]]
-    known = [float(value) for value in (*found[np.isfinite(found)], *trivial) if value is not None]
-    return np.where(np.isfinite(found), found, worst(known) if known else 0.0)
+    known = [float(value) for value in (*scores[np.isfinite(scores)], *trivial) if value is not None]
+    return np.where(np.isfinite(scores), scores, worst(known) if known else 0.0)
 
 
 def _values(workload: Workload, kind: str) -> list[dict[str, Any]]:
-    """The mean over runs of every endpoint, the epochs to the target, and what failed, of each optimizer."""
+    """Return each optimizer's means over runs of every endpoint, epochs to the target, and failures."""
     scores = {endpoint: _scores(workload, kind, endpoint) for endpoint in _endpoints(workload)}
     times = _times(workload, kind)
     return [
@@ -153,7 +154,7 @@ def _optimizer(entry: Mapping[str, Any]) -> str:
 
 
 def _target(workload: Workload) -> float:
-    """The validation loss to reach: the median over all tuned runs of their best, those that failed being infinite."""
+    """Return the target: the median over all tuned runs of their best validation loss; failed runs are infinite."""
     bests = [
         min((loss for loss in workload.losses.get((entry["name"], seed), ()) if np.isfinite(loss)), default=np.inf)
         for entry in workload.entries("tuned")
@@ -163,7 +164,7 @@ def _target(workload: Workload) -> float:
 
 
 def _times(workload: Workload, kind: str) -> Values:
-    """Epochs until the target, the median over runs of each arm; inf where most never reached it."""
+    """Return the epochs to the target, the median over runs of each arm; inf where most never reached it."""
     target = _target(workload)
     return np.array(
         [
@@ -176,13 +177,13 @@ def _times(workload: Workload, kind: str) -> Values:
 
 
 def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> dict[str, Any]:
-    """By endpoint: Friedman's p, and every optimizer's average rank with its interval."""
+    """Return by endpoint Friedman's p, and every optimizer's average rank with its interval."""
     out = {}
     for endpoint in _endpoints(done[0]):
         scores = np.stack([_scores(workload, kind, endpoint) for workload in done])
         higher = _higher(endpoint, done[0])
-        found = average_ranks(scores, [workload.cohort for workload in done], higher_is_better=higher)
-        rows = [{"optimizer": name, **asdict(rank)} for name, rank in zip(optimizers, found, strict=True)]
+        averages = average_ranks(scores, [workload.cohort for workload in done], higher_is_better=higher)
+        rows = [{"optimizer": name, **asdict(rank)} for name, rank in zip(optimizers, averages, strict=True)]
         out[endpoint] = {
             "friedman_p": friedman_p(scores.mean(axis=2)),
             "higher_is_better": higher,
@@ -193,7 +194,7 @@ def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> di
 
 
 def _pairs(scores: Values, cohorts: Sequence[str], higher: bool, optimizers: Sequence[str]) -> list[dict[str, Any]]:
-    """Differences in average rank of all pairs, the names in place of their numbers."""
+    """Return the differences in average rank of all pairs, with names for their numbers."""
     pairs = rank_differences(scores, cohorts, higher_is_better=higher)
     return [{**asdict(pair), "a": optimizers[pair.a], "b": optimizers[pair.b]} for pair in pairs]
 
@@ -214,7 +215,7 @@ def _profiles(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) ->
 
 
 def _failures(done: Sequence[Workload], optimizers: Sequence[str]) -> list[dict[str, Any]]:
-    """How many draws and runs of each optimizer failed, of how many."""
+    """Count the failed draws and runs of each optimizer, and all of them."""
     rows = []
     for name in optimizers:
         draws = [
@@ -236,7 +237,7 @@ def _failures(done: Sequence[Workload], optimizers: Sequence[str]) -> list[dict[
 
 
 def _by_draws(done: Sequence[Workload], optimizers: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean over workloads of each optimizer's expected rank in validation after k draws, for every k they all have."""
+    """Average over workloads each optimizer's expected validation rank after k draws, for every k that all have."""
     tables = [
         {(row["draws"], row["arm"]): row["rank"] for row in workload.results["tuning"]["ranks"]}
         for workload in done

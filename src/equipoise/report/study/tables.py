@@ -1,4 +1,4 @@
-"""The tables of a study as rows of text, for its page and for documents in Markdown."""
+"""The tables of a study as rows of text, for its page and for Markdown documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Study = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """A title, heads and rows of equal length, and a note on how to read them; the first column names the row."""
+    """A title, headings and rows of equal length, and a note on reading them; the first column names the row."""
 
     title: str
     heads: tuple[str, ...]
@@ -19,13 +19,13 @@ class Table:
     note: str
 
     def markdown(self) -> str:
-        """The table in Markdown."""
+        """Return the table in Markdown."""
         lines = ["| " + " | ".join(cells) + " |" for cells in (self.heads, ("---",) * len(self.heads), *self.rows)]
         return f"### {self.title}\n" + "\n".join(lines) + f"\n\n{self.note}\n"
 
 
 def study_tables(results: Study) -> list[Table]:
-    """Every table for which the study has numbers."""
+    """Return every table for which the study has numbers."""
     if not results["values"]:
         return [_trials(results)]
     kinds = list(results["ranks"])
@@ -40,29 +40,29 @@ def study_tables(results: Study) -> list[Table]:
 
 
 def kind_words(results: Study, kind: str) -> str:
-    """What arms of a kind are called; a study without tuning has one kind, with the settings as stated."""
+    """Return the display name of a kind of arms; a study without tuning has one kind, with the stated settings."""
     return kind if "untuned" in results["ranks"] else "settings as stated"
 
 
 def _ranks(results: Study, kind: str) -> Table:
-    found = results["ranks"][kind]
+    rankings = results["ranks"][kind]
     primary = results["endpoints"][0]
-    order = sorted(found[primary]["arms"], key=lambda row: row["rank"])
-    by_name = {name: {row["optimizer"]: row for row in table["arms"]} for name, table in found.items()}
+    order = sorted(rankings[primary]["arms"], key=lambda row: row["rank"])
+    by_name = {name: {row["optimizer"]: row for row in table["arms"]} for name, table in rankings.items()}
     rows = [
         (
             row["optimizer"],
-            *(_rank_cell(by_name[name][row["optimizer"]]) for name in found),
+            *(_rank_cell(by_name[name][row["optimizer"]]) for name in rankings),
             "–" if row["behind"] == 0 else interval(row["behind_low"], row["behind_high"], 1),
             f"{100 * row['first']:.0f} %",
         )
         for row in order
     ]
-    rows.append(("Friedman's p", *(p_value(table["friedman_p"]) for table in found.values()), "", ""))
+    rows.append(("Friedman's p", *(p_value(table["friedman_p"]) for table in rankings.values()), "", ""))
     label = endpoint_name(primary)
     return Table(
         f"Average rank, {kind_words(results, kind)}",
-        ("optimizer", *(endpoint_name(name) for name in found), f"behind the best, {label}", "best in"),
+        ("optimizer", *(endpoint_name(name) for name in rankings), f"behind the best, {label}", "best in"),
         tuple(rows),
         "Mean rank over workloads (1 is best) with 95 % intervals from resampling data sets, networks within them and "
         "training runs; not adjusted for the number of optimizers. Behind the best: interval of the distance in rank; "
@@ -72,10 +72,10 @@ def _ranks(results: Study, kind: str) -> Table:
 
 def _pairs(results: Study, kind: str) -> Table:
     primary = results["endpoints"][0]
-    found = results["ranks"][kind][primary]
-    order = [row["optimizer"] for row in sorted(found["arms"], key=lambda row: row["rank"])]
+    ranking = results["ranks"][kind][primary]
+    order = [row["optimizer"] for row in sorted(ranking["arms"], key=lambda row: row["rank"])]
     cells = {}
-    for pair in found["pairs"]:
+    for pair in ranking["pairs"]:
         low, high = pair["low"], pair["high"]
         cells[pair["a"], pair["b"]] = _pair_cell(pair["difference"], low, high)
         cells[pair["b"], pair["a"]] = _pair_cell(-pair["difference"], -high, -low)
@@ -118,9 +118,9 @@ def _quality(results: Study, kind: str) -> Table:
 
 
 def _quality_cell(value: Mapping[str, Any], primary: str) -> str:
-    found = value["endpoints"][primary]
+    summary = value["endpoints"][primary]
     mark = "†" if value["failed"] else ""
-    return f"{number(found['mean'])} ± {number(found['sd'])}{mark}"
+    return f"{number(summary['mean'])} ± {number(summary['sd'])}{mark}"
 
 
 def _speed(results: Study, kind: str) -> Table:

@@ -1,1 +1,1 @@
-"""Numbers → sentences and tables of text."""
+"""Sentences and tables of text, made from numbers and reasons."""

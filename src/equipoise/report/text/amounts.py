@@ -1,8 +1,8 @@
-"""Numbers inside the sentences of results.json, with a plain minus sign as programs expect it."""
+"""Numbers inside the sentences of results.json, with the ASCII minus sign that programs expect."""
 
 
 def amount(value: float) -> str:
-    """A metric's value or difference with three decimals, or three digits where it is large.
+    """Format a metric's value or difference with three decimals, or three digits where it is large.
 
     >>> amount(0.0312), amount(-12.34)
     ('0.031', '-12.3')
@@ -11,7 +11,7 @@ def amount(value: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """p as journals print it.
+    """Format p as journals print it.
 
     >>> p_text(0.00001), p_text(0.0312)
     ('p < 0.001', 'p = 0.031')
@@ -20,7 +20,7 @@ def p_text(p: float) -> str:
 
 
 def percent(level: float) -> str:
-    """A confidence level as it is printed.
+    """Format a confidence level.
 
     >>> percent(0.95)
     '95 %'

@@ -1,6 +1,7 @@
-"""What the report of an audit says otherwise than that of a trial: predictions made elsewhere tell less.
+"""Texts of an audit's report that differ from those of a trial.
 
-They say nothing of training, cost or the day the test set was opened; the page and its methods paragraph keep to that.
+Predictions contain nothing about training, cost and the opening of the test set, and the texts make no claim about
+them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ _KNOWN = (
 
 
 def use(results: Entry, names: Mapping[str, str]) -> str:
-    """Which arm to use, as far as predictions say."""
+    """Return the answer which arm to use, as far as predictions allow one."""
     advice = results["recommendation"][QUALITY]
     if advice["arm"] is not None and len(results["arms"]) > 1:
         return f"{names[advice['arm']]}, as far as quality goes: every other arm was shown to be worse."
@@ -39,14 +40,14 @@ def _highest(results: Entry) -> str:
 
 
 def facts(known: Mapping[str, str], results: Entry) -> dict[str, str]:
-    """The sentences for the checklists that predictions alone bear out."""
+    """Return the sentences for the checklists that predictions alone support."""
     cohort = results["cohort"]
     tested = f"{plural(cohort['split']['test'], 'case')} of {plural(cohort['split_patients']['test'], 'patient')}"
     return {name: known[name] for name in _KNOWN if name in known} | {"flow": f"Tested: {tested}."}
 
 
 def empty_masks(results: Entry) -> str:
-    """What became of structures in neither mask, as far as the sources say how their values were made."""
+    """Return the sentence on structures in neither mask, where the sources state how their values were made."""
     kinds = {str(source["kind"]) for source in results["sources"]}
     if not kinds & {masks.KIND, nnunet.KIND}:
         return ""
@@ -54,7 +55,7 @@ def empty_masks(results: Entry) -> str:
 
 
 def provenance(run: RunFolder) -> list[tuple[str, str]]:
-    """What one needs to repeat the audit beside the files named above it."""
+    """Return names and values that are needed to repeat the audit, besides the listed files."""
     endpoints = run.lock["endpoints"]
     statements = [f"primary {endpoints['primary']}", f"secondary {', '.join(endpoints['secondary']) or 'none'}"]
     statements += [f"margin {endpoints['margin']:g}"] if endpoints["margin"] else []
@@ -67,7 +68,7 @@ def provenance(run: RunFolder) -> list[tuple[str, str]]:
 
 
 def data_and_training(results: Entry, run_sources: Sequence[Entry]) -> list[str]:
-    """The first sentences of the methods paragraph."""
+    """Return the first sentences of the methods paragraph."""
     cohort, arms = results["cohort"], [str(arm["name"]) for arm in results["arms"]]
     kinds = listed(list(dict.fromkeys(str(source["kind"]) for source in run_sources)))
     runs = {len(arm["seeds"]) for arm in results["arms"]}

@@ -1,4 +1,4 @@
-"""What the cases of each part are like: the first table of a paper, from cases.csv alone."""
+"""Characteristics of the cases of each part (the first table of a paper), from cases.csv alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ from equipoise.runfolder.read import RunFolder
 
 PARTS = ("train", "validation", "test")
 SEVERAL = 6
-"""A number with more values than this is told by its quartiles; a word with more names single cases and is left out."""
+"""A numeric attribute with more values than this is given by its quartiles; a text with more is omitted."""
 _OWN = ("case", "patient", "label")
 
 
 @dataclass(frozen=True)
 class Characteristic:
-    """An attribute, or one of its values, and what the parts (train, validation, test) are like in it, as words."""
+    """An attribute, or one of its values, with a text for each part (train, validation, test)."""
 
     name: str
     cells: tuple[str, ...]
 
 
 def characteristics(run: RunFolder) -> list[Characteristic]:
-    """Class and attributes of the cases by part of the first fold; empty where cases.csv or the split is unknown."""
+    """Tabulate class and attributes by part of the first fold; empty where cases.csv or the split is unknown."""
     folds = run.lock["split"]["folds"]
     parts = [folds[0].get(part) or [] for part in PARTS] if folds else []
     if not run.cases or not parts or not parts[0]:
         return []
     names = [name for name in run.cases[0] if name not in _OWN and not name.startswith("part")]
-    found = []
+    rows = []
     for name in ("label", *names):
         values = {row["case"]: row.get(name) or "" for row in run.cases}
         columns = [[values.get(case, "") for case in cases] for cases in parts]
-        found += _described("class" if name == "label" else words_of(name), columns)
-    return found
+        rows += _described("class" if name == "label" else words_of(name), columns)
+    return rows
 
 
 def _described(name: str, columns: Sequence[Sequence[str]]) -> list[Characteristic]:
@@ -70,5 +70,5 @@ def _quartiles(column: Sequence[str]) -> str:
 
 
 def in_words(rows: Sequence[Characteristic], most: int = 8) -> str:
-    """The first rows as one sentence, for a checklist."""
+    """Return the first rows as one sentence, for a checklist."""
     return "; ".join(f"{row.name}: {' / '.join(row.cells)}" for row in rows[:most])

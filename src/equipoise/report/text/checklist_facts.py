@@ -1,4 +1,4 @@
-"""What a run can say to the items of a reporting checklist, as sentences by name; an empty one is the author's."""
+"""A run's answers to the items of reporting checklists, as sentences by name; empty ones are left to the author."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICIT
 
 
 def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    """Sentences by the name under which the checklists ask for them; an empty one is left to the author."""
+    """Return the sentences by the names in the checklists; an empty one is left to the author."""
     return {
         **_data_facts(run, results),
         **_patient_facts(run, results),
@@ -137,7 +137,7 @@ _CALIBRATION = "calibration by reliability diagrams and calibration error beside
 
 
 def _errors(results: Mapping[str, Any], scored: bool) -> str:
-    """Where the failures are looked at."""
+    """Return the sentence on the analysis of failures."""
     if scored:
         return "Misses and false alarms, the most confident first, stand under Example cases."
     rates = [
@@ -150,14 +150,14 @@ def _errors(results: Mapping[str, Any], scored: bool) -> str:
 
 
 def _diagnostic(results: Mapping[str, Any]) -> str:
-    """Sensitivity and specificity at the thresholds chosen on validation patients."""
-    told = []
+    """Return the sentence on sensitivity and specificity at the thresholds chosen on validation patients."""
+    by_arm = []
     for arm in results["arms"]:
         point = arm.get("operating_point")
         if point:
             rates = [f"{key} {_percent(point[key])}" for key in (SENSITIVITY.name, SPECIFICITY.name)]
-            told.append(f"{arm['name']}: {', '.join(rates)}")
-    return f"At thresholds chosen on validation patients: {'; '.join(told)}." if told else ""
+            by_arm.append(f"{arm['name']}: {', '.join(rates)}")
+    return f"At thresholds chosen on validation patients: {'; '.join(by_arm)}." if by_arm else ""
 
 
 def _percent(rate: Mapping[str, Any]) -> str:
@@ -167,11 +167,13 @@ def _percent(rate: Mapping[str, Any]) -> str:
 
 
 def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    found = [pair["detectable"] for pair in results["comparisons"] if pair.get("detectable")]
+    detectable = [pair["detectable"] for pair in results["comparisons"] if pair.get("detectable")]
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
     patients, seeds = results["cohort"]["split_patients"]["test"], len(run.lock["seeds"])
-    reach = number(min(found)) if found else ""
-    reach += f" to {number(max(found))} by pair" if len(found) > 1 and number(max(found)) != reach else ""
+    reach = number(min(detectable)) if detectable else ""
+    reach += (
+        f" to {number(max(detectable))} by pair" if len(detectable) > 1 and number(max(detectable)) != reach else ""
+    )
     looked_at = [group["attribute"] for group in results["subgroups"]]
     tests = [f"By {group['attribute']}: {variation_in_words(group['tests'])}" for group in results["subgroups"]]
     size, variance = run.lock["cohort"].get("size_attribute"), results["variance"] or {}
@@ -180,7 +182,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     return {
         "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm find a difference "
         f"in {label} of {reach} in 80 % of such trials."
-        if found
+        if detectable
         else "",
         "clusters": "Cases of one patient form a cluster in every interval and test"
         + (f"; subgroups by {listed(looked_at)}." if looked_at else "."),
@@ -200,7 +202,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
 
 
 def _disjoint(divided: int) -> str:
-    """At which level the parts share nothing."""
+    """Return the sentence on the level at which the parts are disjoint."""
     if divided:
         return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
     return "Patients: no patient is in more than one part."
@@ -214,17 +216,17 @@ def _protocol(run: RunFolder) -> Protocol | None:
 
 
 def _beyond_defaults(training: TrainingSection) -> str:
-    """What else the protocol asks of the training, where it is not the default.
+    """Return the training settings that differ from the defaults.
 
     >>> _beyond_defaults(TrainingSection(ema=0.99, schedule="cosine"))
     ', schedule cosine, ema 0.99'
     """
-    usual, found = TrainingSection(), ""
+    usual, text = TrainingSection(), ""
     for name in ("accumulate", "schedule", "clip_norm", "ema", "class_weights", "sampling", "mixup", "patience"):
         value = getattr(training, name)
         if value != getattr(usual, name):
-            found += f", {name.replace('_', ' ')} {value.name if isinstance(value, Named) else value}"
-    return found
+            text += f", {name.replace('_', ' ')} {value.name if isinstance(value, Named) else value}"
+    return text
 
 
 def _settings(head: str, values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The table of what the trial would have claimed had its split divided patients, and the sentence above it."""
+"""The table of the contrast with a split by case, and the sentence above it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from equipoise.report.text.words import endpoint_name, interval, listed, number,
 
 
 def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Heads, rows of (name, is a baseline, cells), and the sentence above them; None where there was no second run."""
+    """Return headings, rows of (name, is a baseline, cells), and the sentence above them; None without a second run."""
     contrast = results["contrast"]
     if contrast is None:
         return None
@@ -30,7 +30,7 @@ _KEYS = ("as_planned", "by_case")
 
 
 def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str:
-    """How many patients were divided, and what the arms seem to gain."""
+    """Return the sentence on the number of divided patients and the arms' apparent gain."""
     gains = []
     for name in contrast["endpoints"]:
         added = [

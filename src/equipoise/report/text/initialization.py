@@ -1,4 +1,4 @@
-"""Where the weights of the arms start from, and which of them are not trained, in words."""
+"""Sentences on the initial weights of the arms and their frozen parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from equipoise.report.text.words import listed
 
 
 def start_in_words(start: Mapping[str, Any]) -> str:
-    """A start for a table.
+    """Describe an arm's initial weights for a table.
 
     >>> start_in_words({"pretrained": "net.safetensors", "frozen": ["encoder.*"]})
     'from net.safetensors, encoder.* frozen'
@@ -18,7 +18,7 @@ def start_in_words(start: Mapping[str, Any]) -> str:
 
 
 def initialization(arms: Sequence[Mapping[str, Any]], seeds: str) -> str:
-    """The initialization of all arms, as a checklist asks for it.
+    """Describe the initialization of all arms for a checklist.
 
     >>> initialization([{"name": "a", "start": None}], "0, 1")
     'Random, from the seeds 0, 1; the same seeds in every arm.'

@@ -1,4 +1,4 @@
-"""When the test set was opened, and why a trial with planned looks went on or stopped, in words."""
+"""Sentences on the openings of the test set, and on why a trial with planned looks continued or stopped."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from equipoise.report.text.words import plural
 
 
 def opened_in_words(results: Mapping[str, Any]) -> str:
-    """When the test set was opened, to follow "the test set was opened".
+    """State when the test set was opened; the text follows "the test set was opened".
 
     >>> opened_in_words({"ledger": {"test_openings": 1, "unplanned_openings": 0}, "looks": None})
     'once'
@@ -24,7 +24,7 @@ def opened_in_words(results: Mapping[str, Any]) -> str:
 
 
 def stopped_in_words(results: Mapping[str, Any]) -> str | None:
-    """Why a trial with looks went on, or did not; None for a trial without looks or before its first."""
+    """State why a trial with looks continued or stopped; None for a trial without looks or before its first."""
     looks = results["looks"]
     if looks is None or looks[0]["comparisons"] is None:
         return None

@@ -1,4 +1,4 @@
-"""Why arms, cases and folds could not be used, and what a reader should know about them: sentences by code."""
+"""Sentences, by code, on arms, cases and folds that could not be used, and on cautions about them."""
 
 from equipoise.report.text.amounts import p_text
 

@@ -1,4 +1,4 @@
-"""The paragraph one may paste into a paper: what was done, in the past tense, with the references it rests on."""
+"""The methods paragraph for a paper: the trial's methods in the past tense, with references."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from equipoise.report.text.words import case_noun, plural
 
 
 def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The paragraph, and its numbered references in order."""
+    """Return the paragraph, and its numbered references in order."""
     used: list[str] = []
 
     def cite(*keys: str) -> str:
@@ -83,7 +83,7 @@ def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
 
 
 def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
-    """The budget for the methods paragraph: equal, or an equal limit.
+    """Describe the budget for the methods paragraph: equal, or an equal limit.
 
     >>> budget_in_words([{"stopped_early": None}])
     'an equal budget of epochs'

@@ -1,4 +1,4 @@
-"""The statistical sentences of the methods paragraph: each says what this run's numbers were really made with."""
+"""The statistical sentences of the methods paragraph, each written only for methods that this run used."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Results = Mapping[str, Any]
 
 
 def statistics(results: Results, cite: Cite) -> list[str]:
-    """The sentences in the order of a methods section."""
+    """Return the sentences in the order of a methods section."""
     return [
         _endpoints(results),
         _empty_masks(results),
@@ -60,7 +60,7 @@ def _empty_masks(results: Results) -> str:
 
 
 def _candidates(results: Results, cite: Cite) -> str:
-    """When a detector's candidate counts as a hit, and what the CPM is."""
+    """Define when a detector's candidate counts as a hit, and the CPM."""
     if not _judges_candidates(results):
         return ""
     endpoints = [results["endpoints"]["primary"], *results["endpoints"]["secondary"]]
@@ -94,19 +94,19 @@ def _covariance(results: Results, cite: Cite) -> str:
 
 
 def _intervals(results: Results, cite: Cite) -> str:
-    """The methods by which the arms' own intervals were made."""
-    told = []
+    """Name the methods of the arms' own intervals."""
+    methods = []
     if _used(results, "logit"):
-        told.append("on the logit scale")
+        methods.append("on the logit scale")
     if _used(results, "Newcombe"):
-        told.append(f"by Newcombe's method 5 at the effective sample size {cite('newcombe')}")
+        methods.append(f"by Newcombe's method 5 at the effective sample size {cite('newcombe')}")
     if _used(results, "Wilson"):
-        told.append(f"for rates by Wilson's method at the effective sample size {cite('wilson')}")
+        methods.append(f"for rates by Wilson's method at the effective sample size {cite('wilson')}")
     if _used(results, "t over patients"):
-        told.append("for means by Student's t")
+        methods.append("for means by Student's t")
     if any((value.get("beside") or {}).get("method", "").startswith("BCa") for value in _values(results)):
-        told.append(f"with a BCa bootstrap over patients beside it {cite('efron')}")
-    return f"Intervals (95 %) of one arm were made {', '.join(told)}." if told else ""
+        methods.append(f"with a BCa bootstrap over patients beside it {cite('efron')}")
+    return f"Intervals (95 %) of one arm were made {', '.join(methods)}." if methods else ""
 
 
 def _values(results: Results) -> list[Mapping[str, Any]]:
@@ -174,7 +174,7 @@ def _rules(results: Results) -> str:
 
 
 def _folds(results: Results, cite: Cite) -> str:
-    """Of what an interval speaks under cross-validation, and what a verdict on the method needs."""
+    """State the meaning of an interval under cross-validation, and the condition of a verdict on the method."""
     if not any(pair.get("p_new_data") is not None for pair in results["comparisons"]):
         return ""
     return (
@@ -203,12 +203,12 @@ def _calibration(results: Results, cite: Cite) -> str:
 def _subgroups(results: Results, cite: Cite) -> str:
     if not results["subgroups"]:
         return ""
-    names = listed([str(found["attribute"]) for found in results["subgroups"]])
+    names = listed([str(group["attribute"]) for group in results["subgroups"]])
     return f"Subgroups by {names} were tested for heterogeneity, adjusted by Holm's method {cite('holm')}."
 
 
 def _looks(results: Results, cite: Cite) -> str:
-    """The looks of a sequential trial; nothing for any other."""
+    """Describe the looks of a sequential trial; empty for any other."""
     looks = results.get("looks")
     if not looks:
         return ""

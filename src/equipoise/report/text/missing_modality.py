@@ -1,4 +1,4 @@
-"""The table of what a missing modality costs each arm."""
+"""The table of each arm's performance without each modality."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from equipoise.report.text.words import interval, number
 
 
 def missing_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Heads (modalities) and rows (arm, cells of text) for the page; None where nothing was left out."""
+    """Return headings (modalities) and rows (arm, cells of text) for the page; None where no modality was omitted."""
     rows = results["missing_modalities"]
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""What may be said of two arms, why no verdict is given, and what more data would buy: sentences by code."""
+"""Sentences, by code, on two arms: the verdict, the reason of a refusal, and the gain by more data."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def unknown_patients() -> str:
 
 
 def few_events(events: int, fewest: int) -> str:
-    """Few patients of the rarer class."""
+    """Few patients of the rarer class; no verdict."""
     return (
         f"Only {events} test patients belong to the rarer class; below {fewest} only each arm's own interval is given."
     )
@@ -44,7 +44,7 @@ def few_cases(cases: int, fewest: int, metric: str) -> str:
 
 
 def few_failures(arm: str, metric: str, below: float, failures: float, cases: int) -> str:
-    """So few failures that chance decides the mean."""
+    """Few failures, which decide the mean by chance."""
     return (
         f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in a run; so few failures decide "
         "the mean by chance, and its interval is descriptive only (see the failure rate)."
@@ -130,13 +130,13 @@ def detectable_only(detectable: float) -> str:
 
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
-    """No number of patients suffices."""
+    """No number of patients is enough."""
     enough = f"at least {seeds_needed} seeds are" if seeds_needed else "a more stable training is"
     return f"{_design(margin, power)}; no number of patients suffices with {seeds} seeds, {enough} needed."
 
 
 def enough_patients(margin: float, power: float, detectable: float) -> str:
-    """The patients at hand suffice for the margin."""
+    """The trial's patients are enough for the margin."""
     return f"{_design(margin, power)}; differences from {amount(detectable)} on are found in 4 of 5."
 
 
@@ -149,7 +149,7 @@ def more_patients_needed(
     high: int | None,
     others: Sequence[tuple[int, int]],
 ) -> str:
-    """How many patients would find the margin; `others` are (patients, seeds)."""
+    """The number of patients that would detect the margin; `others` are (patients, seeds)."""
     span = f" (range {low} to {high})" if high else f" ({low} or more, as the seed spread is uncertain)"
     also = f", or {', '.join(f'{count} with {runs}' for count, runs in others)}" if others else ""
     return f"{_design(margin, power)}; about {patients} patients{span} are needed with {seeds} seeds{also}."

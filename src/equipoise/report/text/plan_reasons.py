@@ -1,4 +1,4 @@
-"""What a plan takes for granted, and what would refuse a verdict in any case: sentences by code."""
+"""Sentences, by code, on a plan's assumptions, and on conditions that refuse a verdict in any case."""
 
 
 def plan_of_few_events(events: int, fewest: int) -> str:
@@ -27,7 +27,7 @@ def plan_assumptions(
     elsewhere: bool,
     comparisons: int,
 ) -> str:
-    """What the plan takes for granted."""
+    """The assumptions of the plan."""
     where = " on other cohorts" if elsewhere else ""
     guess = "a guess: no earlier trial is known"
     known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess

@@ -1,4 +1,4 @@
-"""What a trial could show, before it is trained: what `equipoise check` says of a plan."""
+"""The power calculation of `equipoise check` in sentences."""
 
 from dataclasses import fields
 from typing import Any
@@ -12,7 +12,7 @@ _IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds")
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """The public form of a plan: its numbers, and what it says."""
+    """Return the public JSON of a plan: its numbers and sentences."""
     numbers = {
         field.name: json_safe(getattr(plan, field.name)) for field in fields(plan) if field.name not in _IN_WORDS
     }
@@ -20,7 +20,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_sentences(plan: Plan) -> list[str]:
-    """What the plan says, first what would refuse a verdict in any case."""
+    """Return the sentences of the plan, beginning with conditions that refuse a verdict in any case."""
     doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
     seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
     first = (

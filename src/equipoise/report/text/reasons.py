@@ -1,4 +1,4 @@
-"""Reasons as sentences: `sentence` for one, `in_words` for a whole structure of results."""
+"""Convert reasons to sentences: `sentence` for one, `in_words` for a whole structure of results."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,11 +11,11 @@ WRITERS: Mapping[str, Callable[..., str]] = {
     for module in (judgement_reasons, pair_reasons, plan_reasons, run_reasons)
     for writer in module.WRITERS
 }
-"""By code, the function that writes the sentence from the facts; a reason among the facts is a sentence already."""
+"""Code → function that writes the sentence from the facts; it receives nested reasons as sentences."""
 
 
 def sentence(reason: Reason | None) -> str:
-    """The sentence of a reason; empty for none.
+    """Return the sentence of a reason; empty for None.
 
     >>> sentence(Reason("few_patients", patients=8, fewest=10))
     "Only 8 test patients; below 10 only each arm's own interval is given."
@@ -27,7 +27,7 @@ def sentence(reason: Reason | None) -> str:
 
 
 def in_words(value: Any) -> Any:
-    """The same structure of dictionaries and lists with a sentence in place of every reason."""
+    """Return the same structure of dictionaries and lists, with a sentence for every reason."""
     if isinstance(value, Reason):
         return sentence(value)
     if isinstance(value, Mapping):

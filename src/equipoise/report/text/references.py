@@ -1,4 +1,4 @@
-"""The published sources of the statistics, as journals print them, by the name under which the report cites them."""
+"""References of the statistical methods, as journals print them, by the key that the report cites."""
 
 from collections.abc import Callable
 

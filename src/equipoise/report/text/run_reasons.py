@@ -1,4 +1,4 @@
-"""What a reader of a run must be warned of, and why an arm is recommended: sentences by code."""
+"""Sentences, by code, on warnings about a run, and on the reasons of a recommendation."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def plan_changed() -> str:
 
 
 def stated_problem(text: str) -> str:
-    """A problem in the words of whoever met it, as a sentence."""
+    """A problem whose text exists already, as a sentence."""
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
@@ -51,12 +51,12 @@ def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
 
 
 def warning_of_job(arm: str, fold: int, seed: int, text: str) -> str:
-    """What a job warned of."""
+    """A warning of a job."""
     return f"{arm}, fold {fold}, seed {seed}: {text}"
 
 
 def warning_of_lock(text: str) -> str:
-    """What was warned of before training."""
+    """A warning from before training."""
     return text
 
 
@@ -66,7 +66,7 @@ def nothing_predicted() -> str:
 
 
 def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
-    """Cases in several parts."""
+    """Leaks that the protocol allows."""
     return (
         f"{pairs} pairs of cases leak across the parts ({', '.join(kinds)}) and the protocol allowed it: the results "
         "are better than new patients would give."
@@ -120,12 +120,12 @@ def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
 
 
 def cheapest_of_tied(arms: Sequence[str], price: str) -> str:
-    """The cheapest of the arms that stand together."""
+    """The cheapest of the tied arms."""
     return f"The data cannot tell {listed(list(arms))} apart; of these it has {_PRICES[price]}."
 
 
 def tied_of_unknown_cost(arms: Sequence[str]) -> str:
-    """Arms of an audit that stand together."""
+    """Tied arms of an audit."""
     return f"The data cannot tell {listed(list(arms))} apart, and predictions do not say which costs least."
 
 

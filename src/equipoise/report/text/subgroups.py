@@ -1,4 +1,4 @@
-"""Attributes of cases, and what the tests of their subgroups found, in words."""
+"""Display names of attributes, and sentences on the tests of subgroups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _UNITS = {"mm": "mm", "mm2": "mm²", "mm3": "mm³", "ml": "ml", "years": "years"
 
 
 def words_of(attribute: str) -> str:
-    """An attribute's name as people write it.
+    """Return an attribute's display name.
 
     >>> words_of("diameter_mm"), words_of("volume_mm3"), words_of("n_readers")
     ('diameter (mm)', 'volume (mm³)', 'number of readers')
@@ -21,7 +21,7 @@ def words_of(attribute: str) -> str:
 
 
 def variation_in_words(tests: Sequence[Mapping[str, Any]]) -> str:
-    """What the tests of one attribute found: each variation by itself, the others together."""
+    """State the results of one attribute's tests: each variation in a sentence, all others in one."""
     done = [test for test in tests if test["p"] is not None]
     if not done:
         return "Too few groups are large enough to test whether an arm varies between them."

@@ -1,4 +1,4 @@
-"""The tables of a report as rows of text: endpoints, rates, failures, and every number behind the verdicts."""
+"""The tables of a report as rows of text: endpoints, rates, failures, and the numbers of the verdicts."""
 
 from collections.abc import Mapping
 from textwrap import shorten
@@ -10,20 +10,20 @@ from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
 
 
 def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Rows of (name, is a baseline, cells), a cell per endpoint, for all arms and baselines."""
+    """Return rows of (name, is a baseline, cells) with a cell per endpoint, for all arms and baselines."""
     entries = [*results["arms"], *results["untuned"], *results["baselines"]]
-    found = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
+    keys = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
     classes = len(results["cohort"]["classes"])
     rows = []
     for entry in entries:
-        cells = [entry["endpoints"].get(key) or {} for key in found]
+        cells = [entry["endpoints"].get(key) or {} for key in keys]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), _said_once([_cell(cell) for cell in cells])))
-    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in found]
+    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in keys]
     return {"heads": heads, "rows": rows}
 
 
 def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
-    """What guessing reaches, where that depends on how common the class is: average precision is the prevalence."""
+    """Return the value of guessing where it depends on the prevalence, as for average precision; else empty."""
     counts = list(results["cohort"]["split_classes"]["test"].values())
     if described(endpoint).chance != "prevalence" or len(counts) < 2 or not sum(counts):
         return ""
@@ -34,7 +34,7 @@ def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
 
 
 def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Behind each arm's primary estimate: every run, its interval's method, and the second interval beside it."""
+    """Return details of each arm's primary estimate: every run, the interval's method, and the second interval."""
     rows = []
     for entry in (*results["arms"], *results["baselines"]):
         value = entry["endpoints"].get(results["endpoints"]["primary"]) or {}
@@ -46,24 +46,24 @@ def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list
         counts = f"{value['n_patients']:,} / {value['n_cases']:,}"
         counts += f" / {value['n_events']:,}" if value.get("n_events") is not None else " / –"
         cells = [runs, number(value.get("seed_sd"), 4), number(value.get("se"), 4), number(value.get("df"), 1)]
-        found = f"{interval(value['low'], value['high'])} ({value['method']})"
-        rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, found, second, counts]))
+        interval_cell = f"{interval(value['low'], value['high'])} ({value['method']})"
+        rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, interval_cell, second, counts]))
     return rows
 
 
 def _said_once(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The cells of a row, a reason for no number in the first of the cells that share it."""
-    said: set[str] = set()
+    """Return the cells of a row, with a shared reason for missing numbers in the first cell only."""
+    reasons: set[str] = set()
     out = []
     for value, words in cells:
-        repeated = value == "–" and words in said
-        said.add(words)
+        repeated = value == "–" and words in reasons
+        reasons.add(words)
         out.append((value, "" if repeated else words))
     return out
 
 
 def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Per-class rates and the operating point of each arm and baseline; None for segmentation."""
+    """Return per-class rates and the operating point of each arm and baseline; None for segmentation."""
     entries = [entry for entry in (*results["arms"], *results["baselines"]) if entry.get("class_rates")]
     if not entries:
         return None
@@ -79,7 +79,7 @@ def rate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
 
 
 def tuning_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Tuned against untuned, and every draw of every arm; None where nothing was tuned."""
+    """Return tuned against untuned, and every draw of every arm; None for a trial without tuning."""
     tuning = results["tuning"]
     if tuning is None:
         return None
@@ -101,14 +101,14 @@ def _ranges(space: Mapping[str, Any]) -> str:
 
 
 def _draw_rows(arm: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Number, settings, validation value or why there is none, and in which folds the draw was chosen."""
+    """Return number, settings, validation value (or reason of failure) and mark of every draw."""
     rows = []
     for draw in arm["draws"]:
         chosen = [choice["fold"] for choice in arm["chosen"] if choice["draw"] == draw["draw"]]
         settings = ", ".join(f"{name.partition('.')[2]} {value}" for name, value in draw["settings"].items())
-        said = number(draw["value"], 4) if draw["value"] is not None else f"failed: {_short(draw['reasons'])}"
+        outcome = number(draw["value"], 4) if draw["value"] is not None else f"failed: {_short(draw['reasons'])}"
         mark = "" if not chosen else "chosen" if len(arm["chosen"]) == 1 else f"chosen in folds {chosen}"
-        rows.append((str(draw["draw"] + 1), settings, said, mark))
+        rows.append((str(draw["draw"] + 1), settings, outcome, mark))
     return rows
 
 
@@ -117,7 +117,7 @@ def _short(reasons: list[str]) -> str:
 
 
 def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Failures of one arm with one reason in one line, so that a common cause is read once."""
+    """Group failures of one arm with one reason into one line, so that a common cause is read once."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     folds = results["cohort"]["folds"] > 1
     for row in results["failures"]:
@@ -130,13 +130,13 @@ def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def sentences(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
-    """The comparisons under one key of results.json, each with its verdict in a sentence."""
+    """Return the comparisons under one key of results.json, each with its verdict in a sentence."""
     patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
     return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
 
 
 def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Every number behind the primary comparisons, for a statistician; None where there is no comparison."""
+    """Return all numbers of the primary comparisons; None where there is no comparison."""
     pairs = [
         pair for pair in (*results["comparisons"], *results["baseline_comparisons"]) if pair["difference"] is not None
     ]
@@ -176,7 +176,7 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
 
 
 def _planned(need: Mapping[str, Any]) -> str:
-    """Patients needed with their range, to one digit."""
+    """Format the patients needed with their range, to one digit."""
     if need["patients"] is None:
         return "none suffices"
     low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))

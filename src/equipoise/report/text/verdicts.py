@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences that a radiologist may repeat: one plain sentence per question."""
+"""Verdicts in plain sentences that a radiologist can quote: one per question."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in one sentence, and what stands behind it."""
+    """A question, its answer in one sentence, and the details."""
 
     question: str
     answer: str
@@ -22,32 +22,32 @@ class Answer:
 
 
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
-    """The answers that stand first: which arm is best, does any beat the trivial rule, which to use."""
+    """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
-    found = [_best(results, names, label)]
+    first = [_best(results, names, label)]
     rule = _rule(results, names, label)
     if results.get("audit"):
-        return [*found, Answer("Which one should be used?", audit.use(results, names))]
-    return [*found, *([rule] if rule else []), _use(results, names)]
+        return [*first, Answer("Which one should be used?", audit.use(results, names))]
+    return [*first, *([rule] if rule else []), _use(results, names)]
 
 
 def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
-    """The verdict on one pair with its numbers."""
+    """Return the verdict on one pair with its numbers."""
     a, b = names[pair["a"]], names[pair["b"]]
     if pair["difference"] is None or pair["verdict"] == "refused":
         return f"{a} against {b}: no verdict. {why(pair)}".strip()
-    found = _numbers(label, pair["difference"], pair["low"], pair["high"])
+    numbers = _numbers(label, pair["difference"], pair["low"], pair["high"])
     if pair["verdict"] == "a_better":
-        return f"{a} is better than {b}: {found}."
-    if pair["verdict"] == "b_better":  # the difference is that of the arms as they are named here
+        return f"{a} is better than {b}: {numbers}."
+    if pair["verdict"] == "b_better":  # the sign follows the order of the names here
         return f"{b} is better than {a}: {_numbers(label, -pair['difference'], -pair['high'], -pair['low'])}."
     if pair["verdict"] == "equivalent":
         margin = number(pair["margin"], 3)
-        return f"{a} and {b} are equivalent within the margin of ±{margin}: {found}."
+        return f"{a} and {b} are equivalent within the margin of ±{margin}: {numbers}."
     if pair["verdict"] == "single_run":
-        return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {found}."
+        return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {numbers}."
     tested = plural(patients, "patient")
-    return f"{a} and {b} cannot be told apart with these {tested}: {found}. {_needed(pair, patients)}".strip()
+    return f"{a} and {b} cannot be told apart with these {tested}: {numbers}. {_needed(pair, patients)}".strip()
 
 
 def _numbers(label: str, difference: float, low: float, high: float) -> str:
@@ -55,18 +55,18 @@ def _numbers(label: str, difference: float, low: float, high: float) -> str:
 
 
 def why(pair: Entry) -> str:
-    """The reason of a refusal by itself, where it already stands that there is no verdict.
+    """Return the reason of a refusal without its beginning "No verdict on …:", for a text that states that already.
 
     >>> why({"reason": "No verdict on AUC: only 4 test patients belong to the rarer class."})
     'Only 4 test patients belong to the rarer class.'
     """
     reason = str(pair["reason"] or "")
-    told = reason.partition(": ")[2] if reason.startswith("No verdict on ") else reason
-    return told[:1].upper() + told[1:]
+    text = reason.partition(": ")[2] if reason.startswith("No verdict on ") else reason
+    return text[:1].upper() + text[1:]
 
 
 def about(count: int) -> str:
-    """A planning number, rounded to one digit as its precision allows.
+    """Format a planning number, rounded to one digit because its precision allows no more.
 
     >>> about(387), about(1240), about(96)
     ('400', '1,000', '100')
@@ -101,7 +101,7 @@ def _needed(pair: Entry, patients: int) -> str:
 
 
 def _range(pair: Entry) -> str:
-    """The range of the number needed, where the plan's own number of runs is among those computed."""
+    """Return the range of the patients needed, for the number of runs of this trial; else empty."""
     for need in pair.get("needed") or ():
         if need["patients"] == pair["patients_needed"] and need["low"] is not None:
             high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
@@ -125,8 +125,8 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
     if winner:
         side = "higher" if results["endpoints"]["higher_is_better"] else "lower"
-        told = f"{names[winner]} is best: its {label} is {side} than that of every other arm."
-        return Answer(question, told, _widest(pairs, names, label, patients))
+        text = f"{names[winner]} is best: its {label} is {side} than that of every other arm."
+        return Answer(question, text, _widest(pairs, names, label, patients))
     return _undecided(question, pairs, won, names, label, patients)
 
 
@@ -143,31 +143,32 @@ def _undecided(
     equal = sum(pair["verdict"] == "equivalent" for pair in pairs)
     if equal == len(pairs):
         margin = number(pairs[0]["margin"], 3)
-        told = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
-        return Answer(question, told, detail)
+        text = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
+        return Answer(question, text, detail)
     if not decided:
         judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
-        told = "no difference can be told from chance"
+        text = "no difference can be told from chance"
         if judged > 1:
-            told = f"none of the {judged} differences can be told from chance"
+            text = f"none of the {judged} differences can be told from chance"
         if equal:
-            told = f"{equal} of {judged} pairs are equivalent and the rest undecided"
+            text = f"{equal} of {judged} pairs are equivalent and the rest undecided"
         if judged < len(pairs):
-            told += (
+            text += (
                 f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
             )
-        return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {told}.", detail)
-    said = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
+        return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {text}.", detail)
+    verdicts = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
     return Answer(
         question,
-        f"No single arm is best, but {said}.",
+        f"No single arm is best, but {verdicts}.",
         f"{shown} of {len(pairs)} differences {_is([''] * shown)} shown. {detail}",
     )
 
 
 def _widest(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
-    """The sentence of the largest observed difference: the one a reader would otherwise believe in."""
+    """Return the sentence of the largest observed difference."""
+    # Readers see the largest difference in the figure and believe in it, so its verdict is stated.
     known = [pair for pair in pairs if pair["difference"] is not None]
     if not known:
         return ""
@@ -222,8 +223,8 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
         return Answer(
             question, f"{names[chosen[QUALITY]]}, for accuracy, for speed and for a balance of both.", reasons
         )
-    told = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
-    return Answer(question, f"{told}, {names[chosen['balanced']]} for a balance of both.", reasons)
+    text = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
+    return Answer(question, f"{text}, {names[chosen['balanced']]} for a balance of both.", reasons)
 
 
 def _what(results: Entry) -> str:

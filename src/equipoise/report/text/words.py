@@ -1,4 +1,4 @@
-"""Names and numbers as a reader of medical journals expects them."""
+"""Names and numbers in the form of medical journals."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,10 +23,18 @@ VERDICTS = {
     "single_run": "one run each: no verdict",
     "refused": "no verdict",
 }
+VERDICT_NOTES = {
+    "a_better": "first is better",
+    "b_better": "second is better",
+    "equivalent": "equivalent within the margin",
+    "not_enough_data": "not enough data",
+    "single_run": "single runs, no verdict",
+}
+"""The verdicts as a row of the figure of differences has room for them."""
 
 
 def endpoint_name(name: str, classes: int = 2) -> str:
-    """An endpoint in a reader's words.
+    """Return the display name of an endpoint, with its unit.
 
     >>> endpoint_name("my_lab.metrics:edge_error")
     'edge error'
@@ -37,7 +45,7 @@ def endpoint_name(name: str, classes: int = 2) -> str:
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
-    """A baseline in words; the size rule is called after what it measures.
+    """Return the display name of a baseline; that of the size rule names its attribute.
 
     >>> baseline_name("size-rule", "diameter_mm"), baseline_name("majority-class")
     ('diameter rule', 'majority class')
@@ -48,7 +56,7 @@ def baseline_name(name: str, size_attribute: str | None = None) -> str:
 
 
 def case_noun(lock: Mapping[str, Any]) -> str:
-    """What one case is called: in lung-nodule cohorts nodules, or scans where nodules are sought; else cases."""
+    """Return the word for a case: in lung-nodule cohorts "nodule", or "scan" in detection; else "case"."""
     if not str(lock["cohort"].get("name", "")).startswith("lidc"):
         return "case"
     task = recorded_task(lock["cohort"])
@@ -56,14 +64,14 @@ def case_noun(lock: Mapping[str, Any]) -> str:
 
 
 def split_unit(lock: Mapping[str, Any]) -> str:
-    """What the split kept together, in words; older locks do not say and dealt patients."""
+    """Describe the unit of the split; older locks do not state it and were split by patient."""
     by_case = lock["split"].get("unit", "patient") == "case"
     guessed = lock["cohort"].get("patients_guessed", False)
     return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun.
+    """Format a count with its noun.
 
     >>> plural(1, "nodule"), plural(1300, "patient")
     ('1 nodule', '1,300 patients')
@@ -72,7 +80,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
-    """A number with a true minus sign; a dash where there is none.
+    """Format a number with a true minus sign; a dash for None.
 
     >>> number(-0.01234), number(0.5, 2, signed=True), number(None)
     ('−0.012', '+0.50', '–')
@@ -80,13 +88,14 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
     if value is None:
         return "–"
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    # A rounded zero has no sign: "−0.000" would suggest a direction.
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−")
 
 
 def interval(low: float | None, high: float | None, decimals: int = 3) -> str:
-    """An interval in words, so that minus signs and dashes are not confused.
+    """Format an interval with "to", because a dash could be read as a minus sign.
 
     >>> interval(-0.01, 0.02, 2)
     '−0.01 to 0.02'
@@ -95,7 +104,7 @@ def interval(low: float | None, high: float | None, decimals: int = 3) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p value as journals print it.
+    """Format a p value as journals print it.
 
     >>> p_value(0.00001), p_value(0.03123), p_value(0.2345)
     ('<0.001', '0.031', '0.23')
@@ -106,7 +115,7 @@ def p_value(value: float | None) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Names in a sentence.
+    """Join names for a sentence.
 
     >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')
@@ -115,7 +124,7 @@ def listed(names: list[str]) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration for people.
+    """Format a duration.
 
     >>> seconds(4.21), seconds(92), seconds(7300)
     ('4.2 s', '92 s', '2 h 2 min')

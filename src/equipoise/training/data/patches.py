@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.training.data.samples import Samples
 
 KEPT_VOXELS = 4096
@@ -57,7 +58,7 @@ def _foreground_voxels(target: NDArray[Any], dims: int) -> list[NDArray[np.int64
     """Return flat indices of at most about `KEPT_VOXELS` voxels of every class above 0 in the case."""
     hard = np.asarray(target if target.ndim == dims else target.argmax(axis=0)).ravel()
     voxels_of_classes = []
-    for value in range(1, int(hard.max(initial=0)) + 1):
+    for value in range(1, int(hard[hard != IGNORED].max(initial=0)) + 1):
         voxels = np.flatnonzero(hard == value)
         if len(voxels):
             voxels_of_classes.append(voxels[:: max(1, len(voxels) // KEPT_VOXELS)])

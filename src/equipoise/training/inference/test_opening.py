@@ -48,7 +48,7 @@ def open_test(
             return stage(watched, fold.part(part), pipeline, place / part, targets)
 
         held_out = {part: prepared(part) for part in HELD_OUT}
-        opening = Opening(cohort, number, fold, pipeline, held_out, partial(prepared, "train"), own)
+        opening = Opening(cohort, number, fold, held_out, partial(prepared, "train"), own)
         for table in preparation_of(cohort.task_record).baselines(opening):
             _write(table, number, folder)
     planes.write(folder)

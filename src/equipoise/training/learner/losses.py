@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from equipoise.cohorts.cohort import IGNORED
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCAL_GAMMA = 2.0
 TINY = 1e-12
@@ -195,6 +197,22 @@ def by_region(loss: Loss, table: Tensor) -> Loss:
         return loss(logits, here.T[target].movedim(-1, 1))
 
     return of_regions
+
+
+def without_ignored(loss: Loss) -> Loss:
+    """The loss of the voxels that somebody labelled, for class indices (n, *spatial) that may be IGNORED; 0 of none.
+
+    The labelled voxels of the whole batch are put in one row, (1, classes, voxels): a loss that pools over the batch
+    and knows no neighbours gives what it would give if the others were not there.
+    """
+
+    def of_labelled(logits: Tensor, target: Tensor) -> Tensor:
+        labelled = target != IGNORED
+        if not labelled.any():
+            return logits.sum() * 0.0
+        return loss(logits.movedim(1, -1)[labelled].T[None], target[labelled][None])
+
+    return of_labelled
 
 
 def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from equipoise.atomic_write import write_atomic
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.lookup import imported
@@ -26,7 +27,7 @@ from equipoise.training.data.batches import Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.distributed import ALONE, Ranks
 from equipoise.training.learner.learner import Learner
-from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region
+from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region, without_ignored
 from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
@@ -290,9 +291,11 @@ def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
         own: Loss = imported(job.training.loss, "loss", job.code)
         return own
     if job.training.targets != "regions":
-        return build(job.training.loss, weight)
-    table = torch.from_numpy(membership(len(job.classes), job.regions))
-    return by_region(build(job.training.loss, overlapping=True), table)
+        loss = build(job.training.loss, weight)
+    else:
+        table = torch.from_numpy(membership(len(job.classes), job.regions))
+        loss = by_region(build(job.training.loss, overlapping=True), table)
+    return without_ignored(loss) if job.ignores else loss
 
 
 def _class_weights(job: Job, samples: Samples) -> Tensor | None:
@@ -303,5 +306,5 @@ def _class_weights(job: Job, samples: Samples) -> Tensor | None:
     for index in range(len(samples)):
         target = torch.from_numpy(np.array(samples.targets[index]))
         hard = target.argmax(0) if target.is_floating_point() else target.long()
-        counts += torch.bincount(hard.flatten(), minlength=len(counts))
+        counts += torch.bincount(hard[hard != IGNORED].flatten(), minlength=len(counts))
     return balanced_weights(counts)

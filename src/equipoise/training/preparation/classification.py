@@ -7,6 +7,7 @@ prepared image. The rules have no seed: the same training cases give the same ru
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,15 +133,18 @@ class _Preparation:
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
         cohort, fold = opening.cohort, opening.fold
-        mean = None if cohort.size_attribute is not None else self._mean_intensity(cohort, opening.pipeline)
+        mean = None if cohort.size_attribute is not None else self._mean_intensity(opening)
         parts = {part: fold.part(part) for part in opening.held_out}
         for rule in baselines(cohort, mean):
             yield predict_baseline(rule, cohort, opening.number, fold.train, parts)
 
-    def _mean_intensity(self, cohort: Cohort, pipeline: Pipeline) -> Array:
-        """Return the mean of every prepared image of the cohort (n,)."""
-        everything = self.prepared(cohort, np.arange(len(cohort)), pipeline, "classes")
-        return np.array([case.arrays["images"].mean() for case in everything])
+    def _mean_intensity(self, opening: Opening) -> NDArray[Any]:
+        """Return the mean of every prepared image (n,); 0 for cases outside the fold, which no rule uses."""
+        mean = np.zeros(len(opening.cohort), np.float32)
+        for part, samples in {"train": opening.train(), **opening.held_out}.items():
+            images = np.asarray(samples.images).reshape(len(samples), -1)
+            mean[opening.fold.part(part)] = images.mean(axis=1)
+        return mean
 
 
 PREPARATION = _Preparation()

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.cohort import IGNORED
 from equipoise.evaluation.predictions import Predictions
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import NO_OTHER, Metric, region_metrics
 from equipoise.preprocessing import Pipeline
 from equipoise.preprocessing.geometry import Resampling
@@ -83,11 +84,11 @@ def _best_threshold(mean: NDArray[np.float32], masks: Mask) -> float:
     return float(max(THRESHOLDS, key=lambda t: _mean_dice(mean >= t, masks)))
 
 
-def _mean_dice(mask: Mask, masks: Mask) -> float:
+def _mean_dice(answer: Mask, masks: Mask) -> float:
     axes = tuple(range(1, masks.ndim))
-    total = masks.sum(axis=axes) + mask.sum()
+    total = masks.sum(axis=axes) + answer.sum()
     # Two empty masks agree perfectly, as in the endpoint.
-    return float(np.where(total > 0, 2 * (masks & mask).sum(axis=axes) / np.maximum(total, 1), 1.0).mean())
+    return float(np.where(total > 0, 2 * (masks & answer).sum(axis=axes) / np.maximum(total, 1), 1.0).mean())
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,11 @@ def _cuts(train: Samples, chosen: list[int], channel: int, members: tuple[int, .
         target = np.asarray(train.targets[index])
         image = np.asarray(train.images[index][channel])
         hard = target if target.ndim == image.ndim else target.argmax(axis=0)
-        everything = np.histogram(image, edges)[0]
+        everything = np.histogram(image[hard != IGNORED], edges)[0]
         inside = np.histogram(image[np.isin(hard, members)], edges)[0]
         above += _dice_of_cuts(everything[::-1], inside[::-1])[::-1]
         below += _dice_of_cuts(everything, inside)
-    best, side = max((float(curve.max()), -k) for k, curve in enumerate((above, below)))
+    best, side = max((float(dice.max()), -k) for k, dice in enumerate((above, below)))
     if side == 0:
         cut = _Cut(best / len(chosen), channel, float(edges[int(above.argmax())]), True)
     else:
@@ -167,8 +168,10 @@ def predict_masks(
     rows = []
     for samples in parts.values():
         for index in range(len(samples)):
-            truth = region_masks(_truth(samples, index), regions)
-            rows.append(region_metrics(truth, answer(samples, index), samples.grids[index].spacing_mm, own=own))
+            truth = _truth(samples, index)
+            masks = labelled_only(answer(samples, index), truth)
+            spacing_mm = samples.grids[index].spacing_mm
+            rows.append(region_metrics(region_masks(truth, regions), masks, spacing_mm, own=own))
     metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return prediction_rows(parts, rule.name, fold, 0, metrics=metrics)
 

@@ -51,6 +51,7 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "augmentation": protocol.augmentation,
         "primary": protocol.endpoints.primary,
         "own": own_metrics(protocol, cohort),
+        "ignores": cohort.ignores,
     }
     return [
         Job(arm, fold, seed, job_folder(out, arm.name, fold, seed), samples_folder(out, fold), **common)

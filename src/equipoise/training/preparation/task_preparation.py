@@ -30,7 +30,6 @@ class Opening:
     cohort: Cohort
     number: int
     fold: Fold
-    pipeline: Pipeline
     held_out: Mapping[str, Samples]
     train: Callable[[], Samples]
     own: Mapping[str, Metric]

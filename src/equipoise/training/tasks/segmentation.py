@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equipoise.evaluation.display_planes import packed, shown_slice
 from equipoise.evaluation.predictions import Predictions
-from equipoise.evaluation.regions import region_masks
+from equipoise.evaluation.regions import labelled_only, region_masks
 from equipoise.evaluation.segmentation import Metric, metric_columns, one_metric, region_metrics
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import of_case
@@ -46,8 +46,8 @@ def segment_one(learner: Learner, image: Array, job: Job) -> Array:
     if patch is None:
         with torch.inference_mode():
             logits = _answer(learner, job)(torch.from_numpy(np.array(image[None])).to(learner.device))
-            probability: Array = finish(logits)[0].cpu().numpy()
-            return probability
+            answer: Array = finish(logits)[0].cpu().numpy()
+            return answer
     axes = job.inference.mirror_axes(job.spatial_dims)
     return slide(
         learner.logits,
@@ -122,7 +122,8 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         loss = case_loss(learner, job, probability, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        value = _case_value(job.primary, region_masks(hard, job.regions), to_masks(job, probability), spacing, own)
+        answer = labelled_only(to_masks(job, probability), hard)
+        value = _case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
         values_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(values_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))
@@ -151,7 +152,7 @@ class _Training:
         rows, slices, own = [], {}, per_case_functions(job.own, job.code)
         for index, probability in enumerate(segment(learner, samples, job)):
             truth, grid = _truth(samples, index), samples.grids[index]
-            masks = {name: grid.back(mask) for name, mask in to_masks(job, probability).items()}
+            masks = labelled_only({name: grid.back(mask) for name, mask in to_masks(job, probability).items()}, truth)
             rows.append(region_metrics(region_masks(truth, job.regions), masks, grid.spacing_mm, own=own))
             slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in masks.values()])
         metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from equipoise.training.data.staging import stage
 
 from equipoise.preprocessing import Pipeline
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.training.data.samples import Samples, staged
+from equipoise.training.preparation.staging import stage
 
 INDICES = np.arange(6)
 

@@ -1,0 +1,50 @@
+"""Which files below a folder are data: one rule for every reader.
+
+Operating systems, editors and archives leave files behind that carry the names of data: AppleDouble copies
+(`._scan.nii.gz`), `__MACOSX`, `Thumbs.db`, checkpoints of notebooks. Read as cases they would be damaged copies of real
+ones.
+"""
+
+import os
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path, PurePath
+
+_LEFT_BEHIND = frozenset({
+    "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin",
+    "system volume information", "@eadir", "lost+found", "dicomdir",
+})  # fmt: skip
+_UNFINISHED = ("~", ".part", ".crdownload", ".tmp", ".swp")
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder of that name is no data, whatever its suffix.
+
+    >>> [is_left_behind(name) for name in ("._a.nii.gz", ".DS_Store", "__MACOSX", "Thumbs.db", "a.nii.gz")]
+    [True, True, True, True, False]
+    """
+    lowered = name.lower()
+    return name.startswith(".") or lowered in _LEFT_BEHIND or lowered.endswith(_UNFINISHED)
+
+
+def is_data(path: PurePath, root: PurePath) -> bool:
+    """Whether no part of the path below `root` was left behind; how `root` itself is named does not matter."""
+    return not any(map(is_left_behind, path.relative_to(root).parts))
+
+
+def data_files(root: str | PathLike[str]) -> Iterator[Path]:
+    """The data files below a folder in the order of their names, folder by folder; links are followed, once each."""
+    visited = set()
+    for folder, below, files in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in visited:  # a link that leads back
+            below.clear()
+            continue
+        visited.add(place)
+        below[:] = sorted(name for name in below if not is_left_behind(name))
+        yield from (Path(folder, name) for name in sorted(files) if not is_left_behind(name))
+
+
+def data_folders(folder: Path) -> list[Path]:
+    """The folders directly below one, without what was left behind, in the order of their names."""
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not is_left_behind(child.name))

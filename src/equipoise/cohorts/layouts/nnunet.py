@@ -1,0 +1,137 @@
+"""nnU-Net raw folders of both versions: dataset.json, imagesTr/CASE_0000.nii.gz …, labelsTr/CASE.nii.gz."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.formats.checksums import read_bytes
+from equipoise.cohorts.formats.file_names import is_left_behind
+from equipoise.cohorts.formats.limits import MIB, Limits
+from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
+from equipoise.cohorts.layouts.image_names import stem_and_ending
+from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+
+IMAGES, MASKS = "imagesTr", "labelsTr"
+_FIRST_CHANNEL = re.compile(r"(.+)_0000")
+_SIDECAR_LIMITS = Limits(file_bytes=MIB)
+
+
+def nnunet(
+    path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop", nonfinite: Nonfinite = "refuse"
+) -> Cohort:
+    """Segmentation cohort from an nnU-Net raw folder, the cases of its `dataset` key where it has one.
+
+    The training cases alone are used, for test cases have no mask. Labels given as lists become overlapping regions;
+    voxels of the label `ignore` are neither trained on nor judged. One file of several channels may stand for all.
+    patient_pattern: a regular expression whose first group, found in a case's name, is its patient.
+    on_problem: "stop" or "exclude" for cases with a missing channel or mask, another grid, or an unknown label.
+    nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
+    """
+    root = Path(path)
+    description = read_description(root)
+    channels, labels = channels_of(description, root), labels_of(description, root)
+    if isinstance(description.get("dataset"), dict):
+        files = _listed(description["dataset"], root)
+    else:
+        ending = file_ending(description, root)
+        files = _below(root, ending, len(channels))
+    entries = [
+        CaseFiles(
+            case, patient_of(case, patient_pattern), images, mask, codes=labels.codes,
+            spacing_mm=_sidecar_spacing(images[0]), hint=_hint(labels),
+        )
+        for case, (images, mask) in sorted(files.items())
+    ]  # fmt: skip
+    notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
+    known = patient_pattern is not None
+    classes, regions, ignores = labels.classes, labels.regions, labels.ignores
+    layout = Layout("nnunet", root, "segmentation", classes, channels, regions, notes, known, ignores)
+    return make_cohort(layout, entries, on_problem, nonfinite)
+
+
+def _hint(labels: Labels) -> str:
+    return f'correct the labels, or name the value in "labels" of {NAME}, which has {", ".join(labels.classes)}'
+
+
+def file_ending(description: Mapping[str, Any], root: Path) -> str:
+    """How the files end: as the description says, else as the masks do.
+
+    Raises RefusedFile where nothing in labelsTr ends so, or nothing is stated and the masks end in several ways.
+    """
+    ending = description.get("file_ending")
+    present = Counter(stem_and_ending(file.name)[1] for file in _files(root / MASKS))
+    present.pop("", None)
+    if isinstance(ending, str) and (not present or any(file.name.endswith(ending) for file in _files(root / MASKS))):
+        return ending
+    shown = ", ".join(f"*{ending}" for ending in sorted(present)) or "no image"
+    if ending is not None:
+        reason = f'its "file_ending" is {ending!r} and {MASKS} holds {shown}'
+        raise RefusedFile(root / NAME, reason, 'correct "file_ending"')
+    if len(present) > 1:
+        raise RefusedFile(root / NAME, f'it has no "file_ending" and {MASKS} holds {shown}', 'add "file_ending"')
+    if not present:
+        reason = f"{MASKS} holds no mask, neither *.nii.gz nor another image"
+        raise RefusedFile(root / MASKS, reason, "give the folder that holds imagesTr and labelsTr with the masks")
+    return next(iter(present))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*")) if not is_left_behind(file.name)] if folder.is_dir() else []
+
+
+def _below(root: Path, ending: str, channels: int) -> dict[str, tuple[tuple[Path, ...], Path]]:
+    """Images and mask of every case that has a mask or a first channel."""
+    masks = {file.name.removesuffix(ending) for file in _files(root / MASKS) if file.name.endswith(ending)}
+    images = {
+        match[1]
+        for file in _files(root / IMAGES)
+        if file.name.endswith(ending) and (match := _FIRST_CHANNEL.fullmatch(file.name.removesuffix(ending)))
+    }
+    return {
+        case: (_channel_files(root, case, ending, channels), root / MASKS / f"{case}{ending}")
+        for case in masks | images
+    }
+
+
+def _channel_files(root: Path, case: str, ending: str, channels: int) -> tuple[Path, ...]:
+    """A file for each channel; a picture that stands alone may hold all of them (red, green, blue)."""
+    numbered = tuple(root / IMAGES / f"{case}_{index:04d}{ending}" for index in range(channels))
+    alone = ending.lower() in PICTURES and not any(file.exists() for file in numbered[1:])
+    return numbered[:1] if alone else numbered
+
+
+def _listed(dataset: Mapping[str, Any], root: Path) -> dict[str, tuple[tuple[Path, ...], Path]]:
+    """The cases of the `dataset` key: {"case": {"images": [...], "label": ...}}."""
+    cases = {}
+    for case, files in dataset.items():
+        images = files.get("images") if isinstance(files, dict) else None
+        if not isinstance(images, Sequence) or isinstance(images, str) or not images or "label" not in files:
+            reason = f'its "dataset" does not list the images and the label of {case!r}'
+            raise RefusedFile(root / NAME, reason, "mend it")
+        cases[case] = (tuple(listed_file(root, name) for name in images), listed_file(root, files["label"]))
+    return cases
+
+
+def _sidecar_spacing(image: Path) -> tuple[float, ...] | None:
+    """The spacing in mm, (z, y, x), that nnU-Net keeps beside a TIFF in CASE.json; None where there is no such file."""
+    stem, ending = stem_and_ending(image.name)
+    sidecar = image.with_name(f"{stem.removesuffix('_0000')}.json")
+    if ending.lower() not in (".tif", ".tiff") or not sidecar.is_file():
+        return None
+    try:
+        raw, _ = read_bytes(sidecar, _SIDECAR_LIMITS)
+        content = json.loads(raw)
+        spacing = tuple(float(value) for value in content["spacing"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RefusedFile(sidecar, 'it names no "spacing" of three numbers', "mend it") from error
+    if len(spacing) not in (2, 3) or not all(0 < value < 1e4 for value in spacing):
+        raise RefusedFile(sidecar, f"its spacing {list(spacing)} is none in mm", "mend it")
+    return spacing

@@ -1,0 +1,150 @@
+"""Whether the files below a folder are images with masks, and the patterns that say which belong together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts.layouts.generalise import MaskPattern, image_patterns, mask_patterns
+from equipoise.cohorts.layouts.image_names import (
+    PARTS,
+    image_files,
+    says_image,
+    says_mask,
+    says_modality,
+    stem_and_ending,
+)
+from equipoise.cohorts.layouts.templates import Template
+from equipoise.errors import CohortError
+
+_TABLES = ("participants.tsv", "meta.csv", "metadata.csv", "clinical.csv")
+_FEWEST_PAIRED = 0.5
+"""Share of the masks that a pattern must hold, for the others to be called strays."""
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """What the source `pairs` must be told, files for a first look, and remarks for the reader of the protocol."""
+
+    settings: dict[str, Any]
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    patients_known: bool
+    given: bool
+    remarks: tuple[str, ...] = ()
+
+
+def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> FoundPairs | None:
+    """The patterns of images and masks below a folder; None where nothing is called a mask or nothing belongs to it.
+
+    user_settings: `mask`, where several could be meant. Raises CohortError where several kinds of masks are candidates.
+    """
+    user_settings = user_settings or {}
+    paths = [file.relative_to(root).as_posix() for file in image_files(root)]
+    masks = [path for path in paths if says_mask(stem_and_ending(path)[0])]
+    images = sorted(set(paths) - set(masks))
+    if "mask" in user_settings:
+        template = Template(str(user_settings["mask"]), "cohort.mask")
+        masks = [path for path in paths if template.match(path) is not None]
+    if not masks or not images:
+        return None
+    meant = [Template(str(text)) for text in user_settings.get("images", ())]
+    if meant:
+        images = [path for path in images if any(template.match(path) is not None for template in meant)]
+    candidates = [(mask, images_of_mask(mask, images)) for mask in mask_patterns(masks, images)]
+    fitting = [(mask, patterns) for mask, patterns in candidates if patterns]
+    fitting = [pair for pair in fitting if len(pair[0].paths) >= _FEWEST_PAIRED * max(len(p.paths) for p, _ in fitting)]
+    if not fitting:
+        return None
+    chosen = _beside_their_images(fitting)
+    if chosen is None:
+        offered = ", ".join(mask.text for mask, _ in fitting[:4])
+        raise CohortError(
+            f"{root} holds several kinds of masks ({offered}); say which one is meant: "
+            f"`equipoise init {root} --set mask={fitting[0][0].text!r}`."
+        )
+    described = _described(root, *chosen, images)
+    others = tuple(f"left out: {mask.text}" for mask, _ in fitting if mask is not chosen[0])
+    return replace(described, remarks=described.remarks + others[:8])
+
+
+def _beside_their_images(
+    fitting: Sequence[tuple[MaskPattern, list[str]]],
+) -> tuple[MaskPattern, list[str]] | None:
+    """The one kind of masks, or the one that lies in the folder of its images while all others lie in folders below."""
+    if len(fitting) == 1:
+        return fitting[0]
+    beside = [
+        (mask, patterns)
+        for mask, patterns in fitting
+        if {text.rpartition("/")[0] for text in patterns} == {mask.text.rpartition("/")[0]}
+    ]
+    if len(beside) != 1:
+        return None
+    folder = beside[0][0].text.rpartition("/")[0]
+    below = [mask.text.startswith(f"{folder}/") for mask, _ in fitting if mask is not beside[0][0]]
+    return beside[0] if folder and all(below) else None
+
+
+def images_of_mask(mask: MaskPattern, images: Sequence[str]) -> list[str]:
+    """The patterns of the channels of a mask's cases: the image it is named after, else all that every case has."""
+    complete, _ = image_patterns(mask, [path for path in images if not path.startswith("derivatives/")] or images)
+    stem = stem_and_ending(mask.text.rpartition("/")[2])[0]
+    own = [text for text in complete if stem.startswith(stem_and_ending(text.rpartition("/")[2])[0])]
+    return _of_one_kind(own) if own else _of_one_kind(complete)
+
+
+def _of_one_kind(patterns: Sequence[str]) -> list[str]:
+    """Those in the folder that is called images, where others lie elsewhere; all where their folders are modalities.
+
+    Raises CohortError where it is not certain whether a folder holds images or something drawn on them.
+    """
+    folders = {text: text.rpartition("/")[0] for text in patterns}
+    if len(set(folders.values())) < 2:
+        return list(patterns)
+    called_so = [text for text, folder in folders.items() if says_image(folder)]
+    if called_so and len({folders[text] for text in called_so}) == 1:
+        return called_so
+    if all(map(says_modality, folders.values())):
+        return list(patterns)
+    raise CohortError(
+        f"the images of the masks could be {', '.join(patterns[:6])}; say which are meant: "
+        f"--set images='[\"{patterns[0]}\"]'."
+    )
+
+
+def _described(root: Path, mask: MaskPattern, patterns: Sequence[str], images: Sequence[str]) -> FoundPairs:
+    fields = {name for each in mask.fields for name in each}
+    settings: dict[str, Any] = {"images": list(patterns), "mask": mask.text}
+    if len(patterns) > 1:
+        settings["channels"] = _channel_names(patterns)
+    if "structure" in fields:
+        settings["classes"] = ["background", *sorted({each["structure"] for each in mask.fields})]
+    table = next((name for name in _TABLES if (root / name).is_file()), None)
+    if table is not None and "patient" in fields:
+        settings["table"] = table
+    complete, some = image_patterns(mask, images)
+    others = sorted({*complete, *some} - set(patterns))
+    remarks = [
+        f"left out: {text}, which {some.get(text, len(mask.fields))} of {len(mask.fields)} have" for text in others
+    ]
+    first = Template(patterns[0])
+    listed = {first.fill(each, images) for each in mask.fields}
+    parts = {PARTS.get(each.get("part", "").lower()) for each in mask.fields}
+    return FoundPairs(
+        settings,
+        tuple(root / path for path in sorted(listed)),
+        tuple(root / path for path in mask.paths),
+        "patient" in fields,
+        {"train", "test"} <= parts,
+        tuple(remarks[:8]),
+    )
+
+
+def _channel_names(patterns: Sequence[str]) -> list[str]:
+    """What the patterns differ in: their file names without what all have."""
+    stems = [stem_and_ending(text.rpartition("/")[2])[0] for text in patterns]
+    if len(set(stems)) < len(stems):
+        stems = [stem_and_ending(text)[0].replace("/", " ") for text in patterns]
+    names = [stem.rpartition("}")[2].strip("-_. ") for stem in stems]
+    return names if len(set(names)) == len(names) and all(names) else stems

@@ -1,0 +1,186 @@
+"""Images and their masks, found by patterns of paths: folders of masks beside folders of images, a folder per case,
+BIDS.
+
+What differs between data sets is where the image and the mask of a case lie. Patterns say that in the protocol, where
+one can read and change it, and one reader serves all of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from equipoise.cohorts.cohort import Cohort, Exclusion
+from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.columns import columns_of
+from equipoise.cohorts.layouts.image_names import PARTS
+from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.tables import number_or_text, read_table
+from equipoise.cohorts.layouts.templates import Template
+from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import SEGMENTATION, task_named
+
+STRUCTURE, PATIENT, PART = "structure", "patient", "part"
+FOLDER_PATIENTS = "Patients are what {patient} stands for in cohort.mask: names of folders or files."
+
+
+def pairs(
+    path: str | Path,
+    *,
+    images: str | Sequence[str],
+    mask: str,
+    channels: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    values: Sequence[int] | None = None,
+    table: str | None = None,
+    patient_pattern: str | None = None,
+    on_problem: str = "stop",
+    nonfinite: Nonfinite = "refuse",
+    task: str = SEGMENTATION.name,
+) -> Cohort:
+    """Segmentation cohort from patterns of paths below a folder, with fields in braces.
+
+    images: where the image of a case lies, one pattern for each channel; mask: where its mask lies. `{patient}` is the
+        patient and `{part}` train, validation or test; other fields are yours, become attributes and make the case's
+        id. `{structure}` in the mask stands for one file for each structure, whose voxels above zero belong to it. A
+        star stands for anything that leaves one file; of a mask it may leave several, which are one structure together.
+    channels: names of the channels, by default those of `volumes.channel_names`.
+    classes: names in the order of `values`, background first; with `{structure}`, background and the structures used.
+    values: what a mask stores for each class, by default 0, 1, 2 …
+    table: a table below the folder with a column of patients or cases; its other columns become attributes, and a
+        column `part` or `split` says the part.
+    patient_pattern, on_problem, nonfinite: as for `nnunet`. Images without a mask are left out and counted.
+    Errors: ProtocolError for an impossible setting, CohortError where no mask fits.
+    """
+    names = _checked(task, classes, values)
+    root = Path(path)
+    templates = [Template(text) for text in ([images] if isinstance(images, str) else images)]
+    reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, tuple(values or ()))
+    masks = reader.masks()
+    if not masks:
+        raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
+    entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
+    entries = _with_table(entries, root, table) if table else entries
+    known = patient_pattern is not None or PATIENT in reader.mask.fields
+    notes: tuple[str, ...] = () if patient_pattern else (FOLDER_PATIENTS,) if known else (UNKNOWN_PATIENTS,)
+    fewer = [
+        entry.id for entry in entries if STRUCTURE in reader.mask.fields and len(entry.structures) < len(names) - 1
+    ]
+    if fewer:
+        notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
+    shown = tuple(channels or ())
+    layout = Layout("pairs", root, SEGMENTATION.name, names, shown, notes=notes, patients_known=known)
+    cohort = make_cohort(layout, entries, on_problem, nonfinite)
+    return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
+
+
+def _checked(task: str, classes: Sequence[str] | None, values: Sequence[int] | None) -> tuple[str, ...]:
+    """The classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
+    if not task_named(task).has_masks:
+        raise ProtocolError('the source "pairs" reads masks; set cohort.task = "segmentation" or "detection"')
+    if not classes:
+        raise ProtocolError(
+            'cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]'
+        )
+    if values is not None and len(set(values)) != len(classes):
+        raise ProtocolError(
+            f"cohort.values has {list(values)} for {len(classes)} classes; give each class its own value"
+        )
+    return tuple(classes)
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """The files below a folder, and how patterns put them together."""
+
+    root: Path
+    images: Sequence[Template]
+    mask: Template
+    classes: tuple[str, ...]
+    values: tuple[int, ...]
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """All data files, relative to the folder."""
+        return [file.relative_to(self.root).as_posix() for file in data_files(self.root)]
+
+    def masks(self) -> list[tuple[dict[str, str], list[Path]]]:
+        """The fields of every case and the files of its mask, in the order of the fields."""
+        used = {field for template in self.images for field in template.fields}
+        unknown = sorted(used - set(self.mask.fields))
+        if unknown:
+            raise ProtocolError(
+                f"cohort.images has the field {{{unknown[0]}}}, which cohort.mask lacks; use a star for what differs"
+            )
+        by_fields: defaultdict[tuple[tuple[str, str], ...], list[Path]] = defaultdict(list)
+        for path in self.paths:
+            fields = self.mask.match(path)
+            if fields is not None and fields.get(STRUCTURE, self.classes[-1]) in self.classes:
+                key = tuple((name, value) for name, value in fields.items() if name != STRUCTURE)
+                by_fields[key].append(self.root / path)
+        return [(dict(key), files) for key, files in sorted(by_fields.items())]
+
+    def entry(self, fields: dict[str, str], files: Sequence[Path], patient_pattern: str | None) -> CaseFiles:
+        """One case; its images are where their patterns say, whether they are there or not."""
+        case = "/".join(value for name, value in fields.items()) or self.root.name
+        part = fields.get(PART)
+        if part is not None and part.lower() not in PARTS:
+            raise CohortError(f"{files[0]}: {{part}} stands for {part!r}; use another name for what is no part.")
+        entry = CaseFiles(
+            id=case,
+            patient=fields.get(PATIENT, patient_of(case, patient_pattern)),
+            images=tuple(self.root / template.fill(fields, self.paths) for template in self.images),
+            part=PARTS[part.lower()] if part else None,
+            attributes={name: value for name, value in fields.items() if name not in (PATIENT, PART, "case")},
+            codes={value: index for index, value in enumerate(self.values or range(len(self.classes)))},
+            hint="correct the labels, or give every stored value a class with cohort.classes and cohort.values",
+        )
+        return self._with_mask(entry, files)
+
+    def _with_mask(self, entry: CaseFiles, files: Sequence[Path]) -> CaseFiles:
+        if STRUCTURE in self.mask.fields:
+            names = [str((self.mask.match(file.relative_to(self.root).as_posix()) or {})[STRUCTURE]) for file in files]
+            return replace(
+                entry,
+                structures=tuple((self.classes.index(name), file) for name, file in zip(names, files, strict=True)),
+            )
+        if len(files) == 1:
+            return replace(entry, mask=files[0])
+        if len(self.classes) == 2:
+            return replace(entry, structures=tuple((1, file) for file in files))
+        reason = f"{len(files)} masks fit it, and which class each of them shows is not known"
+        refusal = RefusedFile(files[0], reason, "give cohort.mask a pattern that leaves one file for each case")
+        return replace(entry, refusal=refusal)
+
+    def unmasked(self, entries: Iterable[CaseFiles]) -> list[Exclusion]:
+        """The images that fit the first pattern and have no mask."""
+        used = {path for entry in entries for path in entry.images + tuple(file for _, file in entry.structures)}
+        used |= {entry.mask for entry in entries if entry.mask}
+        alone = [path for path in self.paths if self.images[0].match(path) is not None and self.root / path not in used]
+        return [Exclusion(path, path, "it has no mask") for path in alone if self.mask.match(path) is None]
+
+
+def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[CaseFiles]:
+    """Attributes and parts from the table's row of each patient or case; a case without a row stays as it is."""
+    rows = read_table(root / table)
+    ids = {entry.patient for entry in entries} | {entry.id for entry in entries}
+    key = max(rows[0], key=lambda name: len(ids & {row[name] for row in rows}))
+    by_id = {row[key]: row for row in rows}
+    if not ids & set(by_id):
+        raise CohortError(
+            f"{root / table} has no column of the patients or cases read ({entries[0].patient}); leave "
+            f"cohort.table out."
+        )
+    part = columns_of(rows, where=str(root / table)).part
+    return [_described(entry, by_id.get(entry.patient) or by_id.get(entry.id) or {}, key, part) for entry in entries]
+
+
+def _described(entry: CaseFiles, row: Mapping[str, str], key: str, part: str | None) -> CaseFiles:
+    known: dict[str, Any] = {name: number_or_text(value) for name, value in row.items() if name not in (key, part)}
+    part_of_row = PARTS.get(row.get(part, "").lower()) if part else None
+    return replace(entry, attributes={**known, **entry.attributes}, part=entry.part or part_of_row)

@@ -1,0 +1,47 @@
+"""Patients from the names of files and folders."""
+
+import re
+from collections.abc import Iterable
+
+from equipoise.errors import CohortError, ProtocolError
+
+UNKNOWN_PATIENTS = (
+    "The source states no patients: every case counts as a patient of its own, which hides leaks between "
+    "cases of one person; give patient_pattern where the file names tell."
+)
+_PERSON = re.compile(
+    r"(?:^|[^A-Za-z])(?P<word>(?i:patient|pat|subject|subj|sub|participant|person|donor|volunteer)[-_ ]?)\d[A-Za-z0-9]*"
+)
+
+
+def patient_of(case: str, pattern: str | None) -> str:
+    """The first group of the pattern where it is found in a case's name, the name itself without a pattern.
+
+    >>> patient_of("sub-07_ses-2", r"(sub-\\d+)")
+    'sub-07'
+    """
+    if pattern is None:
+        return case
+    try:
+        match = re.search(pattern, case)
+    except re.error as error:
+        raise ProtocolError(f"cohort.patient_pattern is no regular expression ({error}); mend it") from error
+    if match is None or not match.groups():
+        raise CohortError(
+            f"cohort.patient_pattern {pattern!r} finds no group in {case!r}; give one that fits every case."
+        )
+    return match[1]
+
+
+def person_pattern(paths: Iterable[str]) -> str | None:
+    """The regular expression that finds the person named in so many words in every path; None where one names none.
+
+    >>> person_pattern(["a/patient1/x.png", "b/patient2/x.png"]), person_pattern(["a/1.png", "b/2.png"])
+    ('(?:^|[^A-Za-z])(patient\\\\d[A-Za-z0-9]*)', None)
+    """
+    matches = [_PERSON.search(path) for path in paths]
+    words = {match["word"] for match in matches if match}
+    people = {match[0] for match in matches if match}
+    if len(words) != 1 or None in matches or len(people) < 2:
+        return None
+    return f"(?:^|[^A-Za-z])({re.escape(words.pop())}\\d[A-Za-z0-9]*)"

@@ -1,0 +1,116 @@
+"""Tables as spreadsheets and tools write them: separators, encodings and decimal commas, read where certain."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+from equipoise.cohorts.formats.checksums import read_bytes
+from equipoise.cohorts.formats.limits import MIB, Limits
+from equipoise.cohorts.formats.refusal import RefusedFile
+
+TABLE_LIMITS = Limits(file_bytes=64 * MIB)
+SUFFIXES = (".csv", ".tsv", ".txt")
+_SEPARATORS = (",", ";", "\t", "|")
+_STATED_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+_GROUPED_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""Such as 1,234: a decimal number in one country and a whole one in another."""
+
+
+def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a table with a header, every value as text without spaces around it.
+
+    Values are separated by commas, semicolons, tabs or bars; the text is UTF-8, UTF-16 with a mark, or Windows-1252. In
+    a column of decimal commas they become points, unless all could be thousands. Refuses what has no rows, repeats a
+    column, or has rows of another length than the header.
+    """
+    raw, _ = read_bytes(path, TABLE_LIMITS)
+    text = _decoded(raw, path)
+    lines = _separated(text, path)
+    header = [cell.strip() for cell in lines[0][1]]
+    if len(set(header)) != len(header):
+        raise RefusedFile(path, "it has two columns of one name", "rename one")
+    for number, line in lines[1:]:
+        if len(line) != len(header):
+            reason = f"its row {number} has {len(line)} values for {len(header)} columns"
+            raise RefusedFile(path, reason, "mend the row, with quotes around values that hold the separator")
+    columns = [_with_points([line[index].strip() for _, line in lines[1:]]) for index in range(len(header))]
+    return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
+    encodings = ["utf-16"] if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise RefusedFile(path, "it is no text in UTF-8, UTF-16 or Windows-1252", "save it as CSV in UTF-8")
+
+
+def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
+    """Line numbers and cells, the header first, without empty lines."""
+    first, _, rest = text.lstrip("\r\n").partition("\n")
+    separator_line = _STATED_SEPARATOR.fullmatch(first.strip())
+    if separator_line:
+        return _parsed(rest, separator_line[1], path)
+    used = [separator for separator in _SEPARATORS if separator in first]
+    readings = [lines for separator in used or [","] if (lines := _parsed(text, separator, path, strict=len(used) < 2))]
+    whole = [lines for lines in readings if all(len(line) == len(lines[0][1]) for _, line in lines)]
+    candidates = whole or readings
+    if not candidates:
+        raise RefusedFile(path, "it is no CSV file", "save it as CSV in UTF-8")
+    return max(candidates, key=lambda lines: len(lines[0][1]))
+
+
+def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool = True) -> list[tuple[int, list[str]]]:
+    try:
+        lines = list(csv.reader(io.StringIO(text), delimiter=separator, strict=True))
+    except csv.Error as error:
+        if not strict:
+            return []
+        raise RefusedFile(path, f"it is no CSV file ({error})", "save it as CSV in UTF-8") from error
+    filled = [(number, line) for number, line in enumerate(lines, start=1) if any(cell.strip() for cell in line)]
+    if len(filled) < 2:
+        raise RefusedFile(path, "it has no rows", "give a header line and one line per case")
+    return filled
+
+
+def _with_points(values: Sequence[str]) -> Sequence[str]:
+    """A column whose numbers have decimal commas, with points; any other column as it is.
+
+    >>> _with_points(["3,5", "", "4"]), _with_points(["1,234", "5,678"])
+    (['3.5', '', '4'], ['1,234', '5,678'])
+    """
+    filled = [value for value in values if value]
+    with_comma = [value for value in filled if _COMMA_NUMBER.fullmatch(value)]
+    others_are_whole = all(_WHOLE_NUMBER.fullmatch(value) for value in filled if value not in with_comma)
+    certain = any(not _GROUPED_NUMBER.fullmatch(value) for value in with_comma)
+    return [value.replace(",", ".") for value in values] if with_comma and others_are_whole and certain else values
+
+
+def number_or_text(text: str) -> Any:
+    """A number where the text is one, else the text; empty text stays empty.
+
+    >>> number_or_text("3.5"), number_or_text("site A")
+    (3.5, 'site A')
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def sort_key(text: str) -> tuple[bool, float, str]:
+    """Numbers by their value, then texts by their letters.
+
+    >>> sorted(["b", "10", "9", "a"], key=sort_key)
+    ['9', '10', 'a', 'b']
+    """
+    value = number_or_text(text)
+    return (False, value, text) if isinstance(value, float) else (True, 0.0, text)

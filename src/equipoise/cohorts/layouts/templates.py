@@ -1,0 +1,56 @@
+"""Patterns of paths with named fields, such as `{patient}/{patient}_T1.nii.gz`: how files of a data set are told apart.
+
+A field stands for anything but a slash, the same wherever its name recurs; a star stands for anything but a slash.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from equipoise.errors import ProtocolError
+
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+class Template:
+    """One pattern of paths relative to a root, with forward slashes."""
+
+    def __init__(self, text: str, key: str = "cohort.images") -> None:
+        self.text = text
+        self.fields: tuple[str, ...] = tuple(dict.fromkeys(_FIELD.findall(text)))
+        leftover = _FIELD.sub("", text)
+        if not text or text.startswith("/") or ".." in text.split("/") or "{" in leftover or "}" in leftover:
+            raise ProtocolError(
+                f'{key} is {text!r}; write a path below cohort.path with fields, such as "{{patient}}/image.nii.gz"'
+            )
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        pieces, seen = [], set()
+        for index, piece in enumerate(_FIELD.split(self.text)):
+            if index % 2 == 0:
+                pieces.append(re.escape(piece).replace(r"\*", "[^/]*"))
+            elif piece in seen:
+                pieces.append(f"(?P={piece})")
+            else:
+                seen.add(piece)
+                pieces.append(f"(?P<{piece}>[^/]+)")
+        return re.compile("".join(pieces))
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The fields of a path, None where it does not fit.
+
+        >>> Template("{patient}/{patient}_{case}.nii").match("p1/p1_a.nii")
+        {'patient': 'p1', 'case': 'a'}
+        """
+        match = self._regex.fullmatch(path)
+        return match.groupdict() if match else None
+
+    def fill(self, fields: Mapping[str, str], paths: Sequence[str] = ()) -> str:
+        """The path with these fields; one with a star is looked for among `paths`, and stays where not one fits."""
+        filled = _FIELD.sub(lambda match: fields.get(match[1], "*"), self.text)
+        if "*" not in filled:
+            return filled
+        pattern = re.compile(re.escape(filled).replace(r"\*", "[^/]*"))
+        fitting = [path for path in paths if pattern.fullmatch(path)]
+        return fitting[0] if len(fitting) == 1 else filled

@@ -1,0 +1,31 @@
+"""Pictures that EXIF turns, beside pictures that it does not: whether both show the same side up."""
+
+from pathlib import Path
+
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.scan import Scan
+
+_SWAPS_SIDES = 5
+"""EXIF orientations from here on exchange width and height."""
+_REMEDY = "save both upright and without an EXIF orientation"
+
+
+def check_turned(path: Path, scan: Scan, other_path: Path, other: Scan) -> None:
+    """Refuse a pair of which EXIF turns one only, where their sizes do not tell on which pixels the other was drawn.
+
+    Viewers show a photograph upright, tools that draw masks often do not; sizes tell where the sides are exchanged.
+    """
+    turns = {path: int(scan.header.get("orientation", 1)), other_path: int(other.header.get("orientation", 1))}
+    if 1 not in turns.values() or set(turns.values()) == {1}:
+        return
+    turned, still = (path, other_path) if turns[path] != 1 else (other_path, path)
+    height, width = scan.array.shape[-2:]
+    exchanged = turns[turned] >= _SWAPS_SIDES
+    if scan.array.shape[1:] == other.array.shape[1:]:
+        if exchanged and height != width:
+            return
+        reason = f"the EXIF orientation of {turned.name} turns it, {still.name} has none, and their sizes do not tell"
+        raise RefusedFile(path, f"{reason} whether both are the same way up", _REMEDY)
+    if exchanged and (width, height) == other.array.shape[-2:]:
+        reason = f"it fits {other_path.name} only without the EXIF orientation of {turned.name}"
+        raise RefusedFile(path, reason, _REMEDY)

@@ -1,0 +1,61 @@
+"""A file known to be sound is not inflated again; whatever changed, or was odd, is."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.layouts import sound_files
+from equipoise.cohorts.layouts.sound_files import SoundFiles
+
+
+def volume(path, hole=False):
+    data = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
+    data[0, 0, 0] = np.nan if hole else 0
+    nib.save(nib.Nifti1Image(data, np.eye(4)), path)
+    return path
+
+
+def looked(root, cache, path, nonfinite="refuse"):
+    known = SoundFiles(root, cache)
+    scan = known.look(path, nonfinite)
+    known.keep()
+    return scan
+
+
+def test_a_second_look_reads_the_header_alone(tmp_path, monkeypatch):
+    path, cache = volume(tmp_path / "a.nii.gz"), tmp_path / "cache"
+    first = looked(tmp_path, cache, path)
+    with monkeypatch.context() as closed:
+        closed.setattr(sound_files, "read_nifti", lambda *_, **__: pytest.fail("it was read again"))
+        second = looked(tmp_path, cache, path)
+    assert second.sha256 == first.sha256
+    assert second.array.shape == first.array.shape
+    assert np.array_equal(second.affine, first.affine)
+
+
+def test_a_changed_file_is_read_and_refused(tmp_path):
+    path, cache = volume(tmp_path / "a.nii.gz"), tmp_path / "cache"
+    looked(tmp_path, cache, path)
+    raw = bytearray(path.read_bytes())
+    raw[-6] ^= 1
+    path.write_bytes(raw)
+    for _ in range(2):
+        with pytest.raises(RefusedFile, match="gzip"):
+            looked(tmp_path, cache, path)
+
+
+def test_files_with_holes_are_read_each_time_and_remarked(tmp_path):
+    path, cache = volume(tmp_path / "a.nii.gz", hole=True), tmp_path / "cache"
+    for _ in range(2):
+        assert "1 voxels" in looked(tmp_path, cache, path, "zero").remarks[0]
+        with pytest.raises(RefusedFile, match="NaN"):
+            looked(tmp_path, cache, path)
+
+
+def test_a_damaged_cache_counts_as_none(tmp_path):
+    path, cache = volume(tmp_path / "a.nii.gz"), tmp_path / "cache"
+    looked(tmp_path, cache, path)
+    for entry in cache.glob("*.npz"):
+        entry.write_bytes(entry.read_bytes()[:-3])
+    assert looked(tmp_path, cache, path).array.any()
