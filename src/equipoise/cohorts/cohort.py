@@ -21,7 +21,7 @@ from equipoise.errors import CohortError
 from equipoise.tasks import Task, task_named
 
 IGNORED = 255
-"""In a mask: a voxel that nobody labelled; it is neither trained on nor judged."""
+"""Mask value of an unlabelled voxel, which is excluded from training and evaluation."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something unusual about files of a cohort, and how it was understood; `equipoise check` and the report show it.
+    """An unusual property of files and its interpretation, as `equipoise check` and the report show it.
 
-    files: how many files it was said of; first: the first of them.
+    files: the number of files with this property; first: the first of them.
     """
 
     text: str
@@ -91,7 +91,7 @@ class Remark:
     first: str
 
     def __str__(self) -> str:
-        """Such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
+        """Return text such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
         return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}, first {self.first})"
 
 

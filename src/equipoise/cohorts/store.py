@@ -28,7 +28,7 @@ READERS = (
     "numpy", "nibabel", "pillow", "pydicom", "tifffile", "python-gdcm", "pylibjpeg-openjpeg", "pylibjpeg-rle",
     "pyjpegls",
 )  # fmt: skip
-"""Packages whose versions decide what a file's pixels are."""
+"""Packages whose version may change the pixels that are read from a file."""
 _DAY_SECONDS = 86400
 
 
@@ -54,8 +54,9 @@ def content_key(**ingredients: Any) -> str:
 
 @cache
 def code_of_readers() -> str:
-    """A hash over the source of this room, whose readers make the pixels, and the versions of what they call."""
+    """Hash the source of this package, whose readers make the pixels, and the versions of the libraries they call."""
     digest = hashlib.sha256()
+    # Every file and not the readers alone: a stale cache is worse than one read too many after an update.
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     for name in READERS:

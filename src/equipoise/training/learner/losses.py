@@ -200,15 +200,16 @@ def by_region(loss: Loss, table: Tensor) -> Loss:
 
 
 def without_ignored(loss: Loss) -> Loss:
-    """The loss of the voxels that somebody labelled, for class indices (n, *spatial) that may be IGNORED; 0 of none.
+    """Restrict a loss to labelled voxels, for class indices (n, *spatial) that may be IGNORED; 0 without any.
 
-    The labelled voxels of the whole batch are put in one row, (1, classes, voxels): a loss that pools over the batch
-    and knows no neighbours gives what it would give if the others were not there.
+    The labelled voxels of the whole batch are put in one row, (1, classes, voxels). A loss that pools over the batch
+    and uses no neighbours then has the value that it would have without the other voxels.
     """
 
     def of_labelled(logits: Tensor, target: Tensor) -> Tensor:
         labelled = target != IGNORED
         if not labelled.any():
+            # A zero that depends on the logits, so that backward still works.
             return logits.sum() * 0.0
         return loss(logits.movedim(1, -1)[labelled].T[None], target[labelled][None])
 
