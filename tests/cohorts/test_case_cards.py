@@ -12,7 +12,7 @@ import equipoise
 from equipoise.cohorts import case_cards, sources
 from equipoise.cohorts.case_cards import CaseCards, card_of
 from equipoise.cohorts.case_pictures import from_png, outlined, picture
-from equipoise.cohorts.read_once import ReadOnce, let_go, read_once, seen_by
+from equipoise.cohorts.read_once import ReadOnce, read_once, release_images, seen_by
 from equipoise.errors import CohortError
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.check import check
@@ -162,14 +162,14 @@ def test_a_cache_that_cannot_be_written_is_a_remark(tmp_path):
     assert cards.remark
 
 
-def test_an_image_read_once_is_the_same_until_it_is_let_go():
+def test_an_image_read_once_is_the_same_until_it_is_released():
     cohort, read = counted(phantom(cases=4, size=8))
     once = read_once(cohort, [1, 3])
     assert once.cases[1].read() is once.cases[1].read()
     once.cases[0].read()
     once.cases[0].read()
     assert read == ["phantom-00001", "phantom-00000", "phantom-00000"]
-    let_go(once)
+    release_images(once)
     assert all(case.read.image is None for case in once.cases if isinstance(case.read, ReadOnce))
     once.cases[1].read()
     assert read[-1] == "phantom-00001"

@@ -1,4 +1,4 @@
-"""Files → cohorts: the readers, the sources, the split and the search for leaks."""
+"""Make cohorts from files: readers, sources, splits and the search for leaks."""
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 

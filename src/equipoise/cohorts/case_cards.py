@@ -1,8 +1,8 @@
-"""A card for each case: all that check, leak search and pages want to know of its image, made in one read of it.
+"""Case cards: all facts about an image that check, leak search and report pages need, from one read of the image.
 
 Cards are kept in the user's cache by the hashes of the case's files, the settings of its source and the code that
-reads it, so a trial that was checked does not read its images again before it trains. The cache never decides: an
-entry that is damaged counts as absent, and one that cannot be written costs a second read.
+reads it, so a trial that was checked does not read its images again before it trains. The cache cannot change a
+result: a damaged entry counts as absent, and one that cannot be written costs a second read.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ from equipoise.progress import Watch, silent
 
 SCHEMA = 1
 MOST_SHOWN = 4096
-"""Cases up to which a cohort's cards hold pictures for people (10 kB each); of more cases a page shows few."""
+"""Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
 MOST_TOGETHER, MOST_ENTRIES = 1024, 4096
-"""Cases of one entry of the cache; entries of one cohort, above which cases of several files share one."""
+"""Cases per cache entry; and entries per cohort, above which cases of several files share an entry."""
 _TIDY_EVERY = 64
-"""Entries between two looks at the size of the cache, which list all of it."""
+"""Entries between two checks of the cache's size, each of which lists the whole folder."""
 _MOST_VALUES = 2**15
-"""Values of an image among which different ones are counted."""
+"""Number of an image's values among which distinct values are counted."""
 
 
 @dataclass(frozen=True)
 class CaseCard:
-    """What one read of an image tells.
+    """Facts about an image from one read.
 
     shape: of the array (channel, *spatial). label_voxels: voxels by mask value; None without a mask.
     levels: per channel the 1st percentile, median and 99th percentile. digest: SHA-256 of shape and pixels.
-    values: different values among at most 32,768 of the array. picture: 64 × 64, what likeness is told by.
-    shown: the picture for people, as a PNG file that was made fast and not small; empty where the cohort has too many
-        cases to keep them.
+    values: number of distinct values among at most 32,768 of the array. picture: 64 × 64, for the similarity search.
+    shown: the display picture as a PNG file, compressed for speed and not for size; empty where the cohort has too many
+        cases to keep pictures.
     """
 
     shape: tuple[int, ...]
@@ -54,11 +54,12 @@ class CaseCard:
 
 
 def card_of(image: Image, *, shown: bool = True) -> CaseCard:
-    """The card of an image; shown: with the picture for people."""
+    """Make the card of an image; shown: with its display picture."""
     array, voxels = image.array, None
     if image.mask is not None:
         values, counts = np.unique(image.mask, return_counts=True)
         voxels = {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
+    # As float64, so that equal pixels of another dtype (uint8, int16) have an equal digest.
     content = f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes()
     return CaseCard(
         shape=tuple(map(int, array.shape)),
@@ -73,16 +74,16 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
 
 
 def _levels(channel: NDArray[Any]) -> tuple[float, ...]:
-    """The 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its finite values."""
+    """Return the 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its values."""
     values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
     values = values[np.isfinite(values)]
     return tuple(round(float(level), 6) for level in np.percentile(values, [1, 50, 99])) if len(values) else (0.0,) * 3
 
 
 class CaseCards:
-    """The cards of a cohort, in the order of its cases; the first look at one makes or fetches all.
+    """The cards of a cohort, in the order of its cases; the first access makes or fetches all of them.
 
-    folder: the cache, by default the user's. remark: after a look, why the cache could not keep cards; else None.
+    folder: the cache, by default the user's. remark: after that, why the cache could not keep cards; else None.
     """
 
     def __init__(self, cohort: Cohort, watch: Watch = silent, folder: Path | None = None) -> None:
@@ -93,19 +94,19 @@ class CaseCards:
         self._cards: list[CaseCard] = []
 
     def through(self, cohort: Cohort) -> "CaseCards":
-        """The same cards, those that are still to be made from the images of this cohort: the same cases in order."""
+        """Return the same cards, made from the images of `cohort`, which must hold the same cases in the same order."""
         other = CaseCards(cohort, self.watch, self.folder)
         other.remark, other._cards = self.remark, self._cards
         return other
 
     def all(self) -> Sequence[CaseCard]:
-        """Every card; raises CohortError for an image that cannot be read."""
+        """Return every card; raises CohortError for an image that cannot be read."""
         if not self._cards:
             self._cards = list(self._looked_up())
         return self._cards
 
     def shown(self, index: int) -> Bytes:
-        """The picture of one case for people, (h, w, 3); its image is read again where the cards hold no pictures."""
+        """Return the display picture of one case, (h, w, 3); reads its image again where the cards hold no pictures."""
         kept = self.all()[index].shown
         return from_png(kept) if kept else outlined(self.cohort.cases[index].read())
 
@@ -115,6 +116,7 @@ class CaseCards:
             key = _key(self.cohort.recipe, cases, self._keeps)
             cards = None if key is None else _fetched(key, len(cases), self.folder)
             if cards is None:
+                # Saved entry by entry: a check of a large cohort that is interrupted keeps what it has read.
                 cards = list(self._read(cases, done))
                 tidy = number % _TIDY_EVERY == 0 or number == len(entries)
                 reason = None if key is None else save(key, _packed(cards), self.folder, evict=tidy)
@@ -134,7 +136,8 @@ class CaseCards:
 
 
 def _entries(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
-    """The cases in order, divided into what one entry of the cache holds: cases of the same files, if these are few."""
+    """Divide the cases, in order, into cache entries: the cases of each file together, or of several files if many."""
+    # By file, because one array file may hold thousands of cases, whose single entries would each take a disk access.
     by_file = [list(group) for _, group in groupby(cases, key=lambda case: list(case.sha256.items()))]
     joined = -(-len(by_file) // MOST_ENTRIES)
     for start in range(0, len(by_file), joined):
@@ -144,7 +147,7 @@ def _entries(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
 
 
 def _key(recipe: str | None, cases: Sequence[Case], shown: bool) -> str | None:
-    """What the cards follow from; None where that is not known, so that they may not be kept."""
+    """Return a hash of everything the cards depend on; None where that is not known, so they cannot be kept."""
     if recipe is None or not all(case.sha256 for case in cases):
         return None
     facts = [
@@ -158,7 +161,7 @@ _FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values")
 
 
 def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
-    """Cards as arrays; the pictures for people one after another in one array of bytes."""
+    """Convert cards to arrays; the display pictures lie one after another in one array of bytes."""
     facts = [{name: getattr(card, name) for name in _FACTS} | {"bytes": len(card.shown)} for card in cards]
     return {
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
@@ -169,7 +172,7 @@ def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
 
 
 def _fetched(key: str, cases: int, folder: Path | None) -> list[CaseCard] | None:
-    """The cards of an entry; None where there is none, or it is not one."""
+    """Load the cards of an entry; None where there is none or its content is not valid."""
     arrays = load(key, folder)
     try:
         return None if arrays is None else _unpacked(arrays, cases)

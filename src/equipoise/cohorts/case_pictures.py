@@ -1,4 +1,4 @@
-"""Two small pictures of a case: one for people, with the outlines of its mask, and one to tell likeness by."""
+"""Two small pictures of a case: one for display, with the outlines of its mask, and one for the similarity search."""
 
 import io
 
@@ -10,17 +10,17 @@ from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.interpolation import triangle
 
 SIDE = 64
-"""Pixels a side of the picture that likeness is told by."""
+"""Pixels per side of the picture for the similarity search."""
 SHOWN_SIDE = 132
-"""Pixels of the longer side of the picture for people."""
+"""Pixels of the longer side of the display picture."""
 COLOURS = ("#ffb000", "#4aa3e0", "#52d9ae", "#f0a8d0", "#ff8540", "#a3abff", "#e6c34a", "#e79a8c")
-"""Of the outlines of classes 1, 2 …; they begin again after the last."""
+"""Colours of the outlines of classes 1, 2 and so on; they repeat after the last."""
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 
 def picture(array: NDArray[np.generic]) -> Bytes:
-    """One case's array (channel, *spatial) as 64 × 64 ranks, 0–255, averaged over the channels.
+    """Reduce a case's array (channel, *spatial) to 64 × 64 ranks, 0–255, averaged over the channels.
 
     A volume is represented by the mean of its middle third along z.
     """
@@ -30,13 +30,14 @@ def picture(array: NDArray[np.generic]) -> Bytes:
         pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
     rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
     small = rows @ pixels @ columns.T
+    # Ranks and not intensities: a copy with another window or gamma keeps its ranks.
     ranks = np.mean([_ranks(channel) for channel in small], axis=0)
     levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
     return levels
 
 
 def _shrinking(n: int) -> Floats:
-    """Weights (64, n) of linear interpolation, widened to an average where n is larger."""
+    """Return weights (64, n) of linear interpolation, widened to an average where n is larger than 64."""
     centre, reach = triangle(n, SIDE)
     weight = np.maximum(0.0, 1.0 - np.abs(np.arange(n) - centre[:, None]) / reach)
     shares: Floats = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -44,7 +45,8 @@ def _shrinking(n: int) -> Floats:
 
 
 def _ranks(values: Floats) -> NDArray[np.float64]:
-    """Mid-ranks between 0 and 1; equal values share one."""
+    """Return mid-ranks between 0 and 1; equal values share a rank."""
+    # Rounded, so that equal pixels stay equal after interpolation, whose rounding errors would otherwise order them.
     flat = np.round(values.ravel(), 4)
     ordered = np.sort(flat)
     middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
@@ -53,10 +55,10 @@ def _ranks(values: Floats) -> NDArray[np.float64]:
 
 
 def outlined(image: Image) -> NDArray[np.uint8]:
-    """(height, width, 3): the first channel, or its slice with the largest mask, as a reader would look at it.
+    """Draw the display picture, (height, width, 3): the first channel, of a volume the slice with the largest mask.
 
-    In its true shape, at most SHOWN_SIDE pixels high and wide, and windowed to the middle 98 % of its own values.
-    Volumes are shown in the radiological convention: front on top, the patient's right on the left.
+    It has the true proportions, at most SHOWN_SIDE pixels high and wide, and a window of the middle 98 % of its values.
+    Volumes follow radiological display convention: front on top, the patient's right on the left.
     """
     plane, mask, spacing = _plane(image)
     height, width = _size(plane.shape, spacing)
@@ -70,19 +72,19 @@ def outlined(image: Image) -> NDArray[np.uint8]:
 
 
 def png(pixels: NDArray[np.uint8], *, small: bool = True) -> bytes:
-    """A picture (h, w) or (h, w, 3) as a PNG file; a small one takes some ten times as long to make."""
+    """Encode a picture (h, w) or (h, w, 3) as PNG; a small file takes about ten times as long."""
     buffer, effort = io.BytesIO(), {"optimize": True} if small else {"compress_level": 1}
     Picture.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(buffer, format="PNG", **effort)
     return buffer.getvalue()
 
 
 def from_png(file: bytes) -> NDArray[np.uint8]:
-    """The picture in a PNG file that `png` made."""
+    """Decode a PNG file that `png` made."""
     return np.asarray(Picture.open(io.BytesIO(file), formats=("PNG",)))
 
 
 def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | None, tuple[float, float]]:
-    """Pixels (y, x), mask and spacing of what is shown."""
+    """Return pixels (y, x), mask and spacing in mm of the plane that is shown."""
     plane, mask = image.array[0], image.mask
     if plane.ndim == 2:
         return plane, mask, (image.spacing_mm[0], image.spacing_mm[1])
@@ -93,15 +95,16 @@ def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | Non
 
 
 def _size(shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> tuple[int, int]:
-    """Height and width in pixels that keep the proportions in millimetres."""
+    """Return height and width in pixels with the proportions of the plane in millimetres."""
     extent = np.array(shape) * np.array(spacing_mm)
     height, width = np.maximum(1, np.rint(SHOWN_SIDE * extent / extent.max())).astype(int)
     return int(height), int(width)
 
 
 def _draw(colour: NDArray[np.uint8], mask: NDArray[np.integer]) -> None:
-    """Colour the innermost ring of pixels of every class."""
+    """Colour the outermost pixels inside every class."""
     height, width = colour.shape[:2]
+    # Nearest voxel: interpolated class numbers would be other classes.
     rows = np.minimum((np.arange(height) + 0.5) * mask.shape[0] / height, mask.shape[0] - 1).astype(int)
     columns = np.minimum((np.arange(width) + 0.5) * mask.shape[1] / width, mask.shape[1] - 1).astype(int)
     shown = np.pad(mask[np.ix_(rows, columns)], 1)

@@ -1,4 +1,4 @@
-"""Patients, cases and cohorts; the conventions of arrays, units and orientation are stated here and nowhere else.
+"""Patients, cases and cohorts, and the conventions of arrays, units and orientation that all sources follow.
 
 Arrays are ordered (channel, z, y, x) in 3D and (channel, y, x) in 2D; masks have no channel axis. Spacings are in
 millimetres, in the order of the spatial axes. World coordinates are RAS+ millimetres: an affine is 4 × 4 and maps the
@@ -21,17 +21,17 @@ from equipoise.errors import CohortError
 from equipoise.tasks import Task, task_named
 
 IGNORED = 255
-"""In a mask: a voxel that nobody labelled; it is neither trained on nor judged."""
+"""Mask value of an unlabelled voxel, which is excluded from training and evaluation."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One case's pixels and the truth that lies on their grid.
+    """One case's pixels, and its mask on the same grid.
 
     array: (channel, z, y, x) or (channel, y, x), any real dtype, intensities in the source's own unit.
     spacing_mm: one per spatial axis, in array order.
     mask: integer class per voxel, or IGNORED; shape of one channel; None where the task has no mask.
-    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm; None where the source has no world (PNG, 2D crops).
+    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm; None without world coordinates (PNG, 2D crops).
     """
 
     array: NDArray[Any]
@@ -40,7 +40,7 @@ class Image:
     affine: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse pixels whose parts do not fit together."""
+        """Refuse an array, spacing and mask whose shapes do not fit together."""
         if self.array.ndim not in (3, 4):
             raise CohortError(
                 f"an image needs the axes (channel, y, x) or (channel, z, y, x), found shape {self.array.shape}; "
@@ -63,10 +63,10 @@ class Case:
 
     label: index into the cohort's classes (classification), else None.
     part: "train", "validation" or "test" where the source has official parts, else None.
-    attributes: what is known beside the pixels (diameter_mm, site, sex …): subgroups and size rules use it.
-    sha256: by file name, of every file the case was read from.
-    owners: whose image it is by its files' own headers ("patient", "study"), whatever a table says; the search for
-        leaks compares them too.
+    attributes: facts besides the pixels (diameter_mm, site, sex and others), for subgroups and size rules.
+    sha256: of every file that the case is read from, by file name.
+    owners: the owner of the image by its files' own headers ("patient", "study"), whatever a table says; the search
+        for leaks compares them too.
     """
 
     id: str
@@ -81,9 +81,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something unusual about files of a cohort, and how it was understood; `equipoise check` and the report show it.
+    """An unusual property of files and its interpretation, as `equipoise check` and the report show it.
 
-    files: how many files it was said of; first: the first of them.
+    files: the number of files with this property; first: the first of them.
     """
 
     text: str
@@ -91,13 +91,13 @@ class Remark:
     first: str
 
     def __str__(self) -> str:
-        """Such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
+        """Return text such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
         return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}, first {self.first})"
 
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A case that the source holds and the cohort leaves out, and why; it is counted in the report."""
+    """A case that the source holds and the cohort leaves out, with the reason; the report counts it."""
 
     case: str
     patient: str
@@ -106,7 +106,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with one case of a source: what `equipoise check` lists."""
+    """A problem with one case of a source, as `equipoise check` lists it."""
 
     case: str
     file: str
@@ -122,12 +122,12 @@ class Cohort:
     classes: class names; a case's label, or a mask's value, is an index into them (0 is background in masks).
     channels: a name per channel (modalities, or the slices' planes).
     regions: overlapping targets by name as sets of mask values (BraTS: WT, TC, ET); empty for plain classes.
-    patients_known: False where the source does not state them. patients_guessed: they were then guessed, from likeness
-        or by the source; the report says so.
+    patients_known: False where the source has no patient ids. patients_guessed: they were then guessed, from image
+        similarity or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
-    ignores: whether masks may hold IGNORED, for voxels that nobody labelled.
-    recipe: a hash of the built-in source and its settings; with the hashes of a case's files it tells what `read`
-        returns, so that a case may be kept in the user's cache. None where that is not known: a source of one's own.
+    ignores: whether masks may hold IGNORED, for unlabelled voxels.
+    recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
+        returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Cohort:
 
     @property
     def task_record(self) -> Task:
-        """What the task is."""
+        """The record of the cohort's task."""
         return task_named(self.task)
 
     @cached_property
@@ -184,12 +184,13 @@ class Cohort:
         return np.array([-1 if case.label is None else case.label for case in self.cases], dtype=np.int64)
 
     def class_counts(self, indices: Iterable[int] | None = None) -> dict[str, int]:
-        """Cases per class, all classes named, of the whole cohort or of the cases at `indices`."""
+        """Count cases per class, with all classes, of the whole cohort or of the cases at `indices`."""
         chosen = self.labels if indices is None else self.labels[np.fromiter(indices, dtype=np.int64)]
         return {name: int(np.sum(chosen == index)) for index, name in enumerate(self.classes)}
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids, patients, labels, parts and file hashes: changes when the data change."""
+        """Return the SHA-256 over ids, patients, labels, parts and file hashes; it changes when the data change."""
+        # File hashes stand for the pixels, which would have to be decoded.
         digest = hashlib.sha256(f"{self.name}|{self.task}|{self.classes}|{self.channels}".encode())
         for case in self.cases:
             digest.update(f"{case.id}|{case.patient}|{case.label}|{case.part}|{sorted(case.sha256.items())}".encode())

@@ -1,7 +1,7 @@
-"""Masks as findings: what is sought, and what neither counts nor costs; every connected part of either is one finding.
+"""Convert masks to findings: relevant ones, and irrelevant ones that are ignored; each connected part is one finding.
 
-A detection cohort's masks know three classes: 0 background, 1 what is sought, 2 irrelevant. A source with masks of
-more classes serves as well: all its foreground is sought, apart from a class that it names "irrelevant".
+A detection cohort's masks have three classes: 0 background, 1 relevant, 2 irrelevant. A source with masks of other
+classes can be used as well: all its foreground is relevant, apart from a class that it names "irrelevant".
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ IRRELEVANT_CLASS = "irrelevant"
 
 
 def as_detection(cohort: Cohort, task: str = DETECTION.name) -> Cohort:
-    """The detection cohort that a cohort with masks holds, its regions left out; one of three classes stays as it is.
+    """Convert a cohort with masks to a detection cohort, without its regions; keeps masks of the three classes.
 
-    task: the name of the task whose truth is findings.
+    task: the name of a task whose truth is findings.
 
     Raises CohortError where the classes are background and irrelevant alone.
     """
@@ -43,10 +43,11 @@ def _with_three_classes(cases: Sequence[Case], classes: Sequence[str]) -> tuple[
 
 
 def _read(read: Callable[[], Image], codes: tuple[int, ...]) -> Image:
-    """The image, the classes of its mask replaced by what they mean here; a case without a mask stays without.
+    """Read the image and recode the classes of its mask; a case without a mask stays without.
 
-    What nobody labelled is irrelevant: a finding there is neither a hit nor false.
+    Unlabelled voxels become irrelevant: a candidate there is neither a hit nor a false positive.
     """
+    # A table lookup: recoding class by class could recode a voxel twice.
     image = read()
     if image.mask is None:
         return image

@@ -1,4 +1,4 @@
-"""Images that are read once and needed several times: the cases on which a trial first tries its arms."""
+"""Read images once that are needed several times: the cases on which a trial first tries its arms."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,20 +9,20 @@ from equipoise.cohorts.cohort import Case, Cohort, Image
 
 @dataclass
 class ReadOnce:
-    """Reads an image when first called, and gives the same one again until it is let go."""
+    """Read an image at the first call, and return the same one until it is released."""
 
     read: Callable[[], Image]
     image: Image | None = None
 
     def __call__(self) -> Image:
-        """The image."""
+        """Return the image."""
         if self.image is None:
             self.image = self.read()
         return self.image
 
 
 def read_once(cohort: Cohort, indices: Iterable[int]) -> Cohort:
-    """The cohort, its cases at `indices` read once until `let_go`; meant for as many as memory holds besides."""
+    """Return the cohort with its cases at `indices` read once until `release_images`; all must fit into memory."""
     chosen = set(map(int, indices))
     cases = (
         replace(case, read=ReadOnce(case.read)) if index in chosen else case for index, case in enumerate(cohort.cases)
@@ -31,10 +31,11 @@ def read_once(cohort: Cohort, indices: Iterable[int]) -> Cohort:
 
 
 def seen_by(cohort: Cohort, indices: Iterable[int], look: Callable[[Case, Image], object]) -> Cohort:
-    """The cohort; `look` is called with each of its cases at `indices`, and the image, whenever one is read."""
+    """Return the cohort; `look` is called with each case at `indices` and its image whenever the image is read."""
     chosen = set(map(int, indices))
 
     def reading(case: Case) -> Image:
+        # A callback and not a second read: the observer gets each image while it is in memory.
         image = case.read()
         look(case, image)
         return image
@@ -46,8 +47,8 @@ def seen_by(cohort: Cohort, indices: Iterable[int], look: Callable[[Case, Image]
     return replace(cohort, cases=tuple(cases))
 
 
-def let_go(cohort: Cohort) -> None:
-    """Free the images that `read_once` kept; a case is read again if it is asked for again."""
+def release_images(cohort: Cohort) -> None:
+    """Free the images that `read_once` kept; a later call reads the image again."""
     for case in cohort.cases:
         if isinstance(case.read, ReadOnce):
             case.read.image = None

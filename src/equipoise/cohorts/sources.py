@@ -1,4 +1,4 @@
-"""The built-in sources of cohorts by name, each imported when first asked for, and how a protocol's table is read."""
+"""The built-in sources of cohorts by name, imported at first use, and the loading of a protocol's [cohort] table."""
 
 import inspect
 import sys
@@ -33,22 +33,23 @@ __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """A source function of a module that is imported only now: each may need packages that the others do not."""
+    """Import a source function at its first use: each may need packages that the others do not."""
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(section: CohortSection, path: Path | None = None, code: Path | None = None) -> Cohort:
-    """The cohort that a protocol's [cohort] table describes.
+    """Load the cohort that a protocol's [cohort] table describes.
 
-    path: the table's path, absolute; code: the folder where the user's own modules lie.
+    path: the table's path, absolute; code: the folder of the user's own modules.
     Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
     """
     task = task_named(section.task, code)
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    # Only sources that offer several tasks take it as a parameter.
     settings = section.settings | ({"task": section.task} if "task" in parameters else {})
     for key in settings:
         if key not in parameters and not open_ended:
@@ -56,8 +57,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
     cohort = _call(source, section.source, path, settings)
     if task.has_findings and cohort.task_record.has_masks:
-        cohort = as_detection(cohort, section.task)  # whatever has masks has findings
-    # the code of one's own may change while its settings and the files stay
+        cohort = as_detection(cohort, section.task)  # so every source with masks serves detection
+    # A user's own code may change while its settings and the files stay the same.
     own = ":" in section.source
     layout = {"layout": cohort.recipe} if cohort.recipe else {}
     recipe = None if own else content_key(source=section.source, settings=repr(sorted(settings.items())), **layout)

@@ -1,6 +1,6 @@
-"""Arrays kept on disk by the hash of what they were made from: atomic, verified on every read, bounded in size.
+"""Cache arrays on disk by a hash of their inputs: atomic, verified on every read, bounded in size.
 
-An entry is a SHA-256 digest of 32 bytes followed by an npz archive. It is written beside its final name and then
+An entry is a SHA-256 digest of 32 bytes followed by an npz archive. It is written under a temporary name and then
 renamed, so a reader sees a whole entry or none; a damaged entry fails its digest, is deleted and counts as absent.
 """
 
@@ -28,12 +28,12 @@ READERS = (
     "numpy", "nibabel", "pillow", "pydicom", "tifffile", "python-gdcm", "pylibjpeg-openjpeg", "pylibjpeg-rle",
     "pyjpegls",
 )  # fmt: skip
-"""Packages whose versions decide what a file's pixels are."""
+"""Packages whose version may change the pixels that are read from a file."""
 _DAY_SECONDS = 86400
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for Equipoise; the environment variable EQUIPOISE_CACHE overrides it."""
+    """Return the user's cache folder for Equipoise; the environment variable EQUIPOISE_CACHE overrides it."""
     if override := os.environ.get("EQUIPOISE_CACHE"):
         return Path(override)
     if sys.platform == "darwin":
@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 
 
 def content_key(**ingredients: Any) -> str:
-    """SHA-256 (hex) of JSON-like ingredients: equal ingredients, in any order, give equal keys.
+    """Return the SHA-256 (hex) of JSON-like ingredients: equal ingredients, in any order, give equal keys.
 
     >>> content_key(a=1, b="x") == content_key(b="x", a=1)
     True
@@ -54,8 +54,9 @@ def content_key(**ingredients: Any) -> str:
 
 @cache
 def code_of_readers() -> str:
-    """A hash over the source of this room, whose readers make the pixels, and the versions of what they call."""
+    """Hash the source of this package, whose readers make the pixels, and the versions of the libraries they call."""
     digest = hashlib.sha256()
+    # Every file and not the readers alone: a stale cache is worse than one read too many after an update.
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     for name in READERS:
@@ -67,12 +68,13 @@ def code_of_readers() -> str:
 
 
 def load(key: str, folder: Path | None = None) -> dict[str, NDArray[Any]] | None:
-    """The arrays stored under `key`, or None where there are none or the entry is damaged (then it is deleted)."""
+    """Load the arrays stored under `key`; None where there are none or the entry is damaged (then it is deleted)."""
     path = (folder or cache_folder()) / f"{key}.npz"
     try:
         content = path.read_bytes()
     except OSError:
         return None
+    # Verified before parsing: numpy then never reads a truncated or altered archive.
     payload = content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != content[:DIGEST_BYTES]:
         path.unlink(missing_ok=True)
@@ -80,7 +82,7 @@ def load(key: str, folder: Path | None = None) -> dict[str, NDArray[Any]] | None
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     with contextlib.suppress(OSError):  # a read-only cache still serves
-        os.utime(path)  # the time of last use, by which old entries give way
+        os.utime(path)  # the time of last use, by which old entries are deleted
     return arrays
 
 
@@ -96,12 +98,13 @@ def save(
     """Store the arrays under `key` and drop the least recently used entries above the limit.
 
     evict: False for one of many small entries, after which the caller evicts once.
-    A cache may fail without harm to the result: returns None when stored, else the reason why not.
+    A cache may fail without harm to the result: returns None when stored, else the reason.
     """
     folder = folder or cache_folder()
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **dict(arrays))  # type: ignore[arg-type]
     payload = buffer.getvalue()
+    # Refused before writing: eviction would otherwise delete every other entry and then this one.
     if DIGEST_BYTES + len(payload) > limit_bytes:
         return f"the entry needs {len(payload)} bytes, the cache may hold {limit_bytes}"
     try:
@@ -116,7 +119,7 @@ def save(
 def _evict(folder: Path, limit_bytes: int) -> None:
     """Delete the least recently used entries until the folder holds at most `limit_bytes`."""
     entries = []
-    for path in folder.glob(f".*{PART}"):  # what a killed writer left; a living one is done within a day
+    for path in folder.glob(f".*{PART}"):  # left by a killed writer; a live one ends within a day
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _DAY_SECONDS:
                 path.unlink()

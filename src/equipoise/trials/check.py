@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.read_once import let_go
+from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.split import Fold
@@ -159,7 +159,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     forecasts = _forecasts(trial)
     # The first cases were kept in memory for the trial of the arms; the page needs none of them.
-    let_go(trial.cohort)
+    release_images(trial.cohort)
     return Checked(
         cohort=trial.cohort,
         cards=trial.cards,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.atomic_write import write_json
-from equipoise.cohorts.read_once import let_go
+from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
@@ -254,7 +254,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
         ledger.append(STARTED, jobs=[job.name for job in waiting])
-    let_go(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
+    release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
 
     def tick() -> None:

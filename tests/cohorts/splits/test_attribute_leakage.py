@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from equipoise.cohorts.splits.attribute_leakage import telling, warnings
+from equipoise.cohorts.splits.attribute_leakage import predictive_attributes, warnings
 from equipoise.testing.phantoms.cases import phantom
 
 PEOPLE = [f"p{k}" for k in range(200)]
@@ -25,7 +25,7 @@ LABELS = ["benign" if one == 0 else "malignant" for one in CLASS]
     ids=["class number", "word", "number above", "number below", "one site each", "unknown for a third"],
 )
 def test_a_label_in_an_attribute_is_found(values):
-    (name, share), *others = telling(PEOPLE, LABELS, {"leak": values, "sex": ["f", "m"] * 100}).items()
+    (name, share), *others = predictive_attributes(PEOPLE, LABELS, {"leak": values, "sex": ["f", "m"] * 100}).items()
     assert name == "leak"
     assert share > 0.98
     assert not others
@@ -46,7 +46,7 @@ def test_a_label_in_an_attribute_is_found(values):
     ids=["sex", "weak", "strong", "row number", "own name", "constant", "unknown", "known of a few"],
 )
 def test_what_does_not_tell_the_class_is_left_alone(values):
-    assert telling(PEOPLE, LABELS, {"attribute": values}) == {}
+    assert predictive_attributes(PEOPLE, LABELS, {"attribute": values}) == {}
 
 
 def test_cases_of_one_patient_count_once():
@@ -54,22 +54,26 @@ def test_cases_of_one_patient_count_once():
     patients = [name for name in PEOPLE[:40] for _ in range(10)]
     labels = [label for label in LABELS[:40] for _ in range(10)]
     ages = [str(30 + k) for k in RNG.permutation(40) for _ in range(10)]
-    assert telling(patients, labels, {"age": ages}) == {}
+    assert predictive_attributes(patients, labels, {"age": ages}) == {}
 
 
 def test_a_rare_class_is_not_hidden_by_the_common_one():
     labels = ["ill" if k < 12 else "well" for k in range(200)]
-    assert telling(PEOPLE, labels, {"site": ["x", "y"] * 100}) == {}
-    assert telling(PEOPLE, labels, {"site": ["x" if k < 12 else "y" for k in range(200)]}) == {"site": 1.0}
+    assert predictive_attributes(PEOPLE, labels, {"site": ["x", "y"] * 100}) == {}
+    assert predictive_attributes(PEOPLE, labels, {"site": ["x" if k < 12 else "y" for k in range(200)]}) == {
+        "site": 1.0
+    }
 
 
 def test_several_classes_and_too_few_patients():
     grade = [str(k % 4) for k in range(200)]
-    assert telling(PEOPLE, grade, {"grade": grade, "sum": [str(int(g) * 10 + 1) for g in grade]}).keys() == {
+    assert predictive_attributes(
+        PEOPLE, grade, {"grade": grade, "sum": [str(int(g) * 10 + 1) for g in grade]}
+    ).keys() == {
         "grade",
         "sum",
     }
-    assert telling(PEOPLE[:16], LABELS[:16], {"leak": LABELS[:16]}) == {}
+    assert predictive_attributes(PEOPLE[:16], LABELS[:16], {"leak": LABELS[:16]}) == {}
 
 
 def _with(name, value, size_attribute="diameter_mm"):

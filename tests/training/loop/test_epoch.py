@@ -13,7 +13,7 @@ from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.losses import balanced_weights, build
 from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import epoch as loop
-from equipoise.training.loop.epoch import NotFiniteError, judged, recalibrate, train_epoch
+from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, recalibrate, train_epoch
 
 
 def samples(n=48, size=6):
@@ -97,7 +97,7 @@ def test_judged_weights_are_the_average_with_statistics_of_their_own():
     data, feed = samples(), Feed(16)
     train_epoch(made, data, feed, Augmentation(), ("a",))
     trained_on = {name: value.clone() for name, value in made.model.state_dict().items()}
-    with judged(made, data, feed):
+    with evaluation_weights(made, data, feed):
         inside = {name: value.clone() for name, value in made.model.state_dict().items()}
     assert all(torch.equal(inside[name], value) for name, value in made.average.weights.items())
     assert all(torch.equal(value, trained_on[name]) for name, value in made.model.state_dict().items())
@@ -108,7 +108,7 @@ def test_judged_weights_are_the_average_with_statistics_of_their_own():
 
 def test_frozen_statistics_stay_as_they_are():
     made = learner(norm=True)
-    made.resting = (made.model[1],)
+    made.frozen_norm_layers = (made.model[1],)
     before = [value.clone() for value in statistics(made.model)]
     train_epoch(made, samples(), Feed(16), Augmentation(), ("a",))
     recalibrate(made, samples(), Feed(16))

@@ -13,7 +13,7 @@ from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.loop.arm import build_model
 from equipoise.training.loop.determinism import seeded
-from equipoise.training.loop.initial_weights import freeze, prepare_weights, pretrained_hashes, resting_norms
+from equipoise.training.loop.initial_weights import freeze, frozen_norm_layers, prepare_weights, pretrained_hashes
 from equipoise.training.loop.train import train
 
 NETS = """
@@ -110,7 +110,7 @@ def test_patterns_that_cannot_be_meant_are_refused(patterns, sentence):
 def test_only_wholly_frozen_normalisation_rests():
     model = nn.ModuleList([nn.BatchNorm2d(2), nn.BatchNorm2d(2), nn.BatchNorm2d(2, affine=False), nn.Linear(1, 1)])
     freeze(model, ["0.*", "1.bias", "3.*"])
-    assert resting_norms(model) == (model[0],)
+    assert frozen_norm_layers(model) == (model[0],)
 
 
 def test_the_record_holds_the_hash_of_the_file(job, tmp_path):

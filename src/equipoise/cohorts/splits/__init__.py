@@ -1,1 +1,1 @@
-"""Train, validation and test parts by patient, and the search for leaks between them."""
+"""Split cohorts by patient into train, validation and test parts, and search for leaks between the parts."""

@@ -1,8 +1,8 @@
-"""What would let a model recognise a test case: shared patients and studies, equal pixels, near-duplicates.
+"""Search for leaks by which a model could recognise a test case: shared patients, equal pixels, near-duplicates.
 
-Near-duplicates are found by likeness (see `likeness.py`): re-windowed, mirrored, turned by 90°, recompressed or
-slightly shifted copies, and neighbouring slices as far as they are as alike as such copies. Candidates come from
-`neighbours.py`, so 100,000 images are searched without comparing all pairs.
+Near-duplicates are found by their likeness (see `similarity.py`): copies with another window, mirrored, turned by
+90°, recompressed or slightly shifted, and neighbouring slices that are as similar as such copies. Candidate pairs
+come from `neighbours.py`, so 100,000 images are searched without comparing all pairs.
 """
 
 import zlib
@@ -27,15 +27,16 @@ KEPT = 4  # candidates compared in full for each image
 DIMENSIONS = 24
 SAMPLE, SPECTRA = 4000, 1000  # pictures from which the common axes and the common spectrum are learnt
 VARIANTS = 4
-SURE, LEAST = 0.90, 0.80  # the threshold lies between these, by how alike the cohort's strangers are
-# Strangers may share a simple shape (a small nodule's outline), so shapes prove little. Equal pixels need a picture
-# that compresses to so many bytes at least; likeness needs more, and as many different values as scans have.
+SURE, LEAST = 0.90, 0.80  # bounds of the threshold, which depends on how similar different patients of the cohort are
+# Different patients may share a simple shape (a small nodule's outline), so shapes prove little. Equal pixels count
+# if the picture compresses to at least EQUAL_BYTES; likeness needs NEAR_BYTES, and as many distinct values as scans
+# have.
 EQUAL_BYTES, NEAR_BYTES, NEAR_VALUES = 150, 400, 16
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Two cases in different parts of a fold that should not be: kind is "patient", "study", "equal" or "near"."""
+    """Two related cases in different parts of a fold: kind is "patient", "study", "equal" or "near"."""
 
     a: str
     b: str
@@ -43,14 +44,14 @@ class Leak:
 
 
 def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | None = None) -> list[Leak]:
-    """Leaks across the parts of any fold, the surest kind first; an empty list is what a trial needs.
+    """Find leaks across the parts of any fold, the most certain kind first; a valid trial has none.
 
     "patient", "study": one pair per patient or study that lies in two parts, by the source (attribute `study`) and by
     the files' own headers (`Case.owners`), which may contradict it. "equal": equal pixels.
-    "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient is a guess and the pixels
-    are equal: that is no guess. Cases whose pictures hold hardly any detail (masks, outlines) are not compared by
-    likeness, and the simplest not by pixels either: strangers may share a shape. cards: of the cohort; without them
-    every image is read.
+    "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient was guessed and the
+    pixels are equal, which is certain. Cases whose pictures have hardly any detail (masks, outlines) are not compared
+    by likeness, and the simplest not by pixels either: different patients may share a shape. cards: of the cohort;
+    without them every image is read.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
@@ -68,8 +69,8 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     named = [(pair, "equal") for pair in equal]
     named += [(pair, "near") for pair in _near_pairs(pictures, crossing) if pair not in seen]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
-    found = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
-    return leaks + [leak for leak in found if frozenset((leak.a, leak.b)) not in known]
+    pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
+    return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
 
 
 def _study(case: Case) -> str:
@@ -77,7 +78,7 @@ def _study(case: Case) -> str:
 
 
 def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> NDArray[np.bool_]:
-    """Which pairs lie in two parts of some fold, and belong to two persons where those are given."""
+    """Return which pairs lie in different parts of some fold and, if `person` is given, belong to different persons."""
     used = np.zeros(a.shape, dtype=bool)
     for row in parts:
         used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
@@ -85,12 +86,12 @@ def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> ND
 
 
 def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np.str_]:
-    """A guessed group for every case, (cases,): equal and near-duplicate images, and chains of them, share one.
+    """Guess a group for every case, (cases,): equal and near-duplicate images, and chains of them, share a group.
 
-    Cases that follow each other in the source are joined at a lower likeness, beyond 95 % of random pairs, because
-    slices of one volume are stored side by side. Guesses that the source itself makes (`patients_guessed`) are kept and
+    Cases that follow each other in the source are joined at a lower likeness, above 95 % of random pairs, because
+    slices of one volume are stored in sequence. Groups guessed by the source itself (`patients_guessed`) are kept and
     joined further. For sources without patient ids; a patient whose images look different falls into several groups,
-    so the report must call them guesses.
+    so the report must call the groups guesses.
     """
     pixels, pictures = _look(cards or CaseCards(cohort))
     anyone: Allowed = np.not_equal
@@ -106,7 +107,7 @@ def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np
 
 
 def _parts(cohort: Cohort, folds: Iterable[Fold]) -> NDArray[np.int8]:
-    """Part number of every case in every fold, (folds, cases); −1 where a fold leaves a case out."""
+    """Return the part number of every case in every fold, (folds, cases); −1 where a fold leaves a case out."""
     table = []
     for fold in folds:
         row = np.full(len(cohort), -1, dtype=np.int8)
@@ -117,7 +118,7 @@ def _parts(cohort: Cohort, folds: Iterable[Fold]) -> NDArray[np.int8]:
 
 
 def _shared(cohort: Cohort, parts: NDArray[np.int8], owners: Sequence[str], kind: str) -> list[Leak]:
-    """One pair for every owner whose cases lie in two parts of some fold; empty names own nothing."""
+    """Return one pair per owner whose cases lie in different parts of some fold; empty names are ignored."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, owner in enumerate(owners):
         if owner:
@@ -134,10 +135,11 @@ def _shared(cohort: Cohort, parts: NDArray[np.int8], owners: Sequence[str], kind
 
 
 def _look(cards: CaseCards) -> tuple[list[bytes], Bytes]:
-    """A digest of every case's pixels and its picture; empty or blank where there is too little detail for it."""
+    """Return a digest of every case's pixels, and its picture; empty and blank where it has too little detail."""
     every = cards.all()
     digests, pictures = [], np.zeros((len(every), SIDE, SIDE), dtype=np.uint8)
     for index, card in enumerate(every):
+        # Compressed size measures detail: a plain shape has few bytes whatever its contrast.
         detail = len(zlib.compress(card.picture.tobytes(), 1))
         digests.append(card.digest if detail >= EQUAL_BYTES else b"")
         if detail >= NEAR_BYTES and card.values >= NEAR_VALUES:
@@ -146,7 +148,7 @@ def _look(cards: CaseCards) -> tuple[list[bytes], Bytes]:
 
 
 def _equal_pairs(digests: Sequence[bytes], allowed: Allowed) -> list[tuple[int, int]]:
-    """For every case with an allowed equal before it, that pair (the first such)."""
+    """Return, for every case that equals an earlier one, the first such pair that is allowed."""
     seen: dict[bytes, list[int]] = defaultdict(list)
     pairs = []
     for index, digest in enumerate(digests):
@@ -161,7 +163,7 @@ def _equal_pairs(digests: Sequence[bytes], allowed: Allowed) -> list[tuple[int, 
 
 
 def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
-    """Allowed pairs of detailed pictures that are near-duplicates, each once with the lower index first."""
+    """Return allowed pairs of detailed pictures that are near-duplicates, each once with the lower index first."""
     detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
     if len(detailed) < 2:
         return []
@@ -172,6 +174,7 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
     score = np.zeros(len(row), dtype=np.float32)
     for number in range(VARIANTS):
         chosen = np.flatnonzero(variant == number)
+        # In parts, because the spectra of all candidate pairs together would not fit into memory.
         for part in np.array_split(chosen, len(chosen) // 2048 + 1):
             score[part] = likeness(turned(shown[row[part]], number), shown[column[part]], whitening)
     alike = score >= threshold(_second_best(row, score, len(shown)))
@@ -180,9 +183,9 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
 
 
 def _runs(pictures: Bytes, cohort: Cohort) -> list[tuple[int, int]]:
-    """Detailed pictures that follow each other and are more alike than 95 % of random pairs of the cohort.
+    """Return pairs of successive detailed pictures whose likeness exceeds that of 95 % of random pairs of the cohort.
 
-    The last case of one official part and the first of the next do not lie side by side in any volume.
+    The last case of one official part and the first of the next are not joined: no volume continues between them.
     """
     detailed = np.flatnonzero(pictures.any(axis=(1, 2)))
     if len(detailed) < 20:
@@ -197,18 +200,19 @@ def _runs(pictures: Bytes, cohort: Cohort) -> list[tuple[int, int]]:
 
 
 def _sample(n: int, most: int) -> Ints:
-    """At most `most` evenly spaced indices below n."""
+    """Return at most `most` evenly spaced indices below n."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def _signature_space(pictures: Bytes) -> tuple[Floats, list[Floats]]:
-    """Signatures on their principal axes, each axis of unit spread: as points, and as queries in four symmetries."""
+    """Project signatures on whitened principal axes: as points, and as queries in four symmetries."""
     plain = signatures(pictures)
     sample = plain[_sample(len(plain), SAMPLE)]
     centre = sample.mean(axis=0)
     _, spread, axes = np.linalg.svd(sample - centre, full_matrices=False)
     useful = spread[:DIMENSIONS] > 1e-6 * max(float(spread[0]), 1e-9)
     basis = axes[:DIMENSIONS][useful].T / spread[:DIMENSIONS][useful] * np.sqrt(len(sample))
+    # The queries are turned and not the points, so that one tree serves all symmetries.
     queries = [(plain - centre) @ basis]
     for variant in range(1, VARIANTS):
         other = [signatures(turned(pictures[k : k + 4096], variant)) for k in range(0, len(pictures), 4096)]
@@ -217,7 +221,7 @@ def _signature_space(pictures: Bytes) -> tuple[Floats, list[Floats]]:
 
 
 def _second_best(row: Ints, score: Floats, rows: int) -> Floats:
-    """Each picture's second best score with a candidate: a single copy, however frequent, does not show in it."""
+    """Return each picture's second best score with a candidate, which a single copy of the picture does not affect."""
     table = np.full((rows, 2), -1, dtype=np.float32)
     order = np.lexsort((-score, row))
     place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
@@ -228,10 +232,10 @@ def _second_best(row: Ints, score: Floats, rows: int) -> Floats:
 
 
 def threshold(strangers: Floats) -> float:
-    """The likeness above which two pictures are near-duplicates, from each picture's second best match.
+    """Return the likeness from which two pictures are near-duplicates, given each picture's second best match.
 
-    Most of these are strangers: their median and third quartile, on Fisher's scale, tell how alike
-    strangers come here. Bounded, so that a cohort full of duplicates does not raise it out of reach.
+    Most of these matches are different patients: median and third quartile, on Fisher's scale, measure how similar
+    different patients are in this cohort. The bounds keep a cohort full of duplicates from raising it out of reach.
     """
     if not len(strangers):
         return SURE

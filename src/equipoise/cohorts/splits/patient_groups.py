@@ -1,4 +1,4 @@
-"""Patients guessed from the likeness of their images, for sources that do not state them."""
+"""Guess patients from the similarity of their images, for sources without patient ids."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from equipoise.cohorts.splits.leakage import propose_groups
 
 
 def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Cohort:
-    """The cohort with its patients guessed from likeness, and a note that says so.
+    """Return the cohort with patients guessed from image similarity, and a note that says so.
 
     cards: of the cohort; without them every image is read.
 
-    A cohort whose source states its patients comes back as it is.
+    A cohort whose source has patient ids is returned unchanged.
     """
     if cohort.patients_known:
         return cohort

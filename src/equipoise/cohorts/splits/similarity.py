@@ -1,9 +1,9 @@
-"""How alike two pictures are, whatever their window, mirror image, quarter turn, compression or slight shift.
+"""Similarity of two pictures, independent of window, mirroring, quarter turns, compression and slight shifts.
 
-A picture is shrunk to 64 × 64 and its values replaced by their ranks, so that any increasing change of intensities
-(another window, gamma) leaves it nearly as it was. Two pictures are laid on each other by cross-correlation in all
-eight symmetries of the square, and compared by the correlation of what is unusual in them: both are whitened, which
-divides away what all pictures of the cohort have in common.
+A picture is reduced to 64 × 64 and its values are replaced by their ranks, so that any increasing change of
+intensities (another window, gamma) hardly changes it. Two pictures are aligned by cross-correlation in all eight
+symmetries of the square, and compared by correlation after whitening, which removes the spectrum that all pictures
+of the cohort have in common.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ CHUNK = 512
 
 
 def _window(side: int, edge: float) -> Floats:
-    """A smooth window that rises over `edge` pixels from each border."""
+    """Return a smooth window that rises over `edge` pixels from each border."""
     inside = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / edge
     rise = np.sin(np.pi / 2 * np.clip(inside, 0, 1)) ** 2
     return np.outer(rise, rise).astype(np.float32)
@@ -32,20 +32,21 @@ HANN = _window(SIDE, SIDE / 2)
 
 
 def turned(pictures: Bytes, variant: int) -> Bytes:
-    """Four of the square's symmetries of (n, 64, 64): plain, mirrored, quarter turn, mirrored quarter turn.
+    """Apply one of four symmetries to (n, 64, 64): plain, mirrored, quarter turn, mirrored quarter turn.
 
-    The other four follow by half a turn, which `likeness` tries by itself.
+    The other four follow by half a turn, which `likeness` tries itself.
     """
     pictures = np.rot90(pictures, 1, (1, 2)) if variant >= 2 else pictures
     return pictures[:, :, ::-1] if variant % 2 else pictures
 
 
 def signatures(pictures: Bytes) -> Floats:
-    """Roots of low Fourier magnitudes, (n, 297): nearly unmoved by shifts, unmoved by half a turn."""
+    """Return square roots of low Fourier magnitudes, (n, 297): shifts hardly change them, half a turn does not."""
     parts = []
     for start in range(0, len(pictures), CHUNK):
         spectrum = np.abs(np.fft.rfft2(_centred(pictures[start : start + CHUNK]) * HANN))
         low = np.concatenate([spectrum[:, -LOW:, : LOW + 1], spectrum[:, : LOW + 1, : LOW + 1]], axis=1)
+        # Square roots, because the few lowest frequencies would otherwise dominate every distance.
         parts.append(np.sqrt(low).reshape(len(low), -1).astype(np.float32))
     return np.concatenate(parts)
 
@@ -58,13 +59,13 @@ def _centred(pictures: Bytes) -> Floats:
 
 @dataclass(frozen=True)
 class Whitening:
-    """The filter that divides away the common spectrum of a cohort's pictures; gain is (64, 33)."""
+    """The filter that removes the common spectrum of a cohort's pictures; gain is (64, 33)."""
 
     gain: Floats
 
     @classmethod
     def of(cls, pictures: Bytes) -> "Whitening":
-        """From a sample of pictures; the same in every direction, so that turns do not matter."""
+        """Estimate the filter from a sample of pictures; it is isotropic, so that turns do not matter."""
         power = np.mean(np.abs(np.fft.fft2(_centred(pictures) * HANN)) ** 2, axis=0)
         frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
         ring = np.rint(frequency * SIDE).astype(int)
@@ -75,13 +76,13 @@ class Whitening:
         return cls(gain[:, : SIDE // 2 + 1].astype(np.float32))
 
     def apply(self, pictures: Bytes) -> Floats:
-        """Whitened pictures (n, 64, 64)."""
+        """Return whitened pictures (n, 64, 64)."""
         spectrum = np.fft.rfft2(_centred(pictures) * _window(SIDE, 4))
         return np.fft.irfft2(spectrum * self.gain, s=(SIDE, SIDE)).astype(np.float32)
 
 
 def likeness(first: Bytes, second: Bytes, whitening: Whitening) -> Floats:
-    """Correlation (n,) of two lists of pictures after the best shift, as they are or half a turn apart; −1 to 1."""
+    """Return the correlation (n,), −1 to 1, of two lists of pictures after the best shift, also by half a turn."""
     scores = np.full(len(first), -1, dtype=np.float32)
     for start in range(0, len(first), CHUNK):
         part = slice(start, start + CHUNK)
@@ -93,7 +94,7 @@ def likeness(first: Bytes, second: Bytes, whitening: Whitening) -> Floats:
 
 
 def _aligned(a: Floats, b: Floats, target: NDArray[np.complexfloating]) -> Floats:
-    """Correlation over the common middle after shifting each `a` by the peak of its cross-correlation with `b`."""
+    """Correlate over the common centre after shifting each `a` by the peak of its cross-correlation with `b`."""
     cross = np.fft.irfft2(np.fft.rfft2(a * HANN) * target, s=(SIDE, SIDE))
     width = 2 * REACH + 1
     near = np.roll(cross, (REACH, REACH), axis=(1, 2))[:, :width, :width].reshape(len(a), -1)

@@ -1,9 +1,9 @@
-"""Train, validation and test parts that share no patient and hold each class in its due share.
+"""Split a cohort into train, validation and test parts that share no patient and hold each class in proportion.
 
-The rule: whole patients are dealt out one at a time, those with the rarest class first, then the largest, in an order
+Whole patients are assigned one at a time, those with the rarest class first, then those with most cases, in an order
 shuffled by the seed. Each goes to the part where the squared distance from the target counts (cases per class, and
-patients), each divided by its target, grows least; a part still without some class has the first claim on its last
-patients. Large patients thus spread in proportion instead of gathering in the largest part.
+patients), each divided by its target, grows least; a part that still lacks a class has priority for the last patients
+of that class. Patients with many cases are thus spread in proportion and do not gather in the largest part.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ UNITS = ("patient", "case")
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions in `cohort.cases` of one fold's parts, ascending; no patient is in two, unless dealt by case."""
+    """Indices into `cohort.cases` of one fold's parts, ascending; no patient is in two parts, unless split by case."""
 
     train: Indices
     validation: Indices
     test: Indices
 
     def part(self, name: str) -> Indices:
-        """The part called "train", "validation" or "test"."""
+        """Return the part named "train", "validation" or "test"."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
@@ -44,12 +44,12 @@ def split(
     repeats: int = 1,
     unit: str = "patient",
 ) -> tuple[Fold, ...]:
-    """The folds of a scheme, the same for the same seed and cohort, whatever the order of its patients.
+    """Return the folds of a scheme, the same for the same seed and cohort, whatever the order of its patients.
 
     scheme: "holdout" (one fold), "kfold" (`folds` × `repeats` folds; every case is a test case once per repeat) or
         "given" (the source's own parts; these are not altered, so a patient in two of them is for the leak search).
     fractions: train, validation, test. Where test is set by the scheme, validation is its share of the other two.
-    unit: what is dealt out whole: "patient", or "case", which divides patients between the parts: their cases then
+    unit: what is kept together: "patient", or "case", which divides patients between the parts: their cases then
         leak, and the leak search names them.
     Errors: ProtocolError for impossible settings; CohortError for a class with fewer patients than parts, a part
         without a case of some class, or a source without parts.
@@ -78,7 +78,7 @@ def split(
 
 
 def _check_settings(scheme: str, fractions: Sequence[float], folds: int, repeats: int, unit: str) -> None:
-    """Refuse impossible settings with the key, what was found and what is allowed."""
+    """Refuse impossible settings with the key, its value and the allowed values."""
     if scheme not in SCHEMES:
         raise ProtocolError(f"split.scheme is {scheme!r}; choose one of {', '.join(SCHEMES)}")
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
@@ -95,7 +95,7 @@ def _check_settings(scheme: str, fractions: Sequence[float], folds: int, repeats
 
 
 def _given(cohort: Cohort, within_train: Sequence[float], seed: int) -> Fold:
-    """The source's own parts; validation is carved out of train where the source has none."""
+    """Return the source's own parts; validation is taken from train where the source has none."""
     named = np.array([case.part or "" for case in cohort.cases])
     strange = sorted(set(named.tolist()) - set(PARTS))
     if strange:
@@ -118,13 +118,13 @@ def _given(cohort: Cohort, within_train: Sequence[float], seed: int) -> Fold:
 def _deal(
     cohort: Cohort, indices: Indices, fractions: Sequence[float], seed: tuple[int, ...], key: str
 ) -> list[Indices]:
-    """Deal the patients of the cases at `indices` into len(fractions) parts by the rule of this module."""
+    """Assign the patients of the cases at `indices` to len(fractions) parts by the rule of this module."""
     patients, owner = np.unique(cohort.patients[indices], return_inverse=True)
     strata = cohort.task_record.strata(cohort)[indices]
     counts = np.zeros((len(patients), int(strata.max(initial=0)) + 1))
     np.add.at(counts, (owner, strata), 1)
     _check_enough(cohort, counts, len(fractions), key)
-    counts = np.hstack([counts, np.ones((len(patients), 1))])  # patients are balanced like one more class
+    counts = np.hstack([counts, np.ones((len(patients), 1))])  # patients are balanced like an additional class
     part = _assign(counts, np.asarray(fractions, dtype=np.float64), np.random.default_rng(seed))
     return [indices[part[owner] == index] for index in range(len(fractions))]
 
@@ -138,19 +138,20 @@ def _check_enough(cohort: Cohort, counts: NDArray[np.float64], parts: int, key: 
     names = cohort.task_record.counts(cohort)
     owners = np.sum(counts > 0, axis=0)
     for index, name in enumerate(names):
-        found = int(owners[index]) if index < len(owners) else 0
-        if found < parts:
+        patients = int(owners[index]) if index < len(owners) else 0
+        if patients < parts:
             raise CohortError(
-                f"class {name} of cohort {cohort.name} has {found} patients for {parts} parts; "
+                f"class {name} of cohort {cohort.name} has {patients} patients for {parts} parts; "
                 f"merge or exclude the class, or split into fewer parts ({key})"
             )
 
 
 def _assign(counts: NDArray[np.float64], fractions: NDArray[np.float64], generator: np.random.Generator) -> Indices:
-    """The part of each patient. counts: (patients, classes + 1), whose last column is 1 for the patient itself."""
+    """Return the part of each patient. counts: (patients, classes + 1); the last column is 1 for the patient itself."""
     target = fractions[:, None] * counts.sum(axis=0)
-    target[target == 0] = 1  # a class that nobody here has costs nothing wherever it is not
+    target[target == 0] = 1  # avoids 0/0 for a class without cases here; its cost is 0
     owners = np.sum(counts > 0, axis=0)
+    # The rarest class first: late in the order, its patients could no longer reach every part.
     rarest = np.where(counts > 0, owners, len(counts) + 1).argmin(axis=1)
     shuffled = generator.permutation(len(counts))
     order = shuffled[np.lexsort((-counts[shuffled].sum(axis=1), owners[rarest[shuffled]]))]
@@ -159,6 +160,7 @@ def _assign(counts: NDArray[np.float64], fractions: NDArray[np.float64], generat
     part = np.zeros(len(counts), dtype=np.int64)
     for patient in order:
         own = counts[patient]
+        # The growth of Σ (filled − target)² / target when this patient is added.
         cost = np.sum((2 * (filled - target) + own) * own / target, axis=1)
         lacking = filled[:, rarest[patient]] == 0
         if lacking.any() and left[rarest[patient]] <= lacking.sum():
@@ -173,9 +175,9 @@ def _check_classes(cohort: Cohort, fold: Fold) -> None:
     """Refuse a fold with a part in which some class has no case."""
     for name in PARTS:
         counts = cohort.task_record.counts(cohort, fold.part(name))
-        for found, cases in counts.items():
+        for label, cases in counts.items():
             if cases == 0:
                 raise CohortError(
-                    f"the {name} part of cohort {cohort.name} has no case of class {found}; "
+                    f"the {name} part of cohort {cohort.name} has no case of class {label}; "
                     "try another split.seed, a larger share of that part, or merge the class"
                 )

@@ -1,1 +1,1 @@
-"""Prepared cases on disk, and the batches and patches that a model is trained on."""
+"""Prepared cases on disk, and the batches and patches for training."""

@@ -1,4 +1,4 @@
-"""What a model is fed: batches of whole cases, or of patches of them, in an order drawn anew each epoch."""
+"""Training batches of whole cases, or of patches, in an order drawn anew each epoch."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Indices = NDArray[np.int64]
 
 
 def batches(n: int, batch_size: int, order: Tensor | None = None) -> Iterator[Indices]:
-    """Indices in nearly equal batches, none a rest of one case: batch normalisation needs two.
+    """Divide n indices into nearly equal batches: a remainder of one case would break batch normalisation.
 
     >>> [len(batch) for batch in batches(65, 32)]
     [22, 22, 21]
@@ -29,24 +29,24 @@ def batches(n: int, batch_size: int, order: Tensor | None = None) -> Iterator[In
 
 @dataclass(frozen=True)
 class Batch:
-    """Some cases, or patches of them: indices (k,), images (k, channel, *spatial), targets (k, …)."""
+    """Cases, or patches of them: indices (k,), images (k, channel, *spatial), targets (k, …)."""
 
     indices: Indices
     images: Tensor
     targets: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
+        """Return the batch on a device."""
         return Batch(self.indices, self.images.to(device), self.targets.to(device))
 
 
 def whole(samples: Samples, indices: Indices) -> Batch:
-    """Whole cases, which have one shape."""
+    """Make a batch of whole cases, which must have one shape."""
     return Batch(indices, _tensor(stack_cases(samples.images, indices)), _tensor(stack_cases(samples.targets, indices)))
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:
-    """A tensor of a type that losses take: float32, or int64 class indices."""
+    """Convert an array to a dtype that losses accept: float32, or int64 class indices."""
     tensor = torch.from_numpy(array)
     return tensor if tensor.is_floating_point() else tensor.long()
 
@@ -54,8 +54,8 @@ def _tensor(array: NDArray[np.generic]) -> Tensor:
 class Feed:
     """Batches of a training part.
 
-    patch: size of the patches; None feeds whole cases. per_case: patches of each case in an epoch. accumulate: batches
-    of one update. balanced: all classes come equally often.
+    patch: size of the patches; None feeds whole cases. per_case: patches per case and epoch. accumulate: batches per
+    update. balanced: all classes come equally often.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Feed:
 
     @classmethod
     def of(cls, training: TrainingSection, spatial_dims: int) -> "Feed":
-        """As the protocol says."""
+        """Make the feed that the protocol describes."""
         return cls(
             training.batch_size,
             training.patch_of(spatial_dims),
@@ -85,23 +85,24 @@ class Feed:
         )
 
     def steps(self, cases: int) -> int:
-        """Updates of one epoch."""
+        """Return the number of updates per epoch."""
         return math.ceil(cases * self.per_case / (self.batch_size * self.accumulate))
 
     def smallest(self, cases: int) -> int:
-        """Size of the smallest batch of an epoch."""
+        """Return the size of the smallest batch of an epoch."""
         update = cases * self.per_case // self.steps(cases)
         return update // math.ceil(update / self.batch_size)
 
     def epoch(self, samples: Samples, draws: torch.Generator) -> Iterator[Batch]:
-        """All cases once (or `per_case` patches of each) in a random order, or as many with their classes balanced."""
+        """Yield all cases once (or `per_case` patches of each) in random order, or as many with balanced classes."""
         for update in self.updates(samples, draws):
             yield from update
 
     def updates(self, samples: Samples, draws: torch.Generator) -> Iterator[list[Batch]]:
-        """The batches of an epoch, those of one update together."""
+        """Yield the batches of an epoch, grouped by update."""
         order = self._order(samples, draws)
         for chosen in batches(len(order), self.batch_size * self.accumulate, order):
+            # Divided twice, into updates and then into batches, so that neither of them is a small remainder.
             parts = np.array_split(chosen, math.ceil(len(chosen) / self.batch_size))
             yield [self._batch(samples, indices, draws) for indices in parts]
 

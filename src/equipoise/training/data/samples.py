@@ -1,7 +1,7 @@
-"""Prepared cases as arrays on disk, so that many jobs share one copy through memory maps.
+"""Store prepared cases as arrays on disk, so that many jobs share one copy through memory maps.
 
-The arrays are written first, then the index with the SHA-256 of each and of itself: a folder whose index or arrays are
-not what was written counts as absent, and is made anew.
+The arrays are written first, then the index with the SHA-256 of each array and of itself: a folder whose index or
+arrays are damaged counts as absent and is made anew.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Indices = NDArray[np.int64]
 
 
 class Ragged:
-    """Arrays of one dtype and number of axes, each with a shape of its own, one after another in one flat array."""
+    """Arrays of one dtype and number of axes but different shapes, stored one after another in one flat array."""
 
     def __init__(self, flat: NDArray[Any], shapes: Sequence[Sequence[int]]) -> None:
         self.flat = flat
@@ -40,7 +40,7 @@ class Ragged:
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[Any]]) -> Self:
-        """The arrays, copied into one."""
+        """Copy the arrays into one flat array."""
         return cls(np.concatenate([array.ravel() for array in arrays]), [array.shape for array in arrays])
 
 
@@ -48,38 +48,38 @@ Arrays = NDArray[Any] | Ragged
 
 
 def shapes_of(arrays: Arrays) -> list[tuple[int, ...]]:
-    """The shape of each case's array."""
+    """Return the shape of each case's array."""
     return list(arrays.shapes) if isinstance(arrays, Ragged) else [arrays.shape[1:]] * len(arrays)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How a case came from its own grid to the prepared one.
+    """The mapping of a case from its own grid to the prepared one.
 
-    record: the steps of the pipeline (see preprocessing.Record.to_json); spacing_mm: of the case's own grid.
+    record: the pipeline's steps (see preprocessing.Record.to_json); spacing_mm: of the case's own grid.
     """
 
     record: str
     spacing_mm: tuple[float, ...]
 
     def back(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask of the prepared grid on the case's own; nothing is called where preparation had cut it away."""
+        """Map a mask from the prepared grid to the case's own; regions that preparation cut away are False."""
         undone = Pipeline().undo(mask.astype(np.uint8), Record.from_json(self.record))
         return undone.astype(bool)
 
     def places_back(self, centre_mm: NDArray[np.float64], prepared: tuple[int, ...]) -> NDArray[np.float64]:
-        """Places (n, axes) in mm on the prepared grid, of shape `prepared`, in mm on the case's own one."""
+        """Map places (n, axes) from mm on the prepared grid, of shape `prepared`, to mm on the case's own grid."""
         record = Record.from_json(self.record)
         voxels = record.places_back(centre_mm / np.array(record.spacing_mm), prepared)
         return np.asarray(voxels * np.array(self.spacing_mm))
 
     def places_forward(self, centre_mm: NDArray[np.float64], prepared: tuple[int, ...]) -> NDArray[np.float64]:
-        """Places in mm on the case's own grid, in voxels of the prepared one."""
+        """Map places (n, axes) from mm on the case's own grid to voxels of the prepared one, of shape `prepared`."""
         return Record.from_json(self.record).places_forward(centre_mm / np.array(self.spacing_mm), prepared)
 
     @property
     def prepared_spacing_mm(self) -> tuple[float, ...]:
-        """Spacing of the prepared grid."""
+        """Spacing of the prepared grid in mm."""
         return Record.from_json(self.record).spacing_mm
 
 
@@ -87,8 +87,8 @@ class Grid:
 class PreparedCase:
     """One case ready for a model.
 
-    arrays: `images` (channel, *spatial), `targets`, and with masks `truths`; see `Samples`. The same names, with the
-    same number of axes, for every case of a part.
+    arrays: `images` (channel, *spatial), `targets`, and with masks `truths`; see `Samples`. All cases of a part have
+    the same names, each with the same number of axes.
     """
 
     case: str
@@ -105,8 +105,8 @@ class Samples:
     images: float32 (n, channel, *spatial); Ragged where cases differ in shape.
     targets: class indices (n,), masks (n, *spatial), or soft targets (n, classes, *spatial) that sum to one; numbers of
         any kind (n,) in a task of the user's own.
-    grids, truths: for masks, each case's way back and its mask on its own grid; empty and None otherwise.
-    findings: in detection, what is in each case, on its own grid; the masks are then left out.
+    grids, truths: for masks, each case's mapping to its own grid and its mask there; empty and None otherwise.
+    findings: in detection, the findings of each case on its own grid; the masks are then left out.
     """
 
     images: Arrays
@@ -126,7 +126,7 @@ class Samples:
         return not isinstance(self.images, Ragged)
 
     def head(self, n: int) -> "Samples":
-        """The first n cases."""
+        """Return the first n cases."""
 
         def first(arrays: Arrays) -> Arrays:
             return Ragged.of([arrays[i] for i in range(n)]) if isinstance(arrays, Ragged) else arrays[:n]
@@ -143,14 +143,14 @@ class Samples:
         )
 
     def chosen(self, indices: Sequence[int]) -> "Samples":
-        """Some cases of a classifier, copied."""
+        """Copy the cases at `indices` of a classification cohort."""
         at = np.array(indices, dtype=np.int64)
         cases, patients = (tuple(every[index] for index in indices) for every in (self.cases, self.patients))
         return Samples(stack_cases(self.images, at), stack_cases(self.targets, at), cases, patients)
 
     @classmethod
     def of(cls, cases: Iterable["PreparedCase"]) -> Self:
-        """The cases in memory; arrays of one shape are stacked."""
+        """Collect the cases in memory; arrays of one shape are stacked."""
         every = list(cases)
         arrays = {name: _joined([case.arrays[name] for case in every]) for name in every[0].arrays}
         return cls(
@@ -164,7 +164,7 @@ class Samples:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the arrays to a folder; the list of cases comes last and marks them complete."""
+        """Write the arrays to a folder; the index comes last and marks them complete."""
         with SampleWriter(folder) as writer:
             for index, (case, patient) in enumerate(zip(self.cases, self.patients, strict=True)):
                 arrays = {"images": self.images[index], "targets": np.asarray(self.targets[index])}
@@ -175,7 +175,7 @@ class Samples:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map the arrays of a folder into memory, read-only; `staged` says whether they are whole."""
+        """Map the arrays of a folder into memory, read-only; `staged` checks whether they are undamaged."""
         index = json.loads((folder / SAMPLE_INDEX).read_text(encoding="utf-8"))
         arrays = {name: _mapped(_array_file(folder, name), one) for name, one in index["arrays"].items()}
         grids = tuple(Grid(grid["record"], tuple(grid["spacing_mm"])) for grid in index["grids"])
@@ -187,25 +187,26 @@ class Samples:
             grids,
             arrays.get("truths"),
             tuple(
-                _findings(found, len(grid.spacing_mm)) for found, grid in zip(index["findings"], grids, strict=False)
+                _findings(stored, len(grid.spacing_mm)) for stored, grid in zip(index["findings"], grids, strict=False)
             ),
         )
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> Arrays:
+    # Stacked where possible, so that a batch is one indexing operation.
     return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else Ragged.of(arrays)
 
 
-def _findings(found: dict[str, Any], axes: int) -> Findings:
-    """What SampleWriter wrote of one case."""
-    centre = np.array(found["centre_mm"], np.float64).reshape(-1, axes)
-    return Findings(centre, np.array(found["diameter_mm"], np.float64), np.array(found["relevant"], bool))
+def _findings(stored: dict[str, Any], axes: int) -> Findings:
+    """Restore the findings of one case as SampleWriter stored them."""
+    centre = np.array(stored["centre_mm"], np.float64).reshape(-1, axes)
+    return Findings(centre, np.array(stored["diameter_mm"], np.float64), np.array(stored["relevant"], bool))
 
 
 def staged(folder: Path, cases: Sequence[str] | None = None) -> bool:
-    """Whether a folder holds samples exactly as they were written (of these cases, where they are named).
+    """Check whether a folder holds samples exactly as they were written (of `cases`, if given).
 
-    Every byte is read for it. An index that is missing, empty, cut or of version 0.1, which knew no hashes, says no.
+    Reads every byte. False for an index that is missing, empty, truncated or of version 0.1, which had no hashes.
     """
     try:
         index = json.loads((folder / SAMPLE_INDEX).read_text(encoding="utf-8"))
@@ -231,6 +232,7 @@ def _sha256(file: Path) -> str:
 
 def _mapped(file: Path, stored: dict[str, Any]) -> Arrays:
     dtype, shapes = stored["dtype"], stored["shapes"]
+    # An empty file cannot be mapped.
     flat = np.memmap(file, dtype=dtype, mode="r") if file.stat().st_size else np.empty(0, dtype)
     if len({tuple(shape) for shape in shapes}) == 1:
         return flat.reshape(len(shapes), *shapes[0])
@@ -238,9 +240,9 @@ def _mapped(file: Path, stored: dict[str, Any]) -> Arrays:
 
 
 class SampleWriter:
-    """Writes cases one by one, so that a part larger than memory can be staged; inside a `with` block.
+    """Write cases one by one inside a `with` block, so that a part larger than memory can be staged.
 
-    Arrays take their names, and the index is written, only when the block ends without an error.
+    Arrays get their final names, and the index is written, only when the block ends without an error.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -255,11 +257,11 @@ class SampleWriter:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SAMPLE_INDEX).unlink(missing_ok=True)  # what lay here is being replaced
+        (self.folder / SAMPLE_INDEX).unlink(missing_ok=True)  # the old index must not describe the new arrays
         return self
 
     def add(self, case: PreparedCase) -> None:
-        """One case more."""
+        """Append one case."""
         for name, array in case.arrays.items():
             if name not in self._files:
                 self._files[name] = self._temporary(name).open("wb")
@@ -286,12 +288,12 @@ class SampleWriter:
                 self._finish()
         finally:
             for name, file in self._files.items():
-                with contextlib.suppress(OSError):  # a full disk fails again here; the first error is the one to tell
+                with contextlib.suppress(OSError):  # a full disk fails again here; the first error is the cause
                     file.close()
                 self._temporary(name).unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        """Put the arrays on the disk under their names, then the index that says that they are whole."""
+        """Flush the arrays to disk, give them their names, then write the index that marks them complete."""
         for name, file in self._files.items():
             file.flush()
             os.fsync(file.fileno())
@@ -300,12 +302,13 @@ class SampleWriter:
             self._arrays[name]["sha256"] = self._digests[name].hexdigest()
         sync(self.folder)
         index = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays}
+        # Through JSON once, so that the digest is computed from exactly what a reader will parse.
         index = json.loads(json.dumps(index | {"grids": self._grids, "findings": self._findings}))
         write_json(self.folder / SAMPLE_INDEX, index | {"sha256": _digest(index)})
 
 
 def stack_cases(arrays: Arrays, indices: Iterable[int]) -> NDArray[Any]:
-    """Some cases of one shape as one array (k, …)."""
+    """Stack cases of one shape into one array (k, …)."""
     chosen = np.fromiter(indices, dtype=np.int64)
     if isinstance(arrays, Ragged):
         return np.stack([arrays[index] for index in chosen])

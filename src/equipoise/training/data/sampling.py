@@ -1,4 +1,4 @@
-"""An order of cases in which every class comes equally often, whatever its share of the cohort."""
+"""Order cases so that every class comes equally often, whatever its share of the cohort."""
 
 import numpy as np
 import torch
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def balanced_order(labels: NDArray[np.integer], count: int, draws: torch.Generator) -> Tensor:
-    """Indices of `count` cases in random order, equally many of each class that `labels` (n,) has, to within one.
+    """Draw indices of `count` cases in random order, equally many of each class in `labels` (n,), to within one.
 
-    No case comes a second time before its class is used up; which classes get one more is drawn.
+    No case comes a second time before all of its class have come; which classes get one more is drawn.
     """
     classes = [torch.from_numpy(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     quotas = torch.full((len(classes),), count // len(classes))
@@ -19,6 +19,6 @@ def balanced_order(labels: NDArray[np.integer], count: int, draws: torch.Generat
 
 
 def _repeated(members: Tensor, count: int, draws: torch.Generator) -> Tensor:
-    """So many of the members, all of them before any comes again."""
+    """Draw `count` of the members, all of them before any comes again."""
     rounds = [members[torch.randperm(len(members), generator=draws)] for _ in range(-(-count // len(members)))]
     return torch.cat([*rounds, members[:0]])[:count]

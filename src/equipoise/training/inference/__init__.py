@@ -1,4 +1,4 @@
-"""Trained jobs → predictions, asked for only after every job of the plan has ended."""
+"""Predict with trained jobs, once every job of the plan has ended."""
 
 from equipoise._moved import attributes_of
 

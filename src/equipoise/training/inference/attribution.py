@@ -1,8 +1,8 @@
-"""Which pixels speak for a class: integrated gradients of a classifier, and whether they depend on what it learnt.
+"""Attribute a classifier's logit to pixels by integrated gradients, and check that the maps depend on its weights.
 
 Attributions describe a network, not a disease. They come with two checks: they must add up to the logit they explain,
 and a network with shuffled weights must give another map (Adebayo et al. 2018); where it does not, the map shows the
-image's edges whatever was learnt.
+image's edges and not what the network learnt.
 """
 
 import copy
@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from equipoise.errors import EquipoiseError
 
 STEPS = 32
-"""Points of the path at which gradients are taken (Gauss-Legendre)."""
+"""Points per path at which gradients are taken (Gauss-Legendre quadrature)."""
 SAME_MAP = 0.5
-"""Rank correlation from which a map hardly depends on the weights."""
+"""Rank correlation at and above which a map counts as independent of the weights."""
 
 
 @dataclass(frozen=True)
 class Attribution:
     """Maps of n cases and their checks.
 
-    maps: (n, *spatial), summed over channels, in logits; positive where a pixel speaks for the class.
-    gap: (n,) what is missing from each map's sum to the difference in logit from the blank image, as a share of it.
-    likeness: (n,) size of the rank correlation of each map with that of the network with shuffled weights, 0 to 1.
-        Signs count: gradients times pixels are large where pixels are, so absolute values are alike for any network.
+    maps: (n, *spatial), summed over channels, in logits; positive where a pixel raises the class's logit.
+    gap: (n,) difference between each map's sum and the logit's change from the blank image, as a share of that change.
+    likeness: (n,) absolute rank correlation of each map with that of the network with shuffled weights, 0 to 1. Maps
+        are compared with their signs: gradients times pixels are large where pixels are, in any network.
     """
 
     maps: NDArray[np.float32]
@@ -39,22 +39,23 @@ class Attribution:
 
     @property
     def depends_on_weights(self) -> bool:
-        """Whether the median map is unlike the one of shuffled weights."""
+        """Whether the median likeness to the maps of shuffled weights is below `SAME_MAP`."""
         return bool(np.median(self.likeness) < SAME_MAP)
 
 
 def attribute(model: nn.Module, images: Tensor, classes: Tensor, generator: torch.Generator) -> Attribution:
-    """Maps of images (n, c, *spatial) for the classes (n,) in question, by the model as it is, in evaluation mode.
+    """Compute maps of images (n, c, *spatial) for the classes (n,), with the model in evaluation mode.
 
-    The generator shuffles the weights of the network that is compared with.
+    The generator shuffles the weights of the network used for comparison.
     """
     model.eval()
-    found = integrated_gradients(model, images, classes)
+    gradients = integrated_gradients(model, images, classes)
     random = integrated_gradients(shuffled(model, generator), images, classes)
     with torch.no_grad():
         change = _logit(model(images), classes) - _logit(model(_blank(images)), classes)
-    gap = (change - found.flatten(1).sum(1)).abs() / change.abs().clamp(min=1e-6)
-    maps, others = (each.sum(1).cpu().numpy() for each in (found, random))
+    # Clamped for an image whose logit equals that of the blank image.
+    gap = (change - gradients.flatten(1).sum(1)).abs() / change.abs().clamp(min=1e-6)
+    maps, others = (each.sum(1).cpu().numpy() for each in (gradients, random))
     likeness = np.array([_likeness(*pair) for pair in zip(maps, others, strict=True)])
     return Attribution(maps, gap.double().cpu().numpy(), likeness)
 
@@ -62,11 +63,12 @@ def attribute(model: nn.Module, images: Tensor, classes: Tensor, generator: torc
 def integrated_gradients(
     answer: Callable[[Tensor], Tensor], images: Tensor, classes: Tensor, steps: int = STEPS
 ) -> Tensor:
-    """(x − x₀) × the mean gradient of the class's logit on the straight path from x₀ to x: (n, c, *spatial).
+    """Compute (x − x₀) × the mean gradient of the class's logit on the straight path from x₀ to x: (n, c, *spatial).
 
-    x₀ is blank (0), where a modality is missing (NaN) it stays missing and has no part. Gradients are taken at the
-    nodes of Gauss-Legendre quadrature. Reference: M. Sundararajan et al., ICML 2017.
+    x₀ is 0; a missing modality (NaN) stays missing and gets an attribution of 0. Gradients are taken at the nodes of
+    Gauss-Legendre quadrature. Reference: M. Sundararajan et al., ICML 2017.
     """
+    # Gauss-Legendre and not the usual Riemann sum: on a smooth path it converges far faster with the number of points.
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     total = torch.zeros_like(images)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -79,10 +81,11 @@ def integrated_gradients(
 
 
 def shuffled(model: nn.Module, generator: torch.Generator) -> nn.Module:
-    """A copy whose learnt numbers stand in random order within each tensor: as large as before, but knowing nothing."""
+    """Copy the model with the numbers of each parameter in random order: the same distribution, but nothing learnt."""
     other = copy.deepcopy(model)
     with torch.no_grad():
         for parameter in other.parameters():
+            # Shuffled and not drawn anew: weights of another scale would change the map even without learning.
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
     return other
@@ -98,12 +101,12 @@ def _logit(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def _blank(images: Tensor) -> Tensor:
-    """Zeros where there is an image, NaN where a modality is missing."""
+    """Return zeros where there is an image, NaN where a modality is missing."""
     return images * 0
 
 
 def _likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Size of Spearman's correlation; 1 where either map is the same everywhere: it says nothing."""
+    """Return the absolute value of Spearman's correlation; 1 where either map is constant."""
     ranks = [rankdata(each) for each in (one, other)]
     if min(float(np.ptp(each)) for each in ranks) == 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""Attribution maps of a report's example cases, as pictures beside the run, with the checks that they passed."""
+"""Write attribution maps of a report's example cases into the run folder, with the results of their checks."""
 
 import numpy as np
 import torch
@@ -20,40 +20,43 @@ from equipoise.training.tasks.classification import classify
 FOR_RGB = (230.0, 159.0, 0.0)
 AGAINST_RGB = (86.0, 180.0, 233.0)
 STRONGEST = 99.0
-"""Percentile of a map's sizes that is drawn in full colour; a few extreme pixels would else leave the rest grey."""
+"""Percentile of a map's absolute values drawn in full colour; with the maximum, a few extremes would grey the rest."""
 
 
-def explain(asked: tuple[Job, Samples]) -> None:
+def explain(arguments: tuple[Job, Samples]) -> None:
     """Write attributions.npz (case → RGB picture) and attributions.json (checks) into the run folder of a job.
 
-    Each map speaks for the class that the job's network calls. A network that cannot be explained leaves the reason.
+    arguments: the job and its samples. Each map explains the class that the job's network predicts. If attribution
+    fails, attributions.json holds the reason.
     """
-    job, samples = asked
+    job, samples = arguments
     out = run_of(job.folder)
     with reproducible(job.training.threads):
         learner = build_learner(job, device(), samples)
         learner.model.load_state_dict(load_file(job.weights_file))
         called = classify(learner, samples, job).argmax(1)
         images = whole(samples, np.arange(len(samples))).to(learner.device).images
-        torch.use_deterministic_algorithms(False)  # gradients by pixel may need a kernel that has no such form
+        # Gradients with respect to pixels may need a kernel that has no deterministic form.
+        torch.use_deterministic_algorithms(False)
         try:
-            found = attribute(learner.model, images, called.to(learner.device), generator(job.name, "explain"))
+            attribution = attribute(learner.model, images, called.to(learner.device), generator(job.name, "explain"))
+        # Any exception: the maps are an addition, and a user's own model must not cost the finished trial its report.
         except Exception as error:
             write_json(out / ATTRIBUTIONS, {"arm": job.arm.name, "failed": f"{type(error).__name__}: {error}"})
             return
-    pictures = {case: overlaid(images[k, 0].cpu().numpy(), found.maps[k]) for k, case in enumerate(samples.cases)}
+    pictures = {case: overlaid(images[k, 0].cpu().numpy(), attribution.maps[k]) for k, case in enumerate(samples.cases)}
     write_planes(out / ATTRIBUTION_MAPS, pictures)
-    checks = {"likeness": float(np.median(found.likeness)), "gap": float(np.median(found.gap))}
+    checks = {"likeness": float(np.median(attribution.likeness)), "gap": float(np.median(attribution.gap))}
     write_json(
         out / ATTRIBUTIONS,
-        {"arm": job.arm.name, "seed": job.seed, "depends_on_weights": found.depends_on_weights, **checks},
+        {"arm": job.arm.name, "seed": job.seed, "depends_on_weights": attribution.depends_on_weights, **checks},
     )
 
 
 def overlaid(image: NDArray[np.float32], attribution: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The plane of an image with the map over it: orange speaks for the class, blue against; (h, w, 3).
+    """Overlay the map on a plane of the image, (h, w, 3): orange raises the class's logit, blue lowers it.
 
-    Of a volume the plane with the largest sum of sizes is shown.
+    Of a volume, the plane with the largest sum of absolute attributions is shown.
     """
     if attribution.ndim == 3:
         at = int(np.abs(attribution).sum(axis=(1, 2)).argmax())

@@ -1,4 +1,4 @@
-"""Trained jobs → predictions: asked for only after every job of the plan has ended."""
+"""Predict with trained jobs, once every job of the plan has ended."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,11 @@ from equipoise.training.tasks import Planes, training_of
 
 
 def predict_job(job: Job) -> Path:
-    """Write the job's predictions of its validation and test cases; returns the file.
+    """Write the job's predictions of its validation and test cases, and return the file.
 
-    Beside a segmenter's rows lies slices.npz: of each test case the plane that the report shows; beside a detector's
-    candidates.parquet, and in slices.npz what it missed and what it invented. Where the protocol
-    asks what a missing modality costs, without-<channel>.parquet are the test cases with that channel blank.
+    A segmenter also writes slices.npz with the plane of each test case that the report shows. A detector writes
+    candidates.parquet, and slices.npz with missed findings and false positives. If the protocol examines missing
+    modalities, without-<channel>.parquet holds the predictions of the test cases with that channel blank.
     """
     file = job.predictions_file
     if file.is_file():
@@ -34,8 +34,9 @@ def predict_job(job: Job) -> Path:
         table, slices = _answered(learner, job, parts)
         for channel in range(job.channels if job.inference.missing_modalities else 0):
             blind = replace(learner, model=Without(learner.model, channel))
-            found, _ = _answered(blind, job, {"test": parts["test"]})
-            write_predictions(without_channel(job.folder, channel), found)
+            without, _ = _answered(blind, job, {"test": parts["test"]})
+            write_predictions(without_channel(job.folder, channel), without)
+    # The table comes last: its existence marks the job as predicted, so a kill before it only repeats this function.
     if slices:
         write_planes(job.folder / SLICES, slices)
     write_predictions(file, table)
@@ -43,7 +44,7 @@ def predict_job(job: Job) -> Path:
 
 
 def _answered(learner: Learner, job: Job, parts: dict[str, Samples]) -> tuple[Predictions, Planes]:
-    """Rows of every part, and the pictures of the last one."""
+    """Return the rows of every part, and the pictures of the last one."""
     training, tables = training_of(job), []
     pictures: Planes = {}
     for part, samples in parts.items():

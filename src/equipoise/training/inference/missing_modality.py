@@ -1,4 +1,4 @@
-"""What a network is worth when a modality is not there: the same weights, one channel blank."""
+"""Evaluate a network without one modality: the same weights, with one channel blank."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from equipoise.models import LateFusion
 
 
 class Without(nn.Module):
-    """A trained model that never sees the modality of one channel.
+    """A trained model whose input lacks the modality of one channel.
 
-    Late fusion is told that the modality is missing (NaN in all its channels); any other network reads zeros in place
-    of the channel, which is all that it can be given.
+    Late fusion receives NaN in all channels of the modality, which marks it as missing; any other network receives
+    zeros in the channel, because it has no code for "missing".
     """
 
     def __init__(self, model: nn.Module, channel: int) -> None:
@@ -20,7 +20,8 @@ class Without(nn.Module):
             self.hidden, self.blank = _modality(model, channel), float("nan")
 
     def forward(self, x: Tensor) -> Tensor:
-        """The model's answer to (N, channel, *spatial) with the channel blank."""
+        """Return the model's answer to (N, channel, *spatial) with the channel blank."""
+        # The caller's batch must stay as it is: mirroring uses it again.
         x = x.clone(memory_format=torch.preserve_format)
         x[:, self.hidden] = self.blank
         answer: Tensor = self.model(x)
@@ -28,7 +29,7 @@ class Without(nn.Module):
 
 
 def _modality(model: LateFusion, channel: int) -> list[int]:
-    """All channels that come into the encoder of this one."""
+    """Return all channels that share an encoder with this one."""
     start = 0
     for count in model.channels:
         if channel < start + count:

@@ -1,4 +1,4 @@
-"""What happens when the test set is opened: its cases are prepared, the trivial rules answer, pictures are kept."""
+"""Open the test set: prepare its cases, predict with the trivial baselines, and keep pictures for the report."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -32,16 +32,18 @@ def open_test(
     own: Mapping[str, Metric] = NO_OTHER,
     targets: str = "classes",
 ) -> None:
-    """Stage validation and test cases of every fold under `folder`, with baselines and pictures beside them.
+    """Stage validation and test cases of every fold under `folder`, and write baselines and pictures there.
 
-    own: the user's own metrics of masks, by which the baselines are judged as well. targets: of [training].
+    own: the user's own metrics of masks, applied to the baselines too. targets: as in [training].
     """
+    # Repeated cross-validation tests a case several times; its pictures are needed once.
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     planes = ShownPlanes(cohort, tested)
     watched = seen_by(cohort, tested, planes.see)
     for number, fold in enumerate(folds):
         place = samples_folder(folder, number)
 
+        # Defaults bind the loop's values now; a plain closure would prepare the last fold every time.
         def prepared(part: str, fold: Fold = fold, place: Path = place) -> Samples:
             return stage(watched, fold.part(part), pipeline, place / part, targets)
 
@@ -60,9 +62,9 @@ def _write(table: Predictions, fold: int, folder: Path) -> None:
 
 
 class ShownPlanes:
-    """One grey plane a case, of its first channel; for masks the plane with the most truth, and that truth.
+    """One grey plane per case, of its first channel; for masks the plane with the largest mask, and that mask.
 
-    The planes are taken while the cases are prepared, so that no image is read for them alone.
+    The planes are taken while the cases are prepared, which saves a second read of every image.
     """
 
     def __init__(self, cohort: Cohort, indices: NDArray[np.int64]) -> None:
@@ -83,7 +85,7 @@ class ShownPlanes:
             self.outlines[case.id] = region_bits(image.mask[at], self.regions)
 
     def write(self, folder: Path) -> None:
-        """Write the planes in the order of the cases; one whose case lay prepared already is read now."""
+        """Write the planes in the order of the cases; reads the images of cases that had been prepared before."""
         for case in self.cases:
             if case.id not in self.pictures:
                 self.see(case, case.read())

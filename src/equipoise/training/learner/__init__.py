@@ -1,1 +1,1 @@
-"""The learner and what it is made of: model, losses, average of weights, its processes, and answers by windows."""
+"""The learner and its parts: losses, weight average, distributed processes, and sliding-window inference."""

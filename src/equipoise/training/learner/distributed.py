@@ -1,9 +1,9 @@
-"""One job on several processes, each with a share of every batch; the numbers of a single process, but for rounding.
+"""Train one job on several processes, each with a share of every batch, with the results of one up to rounding.
 
-Every process prepares the whole batch from the same draws and passes its own rows through the model. The answers for
-the other rows are exchanged, so that each computes the loss of the whole batch, whatever the loss is. Its gradient is
-that of its own rows, and the sum over processes is the gradient of the loss: all take the same step. Batch
-normalisation takes its statistics from all rows. Only dropout is another one than in a single process.
+Every process prepares the whole batch from the same random draws and passes its own rows through the model. The
+answers for the other rows are exchanged, so that each process computes the loss of the whole batch, whatever the loss
+is. Each process computes the gradient of its own rows, and the sum over processes is the gradient of the loss: all
+take the same step. Batch normalisation uses the statistics of all rows. Only dropout differs from a single process.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,14 +21,14 @@ from equipoise.models.normalization import NO_ACTIVATION, activated
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process' number among so many; each works on rows of its own."""
+    """The rank of this process, from 0, and the number of processes; each works on its own rows."""
 
     rank: int = 0
     count: int = 1
 
     @classmethod
     def here(cls) -> "Ranks":
-        """As torch.distributed was started in this process; alone where it was not."""
+        """Return the rank and count of torch.distributed in this process; rank 0 of 1 where it was not started."""
         if distributed.is_available() and distributed.is_initialized():
             return cls(distributed.get_rank(), distributed.get_world_size())
         return cls()
@@ -39,29 +39,31 @@ class Ranks:
         return self.rank == 0
 
     def rows(self, n: int) -> slice:
-        """This process' share of n rows."""
+        """Return this process' share of n rows."""
         return slice(n * self.rank // self.count, n * (self.rank + 1) // self.count)
 
     def whole(self, part: Tensor, n: int) -> Tensor:
-        """The answers (n, …) for all rows from those for this process' own, which alone carry a gradient."""
+        """Return the answers (n, …) for all rows; only those for this process' own rows carry a gradient."""
         if self.count == 1:
             return part
         rows = self.rows(n)
+        # A sum of zero-padded parts and not all_gather, because the shares of processes may differ by one row.
         every = part.new_zeros(n, *part.shape[1:])
         every[rows] = part.detach()
         distributed.all_reduce(every)
         return torch.cat([every[: rows.start], part, every[rows.stop :]])
 
     def answered(self, answer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """The answers for images (n, …), each process giving its share; fewer images than processes are not shared."""
+        """Return the answers for images (n, …), shared among processes unless there are fewer images than processes."""
         n = len(images)
         return answer(images) if n < self.count else self.whole(answer(images[self.rows(n)]), n)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every process the sum of the gradients of all."""
+        """Give every process the sum of the gradients of all processes."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.count == 1 or not gradients:
             return
+        # One message for all parameters: otherwise hundreds of tensors would each cost a message's latency.
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         distributed.all_reduce(flat)
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
@@ -69,7 +71,7 @@ class Ranks:
             gradient.copy_(part.reshape(gradient.shape))
 
     def gathered(self, own: list[Any]) -> list[Any]:
-        """The values of all, where each process has those numbered rank, rank + count, …"""
+        """Return the values of all processes in order, where each holds those numbered rank, rank + count and so on."""
         if self.count == 1:
             return own
         parts: list[list[Any]] = [[] for _ in range(self.count)]
@@ -77,7 +79,7 @@ class Ranks:
         return [parts[index % self.count][index // self.count] for index in range(sum(map(len, parts)))]
 
     def synchronise(self, model: nn.Module) -> nn.Module:
-        """The model with batch normalisation over the rows of all processes."""
+        """Return the model with batch normalisation over the rows of all processes."""
         if self.count == 1:
             return model
         if next(model.parameters()).is_cuda:
@@ -93,7 +95,7 @@ ALONE = Ranks()
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum over processes; its gradient is the sum of the gradients that reach it in each of them."""
+    """Sum over processes; the gradient is the sum of the gradients that arrive in each process."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
@@ -110,17 +112,19 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 def _batch_norm(norm: nn.modules.batchnorm._BatchNorm, x: Tensor, slope: float = NO_ACTIVATION) -> Tensor:
-    """What a layer of `models.normalization` does, over all processes: torch has such a layer for GPUs only."""
+    """Normalise as `models.normalization` does, over all processes: torch has such a layer for GPUs only."""
     if not norm.training:
         statistics = (norm.running_mean, norm.running_var)
         plain = functional.batch_norm(x, *statistics, norm.weight, norm.bias, training=False, eps=norm.eps)
         return activated(plain, slope)
+    # In float32 and in two passes, mean first: E[x²] − E[x]² would cancel where the mean is large.
     wide, axes, shape = x.float(), [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
     count = torch.tensor([x.numel() / x.shape[1]])
     distributed.all_reduce(count)
     mean = _total(wide.sum(axes)) / count
     centred = wide - mean.reshape(shape)
     variance = _total(centred.square().sum(axes)) / count
+    # torch normalises by the biased variance and keeps the unbiased one in its running statistics.
     _follow(norm, mean.detach(), variance.detach() * count / (count - 1))
     scaled = centred * torch.rsqrt(variance + norm.eps).reshape(shape)
     if norm.affine:
@@ -134,7 +138,7 @@ def _total(x: Tensor) -> Tensor:
 
 
 def _follow(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics as torch does; without a momentum they are plain means over the batches."""
+    """Update the running statistics as torch does; without a momentum they are plain means over the batches."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     norm.num_batches_tracked += 1

@@ -1,4 +1,4 @@
-"""What changes while a job trains."""
+"""The state of a training job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from equipoise.training.learner.weight_average import WeightAverage
 
 @dataclass
 class Learner:
-    """What changes while a job trains, with its losses: of training, and of validation (no class weights).
+    """The state of a training job, with its losses: of training, and of validation (`plain_loss`, no class weights).
 
-    average: the moving average of the weights that is judged in their place. resting: frozen normalisation layers,
-    whose statistics stay as they are. ranks: the processes that share every batch.
+    average: the moving average of the weights, evaluated in their place. frozen_norm_layers: normalisation layers whose
+    weights are frozen and whose statistics stay as they are. ranks: the processes that share every batch.
     """
 
     model: nn.Module
@@ -32,21 +32,22 @@ class Learner:
     layout: torch.memory_format = torch.contiguous_format
     mixup: Mixup | None = None
     average: WeightAverage | None = None
-    resting: tuple[nn.Module, ...] = ()
+    frozen_norm_layers: tuple[nn.Module, ...] = ()
     ranks: Ranks = ALONE
 
     def start_training(self) -> None:
-        """Put the model into training mode, but for what is frozen."""
+        """Put the model into training mode, except for frozen normalisation layers."""
         self.model.train()
-        for module in self.resting:
+        # Their statistics belong to the pretrained weights; in training mode they would drift to this cohort's.
+        for module in self.frozen_norm_layers:
             module.eval()
 
     def logits(self, images: Tensor) -> Tensor:
-        """The model's answer in float32, computed in the arm's precision."""
+        """Return the model's answer in float32, computed in the arm's precision."""
         return self.outputs(images)[0]
 
     def outputs(self, images: Tensor) -> list[Tensor]:
-        """Everything the model answers, in float32: with deep supervision several scales, full resolution first."""
+        """Return all outputs of the model in float32: with deep supervision several scales, full resolution first."""
         images = images.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             outputs: Tensor | Sequence[Tensor] = self.model(images)

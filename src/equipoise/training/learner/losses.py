@@ -1,8 +1,8 @@
 """Losses over logits (n, classes, *spatial).
 
-Plain classes: targets are class indices (n, *spatial) or soft targets over the class axis, and the network's softmax
-speaks. Overlapping regions (WT, TC, ET): targets are (n, regions, *spatial) from 0 to 1, and each channel's sigmoid
-speaks for itself.
+Plain classes: targets are class indices (n, *spatial) or soft targets over the class axis, and probabilities are the
+softmax. Overlapping regions (WT, TC, ET): targets are (n, regions, *spatial) from 0 to 1, and the probability of each
+region is the sigmoid of its own channel.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from equipoise.cohorts.cohort import IGNORED
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCAL_GAMMA = 2.0
 TINY = 1e-12
-"""What stands for a sum of weights that is zero: the loss of nothing is 0, not 0/0."""
+"""Smallest denominator: where all weights are zero, the loss is 0 and not 0/0."""
 AREA_MEAN: dict[int, Callable[[Tensor, Any], Tensor]] = {
     2: functional.adaptive_avg_pool2d,
     3: functional.adaptive_avg_pool3d,
@@ -25,7 +25,7 @@ AREA_MEAN: dict[int, Callable[[Tensor, Any], Tensor]] = {
 
 
 def _soft(logits: Tensor, target: Tensor) -> Tensor:
-    """Targets as shares with the shape of the logits."""
+    """Convert targets to class shares with the shape of the logits."""
     if target.ndim == logits.ndim and target.shape[1] == logits.shape[1]:
         return target.to(logits.dtype)
     return functional.one_hot(target, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
@@ -42,13 +42,14 @@ def _per_channel(weight: Tensor, logits: Tensor) -> Tensor:
 def cross_entropy(weight: Tensor | None = None) -> Loss:
     """Mean of −log p of the true class, in nats; soft targets are allowed.
 
-    With weights it is the weighted mean, a soft target weighing what its classes do in their shares; where all of them
-    weigh nothing, it is 0.
+    With weights it is the weighted mean, where a soft target has the mean weight of its classes by share; where all
+    weights are 0, the loss is 0.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         if weight is None:
             return functional.cross_entropy(logits, target)
+        # torch divides soft targets by n and hard ones by their weights; dividing here treats both alike.
         total = functional.cross_entropy(logits, target, weight=weight, reduction="sum")
         soft = target.is_floating_point()
         weighed = (target * _per_channel(weight, logits)).sum() if soft else weight[target].sum()
@@ -58,7 +59,7 @@ def cross_entropy(weight: Tensor | None = None) -> Loss:
 
 
 def region_cross_entropy(weight: Tensor | None = None) -> Loss:
-    """Mean over voxels and regions of −t log p − (1 − t) log(1 − p), in nats; `weight` is one factor a region."""
+    """Mean over voxels and regions of −t log p − (1 − t) log(1 − p), in nats; `weight` is one factor per region."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         factors = None if weight is None else _per_channel(weight, logits)
@@ -71,12 +72,13 @@ def dice(smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
     """1 − soft Dice, averaged over classes (background included) or regions, over the whole batch.
 
     Dice_c = (2 Σ p_c t_c + s) / (Σ p_c + Σ t_c + s), 0 ≤ loss ≤ 1 (Milletari et al. 2016, without squares). A class
-    that a batch lacks costs what was said of it: s / (Σ p_c + s), which is finite and falls to its end as p_c does.
+    absent from the batch has Dice s / (Σ p_c + s), which is finite and approaches 1 as its probabilities approach 0.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         p, t = _probabilities(logits, overlapping), _soft(logits, target)
         axes = [0, *range(2, logits.ndim)]
+        # Over the whole batch: per case, a small or absent structure would dominate the mean and its gradient.
         overlap, total = (p * t).sum(axes), p.sum(axes) + t.sum(axes)
         return 1 - ((2 * overlap + smooth) / (total + smooth).clamp(min=TINY)).mean()
 
@@ -84,15 +86,15 @@ def dice(smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
 
 
 def focal(weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
-    """Mean of −(1 − p)^2 log p of what is true (Lin et al. 2017): a voxel's class, or each region's yes or no."""
+    """Mean of −(1 − p)² log p of the true class, or of each region's true state, per voxel (Lin et al. 2017)."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         t = _soft(logits, target)
         factors = 1.0 if weight is None else _per_channel(weight, logits)
         if overlapping:
-            says = t * _hard_cases(functional.logsigmoid(logits))
-            denies = (1 - t) * _hard_cases(functional.logsigmoid(-logits))
-            return ((says + denies) * factors).mean()
+            present = t * _hard_cases(functional.logsigmoid(logits))
+            absent = (1 - t) * _hard_cases(functional.logsigmoid(-logits))
+            return ((present + absent) * factors).mean()
         return (t * factors * _hard_cases(logits.log_softmax(1))).sum(1).mean()
 
     return loss
@@ -105,18 +107,19 @@ def _hard_cases(log_p: Tensor) -> Tensor:
 def boundary(tolerance: int = 1, smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
     """1 − soft surface Dice, averaged over the foreground classes or the regions, over the whole batch.
 
-    A voxel belongs to the surface as far as it is above the lowest of its face neighbours, b = p − min(p), and is near
-    a surface as far as one lies within `tolerance` voxels of it on every axis, D = max(b):
-    (Σ b_p D(b_t) + Σ b_t D(b_p) + s) / (Σ b_p + Σ b_t + s). For masks of 0 and 1 that is the normalised surface
-    distance (Nikolov et al. 2021) itself, so the loss aims at the endpoint; it needs no distance maps of augmented
-    masks (Kervadec et al. 2019) and runs as a batch on the device. A flat answer has no surface and hardly a gradient:
-    add the loss to an overlap loss. The edge of a patch is no surface. The morphological form follows Bokhovkin &
+    A voxel's surface membership is its excess over the lowest of its face neighbours, b = p − min(p); its nearness to a
+    surface is the largest membership within `tolerance` voxels on every axis, D = max(b). Soft surface Dice is
+    (Σ b_p D(b_t) + Σ b_t D(b_p) + s) / (Σ b_p + Σ b_t + s). For masks of 0 and 1 it equals the normalised surface
+    distance (Nikolov et al. 2021), so the loss optimises the endpoint; it needs no distance maps of augmented masks
+    (Kervadec et al. 2019) and runs as a batch on the device. A flat answer has no surface and hardly a gradient: add
+    the loss to an overlap loss. The edge of a patch is not a surface. The morphological form follows Bokhovkin &
     Burnaev (2019), with the shares of both surfaces pooled as in the endpoint.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         p, t = _probabilities(logits, overlapping), _soft(logits, target)
         if not overlapping:
+            # The background's surface is the union of all others and would count each of them twice.
             p, t = p[:, 1:], t[:, 1:]
         of_p, of_t = p - _lowest_neighbour(p), t - _lowest_neighbour(t)
         axes = [0, *range(2, logits.ndim)]
@@ -128,7 +131,7 @@ def boundary(tolerance: int = 1, smooth: float = 1.0, *, overlapping: bool = Fal
 
 
 def _lowest_neighbour(x: Tensor) -> Tensor:
-    """The least value among each voxel and its face neighbours; beyond the edge there are none."""
+    """Return the least value among each voxel and its face neighbours; there are none beyond the edge."""
     lowest = x
     for axis in range(2, x.ndim):
         lowest = torch.minimum(lowest, _along(x, axis, torch.minimum))
@@ -136,7 +139,7 @@ def _lowest_neighbour(x: Tensor) -> Tensor:
 
 
 def _nearby(x: Tensor, tolerance: int) -> Tensor:
-    """The greatest value within `tolerance` voxels on every axis."""
+    """Return the greatest value within `tolerance` voxels on every axis."""
     for _ in range(tolerance):
         for axis in range(2, x.ndim):
             x = _along(x, axis, torch.maximum)
@@ -144,18 +147,19 @@ def _nearby(x: Tensor, tolerance: int) -> Tensor:
 
 
 def _along(x: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """What `pick` keeps of each voxel and its two neighbours on one axis."""
+    """Apply `pick` (minimum or maximum) to each voxel and its two neighbours on one axis."""
     n = x.shape[axis]
+    # The edge voxel is repeated, so that the patch's edge changes neither minimum nor maximum.
     before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, n - 1)], axis)
     after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], axis)
     return pick(pick(x, before), after)
 
 
 def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor], Tensor]:
-    """The loss of several outputs, full resolution first, with weights 1, ½, ¼ … divided by their sum.
+    """Sum the loss over several outputs, full resolution first, with weights 1, ½, ¼ and so on divided by their sum.
 
-    Coarser outputs are compared with the target at their own size: class indices by nearest voxel, shares and regions
-    by their mean over the coarse voxel. A single tensor has the plain loss.
+    Each coarser output is compared with the target at its own size: class indices are resampled by the nearest voxel,
+    shares and regions by the mean over the coarse voxel. A single tensor has the plain loss.
     Reference: F. Isensee et al., Nature Methods 18 (2021) 203–211.
     """
 
@@ -170,7 +174,7 @@ def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor
 
 
 def _resized(target: Tensor, logits: Tensor) -> Tensor:
-    """The target at the sides of the logits."""
+    """Resample the target to the sides of the logits."""
     size = tuple(logits.shape[2:])
     if not size or tuple(target.shape[-len(size) :]) == size:
         return target
@@ -181,7 +185,7 @@ def _resized(target: Tensor, logits: Tensor) -> Tensor:
 
 
 def by_region(loss: Loss, table: Tensor) -> Loss:
-    """A loss over regions for targets of classes: indices (n, *spatial) or soft (n, classes, *spatial).
+    """Make a loss over regions accept targets of classes: indices (n, *spatial) or soft (n, classes, *spatial).
 
     table: (regions, classes), 1 where a class belongs to a region.
     """
@@ -196,15 +200,16 @@ def by_region(loss: Loss, table: Tensor) -> Loss:
 
 
 def without_ignored(loss: Loss) -> Loss:
-    """The loss of the voxels that somebody labelled, for class indices (n, *spatial) that may be IGNORED; 0 of none.
+    """Restrict a loss to labelled voxels, for class indices (n, *spatial) that may be IGNORED; 0 without any.
 
-    The labelled voxels of the whole batch are put in one row, (1, classes, voxels): a loss that pools over the batch
-    and knows no neighbours gives what it would give if the others were not there.
+    The labelled voxels of the whole batch are put in one row, (1, classes, voxels). A loss that pools over the batch
+    and uses no neighbours then has the value that it would have without the other voxels.
     """
 
     def of_labelled(logits: Tensor, target: Tensor) -> Tensor:
         labelled = target != IGNORED
         if not labelled.any():
+            # A zero that depends on the logits, so that backward still works.
             return logits.sum() * 0.0
         return loss(logits.movedim(1, -1)[labelled].T[None], target[labelled][None])
 
@@ -212,7 +217,7 @@ def without_ignored(loss: Loss) -> Loss:
 
 
 def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
-    """The loss a protocol names; `weight` is one factor per class, or per region where they are `overlapping`."""
+    """Return the loss a protocol names; `weight` is one factor per class, or per region if these are `overlapping`."""
     entropy = region_cross_entropy(weight) if overlapping else cross_entropy(weight)
     overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
 
@@ -230,6 +235,6 @@ def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False)
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """n / (classes × n_c) per class from the counts n_c, so that every class weighs the same; absent classes get 0."""
+    """Return n / (classes × n_c) per class from the counts n_c: every class weighs the same; absent classes get 0."""
     counts = counts.float()
     return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)

@@ -1,10 +1,10 @@
-"""Sliding-window inference: a network for patches answers for a volume of any size, slab by slab.
+"""Sliding-window inference: apply a network for patches to a volume of any size, slab by slab.
 
-Patches overlap, and each voxel's logits are the mean of all patches that hold it, weighted by a Gaussian about the
-patch's centre (Isensee et al. 2021). The Gaussian is a product over axes, and so is the sum over a grid of patches:
-each axis' profiles are divided by their sum beforehand, and the weighted logits simply add up. Patches are taken plane
-by plane along the first axis; what no later patch will touch is finished and leaves the accumulator, whose depth is
-that of one patch.
+Patches overlap, and each voxel's logits are the mean over all patches that contain it, weighted by a Gaussian about
+the patch's centre (Isensee et al. 2021). The Gaussian is a product over axes, and so is its sum over a grid of
+patches: the profiles of each axis are divided by their sum beforehand, and the weighted logits simply add up. Patches
+are processed slab by slab along the first axis; planes that no later patch covers are finished and leave the
+accumulator, whose depth is that of one patch.
 """
 
 import math
@@ -27,12 +27,12 @@ SIGMA = 1 / 8
 CLASS_PROBABILITIES: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
 LIKELIEST_CLASS: Callable[[Tensor], Tensor] = partial(torch.argmax, dim=1)
 FINISHED_AT_ONCE = 1 << 21
-"""Logits that are turned into probabilities or labels at a time."""
+"""Number of logits that are converted to probabilities or labels at a time, which bounds temporary memory."""
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Where patches lie along one axis: voxels [start, stop) of the image, which are [cut, cut + length) of the patch.
+    """A patch's position along one axis: voxels [start, stop) of the image are [cut, cut + length) of the patch.
 
     weight: (length,) share of this window in each of its voxels; the shares of a voxel's windows sum to one.
     """
@@ -63,9 +63,9 @@ def slide(
     mirror_axes: Sequence[int] = (),
     finish: Callable[[Tensor], Tensor] = CLASS_PROBABILITIES,
 ) -> NDArray[np.float32]:
-    """Blended probabilities (classes, *spatial) of an image (channel, *spatial), in 2D or 3D.
+    """Return blended probabilities (classes, *spatial) of an image (channel, *spatial), in 2D or 3D.
 
-    Memory beside image and result: one patch's depth of logits, (classes, patch[0], *spatial[1:]), and one batch.
+    Memory besides image and result: one patch's depth of logits, (classes, patch[0], *spatial[1:]), and one batch.
 
     Args:
         answer: float32 patches (n, channel, *patch) on the device to logits (n, classes, *patch).
@@ -97,9 +97,9 @@ def slide_labels(
     mirror_axes: Sequence[int] = (),
     decide: Callable[[Tensor], Tensor] = LIKELIEST_CLASS,
 ) -> NDArray[np.uint8]:
-    """Labels (*spatial) of an image (channel, *spatial): as `slide`, but no probabilities are kept.
+    """Return labels (*spatial) of an image (channel, *spatial): as `slide`, but no probabilities are kept.
 
-    `decide` makes labels (1, *part), or masks (1, regions, *part), of blended logits (1, classes, *part).
+    `decide` converts blended logits (1, classes, *part) to labels (1, *part) or masks (1, regions, *part).
     """
     blended = _blended(answer, image, patch, classes, device, overlap, batch, mirror_axes)
     return _collected(blended, image.shape[1:], decide, np.uint8)
@@ -110,7 +110,8 @@ def _collected(
 ) -> NDArray[Any]:
     """Finish every part and write it to its planes of one array."""
     parts = ((first, _finished(first, logits, finish)) for first, logits in blended)
-    first, part = next(parts)  # an image has at least one part, and its first tells how many axes lead
+    # An image has at least one part. The first one shows whether `finish` keeps a leading axis (classes or regions).
+    first, part = next(parts)
     leading = part.shape[: part.ndim - len(spatial)]
     result = np.empty((*leading, *spatial), dtype)
     by_plane = np.moveaxis(result, len(leading), 0)
@@ -121,7 +122,7 @@ def _collected(
 
 
 def _finished(first: int, logits: Tensor, finish: Callable[[Tensor], Tensor]) -> NDArray[Any]:
-    """What becomes of one part's logits (classes, planes, *rest); `first` is its first plane."""
+    """Finish one part's logits (classes, planes, *rest), whose first plane is `first`; refuses non-finite logits."""
     if not bool(logits.isfinite().all()):
         raise EquipoiseError(
             f"the model's logits are not finite in planes {first} to {first + logits.shape[1] - 1} of the image; "
@@ -141,7 +142,7 @@ def _blended(
     batch: int,
     mirror_axes: Sequence[int],
 ) -> Iterator[tuple[int, Tensor]]:
-    """Pairs (first plane, logits (classes, planes, *rest)) that cover the first spatial axis in order."""
+    """Yield pairs (first plane, logits (classes, planes, *rest)) that cover the first spatial axis in order."""
     spatial = image.shape[1:]
     _check(spatial, patch, overlap, batch, mirror_axes)
     axes = [_windows(size, side, overlap, device) for size, side in zip(spatial, patch, strict=True)]
@@ -163,9 +164,10 @@ def _blended(
 
 
 def _windows(size: int, side: int, overlap: float, device: torch.device) -> list[_Window]:
-    """Evenly spread windows over an axis of `size` voxels, the first at its start and the last at its end."""
+    """Spread windows evenly over an axis of `size` voxels, the first at its start and the last at its end."""
     step = max(1, int(side * (1 - overlap)))
     count = max(0, math.ceil((size - side) / step)) + 1
+    # Evenly and not by fixed steps with a last window moved inwards, which would overlap its neighbour almost wholly.
     starts = [round(index * (size - side) / (count - 1)) for index in range(count)] if count > 1 else [0]
     length, cut = min(size, side), max(0, side - size) // 2
     at = np.arange(side)[cut : cut + length]
@@ -181,7 +183,7 @@ def _windows(size: int, side: int, overlap: float, device: torch.device) -> list
 
 
 def _read(image: NDArray[Any], group: Sequence[tuple[_Window, ...]], patch: tuple[int, ...]) -> Tensor:
-    """Patches as float32 (n, channel, *patch), zeros where they reach beyond the image."""
+    """Read patches as float32 (n, channel, *patch), with zeros where they reach beyond the image."""
     patches = torch.zeros((len(group), len(image), *patch))
     for one, place in zip(patches.numpy(), group, strict=True):
         inside = (slice(None), *(window.patch for window in place))
@@ -190,7 +192,7 @@ def _read(image: NDArray[Any], group: Sequence[tuple[_Window, ...]], patch: tupl
 
 
 def _add(sums: Tensor, logits: Tensor, place: tuple[_Window, ...]) -> None:
-    """Add one patch's logits (classes, *patch), times its weights, to the slab that starts where the patch does."""
+    """Add one patch's logits (classes, *patch), times its weights, to the slab that starts where the patch starts."""
     weight = place[0].weight
     for window in place[1:]:
         weight = weight[..., None] * window.weight
@@ -200,15 +202,16 @@ def _add(sums: Tensor, logits: Tensor, place: tuple[_Window, ...]) -> None:
 
 
 def _move_up(sums: Tensor, planes: int) -> None:
-    """Drop the first planes, move the others to the front one by one (without a copy of all), and blank the rest."""
+    """Drop the first planes, move the others to the front and blank the rest, without a copy of the accumulator."""
     depth = sums.shape[1]
+    # Plane by plane, because source and target overlap: one slice assignment would read planes it has overwritten.
     for plane in range(planes, depth):
         sums[:, plane - planes] = sums[:, plane]
     sums[:, max(0, depth - planes) :] = 0
 
 
 def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
-    """The mean answer over all combinations of mirrored spatial axes, each turned back where it is a map."""
+    """Average the answer over all combinations of mirrored spatial axes; maps are mirrored back first."""
     subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
 
     def mean(patches: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights: smoother than the last step, at the price of a copy."""
+"""Exponential moving average of a model's weights: less noisy than the last step, at the price of one copy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Follows the trainable weights of a model: ā ← d ā + (1 − d) θ after every update.
+    """Average the trainable weights of a model: ā ← d ā + (1 − d) θ after every update.
 
-    d is `decay`, but at most (1 + t) / (10 + t) at the t-th update, so that the random weights of the start are
-    forgotten in a short training too. Buffers are not averaged: statistics of batch normalisation belong to one set of
-    weights and are computed anew for the average.
+    d is `decay`, but at most (1 + t) / (10 + t) at the t-th update, so that the random initial weights lose their
+    influence even in a short training. Buffers are not averaged: batch-normalisation statistics belong to one set of
+    weights and are recomputed for the average.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -22,7 +22,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take note of the weights after an update."""
+        """Include the weights after an update."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in _trainable(model):
@@ -30,7 +30,8 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:
-        """The average as the model's weights inside the block; the weights and statistics of training return after."""
+        """Put the average into the model inside the block; restore the training weights and statistics after it."""
+        # Cloned, because load_state_dict overwrites the tensors that state_dict returns.
         before = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(self.weights, strict=False)
         try:
@@ -39,11 +40,11 @@ class WeightAverage:
             model.load_state_dict(before)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs."""
+        """Return the state that a checkpoint needs."""
         return {"updates": self.updates, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.updates = int(state["updates"])
         for name, value in self.weights.items():
             value.copy_(state["weights"][name])

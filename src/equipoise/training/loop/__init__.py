@@ -1,4 +1,4 @@
-"""One job from its first epoch to its done.json, the same for every arm."""
+"""Train one job from its first epoch to its done.json, in the same way for every arm."""
 
 from equipoise._moved import attributes_of
 

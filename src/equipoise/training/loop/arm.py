@@ -1,4 +1,4 @@
-"""An arm as the protocol names it → a model and an optimizer."""
+"""Build the model and optimizer of an arm from their names and settings in the protocol."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -17,11 +17,11 @@ from equipoise.runfolder.job import Job
 from equipoise.training.loop.initial_weights import prepare_weights
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
-"""Optimizers of torch with a fused step on every device."""
+"""Torch's optimizers with a fused step on every device."""
 
 
 def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **given: Any) -> Any:
-    """Call user code; a setting it does not know, or refuses, becomes one sentence."""
+    """Call a factory, which may be user code; a setting that it does not know or refuses becomes one sentence."""
     parameters = inspect.signature(factory).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for key in named.settings:
@@ -31,13 +31,15 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
         return factory(*fixed, **given, **named.settings)
     except EquipoiseError:
         raise
+    # These kinds alone: what a wrong setting raises. Any other error points to a defect of the model or optimizer.
     except (TypeError, ValueError, RuntimeError) as error:
         raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; mend its settings") from error
 
 
 def build_model(job: Job) -> nn.Module:
-    """The job's model, its weights fresh from torch's current stream or those that the arm starts from."""
+    """Build the job's model, with weights from torch's current random stream or the arm's pretrained file."""
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
+    # Passed only to models that declare it, so that a user's model needs no parameter for it.
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
     given = {"task": job.task_record.network} if wants_task else {}
     model = _call(factory, "model", job.arm.model, job.channels, job.outputs, job.spatial_dims, **given)
@@ -50,32 +52,32 @@ def build_model(job: Job) -> nn.Module:
 
 
 def build_optimizer(job: Job, model: nn.Module) -> Optimizer:
-    """The job's optimizer over the model's trainable parameters."""
+    """Build the job's optimizer over the model's trainable parameters."""
     factory = resolve(job.arm.optimizer.name, optimizers, "optimizer", job.code)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = {"foreach", "fused", "differentiable"} & set(job.arm.optimizer.settings)
-    # one pass over memory in place of a loop over tensors: a third of the time for Adam on a CPU, the same rule
+    # One pass over memory instead of a loop over tensors: a third of the time for Adam on a CPU, by the same rule.
     given = {"fused": True} if factory in FUSED and not chosen else {}
     optimizer = _call(factory, "optimizer", job.arm.optimizer, trainable, **given)
     if not isinstance(optimizer, Optimizer):
-        found = type(optimizer).__name__
-        raise ProtocolError(f"optimizer {job.arm.optimizer.name!r} made a {found}; it must make a torch optimizer")
+        kind = type(optimizer).__name__
+        raise ProtocolError(f"optimizer {job.arm.optimizer.name!r} made a {kind}; it must make a torch optimizer")
     return optimizer
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers the model consists of, frozen ones too."""
+    """Count the numbers in the model's parameters, frozen ones included."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def code_hashes(jobs: Iterable[Job]) -> dict[str, str]:
-    """SHA-256 of the source file of every task, model and optimizer that is the user's own, by its name."""
-    found = {}
+    """Return the SHA-256 of the source file of every task, model and optimizer of the user's own, by name."""
+    hashes = {}
     for job in jobs:
         if ":" in job.task:
-            found[job.task] = module_hash(job.task)
+            hashes[job.task] = module_hash(job.task)
         for named, package, kind in ((job.arm.model, models, "model"), (job.arm.optimizer, optimizers, "optimizer")):
             digest = source_hash(named.name, resolve(named.name, package, kind, job.code))
             if digest is not None:
-                found[named.name] = digest
-    return dict(sorted(found.items()))
+                hashes[named.name] = digest
+    return dict(sorted(hashes.items()))

@@ -1,8 +1,8 @@
 """Checkpoints that survive `kill -9`: tensors as safetensors, everything else as JSON, never a pickle.
 
-A checkpoint is two files. The tensors are written first, then the JSON that carries their SHA-256; each is written
-beside its place, flushed to the disk and renamed. The JSON's rename is the commit: a crash at any moment leaves the
-checkpoint before it whole. The last two are kept, so that a damaged newest one costs an epoch and not the job.
+A checkpoint is two files. The tensors are written first, then the JSON with their SHA-256; each is written under a
+temporary name, flushed to disk and renamed. The JSON's rename is the commit: a crash at any moment leaves the previous
+checkpoint intact. The last two are kept, so that a damaged newest one costs an epoch and not the job.
 """
 
 import contextlib
@@ -22,18 +22,19 @@ _LAYOUTS = {"channels_last": torch.channels_last, "channels_last_3d": torch.chan
 
 
 def _has(tensor: torch.Tensor, layout: torch.memory_format) -> bool:
-    wanted = 4 if layout is torch.channels_last else 5
-    return tensor.ndim == wanted and tensor.is_contiguous(memory_format=layout)
+    axes = 4 if layout is torch.channels_last else 5
+    return tensor.ndim == axes and tensor.is_contiguous(memory_format=layout)
 
 
 def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
-    """Nested dictionaries, lists, tuples and scalars → JSON values, with the tensors moved to `tensors`."""
+    """Convert nested dictionaries, lists, tuples and scalars to JSON values, and move the tensors to `tensors`."""
     if isinstance(value, torch.Tensor):
         plain = value.detach().cpu()
         tensors[name] = plain.contiguous().clone()
-        # the order in memory decides the order of sums: a resumed job must find the layout that it left
+        # The order in memory decides the order of sums: a resumed job needs the layout that it had.
         layout = next((key for key in _LAYOUTS if not plain.is_contiguous() and _has(plain, _LAYOUTS[key])), None)
         return {"tensor": [name, layout]}
+    # Pairs and not a JSON object: an optimizer's state has integer keys, which JSON would turn into strings.
     if isinstance(value, dict):
         return {"dict": [[key, pack(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -45,7 +46,7 @@ def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
 
 
 def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Undo `pack`."""
+    """Restore the values that `pack` converted."""
     ((kind, content),) = packed.items()
     if kind == "tensor":
         name, layout = content
@@ -60,7 +61,7 @@ def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def save(folder: Path, number: int, state: dict[str, Any]) -> None:
-    """Write checkpoint `number` (rising over a job's life) and drop all but the last two."""
+    """Write checkpoint `number` (rising over a job's life) and delete all but the last two."""
     tensors: dict[str, torch.Tensor] = {}
     packed = pack(state, tensors)
     file = folder / f"{number:06d}.safetensors"
@@ -74,7 +75,7 @@ def save(folder: Path, number: int, state: dict[str, Any]) -> None:
 
 
 def load_latest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint whose hash holds; None where there is none."""
+    """Return the state of the newest undamaged checkpoint; None where there is none."""
     for description in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
             content = json.loads(description.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a job costs: the memory it reaches and the time one case takes."""
+"""Measure the cost of a job: its peak memory, and the time per case."""
 
 import threading
 import time
@@ -16,12 +16,13 @@ LATENCY_SECONDS = 5.0
 
 
 class PeakMemory:
-    """The largest resident memory of this process inside a `with` block, in MB (10^6 bytes), GPU memory apart."""
+    """Largest resident memory of this process inside a `with` block, in MB (10^6 bytes), without GPU memory."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
         self._stop = threading.Event()
         self._process = psutil.Process()
+        # Sampled by a thread: the system's own peak (ru_maxrss) covers a process' whole life, which is many jobs.
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def _measure(self) -> None:
@@ -45,15 +46,16 @@ class PeakMemory:
 
 
 def latency_ms(answer: Callable[[], object]) -> float:
-    """Median time of one answer for one case, in milliseconds, after a warm-up.
+    """Measure the median time of one answer for one case, in milliseconds, after a warm-up.
 
-    What takes long is timed less often: at most about `LATENCY_SECONDS` are spent.
+    A slow answer is timed less often: at most about `LATENCY_SECONDS` are spent.
     """
     times: list[float] = []
     with torch.inference_mode():
         while len(times) < LATENCY_REPEATS + 2 and (len(times) < 2 or sum(times) < 1000 * LATENCY_SECONDS):
             start = time.perf_counter()
             answer()
+            # CUDA calls return before the work is done.
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append(1000 * (time.perf_counter() - start))

@@ -1,7 +1,7 @@
-"""The same protocol, machine and number of threads give the same bits.
+"""Determinism: the same protocol, machine and number of threads give the same bits.
 
-No state of a random generator is ever saved: every epoch of every job derives its own streams from the job's name, so
-a resumed run draws what an undisturbed one would have drawn.
+The state of a random generator is never saved: every epoch of every job derives its own streams from the job's name,
+so a resumed run draws the same numbers as an uninterrupted one.
 """
 
 import hashlib
@@ -17,33 +17,34 @@ _MEMORY: Any = torch.utils.deterministic  # a module that is an object with sett
 
 
 def derive(*parts: object) -> int:
-    """A 63-bit seed that depends on every part and on nothing else.
+    """Return a 63-bit seed that depends on the parts alone.
 
     >>> derive("densenet", 0, 1) == derive("densenet", 0, 1), derive("a", "bc") == derive("ab", "c")
     (True, False)
     """
+    # SHA-256, because Python's hash() of a string differs between processes.
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(*parts: object) -> torch.Generator:
-    """A CPU generator seeded from the parts."""
+    """Return a CPU generator seeded from the parts."""
     return torch.Generator().manual_seed(derive(*parts))
 
 
 def device() -> torch.device:
-    """Where jobs compute: the first CUDA device where there is one, else the processor."""
+    """Return the device for jobs: the first CUDA device where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """The device as people call it, for the record."""
+    """Return the device's product name, for the record."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
 
 
 @contextmanager
 def seeded(*parts: object) -> Iterator[None]:
-    """Torch's own stream (initial weights, dropout) seeded from the parts inside the block, restored after it."""
+    """Seed torch's global stream (initial weights, dropout) from the parts inside the block; restore it afterwards."""
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         torch.manual_seed(derive(*parts))
         yield
@@ -51,7 +52,8 @@ def seeded(*parts: object) -> Iterator[None]:
 
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
-    """Deterministic kernels on a fixed number of threads inside the block; the caller's settings come back after it."""
+    """Use deterministic kernels and a fixed number of threads inside the block; restore the settings afterwards."""
+    # The number of threads too: it decides how sums are divided, and so their rounding.
     threads_before = torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
     fill = _MEMORY.fill_uninitialized_memory

@@ -1,4 +1,4 @@
-"""The epoch: batches, augmentation, and updates of the weights, each from one batch or from several."""
+"""Train one epoch: batches, augmentation, and updates of the weights, each from one or several batches."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,9 +38,9 @@ def train_epoch(
     stream: tuple[object, ...],
     observation: Observation | None = None,
 ) -> float:
-    """Train over the samples once; `stream` names the random draws of this epoch. Returns the mean loss.
+    """Train over the samples once and return the mean loss; `stream` names the random draws of this epoch.
 
-    Optimizers that train on other weights than they are judged by are left with those to be judged.
+    Optimizers with separate weights for evaluation (schedule-free) are left with those in the model.
 
     Raises NotFiniteError with the cases of the batch whose loss was not finite.
     """
@@ -48,6 +48,7 @@ def train_epoch(
     learner.start_training()
     train_mode(learner.optimizer)
     total, seen = 0.0, 0
+    # Dropout must differ between processes, which hold different cases; one process keeps the stream without a rank.
     with seeded(*stream, "dropout", *([learner.ranks.rank] if learner.ranks.count > 1 else [])):
         for update in feed.updates(samples, draws):
             ready = [_prepared(learner, batch.to(learner.device), augmentation, draws) for batch in update]
@@ -76,7 +77,7 @@ def _augmented(
 
 
 def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observation: Observation | None) -> float:
-    """One update of the weights; optimizers that look twice at a batch are given a closure. Returns the loss."""
+    """Update the weights once and return the loss; optimizers with two gradients per step (SAM) get a closure."""
 
     def closure() -> float:
         learner.optimizer.zero_grad()
@@ -101,7 +102,7 @@ def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observ
 
 
 def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> float:
-    """Add up the gradients of the mean loss over all cases of the batches; returns that mean.
+    """Add up the gradients of the mean loss over all cases of the batches, and return that mean.
 
     Raises NotFiniteError before a step along a gradient that is not finite could spoil the weights.
     """
@@ -115,6 +116,7 @@ def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> 
             (loss * (size / sum(sizes))).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     learner.ranks.sum_gradients(learner.model.parameters())
+    # One transfer for all batches: reading each loss at once would make the device wait after every batch.
     values: list[float] = torch.stack(losses).tolist()
     for batch, value in zip(batches, values, strict=True):
         if not math.isfinite(value):
@@ -123,8 +125,8 @@ def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> 
 
 
 @contextmanager
-def judged(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
-    """The weights to be judged as the model's inside the block, with statistics of normalisation that are theirs."""
+def evaluation_weights(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
+    """Put the weights for evaluation into the model inside the block, with matching normalisation statistics."""
     if learner.average is not None:
         with learner.average.in_place(learner.model):
             recalibrate(learner, samples, feed)
@@ -136,13 +138,13 @@ def judged(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
 
 
 def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
-    """Recompute batch-normalisation statistics for the weights that will be judged.
+    """Recompute batch-normalisation statistics for the weights that are evaluated.
 
-    Averages of weights (schedule-free, Defazio et al. 2024, or a moving average) need it: the running statistics belong
-    to the training weights, not to the average. Statistics need no more than `ENOUGH` cases or patches.
+    Averages of weights (schedule-free, Defazio et al. 2024, or a moving average) need this, because the running
+    statistics belong to the training weights. At most about `ENOUGH` cases or patches are used.
     """
     every = (module for module in learner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
-    norms = [norm for norm in every if norm not in learner.resting]
+    norms = [norm for norm in every if norm not in learner.frozen_norm_layers]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
@@ -152,6 +154,7 @@ def recalibrate(learner: Learner, samples: Samples, feed: Feed) -> None:
     learner.start_training()
     seen = 0
     with torch.no_grad():
+        # The same draws every time, so that differences between epochs come from the weights and not from the cases.
         for batch in feed.epoch(samples, generator("recalibration")):
             if seen >= ENOUGH:
                 break

@@ -1,11 +1,11 @@
-"""What one job of an arm is expected to take."""
+"""The expected cost of one job of an arm."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds and memory of one job, from a few timed cases."""
+    """Seconds and peak memory (MB) of one job, extrapolated from a few timed cases."""
 
     arm: str
     seconds: float

@@ -1,4 +1,4 @@
-"""One step of every arm before anything is locked: what cannot run is told at once, and its cost is guessed."""
+"""Try one step of every arm before the trial is locked, to report what cannot run and to estimate the cost."""
 
 import time
 from itertools import pairwise
@@ -13,21 +13,20 @@ from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.arm import code_hashes
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, generator, reproducible
-from equipoise.training.loop.epoch import ENOUGH, judged, train_epoch
+from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks import training_of
 
 VALIDATED = {2: 8, 3: 1}
-"""Cases whose validation is timed, by dimensions: a volume takes many patches by itself."""
+"""Number of cases whose validation is timed, by spatial dimensions: a single volume takes many patches."""
 
 
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
-    """Try one step of the first job of every arm on some prepared cases; nothing is kept.
+    """Try one step of the first job of every arm on some prepared cases, and keep no result.
 
-    Returns what else belongs to the record of a trial: the device, and hashes of the user's own code and of the weights
-    that arms start from.
+    Returns facts for the trial's record: the device, and hashes of the user's own code and of pretrained weights.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
     jobs, samples = first
@@ -37,6 +36,7 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
 
 
 def _try(job: Job, samples: Samples) -> None:
+    # Two cases, because batch normalisation cannot train on one.
     two = samples.head(min(2, len(samples)))
     try:
         with reproducible(job.training.threads):
@@ -57,38 +57,39 @@ def _try(job: Job, samples: Samples) -> None:
 
 
 def _feed(job: Job, batch_size: int) -> Feed:
-    """One batch of the job's own patches, or of whole cases."""
+    """Make a feed of the job's patches, one per case, or of whole cases."""
     training = job.training
     return Feed(batch_size, training.patch_of(job.spatial_dims), 1, training.foreground_patches)
 
 
 def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     learner.model.train()
-    found = tuple(learner.logits(batch.to(learner.device).images).shape)
-    wanted = training_of(job).output_shape(job, len(batch.indices), tuple(batch.images.shape[2:]))
-    if found != wanted:
+    answered = tuple(learner.logits(batch.to(learner.device).images).shape)
+    needed = training_of(job).output_shape(job, len(batch.indices), tuple(batch.images.shape[2:]))
+    if answered != needed:
         raise ProtocolError(
-            f"its model answers with shape {found}, {job.task_record.name} of these images needs {wanted}"
+            f"its model answers with shape {answered}, {job.task_record.name} of these images needs {needed}"
         )
 
 
-def forecast(asked: tuple[Job, Samples, int, int]) -> Forecast:
-    """Time of one job with so many training and validation cases, and the memory it reached.
+def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
+    """Estimate the time of one job, and measure the memory that it reached.
 
-    From one timed batch after a warm-up, the statistics of normalisation that averaged weights need, and the answer to
-    a few cases as validation asks for it.
+    arguments: the job, prepared cases, and the numbers of training and validation cases. Timed are one batch after a
+    warm-up, the recalibration of normalisation that averaged weights need, and the validation of a few cases.
     """
-    job, samples, cases, held_out = asked
+    job, samples, cases, held_out = arguments
     feed = _feed(job, job.training.batch_size)
     augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
     few = samples.head(VALIDATED[job.spatial_dims])
     with reproducible(job.training.threads), PeakMemory() as memory:
         learner = build_learner(job, device(), samples)
+        # The first pass pays for kernels that are chosen or compiled once, and would be multiplied by every epoch.
         train_epoch(learner, samples, feed, augmentation, (job.name, "warm-up"))
         times = [time.perf_counter()]
         train_epoch(learner, samples, feed, augmentation, (job.name, "forecast"))
         times.append(time.perf_counter())
-        with judged(learner, samples, feed):
+        with evaluation_weights(learner, samples, feed):
             times.append(time.perf_counter())
             training_of(job).validate(learner, few, job)
             times.append(time.perf_counter())

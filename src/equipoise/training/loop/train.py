@@ -1,4 +1,4 @@
-"""A job from its first epoch to its done.json: resumable at every epoch, a divergence is a recorded failure."""
+"""Train a job from its first epoch to its done.json: resumable at every epoch; divergence is a recorded failure."""
 
 import math
 import time
@@ -34,19 +34,19 @@ from equipoise.training.loop.arm import build_model, build_optimizer, parameter_
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, reproducible, seeded
 from equipoise.training.loop.diagnostics import Observation
-from equipoise.training.loop.epoch import NotFiniteError, judged, train_epoch
-from equipoise.training.loop.initial_weights import resting_norms
+from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
+from equipoise.training.loop.initial_weights import frozen_norm_layers
 from equipoise.training.loop.layout import layout_of
 from equipoise.training.tasks import endpoint_of, training_of
 
 ATTEMPTS = 2
 NO_USE_FACTOR = 5.0
-"""A validation loss of this many times that of an answer without any image is a divergence, finite or not."""
+"""A validation loss above this multiple of that of a predictor without images counts as divergence."""
 
 
 @dataclass
 class Progress:
-    """What a checkpoint holds beside the learner: everything that later epochs and results depend on."""
+    """The state that a checkpoint holds in addition to the learner: everything that later epochs and results need."""
 
     epoch: int = 0
     attempt: int = 0
@@ -63,10 +63,10 @@ class DivergedError(Exception):
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train one job, or go on where its last checkpoint stands; returns the contents of done.json.
+    """Train one job, or resume it from its last checkpoint, and return the contents of done.json.
 
-    A failure of the arm (divergence, a model that breaks) is returned and written like any other end; OSError is
-    raised, because a full disk is no property of the arm.
+    A failure of the arm (divergence, an exception of its model) is returned and written like any other end; OSError is
+    raised, because a full disk is not a property of the arm.
     """
     done = job.done()
     if done is not None:
@@ -74,16 +74,17 @@ def train(job: Job) -> dict[str, Any]:
     ranks = Ranks.here()
     try:
         with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
+            # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
             warnings.simplefilter("always")
-            found = _Training(job, ranks).run()
-        found["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
+            end = _Training(job, ranks).run()
+        end["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
     except OSError:
         raise
     except (DivergedError, EquipoiseError) as error:
-        found = {"status": "failed", "reason": str(error)}
+        end = {"status": "failed", "reason": str(error)}
     except Exception as error:
-        found = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
-    return job.write_end(**found, processes=ranks.count) if ranks.leads else found
+        end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    return job.write_end(**end, processes=ranks.count) if ranks.leads else end
 
 
 class _Training:
@@ -108,7 +109,7 @@ class _Training:
         return (self.job.stream, self.progress.attempt, self.progress.epoch)
 
     def run(self) -> dict[str, Any]:
-        """All remaining epochs; the costs and the choice, for done.json."""
+        """Run all remaining epochs and return the costs and the chosen epoch for done.json."""
         self._resume()
         with PeakMemory() as memory:
             while self.progress.epoch < self.job.training.epochs and not self._waited_enough():
@@ -119,6 +120,7 @@ class _Training:
                 write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
             self.learner.model.load_state_dict(chosen)
             self.learner.model.eval()
+            # Timed with the chosen weights, inside the memory measurement: inference may need more than training.
             latency = self._latency_ms()
         peak = max(memory.peak_mb, self.progress.peak_memory_mb)
         return {
@@ -131,19 +133,19 @@ class _Training:
         }
 
     def _latency_ms(self) -> float:
-        """Of one case from prepared pixels to its answer."""
+        """Measure the latency of one case, from prepared pixels to its answer."""
         training = training_of(self.job)
         return latency_ms(lambda: training.answer_one(self.learner, self.validation, self.job))
 
     def _waited_enough(self) -> bool:
-        """Whether the epochs since the best one, short of the whole budget, are as many as early stopping waits for."""
+        """Whether early stopping applies: `patience` epochs since the best one, before the end of the budget."""
         patience, progress = self.job.training.patience, self.progress
         if patience is None or progress.epoch == self.job.training.epochs:
             return False
         return progress.epoch - (progress.chosen_epoch or 0) >= patience
 
     def _epoch_or_retry(self, memory: PeakMemory) -> None:
-        """One epoch; after a loss that is not finite, once more from the last good checkpoint with other draws."""
+        """Run one epoch; after a non-finite loss, retry once from the last checkpoint with other random draws."""
         start = time.perf_counter()
         try:
             row = self._epoch()
@@ -154,6 +156,7 @@ class _Training:
                     f"last on the batch of cases {error}"
                 ) from error
             attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
+            # Built anew: before the first checkpoint, `_resume` has no state from which to restore the initial weights.
             self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
             self.progress = Progress()
             self._resume()
@@ -164,6 +167,7 @@ class _Training:
         progress.peak_memory_mb = max(progress.peak_memory_mb, memory.peak_mb)
         progress.history.append(row | {"seconds": round(progress.seconds, 3)})
         progress.epoch += 1
+        # Saved after every epoch, before the next begins: a kill costs one epoch at most.
         self._save()
 
     def _epoch(self) -> dict[str, float]:
@@ -172,7 +176,7 @@ class _Training:
         seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
-        with judged(learner, self.samples, self.feed):
+        with evaluation_weights(learner, self.samples, self.feed):
             validation_loss, metric = training_of(self.job).validate(learner, self.validation, self.job)
             row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
             row |= {f"validation_{self.job.primary}": metric, "learning_rate": rate}
@@ -187,7 +191,7 @@ class _Training:
         return row
 
     def _is_best(self, row: dict[str, float]) -> bool:
-        """Whether validation prefers this epoch to all before it; the earlier of equals stays."""
+        """Whether this epoch's validation value is better than all before; of equals, the earlier epoch stays."""
         key = "validation_loss" if self.job.training.select == "loss" else f"validation_{self.job.primary}"
         sign = -1 if self.job.training.select == "primary" and endpoint_of(self.job).higher_is_better else 1
         if not math.isfinite(row[key]):
@@ -196,7 +200,7 @@ class _Training:
         return sign * row[key] < min(before, default=math.inf)
 
     def _refuse_useless(self) -> None:
-        """A finite loss far above that of no knowledge is a divergence too: nothing was learnt from the data."""
+        """Refuse a finite loss far above that of a predictor without images: it is a divergence too."""
         progress = self.progress
         if progress.chosen_epoch is None:
             raise DivergedError("no epoch had a finite validation loss")
@@ -242,7 +246,7 @@ class _Training:
 
 
 def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks = ALONE) -> Learner:
-    """The job's model, optimizer, loss and schedule at their start; weights depend on the job's stream alone."""
+    """Build the job's initial model, optimizer, loss and schedule; weights depend on the job's stream alone."""
     with seeded(job.stream, "weights"):
         model = ranks.synchronise(build_model(job).to(device))
     training = job.training
@@ -250,7 +254,8 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
     move: Any = model.to  # its types know no memory format of volumes
     model = move(memory_format=layout)
     if training.compile is True:
-        model.compile(dynamic=False)  # a kernel a shape: a resumed job meets the shapes in another order
+        # One kernel per shape: a resumed job meets the shapes in another order, and must use the same kernels.
+        model.compile(dynamic=False)
     optimizer = build_optimizer(job, model)
     steps = training.epochs * Feed.of(training, job.spatial_dims).steps(len(samples))
     weight = _class_weights(job, samples)
@@ -261,12 +266,12 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
         loss_of(job),
         schedule(training.schedule.name, optimizer, steps, **training.schedule.settings),
         device,
-        # what is not settled yet, when an arm is only tried, is tried the plain way
+        # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
         torch.bfloat16 if training.precision == "bfloat16" else torch.float32,
         training.clip_norm,
         layout,
         mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
-        resting=resting_norms(model),
+        frozen_norm_layers=frozen_norm_layers(model),
         ranks=ranks,
         average=None if training.ema is None else _average(job, model, optimizer, training.ema),
     )
@@ -281,7 +286,7 @@ def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> 
 
 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
-    """The loss that the protocol names, over classes or over regions; or the own one of a task."""
+    """Return the loss that the protocol names, over classes or over regions; or a task's own loss."""
     if ":" in job.training.loss:
         own: Loss = imported(job.training.loss, "loss", job.code)
         return own
@@ -294,7 +299,7 @@ def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
 
 
 def _class_weights(job: Job, samples: Samples) -> Tensor | None:
-    """One factor per class, so that all weigh the same over the training cases; None where the protocol wants none."""
+    """Return one factor per class that balances the training cases; None where the protocol sets no weights."""
     if job.training.class_weights == "none":
         return None
     counts = torch.zeros(len(job.classes), dtype=torch.int64)

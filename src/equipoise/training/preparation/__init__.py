@@ -1,4 +1,4 @@
-"""Cohorts → prepared cases, and the trivial rules beside the arms: the half of each task that needs no torch."""
+"""Prepare the cases of a cohort and apply the trivial baselines: the half of each task that needs no torch."""
 
 from equipoise.training.preparation.task_preparation import Opening, TaskPreparation, prediction_rows, preparation_of
 

@@ -1,8 +1,8 @@
-"""Classification before torch: prepared cases, and trivial rules that always stand beside the arms.
+"""Classification before torch: prepare cases, and fit the trivial baselines with which every arm is compared.
 
-majority-class answers every case with the training cases' class shares; the size rule is a logistic regression on the
-one attribute that the cohort names as size (nodule diameter in mm); without one, the intensity rule uses the mean
-of the prepared image. They have no seed: the same training cases give the same rule.
+majority-class gives every case the training cases' class shares; the size rule is a logistic regression on the one
+attribute that the cohort names as size (nodule diameter in mm); without one, the intensity rule uses the mean of the
+prepared image. The rules have no seed: the same training cases give the same rule.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,23 +24,25 @@ from equipoise.training.preparation.task_preparation import Indices, Opening
 
 Array = NDArray[np.float64]
 RIDGE = 1e-5
-"""Weight decay of the logistic rule, so that a perfect separation still has a finite optimum."""
+"""Weight decay of the logistic rule; with it, perfectly separated classes still have a finite optimum."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A rule: its name and `fit(train indices) -> (indices -> class probabilities)`."""
+    """A trivial rule: its name and `fit(train indices) -> (indices -> class probabilities)`."""
 
     name: str
     fit: Callable[[Indices], Callable[[Indices], Array]]
 
 
 def baselines(cohort: Cohort, mean_intensity: Array | None = None) -> tuple[Baseline, ...]:
-    """The rules for a classification cohort.
+    """Return the rules for a classification cohort.
 
     mean_intensity: mean of each prepared case (n,), used where the cohort names no size.
     """
     rules = [Baseline("majority-class", lambda train: _class_shares(cohort, train))]
+    # Size explains much of a diagnosis such as malignancy, so a network must at least beat it. Mean intensity is the
+    # substitute: no network is needed to separate classes that differ in exposure alone.
     if cohort.size_attribute is not None:
         size = case_sizes(cohort, cohort.size_attribute)
         rules.append(Baseline("size-rule", lambda train: _logistic(cohort, size, train)))
@@ -56,9 +58,10 @@ def _class_shares(cohort: Cohort, train: Indices) -> Callable[[Indices], Array]:
 
 
 def _logistic(cohort: Cohort, values: Array, train: Indices) -> Callable[[Indices], Array]:
-    """Multinomial logistic regression on (1, z, z²) of the standardised value, by maximum likelihood."""
+    """Fit a multinomial logistic regression on (1, z, z²) of the standardised value, by maximum likelihood."""
     center, width = values[train].mean(), values[train].std() or 1.0
     z = (values - center) / width
+    # The square lets a class lie between two others, or on both sides of one; a linear rule could not express that.
     design = np.stack([np.ones_like(z), z, z**2], axis=1)
     classes = len(cohort.classes)
     truth = np.eye(classes)[cohort.labels[train]]
@@ -67,6 +70,7 @@ def _logistic(cohort: Cohort, values: Array, train: Indices) -> Callable[[Indice
         weights = flat.reshape(3, classes)
         logits = design[train] @ weights
         loss = -(truth * log_softmax(logits, axis=1)).sum(axis=1).mean() + RIDGE * (weights[1:] ** 2).sum()
+        # The exact gradient, because differences would limit the precision of the optimum and of its reproduction.
         gradient = design[train].T @ (softmax(logits, axis=1) - truth) / len(train)
         gradient[1:] += 2 * RIDGE * weights[1:]
         return float(loss), gradient.ravel()
@@ -79,7 +83,7 @@ def _logistic(cohort: Cohort, values: Array, train: Indices) -> Callable[[Indice
 def predict_baseline(
     rule: Baseline, cohort: Cohort, fold: int, train: Indices, parts: dict[str, Indices]
 ) -> Predictions:
-    """The rule, fitted on the training cases, on the cases of `parts` (split name → case indices)."""
+    """Fit the rule on the training cases and predict the cases of `parts` (split name → case indices)."""
     answer = rule.fit(train)
     indices = np.concatenate(list(parts.values()))
     n = len(indices)
@@ -100,7 +104,7 @@ def predict_baseline(
 def prepared_cases(
     cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: NDArray[np.generic]
 ) -> Iterator[PreparedCase]:
-    """The cases in the order of `indices`, each with its target (n,): what every task with one answer a case needs.
+    """Yield the cases in the order of `indices`, each with its target (n,), for every task with one answer per case.
 
     Raises CohortError for a case with values that are not finite.
     """
@@ -108,6 +112,7 @@ def prepared_cases(
     for images, _ in prepare_in_chunks(cohort, np.asarray(indices), pipeline):
         for image in images:
             case = cohort.cases[indices[done]]
+            # Refused here, because one NaN would otherwise appear as a diverged loss later, without the case's name.
             if not np.isfinite(image).all():
                 raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
             yield PreparedCase(case.id, case.patient, {"images": image, "targets": np.asarray(targets[done])})
@@ -134,7 +139,7 @@ class _Preparation:
             yield predict_baseline(rule, cohort, opening.number, fold.train, parts)
 
     def _mean_intensity(self, opening: Opening) -> NDArray[Any]:
-        """The mean of every prepared image (n,); of cases outside the fold nothing is asked, and 0 stands for it."""
+        """Return the mean of every prepared image (n,); 0 for cases outside the fold, which no rule uses."""
         mean = np.zeros(len(opening.cohort), np.float32)
         for part, samples in {"train": opening.train(), **opening.held_out}.items():
             images = np.asarray(samples.images).reshape(len(samples), -1)

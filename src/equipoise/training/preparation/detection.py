@@ -1,7 +1,7 @@
-"""Detection before torch: prepared cases with findings, candidates on their grids, and trivial detectors.
+"""Detection before torch: prepare cases with findings, match candidates on their grids, fit trivial detectors.
 
-no-candidates marks nothing; the spot rule marks the brightest or darkest spots, or those that differ most from what is
-around them, in one channel: all of that is chosen on training cases. Neither has a seed.
+no-candidates marks no place; the spot rule marks the brightest or darkest spots of one channel, or those that differ
+most from their surroundings: channel, sign and contrast are chosen on training cases. Neither rule has a seed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,27 +31,27 @@ Answer = Callable[[Samples, int], Candidates]
 
 MOST_CASES = 50
 MOST_VOXELS = 2**28
-"""Training cases that the rule looks at, evenly spread, and their voxels together (three cases at least)."""
+"""Limits of the evenly spread training cases that the rule uses: their number, and voxels in all; at least 3 cases."""
 
 MOST_CANDIDATES = 200
-"""Of one scan, the most suspicious: a model that has learnt nothing marks everything."""
+"""Candidates kept per scan, by descending score: an untrained model marks every voxel."""
 
 
 def marked(samples: Samples, index: int, split: str, candidates: Candidates) -> MarkedScan:
-    """The candidates of a prepared case, brought to its own grid and matched with its findings."""
+    """Map the candidates of a prepared case to its own grid and match them with its findings."""
     grid, prepared = samples.grids[index], samples.images[index].shape[1:]
     own = Candidates(grid.places_back(candidates.centre_mm, prepared), candidates.score)
     return MarkedScan.of(samples.cases[index], samples.patients[index], split, own, samples.findings[index])
 
 
 def most_suspicious(candidates: Candidates) -> Candidates:
-    """The first `MOST_CANDIDATES`."""
+    """Return the first `MOST_CANDIDATES` candidates, which come by descending score."""
     return Candidates(candidates.centre_mm[:MOST_CANDIDATES], candidates.score[:MOST_CANDIDATES])
 
 
 @dataclass(frozen=True)
 class SpotBaseline:
-    """A rule: its name and `fit(training samples) -> answer`."""
+    """A trivial detector: its name and `fit(training samples) -> answer`."""
 
     name: str
     fit: Callable[[Samples], Answer]
@@ -59,9 +59,9 @@ class SpotBaseline:
 
 @dataclass(frozen=True)
 class _Spots:
-    """Peaks of one channel, smoothed over the size of a usual finding; their height, scaled to 0–1, is the score.
+    """Peaks of one channel after smoothing at the median finding's size; the score is their height, scaled to 0–1.
 
-    sign: −1 seeks dark spots. contrast: against what is around, smoothed over twice that size.
+    sign: −1 seeks dark spots. contrast: subtract the surroundings, smoothed at twice that size.
     """
 
     channel: int
@@ -72,17 +72,19 @@ class _Spots:
     high: float = 1.0
 
     def height(self, image: Array, spacing_mm: tuple[float, ...]) -> Array:
-        """How suspicious each voxel of (channel, *spatial) is, in units of the image."""
+        """Return the suspicion of each voxel of an image (channel, *spatial), in units of the image."""
         plane = np.asarray(image[self.channel], dtype=np.float32)
-        sigma = self.radius_mm / np.sqrt(plane.ndim) / np.array(spacing_mm)  # at which a ball stands out most
+        # A Laplacian of Gaussian responds most to a ball of radius r at sigma = r / sqrt(dimensions).
+        sigma = self.radius_mm / np.sqrt(plane.ndim) / np.array(spacing_mm)
         smooth = ndimage.gaussian_filter(plane, sigma, mode="nearest")
         around = ndimage.gaussian_filter(plane, 2 * sigma, mode="nearest") if self.contrast else 0.0
         return np.asarray(self.sign * (smooth - around), dtype=np.float32)
 
     def __call__(self, samples: Samples, index: int) -> Candidates:
-        """Every peak that is no lower than the lowest place of the training cases."""
+        """Return the highest peaks above the lowest value of the training cases."""
         spacing = samples.grids[index].prepared_spacing_mm
         height = self.height(np.asarray(samples.images[index]), spacing)
+        # Scaled by training cases and not by this scan, so that scores of all scans can be ranked together (FROC).
         score = np.clip((height - self.low) / ((self.high - self.low) or 1.0), 0, 1)
         return most_suspicious(peak_candidates(score, spacing, float(np.finfo(np.float32).eps), self.radius_mm))
 
@@ -95,7 +97,7 @@ def _nothing(_: Samples) -> Answer:
 
 
 def _spots(train: Samples) -> Answer:
-    """The channel, sign and kind of spot with the largest CPM on training cases, the first of equals."""
+    """Choose the channel, sign and contrast with the largest CPM on training cases, the first of equals."""
     radii = np.concatenate([findings.radius_mm[findings.relevant] for findings in train.findings])
     radius = float(np.median(radii)) if len(radii) else 1.0
     chosen = _chosen(train)
@@ -111,7 +113,7 @@ def _chosen(samples: Samples) -> list[int]:
 
 
 def _scaled(rule: _Spots, train: Samples, chosen: list[int]) -> _Spots:
-    """The rule with the lowest and highest place of the training cases as the ends of its score."""
+    """Return the rule with its score scaled to the lowest and highest value over the training cases."""
     ends = []
     for index in chosen:
         height = rule.height(np.asarray(train.images[index]), train.grids[index].prepared_spacing_mm)
@@ -132,7 +134,7 @@ SPOT_BASELINES = (SpotBaseline("no-candidates", _nothing), SpotBaseline("spot-ru
 
 
 def predict_spots(rule: SpotBaseline, fold: int, train: Samples, parts: Mapping[str, Samples]) -> Predictions:
-    """The rule, fitted on training cases, on the cases of `parts` (split name → samples), with its candidates."""
+    """Fit the rule on training cases and predict the cases of `parts` (split name → samples), with candidates."""
     answer = rule.fit(train)
     scans = [
         marked(samples, index, part, answer(samples, index))

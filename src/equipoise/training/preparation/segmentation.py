@@ -1,7 +1,7 @@
-"""Segmentation before torch: prepared cases with their masks, and trivial segmenters that stand beside the arms.
+"""Segmentation before torch: prepare cases with their masks, and fit trivial segmenters for comparison with the arms.
 
-empty-mask finds nothing; mean-mask says of every case what most training cases have at that place; the intensity
-rule calls bright (or dark) voxels of one channel, its threshold chosen on training cases. None has a seed.
+empty-mask leaves every region empty; mean-mask gives every case the thresholded mean mask of the training cases; the
+intensity rule thresholds one channel, at a level chosen on training cases. None of the rules has a seed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ Regions = Mapping[str, tuple[int, ...]]
 Answer = Callable[[Samples, int], dict[str, Mask]]
 
 MOST_CASES = 200
-"""Training cases that a rule looks at, evenly spread over all: enough for a threshold."""
+"""Training cases that a rule uses, evenly spread over all: enough to choose a threshold."""
 CANONICAL_SIDE = {2: 64, 3: 32}
 BINS = 64
 THRESHOLDS = np.linspace(0.1, 0.9, 9)
@@ -35,7 +35,7 @@ THRESHOLDS = np.linspace(0.1, 0.9, 9)
 
 @dataclass(frozen=True)
 class MaskBaseline:
-    """A rule: its name and `fit(training samples, regions) -> answer`."""
+    """A trivial segmenter: its name and `fit(training samples, regions) -> answer`."""
 
     name: str
     fit: Callable[[Samples, Regions], Answer]
@@ -59,8 +59,9 @@ def _empty(_: Samples, regions: Regions) -> Answer:
 
 
 def _mean_mask(train: Samples, regions: Regions) -> Answer:
-    """How often each place, in shares of the image's sides, belongs to a region; called from the best threshold on."""
+    """Average the masks at each position, relative to the image's sides, and cut the mean at the best threshold."""
     dims = _truth(train, 0).ndim
+    # Cases differ in shape, so their masks are averaged on one small grid, which also keeps all of them in memory.
     canonical = (CANONICAL_SIDE[dims],) * dims
     shares: dict[str, list[NDArray[np.float32]]] = {name: [] for name in regions}
     for index in _chosen(train):
@@ -79,19 +80,20 @@ def _mean_mask(train: Samples, regions: Regions) -> Answer:
 
 
 def _best_threshold(mean: NDArray[np.float32], masks: Mask) -> float:
-    """The threshold on the mean (*grid) with the largest mean Dice over masks (n, *grid), the lowest of equals."""
+    """Choose the threshold on a mean (*grid) with the best mean Dice over masks (n, *grid), the lowest of equals."""
     return float(max(THRESHOLDS, key=lambda t: _mean_dice(mean >= t, masks)))
 
 
 def _mean_dice(answer: Mask, masks: Mask) -> float:
     axes = tuple(range(1, masks.ndim))
     total = masks.sum(axis=axes) + answer.sum()
+    # Two empty masks agree perfectly, as in the endpoint.
     return float(np.where(total > 0, 2 * (masks & answer).sum(axis=axes) / np.maximum(total, 1), 1.0).mean())
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Voxels of a channel above (or not above) a level are called; `dice` is the mean over training cases."""
+    """Call the voxels of a channel above (or not above) a level; `dice` is the mean over training cases."""
 
     dice: float
     channel: int
@@ -117,7 +119,8 @@ def _intensity(train: Samples, regions: Regions) -> Answer:
 
 
 def _cuts(train: Samples, chosen: list[int], channel: int, members: tuple[int, ...]) -> tuple[tuple[float, int], _Cut]:
-    """The best cut of one channel, with its key of comparison: Dice, then the first channel."""
+    """Return the best cut of one channel, with its sort key: Dice, then the first channel."""
+    # Common edges for all cases: one level must serve every case, and histograms replace a pass over voxels per level.
     low = min(float(train.images[i][channel].min()) for i in chosen)
     high = max(float(train.images[i][channel].max()) for i in chosen)
     edges = np.linspace(low, high, BINS + 1)
@@ -139,7 +142,7 @@ def _cuts(train: Samples, chosen: list[int], channel: int, members: tuple[int, .
 
 
 def _dice_of_cuts(everything: NDArray[np.int64], inside: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Dice of calling the first 1, 2, … bins, from the voxels of each bin in all and inside the region."""
+    """Return the Dice of calling the first 1, 2, … bins, from the voxels per bin in all and inside the region."""
     called, hit = np.cumsum(everything), np.cumsum(inside)
     total = called + inside.sum()
     return np.asarray(2 * hit / np.maximum(total, 1))
@@ -160,7 +163,7 @@ def predict_masks(
     regions: Regions,
     own: Mapping[str, Metric] = NO_OTHER,
 ) -> Predictions:
-    """The rule, fitted on training cases, on the cases of `parts` (split name → samples), as rows of the table."""
+    """Fit the rule on training cases and predict the cases of `parts` (split name → samples), as rows of the table."""
     answer = rule.fit(train, regions)
     rows = []
     for samples in parts.values():

@@ -1,4 +1,4 @@
-"""Cases → arrays on disk for the jobs of a fold; test cases are staged only when the test set is opened."""
+"""Stage cases as arrays on disk for the jobs of a fold; test cases only when the test set is opened."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from equipoise.training.preparation.task_preparation import Indices, preparation
 
 
 def samples_of(cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: str = "classes") -> Samples:
-    """Prepared cases in the order of `indices`, in memory; targets: of [training], where they are masks."""
+    """Prepare cases in the order of `indices`, in memory; targets: as in [training], for tasks with masks."""
     return Samples.of(preparation_of(cohort.task_record).prepared(cohort, indices, pipeline, targets))
 
 
 def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path, targets: str = "classes") -> Samples:
-    """The prepared cases, written to `folder` for other processes unless they lie there as they were written."""
+    """Write the prepared cases to `folder` for other processes, unless it already holds them undamaged; map them."""
+    # Checked by hash and not by existence: a run may have been killed between two files.
     if not staged(folder, [cohort.cases[index].id for index in indices]):
         with SampleWriter(folder) as writer:
             for case in preparation_of(cohort.task_record).prepared(cohort, indices, pipeline, targets):
@@ -28,7 +29,7 @@ def stage(cohort: Cohort, indices: Indices, pipeline: Pipeline, folder: Path, ta
 
 
 def own_metrics(protocol: Protocol, cohort: Cohort) -> tuple[str, ...]:
-    """Names of the functions of the user's own that give every case of masks a value."""
+    """Return the names of the user's functions that give every case with masks a value."""
     if not cohort.task_record.has_masks:
         return ()
     regions = cohort.task_record.structures(cohort)
@@ -36,7 +37,7 @@ def own_metrics(protocol: Protocol, cohort: Cohort) -> tuple[str, ...]:
 
 
 def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list[Job]:
-    """Every job of the protocol: all arms of one seed after another, so that an interrupted trial compares early."""
+    """List every job of the protocol, seed by seed over all arms, so that an interrupted trial can already compare."""
     task = cohort.task_record
     common: dict[str, Any] = {
         "code": protocol.folder,

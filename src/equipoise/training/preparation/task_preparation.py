@@ -1,4 +1,4 @@
-"""What every task does with pixels in the first process of a trial, which holds no torch."""
+"""The interface of a task's preparation: work on pixels in the first process of a trial, without torch."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Opening:
-    """The test set of one fold, opened: what trivial rules are fitted on, and answer.
+    """The opened test set of one fold: the cases that trivial rules are fitted on, and those that they predict.
 
-    held_out: validation and test cases, prepared. train: prepares the training cases, for rules that learn from them.
-    own: the user's own metrics of masks.
+    number: of the fold. held_out: prepared validation and test cases, by part. train: prepares the training cases, for
+    rules that learn from them. own: the user's own metrics of masks.
     """
 
     cohort: Cohort
@@ -36,29 +36,29 @@ class Opening:
 
 
 class TaskPreparation(Protocol):
-    """One object a task, which its record names as "module:attribute"."""
+    """One object per task, which its record names as "module:attribute"."""
 
     def prepared(self, cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: str) -> Iterator[PreparedCase]:
-        """The cases in the order of `indices`, a few in memory at a time; targets: of [training].
+        """Yield the cases in the order of `indices`, a few in memory at a time; targets: as in [training].
 
         Raises CohortError for a case that cannot be learnt from.
         """
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
-        """The validation and test predictions of every trivial rule, under the rule's name."""
+        """Yield the validation and test predictions of every trivial rule, under the rule's name."""
 
 
 def preparation_of(task: Task) -> TaskPreparation:
-    """The object that the task's record names."""
+    """Import the object that the task's record names."""
     preparation: Any = imported(task.preparation, "preparation of a task", None)
     checked: TaskPreparation = preparation
     return checked
 
 
 def prediction_rows(parts: Mapping[str, Samples], arm: str, fold: int, seed: int, **answers: Any) -> Predictions:
-    """Rows of the public table for the cases of some parts (split name → samples), one part after another.
+    """Make the rows of the public table for the cases of `parts` (split name → samples), one part after another.
 
-    answers: the columns that differ between tasks: `truth`, `scores` and `classes`, or `metrics` by name, each of all
+    answers: the columns that differ between tasks: `truth`, `scores` and `classes`, or `metrics` by name, each for all
     cases in their order.
     """
     cases = [case for samples in parts.values() for case in samples.cases]

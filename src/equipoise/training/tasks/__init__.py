@@ -1,4 +1,4 @@
-"""What each task trains, validates and predicts: the half of each task that works with torch."""
+"""Train, validate and predict each task: the half of each task that works with torch."""
 
 from equipoise.training.tasks.task_training import Planes, TaskTraining, endpoint_of, training_of
 

@@ -1,4 +1,4 @@
-"""Classification with a network: class logits of whole cases, of mirrored copies too where the protocol asks."""
+"""Classification with a network: class logits of whole cases, averaged over mirrored copies where configured."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from equipoise.training.tasks.task_training import Planes, endpoint_of
 
 
 def classify(learner: Learner, samples: Samples, job: Job) -> Tensor:
-    """Logits of all samples in their order, (n, classes) float32 on the CPU, the model in evaluation mode."""
+    """Return logits of all samples in their order, (n, classes) float32 on the CPU; sets evaluation mode."""
     learner.model.eval()
     answer = mirrored(learner.logits, job.inference.mirror_axes(job.spatial_dims))
     with torch.inference_mode():
@@ -30,18 +30,19 @@ def classify(learner: Learner, samples: Samples, job: Job) -> Tensor:
 
 
 def classify_one(learner: Learner, samples: Samples, job: Job) -> Tensor:
-    """Logits of the first sample alone, as one case is answered in use; the model must be in evaluation mode."""
+    """Return logits of the first sample alone, as in clinical use; the model must be in evaluation mode."""
     answer = mirrored(learner.logits, job.inference.mirror_axes(job.spatial_dims))
     return answer(whole(samples, np.array([0])).to(learner.device).images)
 
 
 def validation_metric(endpoint: Endpoint, logits: Tensor, targets: Tensor) -> float:
-    """The endpoint of class logits (n, classes) against class indices (n,); nan where it is undefined.
+    """Compute the endpoint of class logits (n, classes) against class indices (n,); nan where it is undefined.
 
-    A validation part may lack a class, or an epoch may have predicted no finite number: the epoch then has no value
-    and is not chosen for it.
+    It is undefined where the validation part lacks a class or the predictions are not finite; such an epoch is not
+    chosen.
     """
     n, classes = logits.shape
+    # Every case counts as its own patient here: the point value needs no clustering, only its interval would.
     names = np.arange(n)
     scores = logits.softmax(1).double().numpy()[None]
     fold = Fold(0, names.astype(str), names, targets.numpy(), scores, {})
@@ -72,9 +73,10 @@ class _Training:
         return prediction_rows({part: samples}, *place, truth=truth, scores=scores, classes=job.classes), {}
 
     def useless_loss(self, job: Job, train: Samples, validation: Samples) -> float | None:
-        """That of always predicting the class shares, each class counted once more than it was met."""
+        """Return the loss of always predicting the class shares, with one added to the count of each class."""
         if job.training.loss != "cross-entropy":
             return None
+        # One added (Laplace), or a class that only validation holds would make this loss infinite.
         counts = np.bincount(np.asarray(train.targets), minlength=len(job.classes)) + 1.0
         return float(-np.log(counts / counts.sum())[np.asarray(validation.targets)].mean())
 

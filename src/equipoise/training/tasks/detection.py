@@ -1,4 +1,4 @@
-"""Detection with a network: a map of findings by segmentation, its candidates by their parts or peaks."""
+"""Detection with a network: segment a map of findings, and take candidates from its parts or peaks."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ from equipoise.training.tasks.task_training import Planes, endpoint_of
 
 
 def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator[MarkedScan]:
-    """Every case in order, its candidates matched with its findings on its own grid."""
+    """Yield every case in order, with its candidates matched to its findings on its own grid."""
     for index, probability in enumerate(segment(learner, samples, job)):
         yield marked(
             samples, index, split, candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
@@ -27,7 +27,7 @@ def detect(learner: Learner, samples: Samples, job: Job, split: str) -> Iterator
 
 
 def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> Candidates:
-    """Candidates of one map (*spatial): the peaks of centres, or the parts of a mask that stand out."""
+    """Extract the candidates of one map (*spatial): the peaks of a centre map, or the distinct parts of a mask."""
     threshold = job.inference.candidate_threshold
     if job.training.targets == "centres":
         return most_suspicious(peak_candidates(probability, spacing_mm, threshold, job.inference.apart_mm))
@@ -35,8 +35,9 @@ def candidates_in(job: Job, probability: NDArray[np.floating], spacing_mm: tuple
 
 
 def _validate_findings(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
-    """Mean loss over cases, and the endpoint of all of them on their own grids; nan where there is nothing to find."""
+    """Return the mean loss over cases, and the endpoint on their own grids; nan without a relevant finding."""
     values_here: list[tuple[float, MarkedScan]] = []
+    # Every process validates each count-th case, and all gather the values: they must choose the same epoch.
     here = range(learner.ranks.rank, len(samples), learner.ranks.count)
     for index, probability in zip(here, segment(learner, samples, job, here), strict=True):
         candidates = candidates_in(job, probability[1], samples.grids[index].prepared_spacing_mm)
@@ -62,7 +63,7 @@ class _Training:
         return _validate_findings(learner, samples, job)
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
-        """Counts of every case, its candidates beside it, and planes that tell of errors."""
+        """Return the counts and candidates of every case, and planes that show errors."""
         scans = list(detect(learner, samples, job, part))
         return detection_predictions(scans, job.arm.name, job.fold, job.seed), error_planes(scans, samples)
 

@@ -1,4 +1,4 @@
-"""What a detector got wrong, as planes of the prepared images with marks on them, for the report's example cases."""
+"""Draw a detector's errors: planes of the prepared images with marks on them, for the report's example cases."""
 
 import json
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from equipoise.evaluation.matched_scans import MarkedScan
 from equipoise.training.data.samples import Samples
 
 MOST_SHOWN = 6
-"""Cases of each kind."""
+"""Cases shown per kind of error."""
 MOST_MARKS = 5
-"""Candidates drawn beside the one or the finding that is shown."""
+"""Candidates drawn per plane, apart from the shown error itself."""
 NEAR_MM = 3.0
-"""How far from the plane of a volume a candidate may lie and still be drawn."""
+"""Largest distance from the plane of a volume at which a candidate is still drawn."""
 MARKS = "marks.json"
-"""The array (uint8) that holds, as JSON, what the planes beside it show."""
+"""Name of the array (uint8) that holds, as JSON, the marks and captions of the planes."""
 
 Planes = dict[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class _Error:
-    """One finding or false positive: where it is, in mm on the scan's own grid; score: NaN where nothing marks it."""
+    """One missed finding or false positive: its centre in mm on the scan's own grid; score: NaN without a candidate."""
 
     kind: str
     index: int
@@ -36,29 +36,30 @@ class _Error:
 
 
 def error_planes(scans: Sequence[MarkedScan], samples: Samples) -> Planes:
-    """One plane through the worst found finding of each scan, and one through its most suspicious false positive.
+    """Draw one plane per scan through its finding with the lowest score, and one through its top false positive.
 
-    The six worst of both kinds are kept, as `missed-0` …, `false-0` …; `MARKS` tells what they show: case, score (None:
-    nothing marks it), diameter, how many false positives of all scans have a higher score, and marks on the plane as
-    [kind, row, column, half height, half width].
+    The six worst of both kinds are kept, named `missed-0`, `false-0` and so on. The array `MARKS` describes them: case,
+    score (None without a candidate), diameter in mm, the number of false positives of all scans with a higher score,
+    and marks on the plane as [kind, row, column, half height, half width] in pixels.
     """
     missed = sorted(_missed(scans), key=lambda error: np.nan_to_num(error.score, nan=-np.inf))
     false = sorted(_false(scans), key=lambda error: -error.score)
     every = np.concatenate([scan.candidates.score[scan.false_positives()] for scan in scans])
     planes: Planes = {}
-    told: dict[str, dict[str, Any]] = {}
+    captions: dict[str, dict[str, Any]] = {}
     for errors in (missed[:MOST_SHOWN], false[:MOST_SHOWN]):
         for number, error in enumerate(errors):
             name = f"{error.kind}-{number}"
             planes[name], marks = _drawn(error, scans[error.index], samples)
-            told[name] = {
+            captions[name] = {
                 "case": scans[error.index].case,
                 "score": None if np.isnan(error.score) else error.score,
                 "diameter_mm": error.diameter_mm,
                 "higher": int((every > np.nan_to_num(error.score, nan=-np.inf)).sum()),
                 "marks": marks,
             }
-    planes[MARKS] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    # JSON as bytes, because an npz file without pickles holds arrays only.
+    planes[MARKS] = np.frombuffer(json.dumps(captions).encode(), np.uint8)
     return planes
 
 
@@ -85,7 +86,7 @@ def _false(scans: Sequence[MarkedScan]) -> list[_Error]:
 
 
 def _drawn(error: _Error, scan: MarkedScan, samples: Samples) -> tuple[NDArray[np.uint8], list[list[Any]]]:
-    """The plane of the first channel through an error, and the marks on it."""
+    """Return the plane of the first channel through an error, and the marks on it."""
     image, grid = np.asarray(samples.images[error.index][0]), samples.grids[error.index]
     spacing = np.array(grid.prepared_spacing_mm)
 
@@ -98,6 +99,7 @@ def _drawn(error: _Error, scan: MarkedScan, samples: Samples) -> tuple[NDArray[n
     for kind, place, radius in zip(kinds, voxels(scan.findings.centre_mm), scan.findings.radius_mm, strict=True):
         away = 0.0 if z is None else (place[0] - z) * spacing[0]
         if abs(away) < radius:
+            # The circle in which the finding's ball cuts this plane, in pixels.
             half = np.sqrt(radius**2 - away**2) / spacing[-2:]
             marks.append([kind, *place[-2:], *half])
     chosen = _nearby(scan, error, voxels(scan.candidates.centre_mm), z, spacing[0])
@@ -108,7 +110,7 @@ def _drawn(error: _Error, scan: MarkedScan, samples: Samples) -> tuple[NDArray[n
 def _nearby(
     scan: MarkedScan, error: _Error, places: NDArray[np.float64], z: int | None, slice_mm: float
 ) -> NDArray[np.float64]:
-    """The most suspicious candidates near the plane, and always the false positive that is shown."""
+    """Return the candidates with the highest scores near the plane, and always the false positive that is shown."""
     near = np.ones(len(places), bool) if z is None else np.abs(places[:, 0] - z) * slice_mm <= NEAR_MM
     rows = np.flatnonzero(near)[:MOST_MARKS]
     own = np.flatnonzero((scan.candidates.centre_mm == error.centre_mm).all(axis=1))
@@ -118,7 +120,7 @@ def _nearby(
 def _shown(
     image: NDArray[np.float32], z: int | None, marks: list[list[Any]]
 ) -> tuple[NDArray[np.uint8], list[list[Any]]]:
-    """The plane as a radiologist holds it: volumes with the front on top and the patient's right on the left."""
+    """Turn the slice into radiological display convention: front on top, the patient's right on the left."""
     if z is None:
         return grey(image), marks
     height, width = image.shape[1:]

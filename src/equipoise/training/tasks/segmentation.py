@@ -1,4 +1,4 @@
-"""Segmentation with a network: probabilities of whole cases, by single forward passes or by sliding windows."""
+"""Segmentation with a network: predict whole cases in single forward passes or by sliding windows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -27,9 +27,9 @@ SMALLEST_PROBABILITY = 1e-7  # the resolution of float32 near one
 
 
 def segment(learner: Learner, samples: Samples, job: Job, chosen: Sequence[int] | None = None) -> Iterator[Array]:
-    """Probabilities (outputs, *prepared grid) of every case in order: of classes, or of regions by themselves.
+    """Yield probabilities (outputs, *prepared grid) of every case in order: over classes, or of each region.
 
-    chosen: the cases that are asked for; None means all.
+    chosen: the indices of the cases to predict; None means all.
     """
     cases = np.arange(len(samples)) if chosen is None else np.array(chosen, dtype=np.int64)
     learner.model.eval()
@@ -40,7 +40,7 @@ def segment(learner: Learner, samples: Samples, job: Job, chosen: Sequence[int] 
 
 
 def segment_one(learner: Learner, image: Array, job: Job) -> Array:
-    """Probabilities (outputs, *spatial) of one image (channel, *spatial); the model must be in evaluation mode."""
+    """Return probabilities (outputs, *spatial) of one image (channel, *spatial); needs the model in evaluation mode."""
     patch = job.training.patch_of(job.spatial_dims)
     finish = partial(probabilities, job)
     if patch is None:
@@ -75,12 +75,12 @@ def _answer(learner: Learner, job: Job) -> Answer:
 
 
 def probabilities(job: Job, logits: Tensor) -> Tensor:
-    """Of logits (n, outputs, *spatial): over classes, or of each region."""
+    """Convert logits (n, outputs, *spatial) to probabilities: over classes, or of each region."""
     return logits.sigmoid() if job.training.targets == "regions" else logits.softmax(1)
 
 
-def decided(job: Job, probability: Array) -> dict[str, NDArray[np.bool_]]:
-    """A mask per region from the probabilities of one case: likeliest class, or regions of at least one half."""
+def to_masks(job: Job, probability: Array) -> dict[str, NDArray[np.bool_]]:
+    """Make a mask per region from one case's probabilities: the likeliest class, or regions of at least one half."""
     if job.training.targets == "regions":
         return {name: probability[index] >= 0.5 for index, name in enumerate(job.regions)}
     labels = probability.argmax(axis=0)
@@ -88,8 +88,9 @@ def decided(job: Job, probability: Array) -> dict[str, NDArray[np.bool_]]:
 
 
 def case_loss(learner: Learner, job: Job, probability: NDArray[np.float32], target: NDArray[np.generic]) -> float:
-    """The loss of one case from its probabilities."""
-    # the loss takes logits, and these have the same probabilities
+    """Compute the loss of one case from its probabilities."""
+    # The loss takes logits, and these have the same probabilities. The blended probabilities are scored and not the
+    # blended logits, because `finish` has already replaced them slab by slab to save memory.
     clipped = torch.from_numpy(probability).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     logits = clipped.logit() if job.training.targets == "regions" else clipped.log()
     expected = torch.from_numpy(target)
@@ -104,7 +105,7 @@ def _case_value(
     spacing_mm: Sequence[float],
     own: Mapping[str, Metric],
 ) -> float:
-    """The primary endpoint of one case; a failure rate is the share of cases with hardly any overlap."""
+    """Compute the primary endpoint of one case; a failure rate is the share of cases below the endpoint's threshold."""
     endpoint = of_case(primary)
     column = endpoint.column(metric_columns(truth, own)) or primary
     value = one_metric(column, truth, answer, tuple(spacing_mm), own)
@@ -112,7 +113,8 @@ def _case_value(
 
 
 def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
-    """Means over cases on the prepared grid, where the truth is the prepared mask: cheaper than the way back."""
+    """Return the mean loss and endpoint over cases on the prepared grid, against the prepared mask."""
+    # Not on the cases' own grids as in the test: undoing the preparation of every case in every epoch costs too much.
     values_here, own = [], per_case_functions(job.own, job.code)
     here = range(learner.ranks.rank, len(samples), learner.ranks.count)
     for index, probability in zip(here, segment(learner, samples, job, here), strict=True):
@@ -120,7 +122,7 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         loss = case_loss(learner, job, probability, target)
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
-        answer = labelled_only(decided(job, probability), hard)
+        answer = labelled_only(to_masks(job, probability), hard)
         value = _case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
         values_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(values_here), strict=True)
@@ -146,11 +148,11 @@ class _Training:
         return _validate_masks(learner, samples, job)
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
-        """Metrics of every case on its own grid, and of each answer the plane that the report shows."""
+        """Return the metrics of every case on its own grid, and the plane of each answer that the report shows."""
         rows, slices, own = [], {}, per_case_functions(job.own, job.code)
         for index, probability in enumerate(segment(learner, samples, job)):
             truth, grid = _truth(samples, index), samples.grids[index]
-            masks = labelled_only({name: grid.back(mask) for name, mask in decided(job, probability).items()}, truth)
+            masks = labelled_only({name: grid.back(mask) for name, mask in to_masks(job, probability).items()}, truth)
             rows.append(region_metrics(region_masks(truth, job.regions), masks, grid.spacing_mm, own=own))
             slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in masks.values()])
         metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}

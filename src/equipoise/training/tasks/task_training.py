@@ -1,4 +1,4 @@
-"""What every task does with a network, in the processes that hold torch."""
+"""The interface of a task's training: work with a network, in the processes that hold torch."""
 
 from typing import Any, Protocol
 
@@ -15,37 +15,37 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 
 Planes = dict[str, NDArray[np.uint8]]
-"""Pictures for the report beside the predictions, by name."""
+"""Pictures for the report, written with the predictions, by name."""
 
 
 class TaskTraining(Protocol):
-    """One object a task, which its record names as "module:attribute"."""
+    """One object per task, which its record names as "module:attribute"."""
 
     def output_shape(self, job: Job, cases: int, spatial: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the model's answer to that many images or patches of these sides."""
+        """Return the shape of the model's answer to `cases` images or patches of the sides `spatial`."""
 
     def answer_one(self, learner: Learner, samples: Samples, job: Job) -> object:
-        """Answer the first case as one case is answered in use; the model is in evaluation mode. Its time is taken."""
+        """Predict the first case alone, as in clinical use, for the latency; the model is in evaluation mode."""
 
     def validate(self, learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
-        """Loss and primary endpoint of the validation cases; nan where the endpoint is not defined."""
+        """Return loss and primary endpoint of the validation cases; nan where the endpoint is not defined."""
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
-        """Rows of the public table for the cases of a part, and pictures of them for the report (none: empty)."""
+        """Return the rows of the public table for the cases of a part, and pictures for the report (may be empty)."""
 
     def useless_loss(self, job: Job, train: Samples, validation: Samples) -> float | None:
-        """The validation loss of an answer without any image, far above which nothing was learnt; None: not known."""
+        """Return the validation loss of a predictor that ignores the image, or None where that is not known."""
 
 
 def training_of(job: Job) -> TaskTraining:
-    """The object that the record of the job's task names."""
+    """Import the object that the record of the job's task names."""
     training: Any = imported(job.task_record.training, "training of a task", job.code)
     checked: TaskTraining = training
     return checked
 
 
 def endpoint_of(job: Job) -> Endpoint:
-    """The job's primary endpoint; unknown names are refused."""
+    """Return the job's primary endpoint; refuses unknown names."""
     task = job.task_record
     custom = {endpoint.name: endpoint for endpoint in task.endpoints}
     classes = [str(index) for index in range(len(job.classes))] if task.has_labels else []

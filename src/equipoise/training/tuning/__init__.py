@@ -1,4 +1,4 @@
-"""Tuning on an equal budget: draws, their jobs, and the choice among them."""
+"""Tune on an equal budget: random draws of settings, their jobs, and the choice of one draw."""
 
 from equipoise._moved import attributes_of
 

@@ -1,6 +1,6 @@
-"""The draws of a tuned trial as jobs, the choice among them, and the jobs of the trial with the chosen settings.
+"""Turn the draws of a tuned trial into jobs, choose the best draw, and give its settings to the trial's jobs.
 
-Every fold tunes for itself, on its own training and validation cases: no test case of any fold has a say.
+Each fold is tuned on its own training and validation cases alone, so that no test case influences a setting.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from equipoise.statistics.draws import best
 from equipoise.training.tuning.search import draw, space_of, validation_value, with_settings
 
 Plan = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The settings of every draw by the arm's name."""
+"""The settings of every draw, by the arm's name."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best draw of an arm in a fold, with its settings; draw is None where every draw failed."""
+    """The best draw of an arm in a fold, with its settings and value; draw is None where every draw failed."""
 
     arm: str
     fold: int
@@ -29,7 +29,7 @@ class Choice:
 
 
 def plan_draws(protocol: Protocol) -> Plan:
-    """The settings of every draw of every arm, known before anything is trained; empty without tuning.
+    """Draw the settings of every arm before any training; empty without tuning.
 
     Raises ProtocolError for an arm whose space is neither declared nor known.
     """
@@ -40,7 +40,7 @@ def plan_draws(protocol: Protocol) -> Plan:
 
 
 def describe_tuning(protocol: Protocol, plan: Plan) -> dict[str, Any]:
-    """What lock.json records of the tuning: budget, rule of choice, spaces and draws, and the untuned twins."""
+    """Describe the tuning for lock.json: budget, rule of choice, spaces and draws, and the untuned twin arms."""
     tuning = protocol.tuning
     if tuning is None:
         return {}
@@ -63,12 +63,13 @@ def _described(arm: Arm) -> dict[str, Any]:
 
 
 def draw_jobs(protocol: Protocol, jobs: Sequence[Job], plan: Plan) -> list[Job]:
-    """A job for each draw of each arm in each fold; a first draw of all arms comes before any second."""
+    """Make a job per draw, arm and fold; the first draws of all arms come before any second draw."""
     tuning = protocol.tuning
     if tuning is None:
         return []
     budget = {"epochs": tuning.epochs, "select": tuning.select}
     training = protocol.training.model_copy(update={key: value for key, value in budget.items() if value is not None})
+    # One job per arm and fold is the template of its draws; the loop below replaces settings, seed, folder and budget.
     firsts = [job for job in jobs if job.arm.name in plan and job.seed == protocol.training.seeds[0]]
     most = max(len(draws) for draws in plan.values())
     return [
@@ -87,7 +88,7 @@ def draw_jobs(protocol: Protocol, jobs: Sequence[Job], plan: Plan) -> list[Job]:
 
 
 def draw_value(job: Job) -> float | None:
-    """What a draw reached on its validation cases in its chosen epoch; None where it failed."""
+    """Return the validation value of a draw in its chosen epoch; None where the draw failed."""
     done = job.done() or {}
     if done.get("status") != "finished":
         return None
@@ -96,7 +97,7 @@ def draw_value(job: Job) -> float | None:
 
 
 def choose(draws: Sequence[Job], plan: Plan, *, lower_is_better: bool) -> list[Choice]:
-    """The best draw of every arm and fold; every draw must have ended."""
+    """Choose the best draw of every arm and fold; every draw must have ended."""
     choices = []
     for arm, fold in dict.fromkeys((job.arm.name, job.fold) for job in draws):
         own = sorted((job for job in draws if (job.arm.name, job.fold) == (arm, fold)), key=lambda job: job.draw or 0)
@@ -108,14 +109,14 @@ def choose(draws: Sequence[Job], plan: Plan, *, lower_is_better: bool) -> list[C
 
 
 def tuned_jobs(jobs: Sequence[Job], choices: Sequence[Choice]) -> list[Job]:
-    """The jobs of the trial, those of tuned arms with the chosen settings.
+    """Return the jobs of the trial, those of tuned arms with the chosen settings.
 
-    A job of an arm none of whose draws trained ends as a failure here, before it began.
+    A job of an arm of which every draw failed is recorded here as failed, without being started.
     """
-    found = {(choice.arm, choice.fold): choice for choice in choices}
+    choice_of = {(choice.arm, choice.fold): choice for choice in choices}
     out = []
     for job in jobs:
-        choice = found.get((job.arm.name, job.fold))
+        choice = choice_of.get((job.arm.name, job.fold))
         if choice is not None and choice.draw is None and job.done() is None:
             job.write_end(status="failed", reason="every draw of its tuning failed, so no settings could be chosen")
         settings = {} if choice is None else choice.settings

@@ -1,7 +1,7 @@
-"""Tuning on an equal budget: what may be drawn, the draws themselves, and which of them is chosen.
+"""Draw settings for tuning on an equal budget: the search spaces, and the draws from them.
 
-The draws are points of a scrambled Sobol sequence, the same for the same seed and space, whatever any training gave:
-they are fixed when the trial is locked, they can run side by side and resume, and no arm learns from another's luck.
+The draws are points of a scrambled Sobol sequence. They depend on the seed and the space and not on any result: they
+are fixed when the trial is locked, can run in parallel and resume, and give every arm the same number of trials.
 """
 
 import math
@@ -15,7 +15,7 @@ from equipoise.errors import ProtocolError
 from equipoise.protocol import Arm, Dimension, Named, Space
 
 Settings = Mapping[str, Any]
-"""Values by their dotted names, such as {"optimizer.lr": 0.01}."""
+"""Values by dotted name, such as {"optimizer.lr": 0.01}."""
 
 
 def _log(low: float, high: float) -> Dimension:
@@ -24,14 +24,14 @@ def _log(low: float, high: float) -> Dimension:
 
 _DECAY = _log(1e-4, 1e-1)
 _PENALTY = _log(1e-6, 1e-2)
-"""Weight decay that enters the gradient: the upper decade of `_DECAY` keeps Adam from learning."""
+"""Weight decay that is added to the gradient: the upper decade of `_DECAY` keeps Adam from learning."""
 _FAMILY = {
     "paper": {"lr": _log(3e-3, 1.0), "alpha": _log(1e-3, 1.0)},
     "bounded": {"lr": _log(3e-3, 1.0), "alpha": _log(1e-2, 3.0)},
     "agreement": {"lr": _log(1e-2, 3.0), "alpha": _log(1e-2, 3.0)},
     "adam": {"lr": _log(1e-4, 3e-2), "alpha": _log(1e-2, 3.0)},
 }
-"""The adaptive-momentum family by rule; alpha is ten times the change of log eta a step, at the default gamma."""
+"""The adaptive-momentum family by rule; alpha is ten times the change of log eta per step, at the default gamma."""
 _SPACES = {
     "sgd": {"lr": _log(3e-3, 1.0), "weight_decay": _PENALTY},
     "momentum": {"lr": _log(1e-3, 3e-1), "weight_decay": _PENALTY},
@@ -46,11 +46,11 @@ _SPACES = {
     "sam": {"lr": _log(3e-3, 1.0), "rho": _log(5e-3, 5e-1)},
     "schedulefreeadamw": {"lr": _log(3e-4, 1e-1), "weight_decay": _DECAY},
 }
-"""Where nothing is declared: two settings an optimizer, each about three decades wide around its usual values."""
+"""Default spaces: two settings per optimizer, each about three decades wide around its usual values."""
 
 
 def space_of(arm: Arm) -> dict[str, Dimension]:
-    """The dimensions of an arm by dotted name: as declared, else the default of its built-in optimizer.
+    """Return the dimensions of an arm by dotted name: as declared, else the default of its built-in optimizer.
 
     Raises ProtocolError for an optimizer without a default.
     """
@@ -59,24 +59,25 @@ def space_of(arm: Arm) -> dict[str, Dimension]:
         return declared
     name = arm.optimizer.name.lower().replace("-", "").replace("_", "")
     rule = arm.optimizer.settings.get("rule", "agreement")
-    found = _FAMILY.get(str(rule)) if name == "adaptivemomentum" else _SPACES.get(name)
-    if found is None:
+    dimensions = _FAMILY.get(str(rule)) if name == "adaptivemomentum" else _SPACES.get(name)
+    if dimensions is None:
         raise ProtocolError(
             f"arm {arm.name!r} is to be tuned and the optimizer {arm.optimizer.name!r} has no default space; declare "
             "one, for example space = {optimizer.lr = {log = [1e-4, 1e-1]}}"
         )
-    return Space(optimizer=found).dimensions()
+    return Space(optimizer=dimensions).dimensions()
 
 
 def draw(space: Mapping[str, Dimension], count: int, seed: int) -> list[dict[str, Any]]:
-    """The first `count` draws from a space; fewer draws are the beginning of more.
+    """Return the first `count` draws from a space; a smaller count gives the beginning of the same list.
 
     Every dimension is covered evenly, ranges as well as choices (Sobol's sequence, scrambled by the seed).
     """
     from scipy.stats import qmc  # half a second that only a tuned trial should pay
 
     sequence = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
-    points = sequence.random_base2((count - 1).bit_length())[:count]  # the sequence is balanced at powers of two alone
+    # The sequence is balanced at powers of two alone.
+    points = sequence.random_base2((count - 1).bit_length())[:count]
     return [
         {name: _value(dimension, float(place)) for (name, dimension), place in zip(space.items(), point, strict=True)}
         for point in points
@@ -84,7 +85,7 @@ def draw(space: Mapping[str, Dimension], count: int, seed: int) -> list[dict[str
 
 
 def _value(dimension: Dimension, place: float) -> Any:
-    """The value at a place in [0, 1) of a dimension; three digits of a range are enough, and can be read."""
+    """Return the value at a position in [0, 1) of a dimension, rounded to three digits in a continuous range."""
     if dimension.choices is not None:
         return dimension.choices[int(place * len(dimension.choices))]
     if dimension.integer is not None:
@@ -96,11 +97,12 @@ def _value(dimension: Dimension, place: float) -> Any:
     else:
         low, high = dimension.linear or (0.0, 0.0)
         value = low + (high - low) * place
+    # Three digits are far finer than any search and stay readable in the report; rounding must not leave the range.
     return min(max(float(f"{value:.3g}"), low), high)
 
 
 def with_settings(arm: Arm, settings: Settings) -> Arm:
-    """The arm with drawn settings in place of its stated ones."""
+    """Return the arm with drawn settings in place of those of the protocol."""
     parts: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
     for name, value in settings.items():
         part, _, key = name.partition(".")
@@ -110,7 +112,7 @@ def with_settings(arm: Arm, settings: Settings) -> Arm:
 
 
 def validation_value(history: Mapping[str, NDArray[np.float64]], column: str, epoch: int) -> float | None:
-    """What a job's history says of an epoch (1, 2, …); None where it is not a finite number."""
+    """Return the value of a job's history in an epoch (counted from 1); None where it is not finite."""
     values = history[column][history["epoch"] == epoch] if history else np.empty(0)
     value = float(values[0]) if len(values) else math.nan
     return value if math.isfinite(value) else None
