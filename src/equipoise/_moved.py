@@ -233,6 +233,7 @@ def attributes_of(module: str, *places: str) -> Callable[[str], Any]:
     """
 
     def attribute(name: str) -> Any:
+        """Return the value of a moved name, with a warning that names its place."""
         for place in () if name.startswith("_") else places:
             value = getattr(import_module(place), name, None)
             if getattr(value, "__module__", None) == place:

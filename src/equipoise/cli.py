@@ -157,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        """Add one command with the options that every command has."""
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
         sub.add_argument("--quiet", action="store_true", help="show no progress")
@@ -212,6 +213,7 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     """Add the options of an audit: what the files are, what is compared, and what is allowed."""
 
     def names(text: str) -> list[str]:
+        """Split a list of names at its commas."""
         return [name for name in text.split(",") if name]
 
     audit.add_argument("predictions", nargs="+", metavar="[ARM=]PATH", help=(

@@ -35,6 +35,7 @@ def seen_by(cohort: Cohort, indices: Iterable[int], look: Callable[[Case, Image]
     chosen = set(map(int, indices))
 
     def reading(case: Case) -> Image:
+        """Read a case and show its image to the watcher."""
         # A callback and not a second read: the observer gets each image while it is in memory.
         image = case.read()
         look(case, image)

@@ -94,6 +94,7 @@ def temperature(scores: NDArray[np.float64], truth: NDArray[np.integer]) -> floa
     logits = np.log(np.maximum(scores, _TINY))
 
     def loss(log_temperature: float) -> float:
+        """Mean negative log-likelihood at this temperature."""
         scaled = logits / np.exp(log_temperature)
         scaled = scaled - scaled.max(axis=1, keepdims=True)  # else exp overflows at low temperatures
         normaliser = np.log(np.exp(scaled).sum(axis=1))

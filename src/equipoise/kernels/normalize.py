@@ -90,6 +90,7 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, slope: float, by_case: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalise and activate; keep what the gradient needs."""
         segments, channels = (len(x) if by_case else 1), x.shape[1]
         rows = x.numel() // (segments * channels)
         shape = _Shape(segments, rows, channels, torch.get_num_threads(), slope, eps)
@@ -111,6 +112,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        """Return the gradients of input, weight and bias."""
         x, weight, bias, mean, inverse = ctx.saved_tensors
         if gradient.stride() != x.stride() or gradient.dtype != x.dtype:
             gradient = torch.empty_like(x).copy_(gradient)

@@ -44,6 +44,7 @@ def reference(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest
     flat = values.flatten(2)
 
     def read(index: Tensor) -> Tensor:
+        """Gather the values at flat indices."""
         return flat.gather(2, index.flatten(1)[:, None].expand((*flat.shape[:2], -1))).view(values.shape)
 
     if nearest:
@@ -52,6 +53,7 @@ def reference(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest
     upper = [(p - low)[:, None] for p, low in zip(places, lower, strict=True)]
 
     def blend(axis: int, index: Tensor) -> Tensor:
+        """Interpolate linearly along this axis and all later ones."""
         if axis == len(size):
             return read(index)
         beyond = index + (steps[axis] if size[axis] > 1 else 0)
@@ -115,6 +117,7 @@ def _compiled(values: Tensor, maps: Tensor, displacement: Tensor | None, nearest
     borders = [lines * share // threads for share in range(threads + 1)]
 
     def work(first: int, last: int) -> None:
+        """Resample one thread's share of the images."""
         places = (ctypes.c_int64(first), ctypes.c_int64(last))
         kernel.resample(*addresses[:2], shape, *addresses[2:], int(nearest), *places)  # type: ignore[union-attr]
 

@@ -20,6 +20,7 @@ def in_order(factory: Callable[..., Any]) -> Callable[..., Any]:
     # `wraps` keeps the signature visible: callers read from it whether the factory takes `task=`.
     @functools.wraps(factory)
     def by_name(*fixed: int, **settings: object) -> Any:
+        """Build the network with the arguments of the contract by name."""
         return factory(**dict(zip(FIXED, fixed, strict=True)), **settings)
 
     return by_name

@@ -77,6 +77,7 @@ class _AtrousPyramid(nn.Module):
         self.project = nn.Sequential(layers.conv_norm_act(views * wide, wide, 1), *layers.drop())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Join the views of all branches and of the global mean: (n, channel, *sides) to the same sides."""
         whole = global_mean(x).reshape(*x.shape[:2], *(1 for _ in x.shape[2:]))
         views = [branch(x) for branch in self.branches]
         # A view, not an interpolation: the mean is the same at every pixel, and `cat` copies it once.

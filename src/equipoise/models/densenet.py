@@ -72,6 +72,7 @@ class _DenseLayer(nn.Module):
         self.drop = nn.Sequential(*layers.drop())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the new features of one layer: (n, growth, *sides)."""
         x = self.conv1(normalised(x, self.norm1, self.act))
         if self.narrows:
             x = self.conv2(normalised(x, self.norm2, self.act))
@@ -92,6 +93,7 @@ class _DenseBlock(nn.Module):
         self.out_channels = in_channels + self.new_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Append the features of every layer: (n, channel, *sides)."""
         # Appending to one large tensor is faster than joining all small ones before each layer: in channels-last
         # memory a copy runs over all channels of the large tensor at once.
         for layer in self.children():
@@ -109,6 +111,7 @@ class _Transition(nn.Module):
         self.pool = layers.halve_by_mean()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Halve the sides: (n, channel, *sides / 2)."""
         halved: torch.Tensor = self.pool(self.conv(normalised(x, self.norm, self.act)))
         return halved
 
@@ -169,6 +172,7 @@ class _DenseDecoder(nn.Module):
             self.out_channels = size.stem_channels
 
     def forward(self, stem: torch.Tensor, maps: list[torch.Tensor]) -> torch.Tensor:
+        """Decode the maps, finest last, to the sides of the first skip."""
         x = maps[-1]
         skips = [*maps[-2::-1], *([stem] if self.last is not None else [])]
         # Not strict: `added` ends with the channels of the finest block, which no doubling follows with a full stem.

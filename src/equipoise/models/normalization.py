@@ -132,6 +132,7 @@ class _CaseByCase(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        """Normalise by the batch and keep its mean and inverse deviation."""
         exact = torch.float64 if x.dtype == torch.float64 else torch.float32
         mean, inverse = (torch.empty(x.shape[:2], dtype=exact) for _ in range(2))
         result = torch.empty_like(x)
@@ -148,6 +149,7 @@ class _CaseByCase(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients of input, weight and bias."""
         x, weight, mean, inverse = ctx.saved_tensors
         # The kernel reads both tensors in one memory order, and a gradient may arrive in the other one.
         if gradient.stride() != x.stride():

@@ -54,6 +54,7 @@ class _ResidualBlock(nn.Module):
             self.downsample = nn.Sequential(projection, layers.norm(out_channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add the block to its shortcut: (n, channel, *sides)."""
         y = self.conv2(normalised(self.conv1(x), self.bn1, self.act))
         y = self.bn3(self.conv3(normalised(y, self.bn2, self.act))) if self.bottleneck else self.bn2(y)
         result: torch.Tensor = self.act(y + self.downsample(x))

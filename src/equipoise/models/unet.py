@@ -49,6 +49,7 @@ class _DoubleConvolution(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve twice: (n, channel, *sides) to the same sides."""
         y = self.first(x)
         # Without dropout and shortcut the activation directly follows the normalisation, so the two can be joined.
         if self.shortcut is None and len(self.second) == 2:
@@ -68,6 +69,7 @@ class _Up(nn.Module):
         self.convolutions = _DoubleConvolution(layers, 2 * fine, fine)
 
     def forward(self, x: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
+        """Double the sides, join the skip of the level, convolve."""
         # Popping the map drops the list's reference, so that its memory is free before the convolutions, where the
         # use of memory peaks.
         skip = skips.pop()

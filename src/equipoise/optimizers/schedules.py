@@ -98,6 +98,7 @@ def _one_cycle(
     top = rise * total_steps - 1
 
     def factor(step: int) -> float:
+        """Return the factor of the rate at a step of one cycle."""
         if step <= top:
             return _slope(1 / start, 1.0, step / top if top > 0 else 1.0)
         return _slope(1.0, 1 / (start * end), (step - top) / max(total_steps - 1 - top, 1))
@@ -124,6 +125,7 @@ def _rising(total_steps: int, warm_up: float, after: Share) -> Factor:
     rise = round(warm_up * total_steps)
 
     def factor(step: int) -> float:
+        """Return the factor of the rate at a step, warm-up first."""
         if step < rise:
             # Not step / rise: the first update would have a rate of 0 and be wasted.
             return (step + 1) / rise

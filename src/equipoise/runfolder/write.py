@@ -30,6 +30,7 @@ def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]]) -> None:
     """Write arrays by name as a compressed .npz file."""
 
     def save(temporary: Path) -> None:
+        """Write all arrays into one file."""
         # Through an open file: given a path, numpy appends ".npz" to the temporary name, and the final rename would
         # fail.
         with temporary.open("wb") as file:

@@ -89,10 +89,12 @@ class _Mean(Kind):
     typical_case = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        """Return the influence of each patient on the mean over cases."""
         every = np.ones(len(fold.case), dtype=bool)
         return mean_influence(endpoint.case_values(fold), (every,), fold.patient, n_patients)
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """Return the interval of a mean."""
         return mean_interval(estimate.mean, estimate.se, estimate.df, endpoint.low, endpoint.high), None
 
 
@@ -100,6 +102,7 @@ class _Rate(_Mean):
     typical_case = False
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """Return the interval of a share by the adjusted Wilson method."""
         counted = self._counted(estimate.cases)
         small = (estimate.events or estimate.patients) if endpoint.by_class else estimate.patients
         # Wilson's method uses the normal z. With few runs the variance is uncertain, so it is raised by the squared
@@ -145,6 +148,7 @@ class _Rank(_Rate):
     suspects_constants = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """Return the influence by DeLong's placements."""
         if positive is None:
             return one_versus_rest(fold, n_patients, endpoint.needed_function())
         truth = fold.truth == positive
@@ -152,6 +156,7 @@ class _Rank(_Rate):
         return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, endpoint.needed_function())
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """Return the interval of an area on the logit scale."""
         if 0 < estimate.mean < 1 and estimate.variance > 0:
             return Bounds(*logit_interval(estimate.mean, estimate.se, estimate.df), "logit"), None
         return super().interval(endpoint, estimate)
@@ -181,6 +186,7 @@ class _Free(_Rank):
     source = "jackknife"
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        """Return the jackknife over patients of lists of candidates."""
         return candidate_influence(fold, endpoint.needed_function(), n_patients)
 
 
@@ -188,9 +194,11 @@ class _Pooled(_Mean):
     typical_case = False
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
+        """Return the jackknife over patients of a function of all cases."""
         return jackknife_influence(fold, endpoint.needed_function(), endpoint.name, n_patients)
 
     def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:  # noqa: ARG002
+        """Return the function's value over all cases."""
         return float(endpoint.needed_function()(fold.truth, fold.scores[0]))
 
 

@@ -99,6 +99,7 @@ def guarded(name: str, function: Callable[..., Any]) -> Callable[..., float]:
     """Wrap the function so that each of its failures is a PredictionError of one sentence."""
 
     def call(*arguments: Any) -> float:
+        """Call the user's function; whatever it raises becomes a sentence."""
         try:
             value = float(function(*arguments))
         except EquipoiseError:

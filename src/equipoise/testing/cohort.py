@@ -54,6 +54,7 @@ class _Trial:
         return [self.cohort.cases[int(k)] for k in np.unique(np.linspace(0, last, MOST_READ).round())]
 
     def violation(self, clause: str, fault: str) -> ContractViolation:
+        """Return the error that names the clause and the fault."""
         name = getattr(self.factory, "__name__", repr(self.factory))
         return ContractViolation(f"cohort {name} breaks the clause '{clause}': {fault}.")
 

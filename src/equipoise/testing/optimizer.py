@@ -61,6 +61,7 @@ class OptimizerReport:
 
     def __str__(self) -> str:
         def line(clause: Clause) -> str:
+            """Describe one clause and whether it held."""
             answer = "yes" if clause.held else "no"
             return f"{self.name}: {clause.name}: {answer}" + (f" ({clause.detail})" if clause.detail else "")
 
@@ -206,6 +207,7 @@ def _describe(report: OptimizerReport, factory: Factory) -> None:
     back = torch.argsort(order)
 
     def permuted(theta: Tensor, step: int) -> Tensor:
+        """The same problem with its parameters in another order."""
         return noisy_quadratic(theta.flatten()[back].view(SHAPE), step)
 
     moved = Descent.start(factory, start.flatten()[order].view(SHAPE)).run(permuted, STEPS)
@@ -213,6 +215,7 @@ def _describe(report: OptimizerReport, factory: Factory) -> None:
     report.add("commutes with permutations of elements", *same, mandatory=False)
 
     def louder(theta: Tensor, step: int) -> Tensor:
+        """The same problem with its loss times four."""
         return 4 * noisy_quadratic(theta, step)
 
     scaled = _alike(Descent.start(factory, start).run(louder, STEPS), plain)

@@ -57,6 +57,7 @@ class Descent:
         """Take one step, by a closure where the optimizer needs one; return the loss before it."""
 
         def closure() -> Tensor:
+            """Compute the loss and its gradient anew."""
             self.optimizer.zero_grad()
             value = loss(self.param, self.steps)
             value.backward()  # type: ignore[no-untyped-call]

@@ -258,6 +258,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     total = sum(job.training.epochs for job in jobs)
 
     def tick() -> None:
+        """Report the epochs that lie behind all jobs."""
         watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
 
     for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, tick):

@@ -68,6 +68,7 @@ class _CompressedBytes(io.BytesIO):
         self._counted = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read on, unless the stream has too many members."""
         # without this check a file of empty members would keep one call busy for as long as it is
         self.check_members(self.tell() - _READ_AHEAD)
         return super().read(size)

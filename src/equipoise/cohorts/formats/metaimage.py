@@ -154,6 +154,7 @@ def _placed(fields: Fields, axes: int, path: str | PathLike[str]) -> NDArray[np.
     """Voxel (x, y, z) → RAS+ mm; a fourth axis holds channels and has no place."""
 
     def given(names: tuple[str, ...], count: int, default: list[float]) -> NDArray[np.float64]:
+        """Return the numbers of the first of these keys that the header has, or else the default."""
         key = next((name for name in names if name in fields), None)
         return np.array(default if key is None else numbers_of(fields[key], count, key, path))
 

@@ -25,6 +25,7 @@ def read_xml(path: str | PathLike[str]) -> tuple[Element, str]:
     depth = count = 0
 
     def opened(name: str, attributes: dict[str, str]) -> None:
+        """Begin an element within the limits."""
         nonlocal depth, count
         depth, count = depth + 1, count + 1
         if depth > DEEPEST or count > MOST_ELEMENTS:
@@ -32,11 +33,13 @@ def read_xml(path: str | PathLike[str]) -> tuple[Element, str]:
         builder.start(_local(name), {_local(key): value for key, value in attributes.items()})
 
     def closed(name: str) -> None:
+        """End an element."""
         nonlocal depth
         depth -= 1
         builder.end(_local(name))
 
     def typed(*_: object) -> None:
+        """Refuse a document type: entities could grow without bound."""
         raise RefusedFile(path, "it holds a document type", "save it without <!DOCTYPE>")
 
     parser.StartElementHandler, parser.EndElementHandler = opened, closed

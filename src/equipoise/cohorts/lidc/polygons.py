@@ -46,6 +46,7 @@ def fill_outlines(points: Ints, point_start: Ints) -> FilledOutlines:
     following[point_start[1:] - 1] = points[first]
 
     def flat(which: Ints, x: Ints, y: Ints) -> Ints:
+        """Index the pixels of all outlines, which lie one after another."""
         index: Ints = start[which] + (y - low[which, 1]) * size[which, 0] + (x - low[which, 0])
         return index
 

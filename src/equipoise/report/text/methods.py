@@ -14,6 +14,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
     used: list[str] = []
 
     def cite(*keys: str) -> str:
+        """Return the numbers of references, in the order of their first use."""
         # A reference has its number from its first citation, and one that no sentence cites does not appear.
         for key in keys:
             if key not in used:

@@ -80,6 +80,7 @@ def _anatomy(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[ND
     axes = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
 
     def distance(centre: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of every voxel from a centre, in units of the radii."""
         squares = [((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii, strict=True)]
         far: NDArray[np.float64] = np.sqrt(np.sum(squares, axis=0))
         return far

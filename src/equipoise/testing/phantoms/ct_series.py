@@ -66,6 +66,7 @@ class _Grid:
     matrix: int
 
     def index(self, z_mm: float) -> int:
+        """Number of the slice at a height in mm."""
         return round((z_mm - self.low_mm) / self.slice_mm)
 
 

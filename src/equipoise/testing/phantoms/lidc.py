@@ -103,12 +103,15 @@ class _Field:
 
     @property
     def matrix(self) -> int:
+        """Pixels along a side of a slice."""
         return int(np.ceil(2.2 * SPACE_MM / self.pixel_mm))
 
     def uid(self, *what: object) -> str:
+        """Unique identifier of one object of this patient."""
         return uid_of(self.patient, self.seed, *what)
 
     def slice_uid(self, z: int) -> str:
+        """Unique identifier of one slice."""
         return self.uid("slice", z)
 
 

@@ -43,6 +43,7 @@ def apply_bias_field(images: Tensor, coefficients: Tensor | None) -> Tensor:
         return images
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Multiply the images by their fields."""
         # Measured from the minimum, the field leaves the background constant, also after a z-score that moved zero.
         low = by_channel(selected.flatten(2).amin(2), selected)
         factor = field(coefficients[rows], selected.shape[2:], selected.device).to(selected.dtype)

@@ -33,6 +33,7 @@ def blur(images: Tensor, sigmas: Tensor | None) -> Tensor:
         return images
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Blur the images by their widths."""
         # Equal sides share one matrix: a cubic patch builds one in place of three.
         by_side = {
             side: smoothing(sigmas[rows], side).to(selected.device, selected.dtype) for side in set(selected.shape[2:])

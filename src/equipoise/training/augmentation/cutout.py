@@ -25,6 +25,7 @@ def cut_out(images: Tensor, boxes: Tensor | None) -> Tensor:
         return images
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Fill the boxes with each channel's mean."""
         result, (mean, _) = selected.clone(), spread(selected)
         sides = torch.tensor(selected.shape[2:])
         # A voxel belongs to the box if its centre lies in it.

@@ -45,6 +45,7 @@ def draw(augmentation: Augmentation, n: int, spatial_dims: int, generator: torch
     plan, chance = augmentation, Chance(n, generator, augmentation.probability)
 
     def number(step: str, low: float, high: float, neutral: float = 0.0) -> Tensor | None:
+        """Draw one parameter of a step; None where the plan leaves the step out."""
         return chance.uniform(step, low, high, neutral=neutral) if step in plan.steps else None
 
     # Uniform in the logarithm: exponents of 1/2 and 2, which darken and brighten equally, are equally likely.

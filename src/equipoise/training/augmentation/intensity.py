@@ -14,6 +14,7 @@ def shift_and_stretch(images: Tensor, contrasts: Tensor | None, offsets: Tensor 
     offset = torch.zeros(len(images)) if offsets is None else offsets
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Scale and shift the intensities."""
         # One fused multiply-add per voxel: the constant part has the size of a channel, not of an image.
         mean, deviation = spread(selected)
         stretch = per_image(factor[rows], selected)
@@ -28,6 +29,7 @@ def apply_gamma(images: Tensor, exponents: Tensor | None) -> Tensor:
         return images
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Raise the scaled intensities to their exponents."""
         flat = selected.flatten(2)
         low, high = by_channel(flat.amin(2), selected), by_channel(flat.amax(2), selected)
         width = high - low

@@ -12,6 +12,7 @@ def add_noise(images: Tensor, levels: Tensor | None, seed: int) -> Tensor:
         return images
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Add the noise."""
         # The generator lives on the device: the same noise everywhere would have to be drawn and copied by the CPU.
         source = torch.Generator(selected.device).manual_seed(seed)
         noise = torch.randn(selected.shape, generator=source, device=selected.device, dtype=selected.dtype)

@@ -41,6 +41,7 @@ def _move(values: Tensor, draws: Draws, resampled: Tensor, nearest: bool) -> Ten
         values = change(values, mirrored, lambda selected, _, axis=axis: selected.flip(axis + 2))  # type: ignore[misc]
 
     def effect(selected: Tensor, rows: Tensor) -> Tensor:
+        """Resample the images at their new places."""
         size, device = selected.shape[2:], selected.device
         linear = linear_parts(draws.angles[rows], draws.zooms[rows], draws.mirrors[rows])
         shifts = None if draws.controls is None else displacement(draws.controls[rows], linear, size, device)

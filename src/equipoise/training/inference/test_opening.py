@@ -45,6 +45,7 @@ def open_test(
 
         # Defaults bind the loop's values now; a plain closure would prepare the last fold every time.
         def prepared(part: str, fold: Fold = fold, place: Path = place) -> Samples:
+            """Prepare one part of this fold, or take what lies prepared."""
             return stage(watched, fold.part(part), pipeline, place / part, targets)
 
         held_out = {part: prepared(part) for part in HELD_OUT}

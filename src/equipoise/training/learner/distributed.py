@@ -99,6 +99,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        """Sum a tensor over all processes."""
         total = x.clone()
         distributed.all_reduce(total)
         return total
@@ -106,6 +107,7 @@ class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        """Sum its gradient over all processes."""
         total = gradient.clone()
         distributed.all_reduce(total)
         return total

@@ -47,6 +47,7 @@ def cross_entropy(weight: Tensor | None = None) -> Loss:
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch."""
         if weight is None:
             return functional.cross_entropy(logits, target)
         # torch divides soft targets by n and hard ones by their weights; dividing here treats both alike.
@@ -62,6 +63,7 @@ def region_cross_entropy(weight: Tensor | None = None) -> Loss:
     """Mean over voxels and regions of −t log p − (1 − t) log(1 − p), in nats; `weight` is one factor per region."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch."""
         factors = None if weight is None else _per_channel(weight, logits)
         return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight=factors)
 
@@ -76,6 +78,7 @@ def dice(smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch."""
         p, t = _probabilities(logits, overlapping), _soft(logits, target)
         axes = [0, *range(2, logits.ndim)]
         # Over the whole batch: per case, a small or absent structure would dominate the mean and its gradient.
@@ -89,6 +92,7 @@ def focal(weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
     """Mean of −(1 − p)² log p of the true class, or of each region's true state, per voxel (Lin et al. 2017)."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch."""
         t = _soft(logits, target)
         factors = 1.0 if weight is None else _per_channel(weight, logits)
         if overlapping:
@@ -117,6 +121,7 @@ def boundary(tolerance: int = 1, smooth: float = 1.0, *, overlapping: bool = Fal
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch."""
         p, t = _probabilities(logits, overlapping), _soft(logits, target)
         if not overlapping:
             # The background's surface is the union of all others and would count each of them twice.
@@ -164,6 +169,7 @@ def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor
     """
 
     def total(outputs: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:
+        """Weighted sum of both losses."""
         if isinstance(outputs, Tensor):
             return loss(outputs, target)
         weights = [2.0**-level for level in range(len(outputs))]
@@ -191,6 +197,7 @@ def by_region(loss: Loss, table: Tensor) -> Loss:
     """
 
     def of_regions(logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of regions that may overlap."""
         here = table.to(logits.device)
         if target.is_floating_point():
             return loss(logits, torch.einsum("rc,nc...->nr...", here, target))
@@ -207,6 +214,7 @@ def without_ignored(loss: Loss) -> Loss:
     """
 
     def of_labelled(logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of the labelled voxels alone."""
         labelled = target != IGNORED
         if not labelled.any():
             # A zero that depends on the logits, so that backward still works.
@@ -222,6 +230,7 @@ def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False)
     overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
 
     def both(logits: Tensor, target: Tensor) -> Tensor:
+        """Mixed loss of two targets."""
         return entropy(logits, target) + overlap(logits, target)
 
     losses: dict[str, Loss] = {

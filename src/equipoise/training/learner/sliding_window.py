@@ -44,10 +44,12 @@ class _Window:
 
     @property
     def image(self) -> slice:
+        """Sides of the image."""
         return slice(self.start, self.stop)
 
     @property
     def patch(self) -> slice:
+        """Sides of the window."""
         return slice(self.cut, self.cut + self.stop - self.start)
 
 
@@ -215,6 +217,7 @@ def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
     subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
 
     def mean(patches: Tensor) -> Tensor:
+        """Mean over all copies."""
         total = answer(patches).float()
         for subset in subsets[1:]:
             other = answer(patches.flip(subset)).float()

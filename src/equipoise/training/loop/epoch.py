@@ -80,6 +80,7 @@ def _update(learner: Learner, batches: list[Batch], cases: Sequence[str], observ
     """Update the weights once and return the loss; optimizers with two gradients per step (SAM) get a closure."""
 
     def closure() -> float:
+        """Compute the loss and its gradient anew, for optimizers that ask again."""
         learner.optimizer.zero_grad()
         loss = _gradients(learner, batches, cases)
         if observation is not None:

@@ -67,6 +67,7 @@ def _logistic(cohort: Cohort, values: Array, train: Indices) -> Callable[[Indice
     truth = np.eye(classes)[cohort.labels[train]]
 
     def objective(flat: Array) -> tuple[float, Array]:
+        """Negative log-likelihood of the rule, and its gradient."""
         weights = flat.reshape(3, classes)
         logits = design[train] @ weights
         loss = -(truth * log_softmax(logits, axis=1)).sum(axis=1).mean() + RIDGE * (weights[1:] ** 2).sum()
@@ -129,9 +130,11 @@ class _Preparation:
         pipeline: Pipeline,
         targets: str,  # noqa: ARG002 (of masks)
     ) -> Iterator[PreparedCase]:
+        """See `TaskPreparation.prepared`."""
         return prepared_cases(cohort, indices, pipeline, cohort.labels[indices])
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        """See `TaskPreparation.baselines`."""
         cohort, fold = opening.cohort, opening.fold
         mean = None if cohort.size_attribute is not None else self._mean_intensity(opening)
         parts = {part: fold.part(part) for part in opening.held_out}

@@ -91,6 +91,7 @@ class _Spots:
 
 def _nothing(_: Samples) -> Answer:
     def answer(samples: Samples, index: int) -> Candidates:
+        """The rule's candidates in one case."""
         return Candidates(np.empty((0, samples.images[index].ndim - 1)), np.empty(0))
 
     return answer
@@ -148,6 +149,7 @@ class _Preparation:
     """See `TaskPreparation`."""
 
     def prepared(self, cohort: Cohort, indices: Indices, pipeline: Pipeline, targets: str) -> Iterator[PreparedCase]:
+        """See `TaskPreparation.prepared`."""
         for case in prepare_each(cohort, indices, pipeline):
             name, patient = cohort.cases[case.index].id, cohort.cases[case.index].patient
             findings = findings_in(case.truth, case.spacing_mm)
@@ -155,6 +157,7 @@ class _Preparation:
             yield PreparedCase(name, patient, arrays, Grid(case.record.to_json(), case.spacing_mm), findings)
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        """See `TaskPreparation.baselines`."""
         train = opening.train()
         for rule in SPOT_BASELINES:
             yield predict_spots(rule, opening.number, train, opening.held_out)

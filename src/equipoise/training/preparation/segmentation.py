@@ -53,6 +53,7 @@ def _truth(samples: Samples, index: int) -> NDArray[np.integer]:
 
 def _empty(_: Samples, regions: Regions) -> Answer:
     def answer(samples: Samples, index: int) -> dict[str, Mask]:
+        """The rule's masks of one case, by region."""
         return {name: np.zeros(_truth(samples, index).shape, bool) for name in regions}
 
     return answer
@@ -73,6 +74,7 @@ def _mean_mask(train: Samples, regions: Regions) -> Answer:
     cut = {name: _best_threshold(means[name], np.stack(masks) >= 0.5) for name, masks in shares.items()}
 
     def answer(samples: Samples, index: int) -> dict[str, Mask]:
+        """The rule's masks of one case, by region."""
         back = Resampling(canonical, _truth(samples, index).shape)
         return {name: back.forward(mean) >= cut[name] for name, mean in means.items()}
 
@@ -112,6 +114,7 @@ def _intensity(train: Samples, regions: Regions) -> Answer:
     rules = {name: cut for name, (_, cut) in cuts.items()}
 
     def answer(samples: Samples, index: int) -> dict[str, Mask]:
+        """The rule's masks of one case, by region."""
         image, grid = np.asarray(samples.images[index]), samples.grids[index]
         return {name: grid.back(rule(image)) for name, rule in rules.items()}
 
@@ -186,12 +189,14 @@ class _Preparation:
         pipeline: Pipeline,
         targets: str,  # noqa: ARG002 (regions are made from classes by the loss)
     ) -> Iterator[PreparedCase]:
+        """See `TaskPreparation.prepared`."""
         for case in prepare_each(cohort, indices, pipeline):
             name, patient = cohort.cases[case.index].id, cohort.cases[case.index].patient
             arrays = {"images": case.image, "targets": case.target, "truths": case.truth}
             yield PreparedCase(name, patient, arrays, Grid(case.record.to_json(), case.spacing_mm))
 
     def baselines(self, opening: Opening) -> Iterator[Predictions]:
+        """See `TaskPreparation.baselines`."""
         regions = opening.cohort.task_record.structures(opening.cohort)
         train = opening.train()
         for rule in MASK_BASELINES:

@@ -56,17 +56,21 @@ class _Training:
     """See `TaskTraining`."""
 
     def output_shape(self, job: Job, cases: int, spatial: tuple[int, ...]) -> tuple[int, ...]:  # noqa: ARG002
+        """See `TaskTraining.output_shape`."""
         return (cases, job.outputs)
 
     def answer_one(self, learner: Learner, samples: Samples, job: Job) -> object:
+        """See `TaskTraining.answer_one`."""
         return classify_one(learner, samples, job)
 
     def validate(self, learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
+        """See `TaskTraining.validate`."""
         logits = classify(learner, samples, job)
         targets = torch.from_numpy(np.array(samples.targets))
         return float(learner.plain_loss(logits, targets)), validation_metric(endpoint_of(job), logits, targets)
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
+        """See `TaskTraining.predict`."""
         scores = classify(learner, samples, job).double().softmax(1).numpy()
         truth = np.asarray(samples.targets, dtype=np.int64)
         place = (job.arm.name, job.fold, job.seed)

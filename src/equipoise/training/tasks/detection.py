@@ -54,12 +54,15 @@ class _Training:
     """See `TaskTraining`."""
 
     def output_shape(self, job: Job, cases: int, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        """See `TaskTraining.output_shape`."""
         return (cases, job.outputs, *spatial)
 
     def answer_one(self, learner: Learner, samples: Samples, job: Job) -> object:
+        """See `TaskTraining.answer_one`."""
         return segment_one(learner, np.asarray(samples.images[0]), job)
 
     def validate(self, learner: Learner, samples: Samples, job: Job) -> tuple[float, float]:
+        """See `TaskTraining.validate`."""
         return _validate_findings(learner, samples, job)
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
@@ -68,6 +71,7 @@ class _Training:
         return detection_predictions(scans, job.arm.name, job.fold, job.seed), error_planes(scans, samples)
 
     def useless_loss(self, job: Job, train: Samples, validation: Samples) -> float | None:  # noqa: ARG002
+        """See `TaskTraining.useless_loss`."""
         return None
 
 
