@@ -25,9 +25,9 @@ def test_an_old_module_is_the_new_one_and_warns():
 
 def test_names_of_a_module_that_became_a_package_lead_on():
     package = importlib.import_module("equipoise.report.results")
-    with pytest.warns(DeprecationWarning, match=r"equipoise\.report\.results\.results\.results_of"):
+    with pytest.warns(DeprecationWarning, match=r"equipoise\.report\.summary\.results_of"):
         old = package.results_of
-    assert old is importlib.import_module("equipoise.report.results.results").results_of
+    assert old is importlib.import_module("equipoise.report.summary").results_of
     with pytest.warns(DeprecationWarning, match=r"equipoise\.training\.learner\.learner\.Learner"):
         learner = importlib.import_module("equipoise.training.loop").Learner
     assert learner is importlib.import_module("equipoise.training.learner.learner").Learner

@@ -190,6 +190,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", default="run", metavar="DIR", help="run folder (default: %(default)s)")
     run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
 
+    _reading_commands(add)
+    return parser
+
+
+def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    """Add the commands that read what a trial or another tool has left, and train nothing."""
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
     report.add_argument(
@@ -206,7 +212,6 @@ def _parser() -> argparse.ArgumentParser:
     advise.add_argument(
         "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
     )
-    return parser
 
 
 def _audit_options(audit: argparse.ArgumentParser) -> None:

@@ -43,7 +43,7 @@ __all__ = [
 
 if not TYPE_CHECKING:
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> type:
         """Import a third-party package when one of its optimizers is first used."""
         if name == "Prodigy":
             from equipoise.optimizers.prodigy import Prodigy

@@ -11,10 +11,12 @@ class ClosureOptimizer(Optimizer):
     """An optimizer whose step evaluates the closure, if there is one, and then updates; subclasses give `_update`."""
 
     @overload
-    def step(self, closure: None = None) -> None: ...
+    def step(self, closure: None = None) -> None:
+        """Update without a closure."""
 
     @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
+    def step(self, closure: Callable[[], float]) -> float:
+        """Update after the closure has computed loss and gradients."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:

@@ -148,7 +148,7 @@ class _Rank(_Rate):
     suspects_constants = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """Return the influence by DeLong's placements."""
+        """As `Kind.influence`; without a positive class, the mean over each class against the rest."""
         if positive is None:
             return one_versus_rest(fold, n_patients, endpoint.needed_function())
         truth = fold.truth == positive
@@ -156,7 +156,7 @@ class _Rank(_Rate):
         return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, endpoint.needed_function())
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
-        """Return the interval of an area on the logit scale."""
+        """As `Kind.interval`: on the logit scale, or where that is undefined as for a rate."""
         if 0 < estimate.mean < 1 and estimate.variance > 0:
             return Bounds(*logit_interval(estimate.mean, estimate.se, estimate.df), "logit"), None
         return super().interval(endpoint, estimate)

@@ -1,6 +1,6 @@
 """Plan before training: the difference that a cohort and a number of seeds can detect, and the gain by more data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -103,12 +103,6 @@ def plan(
     smallest = detectable(parts, n_patients, seeds, level)
     low, high = _range(parts, n_patients, seeds, level, smallest)
     counts = sorted({seeds, *SEEDS})
-    more = [
-        Purchase(factor, count, detectable(parts, factor * n_patients, count, level))
-        for factor in (1, 2, 4)
-        for count in counts
-        if count >= seeds
-    ]
     chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
     grid = needed(parts, margin, level, counts) if margin is not None else ()
     equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
@@ -124,7 +118,7 @@ def plan(
         power_at_margin=chance,
         equivalence_at_margin=equal,
         needed=grid,
-        more=tuple(more),
+        more=_purchases(parts, n_patients, seeds, counts, level),
         warnings=_too_few(measured, n_patients, cases, share),
         assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, comparisons),
         label=measured.label,
@@ -189,6 +183,18 @@ def _model(endpoint: Endpoint, prevalence: float, lesions: int, auc: float, corr
     fold = Fold(0, np.arange(len(truth)).astype(str), sample.patient, truth, scores, {})
     patient = estimates([endpoint.influence(fold, 1, SIMULATED)])
     return components(design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED), 0, 1)
+
+
+def _purchases(
+    parts: Components, patients: int, seeds: int, counts: Sequence[int], alpha: float
+) -> tuple[Purchase, ...]:
+    """Return the detectable difference with up to four times the patients and with no fewer seeds than planned."""
+    return tuple(
+        Purchase(factor, count, detectable(parts, factor * patients, count, alpha))
+        for factor in (1, 2, 4)
+        for count in counts
+        if count >= seeds
+    )
 
 
 def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: float) -> tuple[float, float]:

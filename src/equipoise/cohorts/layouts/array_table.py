@@ -59,8 +59,7 @@ def arrays(
     on_problem: "stop" or "exclude" for rows without a label.
     Errors: ProtocolError for an impossible setting, CohortError for names that are missing or lengths that differ.
     """
-    if on_problem not in ("stop", "exclude"):
-        raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
+    _check_choice(on_problem)
     source = _Source(Path(path), read_table(Path(path).parent / table) if table else [])
     pixels = source.array(images)
     meaning, count = axes_of(pixels, axes, images), len(pixels)
@@ -77,11 +76,7 @@ def arrays(
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
     dims, channels = AXES[meaning], pixels.shape[meaning.index("c")] if "c" in meaning else 1
     holes = _rows_with_holes(pixels)
-    unsound = list(_unsound(known, truth, holes, labels))
-    excluded = [_equal(row, labels) for row, label in zip(known, truth, strict=True) if label is None]
-    problems = [_problem(row, reason, source.path) for row, reason in unsound]
-    if on_problem == "exclude":
-        excluded, problems = excluded + [Exclusion(row.id, row.patient, reason) for row, reason in unsound], []
+    excluded, problems = _set_aside(known, truth, holes, labels, source.path, on_problem)
     return Cohort(
         name=source.path.stem,
         task=task,
@@ -89,13 +84,34 @@ def arrays(
         classes=names,
         channels=channel_names(channels),
         spatial_dims=dims,
-        excluded=tuple(excluded),
-        problems=tuple(problems),
+        excluded=excluded,
+        problems=problems,
         notes=_notes(groups, groups_are_guesses),
         patients_known=groups is not None and not groups_are_guesses,
         patients_guessed=groups is not None and groups_are_guesses,
         size_attribute=size_attribute,
     )
+
+
+def _set_aside(
+    known: Sequence["_Row"],
+    truth: Sequence[int | None],
+    holes: Mapping[int, int],
+    labels: str | None,
+    path: Path,
+    on_problem: str,
+) -> tuple[tuple[Exclusion, ...], tuple[Problem, ...]]:
+    """Return the rows that are left out, and those that stop a run unless problems are excluded too."""
+    equal = tuple(_equal(row, labels) for row, label in zip(known, truth, strict=True) if label is None)
+    unsound = list(_unsound(known, truth, holes, labels))
+    if on_problem == "exclude":
+        return (*equal, *(Exclusion(row.id, row.patient, reason) for row, reason in unsound)), ()
+    return equal, tuple(_problem(row, reason, path) for row, reason in unsound)
+
+
+def _check_choice(on_problem: str) -> None:
+    if on_problem not in ("stop", "exclude"):
+        raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
 
 
 def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:

@@ -6,7 +6,7 @@ detection, where whole scans are cases, they are irrelevant findings. Truth and 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,19 +90,8 @@ def lidc(
     readings, excluded, problems = _readings(root)
     folders, unread = _series_folders(root)
     problems += unread
-    cases: list[Case] = []
     apart: Counter[str] = Counter()
-    for entry in _each(readings, folders, settings, apart):
-        if isinstance(entry, Case):
-            cases.append(entry)
-        elif isinstance(entry, Exclusion):
-            excluded.append(entry)
-        else:
-            problems.append(entry)
-    if on_problem == "exclude":
-        excluded += [
-            Exclusion(problem.case, problem.case, f"{problem.file}: {problem.problem}") for problem in problems
-        ]
+    cases, excluded, problems = _sorted_out(_each(readings, folders, settings, apart), excluded, problems, on_problem)
     if not cases:
         why = f": {problems[0].file}: {problems[0].problem}" if problems else ""
         raise CohortError(
@@ -120,6 +109,22 @@ def lidc(
         notes=_notes(apart, settings),
         size_attribute="diameter_mm" if view != "scan" else None,
     )
+
+
+def _sorted_out(
+    entries: Iterable[Case | Exclusion | Problem],
+    excluded: Sequence[Exclusion],
+    problems: Sequence[Problem],
+    on_problem: str,
+) -> tuple[list[Case], list[Exclusion], list[Problem]]:
+    """Sort the entries into cases, exclusions and problems, after those known before; problems may be excluded."""
+    every = list(entries)
+    cases = [entry for entry in every if isinstance(entry, Case)]
+    left_out = [*excluded, *(entry for entry in every if isinstance(entry, Exclusion))]
+    trouble = [*problems, *(entry for entry in every if isinstance(entry, Problem))]
+    if on_problem == "exclude":
+        left_out += [Exclusion(one.case, one.case, f"{one.file}: {one.problem}") for one in trouble]
+    return cases, left_out, trouble
 
 
 def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:

@@ -54,11 +54,8 @@ from equipoise.tasks import recorded_task
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
 
-def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], further: Sequence[Figure] = ()) -> str:
-    """Render the page as HTML; all text from the run is escaped.
-
-    figures: the built-in ones, each in its section. further: the user's own figures, in a separate section.
-    """
+def _environment() -> jinja2.Environment:
+    """Make the environment of the page's templates."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
@@ -66,6 +63,15 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     # Names of cases, classes and arms come from foreign files, hence autoescape; a misspelt name in a template is an
     # error (StrictUndefined) and not an empty cell.
     environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
+    return environment
+
+
+def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], further: Sequence[Figure] = ()) -> str:
+    """Render the page as HTML; all text from the run is escaped.
+
+    figures: the built-in ones, each in its section. further: the user's own figures, in a separate section.
+    """
+    environment = _environment()
     names = display_names(run)
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
     text, references = methods(results, run.lock)
