@@ -144,9 +144,18 @@ class Checked:
 
 
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
-    """Read the cohort and try the arms; nothing is trained or written."""
+    """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem."""
     protocol, cohort = read(protocol)
-    cohort, cards = _readable(cohort, watch)
+    try:
+        return _checked(protocol, cohort, watch)
+    except RefusedFile:
+        # Only now: looking for unreadable cases first would read every image twice where all of them are sound.
+        return _checked(protocol, _without_unreadable(cohort), watch)
+
+
+def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
+    """Check one cohort; raises RefusedFile for the first image that cannot be read."""
+    cards = CaseCards(cohort, watch)
     try:
         trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
@@ -175,17 +184,6 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
         threads=trial.protocol.training.threads,
         warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
-
-
-def _readable(cohort: Cohort, watch: Watch) -> tuple[Cohort, CaseCards]:
-    """Return the readable cases with their cards; every unreadable case becomes a problem, not only the first."""
-    cards = CaseCards(cohort, watch)
-    try:
-        cards.all()
-    except RefusedFile:
-        cohort = _without_unreadable(cohort)
-        cards = CaseCards(cohort, watch)
-    return cohort, cards
 
 
 def _without_unreadable(cohort: Cohort) -> Cohort:
