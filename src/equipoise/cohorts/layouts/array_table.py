@@ -62,8 +62,7 @@ def arrays(
     _check_choice(on_problem)
     source = _Source(Path(path), read_table(Path(path).parent / table) if table else [])
     pixels = source.array(images)
-    meaning, count = axes_of(pixels, axes, images), len(pixels)
-    source.check_length(count)
+    meaning, count = axes_of(pixels, axes, images), source.checked_length(len(pixels))
     labelled = not task_named(task).has_masks
     truth, codes, names = (
         _labels(source, labels, threshold, classes, count)
@@ -193,12 +192,13 @@ class _Source:
             raise CohortError(f"{self.path} has no array {name!r}, only {listed}; correct the name.")
         return rows(self.path, name)
 
-    def check_length(self, count: int) -> None:
-        """Refuse a table of another length than the images."""
+    def checked_length(self, count: int) -> int:
+        """Return the number of images; a table of another length is refused."""
         if self.table and len(self.table) != count:
             raise CohortError(
                 f"{self.path} holds {count} images and its table {len(self.table)} rows; give one row each."
             )
+        return count
 
     def texts(self, name: str, count: int) -> list[str]:
         """One text per case from the column or array of that name."""
