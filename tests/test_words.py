@@ -58,20 +58,16 @@ def test_lines_are_those_of_the_bindings(name):
     assert names(f"value = 1\n\nfor {name} in row:\n    {name} = 2\n") == [(3, name), (4, name)]
 
 
-def test_a_listed_file_passes_until_it_is_clean(tmp_path):
+def test_each_module_below_a_folder_is_looked_at(tmp_path):
     room = tmp_path / "room"
     room.mkdir()
     (room / "dirty.py").write_text("said = 1\n")
     (room / "clean.py").write_text("lesions = 1\n")
-    [line] = words.problems(tmp_path, frozenset())
+    [line] = words.problems(tmp_path)
     assert line.startswith("room/dirty.py:1: the name 'said'")
-    assert not words.problems(tmp_path, frozenset({"room/dirty.py"}))
     (room / "dirty.py").write_text("lesions = 1\n")
-    [line] = words.problems(tmp_path, frozenset({"room/dirty.py"}))
-    assert line.startswith("room/dirty.py: is clean")
-    [line] = words.problems(tmp_path, frozenset({"room/gone.py"}))
-    assert line.startswith("room/gone.py: is clean or gone")
+    assert not words.problems(tmp_path)
 
 
-def test_the_source_has_no_other_such_names():
-    assert not words.problems(words.SOURCE, words.NOT_YET_CLEAN)
+def test_the_source_has_no_such_names():
+    assert not words.problems(words.SOURCE)

@@ -1,7 +1,6 @@
 """Refuse names that say nothing about the value they are bound to: `found`, `said`, `wanted` and their like.
 
-`python tests/words.py` checks `src`; `tests/check.py` runs it after the linter. `NOT_YET_CLEAN` lists the files that
-still bind such a name. A listed file without one fails as well, so that the list can only shrink.
+`python tests/words.py` checks `src`; `tests/check.py` runs it after the linter.
 """
 
 import ast
@@ -12,22 +11,6 @@ from typing import NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "equipoise"
 REFUSED = frozenset({"found", "said", "wanted", "stated", "told", "asked", "thing", "things", "stuff", "tmp", "foo"})
-NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "cohorts/formats/arrays.py",
-        "cohorts/formats/checksums.py",
-        "cohorts/formats/dicom.py",
-        "cohorts/formats/dicom_parse.py",
-        "cohorts/formats/dicom_pixels.py",
-        "cohorts/formats/dicom_seg.py",
-        "cohorts/formats/dicom_values.py",
-        "cohorts/formats/sandbox_child.py",
-        "cohorts/layouts/array_rows.py",
-        "cohorts/layouts/array_table.py",
-        "cohorts/layouts/first_look.py",
-        "cohorts/layouts/medmnist.py",
-    }
-)
 
 
 class Binding(NamedTuple):
@@ -65,25 +48,19 @@ def _bound(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, other or imported
 
 
-def problems(root: Path, not_yet_clean: frozenset[str]) -> list[str]:
-    """A line for each refused name outside `not_yet_clean`, and for each entry of that list which is out of date."""
-    lines = []
-    dirty = set()
-    for path in sorted(root.rglob("*.py")):
-        place = path.relative_to(root).as_posix()
-        bound = bindings(path.read_text(encoding="utf-8"))
-        if bound:
-            dirty.add(place)
-        if place not in not_yet_clean:
-            lines += [f"{place}:{line}: the name {name!r} says nothing; name what the value is" for line, name in bound]
-    lines += [f"{place}: is clean or gone; take it off NOT_YET_CLEAN" for place in sorted(not_yet_clean - dirty)]
-    return lines
+def problems(root: Path) -> list[str]:
+    """A line for each refused name that a module below `root` binds."""
+    return [
+        f"{path.relative_to(root).as_posix()}:{line}: the name {name!r} says nothing; name what the value is"
+        for path in sorted(root.rglob("*.py"))
+        for line, name in bindings(path.read_text(encoding="utf-8"))
+    ]
 
 
 def main() -> None:
     """Print every problem of the source and end with status 1 where there is one."""
-    lines = problems(SOURCE, NOT_YET_CLEAN)
-    print("\n".join(lines) or f"names say what values are; {len(NOT_YET_CLEAN)} files are still to be cleaned")
+    lines = problems(SOURCE)
+    print("\n".join(lines) or "names say what values are")
     sys.exit(bool(lines))
 
 

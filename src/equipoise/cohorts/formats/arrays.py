@@ -70,13 +70,13 @@ class ArrayFile:
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         try:
             with self._zip() as archive:
-                found = archive.infolist()
+                entries = archive.infolist()
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError) as error:
             raise RefusedFile(self._path, f"its directory is corrupt ({error})", _AGAIN) from error
-        if len(found) > _MOST_MEMBERS:
-            raise RefusedFile(self._path, f"it holds {len(found)} arrays", "split it into smaller files")
-        members = {info.filename.removesuffix(".npy"): info for info in found if info.filename.endswith(".npy")}
-        if len(members) != sum(info.filename.endswith(".npy") for info in found):
+        if len(entries) > _MOST_MEMBERS:
+            raise RefusedFile(self._path, f"it holds {len(entries)} arrays", "split it into smaller files")
+        members = {info.filename.removesuffix(".npy"): info for info in entries if info.filename.endswith(".npy")}
+        if len(members) != sum(info.filename.endswith(".npy") for info in entries):
             raise RefusedFile(self._path, "two of its arrays have one name", "save it again")
         return members
 
@@ -89,9 +89,9 @@ class ArrayFile:
         if dtype.hasobject or dtype.kind not in _KINDS:
             reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"
             raise RefusedFile(self._path, reason, "save it as numbers or text")
-        claimed, found = math.prod(shape) * dtype.itemsize, size - stream.tell()
-        if claimed != found or min(shape, default=1) < 0 or claimed > self._limits.array_bytes:
-            reason = f"{what} claims the shape {shape} of {dtype.name}, {claimed} bytes, and {found} are there"
+        claimed, stored = math.prod(shape) * dtype.itemsize, size - stream.tell()
+        if claimed != stored or min(shape, default=1) < 0 or claimed > self._limits.array_bytes:
+            reason = f"{what} claims the shape {shape} of {dtype.name}, {claimed} bytes, and {stored} are there"
             raise RefusedFile(self._path, reason, _AGAIN)
         flat = np.frombuffer(bytearray(stream.read()), dtype)
         array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)

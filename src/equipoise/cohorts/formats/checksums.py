@@ -14,21 +14,21 @@ _CHUNK = 1 << 20
 def check_size(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> int:
     """Size in bytes of a regular file within the limit; refuses folders, pipes, devices and what is missing."""
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RefusedFile(path, f"it cannot be opened ({reason})", "check the path") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise RefusedFile(path, "it is not a regular file", "give the path of a file")
-    if found.st_size > limits.file_bytes:
+    if status.st_size > limits.file_bytes:
         raise RefusedFile(
             path,
-            f"it has {found.st_size} bytes and the limit is {limits.file_bytes}",
+            f"it has {status.st_size} bytes and the limit is {limits.file_bytes}",
             "raise EQUIPOISE_LIMIT_FILE_BYTES if it is known to be good",
         )
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise RefusedFile(path, "it is empty", "copy the file again")
-    return found.st_size
+    return status.st_size
 
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> tuple[bytes, str]:

@@ -78,12 +78,12 @@ def find_series(
     return tuple(
         Series(
             uid=uid,
-            description=next(iter(found.values()))["series_description"],
-            modality=next(iter(found.values()))["modality"],
-            files=tuple(found),
-            facts=tuple(found.values()),
+            description=next(iter(members.values()))["series_description"],
+            modality=next(iter(members.values()))["modality"],
+            files=tuple(members),
+            facts=tuple(members.values()),
         )
-        for uid, found in sorted(by_uid.items())
+        for uid, members in sorted(by_uid.items())
     )
 
 
@@ -92,15 +92,15 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
         return [fspath(file) for file in source]
     if not Path(source).is_dir():
         return [fspath(source)]
-    found = [
+    files = [
         fspath(path) for path in data_files(source) if path.suffix.lower() in (".dcm", ".dicom") or has_preamble(path)
     ]
-    if len(found) > limits.frames:
-        reason = f"it holds {len(found)} DICOM files and the limit is {limits.frames}"
+    if len(files) > limits.frames:
+        reason = f"it holds {len(files)} DICOM files and the limit is {limits.frames}"
         raise RefusedFile(source, reason, "give the folder of one series, or raise EQUIPOISE_LIMIT_FRAMES")
-    if not found:
+    if not files:
         raise RefusedFile(source, "it holds no DICOM file", "give the folder that holds the series")
-    return found
+    return files
 
 
 def has_preamble(path: Path) -> bool:
@@ -185,9 +185,9 @@ def _absent(series: Series, placed: Stack) -> tuple[str, ...]:
     here = f"{len(series.files)} are here, from {first:g} to {last:g} mm: outer slices may be missing"
     for key in ("series_instances", "images_in_acquisition"):
         counts = {facts[key] for facts in series.facts}
-        stated = counts.pop()
-        if not counts and stated is not None and stated > len(series.files):
-            return (f"the series states {stated:g} images and {here}",)
+        claimed = counts.pop()
+        if not counts and claimed is not None and claimed > len(series.files):
+            return (f"the series states {claimed:g} images and {here}",)
     numbers = sorted(facts["instance_number"] or 0 for facts in series.facts)
     if numbers[0] > 1 and numbers[-1] - numbers[0] == len(numbers) - 1 > 0:
         return (f"the images are numbered from {numbers[0]:g} to {numbers[-1]:g} and {here}",)
@@ -206,17 +206,17 @@ def _planes(series: Series, placed: Stack) -> tuple[int, tuple[Plane, ...]]:
     return 2 - world, tuple(planes)
 
 
-def _pick(found: Sequence[Series], series_uid: str | None, name: str) -> Series:
+def _pick(candidates: Sequence[Series], series_uid: str | None, name: str) -> Series:
     if series_uid is not None:
-        found = [series for series in found if series.uid == series_uid]
-    if not found:
+        candidates = [series for series in candidates if series.uid == series_uid]
+    if not candidates:
         what = f"no image series {series_uid}" if series_uid else "no image"
         raise RefusedFile(name, f"it holds {what}", "give the folder that holds the images")
-    if len(found) > 1:
-        listed = "; ".join(map(str, found[:5])) + ("; …" if len(found) > 5 else "")
+    if len(candidates) > 1:
+        listed = "; ".join(map(str, candidates[:5])) + ("; …" if len(candidates) > 5 else "")
         remedy = "give the folder of one series, or name one in the column series_uid of a manifest"
-        raise RefusedFile(name, f"it holds {len(found)} series: {listed}", remedy)
-    return found[0]
+        raise RefusedFile(name, f"it holds {len(candidates)} series: {listed}", remedy)
+    return candidates[0]
 
 
 def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
@@ -341,22 +341,28 @@ def _placeless(series: Series, slices: Sequence[Slice], sandbox: Sandbox, remark
     if len(series.files) > 1:
         lost = next(piece.name for piece in slices if piece.position is None)
         raise RefusedFile(lost, "it has no position, so the series cannot be sorted", "read its files one by one")
-    pixels, found = _voxels(series, slices, sandbox)
+    pixels, assumed = _voxels(series, slices, sandbox)
     spacing: tuple[float, ...] | None = slices[0].pixel_spacing
     if spacing is None and first["projection_spacing"]:
-        spacing, found = _tuple(first["projection_spacing"]), (*found, "the pixel spacing is that of the detector")
+        spacing, assumed = (
+            _tuple(first["projection_spacing"]),
+            (*assumed, "the pixel spacing is that of the detector"),
+        )
     if spacing is None:
-        spacing, found = (1.0, 1.0), (*found, "the pixel spacing is unknown: 1 mm was taken")
+        spacing, assumed = (1.0, 1.0), (*assumed, "the pixel spacing is unknown: 1 mm was taken")
     if len(slices) == 1:
         pixels = pixels[:, 0]
     else:
         between = first["spacing_between"] or first["slice_thickness"] or 1.0
-        spacing, found = (between, *spacing), (*found, "its frames have no position: their stored order was kept")
+        spacing, assumed = (
+            (between, *spacing),
+            (*assumed, "its frames have no position: their stored order was kept"),
+        )
     return Scan(
         array=owned(pixels),
         spacing_mm=tuple(float(value) for value in spacing),
         affine=None,
         sha256={series.files[0]: first["sha256"]},
         header=_header(first),
-        remarks=(*remarks, *found),
+        remarks=(*remarks, *assumed),
     )

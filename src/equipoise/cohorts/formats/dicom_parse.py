@@ -228,8 +228,8 @@ def _grid_positions(dataset: Dataset, base: dict[str, Any], frames: int) -> list
 def _enhanced_slice(group: Dataset, shared: Dataset) -> dict[str, Any]:
     def macro(sequence: str) -> Dataset:
         """Return the frame's own item of a functional group, or else the shared one."""
-        found = items(group, sequence) or items(shared, sequence)
-        return found[0] if found else Dataset()
+        entries = items(group, sequence) or items(shared, sequence)
+        return entries[0] if entries else Dataset()
 
     measures, transformation = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
     slope, intercept = _rescale(transformation)

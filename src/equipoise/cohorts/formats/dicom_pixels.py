@@ -86,12 +86,12 @@ def _check_complete(dataset: FileDataset, claim: dict[str, Any]) -> None:
     if dataset.file_meta.TransferSyntaxUID.is_compressed and _element(dataset) == "PixelData":
         _check_code_streams(data, dataset, claim["frames"])
         return
-    wanted = _wanted(dataset, claim)
-    if len(data) < wanted:
-        raise RefusedFile("", f"it claims {wanted} bytes of pixels and {len(data)} are there", _AGAIN)
-    padded = wanted % 2 == 1 and len(data) == wanted + 1  # whatever the value: highdicom pads with the character "0"
-    if data[wanted:].strip(b"\0") and not padded:
-        raise malformed(f"it holds {len(data) - wanted} bytes more than the pixels it claims")
+    expected = _wanted(dataset, claim)
+    if len(data) < expected:
+        raise RefusedFile("", f"it claims {expected} bytes of pixels and {len(data)} are there", _AGAIN)
+    padded = expected % 2 == 1 and len(data) == expected + 1  # highdicom pads with the character "0"
+    if data[expected:].strip(b"\0") and not padded:
+        raise malformed(f"it holds {len(data) - expected} bytes more than the pixels it claims")
 
 
 def _check_code_streams(data: bytes, dataset: FileDataset, frames: int) -> None:
@@ -116,9 +116,9 @@ def _twelve_bit_jpeg(path: str, claim: dict[str, Any]) -> NDArray[Any]:
         raise RefusedFile("", "its 12-bit JPEG pixels cannot be decoded", "convert it to an uncompressed syntax")
     buffer = reader.GetImage().GetBuffer()
     raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
-    wanted = 2 * claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
-    if len(raw) != wanted:
-        raise RefusedFile("", f"its 12-bit JPEG pixels decode to {len(raw)} bytes instead of {wanted}", _AGAIN)
+    expected = 2 * claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
+    if len(raw) != expected:
+        raise RefusedFile("", f"its 12-bit JPEG pixels decode to {len(raw)} bytes instead of {expected}", _AGAIN)
     return np.frombuffer(raw, "<i2" if claim["signed"] else "<u2")
 
 

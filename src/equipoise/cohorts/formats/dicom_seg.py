@@ -101,11 +101,11 @@ def _check_space(path: str | PathLike[str], header: Mapping[str, Any], reference
 
 def _named(path: str | PathLike[str], header: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     # a LABELMAP may list its background, number 0, which is no segment
-    found = [one for one in header["segments"] if one["number"] or header["segmentation_type"] != "LABELMAP"]
-    numbers = tuple(segment["number"] for segment in found)
+    segments = [one for one in header["segments"] if one["number"] or header["segmentation_type"] != "LABELMAP"]
+    numbers = tuple(segment["number"] for segment in segments)
     if not numbers or len(set(numbers)) != len(numbers):
         raise RefusedFile(path, "its segments have no numbers of their own", "export it again")
-    return numbers, tuple(segment["label"] for segment in found)
+    return numbers, tuple(segment["label"] for segment in segments)
 
 
 def _segments_of(plane: NDArray[Any], segment: int, header: Mapping[str, Any]) -> list[tuple[int, NDArray[Any]]]:

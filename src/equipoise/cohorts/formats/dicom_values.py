@@ -24,35 +24,35 @@ def value(dataset: Dataset, name: str) -> Any:
     if raw is not None and raw.VR == "UN":
         raise malformed(f"its {name} is stored without a type (VR UN)")
     try:
-        found = dataset[name].value
+        content = dataset[name].value
     except Exception as error:
         raise malformed(f"its {name} cannot be read ({type(error).__name__})") from error
-    return None if found is None or found == "" else found
+    return None if content is None or content == "" else content
 
 
 def text(dataset: Dataset, name: str) -> str:
     """The attribute as text without padding, "" where absent; several values are joined as stored."""
-    found = value(dataset, name)
-    if found is None:
+    content = value(dataset, name)
+    if content is None:
         return ""
-    parts = found if isinstance(found, (list, tuple)) or hasattr(found, "append") else [found]
+    parts = content if isinstance(content, (list, tuple)) or hasattr(content, "append") else [content]
     return "\\".join(str(part) for part in parts).strip(" \0")[:1024]
 
 
 def uid(dataset: Dataset, name: str) -> str:
     """The attribute as a unique identifier, "" where absent."""
-    found = text(dataset, name)
-    if found and not UID.fullmatch(found):
-        raise malformed(f"its {name} {found[:64]!r} is not a unique identifier")
-    return found
+    identifier = text(dataset, name)
+    if identifier and not UID.fullmatch(identifier):
+        raise malformed(f"its {name} {identifier[:64]!r} is not a unique identifier")
+    return identifier
 
 
 def numbers(dataset: Dataset, name: str, count: int) -> list[float] | None:
     """The attribute as `count` finite numbers, None where absent."""
-    found = value(dataset, name)
-    if found is None:
+    content = value(dataset, name)
+    if content is None:
         return None
-    parts = list(found) if hasattr(found, "__len__") and not isinstance(found, str) else [found]
+    parts = list(content) if hasattr(content, "__len__") and not isinstance(content, str) else [content]
     if not parts:
         return None
     try:
@@ -66,25 +66,25 @@ def numbers(dataset: Dataset, name: str, count: int) -> list[float] | None:
 
 def number(dataset: Dataset, name: str) -> float | None:
     """The attribute as one finite number, None where absent."""
-    found = numbers(dataset, name, 1)
-    return None if found is None else found[0]
+    single = numbers(dataset, name, 1)
+    return None if single is None else single[0]
 
 
 def whole(dataset: Dataset, name: str, default: int | None = None) -> int:
     """The attribute as a positive or zero whole number; refused where it is missing and has no default."""
-    found = number(dataset, name)
-    if found is None and default is not None:
+    count = number(dataset, name)
+    if count is None and default is not None:
         return default
-    if found is None or found != int(found) or found < 0:
-        raise malformed(f"its {name} is {'missing' if found is None else found}")
-    return int(found)
+    if count is None or count != int(count) or count < 0:
+        raise malformed(f"its {name} is {'missing' if count is None else count}")
+    return int(count)
 
 
 def items(dataset: Dataset, name: str) -> list[Dataset]:
     """The items of a sequence, [] where absent."""
-    found = value(dataset, name)
-    if found is None:
+    sequence = value(dataset, name)
+    if sequence is None:
         return []
-    if not all(isinstance(item, Dataset) for item in found):
+    if not all(isinstance(item, Dataset) for item in sequence):
         raise malformed(f"its {name} is not a sequence")
-    return list(found)
+    return list(sequence)

@@ -31,8 +31,8 @@ def serve() -> None:
     for line in requests:
         request = json.loads(line)
         end_after(limits.seconds, 2 * limits.wall_seconds)
-        found, arrays = answer(request["task"], request["path"], limits, request["settings"])
-        write(answers, found, arrays)
+        facts, arrays = answer(request["task"], request["path"], limits, request["settings"])
+        write(answers, facts, arrays)
         end_after(0, 0)
 
 
@@ -117,11 +117,11 @@ def _first_line(error: Exception) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
 
 
-def write(stream: IO[bytes], found: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
+def write(stream: IO[bytes], facts: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
     """One JSON line, then the arrays' bytes in little-endian C order."""
     arrays = [np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")) for array in arrays]
     claims = [(array.dtype.str, array.shape) for array in arrays]
-    stream.write(json.dumps(found | {"arrays": claims}).encode() + b"\n")
+    stream.write(json.dumps(facts | {"arrays": claims}).encode() + b"\n")
     for array in arrays:
         stream.write(array.reshape(-1).view(np.uint8).data)
     stream.flush()

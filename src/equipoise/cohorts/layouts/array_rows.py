@@ -31,8 +31,8 @@ def rows(path: Path, key: str) -> NDArray[Any]:
 
 def _state(path: Path) -> tuple[int, int]:
     check_size(path)
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=_OPEN_FILES)

@@ -148,7 +148,7 @@ class _Row:
 
 
 def _cases(
-    found: Sequence[_Row],
+    known: Sequence[_Row],
     truth: Sequence[int | None] | None,
     read: Callable[..., Image],
     dims: int,
@@ -156,7 +156,7 @@ def _cases(
     left_out: Container[int],
 ) -> Iterator[Case]:
     """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
-    for index, row in enumerate(found):
+    for index, row in enumerate(known):
         if index not in left_out and (truth is None or truth[index] not in (None, UNLABELLED)):
             yield Case(
                 id=row.id,
@@ -204,10 +204,10 @@ class _Source:
         """One text per case from the column or array of that name."""
         if self.table and name in self.table[0]:
             return [row[name] for row in self.table]
-        found = self.array(name).reshape(-1).tolist()
-        if len(found) != count:
-            raise CohortError(f"{self.path} holds {count} images and {len(found)} values of {name!r}; give one each.")
-        return [str(value) for value in found]
+        values = self.array(name).reshape(-1).tolist()
+        if len(values) != count:
+            raise CohortError(f"{self.path} holds {count} images and {len(values)} values of {name!r}; give one each.")
+        return [str(value) for value in values]
 
     def numbers(self, name: str | float, count: int) -> NDArray[np.float64]:
         """One finite number per case, from a column or array, or the same for all."""
@@ -234,8 +234,8 @@ class _Source:
 
     def hashes(self, table: str | None) -> Mapping[str, str]:
         """SHA-256 of the file and of its table, by name."""
-        found = {self.path.name: open_arrays(self.path).sha256}
-        return MappingProxyType(found | ({table: sha256(self.path.parent / table)} if table else {}))
+        digests = {self.path.name: open_arrays(self.path).sha256}
+        return MappingProxyType(digests | ({table: sha256(self.path.parent / table)} if table else {}))
 
 
 def _numbers(texts: Sequence[str], name: str, path: Path) -> NDArray[np.float64]:
@@ -285,10 +285,10 @@ def _mask_classes(
     if masks is None:
         raise ProtocolError("cohort.masks is missing; name the array that holds the masks")
     stored = source.array(masks)
-    wanted = tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "c")
-    if stored.shape != wanted:
+    needed = tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "c")
+    if stored.shape != needed:
         raise CohortError(
-            f"{masks!r} of {source.path} has the shape {stored.shape} and the images need {wanted}; mend it."
+            f"{masks!r} of {source.path} has the shape {stored.shape} and the images need {needed}; mend it."
         )
     values = np.unique(stored).tolist()
     if any(value != int(value) or value < 0 for value in values) or len(values) < 2:

@@ -60,15 +60,15 @@ class FirstLook:
         return extent
 
 
-def first_look(path: Path, found: Recognised) -> FirstLook:
+def first_look(path: Path, layout: Recognised) -> FirstLook:
     """What the images that `recognise` names, or the array at `path`, look like.
 
     Files that cannot be read are passed over: `equipoise check` names them. Images of which no file is named are taken
     for the cubes that `lidc` cuts.
     """
-    if found.source in ("medmnist", "arrays"):
-        return _of_array(path, found)
-    scans = [scan for scan in map(_probed, found.images) if scan is not None]
+    if layout.source in ("medmnist", "arrays"):
+        return _of_array(path, layout)
+    scans = [scan for scan in map(_probed, layout.images) if scan is not None]
     scans = [scan for scan in scans if len(scan.spacing_mm) == len(scans[0].spacing_mm)]
     if not scans:
         return FirstLook(np.full((1, 3), LIDC_CUBE), np.ones((1, 3)))
@@ -77,11 +77,11 @@ def first_look(path: Path, found: Recognised) -> FirstLook:
     return FirstLook(shapes, np.array([scan.spacing_mm for scan in scans]))
 
 
-def _of_array(path: Path, found: Recognised) -> FirstLook:
-    images = rows(path, "images" if found.source == "arrays" else "train_images")
+def _of_array(path: Path, layout: Recognised) -> FirstLook:
+    images = rows(path, "images" if layout.source == "arrays" else "train_images")
     flat = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
     shape = images.shape[1:3] if flat else images.shape[1:4]
-    unclear = found.source == "arrays" and not flat
+    unclear = layout.source == "arrays" and not flat
     return FirstLook(np.array([shape], np.int64), np.ones((1, len(shape))), "nzyx" if unclear else None)
 
 
@@ -92,23 +92,23 @@ def _probed(file: Path) -> Scan | None:
         return None
 
 
-def mask_classes(found: Recognised) -> dict[str, Any]:
+def mask_classes(layout: Recognised) -> dict[str, Any]:
     """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a source that must be told; else
     nothing.
 
     Raises CohortError where the masks hold too many values to be classes.
     """
-    if not task_named(found.task).has_masks or not (found.needs_classes or found.source == "manifest"):
+    if not task_named(layout.task).has_masks or not (layout.needs_classes or layout.source == "manifest"):
         return {}
-    values = sorted(_stored_values(found.masks) | {0})
+    values = sorted(_stored_values(layout.masks) | {0})
     if values[0] < 0:
         raise CohortError(
-            f"the mask {found.masks[0]} or others hold {values[0]}, which may mean background or not labelled; run "
+            f"the mask {layout.masks[0]} or others hold {values[0]}, which may mean background or not labelled; run "
             f"`equipoise init manifest` and say what it is with cohort.classes and cohort.values = {values}"
         )
     if len(values) > MOST_VALUES:
         raise CohortError(
-            f"the mask {found.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
+            f"the mask {layout.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
             "number per class, without lossy compression"
         )
     names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}

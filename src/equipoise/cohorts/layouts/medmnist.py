@@ -41,19 +41,19 @@ def medmnist(
         raise ProtocolError(f'cohort.parts is {parts!r}; choose "official" or "none"')
     file = Path(path)
     opened = open_arrays(file)
-    found = [part for part in OFFICIAL if f"{part}_images" in opened.names]
-    if not found:
+    parts_there = [part for part in OFFICIAL if f"{part}_images" in opened.names]
+    if not parts_there:
         raise CohortError(
             f"{file} has the arrays {', '.join(opened.names)}; MedMNIST files have train_images and others."
         )
-    labels = {part: _labels(file, part) for part in found}
+    labels = {part: _labels(file, part) for part in parts_there}
     names = _classes(classes, np.concatenate(list(labels.values())), file)
-    first = rows(file, f"{found[0]}_images")
+    first = rows(file, f"{parts_there[0]}_images")
     meaning = axes_of(
-        first, axes or ("nzyx" if first.ndim == 4 and first.shape[-1] > 3 else None), f"{found[0]}_images"
+        first, axes or ("nzyx" if first.ndim == 4 and first.shape[-1] > 3 else None), f"{parts_there[0]}_images"
     )
     cases = tuple(
-        case for part in found for case in _cases(file, part, labels[part], meaning, groups, parts == "official")
+        case for part in parts_there for case in _cases(file, part, labels[part], meaning, groups, parts == "official")
     )
     note = "" if groups else "MedMNIST states no patients: every image counts as a patient of its own."
     return Cohort(
