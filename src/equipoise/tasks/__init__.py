@@ -30,7 +30,9 @@ def task_named(name: str, folder: Path | None = None) -> Task:
     if name in TASKS:
         return TASKS[name]
     if ":" not in name:
-        raise ProtocolError(f"cohort.task {name!r} is unknown; {nearest(name, TASKS)}, or your own as 'module:attribute'")
+        raise ProtocolError(
+            f"cohort.task {name!r} is unknown; {nearest(name, TASKS)}, or your own as 'module:attribute'"
+        )
     task = imported(name, "task", folder)
     if not isinstance(task, Task):
         raise ProtocolError(f"cohort.task {name!r} is a {type(task).__name__}; it must be an equipoise.tasks.Task")

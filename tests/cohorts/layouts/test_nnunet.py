@@ -107,9 +107,9 @@ def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, sta
     assert np.array_equal(cohort.cases[2].read().array, stored.transpose(2, 0, 1))
     write.picture(tmp_path / "imagesTr" / "road_3_0000.png")
     grey = nnunet(tmp_path)
-    assert (len(grey), grey.problems) == (4, ()), "a grey picture among coloured ones has three equal colours"
-    stored = np.asarray(Image.open(tmp_path / "imagesTr" / "road_3_0000.png"))
-    assert np.array_equal(grey.cases[3].read().array, np.stack([stored] * 3))
+    # three equal colours would be a guess: the plan names R, G and B, and one channel is there
+    assert len(grey) == 3
+    assert [problem.case for problem in grey.problems] == ["road_3"]
 
 
 def test_the_spacing_of_a_tiff_lies_beside_it(tmp_path: Path, started: Callable) -> None:
