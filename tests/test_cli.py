@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,8 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
         "cases",
         "leaks",
         "problems",
+        "notes",
+        "remarks",
         "split",
         "detectable_difference",
         "predicted",
@@ -164,8 +167,9 @@ def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
         .replace('"small"', '"tiny"')
         .replace("[0.8, 0.1, 0.1]", "[0.5, 0.2, 0.3]")
     )
-    pattern = "patient_pattern = '(patient-[0-9]+)'"
-    file.write_text(text.replace('task = "classification"', f'task = "classification"\n{pattern}'))
+    (pattern,) = re.findall(r'patient_pattern = "(.*)"', text)  # proposed from the names of the pictures
+    assert re.search(pattern.replace("\\\\", "\\"), "0/patient-00006_phantom-00081.png")[1] == "patient-00006"
+    file.write_text(text)
     assert cli.main(["run", str(file), "--out", str(tmp_path / "run"), "--quiet"]) == 0
     assert (tmp_path / "run" / "report.html").is_file()
     capsys.readouterr()

@@ -105,7 +105,7 @@ def test_classifier_reads_every_level_of_the_decoder() -> None:
 def test_smallest_size_is_taken_and_the_next_smaller_refused(normalization: str, smallest: int) -> None:
     model = UNet(1, 2, 2, channels=(4, 8, 16, 32), normalization=normalization)
     assert model(torch.randn(1, 1, smallest, smallest)).shape == (1, 2, smallest, smallest)
-    with pytest.raises(EquipoiseError, match=f"at least {smallest} pixels a side"):
+    with pytest.raises(EquipoiseError, match=f"at least {smallest} pixels per side"):
         model(torch.randn(1, 1, smallest - 1, 64))
 
 

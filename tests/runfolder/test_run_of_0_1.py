@@ -33,10 +33,15 @@ def differences(recorded: Any, now: Any, place: str = "results") -> list[str]:
     )
 
 
+def renamed(text: str) -> str:
+    """What was recorded, with the one name of each endpoint that the changelog gives in place of its second name."""
+    return text.replace("surface dice", "surface Dice")
+
+
 @pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
 def test_a_run_folder_of_version_0_1_is_reported_as_it_was(task: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(KEPT / task, tmp_path / "run"))
-    recorded = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    recorded = json.loads(renamed((folder / "results.json").read_text(encoding="utf-8")))
     (folder / "results.json").unlink()
     write_report(folder)
     now = json.loads((folder / "results.json").read_text(encoding="utf-8"))
