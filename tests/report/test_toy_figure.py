@@ -65,7 +65,7 @@ def nothing(run, results):
     [
         ("toy_broken:fails", r"'toy_broken:fails' failed \(KeyError: 'missing'\)"),
         ("toy_broken:text", "returned str"),
-        ("toy_broken:taken", "is called 'overview'"),
+        ("toy_broken:taken", "'overview', as another"),
         ("toy_broken:outside", "outside"),
         ("toy_broken:no_such", "has no 'no_such'"),
         ("no_such_module:figure", "cannot be imported"),

@@ -30,7 +30,7 @@ def own_figures(
             continue
         if figure.name in taken:
             raise EquipoiseError(
-                f"the figure {name!r} calls itself {figure.name!r}, as another does; give it another name"
+                f"the figure {name!r} is called {figure.name!r}, as another is; give it another name"
             )
         component(figure.name, "a figure")  # becomes a file name
         taken.add(figure.name)
