@@ -114,10 +114,11 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     # The report exists before the maps are made: an error there must not cost the results.
                     if _explain(part, workers):
                         results = write_report(trial.out)
+                    # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
+                    # large as the cohort, and can be made again from it.
+                    shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
                     if not _goes_on(trial, ledger, results, look):
                         break
-                # Prepared cases are as large as the cohort, and can be made again from it.
-                shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
         # A split by case shows the effect of leaks; its spread must not enter the plans of other trials.
         if trial.protocol.split.unit != "case":
             _remember(results)

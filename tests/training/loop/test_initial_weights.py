@@ -32,7 +32,7 @@ class Two(nn.Module):
 
 @pytest.fixture
 def job(tmp_path):
-    (tmp_path / "nets_for_tuning.py").write_text(NETS)
+    (tmp_path / "nets_for_initial_weights.py").write_text(NETS)
     for part, seed in (("train", 0), ("validation", 1)):
         images = np.random.default_rng(seed).normal(size=(16, 1, 8, 8)).astype(np.float32)
         names = tuple(f"{part}{i}" for i in range(16))
@@ -43,7 +43,7 @@ def job(tmp_path):
 
 
 def arm_of(**settings):
-    return Arm.model_validate({"name": "two", "model": "nets_for_tuning:Two", **settings})
+    return Arm.model_validate({"name": "two", "model": "nets_for_initial_weights:Two", **settings})
 
 
 def fresh(job, seed):
