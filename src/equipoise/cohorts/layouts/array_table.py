@@ -117,6 +117,7 @@ def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
     """Row → how many of its values are NaN or infinite, for the rows that hold any."""
     if pixels.dtype.kind != "f":
         return {}
+    # Rows are counted one by one, since a test of the whole array would hold one more byte for each of its values.
     counts = ((index, row.size - int(np.isfinite(row).sum())) for index, row in enumerate(pixels))
     return {index: count for index, count in counts if count}
 
@@ -253,9 +254,11 @@ def _labels(
     if labels is None:
         raise ProtocolError("cohort.labels is missing; name the column or array that holds each case's class")
     texts = source.texts(labels, count)
+    # Labels stored as floats with NaN once gave the classes 1.0, nan and 0.0, in this order, and every check passed.
     missing = [is_missing(text, tuple(classes or ())) for text in texts]
     indices: list[int | None]
     if threshold is not None:
+        # The 0 only keeps the rows aligned; such rows become UNLABELLED below.
         values = _numbers(
             [("0" if gone else text) for text, gone in zip(texts, missing, strict=True)], labels, source.path
         )
@@ -265,6 +268,7 @@ def _labels(
     else:
         kinds = class_names((text for text, gone in zip(texts, missing, strict=True) if not gone), str(source.path))
         names = tuple(classes) if classes else kinds
+        # Stated classes either put the stored values in another order or give them new names in their own order.
         order = names if set(kinds) <= set(names) else kinds
         indices = [
             None if gone else order.index(str(class_of(text, order))) for text, gone in zip(texts, missing, strict=True)

@@ -58,6 +58,7 @@ def certain_coding(group: str | None) -> str | None:
     """
     if group is None:
         return EARLY
+    # PED stays uncertain: both of its codings use 1, 2 and 3, for other tissues, so a case without a 4 fits either.
     codings = BY_GROUP.get(group.upper(), ())
     return codings[0] if len(codings) == 1 or group.upper() in SAME_TISSUES else None
 

@@ -19,6 +19,7 @@ AS_COLOUR = "it is grey: it was read as three equal colours, as the others have 
 
 def is_colour(scan: Scan) -> bool:
     """Whether the channels of a scan are red, green and blue, and not modalities."""
+    # Three modalities in one volume are three channels too; only the format can say that channels are colours.
     return scan.array.shape[0] == COLOURS and bool(scan.header.get("colour", False))
 
 
@@ -46,6 +47,8 @@ def common_channels(totals: Sequence[int], options: Sequence[frozenset[int]]) ->
     """
     if len(set(totals)) == 1:
         return totals[0]
+    # The fewest channels of each case are counted: grey stored as RGB is grey. Chest X-ray sets of Kaggle mix both,
+    # and leaving out what differs took cases from one class only.
     return Counter(min(choices) for choices in options).most_common(1)[0][0]
 
 

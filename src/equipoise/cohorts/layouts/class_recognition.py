@@ -26,6 +26,7 @@ from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.errors import CohortError
 from equipoise.tasks import CLASSIFICATION, task_named
 
+# grade1, grade2 and s01, s02 have the same form; only the word before the number tells classes from cases.
 _CLASS_WORDS = frozenset({
     "class", "cls", "grade", "grading", "stage", "level", "score", "type", "category", "cat", "birads",
     "gleason", "isup", "kl",
@@ -45,6 +46,8 @@ _LOOKED_AT = 5_000
 _PROBED = 12
 
 
+# KiTS (case_00000), TotalSegmentator (s0000), UCSF-PDGM and BIDS (sub-01) keep a folder for each patient. They were once
+# read as classifications of patients, and `check` found nothing wrong, so whatever is doubtful is asked here.
 def find_classes(path: Path, user_settings: Mapping[str, Any]) -> Recognised | None:
     """A folder per class, or such folders below train, val and test; None where the folders are something else.
 
@@ -101,6 +104,8 @@ def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Seque
     """
     masked = [name for name in names if says_mask(name)]
     pairs = find_pairs(path) if _any_mask(files) or masked else None
+    # A mask's pattern that begins with {group} lies in folders without numbers in their names (benign, malignant of
+    # BUSI): these are classes although they hold masks.
     if pairs is not None and not re.match(r"(\{part\}/|[^{]*/)?\{group\}/", str(pairs.settings["mask"])):
         return True
     if masked and len(masked) < len(names):
@@ -135,10 +140,12 @@ def _named_as_cases(names: Sequence[str]) -> bool:
     >>> [_named_as_cases(names) for names in (["s01", "s02"], ["grade1", "grade2"], ["0", "1", "2"], ["1023", "4711"])]
     [True, False, False, True]
     """
+    # BIDS puts these two beside its subjects; as they have no number, they would hide that all others are patients.
     names = [name for name in names if name.lower() not in ("derivatives", "sourcedata")]
     digits = [re.findall(r"\d+", name) for name in names]
     if not all(digits):
         return False
+    # Grades and classes have one or two digits; four and more are an id, whatever word stands before them.
     if all(sum(map(len, numbers)) >= 4 for numbers in digits):
         return True
     kinds = {tuple(word for word in words(name) if not word.isdigit()) for name in names}
@@ -148,6 +155,8 @@ def _named_as_cases(names: Sequence[str]) -> bool:
     if flat & _CASE_WORDS:
         return True
     if not flat:
+        # Bare numbers without a gap from 0 or 1 on are how classes are called that nobody named; a gap or many of them
+        # speaks for cases.
         numbers = sorted(int(number[0]) for number in digits)
         consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] <= 1
         return not consecutive or len(numbers) > _MOST_CONSECUTIVE
@@ -192,6 +201,7 @@ def _is_one_series(files: Sequence[Path]) -> bool:
 
 def _headers_name_patients(images: Sequence[Path]) -> bool:
     """Whether the DICOM headers of some of the cases name different patients."""
+    # A few headers are enough for a first protocol, which must not take minutes; the cohort reads them all.
     patients = set()
     for image in images[:: max(1, -(-len(images) // _PROBED))]:
         if image.is_file() and is_image_name(image.name) and image.suffix.lower() not in DICOM:

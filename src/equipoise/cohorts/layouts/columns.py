@@ -14,6 +14,8 @@ from equipoise.errors import CohortError, ProtocolError
 from equipoise.lookup import nearest
 
 ROLES = ("case", "patient", "image", "mask", "label", "part", "series_uid")
+# The names are those of GaNDLF (SubjectID, Channel_0, ValueToPredict), of HAM10000 (image_id, dx, lesion_id), of the
+# NIH chest X-rays (Image Index, Finding Labels) and their like.
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "case": ("case", "caseid", "id", "uid", "imageid", "imageindex", "sampleid", "scanid"),
     "patient": ("patient", "patientid", "subject", "subjectid", "participant", "participantid", "patientno",
@@ -34,6 +36,8 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
 _ONE_FILE = {"image_path", "image_file", "image_filename", "image_name", "image_id", "image_index", "image_uid"}
 """Names that begin as those of a modality do and mean the image itself."""
 _CHANNEL = re.compile(r"channel_?(\d+)", re.IGNORECASE)
+# An image_id beside a path, and a lesion_id (HAM10000) beside a patient, are common. Were all names equals, tables that
+# are clear would end in a question.
 _LAST_RESORT = {
     "image": {"imageid", "imageindex", "imagename", "idcode", "imgid", "imgname", "scan"},
     "patient": {"patientname", "lesionid"},
@@ -82,7 +86,11 @@ def columns_of(
     files = {name for name in free if _holds_files([row[name] for row in rows])}
     images = _images(by_role.get("image"), free, where)
     rest = [name for name in free if name not in images.values()]
+    # An `id` that recurs numbers patients or lesions. A column called `case` is believed all the same, so that the
+    # cohort refuses its repeated ids by name instead of making up others.
     unique = [name for name in rest if name == "case" or len({row[name] for row in rows}) == len(rows)]
+    # A column `fold` or `set` holds official parts only where its words say so: folds of a cross-validation are
+    # numbers.
     parts = [name for name in rest if name == "part" or {row[name].lower() for row in rows} <= {*PARTS, ""}]
     masks = [name for name in rest if name in files or name == "mask"]
     if "mask" not in masks and not any(bare(name) in _SYNONYMS["mask"] for name in masks):

@@ -39,6 +39,7 @@ def decathlon(
     root = Path(path)
     description = read_description(root)
     pairs = list(listed_cases(description, root))
+    # A MONAI datalist (Auto3DSeg) names no modality; the files tell how many channels there are.
     channels = channels_of(description, root) if {"modality", "channel_names"} & set(description) else ()
     if not task_named(task).has_masks:
         labels = Labels(tuple(classes or class_names([str(pair.get("label", "")) for _, pair in pairs], NAME)), {})
@@ -100,6 +101,7 @@ def _entry(
         None if is_class or mask is None else listed_file(root, mask),
         label=str(mask) if is_class else None,
         part=part,
+        # The folds of Auto3DSeg divide scans and not patients, so they are an attribute and never a part.
         attributes={"fold": pair["fold"]} if "fold" in pair else {},
         codes=None if is_class else labels.codes,
         hint=f'correct the labels, or name the value in "labels" of {NAME}',

@@ -86,9 +86,12 @@ class _ClassFolder:
         return CaseFiles(relative, patient_of(relative, self.pattern), (image,), label=label, part=part)
 
     def _dicom_cases(self, folder: Path, files: Sequence[Path], label: str, part: str | None) -> Iterator[CaseFiles]:
+        # An export from a hospital is often class/patient/series. With every slice as a case of its own, all twelve
+        # patients of such a set lay in several parts of the split, and no leak was named.
         try:
             several = find_series(files)
         except RefusedFile as refusal:
+            # The refusal travels with its case, so that all damaged series of a source are listed at once.
             yield replace(self._case(folder, files[0], label, part), refusal=refusal)
             return
         alone = len(several) == 1 and len(several[0].files) > 1

@@ -9,6 +9,8 @@ from equipoise.cohorts.layouts.image_names import PARTS, says_mask, stem_and_end
 
 _SEPARATORS = "-_. ("
 _TOKEN = re.compile(r"[^-_. ]+")
+# A few cases may lack their image, and are then named as problems; a pattern that had to hold for all would make the
+# whole data set unknown because of them.
 _NEARLY_ALL = 0.9
 _MOSTLY = 0.5
 _FOLDER_FIELDS = ("patient", "session", "series", "folder")
@@ -99,9 +101,13 @@ def _folder(column: Sequence[str], taken: set[str]) -> tuple[str, list[dict[str,
         return column[0], [{} for _ in column]
     if all(name.lower() in PARTS for name in column):
         return "{part}", [{"part": name} for name in column]
+    # A number in every name means a patient (sub-01, s0000, case_00000); without one the folders are groups, such as
+    # classes.
     has_ids = all(any(character.isdigit() for character in name) for name in column)
     names = _FOLDER_FIELDS if has_ids else ("group", "group2", "group3")
     field = next(name for name in names if name not in taken)
+    # UCSF-PDGM calls its folders UCSF-PDGM-0004_nifti, and its files UCSF-PDGM-0004_T1.nii.gz: only without the shared
+    # end is the patient's name the same in both.
     suffix = _common_suffix(sorted(set(column)))
     return f"{{{field}}}{suffix}", [{field: name.removesuffix(suffix)} for name in column]
 
@@ -160,9 +166,11 @@ def substituted(text: str, fields: Mapping[str, str], *, glued: bool = False) ->
     >>> substituted("sub-01_T1w", {"patient": "sub-01"}), substituted("volume-10", {"case": "1"})
     ('{patient}_T1w', 'volume-10')
     """
+    # A short value may be part of a longer one ("1" of "sub-1"), so the longest is replaced first.
     for name, value in sorted(fields.items(), key=lambda item: -len(item[1])):
         same_kind = r"\d" if glued and value.isdigit() else "[A-Za-z0-9]"
         pattern = rf"(?<!{same_kind}){re.escape(value)}(?!{same_kind})"
+        # Fields that were already put in are left alone, for a value may be the word "case" or "patient" itself.
         pieces = re.split(r"(\{\w+\})", text)
         text = "".join(piece if piece.startswith("{") else re.sub(pattern, f"{{{name}}}", piece) for piece in pieces)
     return text
@@ -201,6 +209,8 @@ def _patterns_with(
     needed: frozenset[str], mask: MaskPattern, images: Sequence[str]
 ) -> tuple[list[str], dict[str, int]]:
     candidates: set[str] = set()
+    # Patterns come from about five cases and are counted over all of them: each case as a source of patterns would
+    # compare all images with all cases.
     for fields in mask.fields[:: max(1, len(mask.fields) // 5)]:
         for path in images:
             for text in (substituted(path, fields), substituted(path, fields, glued=True)):

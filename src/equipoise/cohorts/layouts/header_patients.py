@@ -84,11 +84,14 @@ def with_header_patients(cohort: Cohort) -> Cohort:
     )
     cohort = replace(cohort, cases=cases)
     by_header = header_patients(owners)
+    # Patients that a source states are kept even where headers contradict them, for either may be wrong: a remark says
+    # so, and the search for leaks compares both.
     if cohort.patients_known or cohort.patients_guessed or by_header.patients is None:
         ids = [case.id for case in cases]
         remarks = contradictions(cohort.patients.tolist(), owners, ids) if cohort.patients_known else []
         return replace(cohort, remarks=(*cohort.remarks, *remarks))
     named = tuple(replace(case, patient=name) for case, name in zip(cases, by_header.patients, strict=True))
+    # The source's own note would now be untrue.
     notes = (*(note for note in cohort.notes if "states no patients" not in note), by_header.note)
     known = not by_header.guessed
     return replace(cohort, cases=named, notes=notes, patients_known=known, patients_guessed=by_header.guessed)

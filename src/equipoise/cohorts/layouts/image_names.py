@@ -17,6 +17,7 @@ IMAGES = (*sorted(SUFFIXES), *sorted(VOLUMES.keys() - {".hdr", ".hdr.gz"}), *sor
 """How the names of images end; of a .hdr and .img pair, the .img is the image."""
 _MASK_PARTS = ("mask", "segment", "groundtruth", "annotation", "delineation", "labelmap")
 """Say mask wherever they stand in a word."""
+# Short words count as whole words alone: "label" is part of "labelled", which says nothing of masks.
 _MASK_WORDS = frozenset({
     "seg", "segs", "segm", "label", "labels", "labelstr", "labelsts", "gt", "gts", "gtv", "truth", "msk", "msks", "roi",
     "rois", "annot", "annots", "contour", "contours",
@@ -82,6 +83,7 @@ def says_modality(name: str) -> bool:
     >>> says_modality("sub-01_T1w"), says_modality("PET"), says_modality("overlay")
     (True, True, False)
     """
+    # `words` would divide t1w into t, 1 and w, so the names are only cut at their signs here.
     return not _MODALITIES.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
 
 
@@ -91,10 +93,12 @@ def without_roles(path: str) -> tuple[str, ...]:
     >>> without_roles("Images/case_1") == without_roles("GT/case_1_mask") == ("case", "1")
     True
     """
+    # "GroundTruth" is two words, of which "ground" alone is neither mask nor image.
     kept = [word for word in words(path) if word not in _MASK_WORDS and word not in _IMAGE_WORDS and word != "ground"]
     return tuple(word for word in kept if not any(part in word for part in _MASK_PARTS))
 
 
 def image_files(root: Path) -> Iterator[Path]:
     """The image files below a folder, by their names, or by the mark of DICOM where a name has no ending."""
+    # Exports of hospitals have no endings, and VinDr-CXR has .dicom: what is DICOM is told by its mark.
     return (file for file in data_files(root) if is_image_name(file.name) or has_preamble(file))

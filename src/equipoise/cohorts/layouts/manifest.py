@@ -20,6 +20,8 @@ from equipoise.tasks import CLASSIFICATION, task_named
 
 IMAGE = "{image}"
 """What `files` puts a row's value in place of."""
+# HAM10000 states lesions and no patients. Its lesions keep their images together in a split, but the report must not
+# call them patients.
 LESIONS = "The source states lesions and no patients: several lesions of one person may lie in different parts."
 
 
@@ -117,6 +119,7 @@ class _Rows:
         if self.roles.case is None and len(set(patients)) == len(rows):
             images = patients
         if self.roles.case is None and len(set(images)) < len(images):
+            # Row numbers begin at 2, as a spreadsheet counts them below the header.
             images = [f"{image} (row {number})" for number, image in enumerate(images, start=2)]
         return [
             self._entry(row, row[self.roles.case] if self.roles.case else image)
@@ -151,6 +154,8 @@ class _Rows:
     def _part(self, row: Mapping[str, str], case: str) -> str | None:
         text = row[self.roles.part] if self.roles.part else ""
         part = PARTS.get(text.lower())
+        # A column that is called `part` is meant as one, so a wrong word is refused; `split` or `set` may mean
+        # something else.
         if text and part is None and self.roles.part == "part":
             raise CohortError(f"{self.path}: case {case} has the part {text!r}; write train, validation or test.")
         return part
@@ -163,6 +168,7 @@ class _Rows:
             return self._one_hot(row, self.roles.label)
         text = row[self.roles.label]
         name = class_of(text, self.classes)
+        # This is a problem of the row and not of the table, so that `on_problem = "exclude"` reaches it.
         if is_missing(text, self.named):
             reason = f"it has no label ({text!r})" if text else "it has no label"
             return None, RefusedFile(self.path, reason, "fill it in, or name it in cohort.classes if it is a class")
@@ -199,6 +205,7 @@ def posix(value: str) -> str:
     """
     if "\\" not in value:
         return value
+    # A backslash is legal in a file's name elsewhere, but in a table it was nearly always written by Windows.
     return PureWindowsPath(value).as_posix()
 
 

@@ -169,6 +169,8 @@ def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[Ca
     """Attributes and parts from the table's row of each patient or case; a case without a row stays as it is."""
     rows = read_table(root / table)
     ids = {entry.patient for entry in entries} | {entry.id for entry in entries}
+    # The column that holds most of the ids is the key whatever it is called (participant_id of BIDS, image_id of
+    # TotalSegmentator).
     key = max(rows[0], key=lambda name: len(ids & {row[name] for row in rows}))
     by_id = {row[key]: row for row in rows}
     if not ids & set(by_id):
@@ -182,5 +184,6 @@ def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[Ca
 
 def _described(entry: CaseFiles, row: Mapping[str, str], key: str, part: str | None) -> CaseFiles:
     known: dict[str, Any] = {name: number_or_text(value) for name, value in row.items() if name not in (key, part)}
+    # What a path says stands above the table: the files lie where they lie, and tables are edited.
     part_of_row = PARTS.get(row.get(part, "").lower()) if part else None
     return replace(entry, attributes={**known, **entry.attributes}, part=entry.part or part_of_row)

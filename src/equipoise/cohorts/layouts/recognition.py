@@ -33,6 +33,8 @@ KNOWN = (
 )
 _LOOKED_AT = 5_000  # names below a folder before the search gives up
 _PROBED = 12
+# Far more masks than images are read: a rare class may be in few of them, and a class that is missed here is a problem
+# of every case that has it.
 _MASKS_READ = 200
 
 
@@ -106,6 +108,7 @@ def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     tables = tables_in(path)
     table, refusal = first_readable(tables, user_settings)
+    # A table called manifest is the user's own word: why it cannot be read is said, and no other layout is tried.
     named_manifest = bool(tables) and tables[0].stem.lower() == "manifest"
     if named_manifest and refusal is not None:
         raise refusal
@@ -169,6 +172,8 @@ def _described(path: Path) -> Recognised:
         listed = [entry["images"][0] for entry in description["dataset"].values() if isinstance(entry, dict)]
         images = [listed_file(path, name) for name in listed]
         return Recognised("nnunet", "segmentation", patients_known=False, images=_some(images))
+    # A training list stands in the Decathlon's files and in those of nnU-Net's version 1, whose list names CASE.nii.gz
+    # where the files are CASE_0000.nii.gz; so the files decide.
     numbered = any(file.name.partition(".")[0].endswith("_0000") for file in (path / IMAGES).glob("*"))
     if not isinstance(description.get("training"), list) or (numbered and (path / MASKS).is_dir()):
         return Recognised("nnunet", "segmentation", patients_known=False, images=_some(image_files(path / IMAGES)))

@@ -15,8 +15,11 @@ from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.errors import CohortError
 
 SUFFIXES = (".csv", ".tsv")
+# participants.tsv of BIDS is about people and not images, and the sample submission of a Kaggle contest has invented
+# labels.
 _NO_MANIFEST = {"participants", "samplesubmission", "submission", "datasetdescription"}
 _MOST_LOOKED_AT = 500
+# Single files that are missing are named by `check`; only where most are missing is the pattern wrong.
 _FEWEST_THERE = 0.8
 
 
@@ -102,6 +105,7 @@ def _columns_read(roles: Columns) -> str:
 def _one_hot(rows: Sequence[Mapping[str, str]], roles: Columns) -> list[str]:
     """The columns of which exactly one holds 1 in every row and the others 0; none where there are fewer than two."""
     free = [name for name in rows[0] if name not in roles.used]
+    # Two columns of 0 and 1 may be smoking and diabetes; only columns that sum to one in every row are classes.
     binary = [name for name in free if {number_or_text(row[name]) for row in rows} == {0.0, 1.0}]
     sums = {sum(number_or_text(row[name]) for name in binary) for row in rows}
     return binary if len(binary) > 1 and sums == {1.0} else []

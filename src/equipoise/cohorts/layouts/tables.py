@@ -44,6 +44,7 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
 
 
 def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
+    # Windows-1252 takes nearly every byte, so it comes last: before UTF-8 it would turn names into nonsense silently.
     encodings = ["utf-16"] if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "cp1252"]
     for encoding in encodings:
         try:
@@ -56,9 +57,12 @@ def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
 def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
     """Line numbers and cells, the header first, without empty lines."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
+    # Excel writes "sep=;" as the first line where the separator is not that of the country.
     separator_line = _STATED_SEPARATOR.fullmatch(first.strip())
     if separator_line:
         return _parsed(rest, separator_line[1], path)
+    # TotalSegmentator's meta.csv has semicolons, and a header may hold a comma in a name: of the readings in which all
+    # rows are as long as the header, the one with most columns is meant.
     used = [separator for separator in _SEPARATORS if separator in first]
     readings = [lines for separator in used or [","] if (lines := _parsed(text, separator, path, strict=len(used) < 2))]
     whole = [lines for lines in readings if all(len(line) == len(lines[0][1]) for _, line in lines)]
@@ -70,6 +74,7 @@ def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str
 
 def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool = True) -> list[tuple[int, list[str]]]:
     try:
+        # Without `strict`, a quote that is never closed swallows all rows that follow it.
         lines = list(csv.reader(io.StringIO(text), delimiter=separator, strict=True))
     except csv.Error as error:
         if not strict:

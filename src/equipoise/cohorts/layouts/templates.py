@@ -48,6 +48,8 @@ class Template:
 
     def fill(self, fields: Mapping[str, str], paths: Sequence[str] = ()) -> str:
         """The path with these fields; one with a star is looked for among `paths`, and stays where not one fits."""
+        # Where not one file fits, the pattern itself is returned: it is no file, so the problem shows what was looked
+        # for.
         filled = _FIELD.sub(lambda match: fields.get(match[1], "*"), self.text)
         if "*" not in filled:
             return filled

@@ -178,10 +178,7 @@ def _fitting(
 
 
 def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
-    """Every remark once, with the number of files that it was made about and the first of them.
-
-    Remarks that differ in their numbers alone are one; the first file's is shown.
-    """
+    """Return every remark once, with its number of files and the first; those that differ in numbers alone are one."""
     alike: dict[str, list[tuple[str, str]]] = {}
     for one in sound:
         converted = AS_GREY if one.shape[0] > channels else AS_COLOUR
@@ -218,6 +215,7 @@ def _check_exists(path: Path, what: str = "it") -> None:
         raise RefusedFile(path, f"{what} is missing", "fetch it, or exclude the case")
 
 
+# One image in two rows with two labels teaches noise and, in two parts, is a leak that looks like an error.
 def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]]:
     """All cases whose image is, byte for byte, also that of a case with another truth: one of the two is wrong."""
     by_image: dict[frozenset[str], list[Examined]] = {}
@@ -343,6 +341,7 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
     if scan.affine is None or other.affine is None or len(shape) != 3:
         return
+    # Corners are compared and not the affines' entries: a small turn moves the far corner by many voxels.
     far = np.array([(x, y, z, 1) for z in (0, shape[0]) for y in (0, shape[1]) for x in (0, shape[2])]).T
     apart = float(np.linalg.norm((scan.affine - other.affine) @ far, axis=0).max())
     if apart > GRID_TOLERANCE * min(other.spacing_mm):

@@ -142,6 +142,8 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
     return f"{endpoint} of {a}" if b is None else f"the difference in {endpoint} of {a} and {b}"
 
 
+# The code of a reason is the name of its function here: the statistics state reasons by code, without words, so a
+# function that is renamed loses the sentences of them.
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
     bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, what_would_help,
