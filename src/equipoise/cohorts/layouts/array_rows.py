@@ -20,12 +20,12 @@ AXES = {"nyx": 2, "nyxc": 2, "ncyx": 2, "nzyx": 3, "nzyxc": 3, "nczyx": 3}
 
 
 def open_arrays(path: Path) -> ArrayFile:
-    """The arrays of a file, kept open in this process for as long as the file stays as it is."""
+    """Return the arrays of a file, kept open in this process for as long as the file stays as it is."""
     return _opened(path, *_state(path))
 
 
 def rows(path: Path, key: str) -> NDArray[Any]:
-    """One whole array, kept in this process and read-only, for its cases share it."""
+    """Return one whole array, kept in this process and read-only, for its cases share it."""
     return _array(path, key, *_state(path))
 
 
@@ -51,7 +51,7 @@ def _array(path: Path, key: str, modified: int, size: int) -> NDArray[Any]:
 
 
 def axes_of(array: NDArray[Any], axes: str | None, key: str) -> str:
-    """The stated axes of an array of images, or what its shape leaves no doubt about: (n, y, x) and (n, y, x, 3)."""
+    """Return the stated axes of images, or what their shape leaves no doubt about: (n, y, x) and (n, y, x, 3)."""
     # Four axes whose last is not 3 may be volumes or pictures of many channels. A wrong guess would raise no error
     # later, since a network takes slices as channels without complaint, so the user is asked.
     if axes is None:
@@ -64,7 +64,7 @@ def axes_of(array: NDArray[Any], axes: str | None, key: str) -> str:
 
 
 def channel_first(row: NDArray[Any], axes: str) -> NDArray[Any]:
-    """One row of such an array as (channel, y, x) or (channel, z, y, x), a copy."""
+    """Return one row of such an array as (channel, y, x) or (channel, z, y, x), a copy."""
     inner = axes[1:]
     if "c" not in inner:
         return row[None].copy()

@@ -10,7 +10,7 @@ from equipoise.cohorts.layouts.image_names import says_mask, stem_and_ending, wi
 # BUSI keeps benign (1)_mask.png beside benign (1).png, in its folders of classes. Read as images of the class, such
 # masks doubled the cohort (48 cases of 24 images), and every check passed.
 def masks_beside(files: Sequence[Path], root: Path) -> list[Path]:
-    """The masks among files below a folder that have their image there too.
+    """Return the masks among files below a folder that have their image there too.
 
     A mask is named so, itself or its folder, and without the words for masks and images its path is that of an image;
     `x_mask_1` is a mask of x as well.

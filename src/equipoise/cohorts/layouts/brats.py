@@ -59,7 +59,7 @@ def brats(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Segmentation cohort of all cases found below a folder, in the order of their ids.
+    """Make a segmentation cohort of all cases found below a folder, in the order of their ids.
 
     modalities: the channels, in this order, by their names of 2021 (t1, t1ce, t2, flair), whatever the files' naming.
     coding: what the mask values mean, a name of `brats_codings.CODINGS` for all cases; "auto" takes the one coding that
@@ -94,7 +94,7 @@ def brats(
 
 
 def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
-    """The name of the coding of one case; CohortError where none is stated and several are possible."""
+    """Return the name of the coding of one case; CohortError where none is stated and several are possible."""
     # PED of 2024 was once read as glioma: enhancing tumour became necrotic core and cyst became enhancing tumour,
     # without an error wherever a case had no oedema. So a group whose codings contradict each other is asked about.
     if coding != "auto":
@@ -111,7 +111,7 @@ def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
 
 
 def patient_of(case: str) -> str:
-    """The patient behind a case id: ids of 2023 on end in a time point, those of 2017–2019 in a scan number.
+    """Return the patient behind a case id: ids of 2023 on end in a time point, those of 2017–2019 in a scan number.
 
     >>> patient_of("BraTS-GLI-00012-001"), patient_of("Brats18_CBICA_AAB_1"), patient_of("BraTS2021_00006")
     ('BraTS-GLI-00012', 'Brats18_CBICA_AAB', 'BraTS2021_00006')
@@ -122,7 +122,7 @@ def patient_of(case: str) -> str:
 
 
 def brats_scans(folder: Path) -> list[ScanFiles]:
-    """All cases below a folder, in the order of their ids; nothing is opened."""
+    """Return all cases below a folder, in the order of their ids; nothing is opened."""
     scans: dict[tuple[str, str, Path], ScanFiles] = {}
     for file in data_files(folder):
         if match := _FILE.fullmatch(file.name):
@@ -135,7 +135,7 @@ def brats_scans(folder: Path) -> list[ScanFiles]:
 
 
 def values_by_group(scans: Sequence[ScanFiles]) -> Mapping[str | None, list[Path]]:
-    """The masks of each group."""
+    """Return the masks of each group."""
     masks: defaultdict[str | None, list[Path]] = defaultdict(list)
     for scan in scans:
         if scan.mask is not None:

@@ -23,7 +23,7 @@ class Coding:
     regions: Mapping[str, tuple[int, ...]]
 
     def tissues(self) -> str:
-        """The stored values with their tissues, for a message."""
+        """Return the stored values with their tissues, for a message."""
         return ", ".join(f"{value} {self.classes[index]}" for value, index in self.codes.items() if index)
 
 
@@ -51,7 +51,7 @@ EARLY = "2017-2021"
 
 
 def certain_coding(group: str | None) -> str | None:
-    """The coding that a group's name leaves no doubt about (None: data to 2021), or None where it must be stated.
+    """Return the coding that a group's name makes certain (None: data to 2021), or None where it must be stated.
 
     >>> certain_coding("GLI"), certain_coding(None), certain_coding("PED")
     ('2023', '2017-2021', None)

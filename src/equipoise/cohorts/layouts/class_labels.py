@@ -17,7 +17,7 @@ _MISSING = frozenset({
 
 
 def is_missing(label: str, classes: Collection[str] = ()) -> bool:
-    """Whether a cell states no label; a word that the protocol names among its classes is one.
+    """Return whether a cell states no label; a word that the protocol names among its classes is one.
 
     >>> is_missing("NaN"), is_missing("none"), is_missing("none", ["none", "mild"]), is_missing("0")
     (True, True, False, False)
@@ -26,7 +26,7 @@ def is_missing(label: str, classes: Collection[str] = ()) -> bool:
 
 
 def class_of(label: str, classes: Sequence[str]) -> str | None:
-    """The class that a label names, numbers by their value; None where it names none.
+    """Return the class that a label names, numbers by their value; None where it names none.
 
     >>> class_of("1.0", ["0", "1"]), class_of("b", ["a", "b"]), class_of("2", ["0", "1"])
     ('1', 'b', None)
@@ -41,7 +41,7 @@ def class_of(label: str, classes: Sequence[str]) -> str | None:
 
 
 def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
-    """The classes among labels, in the order of numbers and letters, without what states none.
+    """Return the classes among labels, in the order of numbers and letters, without what states none.
 
     Numbers of one value are one class, named as most rows write it. Raises CohortError where two classes differ in
     capitals or spaces alone, or where fewer than two are left.

@@ -74,7 +74,7 @@ class Columns:
 def columns_of(
     rows: Sequence[Mapping[str, str]], by_role: Mapping[str, Any] | None = None, where: str = "the table"
 ) -> Columns:
-    """The roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
+    """Return the roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
 
     What a column holds counts too: files are no labels, values that recur no cases, fold numbers no parts.
     Raises ProtocolError for a by_role role or column that does not exist, CohortError where two columns could have a
@@ -111,13 +111,13 @@ def columns_of(
 
 
 def _holds_files(values: Sequence[str]) -> bool:
-    """Whether all filled values are named as images are."""
+    """Return whether all filled values are named as images are."""
     filled = [value for value in values if value]
     return bool(filled) and all(is_image_name(value) for value in filled)
 
 
 def without_label(columns: Columns) -> Columns:
-    """The same columns for a task that has no class: the column of labels becomes an attribute."""
+    """Return the same columns for a task that has no class: the column of labels becomes an attribute."""
     return replace(columns, label=None)
 
 
@@ -157,7 +157,7 @@ def _images(by_role: Any, names: Sequence[str], where: str) -> dict[str, str]:
 
 
 def _one(role: str, names: Iterable[str], where: str) -> str | None:
-    """The one column that a role's synonyms name, the exact name first."""
+    """Return the one column that a role's synonyms name, the exact name first."""
     names = list(names)
     if role in names:
         return role
@@ -174,7 +174,7 @@ def _one(role: str, names: Iterable[str], where: str) -> str | None:
 
 
 def bare(name: str) -> str:
-    """A column's name in small letters and digits alone.
+    """Return a column's name in small letters and digits alone.
 
     >>> bare("Patient ID")
     'patientid'

@@ -34,7 +34,7 @@ class Labels:
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """The `dataset.json` of a folder, as a JSON object."""
+    """Return the `dataset.json` of a folder, as a JSON object."""
     path = root / NAME
     raw, _ = read_bytes(path, _LIMITS)
     try:
@@ -48,7 +48,7 @@ def read_description(root: Path) -> dict[str, Any]:
 
 
 def channels_of(description: Mapping[str, Any], root: Path) -> tuple[str, ...]:
-    """The names of the channels under "0", "1" … of `channel_names` (nnU-Net v2) or `modality`."""
+    """Return the names of the channels under "0", "1" … of `channel_names` (nnU-Net v2) or `modality`."""
     key = "channel_names" if "channel_names" in description else "modality"
     named = description.get(key)
     if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))) or not named:
@@ -57,7 +57,7 @@ def channels_of(description: Mapping[str, Any], root: Path) -> tuple[str, ...]:
 
 
 def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
-    """Classes, codes and regions; both spellings are read: {"0": "organ"} and {"organ": 0}.
+    """Return classes, codes and regions; both spellings are read: {"0": "organ"} and {"organ": 0}.
 
     As soon as one label is a list of values, every foreground entry is a region (nnU-Net's rule). The label named
     `ignore` marks voxels that nobody labelled.
@@ -96,7 +96,7 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
 
 
 def _values(value: Any) -> tuple[int, ...]:
-    """The stored values of one entry; fractions, true and false, and empty lists are refused."""
+    """Return the stored values of one entry; fractions, true and false, and empty lists are refused."""
     values = value if isinstance(value, list) else [value]
     # True and false are whole numbers to Python, but no values of a mask.
     if not values or any(isinstance(part, bool) or int(part) != float(part) for part in values):

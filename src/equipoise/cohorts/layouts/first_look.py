@@ -117,7 +117,7 @@ def mask_classes(layout: Recognised) -> dict[str, Any]:
 
 
 def _stored_values(files: Sequence[Path]) -> set[int]:
-    """All values of the masks; palettes of greys are read as the others store them."""
+    """Return all values of the masks; palettes of greys are read as the others store them."""
     masks = []
     for file in files:
         with suppress(RefusedFile):  # `equipoise check` names them

@@ -26,7 +26,7 @@ class MaskPattern:
 
 
 def mask_patterns(masks: Sequence[str], images: Sequence[str]) -> list[MaskPattern]:
-    """The patterns that masks fit, one for each depth and each thing that the names say after the case.
+    """Return the patterns that masks fit, one for each depth and each thing that the names say after the case.
 
     What recurs in every folder (frame01, tumor, liver) is a case where each has its own image, a structure in a folder
     of masks, and else a pattern of its own.
@@ -70,7 +70,7 @@ def _of_one_depth(paths: Sequence[str], images: Sequence[str]) -> list[MaskPatte
 
 
 def _resolved(folder: str, before: str, after: str, names: Sequence[_Name], images: Sequence[str]) -> list[MaskPattern]:
-    """The pattern of masks that are named alike, or one for each thing that recurs in every folder."""
+    """Return the pattern of masks that are named alike, or one for each thing that recurs in every folder."""
     by_folder: defaultdict[tuple[tuple[str, str], ...], set[str]] = defaultdict(set)
     for name in names:
         by_folder[tuple(name.bound.items())].add(name.case)
@@ -113,7 +113,7 @@ def _folder(column: Sequence[str], taken: set[str]) -> tuple[str, list[dict[str,
 
 
 def _common_suffix(names: Sequence[str]) -> str:
-    """The end that all names share, from a separator on."""
+    """Return the end that all names share, from a separator on."""
     first, *others = (name[::-1] for name in names)
     length = next(
         (k for k in range(len(first)) if any(other[: k + 1] != first[: k + 1] for other in others)), len(first)
@@ -124,7 +124,7 @@ def _common_suffix(names: Sequence[str]) -> str:
 
 
 def _around_case(stem: str) -> tuple[str, str, str]:
-    """A stem as what says mask before the case, the case, and what says mask after it.
+    """Divide a stem into what says mask before the case, the case, and what says mask after it.
 
     >>> _around_case("segmentation-12"), _around_case("benign (1)_mask_1"), _around_case("{patient}_frame01_gt")
     (('segmentation-', '12', ''), ('', 'benign (1)', '_mask_1'), ('{patient}_', 'frame01', '_gt'))
@@ -140,7 +140,7 @@ def _around_case(stem: str) -> tuple[str, str, str]:
 
 
 def _without_glue(start: int, token: str) -> list[tuple[int, int, str]]:
-    """A token with its place; a mask word that a number follows or precedes without a separator by itself.
+    """Return a token with its place; a mask word that is glued to a number is a token by itself.
 
     >>> _without_glue(0, "label0001"), _without_glue(0, "T1w")
     ([(0, 5, 'label'), (5, 9, '0001')], [(0, 3, 'T1w')])
@@ -154,12 +154,12 @@ def _without_glue(start: int, token: str) -> list[tuple[int, int, str]]:
 
 
 def _start_is_case(tokens: Sequence[tuple[int, int, str]]) -> bool:
-    """Whether a name begins with its mask word and ends with another, so that the first belongs to the case."""
+    """Return whether a name begins with its mask word and ends with another, so that the first belongs to the case."""
     return len(tokens) > 2 and says_mask(tokens[-1][2])
 
 
 def substituted(text: str, fields: Mapping[str, str], *, glued: bool = False) -> str:
-    """A text with the values of fields replaced by the fields, where they stand as whole words, longest values first.
+    """Replace the values of fields in a text by the fields, where they are whole words, longest values first.
 
     glued: a number may follow or precede letters, as in img0001.
 
@@ -192,7 +192,7 @@ def _numbered_together(groups: Mapping[tuple[str, str], list[_Name]]) -> dict[tu
 
 
 def image_patterns(mask: MaskPattern, images: Sequence[str]) -> tuple[list[str], dict[str, int]]:
-    """Patterns of images that every case of the mask's pattern has, and those that some have, with their number.
+    """Return patterns of images that every case of the mask's pattern has, and those that some have, with their number.
 
     An image pattern uses every field of the mask but `structure`, so that each case has images of its own; images that
     are not divided into parts where the masks are need no `part`.

@@ -34,7 +34,7 @@ class HeaderPatients:
 
 
 def owners_of(scan: Scan) -> dict[str, str]:
-    """Patient and study as the header of a DICOM image names them; nothing for placeholders and other formats."""
+    """Return patient and study as a DICOM header names them; nothing for placeholders and other formats."""
     patient, study = (str(scan.header.get(key, "")).strip() for key in ("patient_id", "study_uid"))
     return {
         name: value
@@ -53,7 +53,7 @@ def without_shared_name(owners: Sequence[Mapping[str, str]]) -> list[dict[str, s
 
 
 def header_patients(owners: Sequence[Mapping[str, str]]) -> HeaderPatients:
-    """Patients of a source that states none: by PatientID where every case has one, else by study."""
+    """Return the patients of a source that states none: by PatientID where every case has one, else by study."""
     if all("patient" in owner for owner in owners):
         return HeaderPatients(tuple(owner["patient"] for owner in owners), False, BY_ID)
     if all("study" in owner for owner in owners):

@@ -37,7 +37,7 @@ def manifest(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
+    """Make a cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
 
     Paths are relative to the table. An image may be NIfTI, a picture, a DICOM file or the folder of one DICOM
     series; a mask may be a DICOM segmentation. `patient` may be absent, then every case is its own patient and the
@@ -113,7 +113,7 @@ class _Rows:
     patient_pattern: str | None
 
     def entries(self, rows: Sequence[Mapping[str, str]]) -> list[CaseFiles]:
-        """One case per row; ids that the table does not state are the patients, or else the names of the images."""
+        """Make one case per row; ids that the table does not state are the patients, or else the images' names."""
         images = [row[next(iter(self.roles.images.values()))] for row in rows]
         patients = [row[self.roles.patient] for row in rows] if self.roles.patient else []
         if self.roles.case is None and len(set(patients)) == len(rows):
@@ -161,7 +161,7 @@ class _Rows:
         return part
 
     def _label(self, row: Mapping[str, str]) -> tuple[str | None, RefusedFile | None]:
-        """The class of a row, or why it has none."""
+        """Return the class of a row, or why it has none."""
         if self.roles.label is None:
             return None, None
         if isinstance(self.roles.label, tuple):
@@ -198,7 +198,7 @@ class _Rows:
 
 
 def posix(value: str) -> str:
-    """A path as Windows or another system writes it, for this one.
+    """Return a path with slashes, whichever system wrote it.
 
     >>> posix(r".\\images\\a.png"), posix("images/a.png")
     ('images/a.png', 'images/a.png')
@@ -210,7 +210,7 @@ def posix(value: str) -> str:
 
 
 def one_file(folder: Path, pattern: str) -> Path:
-    """The file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
+    """Return the file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
     parts = PurePosixPath(pattern).parts
     up = 0
     while up < len(parts) and parts[up] == "..":

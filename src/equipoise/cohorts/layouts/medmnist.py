@@ -31,7 +31,7 @@ def medmnist(
     groups: str | None = None,
     axes: str | None = None,
 ) -> Cohort:
-    """Classification cohort from a MedMNIST file with train_images, train_labels, val_… and test_….
+    """Make a classification cohort from a MedMNIST file with train_images, train_labels, val_… and test_….
 
     classes: names in the order of the label numbers; by default "0", "1" ….
     parts: "official" keeps the file's own parts for split.scheme = "given"; "none" forgets them, to split anew.

@@ -90,7 +90,7 @@ def _beside_their_images(
 
 
 def images_of_mask(mask: MaskPattern, images: Sequence[str]) -> list[str]:
-    """The patterns of the channels of a mask's cases: the image it is named after, else all that every case has."""
+    """Return the patterns of the channels: the image that a mask is named after, else all that every case has."""
     # BIDS keeps what programs made of the scans below derivatives: masks may lie there, the scans do not.
     complete, _ = image_patterns(mask, [path for path in images if not path.startswith("derivatives/")] or images)
     stem = stem_and_ending(mask.text.rpartition("/")[2])[0]

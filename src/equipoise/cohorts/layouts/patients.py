@@ -17,7 +17,7 @@ _PERSON = re.compile(
 
 
 def patient_of(case: str, pattern: str | None) -> str:
-    """The first group of the pattern where it is found in a case's name, the name itself without a pattern.
+    """Return the first group of the pattern where it is found in a case's name, the name itself without a pattern.
 
     >>> patient_of("sub-07_ses-2", r"(sub-\\d+)")
     'sub-07'

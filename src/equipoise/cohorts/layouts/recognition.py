@@ -39,7 +39,7 @@ _MASKS_READ = 200
 
 
 def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Recognised:
-    """The source whose layout lies at `path`.
+    """Return the source whose layout lies at `path`.
 
     user_settings: keys of [cohort] that the user states where the files leave doubt. CohortError says what was looked
     for where there is none, or asks what is not certain.
@@ -57,7 +57,7 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
 
 
 def _some(files: Iterable[Path], most: int = _PROBED) -> tuple[Path, ...]:
-    """Some of the files, at most so many, evenly spaced."""
+    """Return some of the files, at most so many, evenly spaced."""
     listed = sorted(files)
     return tuple(listed[:: max(1, -(-len(listed) // most))])
 
@@ -142,7 +142,7 @@ def _pairs(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 
 
 def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]) -> Recognised:
-    """The one data set of a folder of data sets; several are named."""
+    """Return the one data set of a folder of data sets; several are named."""
     if len(described) > 1:
         shown = ", ".join(child.name for child in described[:5])
         raise CohortError(
@@ -166,7 +166,7 @@ def _below(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 
 
 def _described(path: Path) -> Recognised:
-    """nnU-Net raw, a Medical Decathlon task or a MONAI datalist, which all keep a dataset.json."""
+    """Recognise nnU-Net raw, a Medical Decathlon task or a MONAI datalist, which all keep a dataset.json."""
     description = read_description(path)
     if isinstance(description.get("dataset"), dict):
         listed = [entry["images"][0] for entry in description["dataset"].values() if isinstance(entry, dict)]

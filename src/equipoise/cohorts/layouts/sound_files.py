@@ -33,7 +33,7 @@ class SoundFiles:
         self._new = False
 
     def look(self, path: Path, nonfinite: Nonfinite) -> Scan:
-        """The scan of a NIfTI file: its grid and remarks alone where the file is known to be sound, else all of it."""
+        """Scan a NIfTI file: its grid and remarks alone where it is known to be sound, else all of it."""
         glance = probe_nifti(path)
         digest = bytes.fromhex(next(iter(glance.sha256.values())))
         if digest in self._digests:

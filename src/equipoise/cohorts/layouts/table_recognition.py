@@ -38,7 +38,7 @@ class FoundTable:
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """The tables directly in a folder that may be manifests, one called so first."""
+    """Return the tables directly in a folder that may be manifests, one called so first."""
     tables = [
         file
         for file in sorted(folder.iterdir())
@@ -112,7 +112,7 @@ def _one_hot(rows: Sequence[Mapping[str, str]], roles: Columns) -> list[str]:
 
 
 def _where(folder: Path, values: Sequence[str], path: Path, missing_is_problem: bool) -> str:
-    """The pattern of `files` that leads from what the rows say to the images.
+    """Return the pattern of `files` that leads from what the rows say to the images.
 
     missing_is_problem: where nothing is there, take the rows at their word; `equipoise check` names what is missing.
     """
@@ -149,7 +149,7 @@ def _share(pattern: str, folder: Path, values: Sequence[str]) -> float:
 
 
 def _by_name(folder: Path) -> dict[str, list[str]]:
-    """Files below a folder, relative, by their names with and without ending."""
+    """List the files below a folder, relative, by their names with and without ending."""
     by_name: defaultdict[str, list[str]] = defaultdict(list)
     for file in image_files(folder):
         relative = file.relative_to(folder).as_posix()
@@ -170,7 +170,7 @@ def _around(file: str, value: str) -> tuple[str, str]:
 def first_readable(
     tables: Iterable[Path], user_settings: Mapping[str, Any]
 ) -> tuple[FoundTable | None, CohortError | None]:
-    """The first table that is a manifest; else why the first of them is none."""
+    """Return the first table that is a manifest; else why the first of them is none."""
     refusal: CohortError | None = None
     for table in tables:
         try:
