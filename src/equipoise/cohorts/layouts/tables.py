@@ -57,7 +57,7 @@ def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
 def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
     """Return line numbers and cells, the header first, without empty lines."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
-    # Tools that write tables for Excel put "sep=;" into the first line, which Excel takes as the separator and no header.
+    # Tools that write tables for Excel put "sep=;" into the first line, which is no header.
     separator_line = _STATED_SEPARATOR.fullmatch(first.strip())
     if separator_line:
         return _parsed(rest, separator_line[1], path)
