@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from equipoise.errors import CohortError
 from equipoise.tasks import Task, task_named
 
+# The highest value of 8 bits leaves all others to classes, and masks stay a byte per voxel.
 IGNORED = 255
 """Mask value of an unlabelled voxel, which is excluded from training and evaluation."""
 
@@ -71,6 +72,7 @@ class Case:
 
     id: str
     patient: str
+    # Two readers of one file are never equal as objects, so they do not count where cases are compared.
     read: Callable[[], Image] = field(repr=False, compare=False)
     label: int | None = None
     part: str | None = None
@@ -151,6 +153,7 @@ class Cohort:
         """Refuse a cohort without cases, with repeated ids, or with labels outside its classes."""
         if not self.cases:
             raise CohortError(f"cohort {self.name} has no case; check the path and the label settings")
+        # Predictions of all arms are joined by the case's id; a repeated id would pair wrong rows.
         repeated = [case for case, n in Counter(case.id for case in self.cases).items() if n > 1]
         if repeated:
             raise CohortError(

@@ -22,8 +22,12 @@ _HEADERS: Mapping[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
+# numpy evaluates the header as a Python literal, so its length is capped before it is parsed: a literal of megabytes
+# or of deep brackets costs more time and memory than any real header, which takes about a hundred bytes.
 _LONGEST_HEADER = 10_000
 _MOST_MEMBERS = 10_000
+# Objects are left out on purpose: an object array is a pickle, and a pickle runs code when it is read. No setting
+# lets one in.
 _KINDS = frozenset("buifUSM")
 _AGAIN = "copy or save the file again"
 
@@ -45,15 +49,19 @@ class ArrayFile:
             raise RefusedFile(path, "it is no .npy or .npz file", "save it with numpy.save or numpy.savez")
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """The array of that name, C-contiguous and writable; RefusedFile where it is absent, corrupt or of objects."""
+        """Return that array, C-contiguous and writable; RefusedFile where it is absent, corrupt or of objects."""
         if name not in self.names:
             listed = ", ".join(self.names[:20])
             raise RefusedFile(self._path, f"it has no array {name!r}", f"choose one of {listed}")
         if name == "":
             return self._array(io.BytesIO(self._raw), len(self._raw), "its array")
         info = self._members()[name]
+        # numpy writes stored or deflated members only. For bzip2 and LZMA the bound on the ratio below does not hold,
+        # so a bomb packed with them could not be told from an honest file.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise RefusedFile(self._path, f"its array {name!r} is packed in a way numpy never uses", "save it again")
+        # The directory's claim is compared with what deflate can yield at most, because zipfile would inflate a bomb
+        # in full before anybody could look at its size.
         if info.file_size > min(self._limits.array_bytes, DEFLATE_RATIO * max(info.compress_size, 1) + 64):
             reason = f"its array {name!r} claims {info.file_size} bytes, more than it can hold or the limit allows"
             raise RefusedFile(self._path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
@@ -76,6 +84,8 @@ class ArrayFile:
         if len(entries) > _MOST_MEMBERS:
             raise RefusedFile(self._path, f"it holds {len(entries)} arrays", "split it into smaller files")
         members = {info.filename.removesuffix(".npy"): info for info in entries if info.filename.endswith(".npy")}
+        # A zip file may hold two members of one name, and readers differ in which of them wins, so two tools could
+        # see two data sets in one file.
         if len(members) != sum(info.filename.endswith(".npy") for info in entries):
             raise RefusedFile(self._path, "two of its arrays have one name", "save it again")
         return members
@@ -90,9 +100,12 @@ class ArrayFile:
             reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"
             raise RefusedFile(self._path, reason, "save it as numbers or text")
         claimed, stored = math.prod(shape) * dtype.itemsize, size - stream.tell()
+        # A negative size makes the product of the shape agree with almost anything, so the sign is checked beside the
+        # sum of bytes.
         if claimed != stored or min(shape, default=1) < 0 or claimed > self._limits.array_bytes:
             reason = f"{what} claims the shape {shape} of {dtype.name}, {claimed} bytes, and {stored} are there"
             raise RefusedFile(self._path, reason, _AGAIN)
+        # A bytearray is writable where bytes are not, so the array needs no second copy.
         flat = np.frombuffer(bytearray(stream.read()), dtype)
         array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
         native: NDArray[Any] = np.require(array.astype(dtype.newbyteorder("="), copy=False), requirements=["C", "W"])
@@ -100,5 +113,5 @@ class ArrayFile:
 
 
 def read_array(path: str | PathLike[str], key: str = "", *, limits: Limits = DEFAULT) -> NDArray[Any]:
-    """One array of a .npy file (no key) or .npz file (its key); RefusedFile for pickles, false sizes, corruption."""
+    """Read one array of a .npy (no key) or .npz file (its key); RefusedFile for pickles, false sizes, corruption."""
     return ArrayFile(path, limits)[key]

@@ -12,12 +12,14 @@ _CHUNK = 1 << 20
 
 
 def check_size(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> int:
-    """Size in bytes of a regular file within the limit; refuses folders, pipes, devices and what is missing."""
+    """Return the size in bytes of a file within the limit; refuse folders, pipes, devices and what is missing."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RefusedFile(path, f"it cannot be opened ({reason})", "check the path") from error
+    # A pipe under the name of an image would block the open call for ever, so the kind is asked of the file system
+    # first.
     if not stat.S_ISREG(status.st_mode):
         raise RefusedFile(path, "it is not a regular file", "give the path of a file")
     if status.st_size > limits.file_bytes:
@@ -32,10 +34,12 @@ def check_size(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> int:
 
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> tuple[bytes, str]:
-    """All bytes of a file and their SHA-256, from one reading, so that the hash is of what was parsed."""
+    """Return all bytes of a file and their SHA-256, from one reading, so that the hash is of what was parsed."""
     size = check_size(path, limits)
     try:
         with Path(path).open("rb") as stream:
+            # One byte more than the stated size is requested, because a file that grew since would otherwise pass as
+            # complete and its hash would be that of a part.
             raw = stream.read(size + 1)
     except OSError as error:
         raise RefusedFile(path, f"it cannot be read ({error.strerror})", "check its permissions") from error
@@ -45,7 +49,7 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> tuple[
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits, read in pieces so that memory stays small."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits, read in pieces so that memory stays small."""
     check_size(path)
     digest = hashlib.sha256()
     with Path(path).open("rb") as stream:

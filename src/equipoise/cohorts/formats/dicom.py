@@ -31,6 +31,8 @@ _HEADER_KEYS = ("patient_id", "study_uid", "series_uid", "frame_of_reference", "
                 "manufacturer", "photometric", "rescale_type", "slice_thickness", "sop_class")  # fmt: skip
 
 
+# A scout is rare among the slices that it plans. Two short stacks of different orientation in one series are no
+# scout, and this ratio keeps them refused.
 _SLICES_PER_SCOUT = 8
 _ACROSS = 0.7  # the cosine of 45°
 
@@ -62,7 +64,7 @@ def find_series(
     limits: Limits = DEFAULT,
     sandbox: Sandbox | None = None,
 ) -> tuple[Series, ...]:
-    """The image series in a folder (searched to its leaves) or among files, ordered by UID.
+    """Return the image series in a folder (searched to its leaves) or among files, ordered by UID.
 
     Objects without pixels (reports, plans) and segmentations are left out; files that are no DICOM at all are passed
     over in a folder, unless their name ends in .dcm. A DICOM file that cannot be read refuses the whole folder, for a
@@ -104,7 +106,7 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
 
 
 def has_preamble(path: Path) -> bool:
-    """Whether a file says at its beginning that it is DICOM, whatever its name."""
+    """Tell whether a file says at its beginning that it is DICOM, whatever its name."""
     if not path.is_file():
         return False
     with path.open("rb") as stream:
@@ -118,7 +120,7 @@ def read_dicom_series(
     limits: Limits = DEFAULT,
     sandbox: Sandbox | None = None,
 ) -> Scan:
-    """One series, from its folder or its files, as (channel, z, y, x) in real units.
+    """Return one series, from its folder or its files, as (channel, z, y, x) in real units.
 
     A single picture that has no place in space comes as (channel, y, x), without an affine.
 
@@ -173,6 +175,8 @@ def _header(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _extent(placed: Stack) -> dict[str, Any]:
     """How many slices there are and from where to where, in mm along their normal: an outermost one lost shows here."""
+    # The extent goes into the header because a missing inner slice shows as a gap and a missing outer one shows
+    # nowhere else.
     step = placed.affine[:3, 2]
     start = float(placed.affine[:3, 3] @ step / np.linalg.norm(step))
     end = start + float(np.linalg.norm(step)) * (len(placed.slices) - 1)
@@ -183,6 +187,8 @@ def _absent(series: Series, placed: Stack) -> tuple[str, ...]:
     """What tells that an outermost slice is missing: geometry cannot, but some series state or number their images."""
     first, last = _extent(placed)["slices_from_to_mm"]
     here = f"{len(series.files)} are here, from {first:g} to {last:g} mm: outer slices may be missing"
+    # The count is believed only where all files state the same one. This is a remark and no refusal, because a part
+    # of a series may have been exported on purpose.
     for key in ("series_instances", "images_in_acquisition"):
         counts = {facts[key] for facts in series.facts}
         claimed = counts.pop()
@@ -224,6 +230,7 @@ def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
     kept: dict[str, tuple[str, Mapping[str, Any]]] = {}
     copies = []
     for file, facts in zip(series.files, series.facts, strict=True):
+        # A file without an identifier stands for itself; whether it doubles another is then left to the positions.
         identity = facts["sop_uid"] or file
         if identity not in kept:
             kept[identity] = (file, facts)
@@ -249,8 +256,11 @@ def without_scouts(series: Series) -> tuple[Series, tuple[str, ...]]:
     planes = [facts["slices"][0]["orientation"] if len(facts["slices"]) == 1 else None for facts in series.facts]
     if len(planes) <= _SLICES_PER_SCOUT or any(plane is None for plane in planes):
         return series, ()
+    # Normals are compared up to their sign, since a stack whose rows run the other way still lies in the same plane.
     axes = np.array([np.cross(plane[:3], plane[3:]) for plane in planes if plane is not None])
     alike = np.abs(axes @ axes.T) > _ACROSS
+    # The largest group that agrees is taken for the volume, and not the first file: a scout may well be the first
+    # image of its series.
     main = alike[int(alike.sum(axis=1).argmax())]
     lone = int((~main).sum())
     if not 0 < lone <= 2 or lone * _SLICES_PER_SCOUT > int(main.sum()):
@@ -271,7 +281,7 @@ def _check_one(series: Series) -> None:
 
 
 def slices_of(file: str, facts: Mapping[str, Any]) -> list[Slice]:
-    """The frames of one file as slices, from the facts of its header."""
+    """Return the frames of one file as slices, from the facts of its header."""
     shared = tuple((name, facts[name]) for name in _DETAILS)
     return [
         Slice(
@@ -294,7 +304,7 @@ def _tuple(values: Iterable[float] | None) -> Any:
 
 
 def _voxels(series: Series, slices: Sequence[Slice], sandbox: Sandbox) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """(channel, slice, row, column) in the order of `slices`; each file is decoded once."""
+    """Return (channel, slice, row, column) in the order of `slices`; each file is decoded once."""
     known = dict(zip(series.files, series.facts, strict=True))
     places: dict[str, list[tuple[int, Slice]]] = defaultdict(list)
     for index, piece in enumerate(slices):
@@ -303,6 +313,8 @@ def _voxels(series: Series, slices: Sequence[Slice], sandbox: Sandbox) -> tuple[
     remarks: dict[str, None] = {}
     for file, members in places.items():
         answer, (pixels,) = sandbox.ask("dicom_pixels", file)
+        # The header was read in an earlier request, and between the two a download may have replaced the file; the
+        # facts hold its hash.
         if answer["facts"] != known[file]:
             raise RefusedFile(file, "it changed while it was read", "wait until it is written and try again")
         remarks |= dict.fromkeys(answer["remarks"])
@@ -327,6 +339,8 @@ def rescaled(stored: NDArray[Any], piece: Slice) -> NDArray[Any]:
     if (piece.slope, piece.intercept) == (1.0, 0.0):
         return stored
     real = stored.astype(np.float64) * piece.slope + piece.intercept
+    # The interval is measured instead of derived from the type, because CT is stored in 16 bits unsigned with an
+    # intercept of -1024 and fits int16 nearly always; float32 would double every scan in memory.
     if stored.dtype.kind != "f" and piece.slope == int(piece.slope) and piece.intercept == int(piece.intercept):
         for candidate in (np.int16, np.int32):
             room = np.iinfo(candidate)
@@ -336,7 +350,7 @@ def rescaled(stored: NDArray[Any], piece: Slice) -> NDArray[Any]:
 
 
 def _placeless(series: Series, slices: Sequence[Slice], sandbox: Sandbox, remarks: tuple[str, ...]) -> Scan:
-    """A picture or a run of frames that the file gives no place in space."""
+    """Read a picture or a run of frames that the file gives no place in space."""
     first = series.facts[0]
     if len(series.files) > 1:
         lost = next(piece.name for piece in slices if piece.position is None)

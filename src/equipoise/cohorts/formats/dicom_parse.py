@@ -60,14 +60,14 @@ _AGAIN = "copy the file again from its source"
 
 
 def parse_header(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """The facts of one file, its sequences checked for depth; no pixel is decoded."""
+    """Return the facts of one file, its sequences checked for depth; no pixel is decoded."""
     dataset, digest = _open(path, limits)
     _check_nesting(dataset, limits)
     return _facts(dataset, digest, limits), []
 
 
 def parse_pixels(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """The facts of one file and its stored values as (frame, y, x) or (frame, y, x, colour), not yet rescaled."""
+    """Read the facts of one file and its stored values as (frame, y, x) or (frame, y, x, colour), not yet rescaled."""
     dataset, digest = _open(path, limits)
     facts = _facts(dataset, digest, limits)
     if facts["kind"] == "other":
@@ -80,15 +80,20 @@ def parse_pixels(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArra
 
 def _open(path: str, limits: Limits) -> tuple[FileDataset, str]:
     raw = Path(path).read_bytes()
+    # The preamble is looked at here and not left to pydicom's force, which takes any file at all for DICOM.
     if raw[128:132] != b"DICM":
         return _open_bare(raw), hashlib.sha256(raw).hexdigest()
     with warnings.catch_warnings():
+        # pydicom only warns where a file ends inside a sequence and hands out what it has; a truncated copy would
+        # pass with its last frames or functional groups missing.
         warnings.filterwarnings("error", message="End of file reached before delimiter")
         meta = pydicom.filereader.read_file_meta_info(path)
         syntax = meta.get("TransferSyntaxUID")
         if not isinstance(syntax, UID) or not syntax.is_valid or not syntax.is_transfer_syntax:
             raise malformed("its file meta information names no transfer syntax")
         if syntax == DeflatedExplicitVRLittleEndian:
+            # pydicom inflates the whole data set at once: one file of 1 MB took 2 GB inside dcmread. The size is
+            # therefore measured in steps beforehand, and the steps are thrown away.
             _check_inflated(raw, meta, limits)
         try:
             dataset = pydicom.dcmread(io.BytesIO(raw))
@@ -98,10 +103,12 @@ def _open(path: str, limits: Limits) -> tuple[FileDataset, str]:
 
 
 def _open_bare(raw: bytes) -> FileDataset:
-    """A file that begins with its first element, as old scanners and some exports wrote them.
+    """Open a file that begins with its first element, as old scanners and some exports wrote them.
 
     Its transfer syntax is what it states, or else what its first elements show; compressed pixels have to be stated.
     """
+    # A bare file can begin with group 2 or group 8 only. Anything else is far more likely a picture or a text that
+    # lies in the folder.
     if raw[:2] not in (b"\x02\0", b"\x08\0"):
         remedy = "leave it out if it is no DICOM, else rewrite it with a preamble (dcmconv of DCMTK does)"
         raise RefusedFile("", "it has no DICOM preamble", remedy)
@@ -144,6 +151,8 @@ def _check_inflated(raw: bytes, meta: Dataset, limits: Limits) -> None:
 
 def _check_nesting(dataset: Dataset, limits: Limits) -> None:
     """Visit every sequence without recursion, so that depth costs nothing before it is refused."""
+    # pydicom's walk() and str() recurse: a file of 20 KB with 1,000 nested sequences hung both. A list of what waits
+    # grows in memory only.
     waiting = [(dataset, 0)]
     while waiting:
         parent, depth = waiting.pop()
@@ -152,6 +161,8 @@ def _check_nesting(dataset: Dataset, limits: Limits) -> None:
             raise RefusedFile("", reason, "export it again without private sequences")
         for tag in list(parent.keys()):
             item = parent.get_item(tag)
+            # Raw elements are looked at without being converted, for conversion of a sequence parses all below it.
+            # Without a VR (implicit syntax) a private element's type is unknown, so it stays closed.
             if item is not None and (item.VR == "SQ" or (item.VR is None and not item.tag.is_private)):
                 element = parent[tag]
                 if element.VR == "SQ":
@@ -165,6 +176,8 @@ def _facts(dataset: Dataset, digest: str, limits: Limits) -> dict[str, Any]:
         "sop_class": UID(sop_class).name if sop_class else "an object of no stated class",
     }
     facts |= {key: uid(dataset, name) for key, name in _UIDS.items()}
+    # Plans, reports and presentation states are honest files of a study. They are told apart here, so that a
+    # malformed attribute of theirs does not refuse the scan beside them.
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         return facts | {"kind": "other"}
     facts |= {key: text(dataset, name) for key, name in _TEXTS.items()}
@@ -186,9 +199,11 @@ def _segments(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def _slices(dataset: Dataset, frames: int) -> list[dict[str, Any]]:
-    """Where each frame lies and how its stored values become real ones."""
+    """Tell where each frame lies and how its stored values become real ones."""
     groups = items(dataset, "PerFrameFunctionalGroupsSequence")
     shared = (items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    # A public sample has one frame and functional groups for three: which group the frame belongs to cannot be told,
+    # and a wrong guess would move it.
     if groups and len(groups) != frames:
         raise malformed(f"it has {frames} frames and functional groups for {len(groups)}")
     if groups:
@@ -198,6 +213,8 @@ def _slices(dataset: Dataset, frames: int) -> list[dict[str, Any]]:
         "position": numbers(dataset, "ImagePositionPatient", 3),
         "orientation": numbers(dataset, "ImageOrientationPatient", 6),
         "pixel_spacing": numbers(dataset, "PixelSpacing", 2),
+        # A dose grid has its own scaling instead of a rescale slope; without it doses would come out as bare
+        # integers.
         "slope": number(dataset, "DoseGridScaling") or slope,
         "intercept": intercept,
     }
@@ -215,12 +232,14 @@ def _rescale(dataset: Dataset) -> tuple[float, float]:
 
 
 def _grid_positions(dataset: Dataset, base: dict[str, Any], frames: int) -> list[list[float] | None]:
-    """Positions of the planes of a dose grid (PS3.3 C.8.8.3.2); None where frames have no place in space."""
+    """Return the positions of the planes of a dose grid (PS3.3 C.8.8.3.2); None where frames have no place in space."""
     if "GridFrameOffsetVector" not in dataset or base["position"] is None or base["orientation"] is None:
         return [None] * frames
     offsets = numbers(dataset, "GridFrameOffsetVector", frames) or [0.0] * frames
     row, column = np.array(base["orientation"][:3]), np.array(base["orientation"][3:])
     normal, origin = np.cross(row, column), np.array(base["position"])
+    # The standard allows offsets relative to the first plane, which begin with 0, or absolute ones, which do not;
+    # subtracting the first makes both the same.
     relative = np.array(offsets) - (offsets[0] if offsets[0] != 0 else 0.0)
     return [[float(part) for part in origin + normal * offset] for offset in relative]
 
@@ -232,6 +251,8 @@ def _enhanced_slice(group: Dataset, shared: Dataset) -> dict[str, Any]:
         return entries[0] if entries else Dataset()
 
     measures, transformation = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
+    # Enhanced objects keep their scaling in a functional group, so each frame may have its own and the top level has
+    # none.
     slope, intercept = _rescale(transformation)
     segment = macro("SegmentIdentificationSequence")
     return {

@@ -22,7 +22,7 @@ _AGAIN = "copy the file again from its source"
 
 
 def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
-    """Size of the pixels as the header claims it, checked against the limits before anything is decoded."""
+    """Return the size of the pixels as the header claims it, checked against the limits before anything is decoded."""
     rows, columns = whole(dataset, "Rows"), whole(dataset, "Columns")
     frames, samples = whole(dataset, "NumberOfFrames", 1), whole(dataset, "SamplesPerPixel", 1)
     bits = whole(dataset, "BitsAllocated")
@@ -31,6 +31,8 @@ def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
         raise malformed(f"it claims {frames} frames of {rows} × {columns} pixels with {samples} samples")
     if bits not in _PIXEL_ELEMENTS[_element(dataset)] or not 1 <= stored <= bits:
         raise malformed(f"it claims {stored} bits stored in {bits} per pixel")
+    # The product is Python's own integer, which cannot overflow: in 32 bits a crafted size wraps round to a small one
+    # and passes the limit.
     decoded = rows * columns * frames * samples * max(bits // 8, 1)
     if decoded > limits.array_bytes:
         reason = f"it claims {decoded} bytes of pixels and the limit is {limits.array_bytes}"
@@ -47,7 +49,7 @@ def _element(dataset: Dataset) -> str:
 
 
 def decode(dataset: FileDataset, path: str, limits: Limits) -> tuple[NDArray[Any], list[str]]:
-    """Stored values as (frame, y, x) or (frame, y, x, colour), bright meaning more, and remarks.
+    """Return the stored values as (frame, y, x) or (frame, y, x, colour), bright meaning more, and remarks.
 
     Raises RefusedFile where the data hold fewer frames or bytes than the header claims.
     """
@@ -72,8 +74,9 @@ def _pad_remark(dataset: FileDataset, claim: dict[str, Any]) -> list[str]:
 
 
 def _wanted(dataset: FileDataset, claim: dict[str, Any]) -> int:
-    """Bytes that uncompressed pixels take."""
+    """Return the bytes that uncompressed pixels take."""
     pixels = claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
+    # Two pixels share their colour differences here, so a third of the bytes is absent from a complete file.
     if text(dataset, "PhotometricInterpretation") == "YBR_FULL_422":
         pixels = pixels // 3 * 2
     return math.ceil(int(pixels) * whole(dataset, "BitsAllocated") / 8)
@@ -90,6 +93,8 @@ def _check_complete(dataset: FileDataset, claim: dict[str, Any]) -> None:
     if len(data) < expected:
         raise RefusedFile("", f"it claims {expected} bytes of pixels and {len(data)} are there", _AGAIN)
     padded = expected % 2 == 1 and len(data) == expected + 1  # highdicom pads with the character "0"
+    # Zeros behind the pixels are let pass, since real files carry megabytes of them; other bytes mean that the
+    # claimed size is not that of the image.
     if data[expected:].strip(b"\0") and not padded:
         raise malformed(f"it holds {len(data) - expected} bytes more than the pixels it claims")
 
@@ -107,7 +112,7 @@ def _check_code_streams(data: bytes, dataset: FileDataset, frames: int) -> None:
 
 
 def _twelve_bit_jpeg(path: str, claim: dict[str, Any]) -> NDArray[Any]:
-    """Lossy 12-bit JPEG through GDCM's own reader: pydicom offers no permissively licensed decoder for it."""
+    """Decode lossy 12-bit JPEG by GDCM's reader: pydicom offers no permissively licensed decoder for it."""
     import gdcm  # type: ignore[import-untyped]
 
     reader = gdcm.ImageReader()
@@ -115,6 +120,8 @@ def _twelve_bit_jpeg(path: str, claim: dict[str, Any]) -> NDArray[Any]:
     if not reader.Read():
         raise RefusedFile("", "its 12-bit JPEG pixels cannot be decoded", "convert it to an uncompressed syntax")
     buffer = reader.GetImage().GetBuffer()
+    # GDCM's Python wrapper hands the bytes out as a string, with surrogates for what is no UTF-8; encoding it the
+    # same way gives the bytes back.
     raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
     expected = 2 * claim["rows"] * claim["columns"] * claim["frames"] * claim["samples"]
     if len(raw) != expected:
@@ -130,7 +137,11 @@ def _understood(pixels: NDArray[Any], dataset: FileDataset, claim: dict[str, Any
         return apply_color_lut(pixels, dataset), remarks
     if claim["samples"] == 3 or pixels.dtype.kind == "f":
         return pixels, remarks
+    # In CT the photometric word only says how a screen should show the values. Inverting them would turn air into
+    # bone.
     if photometric == "MONOCHROME1" and not _in_hounsfield(dataset):
+        # The range is that of the stored bits and not of the image's own extremes, so that two films of one series
+        # stay comparable.
         low, high = _stored_range(claim)
         pixels = (low + high - pixels.astype(np.int64)).astype(pixels.dtype)
         remarks.append("MONOCHROME1 was inverted, so that bright means more")

@@ -12,7 +12,7 @@ UID = re.compile(r"[0-9.]{1,64}")  # the alphabet and length of PS3.5 section 9.
 
 
 def malformed(reason: str) -> RefusedFile:
-    """A refusal whose file the parent process names."""
+    """Return a refusal whose file the parent process names."""
     return RefusedFile("", reason, "export or de-identify it again with a tool that writes valid DICOM")
 
 
@@ -21,26 +21,31 @@ def value(dataset: Dataset, name: str) -> Any:
     if name not in dataset:
         return None
     raw = dataset.get_item(name)
+    # Software that does not know an attribute may hand it on as UN. Its bytes can be read in several ways, and a
+    # spacing read in the wrong one would look plausible.
     if raw is not None and raw.VR == "UN":
         raise malformed(f"its {name} is stored without a type (VR UN)")
     try:
         content = dataset[name].value
+    # pydicom converts at access, and what its converters raise on damaged bytes ranges from ValueError to struct and
+    # decoding errors, so no list would be complete.
     except Exception as error:
         raise malformed(f"its {name} cannot be read ({type(error).__name__})") from error
     return None if content is None or content == "" else content
 
 
 def text(dataset: Dataset, name: str) -> str:
-    """The attribute as text without padding, "" where absent; several values are joined as stored."""
+    """Return the attribute as text without padding, "" where absent; several values are joined as stored."""
     content = value(dataset, name)
     if content is None:
         return ""
+    # pydicom gives its own MultiValue for several values, which is no list but appends like one.
     parts = content if isinstance(content, (list, tuple)) or hasattr(content, "append") else [content]
     return "\\".join(str(part) for part in parts).strip(" \0")[:1024]
 
 
 def uid(dataset: Dataset, name: str) -> str:
-    """The attribute as a unique identifier, "" where absent."""
+    """Return the attribute as a unique identifier, "" where absent."""
     identifier = text(dataset, name)
     if identifier and not UID.fullmatch(identifier):
         raise malformed(f"its {name} {identifier[:64]!r} is not a unique identifier")
@@ -48,7 +53,7 @@ def uid(dataset: Dataset, name: str) -> str:
 
 
 def numbers(dataset: Dataset, name: str, count: int) -> list[float] | None:
-    """The attribute as `count` finite numbers, None where absent."""
+    """Return the attribute as `count` finite numbers, None where absent."""
     content = value(dataset, name)
     if content is None:
         return None
@@ -59,19 +64,20 @@ def numbers(dataset: Dataset, name: str, count: int) -> list[float] | None:
         converted = [float(part) for part in parts]
     except (TypeError, ValueError) as error:
         raise malformed(f"its {name} is not a number") from error
+    # Decimal strings may spell NaN and infinity, which every later comparison would let pass.
     if len(converted) != count or not all(map(math.isfinite, converted)):
         raise malformed(f"its {name} holds {converted[:8]}, where {count} finite numbers belong")
     return converted
 
 
 def number(dataset: Dataset, name: str) -> float | None:
-    """The attribute as one finite number, None where absent."""
+    """Return the attribute as one finite number, None where absent."""
     single = numbers(dataset, name, 1)
     return None if single is None else single[0]
 
 
 def whole(dataset: Dataset, name: str, default: int | None = None) -> int:
-    """The attribute as a positive or zero whole number; refused where it is missing and has no default."""
+    """Return the attribute as a positive or zero whole number; refused where it is missing and has no default."""
     count = number(dataset, name)
     if count is None and default is not None:
         return default
@@ -81,7 +87,7 @@ def whole(dataset: Dataset, name: str, default: int | None = None) -> int:
 
 
 def items(dataset: Dataset, name: str) -> list[Dataset]:
-    """The items of a sequence, [] where absent."""
+    """Return the items of a sequence, [] where absent."""
     sequence = value(dataset, name)
     if sequence is None:
         return []

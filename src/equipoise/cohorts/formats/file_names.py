@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path, PurePath
 
+# An AppleDouble file in the folder of a series refused the whole series (it has no preamble), and in BraTS folders
+# six such files became six cases. DICOMDIR is an index of files and holds no image.
 _LEFT_BEHIND = frozenset({
     "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin",
     "system volume information", "@eadir", "lost+found", "dicomdir",
@@ -18,7 +20,7 @@ _UNFINISHED = ("~", ".part", ".crdownload", ".tmp", ".swp")
 
 
 def is_left_behind(name: str) -> bool:
-    """Whether a file or folder of that name is no data, whatever its suffix.
+    """Tell whether a file or folder of that name is no data, whatever its suffix.
 
     >>> [is_left_behind(name) for name in ("._a.nii.gz", ".DS_Store", "__MACOSX", "Thumbs.db", "a.nii.gz")]
     [True, True, True, True, False]
@@ -28,7 +30,8 @@ def is_left_behind(name: str) -> bool:
 
 
 def is_data(path: PurePath, root: PurePath) -> bool:
-    """Whether no part of the path below `root` was left behind; how `root` itself is named does not matter."""
+    """Tell whether no part of the path below `root` was left behind; how `root` itself is named does not matter."""
+    # Only the part below the root counts: data may honestly lie in a hidden folder such as ~/.cache.
     return not any(map(is_left_behind, path.relative_to(root).parts))
 
 
@@ -36,6 +39,8 @@ def data_files(root: str | PathLike[str]) -> Iterator[Path]:
     """The data files below a folder in the order of their names, folder by folder; links are followed, once each."""
     visited = set()
     for folder, below, files in os.walk(root, followlinks=True):
+        # Links are followed because large sets are often linked into the layout that a tool expects; the real path
+        # stops a link that points at its own parent.
         place = os.path.realpath(folder)
         if place in visited:  # a link that leads back
             below.clear()
@@ -46,5 +51,5 @@ def data_files(root: str | PathLike[str]) -> Iterator[Path]:
 
 
 def data_folders(folder: Path) -> list[Path]:
-    """The folders directly below one, without what was left behind, in the order of their names."""
+    """Return the folders directly below one, without what was left behind, in the order of their names."""
     return sorted(child for child in folder.iterdir() if child.is_dir() and not is_left_behind(child.name))

@@ -37,6 +37,8 @@ class Limits:
     inflated_bytes: int = GIB
     nesting: int = 32
     frames: int = 20_000
+    # This is larger than array_bytes on purpose, since the child holds the packed bytes, the interpreter and its
+    # libraries beside the decoded array.
     memory_bytes: int = 6 * GIB
     seconds: float = 60.0
     wall_seconds: float = 600.0
@@ -46,7 +48,7 @@ PREFIX = "EQUIPOISE_LIMIT_"
 
 
 def limits_from(environment: Mapping[str, str]) -> Limits:
-    """The limits, those replaced that a variable EQUIPOISE_LIMIT_<NAME> states.
+    """Return the limits, those replaced that a variable EQUIPOISE_LIMIT_<NAME> states.
 
     >>> limits_from({"EQUIPOISE_LIMIT_FRAMES": "30000"}).frames
     30000
@@ -62,6 +64,7 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
             value = float(environment[name])
         except ValueError:
             value = 0.0
+        # The comparison is negated so that NaN, which float() accepts, is refused too.
         if not value > 0:
             raise EquipoiseError(f"the environment variable {name} is {environment[name]!r}; set a positive number")
         raised[field.name] = value if field.name.endswith("seconds") else int(value)

@@ -41,7 +41,7 @@ Fields = Mapping[str, str]
 
 
 def read_metaimage(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
-    """The volume of one file as (channel, z, y, x) in RAS+, or of a flat one as (channel, y, x) without an affine.
+    """Read one file as (channel, z, y, x) in RAS+, or a flat one as (channel, y, x) without an affine.
 
     Raises RefusedFile for text data, data in several files, and whatever makes no sense.
     """
@@ -52,6 +52,8 @@ def read_metaimage(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfi
     hashes = {fspath(path): digest}
     data, voxel_file = raw[start:], path
     if (name := fields["elementdatafile"]).upper() != "LOCAL":
+        # A list or a pattern would let a header name any number of other files, of which each would have to be
+        # limited and hashed.
         if name.upper().startswith("LIST") or "%" in name:
             raise RefusedFile(path, "its voxels lie in several files", "save it as one .mha file")
         voxel_file = companion(path, name)
@@ -64,15 +66,18 @@ def read_metaimage(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfi
 
 
 def _fields(raw: bytes, path: str | PathLike[str]) -> tuple[Fields, int]:
-    """The header's fields by their names in small letters, and where the data begin: after ElementDataFile."""
+    """Return the header's fields by their names in small letters, and where the data begin: after ElementDataFile."""
     fields: dict[str, str] = {}
     position = 0
+    # MetaIO ends its header with this key and nothing else: the line after it is already data, even if it looks like
+    # text.
     while "elementdatafile" not in fields:
         end = raw.find(b"\n", position, LONGEST_HEADER)
         line = raw[position : end if end >= 0 else LONGEST_HEADER]
         position = end + 1 if end >= 0 else len(raw)
         key, equals, value = line.rstrip(b"\r").decode("utf-8", "replace").partition("=")
         name = key.strip().lower()
+        # Readers differ in which of two lines they believe, so a doubled key is refused instead of resolved.
         if equals and name in fields:
             raise RefusedFile(path, f"its header gives {name[:60]!r} twice", BROKEN_TEXT)
         if equals:
@@ -95,7 +100,7 @@ def _flag(fields: Fields, key: str, path: str | PathLike[str]) -> bool:
 
 
 def _cut(data: bytes, fields: Fields, path: str | PathLike[str]) -> bytes:
-    """The data where no bytes before them are to be passed over; −1 counts from the end, so all is taken."""
+    """Return the data where no bytes before them are to be passed over; −1 counts from the end, so all is taken."""
     text = fields.get("headersize", "0")
     if not text.lstrip("-").isdigit() or int(text) not in (0, -1):
         raise RefusedFile(path, f"its header passes over {text[:40]!r} bytes of the data", "save it as one .mha file")
@@ -108,6 +113,8 @@ def _unpacked(data: bytes, claim: VolumeClaim, path: str | PathLike[str]) -> byt
         raise RefusedFile(path, reason, AGAIN)
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip, each with its checksum
     try:
+        # One byte more than claimed is allowed, so that data longer than the claim are seen as such and nothing
+        # beyond it is inflated.
         content = inflater.decompress(data, claim.voxel_bytes + 1)
         if len(content) == claim.voxel_bytes and not inflater.eof:
             content += inflater.decompress(inflater.unconsumed_tail, 1)  # to the checksum behind the last voxel
@@ -151,7 +158,7 @@ def _dtype(fields: Fields, path: str | PathLike[str]) -> np.dtype[np.generic]:
 
 
 def _placed(fields: Fields, axes: int, path: str | PathLike[str]) -> NDArray[np.float64]:
-    """Voxel (x, y, z) → RAS+ mm; a fourth axis holds channels and has no place."""
+    """Return the affine of voxel (x, y, z) → RAS+ mm; a fourth axis holds channels and has no place."""
 
     def given(names: tuple[str, ...], count: int, default: list[float]) -> NDArray[np.float64]:
         """Return the numbers of the first of these keys that the header has, or else the default."""
@@ -160,6 +167,7 @@ def _placed(fields: Fields, axes: int, path: str | PathLike[str]) -> NDArray[np.
 
     size = min(axes, 3)
     identity = np.eye(axes).ravel().tolist()
+    # MetaIO reads each of these under three names, so files with the second or third name are sound ones.
     turn = given(("transformmatrix", "rotation", "orientation"), axes * axes, identity).reshape(axes, axes)
     spacing = given(("elementspacing", "elementsize"), axes, [1.0] * axes)
     origin = given(("offset", "position", "origin"), axes, [0.0] * axes)

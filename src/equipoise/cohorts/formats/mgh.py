@@ -25,7 +25,7 @@ _TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 
 
 def read_mgh(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
-    """The volume of one .mgh or .mgz file as (channel, z, y, x) in RAS+; frames become channels.
+    """Return the volume of one .mgh or .mgz file as (channel, z, y, x) in RAS+; frames become channels.
 
     What FreeSurfer writes behind the voxels (times, tags) is not read. Raises RefusedFile.
     """
@@ -33,6 +33,7 @@ def read_mgh(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: 
     packed = raw[:2] == GZIP_MAGIC
     head = bytes(GzipBytes(raw, path).read(_HEADER_BYTES)) if packed else raw[:_HEADER_BYTES]
     claim = _claim(head, path)
+    # FreeSurfer appends scan parameters and tags, so bytes behind the voxels are no sign of damage here.
     stored = stored_voxels(raw, claim, path, limits, tail=True)
     return as_scan(stored, claim, path, {fspath(path): digest}, "MGH", nonfinite)
 
@@ -53,6 +54,8 @@ def _claim(head: bytes, path: str | PathLike[str]) -> VolumeClaim:
     with np.errstate(all="ignore"):
         affine = np.asarray(fields.get_affine(), dtype=np.float64)
         check_affine(affine, path)
+    # The flag is read from the bytes, since the header object no longer tells a stated orientation from a default
+    # one; without the remark a wrong side would go unnoticed.
     has_orientation = (
         int.from_bytes(head[28:30], "big", signed=True) > 0
     )  # nibabel fills in FreeSurfer's default, and says 1

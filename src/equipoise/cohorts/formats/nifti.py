@@ -20,7 +20,7 @@ from equipoise.cohorts.formats.volume_claim import GZIP_MAGIC, Nonfinite, as_sca
 
 
 def read_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
-    """The volume of one .nii or .nii.gz file as (channel, z, y, x), x to the right, y to anterior, z to superior.
+    """Read one .nii or .nii.gz file as (channel, z, y, x), x to the right, y to anterior, z to superior.
 
     A 4D file's last axis becomes the channel. Stored integers stay integers unless the header scales them; scaled
     values are float32, or float64 where float32 could not hold the stored ones.
@@ -44,6 +44,8 @@ def read_pair(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
     raw, digest = read_bytes(header_file, limits)
     claim = parse_header(_head(raw, header_file), header_file, pair=True)
     matrix = voxel_file.with_name(f"{_stem(voxel_file)}.mat")
+    # SPM keeps left and right of an Analyze image in that file. Reading the pair without it could mirror a brain, and
+    # nobody could see it in the picture.
     if any("Analyze" in remark for remark in claim.remarks) and matrix.exists():
         raise RefusedFile(path, f"its orientation lies in {matrix.name}, which is not read", "convert it to .nii.gz")
     voxels, voxel_digest = read_bytes(voxel_file, limits)
@@ -53,7 +55,7 @@ def read_pair(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
 
 
 def pair_of(path: str | PathLike[str]) -> tuple[Path, Path]:
-    """The .hdr and the .img file that belong together, each perhaps packed; refused where one is missing."""
+    """Return the .hdr and the .img file that belong together, each perhaps packed; refused where one is missing."""
     given = Path(path)
     stem = _stem(given)
     halves = []
@@ -76,12 +78,13 @@ def _head(raw: bytes, path: str | PathLike[str]) -> bytes | bytearray:
 
 
 def probe_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT) -> Scan:
-    """Grid, remarks and SHA-256 of a file whose voxels are left unread: the array is a view of one zero.
+    """Return grid, remarks and SHA-256 of a file whose voxels are left unread: the array is a view of one zero.
 
     Refuses what the header alone can refute; the voxels, and a gzip checksum, are checked by `read_nifti`.
     """
     raw, digest = read_bytes(path, limits)
     claim = parse_header(_head(raw, path), path)
     check_limits(claim, path, limits)
+    # A view of one zero takes no memory, so a header that claims 2 GB may be probed like any other.
     nothing = np.broadcast_to(np.zeros((), claim.dtype.newbyteorder("=")), claim.shape)
     return as_scan(nothing, claim, path, {fspath(path): digest}, "NIfTI", "zero")

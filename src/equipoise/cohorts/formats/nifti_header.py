@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = {348: 1, 540: 2}
 LONGEST_HEADER = 540
+# Code 0 states no unit, and millimetres are what other readers take it for.
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _LAST_SPACE_CODE = 5  # "other template", the last coordinate code of the standard
 _ANALYZE = "it is an Analyze file, which states no left and right: x was taken to grow to the left, as nibabel does"
@@ -52,9 +53,10 @@ def parse_header(raw: bytes | bytearray, path: str | PathLike[str], *, pair: boo
 
 
 def _fields(raw: bytes | bytearray, path: str | PathLike[str], pair: bool) -> Any:
-    """The header's fields as nibabel names them, of NIfTI or, in a pair without NIfTI's magic, of Analyze."""
+    """Return the header's fields as nibabel names them, of NIfTI or, in a pair without NIfTI's magic, of Analyze."""
     import nibabel  # .4 s (1.5 s with pydicom) that only NIfTI files should cost
 
+    # The header states no byte order; its own length, read both ways, is the only sign of it.
     for order in ("<", ">"):
         size = int(np.frombuffer(bytes(raw[:4]), f"{order}i4")[0]) if len(raw) >= 4 else 0
         version = HEADER_BYTES.get(size)
@@ -91,6 +93,8 @@ def _shape(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[int, int,
         raise RefusedFile(path, f"its header claims the dimensions {dim}", BROKEN)
     sizes = dim[1 : dim[0] + 1] + [1] * (7 - dim[0])
     x, y, z, *rest = sizes
+    # ITK and nibabel put vector components on the fifth axis and leave the fourth at 1, so either of the two may be
+    # the channel; both at once would mix time and channels.
     if sum(size > 1 for size in rest) > 1 or max(rest[2:]) > 1:
         raise RefusedFile(
             path, f"it has the dimensions {sizes}, more than three axes and one of channels", "split it into volumes"
@@ -107,6 +111,8 @@ def _dtype(fields: "Nifti1Header", path: str | PathLike[str]) -> np.dtype[np.gen
     dtype: np.dtype[np.generic] = fields.get_data_dtype()  # type: ignore[no-untyped-call]
     if dtype.kind not in "iuf" or dtype.itemsize > LARGEST_NUMBER_BYTES:
         raise RefusedFile(path, f"its voxels are {data_type_codes.label[code]}", "convert them to integers or floats")
+    # The type and the bits state one thing twice. Where they differ, the header was damaged or patched by hand, and
+    # each reading gives other voxels.
     if int(fields["bitpix"]) != 8 * dtype.itemsize:
         raise RefusedFile(path, f"its header claims {fields['bitpix']} bits per voxel of type {dtype.name}", BROKEN)
     return dtype
@@ -114,6 +120,8 @@ def _dtype(fields: "Nifti1Header", path: str | PathLike[str]) -> np.dtype[np.gen
 
 def _offset(fields: "Nifti1Header", path: str | PathLike[str], least: int) -> int:
     offset = float(fields["vox_offset"])
+    # The field is a float in NIfTI-1, so fractions, NaN and infinity are possible and would be cut to some integer
+    # without a word.
     if not math.isfinite(offset) or offset != int(offset) or not least <= offset < 2**53:
         raise RefusedFile(path, f"its header puts the first voxel at byte {offset:g}", BROKEN)
     return int(offset)
@@ -140,6 +148,8 @@ def _affine(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[NDArray[
     if unit in (1, 3):
         remarks.append(f"lengths were in {_UNIT_NAMES[unit]}")
     codes = {"sform": int(fields["sform_code"]), "qform": int(fields["qform_code"])}
+    # Fuzzing met a code of 129, which is above zero and so looks like a form that is in use; the standard has none
+    # above 5.
     if not 0 <= min(codes.values()) <= max(codes.values()) <= _LAST_SPACE_CODE:
         raise RefusedFile(path, f"its header claims the unknown coordinate codes {tuple(codes.values())}", BROKEN)
     usable: dict[str, NDArray[np.float64]] = {}
@@ -149,6 +159,8 @@ def _affine(fields: "Nifti1Header", path: str | PathLike[str]) -> tuple[NDArray[
             usable[form] = _in_mm(_FORMS[form](fields, path), _MM_PER_UNIT[unit], path)
         except RefusedFile as refusal:
             refusals[form] = refusal
+    # Both forms are tried before anything is refused, for files with a stated sform of zero rows and a good qform are
+    # in circulation, and ANTs and ITK read them.
     if not usable and refusals:
         raise next(iter(refusals.values()))
     if not usable:
@@ -166,13 +178,15 @@ def _form_remarks(
     fields: "Nifti1Header",
     mm: float,
 ) -> list[str]:
-    """How the header contradicts the form that was used."""
+    """Tell how the header contradicts the form that was used."""
     if len(usable) == 2:
         return [] if _agree(usable["sform"], usable["qform"]) else ["sform and qform differ; the sform was used"]
     if refusals:
         other, refusal = next(iter(refusals.items()))
         return [f"its {other} cannot be used ({refusal.reason}); the {form} was used"]
     spacing = np.linalg.norm(usable[form][:3, :3], axis=0)
+    # The sform wins as in nibabel. The contradiction is shown all the same: a tool that resampled may have updated
+    # only one of the two.
     pixdim = np.abs(fields["pixdim"][1:4].astype(np.float64)) * mm
     if np.isfinite(pixdim).all() and pixdim.all() and not np.allclose(spacing, pixdim, rtol=1e-2):
         return [f"the {form} and pixdim give other voxel sizes; the {form} was used"]
@@ -201,10 +215,12 @@ def _qform(fields: "Nifti1Header", path: str | PathLike[str]) -> NDArray[np.floa
     b, c, d = (float(fields[f"quatern_{axis}"]) for axis in "bcd")
     square = 1.0 - (b * b + c * c + d * d)
     pixdim = fields["pixdim"].astype(np.float64)
+    # A quaternion rounded to four digits can be longer than 1 by as much as this.
     if not square > -1e-4 or not (pixdim[1:4] > 0).all():
         raise RefusedFile(path, "its qform holds no rotation or a spacing that is not positive", BROKEN)
     a = math.sqrt(square) if square > _HALF_TURN else 0.0
     rotation = quat2mat([a, b, c, d])  # type: ignore[no-untyped-call]  # divides by the quaternion's length
+    # The standard asks for -1 or 1; a 0, which scanners write, counts as 1.
     handed = -1.0 if pixdim[0] < 0 else 1.0
     affine = np.eye(4)
     affine[:3, :3] = rotation * (pixdim[1:4] * [1.0, 1.0, handed])

@@ -63,13 +63,15 @@ _TO_RAS = {
     "left-posterior-superior": LPS_TO_RAS, "lps": LPS_TO_RAS,
 }  # fmt: skip
 _UNPLACED = "it states no anatomical space: its axes were taken as left, posterior, superior, as ITK does"
+# An axis of unknown kind (??? or none) and one whose kind is left out are both taken for axes in space: scalar
+# volumes are often written so.
 _IN_SPACE = frozenset({"", "???", "none", "domain", "space"})
 _VECTOR = re.compile(r"none|\([^()]*\)")
 Fields = Mapping[str, str]
 
 
 def read_nrrd(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
-    """The volume of one file as (channel, z, y, x) in RAS+, or of a flat one as (channel, y, x) without an affine.
+    """Read one file as (channel, z, y, x) in RAS+, or a flat one as (channel, y, x) without an affine.
 
     Raises RefusedFile for other encodings than raw and gzip, data in several files, and whatever makes no sense.
     """
@@ -92,7 +94,7 @@ def read_nrrd(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
 
 
 def _fields(raw: bytes, path: str | PathLike[str]) -> tuple[Fields, int]:
-    """The header's fields by their names in small letters, and where the data begin."""
+    """Return the header's fields by their names in small letters, and where the data begin."""
     if not raw.startswith(b"NRRD000"):
         raise RefusedFile(path, "it does not begin as an NRRD file", "give a .nrrd or .nhdr file")
     fields: dict[str, str] = {}
@@ -123,6 +125,8 @@ def _packed(fields: Fields, path: str | PathLike[str]) -> bool:
     if encoding not in ("raw", "gzip", "gz"):
         reason = f"its encoding is {encoding[:40]!r}"
         raise RefusedFile(path, reason, "save it with raw or gzip encoding, which 3D Slicer and SimpleITK do")
+    # Skips are how a header points into a foreign file, for example past a DICOM header. What lies there is not
+    # known, so it is not read.
     for key in ("line skip", "lineskip", "byte skip", "byteskip"):
         if fields.get(key, "0") != "0":
             raise RefusedFile(path, f"its header skips a part of the data ({key})", "save it again without")
@@ -160,6 +164,8 @@ def _dtype(fields: Fields, path: str | PathLike[str]) -> np.dtype[np.generic]:
     if name not in _TYPES:
         raise RefusedFile(path, f"its voxels are of the type {name[:40]!r}", "convert them to integers or floats")
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower(), "")
+    # A file of single bytes needs no order and often states none; for any other a guess would give values that look
+    # like noise, or nearly right.
     if not order and _TYPES[name][1] != "1":
         raise RefusedFile(path, "it does not state the order of its bytes", "save it again with a line endian")
     return np.dtype((order or "<") + _TYPES[name])
@@ -182,6 +188,8 @@ def _channel_axis(fields: Fields, sizes: Sequence[int], path: str | PathLike[str
     vectors = _vectors(fields, len(sizes), path) or [[0.0]] * len(sizes)
     if len(kinds) != len(sizes):
         raise RefusedFile(path, f"it has {len(kinds)} kinds and {len(sizes)} sizes", BROKEN_TEXT)
+    # Points in time are repeated measurements of one patient. As channels a model would see all of them at once,
+    # which nobody decided.
     if "time" in (kind.lower() for kind in kinds):
         raise RefusedFile(path, "one of its axes is time", "save each time point as a file of its own")
     apart = [axis for axis in range(len(sizes)) if kinds[axis].lower() not in _IN_SPACE or vectors[axis] is None]
@@ -195,7 +203,7 @@ def _channel_axis(fields: Fields, sizes: Sequence[int], path: str | PathLike[str
 def _placed(
     fields: Fields, channel: int | None, axes: int, path: str | PathLike[str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Voxel (x, y, z) → RAS+ mm, from directions, or from spacings where there are none."""
+    """Return the affine of voxel (x, y, z) → RAS+ mm, from directions, or from spacings where there are none."""
     size = axes - (channel is not None)
     vectors = _vectors(fields, axes, path)
     if vectors is None:
@@ -213,6 +221,7 @@ def _placed(
             raise RefusedFile(path, f"its space is {space[:40]!r}", "save it in left-posterior-superior, as ITK does")
         affine = _TO_RAS.get(space, LPS_TO_RAS) @ affine
         check_affine(affine, path)
+    # Spacings without directions state lengths and no orientation, so the remark is due even where a space is named.
     unplaced = size == 3 and (not space or vectors is None)
     return affine, (_UNPLACED,) if unplaced else ()
 

@@ -25,15 +25,18 @@ ALPHA = "its opaque alpha channel was left out"
 
 
 def parse_picture(path: str, limits: Limits, indices: bool = False) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """Pixels as (page, y, x) of one channel, (page, y, x, channel) of several, upright; and the file's SHA-256.
+    """Return pixels as (page, y, x) of one channel, (page, y, x, channel) of several, upright; and the file's SHA-256.
 
     indices: a palette picture gives its palette indices (label masks are stored so) and not its colours.
     """
     raw = Path(path).read_bytes()
     digest = {"sha256": hashlib.sha256(raw).hexdigest()}
+    # The kind is told by the first bytes and not by the suffix, because a renamed file keeps its bytes.
     facts, pixels = _tiff(raw, limits, indices) if raw[:4] in _TIFF_SIGNATURES else _flat(raw, limits, indices)
     orientation = facts["orientation"]
     if orientation != 1:
+        # Cameras store the sensor's rows and a tag. A mask drawn in a viewer that obeys the tag lies on the turned
+        # picture, so the turn is made and remarked.
         pixels = upright(pixels, orientation)
         facts["remarks"].append("it was turned upright as its EXIF orientation says")
         spacing = facts["spacing_mm"]
@@ -43,7 +46,7 @@ def parse_picture(path: str, limits: Limits, indices: bool = False) -> tuple[dic
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """(page, y, x, …) turned and mirrored as the EXIF orientation says; 1 and unknown numbers change nothing."""
+    """Return (page, y, x, …) turned and mirrored as the EXIF orientation says; 1 and unknown numbers change nothing."""
     if orientation >= 5:
         pixels = pixels.swapaxes(1, 2)
     if orientation in (3, 4, 7, 8):
@@ -83,12 +86,12 @@ def _facts(
 
 
 def _greys(palette: NDArray[np.uint8]) -> list[int] | None:
-    """The greys of a palette, None where it has a true colour."""
+    """Return the greys of a palette, None where it has a true colour."""
     return palette[:, 0].tolist() if (palette == palette[:, :1]).all() else None
 
 
 def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], NDArray[Any]]:
-    """A PNG, JPEG or BMP file, of one page."""
+    """Read a PNG, JPEG or BMP file, of one page."""
     if raw.startswith(_PNG_SIGNATURE):
         _check_png(raw)
     Pillow.MAX_IMAGE_PIXELS = None  # our own limit is checked below, before any pixel is decoded
@@ -96,6 +99,7 @@ def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], ND
         picture = Pillow.open(io.BytesIO(raw), formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise RefusedFile("", "it is no PNG, JPEG, BMP or TIFF file", "convert it to one of these") from error
+    # An animated PNG would otherwise give its first picture without a word.
     if (frames := int(getattr(picture, "n_frames", 1))) != 1:
         raise RefusedFile("", f"it holds {frames} pictures", "save every picture as a file of its own")
     if picture.width * picture.height * 4 > limits.array_bytes:
@@ -116,13 +120,15 @@ def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], ND
 
 
 def _plain(picture: Pillow.Image, indices: bool, remarks: list[str]) -> Pillow.Image:
-    """Grey, RGB or palette indices; nothing transparent."""
+    """Return grey, RGB or palette indices; refuse what is transparent."""
     if picture.mode == "P":
         picture.load()
         picture = picture if indices else picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     elif picture.mode not in _GREY | {"RGB", "LA", "RGBA"}:
         raise RefusedFile("", f"its colours are {picture.mode}", "save it as grey or RGB")
     if picture.mode in ("LA", "RGBA"):
+        # A hidden pixel still has a colour below its alpha. Whether it should be that colour, black or white is the
+        # author's to say; an opaque channel loses nothing.
         if picture.getchannel("A").getextrema()[0] != 255:
             raise RefusedFile("", "parts of it are transparent", "save it without an alpha channel")
         remarks.append(ALPHA)
@@ -131,7 +137,7 @@ def _plain(picture: Pillow.Image, indices: bool, remarks: list[str]) -> Pillow.I
 
 
 def _check_bmp(raw: bytes) -> None:
-    """Packed bitmaps are refused: decoders fill what is missing in them without a word."""
+    """Refuse packed bitmaps: decoders fill what is missing in them without a word."""
     size = int.from_bytes(raw[14:18], "little")
     packing = int.from_bytes(raw[30:34], "little") if size >= 40 else 0
     if packing not in (0, 3, 6):
@@ -149,6 +155,7 @@ def _check_png(raw: bytes) -> None:
             raise RefusedFile("", "it ends early", _AGAIN)
         if zlib.crc32(memoryview(raw)[position + 4 : end]) != int.from_bytes(raw[end : end + 4], "big"):
             raise RefusedFile("", f"its {kind.decode('ascii', 'replace')} chunk fails its checksum", _AGAIN)
+        # Pillow reads colours of 16 bits as 8 and says nothing; of a picture with 12 bits, 84 levels became 8.
         if kind == b"IHDR" and length == 13 and raw[position + 16] == 16 and raw[position + 17] not in (0,):
             reason = "it has 16 bits per colour"
             raise RefusedFile("", reason, "save it as TIFF, with 8 bits per colour, or as 16-bit grey")

@@ -12,7 +12,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 def read_picture(
     path: str | PathLike[str], *, indices: bool = False, limits: Limits = DEFAULT, sandbox: Sandbox | None = None
 ) -> Scan:
-    """One picture as (channel, y, x), or (channel, z, y, x) for a TIFF of several planes; no affine.
+    """Return one picture as (channel, y, x), or (channel, z, y, x) for a TIFF of several planes; no affine.
 
     Grey gives one channel and colour three; bit depth stays (one-bit pictures give 0 and 1). Pictures are turned
     upright by their EXIF orientation. Planes and channels of a TIFF are those that ImageJ or OME states in it, else
@@ -25,6 +25,8 @@ def read_picture(
     facts, (pages,) = (sandbox or shared_sandbox(limits)).ask("picture", path, indices=indices)
     channels = pages[None] if pages.ndim == 3 else pages.transpose(3, 0, 1, 2).copy()
     array = channels[:, 0].copy() if channels.shape[1] == 1 else channels
+    # The resolution in dots per inch that most pictures carry is a setting of printers and scanners, so it is no
+    # spacing; only ImageJ's and OME's lengths count.
     spacing = facts["spacing_mm"]
     header = {key: facts[key] for key in ("format", "orientation", "colour", "grey_palette") if facts[key] is not None}
     return Scan(

@@ -28,7 +28,7 @@ KNOWN = ".nii, .nii.gz, .hdr with .img, .nrrd, .mha, .mhd, .mgz, .png, .jpg, .ti
 
 
 def suffix_of(path: str | PathLike[str]) -> str:
-    """The ending of a name that says what kind it is, in small letters, ".nii.gz" as one.
+    """Return the ending of a name that says what kind it is, in small letters, ".nii.gz" as one.
 
     >>> suffix_of("a.b/scan.1.NII.gz"), suffix_of("IM0001")
     ('.nii.gz', '')
@@ -39,7 +39,7 @@ def suffix_of(path: str | PathLike[str]) -> str:
 
 
 def read_any(path: Path, *, nonfinite: Nonfinite = "refuse", series_uid: str | None = None) -> Scan:
-    """The scan in a file of any known kind, or in a folder of one DICOM series.
+    """Return the scan in a file of any known kind, or in a folder of one DICOM series.
 
     nonfinite: refuse NaN and infinity, or read them as 0. series_uid: which series of a folder of several.
     """
@@ -48,6 +48,7 @@ def read_any(path: Path, *, nonfinite: Nonfinite = "refuse", series_uid: str | N
         return VOLUMES[suffix](path, nonfinite=nonfinite)
     if suffix in PICTURES and not path.is_dir():
         return _finite(read_picture(path), path, nonfinite)
+    # Hospitals export DICOM without a suffix and VinDr-CXR as .dicom, so the first bytes decide beside the name.
     if path.is_dir() or suffix in DICOM or (path.is_file() and has_preamble(path)):
         return _finite(read_dicom_series(path, series_uid=series_uid or None), path, nonfinite)
     raise RefusedFile(path, "its kind is not known by its name or its first bytes", f"give {KNOWN}")
@@ -59,7 +60,9 @@ def _finite(scan: Scan, path: Path, nonfinite: Nonfinite) -> Scan:
 
 
 def read_stored(path: Path, *, nonfinite: Nonfinite = "refuse") -> Scan:
-    """As `read_any`, for masks: a palette picture gives its indices."""
+    """Read as `read_any` does, for masks: a palette picture gives its indices."""
+    # Annotation tools save masks as palette pictures whose index is the class. The colours are only for the eye, and
+    # read as values they would be classes such as 128.
     if suffix_of(path) in PICTURES and not path.is_dir():
         return _finite(read_picture(path, indices=True), path, nonfinite)
     return read_any(path, nonfinite=nonfinite)

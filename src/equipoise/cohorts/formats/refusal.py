@@ -23,9 +23,9 @@ class RefusedFile(FileRefused):
         return RefusedFile, (self.file, self.reason, self.remedy, self.case)
 
     def problem(self, case: str) -> Problem:
-        """The same refusal as a row of `equipoise check`, under the name of its case."""
+        """Return the same refusal as a row of `equipoise check`, under the name of its case."""
         return Problem(case=case, file=self.file, problem=self.reason, remedy=self.remedy)
 
     def of_case(self, case: str) -> "RefusedFile":
-        """The same refusal, its sentence naming the case."""
+        """Return the same refusal, its sentence naming the case."""
         return RefusedFile(self.file, self.reason, self.remedy, case)

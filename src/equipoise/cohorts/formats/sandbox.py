@@ -31,10 +31,15 @@ from equipoise.cohorts.formats.limits import DEFAULT, MIB, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.errors import CohortError
 
+# A broken child might send a line without an end, and the parent must not grow with it.
 _LONGEST_ANSWER = 64 * MIB
 _ENDS_WITHIN = 10.0  # seconds from a closed pipe to the end of its process
 _OUT_OF_TIME = -signal.SIGPROF if hasattr(signal, "SIGPROF") else None  # Windows has no such limit
+# The list is closed so that a child taken over by a hostile file cannot name a dtype of objects: such an array would
+# be made of pointers of its choice.
 _DTYPES = frozenset({"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"})
+# The child takes over the parent's sys.path, so that it imports the same copy of the package, also from a source tree
+# that is not installed.
 _START = (
     "import json,sys;sys.path[:]=json.loads(sys.argv[1]);"
     "from equipoise.cohorts.formats.sandbox_child import serve;serve()"
@@ -62,11 +67,14 @@ class Sandbox:
         self.close()
 
     def ask(self, task: str, path: str | PathLike[str], **settings: Any) -> Answer:
-        """What the child found in one file: the facts, and the arrays.
+        """Return what the child found in one file: the facts, and the arrays.
 
         Raises RefusedFile for what the child refuses, and for a child that ran out of time or memory or crashed.
         """
+        # The parent looks at the size before it wakes the child: a pipe or a device would block the child until the
+        # clock ended it.
         check_size(path, self.limits)
+        # One child answers one question at a time. Two threads would read each other's answers from the same pipe.
         with self._lock:
             self._expired, in_step = False, False
             timer = threading.Timer(self.limits.wall_seconds, self._expire)
@@ -94,6 +102,7 @@ class Sandbox:
             self._process, self._owner = None, os.getpid()
         if self._process is None or self._process.poll() is not None:
             self._stop()
+            # Decoders gain nothing from threads of BLAS, while their stacks count against the limit of address space.
             quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
                 [sys.executable, "-c", _START, json.dumps(sys.path)],
@@ -123,6 +132,8 @@ class Sandbox:
         size = math.prod(shape) * int(code[2:]) if code in _DTYPES else -1
         if size < 0 or min(shape, default=1) < 0 or size > self.limits.array_bytes:
             raise RefusedFile(path, "its parser answered with an impossible array", "copy the file again")
+        # The bytes go straight into the array. Reading them first and converting afterwards would hold a whole series
+        # twice.
         array = np.empty(shape, dtype=code)
         view = memoryview(array.reshape(-1).view(np.uint8)).cast("B")  # type: ignore[arg-type]
         filled = 0
@@ -167,7 +178,7 @@ class Sandbox:
         return RefusedFile(path, reason, f"{remedy} if it is known to be good")
 
     def _exit_code(self, closed: bool) -> int | None:
-        """How the child ended, None where it still runs; `closed`: its pipe is, so that its end is near."""
+        """Tell how the child ended, None where it still runs; `closed`: its pipe is, so that its end is near."""
         if self._process is None:
             return None
         try:  # a process closes its files a moment before it can be waited for
@@ -199,7 +210,7 @@ _sharing = threading.Lock()
 
 
 def shared_sandbox(limits: Limits = DEFAULT) -> Sandbox:
-    """This process's own sandbox for these limits, started on first use and ended with the process."""
+    """Return this process's own sandbox for these limits, started on first use and ended with the process."""
     key = (os.getpid(), limits)  # a forked worker must not talk through its parent's pipes
     with _sharing:
         if key not in _shared:

@@ -53,7 +53,7 @@ def end_after(processor_seconds: float, wall_seconds: float) -> None:
 
 
 def _private_output() -> IO[bytes]:
-    """The pipe to the parent; file descriptors 1 and 2 go to nowhere, for C libraries print to them."""
+    """Return the pipe to the parent; file descriptors 1 and 2 go to nowhere, for C libraries print to them."""
     private = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -69,6 +69,8 @@ def limit_resources(limits: Limits) -> None:
         return
     for kind, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
+        # A reader has no reason to write a file, so a hostile one that takes the decoder over cannot leave anything
+        # on the disk.
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -77,7 +79,7 @@ def limit_resources(limits: Limits) -> None:
 
 
 def answer(task: str, path: str, limits: Limits, settings: dict[str, Any]) -> Found:
-    """What the task finds in the file, every failure turned into a refusal."""
+    """Return what the task finds in the file, every failure turned into a refusal."""
     try:
         return _task(task)(path, limits, **settings)
     except RefusedFile as refusal:
@@ -98,6 +100,7 @@ def answer(task: str, path: str, limits: Limits, settings: dict[str, Any]) -> Fo
 
 
 def _task(name: str) -> Callable[..., Found]:
+    # The decoders are imported by the task, so that a cohort of pictures does not pay for pydicom's import.
     if name == "picture":
         from equipoise.cohorts.formats.picture_parse import parse_picture
 
@@ -113,12 +116,14 @@ def _refused(reason: str, remedy: str) -> dict[str, Any]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
+    # The message may quote bytes of the file, so control characters are removed before it reaches a terminal or the
+    # report.
     text = lines[0] if lines else "no details"
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
 
 
 def write(stream: IO[bytes], facts: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
-    """One JSON line, then the arrays' bytes in little-endian C order."""
+    """Write one JSON line, then the arrays' bytes in little-endian C order."""
     arrays = [np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")) for array in arrays]
     claims = [(array.dtype.str, array.shape) for array in arrays]
     stream.write(json.dumps(facts | {"arrays": claims}).encode() + b"\n")

@@ -55,12 +55,12 @@ class Scan:
     plane_axis: int = 0
 
     def image(self, mask: NDArray[np.integer[Any]] | None = None) -> Image:
-        """The same voxels as a cohort's Image, with the truth that lies on their grid."""
+        """Return the same voxels as a cohort's Image, with the truth that lies on their grid."""
         return Image(array=self.array, spacing_mm=self.spacing_mm, mask=mask, affine=self.affine)
 
 
 def axis_of_each_world_axis(affine: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Which voxel axis (0 = x, 1 = y, 2 = z) runs most nearly along right, anterior and superior.
+    """Tell which voxel axis (0 = x, 1 = y, 2 = z) runs most nearly along right, anterior and superior.
 
     Of the six assignments the one with the largest sum of direction cosines is taken, so that an oblique grid
     never gives one voxel axis to two world axes.
@@ -71,7 +71,7 @@ def axis_of_each_world_axis(affine: NDArray[np.float64]) -> tuple[int, int, int]
 
 
 def axis_codes(affine: NDArray[np.float64]) -> str:
-    """Orientation of a grid in letters: where index x, y and z grow to.
+    """Return the orientation of a grid in letters: where index x, y and z grow to.
 
     >>> axis_codes(np.diag([-1.0, -1.0, 1.0, 1.0]))
     'LPS'
@@ -97,6 +97,8 @@ def canonical(
     result[:3, :3] = affine[:3, list(order)]
     for world in range(3):
         if result[world, world] < 0:
+            # The origin moves to what becomes the first voxel; without this step a flipped scan would lie mirrored
+            # about its old corner.
             result[:3, 3] += result[:3, world] * (turned.shape[last - world] - 1)
             result[:3, world] *= -1
             turned = np.flip(turned, axis=last - world)
@@ -105,7 +107,7 @@ def canonical(
 
 
 def owned(array: NDArray[Any]) -> NDArray[Any]:
-    """The array contiguous, writable and in this machine's byte order, copied only where it is not."""
+    """Return the array contiguous, writable and in this machine's byte order, copied only where it is not."""
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return np.require(native, requirements=["C", "W"])
 
@@ -113,7 +115,9 @@ def owned(array: NDArray[Any]) -> NDArray[Any]:
 def with_finite_values(
     values: NDArray[Any], path: str | PathLike[str], nonfinite: Literal["refuse", "zero"]
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values, NaN and infinity refused or read as 0 with a remark; some tools write them as background."""
+    """Return the values, NaN and infinity refused or read as 0 with a remark; some tools write them as background."""
+    # Refusal is the default because NaN in a single scan turns the loss of its whole batch to NaN, far from the
+    # cause. Scans with NaN as their background exist, hence the choice.
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return values, ()
     bad = ~np.isfinite(values)

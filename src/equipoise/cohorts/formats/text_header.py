@@ -14,7 +14,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def numbers_of(text: str, count: int, key: str, path: str | PathLike[str]) -> list[float]:
-    """So many numbers, separated by spaces or commas; refused where there are others, or none are numbers."""
+    """Return `count` numbers, separated by spaces or commas; refused where there are others, or none are numbers."""
     try:
         values = [float(part) for part in text.replace(",", " ").split()]
     except ValueError:
@@ -25,8 +25,10 @@ def numbers_of(text: str, count: int, key: str, path: str | PathLike[str]) -> li
 
 
 def sizes_of(text: str, key: str, path: str | PathLike[str]) -> list[int]:
-    """Numbers of voxels along the axes, the fastest first."""
+    """Return the numbers of voxels along the axes, the fastest first."""
     parts = text.split()
+    # isdigit() accepts digits of other scripts such as superscripts, which int() then refuses with an error of its
+    # own; isascii() closes that gap.
     if not 2 <= len(parts) <= 4 or not all(
         part.isascii() and part.isdigit() and 0 < int(part) < 1 << 31 for part in parts
     ):
@@ -36,6 +38,8 @@ def sizes_of(text: str, key: str, path: str | PathLike[str]) -> list[int]:
 
 def companion(path: str | PathLike[str], name: str) -> Path:
     """The file of voxels that a header names: one beside it, for a foreign header may not point at other files."""
+    # A backslash is refused too: on Windows it separates folders, and a header must not mean different files on two
+    # systems.
     if not name or name != Path(name).name or "\\" in name or name in (".", ".."):
         raise RefusedFile(path, f"its voxels lie in {name[:80]!r}, not beside it", "put both files in one folder")
     beside = Path(path).with_name(name)
@@ -45,7 +49,7 @@ def companion(path: str | PathLike[str], name: str) -> Path:
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """4 × 4 from one row of length and direction per axis and the place of the first voxel; flat images get a z."""
+    """Make 4 × 4 from a row of length and direction per axis and the place of the first voxel; flat images get a z."""
     affine = np.eye(4)
     size = len(directions)
     affine[:size, :size] = directions.T

@@ -25,6 +25,7 @@ _RAW, _LZW, _DEFLATE, _PACKBITS = (1,), (5,), (8, 32946), (32773,)
 _OWN = frozenset({*_RAW, *_LZW, *_DEFLATE, *_PACKBITS})
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE = range(4)
 _GREYS = (_MINISWHITE, _MINISBLACK)
+# ImageJ and OME write the micrometre as um, with either of Unicode's two micro signs, or escaped as in Java.
 _MM = {
     "nm": 1e-6, "nanometer": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3,
     "microns": 1e-3, "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
@@ -49,7 +50,9 @@ class Tiff:
 
 
 def parse_tiff(raw: bytes, limits: Limits) -> Tiff:
-    """The one image of the file, with all its planes and channels; RefusedFile for several, and for time series."""
+    """Read the one image of the file, all its planes and channels; RefusedFile for several, and for time series."""
+    # OME allows one file to name others as its planes. They would be opened beside this one, neither hashed nor
+    # limited, so that is switched off.
     with TiffFile(io.BytesIO(raw), _multifile=False) as file:
         if len(file.pages) > limits.frames:
             reason = f"it claims {len(file.pages)} pages and the limit is {limits.frames}"
@@ -83,10 +86,12 @@ def _check_kind(page: TiffPage) -> None:
 
 
 def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
-    """All pixels of the series in the order of its axes, flat."""
+    """Return all pixels of the series in the order of its axes, flat."""
     pages = [page.aspage() for page in series.pages if page is not None]
     count = math.prod(series.shape)
     each = math.prod(pages[0].shape)
+    # Fuzzing found a stack behind one page, cut by one byte, that was read as its first plane, because tifffile
+    # passes the missing rest over. ImageJ's own count of planes shows it.
     planes = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
     if count < each * int(planes):  # tifffile takes one page where the others are cut off
         raise RefusedFile("", f"it states {planes} planes and {count // each} are there", _AGAIN)
@@ -108,6 +113,8 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
 def _contiguous(file: TiffFile, page: TiffPage, raw: bytes, count: int) -> NDArray[Any]:
     if page.compression not in _RAW or page.bitspersample % 8 or page.dtype is None:
         raise RefusedFile("", "its planes are packed behind a single page", "save it again, uncompressed")
+    # ImageJ writes large stacks with one directory and the planes behind each other; the single page describes only
+    # the first.
     start, dtype = int(page.dataoffsets[0]), page.dtype.newbyteorder(file.byteorder)
     if start + count * dtype.itemsize > len(raw):
         raise RefusedFile("", f"it claims {count * dtype.itemsize} bytes of pixels and fewer are there", _AGAIN)
@@ -115,7 +122,7 @@ def _contiguous(file: TiffFile, page: TiffPage, raw: bytes, count: int) -> NDArr
 
 
 def _own_page(file: TiffFile, page: TiffPage, raw: bytes) -> NDArray[Any]:
-    """One page as (separate planes, y, x, samples side by side)."""
+    """Return one page as (separate planes, y, x, samples side by side)."""
     if page.predictor not in (1, 2) or (page.predictor == 2 and (page.bitspersample % 8 or page.sampleformat == 3)):
         raise RefusedFile("", "its pixels are predicted in an unusual way", "save it again without a predictor")
     height, width = page.imagelength, page.imagewidth
@@ -139,7 +146,7 @@ def _own_page(file: TiffFile, page: TiffPage, raw: bytes) -> NDArray[Any]:
 
 
 def _block(packed: bytes, size: int, shape: tuple[int, int, int], page: TiffPage, order: str) -> NDArray[Any]:
-    """(row, column, sample) of one strip or tile."""
+    """Return (row, column, sample) of one strip or tile."""
     if len(packed) != size or not size:
         raise RefusedFile("", "it ends within its pixels", _AGAIN)
     rows, columns, samples = shape
@@ -167,6 +174,8 @@ def _inflated(packed: bytes, compression: int, needed: int) -> bytes:
             raise RefusedFile("", "it claims more pixels than its bytes can hold", _AGAIN)
         inflater = zlib.decompressobj()
         data = inflater.decompress(packed, needed)
+        # The checksum of a zlib stream follows its last byte, and it is only compared once the stream is read to its
+        # end.
         if len(data) == needed and not inflater.eof:
             inflater.decompress(inflater.unconsumed_tail, 1)
     elif compression in _PACKBITS:
@@ -192,7 +201,9 @@ def _unpacked_bits(packed: bytes, needed: int) -> bytes:
 
 
 def _lzw(packed: bytes, needed: int) -> bytes:
-    """LZW by Pillow's own library, which reads it as one row of grey bytes: what they mean is decided elsewhere."""
+    """Unpack LZW by Pillow's library, as one row of grey bytes: what they mean is decided elsewhere."""
+    # Pillow's LZW decoder takes whole TIFF files only, so the smallest one is built around the strip; its bytes come
+    # back without Pillow's opinion of their depth.
     entries = [(256, 4, needed), (257, 4, 1), (258, 3, 8), (259, 3, 5), (262, 3, 1), (273, 4, 0), (277, 3, 1),
                (278, 4, 1), (279, 4, len(packed))]  # fmt: skip
     start = 8 + 2 + 12 * len(entries) + 4
@@ -209,7 +220,7 @@ def _lzw(packed: bytes, needed: int) -> bytes:
 
 
 def _pillow_page(page: TiffPage, raw: bytes) -> NDArray[Any]:
-    """A page in a packing that only Pillow knows; refused where Pillow would change the depth of its pixels."""
+    """Read a page in a packing that only Pillow knows; refuse where Pillow would change the depth of its pixels."""
     if page.bitspersample not in (1, 8) or page.sampleformat != 1:
         name = getattr(page.compression, "name", str(page.compression))
         raise RefusedFile("", f"its pixels are packed with {name}", "save it uncompressed, or packed with deflate")
@@ -226,13 +237,14 @@ def _pillow_page(page: TiffPage, raw: bytes) -> NDArray[Any]:
 
 
 def _arranged(pixels: NDArray[Any], axes: str, shape: tuple[int, ...]) -> tuple[NDArray[Any], str]:
-    """(plane, y, x, channel) of the pixels, and which letters the planes and channels had."""
+    """Return (plane, y, x, channel) of the pixels, and which letters the planes and channels had."""
     letters = [(axis, size) for axis, size in zip(axes, shape, strict=True)]
     full = pixels.reshape(shape)
     if axes.count("Y") != 1 or axes.count("X") != 1:
         raise RefusedFile("", f"its axes are {axes}", _SEPARATE)
     planes = [index for index, (axis, size) in enumerate(letters) if axis not in "YXSC" and size > 1]
     channels = [index for index, (axis, size) in enumerate(letters) if axis in "SC" and size > 1]
+    # Points in time would pass for planes of a volume, and neighbouring frames of a film are no anatomy.
     if any(letters[index][0] == "T" for index in planes):
         count = next(letters[index][1] for index in planes if letters[index][0] == "T")
         raise RefusedFile(
@@ -260,6 +272,7 @@ def _understood(pixels: NDArray[Any], axes: str, page: TiffPage, file: TiffFile)
         table = np.asarray(page.colormap)
         wide = table.max(initial=0) > 255  # some writers keep 8 bits where 16 belong
         palette = (table.T >> 8 if wide else table.T).astype(np.uint8)
+    # A letter C means channels of a microscope, which may be three without being red, green and blue.
     colour = page.photometric in (_RGB, 6) and "C" not in axes
     alpha = bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
     if pixels.shape[-1] == (4 if colour else 2) and (alpha or colour):
@@ -321,6 +334,7 @@ def _ome_spacing(file: TiffFile) -> tuple[float, float, float] | None:
         lengths.setdefault(name, value)
     steps = []
     for axis in "ZYX":
+        # OME's schema makes the micrometre the default where no unit is written.
         unit = _MM.get(lengths.get(f"PhysicalSize{axis}Unit", "µm").lower())
         text = lengths.get(f"PhysicalSize{axis}")
         if unit is None or (text is None and axis != "Z"):
@@ -333,7 +347,7 @@ def _ome_spacing(file: TiffFile) -> tuple[float, float, float] | None:
 
 
 def _attributes(text: str) -> Iterator[tuple[str, str]]:
-    """The attributes of the first Pixels element of OME's XML, without a parser: nothing else of it is used."""
+    """Return the attributes of the first Pixels element of OME's XML, without a parser: nothing else of it is used."""
     start = text.find("<Pixels")
     for part in text[start : text.find(">", start)].split('" ') if start >= 0 else ():
         name, _, value = part.partition('="')

@@ -54,7 +54,7 @@ class VolumeClaim:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def arranged(self, content: bytes | bytearray | memoryview) -> NDArray[Any]:
-        """(channel, z, y, x) from the bytes of the voxels and of what lies before them."""
+        """Return (channel, z, y, x) from the bytes of the voxels and of what lies before them."""
         count = math.prod(self.shape)
         flat = np.frombuffer(content, self.dtype, count=count, offset=self.offset)
         if not self.channels_first_in_file:
@@ -65,6 +65,8 @@ class VolumeClaim:
 
 def check_limits(claim: VolumeClaim, path: str | PathLike[str], limits: Limits) -> None:
     """Refuse a claim beyond the limits, before a byte is allocated."""
+    # Scaling turns integers of one or two bytes into float32, so the array that is made is larger than the one that
+    # is claimed.
     scaled = claim.dtype.itemsize < 4 and (claim.slope, claim.intercept) != (1, 0)
     if claim.voxel_bytes * (2 if scaled else 1) > limits.array_bytes or claim.offset > limits.array_bytes:
         raise RefusedFile(
@@ -83,7 +85,7 @@ def stored_voxels(
     tail: bool = False,
     packed: bool | None = None,
 ) -> NDArray[Any]:
-    """(channel, z, y, x) as stored, from the bytes of a whole file, packed by gzip or not.
+    """Return (channel, z, y, x) as stored, from the bytes of a whole file, packed by gzip or not.
 
     tail: whether the format allows something behind the voxels. packed: None tells it by the first bytes. A gzip stream
     is read to its end, where its checksum is.
@@ -92,10 +94,14 @@ def stored_voxels(
     total = claim.offset + claim.voxel_bytes
     if not (raw[:2] == GZIP_MAGIC if packed is None else packed):
         held = len(raw) - claim.offset
+        # Bytes behind the voxels are refused as well: where the header states a smaller size than was written, rows
+        # would be cut in other places and the picture sheared.
         if held < claim.voxel_bytes or (held > claim.voxel_bytes and not tail):
             reason = f"its header claims {claim.voxel_bytes} bytes of voxels and {max(held, 0)} are there"
             raise RefusedFile(path, reason, AGAIN)
         return claim.arranged(raw)
+    # This refuses an impossible claim before the first byte is inflated or allocated; a header of 1 KB may claim 2
+    # GB.
     if total > DEFLATE_RATIO * len(raw) + (1 << 12):
         reason = f"its header claims {total} bytes, more than {len(raw)} compressed bytes can hold"
         raise RefusedFile(path, reason, AGAIN)
@@ -120,7 +126,7 @@ def as_scan(
     kind: str,
     nonfinite: Nonfinite,
 ) -> Scan:
-    """The voxels in real units and canonical orientation; a flat picture has neither affine nor z."""
+    """Return the voxels in real units and canonical orientation; a flat picture has neither affine nor z."""
     values, remark = with_finite_values(_scaled(stored, claim), path, nonfinite)
     array, affine, spacing_mm = canonical(values, claim.affine)
     header = {
@@ -136,6 +142,7 @@ def as_scan(
 def _scaled(stored: NDArray[Any], claim: VolumeClaim) -> NDArray[Any]:
     if (claim.slope, claim.intercept) == (1.0, 0.0):
         return stored
+    # Integers of 32 bits do not fit the 24 bits of float32: label maps and counts would change in their last digits.
     exact_in_float32 = stored.dtype.itemsize <= 2 or stored.dtype == np.float32
     with np.errstate(over="ignore", invalid="ignore"):  # an absurd slope gives infinity, which is judged afterwards
         real = stored.astype(np.float64)
@@ -155,5 +162,6 @@ def check_affine(affine: NDArray[np.float64], path: str | PathLike[str]) -> None
     if spacing.min() < low or spacing.max() > high:
         shown = " × ".join(f"{value:g}" for value in spacing)
         raise RefusedFile(path, f"its voxels measure {shown} mm", "correct the header's spacing")
+    # Two axes in one direction still have finite lengths, so only the determinant shows that the grid has no volume.
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         raise RefusedFile(path, "its orientation folds the volume flat", BROKEN)

@@ -14,13 +14,15 @@ MOST_ELEMENTS = 2_000_000
 
 
 def read_xml(path: str | PathLike[str]) -> tuple[Element, str]:
-    """The root element, names without their namespaces, and the SHA-256 of the file.
+    """Return the root element, names without their namespaces, and the SHA-256 of the file.
 
     Refuses what is not well formed, holds a document type (the way in for entity bombs and outside files), is nested
     deeper than 32 or has more than two million elements.
     """
     raw, digest = read_bytes(path, XML_LIMITS)
     builder = TreeBuilder()
+    # expat reports a document type as it begins and every element as it opens, so a bomb is refused before it has
+    # grown.
     parser = expat.ParserCreate(namespace_separator=" ")
     depth = count = 0
 

@@ -16,9 +16,13 @@ PATIENTS = ("patient", "patients", "patient_id", "subject", "subject_id", "group
 
 
 def recognise_arrays(path: Path) -> Recognised | None:
-    """MedMNIST, or images with labels or masks; CohortError for several labels per image, None for other arrays."""
+    """Recognise MedMNIST, or images with labels or masks; None for other arrays.
+
+    Raises CohortError for several labels per image.
+    """
     names = open_arrays(path).names
     if {"train_images", "train_labels"} <= set(names):
+        # ChestMNIST has 14 labels per image; `init` must say so, or it writes a protocol that `check` refuses.
         refuse_multilabel(path, rows(path, "train_labels"))
         parts = {"val_images", "test_images"} <= set(names)
         return Recognised("medmnist", "classification", "given" if parts else "holdout", patients_known=False)
@@ -44,6 +48,8 @@ def recognise_arrays(path: Path) -> Recognised | None:
 
 
 def _first(known: tuple[str, ...], names: list[str]) -> str | None:
-    """The name that is the likeliest of those known, capitals and signs aside."""
+    """Return the name that is the likeliest of those known, capitals and signs aside."""
+    # The names are reversed because the last entry of a dictionary wins: of two names that are alike without capitals
+    # and signs, the first is meant, and arrays stand before columns.
     by_name = {bare(name): name for name in reversed(names)}
     return next((by_name[bare(name)] for name in known if bare(name) in by_name), None)

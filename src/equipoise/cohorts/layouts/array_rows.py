@@ -20,17 +20,19 @@ AXES = {"nyx": 2, "nyxc": 2, "ncyx": 2, "nzyx": 3, "nzyxc": 3, "nczyx": 3}
 
 
 def open_arrays(path: Path) -> ArrayFile:
-    """The arrays of a file, kept open in this process for as long as the file stays as it is."""
+    """Return the arrays of a file, kept open in this process for as long as the file stays as it is."""
     return _opened(path, *_state(path))
 
 
 def rows(path: Path, key: str) -> NDArray[Any]:
-    """One whole array, kept in this process and read-only, for its cases share it."""
+    """Return one whole array, kept in this process and read-only, for its cases share it."""
     return _array(path, key, *_state(path))
 
 
 def _state(path: Path) -> tuple[int, int]:
     check_size(path)
+    # Time and size are part of the caches' keys: a file that is replaced while the process runs must not be answered
+    # from the one before.
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
@@ -43,12 +45,15 @@ def _opened(path: Path, modified: int, size: int) -> ArrayFile:  # noqa: ARG001 
 @lru_cache(maxsize=4 * _OPEN_FILES)
 def _array(path: Path, key: str, modified: int, size: int) -> NDArray[Any]:
     array = _opened(path, modified, size)[key]
+    # The cache hands out one array to all cases, so a case that wrote into its row would change it for later readers.
     array.flags.writeable = False
     return array
 
 
 def axes_of(array: NDArray[Any], axes: str | None, key: str) -> str:
-    """The stated axes of an array of images, or what its shape leaves no doubt about: (n, y, x) and (n, y, x, 3)."""
+    """Return the stated axes of images, or what their shape leaves no doubt about: (n, y, x) and (n, y, x, 3)."""
+    # Four axes whose last is not 3 may be volumes or pictures of many channels. A wrong guess would raise no error
+    # later, since a network takes slices as channels without complaint, so the user is asked.
     if axes is None:
         axes = {3: "nyx", 4: "nyxc" if array.shape[-1] == 3 else None}.get(array.ndim)
     if axes not in AXES or len(axes) != array.ndim:
@@ -59,7 +64,7 @@ def axes_of(array: NDArray[Any], axes: str | None, key: str) -> str:
 
 
 def channel_first(row: NDArray[Any], axes: str) -> NDArray[Any]:
-    """One row of such an array as (channel, y, x) or (channel, z, y, x), a copy."""
+    """Return one row of such an array as (channel, y, x) or (channel, z, y, x), a copy."""
     inner = axes[1:]
     if "c" not in inner:
         return row[None].copy()
@@ -84,6 +89,7 @@ def read_row(
     if open_arrays(path).sha256 != sha256:
         raise RefusedFile(path, "it changed since the cohort was made", "run again")
     array = channel_first(rows(path, key)[index], axes)
+    # Stored integers are often unsigned and would wrap below zero, hence the subtraction in float32.
     if minus:
         array = array.astype(np.float32) - np.float32(minus)
     mask = None

@@ -44,7 +44,7 @@ def arrays(
     on_problem: str = "stop",
     task: str = CLASSIFICATION.name,
 ) -> Cohort:
-    """Cohort from the arrays of an .npz file (or one .npy) and a CSV table whose rows stand in the same order.
+    """Make a cohort from the arrays of an .npz file (or one .npy) and a CSV table whose rows stand in the same order.
 
     images, masks: names of arrays. labels, groups, case: names of columns of the table or of arrays, for the class,
         the patient and the case's id; without groups every case is its own patient, and the report says so.
@@ -114,9 +114,10 @@ def _check_choice(on_problem: str) -> None:
 
 
 def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
-    """Row → how many of its values are NaN or infinite, for the rows that hold any."""
+    """Map a row to how many of its values are NaN or infinite, for the rows that hold any."""
     if pixels.dtype.kind != "f":
         return {}
+    # Rows are counted one by one, since a test of the whole array would hold one more byte for each of its values.
     counts = ((index, row.size - int(np.isfinite(row).sum())) for index, row in enumerate(pixels))
     return {index: count for index, count in counts if count}
 
@@ -124,7 +125,7 @@ def _rows_with_holes(pixels: NDArray[Any]) -> dict[int, int]:
 def _unsound(
     known: Sequence["_Row"], truth: Sequence[int | None], holes: Mapping[int, int], labels: str | None
 ) -> Iterator[tuple["_Row", str]]:
-    """The rows without a label or with values that are not finite, and what is wrong with them."""
+    """Return the rows without a label or with values that are not finite, and what is wrong with them."""
     for index, (row, label) in enumerate(zip(known, truth, strict=True)):
         if label is UNLABELLED:
             yield row, f"it has no {labels}"
@@ -155,7 +156,7 @@ def _cases(
     hashes: Mapping[str, str],
     left_out: Container[int],
 ) -> Iterator[Case]:
-    """The cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
+    """Return the cases of all rows, without those whose truth is None; truth is None where it lies in the masks."""
     for index, row in enumerate(known):
         if index not in left_out and (truth is None or truth[index] not in (None, UNLABELLED)):
             yield Case(
@@ -186,7 +187,7 @@ class _Source:
     table: list[dict[str, str]]
 
     def array(self, name: str) -> NDArray[Any]:
-        """The array of that name."""
+        """Return the array of that name."""
         if name not in open_arrays(self.path).names:
             listed = ", ".join(open_arrays(self.path).names)
             raise CohortError(f"{self.path} has no array {name!r}, only {listed}; correct the name.")
@@ -201,7 +202,7 @@ class _Source:
         return count
 
     def texts(self, name: str, count: int) -> list[str]:
-        """One text per case from the column or array of that name."""
+        """Return one text per case from the column or array of that name."""
         if self.table and name in self.table[0]:
             return [row[name] for row in self.table]
         values = self.array(name).reshape(-1).tolist()
@@ -210,7 +211,7 @@ class _Source:
         return [str(value) for value in values]
 
     def numbers(self, name: str | float, count: int) -> NDArray[np.float64]:
-        """One finite number per case, from a column or array, or the same for all."""
+        """Return one finite number per case, from a column or array, or the same for all."""
         if not isinstance(name, str):
             return np.full(count, float(name))
         return _numbers(self.texts(name, count), name, self.path)
@@ -218,7 +219,7 @@ class _Source:
     def rows_of_table(
         self, case: str | None, groups: str | None, spacing_mm: str | float, subtract: str | None, count: int
     ) -> list[_Row]:
-        """One row per case, in order; ids are row numbers and patients ids where no column is named."""
+        """Return one row per case, in order; ids are row numbers and patients ids where no column is named."""
         ids = self.texts(case, count) if case else [f"row-{index:06d}" for index in range(count)]
         patients = self.texts(groups, count) if groups else ids
         nameless = [row for row, patient in enumerate(patients) if is_missing(patient)]
@@ -233,7 +234,7 @@ class _Source:
         return [_Row(*values) for values in columns]
 
     def hashes(self, table: str | None) -> Mapping[str, str]:
-        """SHA-256 of the file and of its table, by name."""
+        """Return the SHA-256 of the file and of its table, by name."""
         digests = {self.path.name: open_arrays(self.path).sha256}
         return MappingProxyType(digests | ({table: sha256(self.path.parent / table)} if table else {}))
 
@@ -253,9 +254,11 @@ def _labels(
     if labels is None:
         raise ProtocolError("cohort.labels is missing; name the column or array that holds each case's class")
     texts = source.texts(labels, count)
+    # Labels stored as floats with NaN once gave the classes 1.0, nan and 0.0, in this order, and every check passed.
     missing = [is_missing(text, tuple(classes or ())) for text in texts]
     indices: list[int | None]
     if threshold is not None:
+        # The 0 only keeps the rows aligned; such rows become UNLABELLED below.
         values = _numbers(
             [("0" if gone else text) for text, gone in zip(texts, missing, strict=True)], labels, source.path
         )
@@ -265,6 +268,7 @@ def _labels(
     else:
         kinds = class_names((text for text, gone in zip(texts, missing, strict=True) if not gone), str(source.path))
         names = tuple(classes) if classes else kinds
+        # Stated classes either put the stored values in another order or give them new names in their own order.
         order = names if set(kinds) <= set(names) else kinds
         indices = [
             None if gone else order.index(str(class_of(text, order))) for text, gone in zip(texts, missing, strict=True)

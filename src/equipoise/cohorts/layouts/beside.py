@@ -7,8 +7,10 @@ from pathlib import Path
 from equipoise.cohorts.layouts.image_names import says_mask, stem_and_ending, without_roles
 
 
+# BUSI keeps benign (1)_mask.png beside benign (1).png, in its folders of classes. Read as images of the class, such
+# masks doubled the cohort (48 cases of 24 images), and every check passed.
 def masks_beside(files: Sequence[Path], root: Path) -> list[Path]:
-    """The masks among files below a folder that have their image there too.
+    """Return the masks among files below a folder that have their image there too.
 
     A mask is named so, itself or its folder, and without the words for masks and images its path is that of an image;
     `x_mask_1` is a mask of x as well.
@@ -25,4 +27,5 @@ def masks_beside(files: Sequence[Path], root: Path) -> list[Path]:
 
 
 def _has_image(key: tuple[str, ...], images: defaultdict[tuple[str, ...], list[Path]]) -> bool:
+    # BUSI gives an image with several lesions a mask for each of them, numbered at the end.
     return key in images or bool(key and key[-1].isdigit() and key[:-1] in images)

@@ -16,6 +16,8 @@ from equipoise.errors import CohortError, ProtocolError
 CLASSES = CODINGS["2023"].classes
 REGIONS = CODINGS["2023"].regions
 NEW_NAMES = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
+# Ids of 2023 on end in a time point. The patient is what stands before it, or a split by ids would deal two scans of
+# one person to training and test.
 _NEW_ID = re.compile(r"((?i:BraTS)-(?P<group>[A-Za-z]+(?:-[A-Za-z]+)?)-\d+)(?:-\d+)?")
 _DATED_ID = re.compile(r"(?i:brats)1[789]_([^_]+)_[^_]+_\d+")
 _FILE = re.compile(
@@ -43,6 +45,7 @@ class ScanFiles:
     @property
     def mask(self) -> Path | None:
         """The segmentation, under its own name or as the only file of its folder that is called one."""
+        # With two stray masks nothing says which one is meant, so the case stays without a mask and is named.
         own = self.by_kind.get("seg") or self.by_kind.get("gtv")
         stray = [] if own else [file for file in self.folder.glob("*.nii*") if _STRAY_MASK.fullmatch(file.name)]
         return own or (stray[0] if len(stray) == 1 else None)
@@ -56,7 +59,7 @@ def brats(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Segmentation cohort of all cases found below a folder, in the order of their ids.
+    """Make a segmentation cohort of all cases found below a folder, in the order of their ids.
 
     modalities: the channels, in this order, by their names of 2021 (t1, t1ce, t2, flair), whatever the files' naming.
     coding: what the mask values mean, a name of `brats_codings.CODINGS` for all cases; "auto" takes the one coding that
@@ -75,6 +78,7 @@ def brats(
     if not scans:
         raise CohortError(f"{path} holds no BraTS case; give the folder that holds the case folders.")
     codings = [scan_coding(scan, coding, Path(path)) for scan in scans]
+    # Data to 2021 and of 2023 on may mix: the stored numbers differ, but they become the same classes.
     meanings = {(CODINGS[name].classes, tuple(CODINGS[name].regions)) for name in codings}
     if len(meanings) > 1:
         groups = sorted({scan.group or EARLY for scan in scans})
@@ -90,7 +94,9 @@ def brats(
 
 
 def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
-    """The name of the coding of one case; CohortError where none is stated and several are possible."""
+    """Return the name of the coding of one case; CohortError where none is stated and several are possible."""
+    # PED of 2024 was once read as glioma: enhancing tumour became necrotic core and cyst became enhancing tumour,
+    # without an error wherever a case had no oedema. So a group whose codings contradict each other is asked about.
     if coding != "auto":
         return coding
     certain = certain_coding(scan.group) if scan.group or scan.joint == "_" else None
@@ -105,7 +111,7 @@ def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
 
 
 def patient_of(case: str) -> str:
-    """The patient behind a case id: ids of 2023 on end in a time point, those of 2017–2019 in a scan number.
+    """Return the patient behind a case id: ids of 2023 on end in a time point, those of 2017–2019 in a scan number.
 
     >>> patient_of("BraTS-GLI-00012-001"), patient_of("Brats18_CBICA_AAB_1"), patient_of("BraTS2021_00006")
     ('BraTS-GLI-00012', 'Brats18_CBICA_AAB', 'BraTS2021_00006')
@@ -116,10 +122,12 @@ def patient_of(case: str) -> str:
 
 
 def brats_scans(folder: Path) -> list[ScanFiles]:
-    """All cases below a folder, in the order of their ids; nothing is opened."""
+    """Return all cases below a folder, in the order of their ids; nothing is opened."""
     scans: dict[tuple[str, str, Path], ScanFiles] = {}
     for file in data_files(folder):
         if match := _FILE.fullmatch(file.name):
+            # The folder is part of the key: one id in two folders stays two scans, which the cohort refuses by name,
+            # instead of one scan with files of both.
             key = (match["id"], match["joint"], file.parent)
             scans.setdefault(key, ScanFiles(id=match["id"], folder=file.parent, joint=match["joint"]))
             scans[key].by_kind[match["kind"].lower()] = file
@@ -127,7 +135,7 @@ def brats_scans(folder: Path) -> list[ScanFiles]:
 
 
 def values_by_group(scans: Sequence[ScanFiles]) -> Mapping[str | None, list[Path]]:
-    """The masks of each group."""
+    """Return the masks of each group."""
     masks: defaultdict[str | None, list[Path]] = defaultdict(list)
     for scan in scans:
         if scan.mask is not None:
@@ -138,6 +146,7 @@ def values_by_group(scans: Sequence[ScanFiles]) -> Mapping[str | None, list[Path
 def _entry(scan: ScanFiles, coding: str, modalities: Sequence[str]) -> CaseFiles:
     is_new = scan.joint == "-" or scan.group is not None
     names = [NEW_NAMES[name] if is_new else name for name in modalities]
+    # A file that is missing gets the name that it should have, so that the problem tells what to fetch.
     missing = f"{scan.id}{scan.joint}{{}}.nii.gz".format
     site = _DATED_ID.fullmatch(scan.id)
     return CaseFiles(

@@ -23,7 +23,7 @@ class Coding:
     regions: Mapping[str, tuple[int, ...]]
 
     def tissues(self) -> str:
-        """The stored values with their tissues, for a message."""
+        """Return the stored values with their tissues, for a message."""
         return ", ".join(f"{value} {self.classes[index]}" for value, index in self.codes.items() if index)
 
 
@@ -51,13 +51,14 @@ EARLY = "2017-2021"
 
 
 def certain_coding(group: str | None) -> str | None:
-    """The coding that a group's name leaves no doubt about (None: data to 2021), or None where it must be stated.
+    """Return the coding that a group's name makes certain (None: data to 2021), or None where it must be stated.
 
     >>> certain_coding("GLI"), certain_coding(None), certain_coding("PED")
     ('2023', '2017-2021', None)
     """
     if group is None:
         return EARLY
+    # PED stays uncertain: both of its codings use 1, 2 and 3, for other tissues, so a case without a 4 fits either.
     codings = BY_GROUP.get(group.upper(), ())
     return codings[0] if len(codings) == 1 or group.upper() in SAME_TISSUES else None
 

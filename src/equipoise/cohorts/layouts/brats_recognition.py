@@ -23,6 +23,7 @@ def brats_settings(path: Path, scans: Sequence[ScanFiles], user_settings: Mappin
     settings: dict[str, Any] = {}
     there = {name for scan in scans for name in scan.by_kind}
     modalities = [old for old, new in NEW_NAMES.items() if {old, new} & there]
+    # A modality that some cases lack is a problem of those cases; only one that all lack is a property of the data.
     if modalities and len(modalities) < len(NEW_NAMES):
         settings["modalities"] = modalities
     if "coding" not in user_settings:

@@ -18,17 +18,18 @@ AS_COLOUR = "it is grey: it was read as three equal colours, as the others have 
 
 
 def is_colour(scan: Scan) -> bool:
-    """Whether the channels of a scan are red, green and blue, and not modalities."""
+    """Return whether the channels of a scan are red, green and blue, and not modalities."""
+    # Three modalities in one volume are three channels too; only the format can say that channels are colours.
     return scan.array.shape[0] == COLOURS and bool(scan.header.get("colour", False))
 
 
 def is_grey_in_colour(scan: Scan) -> bool:
-    """Whether red, green and blue are equal in every pixel."""
+    """Return whether red, green and blue are equal in every pixel."""
     return is_colour(scan) and bool((scan.array[0] == scan.array[1]).all() and (scan.array[0] == scan.array[2]).all())
 
 
 def channel_options(scans: Sequence[Scan]) -> frozenset[int]:
-    """The numbers of channels that a case can be given with, without losing or inventing anything."""
+    """Return the numbers of channels that a case can be given with, without losing or inventing anything."""
     total = sum(scan.array.shape[0] for scan in scans)
     options = {total}
     if all(scan.array.shape[0] == 1 or is_grey_in_colour(scan) for scan in scans):
@@ -39,13 +40,15 @@ def channel_options(scans: Sequence[Scan]) -> frozenset[int]:
 
 
 def common_channels(totals: Sequence[int], options: Sequence[frozenset[int]]) -> int:
-    """The number of channels of a cohort that states none: the files' own, or what most cases need at least.
+    """Return the number of channels of a cohort that states none: the files' own, or what most cases need at least.
 
     A lone picture in true colours among grey ones stays odd, and is named as a problem; grey ones among coloured ones
     are given three equal channels.
     """
     if len(set(totals)) == 1:
         return totals[0]
+    # The fewest channels of each case are counted: grey stored as RGB is grey. Chest X-ray sets of Kaggle mix both,
+    # and leaving out what differs took cases from one class only.
     return Counter(min(choices) for choices in options).most_common(1)[0][0]
 
 

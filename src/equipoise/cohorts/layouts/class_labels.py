@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from equipoise.cohorts.layouts.tables import number_or_text, sort_key
 from equipoise.errors import CohortError
 
+# The labels of CheXpert leave cells empty where a report says nothing. An empty cell once became a class of its own.
+# Some of these words are labels elsewhere ("none" is also a grade), hence the argument `classes` of `is_missing`.
 _MISSING = frozenset({
     "", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "missing", "?", "-", "--", ".",
 })  # fmt: skip
@@ -15,7 +17,7 @@ _MISSING = frozenset({
 
 
 def is_missing(label: str, classes: Collection[str] = ()) -> bool:
-    """Whether a cell states no label; a word that the protocol names among its classes is one.
+    """Return whether a cell states no label; a word that the protocol names among its classes is one.
 
     >>> is_missing("NaN"), is_missing("none"), is_missing("none", ["none", "mild"]), is_missing("0")
     (True, True, False, False)
@@ -24,13 +26,14 @@ def is_missing(label: str, classes: Collection[str] = ()) -> bool:
 
 
 def class_of(label: str, classes: Sequence[str]) -> str | None:
-    """The class that a label names, numbers by their value; None where it names none.
+    """Return the class that a label names, numbers by their value; None where it names none.
 
     >>> class_of("1.0", ["0", "1"]), class_of("b", ["a", "b"]), class_of("2", ["0", "1"])
     ('1', 'b', None)
     """
     if label in classes:
         return label
+    # pandas writes a column of whole numbers as 1.0, 2.0 … as soon as one cell is empty.
     value = number_or_text(label)
     if not isinstance(value, float) or math.isnan(value):
         return None
@@ -38,7 +41,7 @@ def class_of(label: str, classes: Sequence[str]) -> str | None:
 
 
 def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
-    """The classes among labels, in the order of numbers and letters, without what states none.
+    """Return the classes among labels, in the order of numbers and letters, without what states none.
 
     Numbers of one value are one class, named as most rows write it. Raises CohortError where two classes differ in
     capitals or spaces alone, or where fewer than two are left.
@@ -59,6 +62,8 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
 def _refuse_several(names: Collection[str], where: str) -> None:
     """Refuse labels that name several classes in one cell, which a verdict about one class cannot use."""
     for name in names:
+        # A name with a comma may be one class. Only where one of its parts is a class as well are several meant, as in
+        # the finding labels of the NIH chest X-rays ("Effusion|Mass").
         parts = [part.strip() for part in re.split(r"[|;,]", name)]
         if len(parts) > 1 and any(part in names for part in parts):
             raise CohortError(
@@ -70,6 +75,7 @@ def _refuse_several(names: Collection[str], where: str) -> None:
 def _refuse_look_alikes(names: Sequence[str], where: str) -> None:
     alike: dict[str, str] = {}
     for name in names:
+        # Joining the two would be a guess about the truth of many cases, so the user decides.
         other = alike.setdefault(" ".join(name.casefold().replace("_", " ").split()), name)
         if other != name:
             raise CohortError(

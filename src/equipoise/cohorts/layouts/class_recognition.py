@@ -26,6 +26,7 @@ from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.errors import CohortError
 from equipoise.tasks import CLASSIFICATION, task_named
 
+# grade1, grade2 and s01, s02 have the same form; only the word before the number tells classes from cases.
 _CLASS_WORDS = frozenset({
     "class", "cls", "grade", "grading", "stage", "level", "score", "type", "category", "cat", "birads",
     "gleason", "isup", "kl",
@@ -45,8 +46,10 @@ _LOOKED_AT = 5_000
 _PROBED = 12
 
 
+# KiTS (case_00000), TotalSegmentator (s0000), UCSF-PDGM and BIDS (sub-01) keep a folder for each patient. They were
+# once read as classifications of patients, and `check` found nothing wrong, so what is doubtful is asked here.
 def find_classes(path: Path, user_settings: Mapping[str, Any]) -> Recognised | None:
-    """A folder per class, or such folders below train, val and test; None where the folders are something else.
+    """Recognise a folder per class, or such folders below train, val and test; None for other folders.
 
     user_settings: `classes` says that these folders are classes, `task` that masks are wanted.
     Raises CohortError where folders are no classes and nothing else is to be read there.
@@ -95,12 +98,14 @@ def _remarks(masks: Sequence[Path], path: Path) -> tuple[str, ...]:
 
 
 def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Sequence[Path]]) -> bool:
-    """Whether the folders hold images and their masks, which another source reads.
+    """Return whether the folders hold images and their masks, which another source reads.
 
     Raises CohortError where they are cases without masks, or masks without images.
     """
     masked = [name for name in names if says_mask(name)]
     pairs = find_pairs(path) if _any_mask(files) or masked else None
+    # A mask's pattern that begins with {group} lies in folders without numbers in their names (benign, malignant of
+    # BUSI): these are classes although they hold masks.
     if pairs is not None and not re.match(r"(\{part\}/|[^{]*/)?\{group\}/", str(pairs.settings["mask"])):
         return True
     if masked and len(masked) < len(names):
@@ -130,15 +135,17 @@ def _any_mask(files: Mapping[Path, Sequence[Path]]) -> bool:
 
 
 def _named_as_cases(names: Sequence[str]) -> bool:
-    """Whether folders are called as cases are: a word and a number that differs, or long numbers.
+    """Return whether folders are called as cases are: a word and a number that differs, or long numbers.
 
     >>> [_named_as_cases(names) for names in (["s01", "s02"], ["grade1", "grade2"], ["0", "1", "2"], ["1023", "4711"])]
     [True, False, False, True]
     """
+    # BIDS puts these two beside its subjects; as they have no number, they would hide that all others are patients.
     names = [name for name in names if name.lower() not in ("derivatives", "sourcedata")]
     digits = [re.findall(r"\d+", name) for name in names]
     if not all(digits):
         return False
+    # Grades and classes have one or two digits; four and more are an id, whatever word stands before them.
     if all(sum(map(len, numbers)) >= 4 for numbers in digits):
         return True
     kinds = {tuple(word for word in words(name) if not word.isdigit()) for name in names}
@@ -148,6 +155,8 @@ def _named_as_cases(names: Sequence[str]) -> bool:
     if flat & _CASE_WORDS:
         return True
     if not flat:
+        # Bare numbers without a gap from 0 or 1 on are how classes are called that nobody named; a gap or many of them
+        # speaks for cases.
         numbers = sorted(int(number[0]) for number in digits)
         consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] <= 1
         return not consecutive or len(numbers) > _MOST_CONSECUTIVE
@@ -155,7 +164,7 @@ def _named_as_cases(names: Sequence[str]) -> bool:
 
 
 def _hold_channels(files: Mapping[Path, Sequence[Path]]) -> bool:
-    """Whether the same names of modalities, and nothing else, recur in every folder."""
+    """Return whether the same names of modalities, and nothing else, recur in every folder."""
     recurring = [
         frozenset(re.sub(r"[-_. ]+", " ", stem_and_ending(file.name)[0].replace(folder.name, "")).strip().lower()
                   for file in listed)
@@ -167,7 +176,7 @@ def _hold_channels(files: Mapping[Path, Sequence[Path]]) -> bool:
 
 
 def _of_cases(files: set[Path]) -> Iterator[Path]:
-    """The files of pictures and volumes, and the folder of a DICOM series or its files where they are cases."""
+    """Return the files of pictures and volumes, and the folder of a DICOM series or its files where they are cases."""
     folders: dict[Path, list[Path]] = {}
     for file in sorted(files):
         if file.suffix.lower() in DICOM or not is_image_name(file.name):
@@ -191,7 +200,8 @@ def _is_one_series(files: Sequence[Path]) -> bool:
 
 
 def _headers_name_patients(images: Sequence[Path]) -> bool:
-    """Whether the DICOM headers of some of the cases name different patients."""
+    """Return whether the DICOM headers of some of the cases name different patients."""
+    # A few headers are enough for a first protocol, which must not take minutes; the cohort reads them all.
     patients = set()
     for image in images[:: max(1, -(-len(images) // _PROBED))]:
         if image.is_file() and is_image_name(image.name) and image.suffix.lower() not in DICOM:

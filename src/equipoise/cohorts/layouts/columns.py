@@ -14,6 +14,8 @@ from equipoise.errors import CohortError, ProtocolError
 from equipoise.lookup import nearest
 
 ROLES = ("case", "patient", "image", "mask", "label", "part", "series_uid")
+# The names are those of GaNDLF (SubjectID, Channel_0, ValueToPredict), of HAM10000 (image_id, dx, lesion_id), of the
+# NIH chest X-rays (Image Index, Finding Labels) and their like.
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "case": ("case", "caseid", "id", "uid", "imageid", "imageindex", "sampleid", "scanid"),
     "patient": ("patient", "patientid", "subject", "subjectid", "participant", "participantid", "patientno",
@@ -34,6 +36,8 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
 _ONE_FILE = {"image_path", "image_file", "image_filename", "image_name", "image_id", "image_index", "image_uid"}
 """Names that begin as those of a modality do and mean the image itself."""
 _CHANNEL = re.compile(r"channel_?(\d+)", re.IGNORECASE)
+# An image_id beside a path, and a lesion_id (HAM10000) beside a patient, are common. Were all names equals, tables that
+# are clear would end in a question.
 _LAST_RESORT = {
     "image": {"imageid", "imageindex", "imagename", "idcode", "imgid", "imgname", "scan"},
     "patient": {"patientname", "lesionid"},
@@ -70,7 +74,7 @@ class Columns:
 def columns_of(
     rows: Sequence[Mapping[str, str]], by_role: Mapping[str, Any] | None = None, where: str = "the table"
 ) -> Columns:
-    """The roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
+    """Return the roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
 
     What a column holds counts too: files are no labels, values that recur no cases, fold numbers no parts.
     Raises ProtocolError for a by_role role or column that does not exist, CohortError where two columns could have a
@@ -82,7 +86,11 @@ def columns_of(
     files = {name for name in free if _holds_files([row[name] for row in rows])}
     images = _images(by_role.get("image"), free, where)
     rest = [name for name in free if name not in images.values()]
+    # An `id` that recurs numbers patients or lesions. A column called `case` is believed all the same, so that the
+    # cohort refuses its repeated ids by name instead of making up others.
     unique = [name for name in rest if name == "case" or len({row[name] for row in rows}) == len(rows)]
+    # A column `fold` or `set` holds official parts only where its words say so: folds of a cross-validation are
+    # numbers.
     parts = [name for name in rest if name == "part" or {row[name].lower() for row in rows} <= {*PARTS, ""}]
     masks = [name for name in rest if name in files or name == "mask"]
     if "mask" not in masks and not any(bare(name) in _SYNONYMS["mask"] for name in masks):
@@ -103,13 +111,13 @@ def columns_of(
 
 
 def _holds_files(values: Sequence[str]) -> bool:
-    """Whether all filled values are named as images are."""
+    """Return whether all filled values are named as images are."""
     filled = [value for value in values if value]
     return bool(filled) and all(is_image_name(value) for value in filled)
 
 
 def without_label(columns: Columns) -> Columns:
-    """The same columns for a task that has no class: the column of labels becomes an attribute."""
+    """Return the same columns for a task that has no class: the column of labels becomes an attribute."""
     return replace(columns, label=None)
 
 
@@ -149,7 +157,7 @@ def _images(by_role: Any, names: Sequence[str], where: str) -> dict[str, str]:
 
 
 def _one(role: str, names: Iterable[str], where: str) -> str | None:
-    """The one column that a role's synonyms name, the exact name first."""
+    """Return the one column that a role's synonyms name, the exact name first."""
     names = list(names)
     if role in names:
         return role
@@ -166,7 +174,7 @@ def _one(role: str, names: Iterable[str], where: str) -> str | None:
 
 
 def bare(name: str) -> str:
-    """A column's name in small letters and digits alone.
+    """Return a column's name in small letters and digits alone.
 
     >>> bare("Patient ID")
     'patientid'

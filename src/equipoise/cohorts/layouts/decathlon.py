@@ -28,7 +28,7 @@ def decathlon(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Cohort from the cases that a dataset.json lists: a Medical Segmentation Decathlon task, or a MONAI datalist.
+    """Make a cohort from the cases that a dataset.json lists: a Decathlon task, or a MONAI datalist.
 
     An image is one file (4D: a channel each) or a list of files, a channel each. A label is a mask, or in
     classification the class itself. What the description leaves out is taken from the files (channels) or the protocol
@@ -39,6 +39,7 @@ def decathlon(
     root = Path(path)
     description = read_description(root)
     pairs = list(listed_cases(description, root))
+    # A MONAI datalist (Auto3DSeg) names no modality; the files tell how many channels there are.
     channels = channels_of(description, root) if {"modality", "channel_names"} & set(description) else ()
     if not task_named(task).has_masks:
         labels = Labels(tuple(classes or class_names([str(pair.get("label", "")) for _, pair in pairs], NAME)), {})
@@ -58,7 +59,7 @@ def decathlon(
 
 
 def listed_cases(description: Mapping[str, Any], root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Part and entry of every listed training and validation case."""
+    """Return part and entry of every listed training and validation case."""
     if not isinstance(description.get("training"), list):
         raise RefusedFile(root / NAME, 'its "training" lists no images and labels', "mend it")
     for name, part in _LISTS.items():
@@ -69,13 +70,13 @@ def listed_cases(description: Mapping[str, Any], root: Path) -> Iterator[tuple[s
 
 
 def images_of(root: Path, pair: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The files of a listed image."""
+    """Return the files of a listed image."""
     listed = pair["image"] if isinstance(pair["image"], list) else [pair["image"]]
     return tuple(listed_file(root, name) for name in listed)
 
 
 def _case_names(root: Path, pairs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the first images without their endings; with their folders where names alone recur."""
+    """Return the names of the first images without their endings; with their folders where names alone recur."""
     files = [images_of(root, pair)[0] for pair in pairs]
     short = [stem_and_ending(file.name)[0] for file in files]
     if len(set(short)) == len(short):
@@ -100,6 +101,7 @@ def _entry(
         None if is_class or mask is None else listed_file(root, mask),
         label=str(mask) if is_class else None,
         part=part,
+        # The folds of Auto3DSeg divide scans and not patients, so they are an attribute and never a part.
         attributes={"fold": pair["fold"]} if "fold" in pair else {},
         codes=None if is_class else labels.codes,
         hint=f'correct the labels, or name the value in "labels" of {NAME}',

@@ -34,11 +34,12 @@ class Labels:
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """The `dataset.json` of a folder, as a JSON object."""
+    """Return the `dataset.json` of a folder, as a JSON object."""
     path = root / NAME
     raw, _ = read_bytes(path, _LIMITS)
     try:
         content = json.loads(raw)
+    # Thousands of nested brackets, in a small file, end in a RecursionError and not in a ValueError.
     except (ValueError, RecursionError) as error:
         raise RefusedFile(path, "it is no JSON", "mend it, or write it again") from error
     if not isinstance(content, dict):
@@ -47,7 +48,7 @@ def read_description(root: Path) -> dict[str, Any]:
 
 
 def channels_of(description: Mapping[str, Any], root: Path) -> tuple[str, ...]:
-    """The names of the channels under "0", "1" … of `channel_names` (nnU-Net v2) or `modality`."""
+    """Return the names of the channels under "0", "1" … of `channel_names` (nnU-Net v2) or `modality`."""
     key = "channel_names" if "channel_names" in description else "modality"
     named = description.get(key)
     if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))) or not named:
@@ -56,7 +57,7 @@ def channels_of(description: Mapping[str, Any], root: Path) -> tuple[str, ...]:
 
 
 def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
-    """Classes, codes and regions; both spellings are read: {"0": "organ"} and {"organ": 0}.
+    """Return classes, codes and regions; both spellings are read: {"0": "organ"} and {"organ": 0}.
 
     As soon as one label is a list of values, every foreground entry is a region (nnU-Net's rule). The label named
     `ignore` marks voxels that nobody labelled.
@@ -78,9 +79,12 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
     names = {0: "background"} | {value: name for name, value in single.items()}
     values = sorted({*names, *(value for group in values_by_name.values() for value in group)})
     codes = {value: index for index, value in enumerate(values)}
+    # Masks are kept in 8 bits, of which the highest value is IGNORED.
     if len(values) < 2 or values[0] < 0 or ignored & set(values) or len(values) > IGNORED:
         raise wrong
     regions = {}
+    # The documentation of nnU-Net itself spells the enhancing tumour as a plain 3 beside lists. Read as a class alone,
+    # that region was not judged, and nothing said so.
     overlapping = any(isinstance(value, list) for _, value in pairs)
     if not overlapping and len(set(values_by_name.values())) < len(values_by_name):
         raise RefusedFile(root / NAME, 'two of its "labels" have one value', "give each class its own value")
@@ -92,8 +96,9 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
 
 
 def _values(value: Any) -> tuple[int, ...]:
-    """The stored values of one entry; fractions, true and false, and empty lists are refused."""
+    """Return the stored values of one entry; fractions, true and false, and empty lists are refused."""
     values = value if isinstance(value, list) else [value]
+    # True and false are whole numbers to Python, but no values of a mask.
     if not values or any(isinstance(part, bool) or int(part) != float(part) for part in values):
         raise ValueError(value)
     return tuple(int(part) for part in values)
@@ -104,6 +109,8 @@ def listed_file(root: Path, name: Any) -> Path:
 
     A link that lies below the folder is followed, for its owner put it there.
     """
+    # The name is tested as it is written and not resolved: datalad keeps every file as a link into a store that lies
+    # elsewhere.
     path = Path(str(name))
     if not isinstance(name, str) or path.is_absolute() or ".." in path.parts or not name.strip("./ "):
         remedy = "mend it, or link the files below its folder and name the links"

@@ -100,6 +100,7 @@ def mask_classes(layout: Recognised) -> dict[str, Any]:
     """
     if not task_named(layout.task).has_masks or not (layout.needs_classes or layout.source == "manifest"):
         return {}
+    # Background is a class also where all masks that were looked at are filled to the edge.
     values = sorted(_stored_values(layout.masks) | {0})
     if values[0] < 0:
         raise CohortError(
@@ -116,11 +117,12 @@ def mask_classes(layout: Recognised) -> dict[str, Any]:
 
 
 def _stored_values(files: Sequence[Path]) -> set[int]:
-    """All values of the masks; palettes of greys are read as the others store them."""
+    """Return all values of the masks; palettes of greys are read as the others store them."""
     masks = []
     for file in files:
         with suppress(RefusedFile):  # `equipoise check` names them
             masks.append((file, read_stored(file)))
+    # Masks without a palette come first, for their values decide whether a palette's indices or its greys are meant.
     plain = [mask for mask in masks if "grey_palette" not in mask[1].header]
     values = _values_of(plain, None)
     return values | _values_of([mask for mask in masks if "grey_palette" in mask[1].header], values if plain else None)
@@ -130,5 +132,7 @@ def _values_of(masks: Sequence[tuple[Path, Scan]], known: set[int] | None) -> se
     values: set[int] = set()
     for file, scan in masks:
         with suppress(RefusedFile):
+            # The values are rounded exactly as the reader rounds: truncation made 0 of the 0.9999999998 that nibabel
+            # writes for a label map of int32 with a slope, and `init` lost a class.
             values |= set(np.unique(whole_values(scan, file, known)[0]).tolist())
     return values

@@ -27,7 +27,7 @@ def folders(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Classification cohort from a folder per class, or from train, val and test folders of such folders.
+    """Make a classification cohort from a folder per class, or from train, val and test folders of such folders.
 
     Each picture or volume is a case, and so is each DICOM series of a folder; PatientID is then the patient. Masks that
     lie beside their image (x.png, x_mask.png) are no cases: they are left out, and the report says so.
@@ -71,7 +71,7 @@ class _ClassFolder:
     pattern: str | None
 
     def cases(self, files: Sequence[Path], label: str, part: str | None) -> Iterator[CaseFiles]:
-        """A case for every picture and volume, and for every DICOM series of a folder."""
+        """Return a case for every picture and volume, and for every DICOM series of a folder."""
         series: defaultdict[Path, list[Path]] = defaultdict(list)
         for file in files:
             if file.suffix.lower() in DICOM or not is_image_name(file.name):
@@ -86,9 +86,12 @@ class _ClassFolder:
         return CaseFiles(relative, patient_of(relative, self.pattern), (image,), label=label, part=part)
 
     def _dicom_cases(self, folder: Path, files: Sequence[Path], label: str, part: str | None) -> Iterator[CaseFiles]:
+        # An export from a hospital is often class/patient/series. With every slice as a case of its own, all twelve
+        # patients of such a set lay in several parts of the split, and no leak was named.
         try:
             several = find_series(files)
         except RefusedFile as refusal:
+            # The refusal travels with its case, so that all damaged series of a source are listed at once.
             yield replace(self._case(folder, files[0], label, part), refusal=refusal)
             return
         alone = len(several) == 1 and len(several[0].files) > 1
@@ -101,7 +104,7 @@ class _ClassFolder:
 
 
 def _is_placeless(series: Series) -> bool:
-    """Whether the files of a series are pictures by themselves (X-rays), which no position puts in order."""
+    """Return whether the files of a series are pictures by themselves (X-rays), which no position puts in order."""
     return all(piece["position"] is None for facts in series.facts for piece in facts["slices"])
 
 

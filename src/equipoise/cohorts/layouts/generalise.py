@@ -9,6 +9,8 @@ from equipoise.cohorts.layouts.image_names import PARTS, says_mask, stem_and_end
 
 _SEPARATORS = "-_. ("
 _TOKEN = re.compile(r"[^-_. ]+")
+# A few cases may lack their image, and are then named as problems; a pattern that had to hold for all would make the
+# whole data set unknown because of them.
 _NEARLY_ALL = 0.9
 _MOSTLY = 0.5
 _FOLDER_FIELDS = ("patient", "session", "series", "folder")
@@ -24,7 +26,7 @@ class MaskPattern:
 
 
 def mask_patterns(masks: Sequence[str], images: Sequence[str]) -> list[MaskPattern]:
-    """The patterns that masks fit, one for each depth and each thing that the names say after the case.
+    """Return the patterns that masks fit, one for each depth and each thing that the names say after the case.
 
     What recurs in every folder (frame01, tumor, liver) is a case where each has its own image, a structure in a folder
     of masks, and else a pattern of its own.
@@ -68,7 +70,7 @@ def _of_one_depth(paths: Sequence[str], images: Sequence[str]) -> list[MaskPatte
 
 
 def _resolved(folder: str, before: str, after: str, names: Sequence[_Name], images: Sequence[str]) -> list[MaskPattern]:
-    """The pattern of masks that are named alike, or one for each thing that recurs in every folder."""
+    """Return the pattern of masks that are named alike, or one for each thing that recurs in every folder."""
     by_folder: defaultdict[tuple[tuple[str, str], ...], set[str]] = defaultdict(set)
     for name in names:
         by_folder[tuple(name.bound.items())].add(name.case)
@@ -99,15 +101,19 @@ def _folder(column: Sequence[str], taken: set[str]) -> tuple[str, list[dict[str,
         return column[0], [{} for _ in column]
     if all(name.lower() in PARTS for name in column):
         return "{part}", [{"part": name} for name in column]
+    # A number in every name means a patient (sub-01, s0000, case_00000); without one the folders are groups, such as
+    # classes.
     has_ids = all(any(character.isdigit() for character in name) for name in column)
     names = _FOLDER_FIELDS if has_ids else ("group", "group2", "group3")
     field = next(name for name in names if name not in taken)
+    # UCSF-PDGM calls its folders UCSF-PDGM-0004_nifti, and its files UCSF-PDGM-0004_T1.nii.gz: only without the shared
+    # end is the patient's name the same in both.
     suffix = _common_suffix(sorted(set(column)))
     return f"{{{field}}}{suffix}", [{field: name.removesuffix(suffix)} for name in column]
 
 
 def _common_suffix(names: Sequence[str]) -> str:
-    """The end that all names share, from a separator on."""
+    """Return the end that all names share, from a separator on."""
     first, *others = (name[::-1] for name in names)
     length = next(
         (k for k in range(len(first)) if any(other[: k + 1] != first[: k + 1] for other in others)), len(first)
@@ -118,7 +124,7 @@ def _common_suffix(names: Sequence[str]) -> str:
 
 
 def _around_case(stem: str) -> tuple[str, str, str]:
-    """A stem as what says mask before the case, the case, and what says mask after it.
+    """Divide a stem into what says mask before the case, the case, and what says mask after it.
 
     >>> _around_case("segmentation-12"), _around_case("benign (1)_mask_1"), _around_case("{patient}_frame01_gt")
     (('segmentation-', '12', ''), ('', 'benign (1)', '_mask_1'), ('{patient}_', 'frame01', '_gt'))
@@ -134,7 +140,7 @@ def _around_case(stem: str) -> tuple[str, str, str]:
 
 
 def _without_glue(start: int, token: str) -> list[tuple[int, int, str]]:
-    """A token with its place; a mask word that a number follows or precedes without a separator by itself.
+    """Return a token with its place; a mask word that is glued to a number is a token by itself.
 
     >>> _without_glue(0, "label0001"), _without_glue(0, "T1w")
     ([(0, 5, 'label'), (5, 9, '0001')], [(0, 3, 'T1w')])
@@ -148,21 +154,23 @@ def _without_glue(start: int, token: str) -> list[tuple[int, int, str]]:
 
 
 def _start_is_case(tokens: Sequence[tuple[int, int, str]]) -> bool:
-    """Whether a name begins with its mask word and ends with another, so that the first belongs to the case."""
+    """Return whether a name begins with its mask word and ends with another, so that the first belongs to the case."""
     return len(tokens) > 2 and says_mask(tokens[-1][2])
 
 
 def substituted(text: str, fields: Mapping[str, str], *, glued: bool = False) -> str:
-    """A text with the values of fields replaced by the fields, where they stand as whole words, longest values first.
+    """Replace the values of fields in a text by the fields, where they are whole words, longest values first.
 
     glued: a number may follow or precede letters, as in img0001.
 
     >>> substituted("sub-01_T1w", {"patient": "sub-01"}), substituted("volume-10", {"case": "1"})
     ('{patient}_T1w', 'volume-10')
     """
+    # A short value may be part of a longer one ("1" of "sub-1"), so the longest is replaced first.
     for name, value in sorted(fields.items(), key=lambda item: -len(item[1])):
         same_kind = r"\d" if glued and value.isdigit() else "[A-Za-z0-9]"
         pattern = rf"(?<!{same_kind}){re.escape(value)}(?!{same_kind})"
+        # Fields that were already put in are left alone, for a value may be the word "case" or "patient" itself.
         pieces = re.split(r"(\{\w+\})", text)
         text = "".join(piece if piece.startswith("{") else re.sub(pattern, f"{{{name}}}", piece) for piece in pieces)
     return text
@@ -184,7 +192,7 @@ def _numbered_together(groups: Mapping[tuple[str, str], list[_Name]]) -> dict[tu
 
 
 def image_patterns(mask: MaskPattern, images: Sequence[str]) -> tuple[list[str], dict[str, int]]:
-    """Patterns of images that every case of the mask's pattern has, and those that some have, with their number.
+    """Return patterns of images that every case of the mask's pattern has, and those that some have, with their number.
 
     An image pattern uses every field of the mask but `structure`, so that each case has images of its own; images that
     are not divided into parts where the masks are need no `part`.
@@ -201,6 +209,8 @@ def _patterns_with(
     needed: frozenset[str], mask: MaskPattern, images: Sequence[str]
 ) -> tuple[list[str], dict[str, int]]:
     candidates: set[str] = set()
+    # Patterns come from about five cases and are counted over all of them: each case as a source of patterns would
+    # compare all images with all cases.
     for fields in mask.fields[:: max(1, len(mask.fields) // 5)]:
         for path in images:
             for text in (substituted(path, fields), substituted(path, fields, glued=True)):

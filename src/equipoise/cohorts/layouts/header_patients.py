@@ -34,7 +34,7 @@ class HeaderPatients:
 
 
 def owners_of(scan: Scan) -> dict[str, str]:
-    """Patient and study as the header of a DICOM image names them; nothing for placeholders and other formats."""
+    """Return patient and study as a DICOM header names them; nothing for placeholders and other formats."""
     patient, study = (str(scan.header.get(key, "")).strip() for key in ("patient_id", "study_uid"))
     return {
         name: value
@@ -53,7 +53,7 @@ def without_shared_name(owners: Sequence[Mapping[str, str]]) -> list[dict[str, s
 
 
 def header_patients(owners: Sequence[Mapping[str, str]]) -> HeaderPatients:
-    """Patients of a source that states none: by PatientID where every case has one, else by study."""
+    """Return the patients of a source that states none: by PatientID where every case has one, else by study."""
     if all("patient" in owner for owner in owners):
         return HeaderPatients(tuple(owner["patient"] for owner in owners), False, BY_ID)
     if all("study" in owner for owner in owners):
@@ -84,11 +84,14 @@ def with_header_patients(cohort: Cohort) -> Cohort:
     )
     cohort = replace(cohort, cases=cases)
     by_header = header_patients(owners)
+    # Patients that a source states are kept even where headers contradict them, for either may be wrong: a remark says
+    # so, and the search for leaks compares both.
     if cohort.patients_known or cohort.patients_guessed or by_header.patients is None:
         ids = [case.id for case in cases]
         remarks = contradictions(cohort.patients.tolist(), owners, ids) if cohort.patients_known else []
         return replace(cohort, remarks=(*cohort.remarks, *remarks))
     named = tuple(replace(case, patient=name) for case, name in zip(cases, by_header.patients, strict=True))
+    # The source's own note would now be untrue.
     notes = (*(note for note in cohort.notes if "states no patients" not in note), by_header.note)
     known = not by_header.guessed
     return replace(cohort, cases=named, notes=notes, patients_known=known, patients_guessed=by_header.guessed)

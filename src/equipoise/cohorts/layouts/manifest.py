@@ -20,6 +20,8 @@ from equipoise.tasks import CLASSIFICATION, task_named
 
 IMAGE = "{image}"
 """What `files` puts a row's value in place of."""
+# HAM10000 states lesions and no patients. Its lesions keep their images together in a split, but the report must not
+# call them patients.
 LESIONS = "The source states lesions and no patients: several lesions of one person may lie in different parts."
 
 
@@ -35,7 +37,7 @@ def manifest(
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
 ) -> Cohort:
-    """Cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
+    """Make a cohort from a table with a header: case, patient, image or image_<modality>…, mask, label, part, more.
 
     Paths are relative to the table. An image may be NIfTI, a picture, a DICOM file or the folder of one DICOM
     series; a mask may be a DICOM segmentation. `patient` may be absent, then every case is its own patient and the
@@ -111,12 +113,13 @@ class _Rows:
     patient_pattern: str | None
 
     def entries(self, rows: Sequence[Mapping[str, str]]) -> list[CaseFiles]:
-        """One case per row; ids that the table does not state are the patients, or else the names of the images."""
+        """Make one case per row; ids that the table does not state are the patients, or else the images' names."""
         images = [row[next(iter(self.roles.images.values()))] for row in rows]
         patients = [row[self.roles.patient] for row in rows] if self.roles.patient else []
         if self.roles.case is None and len(set(patients)) == len(rows):
             images = patients
         if self.roles.case is None and len(set(images)) < len(images):
+            # Row numbers begin at 2, as a spreadsheet counts them below the header.
             images = [f"{image} (row {number})" for number, image in enumerate(images, start=2)]
         return [
             self._entry(row, row[self.roles.case] if self.roles.case else image)
@@ -151,18 +154,21 @@ class _Rows:
     def _part(self, row: Mapping[str, str], case: str) -> str | None:
         text = row[self.roles.part] if self.roles.part else ""
         part = PARTS.get(text.lower())
+        # A column that is called `part` is meant as one, so a wrong word is refused; `split` or `set` may mean
+        # something else.
         if text and part is None and self.roles.part == "part":
             raise CohortError(f"{self.path}: case {case} has the part {text!r}; write train, validation or test.")
         return part
 
     def _label(self, row: Mapping[str, str]) -> tuple[str | None, RefusedFile | None]:
-        """The class of a row, or why it has none."""
+        """Return the class of a row, or why it has none."""
         if self.roles.label is None:
             return None, None
         if isinstance(self.roles.label, tuple):
             return self._one_hot(row, self.roles.label)
         text = row[self.roles.label]
         name = class_of(text, self.classes)
+        # This is a problem of the row and not of the table, so that `on_problem = "exclude"` reaches it.
         if is_missing(text, self.named):
             reason = f"it has no label ({text!r})" if text else "it has no label"
             return None, RefusedFile(self.path, reason, "fill it in, or name it in cohort.classes if it is a class")
@@ -192,18 +198,19 @@ class _Rows:
 
 
 def posix(value: str) -> str:
-    """A path as Windows or another system writes it, for this one.
+    """Return a path with slashes, whichever system wrote it.
 
     >>> posix(r".\\images\\a.png"), posix("images/a.png")
     ('images/a.png', 'images/a.png')
     """
     if "\\" not in value:
         return value
+    # A backslash is legal in a file's name elsewhere, but in a table it was nearly always written by Windows.
     return PureWindowsPath(value).as_posix()
 
 
 def one_file(folder: Path, pattern: str) -> Path:
-    """The file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
+    """Return the file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
     parts = PurePosixPath(pattern).parts
     up = 0
     while up < len(parts) and parts[up] == "..":

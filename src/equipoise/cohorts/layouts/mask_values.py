@@ -26,6 +26,8 @@ def whole_values(
     Raises RefusedFile for several channels, true colours, fractions, and palettes that leave a doubt.
     """
     remarks: tuple[str, ...] = ()
+    # BUSI and many other sets store masks as RGB or RGBA with equal colours: these hold one value. True colours have no
+    # order from which class numbers could be taken.
     if is_colour(scan) and not is_grey_in_colour(scan):
         raise RefusedFile(path, "the mask has 3 channels, which are colours", "save one class number per voxel")
     if scan.array.shape[0] != 1 and not is_colour(scan):

@@ -27,7 +27,7 @@ _SIDECAR_LIMITS = Limits(file_bytes=MIB)
 def nnunet(
     path: str | Path, *, patient_pattern: str | None = None, on_problem: str = "stop", nonfinite: Nonfinite = "refuse"
 ) -> Cohort:
-    """Segmentation cohort from an nnU-Net raw folder, the cases of its `dataset` key where it has one.
+    """Make a segmentation cohort from an nnU-Net raw folder, the cases of its `dataset` key where it has one.
 
     The training cases alone are used, for test cases have no mask. Labels given as lists become overlapping regions;
     voxels of the label `ignore` are neither trained on nor judged. One file of several channels may stand for all.
@@ -66,6 +66,8 @@ def file_ending(description: Mapping[str, Any], root: Path) -> str:
 
     Raises RefusedFile where nothing in labelsTr ends so, or nothing is stated and the masks end in several ways.
     """
+    # A dataset.json of version 1 states no ending, and files may end in .nii where .nii.gz was the rule: where all
+    # masks end alike, that ending is taken.
     ending = description.get("file_ending")
     present = Counter(stem_and_ending(file.name)[1] for file in _files(root / MASKS))
     present.pop("", None)
@@ -88,13 +90,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _below(root: Path, ending: str, channels: int) -> dict[str, tuple[tuple[Path, ...], Path]]:
-    """Images and mask of every case that has a mask or a first channel."""
+    """Return the images and the mask of every case that has a mask or a first channel."""
     masks = {file.name.removesuffix(ending) for file in _files(root / MASKS) if file.name.endswith(ending)}
     images = {
         match[1]
         for file in _files(root / IMAGES)
         if file.name.endswith(ending) and (match := _FIRST_CHANNEL.fullmatch(file.name.removesuffix(ending)))
     }
+    # A mask or an image alone makes a case, so that the file it lacks is named.
     return {
         case: (_channel_files(root, case, ending, channels), root / MASKS / f"{case}{ending}")
         for case in masks | images
@@ -102,14 +105,16 @@ def _below(root: Path, ending: str, channels: int) -> dict[str, tuple[tuple[Path
 
 
 def _channel_files(root: Path, case: str, ending: str, channels: int) -> tuple[Path, ...]:
-    """A file for each channel; a picture that stands alone may hold all of them (red, green, blue)."""
+    """Return a file for each channel; a picture that stands alone may hold all of them (red, green, blue)."""
     numbered = tuple(root / IMAGES / f"{case}_{index:04d}{ending}" for index in range(channels))
+    # A picture holds red, green and blue in one file, which nnU-Net calls CASE_0000.png with three channel names. A
+    # volume that stands alone lacks its other modalities.
     alone = ending.lower() in PICTURES and not any(file.exists() for file in numbered[1:])
     return numbered[:1] if alone else numbered
 
 
 def _listed(dataset: Mapping[str, Any], root: Path) -> dict[str, tuple[tuple[Path, ...], Path]]:
-    """The cases of the `dataset` key: {"case": {"images": [...], "label": ...}}."""
+    """Return the cases of the `dataset` key: {"case": {"images": [...], "label": ...}}."""
     cases = {}
     for case, files in dataset.items():
         images = files.get("images") if isinstance(files, dict) else None
@@ -121,9 +126,10 @@ def _listed(dataset: Mapping[str, Any], root: Path) -> dict[str, tuple[tuple[Pat
 
 
 def _sidecar_spacing(image: Path) -> tuple[float, ...] | None:
-    """The spacing in mm, (z, y, x), that nnU-Net keeps beside a TIFF in CASE.json; None where there is no such file."""
+    """Return the spacing in mm, (z, y, x), that nnU-Net keeps in CASE.json beside a TIFF; None without it."""
     stem, ending = stem_and_ending(image.name)
     sidecar = image.with_name(f"{stem.removesuffix('_0000')}.json")
+    # The sidecar belongs to the TIFF reader of nnU-Net; other formats state their spacing themselves.
     if ending.lower() not in (".tif", ".tiff") or not sidecar.is_file():
         return None
     try:

@@ -17,6 +17,7 @@ from equipoise.cohorts.layouts.image_names import (
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.errors import CohortError
 
+# BIDS has participants.tsv, TotalSegmentator meta.csv.
 _TABLES = ("participants.tsv", "meta.csv", "metadata.csv", "clinical.csv")
 _FEWEST_PAIRED = 0.5
 """Share of the masks that a pattern must hold, for the others to be called strays."""
@@ -34,6 +35,8 @@ class FoundPairs:
     remarks: tuple[str, ...] = ()
 
 
+# Folders called images and GT were once a classification "images against GT" that passed every check, hence the search
+# for masks by their names before folders are taken for classes.
 def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> FoundPairs | None:
     """The patterns of images and masks below a folder; None where nothing is called a mask or nothing belongs to it.
 
@@ -87,7 +90,8 @@ def _beside_their_images(
 
 
 def images_of_mask(mask: MaskPattern, images: Sequence[str]) -> list[str]:
-    """The patterns of the channels of a mask's cases: the image it is named after, else all that every case has."""
+    """Return the patterns of the channels: the image that a mask is named after, else all that every case has."""
+    # BIDS keeps what programs made of the scans below derivatives: masks may lie there, the scans do not.
     complete, _ = image_patterns(mask, [path for path in images if not path.startswith("derivatives/")] or images)
     stem = stem_and_ending(mask.text.rpartition("/")[2])[0]
     own = [text for text in complete if stem.startswith(stem_and_ending(text.rpartition("/")[2])[0])]

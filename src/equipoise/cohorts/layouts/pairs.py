@@ -43,7 +43,7 @@ def pairs(
     nonfinite: Nonfinite = "refuse",
     task: str = SEGMENTATION.name,
 ) -> Cohort:
-    """Segmentation cohort from patterns of paths below a folder, with fields in braces.
+    """Make a segmentation cohort from patterns of paths below a folder, with fields in braces.
 
     images: where the image of a case lies, one pattern for each channel; mask: where its mask lies. `{patient}` is the
         patient and `{part}` train, validation or test; other fields are yours, become attributes and make the case's
@@ -80,7 +80,7 @@ def pairs(
 
 
 def _checked(task: str, classes: Sequence[str] | None, values: Sequence[int] | None) -> tuple[str, ...]:
-    """The classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
+    """Return the classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
     if not task_named(task).has_masks:
         raise ProtocolError('the source "pairs" reads masks; set cohort.task = "segmentation" or "detection"')
     if not classes:
@@ -110,7 +110,7 @@ class PairReader:
         return [file.relative_to(self.root).as_posix() for file in data_files(self.root)]
 
     def masks(self) -> list[tuple[dict[str, str], list[Path]]]:
-        """The fields of every case and the files of its mask, in the order of the fields."""
+        """Return the fields of every case and the files of its mask, in the order of the fields."""
         used = {field for template in self.images for field in template.fields}
         unknown = sorted(used - set(self.mask.fields))
         if unknown:
@@ -126,7 +126,7 @@ class PairReader:
         return [(dict(key), files) for key, files in sorted(by_fields.items())]
 
     def entry(self, fields: dict[str, str], files: Sequence[Path], patient_pattern: str | None) -> CaseFiles:
-        """One case; its images are where their patterns say, whether they are there or not."""
+        """Return one case; its images are where their patterns say, whether they are there or not."""
         case = "/".join(value for name, value in fields.items()) or self.root.name
         part = fields.get(PART)
         if part is not None and part.lower() not in PARTS:
@@ -158,7 +158,7 @@ class PairReader:
         return replace(entry, refusal=refusal)
 
     def unmasked(self, entries: Iterable[CaseFiles]) -> list[Exclusion]:
-        """The images that fit the first pattern and have no mask."""
+        """Return the images that fit the first pattern and have no mask."""
         used = {path for entry in entries for path in entry.images + tuple(file for _, file in entry.structures)}
         used |= {entry.mask for entry in entries if entry.mask}
         alone = [path for path in self.paths if self.images[0].match(path) is not None and self.root / path not in used]
@@ -166,9 +166,11 @@ class PairReader:
 
 
 def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[CaseFiles]:
-    """Attributes and parts from the table's row of each patient or case; a case without a row stays as it is."""
+    """Return attributes and parts from the table's row of each patient or case; a case without a row stays as it is."""
     rows = read_table(root / table)
     ids = {entry.patient for entry in entries} | {entry.id for entry in entries}
+    # The column that holds most of the ids is the key whatever it is called (participant_id of BIDS, image_id of
+    # TotalSegmentator).
     key = max(rows[0], key=lambda name: len(ids & {row[name] for row in rows}))
     by_id = {row[key]: row for row in rows}
     if not ids & set(by_id):
@@ -182,5 +184,6 @@ def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[Ca
 
 def _described(entry: CaseFiles, row: Mapping[str, str], key: str, part: str | None) -> CaseFiles:
     known: dict[str, Any] = {name: number_or_text(value) for name, value in row.items() if name not in (key, part)}
+    # What a path says stands above the table: the files lie where they lie, and tables are edited.
     part_of_row = PARTS.get(row.get(part, "").lower()) if part else None
     return replace(entry, attributes={**known, **entry.attributes}, part=entry.part or part_of_row)

@@ -9,13 +9,15 @@ UNKNOWN_PATIENTS = (
     "The source states no patients: every case counts as a patient of its own, which hides leaks between "
     "cases of one person; give patient_pattern where the file names tell."
 )
+# Only words that mean a person are here. What is found counts as a known patient and not as a guess, and `case`, `scan`
+# or `s` number images as often as people.
 _PERSON = re.compile(
     r"(?:^|[^A-Za-z])(?P<word>(?i:patient|pat|subject|subj|sub|participant|person|donor|volunteer)[-_ ]?)\d[A-Za-z0-9]*"
 )
 
 
 def patient_of(case: str, pattern: str | None) -> str:
-    """The first group of the pattern where it is found in a case's name, the name itself without a pattern.
+    """Return the first group of the pattern where it is found in a case's name, the name itself without a pattern.
 
     >>> patient_of("sub-07_ses-2", r"(sub-\\d+)")
     'sub-07'
@@ -26,6 +28,7 @@ def patient_of(case: str, pattern: str | None) -> str:
         match = re.search(pattern, case)
     except re.error as error:
         raise ProtocolError(f"cohort.patient_pattern is no regular expression ({error}); mend it") from error
+    # A case that the pattern misses must not become a patient of its own, which would hide a leak.
     if match is None or not match.groups():
         raise CohortError(
             f"cohort.patient_pattern {pattern!r} finds no group in {case!r}; give one that fits every case."
@@ -42,6 +45,7 @@ def person_pattern(paths: Iterable[str]) -> str | None:
     matches = [_PERSON.search(path) for path in paths]
     words = {match["word"] for match in matches if match}
     people = {match[0] for match in matches if match}
+    # Of patient_1 and subject_1 in one data set nobody knows whether they are one person.
     if len(words) != 1 or None in matches or len(people) < 2:
         return None
     return f"(?:^|[^A-Za-z])({re.escape(words.pop())}\\d[A-Za-z0-9]*)"

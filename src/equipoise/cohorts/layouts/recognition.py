@@ -33,11 +33,13 @@ KNOWN = (
 )
 _LOOKED_AT = 5_000  # names below a folder before the search gives up
 _PROBED = 12
+# Far more masks than images are read: a rare class may be in few of them, and a class that is missed here is a problem
+# of every case that has it.
 _MASKS_READ = 200
 
 
 def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Recognised:
-    """The source whose layout lies at `path`.
+    """Return the source whose layout lies at `path`.
 
     user_settings: keys of [cohort] that the user states where the files leave doubt. CohortError says what was looked
     for where there is none, or asks what is not certain.
@@ -55,7 +57,7 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
 
 
 def _some(files: Iterable[Path], most: int = _PROBED) -> tuple[Path, ...]:
-    """Some of the files, at most so many, evenly spaced."""
+    """Return some of the files, at most so many, evenly spaced."""
     listed = sorted(files)
     return tuple(listed[:: max(1, -(-len(listed) // most))])
 
@@ -106,6 +108,7 @@ def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     tables = tables_in(path)
     table, refusal = first_readable(tables, user_settings)
+    # A table called manifest is the user's own word: why it cannot be read is said, and no other layout is tried.
     named_manifest = bool(tables) and tables[0].stem.lower() == "manifest"
     if named_manifest and refusal is not None:
         raise refusal
@@ -139,7 +142,7 @@ def _pairs(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 
 
 def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]) -> Recognised:
-    """The one data set of a folder of data sets; several are named."""
+    """Return the one data set of a folder of data sets; several are named."""
     if len(described) > 1:
         shown = ", ".join(child.name for child in described[:5])
         raise CohortError(
@@ -163,12 +166,14 @@ def _below(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
 
 
 def _described(path: Path) -> Recognised:
-    """nnU-Net raw, a Medical Decathlon task or a MONAI datalist, which all keep a dataset.json."""
+    """Recognise nnU-Net raw, a Medical Decathlon task or a MONAI datalist, which all keep a dataset.json."""
     description = read_description(path)
     if isinstance(description.get("dataset"), dict):
         listed = [entry["images"][0] for entry in description["dataset"].values() if isinstance(entry, dict)]
         images = [listed_file(path, name) for name in listed]
         return Recognised("nnunet", "segmentation", patients_known=False, images=_some(images))
+    # A training list stands in the Decathlon's files and in those of nnU-Net's version 1, whose list names CASE.nii.gz
+    # where the files are CASE_0000.nii.gz; so the files decide.
     numbered = any(file.name.partition(".")[0].endswith("_0000") for file in (path / IMAGES).glob("*"))
     if not isinstance(description.get("training"), list) or (numbered and (path / MASKS).is_dir()):
         return Recognised("nnunet", "segmentation", patients_known=False, images=_some(image_files(path / IMAGES)))

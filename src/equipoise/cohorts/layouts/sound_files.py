@@ -17,11 +17,15 @@ SCHEMA = 1
 _DIGEST_BYTES = 32
 
 
+# nibabel reads a corrupt .nii.gz without an error, because it never reaches the checksum at the end: one flipped bit
+# changed 24 voxels. So every file is inflated to its end once, and remembered by its hash, since names and times of
+# files do not say that the bytes are the same.
 class SoundFiles:
     """The SHA-256 of the sound files of one source, as far as they are known; root: the source's folder."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
         self._folder = folder
+        # The code of the readers is part of the key: a newer reader may refuse what an older one let through.
         self._key = content_key(schema=SCHEMA, kind="sound files", root=str(root.resolve()), code=code_of_readers())
         entry = load(self._key, folder) or {}
         digests = entry.get("digests", np.zeros((0, _DIGEST_BYTES), np.uint8))
@@ -29,7 +33,7 @@ class SoundFiles:
         self._new = False
 
     def look(self, path: Path, nonfinite: Nonfinite) -> Scan:
-        """The scan of a NIfTI file: its grid and remarks alone where the file is known to be sound, else all of it."""
+        """Scan a NIfTI file: its grid and remarks alone where it is known to be sound, else all of it."""
         glance = probe_nifti(path)
         digest = bytes.fromhex(next(iter(glance.sha256.values())))
         if digest in self._digests:

@@ -15,8 +15,11 @@ from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.errors import CohortError
 
 SUFFIXES = (".csv", ".tsv")
+# participants.tsv of BIDS is about people and not images, and the sample submission of a Kaggle contest has invented
+# labels.
 _NO_MANIFEST = {"participants", "samplesubmission", "submission", "datasetdescription"}
 _MOST_LOOKED_AT = 500
+# Single files that are missing are named by `check`; only where most are missing is the pattern wrong.
 _FEWEST_THERE = 0.8
 
 
@@ -35,7 +38,7 @@ class FoundTable:
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """The tables directly in a folder that may be manifests, one called so first."""
+    """Return the tables directly in a folder that may be manifests, one called so first."""
     tables = [
         file
         for file in sorted(folder.iterdir())
@@ -102,13 +105,14 @@ def _columns_read(roles: Columns) -> str:
 def _one_hot(rows: Sequence[Mapping[str, str]], roles: Columns) -> list[str]:
     """The columns of which exactly one holds 1 in every row and the others 0; none where there are fewer than two."""
     free = [name for name in rows[0] if name not in roles.used]
+    # Two columns of 0 and 1 may be smoking and diabetes; only columns that sum to one in every row are classes.
     binary = [name for name in free if {number_or_text(row[name]) for row in rows} == {0.0, 1.0}]
     sums = {sum(number_or_text(row[name]) for name in binary) for row in rows}
     return binary if len(binary) > 1 and sums == {1.0} else []
 
 
 def _where(folder: Path, values: Sequence[str], path: Path, missing_is_problem: bool) -> str:
-    """The pattern of `files` that leads from what the rows say to the images.
+    """Return the pattern of `files` that leads from what the rows say to the images.
 
     missing_is_problem: where nothing is there, take the rows at their word; `equipoise check` names what is missing.
     """
@@ -145,7 +149,7 @@ def _share(pattern: str, folder: Path, values: Sequence[str]) -> float:
 
 
 def _by_name(folder: Path) -> dict[str, list[str]]:
-    """Files below a folder, relative, by their names with and without ending."""
+    """List the files below a folder, relative, by their names with and without ending."""
     by_name: defaultdict[str, list[str]] = defaultdict(list)
     for file in image_files(folder):
         relative = file.relative_to(folder).as_posix()
@@ -166,7 +170,7 @@ def _around(file: str, value: str) -> tuple[str, str]:
 def first_readable(
     tables: Iterable[Path], user_settings: Mapping[str, Any]
 ) -> tuple[FoundTable | None, CohortError | None]:
-    """The first table that is a manifest; else why the first of them is none."""
+    """Return the first table that is a manifest; else why the first of them is none."""
     refusal: CohortError | None = None
     for table in tables:
         try:

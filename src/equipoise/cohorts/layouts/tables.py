@@ -23,7 +23,7 @@ _GROUPED_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
-    """The rows of a table with a header, every value as text without spaces around it.
+    """Return the rows of a table with a header, every value as text without spaces around it.
 
     Values are separated by commas, semicolons, tabs or bars; the text is UTF-8, UTF-16 with a mark, or Windows-1252. In
     a column of decimal commas they become points, unless all could be thousands. Refuses what has no rows, repeats a
@@ -44,6 +44,7 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
 
 
 def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
+    # Windows-1252 takes nearly every byte, so it comes last: before UTF-8 it would turn names into nonsense silently.
     encodings = ["utf-16"] if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "cp1252"]
     for encoding in encodings:
         try:
@@ -54,11 +55,14 @@ def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
 
 
 def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
-    """Line numbers and cells, the header first, without empty lines."""
+    """Return line numbers and cells, the header first, without empty lines."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
+    # Tools that write tables for Excel put "sep=;" into the first line, which is no header.
     separator_line = _STATED_SEPARATOR.fullmatch(first.strip())
     if separator_line:
         return _parsed(rest, separator_line[1], path)
+    # TotalSegmentator's meta.csv has semicolons, and a header may hold a comma in a name: of the readings in which all
+    # rows are as long as the header, the one with most columns is meant.
     used = [separator for separator in _SEPARATORS if separator in first]
     readings = [lines for separator in used or [","] if (lines := _parsed(text, separator, path, strict=len(used) < 2))]
     whole = [lines for lines in readings if all(len(line) == len(lines[0][1]) for _, line in lines)]
@@ -70,6 +74,7 @@ def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str
 
 def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool = True) -> list[tuple[int, list[str]]]:
     try:
+        # Without `strict`, a quote that is never closed swallows all rows that follow it.
         lines = list(csv.reader(io.StringIO(text), delimiter=separator, strict=True))
     except csv.Error as error:
         if not strict:
@@ -82,7 +87,7 @@ def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool =
 
 
 def _with_points(values: Sequence[str]) -> Sequence[str]:
-    """A column whose numbers have decimal commas, with points; any other column as it is.
+    """Return a column whose numbers have decimal commas, with points; any other column as it is.
 
     >>> _with_points(["3,5", "", "4"]), _with_points(["1,234", "5,678"])
     (['3.5', '', '4'], ['1,234', '5,678'])
@@ -95,7 +100,7 @@ def _with_points(values: Sequence[str]) -> Sequence[str]:
 
 
 def number_or_text(text: str) -> Any:
-    """A number where the text is one, else the text; empty text stays empty.
+    """Return a number where the text is one, else the text; empty text stays empty.
 
     >>> number_or_text("3.5"), number_or_text("site A")
     (3.5, 'site A')
@@ -107,7 +112,7 @@ def number_or_text(text: str) -> Any:
 
 
 def sort_key(text: str) -> tuple[bool, float, str]:
-    """Numbers by their value, then texts by their letters.
+    """Order numbers by their value, then texts by their letters.
 
     >>> sorted(["b", "10", "9", "a"], key=sort_key)
     ['9', '10', 'a', 'b']

@@ -38,7 +38,7 @@ class Template:
         return re.compile("".join(pieces))
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The fields of a path, None where it does not fit.
+        """Return the fields of a path, None where it does not fit.
 
         >>> Template("{patient}/{patient}_{case}.nii").match("p1/p1_a.nii")
         {'patient': 'p1', 'case': 'a'}
@@ -47,7 +47,9 @@ class Template:
         return match.groupdict() if match else None
 
     def fill(self, fields: Mapping[str, str], paths: Sequence[str] = ()) -> str:
-        """The path with these fields; one with a star is looked for among `paths`, and stays where not one fits."""
+        """Return the path with these fields; a star is looked for among `paths`, and stays where not one path fits."""
+        # Where not one file fits, the pattern itself is returned: it is no file, so the problem shows what was looked
+        # for.
         filled = _FIELD.sub(lambda match: fields.get(match[1], "*"), self.text)
         if "*" not in filled:
             return filled

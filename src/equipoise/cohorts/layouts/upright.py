@@ -21,6 +21,8 @@ def check_turned(path: Path, scan: Scan, other_path: Path, other: Scan) -> None:
     turned, still = (path, other_path) if turns[path] != 1 else (other_path, path)
     height, width = scan.array.shape[-2:]
     exchanged = turns[turned] >= _SWAPS_SIDES
+    # A half turn, and a quarter turn of a square, leave the shape as it is. A mask that is upside down trains without
+    # any error, so such a pair is refused unless it is certain.
     if scan.array.shape[1:] == other.array.shape[1:]:
         if exchanged and height != width:
             return

@@ -98,7 +98,7 @@ class Examined:
 def make_cohort(
     layout: Layout, entries: Iterable[CaseFiles], on_problem: str, nonfinite: Nonfinite = "refuse"
 ) -> Cohort:
-    """The cohort of all sound cases.
+    """Return the cohort of all sound cases.
 
     on_problem: "stop" lists what is wrong in `Cohort.problems`, which stops a run; "exclude" leaves the cases out and
     counts them in `Cohort.excluded`. nonfinite: whether images with NaN or infinity are a problem ("refuse"), or read
@@ -163,7 +163,7 @@ def _common(sound: Sequence[Examined]) -> int:
 def _fitting(
     sound: Sequence[Examined], channels: tuple[str, ...], named: bool
 ) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
-    """The cases that can be given with these channels (named: by the source), their reading told, and the others."""
+    """Return the cases that can be given with these channels (named: by the source), and the others as problems."""
     count = len(channels)
     fitting, misfits = [], []
     for one in sound:
@@ -178,10 +178,7 @@ def _fitting(
 
 
 def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
-    """Every remark once, with the number of files that it was made about and the first of them.
-
-    Remarks that differ in their numbers alone are one; the first file's is shown.
-    """
+    """Return every remark once, with its number of files and the first; those that differ in numbers alone are one."""
     alike: dict[str, list[tuple[str, str]]] = {}
     for one in sound:
         converted = AS_GREY if one.shape[0] > channels else AS_COLOUR
@@ -192,7 +189,7 @@ def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
 
 
 def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
-    """A hash of what else than the files decides how cases are read: channels, mask values, series, spacings."""
+    """Return a hash of what else than the files decides how cases are read: channels, mask values, series, spacings."""
     read = [
         [entry.id, sorted((entry.codes or {}).items()), [index for index, _ in entry.structures], entry.series_uid,
          entry.spacing_mm]
@@ -202,13 +199,13 @@ def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
 
 
 def channel_names(count: int) -> tuple[str, ...]:
-    """Names for channels that a source does not name."""
+    """Return names for channels that a source does not name."""
     named = {1: ("image",), 3: ("red", "green", "blue")}
     return named.get(count, tuple(f"channel {index}" for index in range(count)))
 
 
 def probe(path: Path, series_uid: str | None = None) -> Scan:
-    """Grid and hash of a file; NIfTI voxels are left unread."""
+    """Return grid and hash of a file; NIfTI voxels are left unread."""
     _check_exists(path)
     return probe_nifti(path) if suffix_of(path) in NIFTI else read_any(path, series_uid=series_uid)
 
@@ -218,6 +215,7 @@ def _check_exists(path: Path, what: str = "it") -> None:
         raise RefusedFile(path, f"{what} is missing", "fetch it, or exclude the case")
 
 
+# One image in two rows with two labels teaches noise and, in two parts, is a leak that looks like an error.
 def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]]:
     """All cases whose image is, byte for byte, also that of a case with another truth: one of the two is wrong."""
     by_image: dict[frozenset[str], list[Examined]] = {}
@@ -236,7 +234,7 @@ def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]
 
 
 def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles) -> Examined:
-    """The case, its files read in full (unless known to be sound), hashed, and their grids compared."""
+    """Return the case, its files read in full (unless known to be sound), hashed, and their grids compared."""
     if entry.refusal is not None:
         raise entry.refusal
     images = _images(entry, nonfinite, known)
@@ -267,7 +265,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
 
 
 def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:
-    """The images of a case, all on one grid."""
+    """Return the images of a case, all on one grid."""
     for path in entry.images:
         _check_exists(path)
     scans = [
@@ -320,7 +318,7 @@ def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -
 
 
 def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse") -> Scan:
-    """The stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
+    """Return the stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
     if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
         return read_stored(path, nonfinite=nonfinite)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
@@ -343,6 +341,7 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
     if scan.affine is None or other.affine is None or len(shape) != 3:
         return
+    # Corners are compared and not the affines' entries: a small turn moves the far corner by many voxels.
     far = np.array([(x, y, z, 1) for z in (0, shape[0]) for y in (0, shape[1]) for x in (0, shape[2])]).T
     apart = float(np.linalg.norm((scan.affine - other.affine) @ far, axis=0).max())
     if apart > GRID_TOLERANCE * min(other.spacing_mm):
@@ -353,14 +352,14 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
 def class_mask(
     scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str = "correct the labels"
 ) -> NDArray[np.uint8]:
-    """Class index per voxel, from the stored values: whole numbers that `codes` knows (None: they are the indices)."""
+    """Return the class index per voxel, from whole numbers that `codes` knows (None: they are the indices)."""
     return _classes_of(scan, path, codes, hint)[0]
 
 
 def _classes_of(
     scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """The same, with remarks on how the stored values were found."""
+    """Return the same, with remarks on how the stored values were found."""
     known = dict(codes) if codes is not None else {value: value for value in range(256)}
     stored, remarks = whole_values(scan, path, known)
     values = [int(value) for value in np.unique(stored)]
@@ -382,7 +381,7 @@ def read_case(
     nonfinite: Nonfinite = "refuse",
     channels: int | None = None,
 ) -> Image:
-    """All channels and the mask of one case; refused where a file is no longer the one that was examined.
+    """Return all channels and the mask of one case; refused where a file is no longer the one that was examined.
 
     channels: how many the cohort has, where that is not what the files hold.
     """

@@ -111,6 +111,7 @@ def _from_candidates(run: RunFolder, results: dict[str, Any], names: dict[str, s
     """Make the FROC curves; None where the arms are no detectors."""
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     rules = _detectors(run, [entry["name"] for entry in results["baselines"]])
+    # A rule that marks nothing has no curve, however good its estimate is among the rules.
     marking = [e for e in results["baselines"] if any(len(marks.score) for marks, _ in rules.get(e["name"], []))]
     best = best_baseline(marking, results["endpoints"]["primary"], sign)
     rule = None if best is None else (names[best["name"]], rules[best["name"]])

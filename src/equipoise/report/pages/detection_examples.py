@@ -26,6 +26,8 @@ def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery
     """Return the worst errors of an arm's first run; none where its pictures are missing or not readable."""
     if not jobs:
         return []
+    # A detector has no value for each case (the CPM is of all scans at once), so its errors are shown in place of worst
+    # and best cases.
     planes = read_slices(folder, jobs[0])
     try:
         details = json.loads(planes.pop(MARKS, np.frombuffer(b"{}", np.uint8)).tobytes())

@@ -50,6 +50,7 @@ def galleries(
     cases, first, member = np.unique(predictions.case, return_index=True, return_inverse=True)
     sums = np.zeros((cases.size, len(predictions.classes)))
     np.add.at(sums, member, predictions.scores)
+    # Runs are averaged before cases are chosen: the first run's own errors would partly be those of its seed.
     scores = sums / np.bincount(member)[:, None]
     truth, called = predictions.truth[first], scores.argmax(axis=1)
     confidence = scores.max(axis=1)

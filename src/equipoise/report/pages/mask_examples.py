@@ -33,6 +33,7 @@ def mask_galleries(
         return []
     cases, member = np.unique(test.case, return_inverse=True)
     means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
+    # A stable sort keeps ties in the order of the cases, so that a report made again shows the same pictures.
     order = np.argsort(means if higher_is_better else -means, kind="stable")
     greys, truths = read_planes(folder / THUMBNAILS), read_planes(folder / TRUTHS)
     answers = read_slices(folder, jobs[0])

@@ -29,9 +29,7 @@ def own_figures(
         if figure is None:
             continue
         if figure.name in taken:
-            raise EquipoiseError(
-                f"the figure {name!r} is called {figure.name!r}, as another is; give it another name"
-            )
+            raise EquipoiseError(f"the figure {name!r} is called {figure.name!r}, as another is; give it another name")
         component(figure.name, "a figure")  # becomes a file name
         taken.add(figure.name)
         figures.append(figure)

@@ -133,11 +133,14 @@ def exploratory(run: RunFolder) -> str | None:
     if run.sources:
         return audit.WHY
     reasons = []
+    # Predictions that were made again after all were recorded once are an opening of their own: somebody may have
+    # chosen with the numbers in sight.
     if run.ledger.unplanned:
         unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
         reasons.append(f"the test set was opened {run.ledger.test_openings} times{unplanned}")
     if run.ledger.plan_changed:
         reasons.append("the protocol differs from the one that was locked")
+    # A record that was edited proves nothing about when the test set was opened.
     if not run.ledger.verified:
         reasons.append("its record could not be verified")
     return listed(reasons) or None

@@ -29,6 +29,8 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
 _KEYS = ("as_planned", "by_case")
 
 
+# The gain has no interval: both splits have test patients in common, and a difference between two test sets is a
+# description and no endpoint.
 def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str:
     """Return the sentence on the number of divided patients and the arms' apparent gain."""
     gains = []

@@ -14,6 +14,8 @@ def opened_in_words(results: Mapping[str, Any]) -> str:
     'once'
     """
     total, looks = results["ledger"]["test_openings"], results["looks"]
+    # A planned look is no second opening, as nobody chooses anything with its answers in sight; any other opening makes
+    # the number of all of them the honest statement.
     if looks is None or results["ledger"]["unplanned_openings"]:
         return {0: "at an unrecorded time", 1: "once", 2: "twice"}.get(total, f"{total} times")
     taken = [str(look["seeds"]) for look in looks if look["comparisons"] is not None]
@@ -31,6 +33,8 @@ def stopped_in_words(results: Mapping[str, Any]) -> str | None:
     first, last = looks[0]["seeds"], looks[-1]["seeds"]
     level = f"{looks[0]['level']:.4f}"
     still_open = undecided(results, first)
+    # At the last look everything was judged anew, so a difference of the first look may be gone: a verdict against its
+    # own interval would be worse than the little power that this costs.
     if looks[-1]["comparisons"] is not None:
         return (
             f"At the planned look at {first} of {last} training runs {plural(len(still_open), 'comparison')} remained "

@@ -4,17 +4,17 @@ from equipoise.report.text.amounts import p_text
 
 
 def missing_fold(arm: str, seed: int, fold: int) -> str:
-    """A seed that did not test every fold."""
+    """Describe a seed that did not test every fold."""
     return f"Seed {seed} of {arm} has no test predictions in fold {fold}; it is not counted."
 
 
 def no_finished_seed(arm: str) -> str:
-    """An arm without any complete seed."""
+    """Describe an arm without any complete seed."""
     return f"{arm} has no finished seed with test predictions in every fold."
 
 
 def missing_cases(arm: str, seed: int, missing: int, cases: int, first: str) -> str:
-    """An arm that lacks test cases."""
+    """Describe an arm that lacks test cases."""
     return (
         f"{arm} (seed {seed}) has no prediction for {missing} of {cases} test cases, first {first!r}; a paired "
         "comparison needs them all."
@@ -22,22 +22,22 @@ def missing_cases(arm: str, seed: int, missing: int, cases: int, first: str) -> 
 
 
 def cases_left_out(lost: int, cases: int) -> str:
-    """Cases that some arm lacks, left out for all."""
+    """Describe cases that some arm lacks, left out for all."""
     return f"{lost} of {cases} test cases lack a prediction of some arm and were left out for all, as asked."
 
 
 def not_computable(endpoint: str, error: str) -> str:
-    """An endpoint that a fold does not allow."""
+    """Describe an endpoint that a fold does not allow."""
     return f"{endpoint} cannot be computed: {error}."
 
 
 def no_predictions(arm: str) -> str:
-    """An arm without any prediction."""
+    """Describe an arm without any prediction."""
     return f"{arm} has no predictions."
 
 
 def uncertain_interval(events: int, endpoint: str) -> str:
-    """An interval of few events."""
+    """Describe an interval of few events."""
     return f"Only {events} patients of the rarer class: {endpoint} is uncertain beyond what its interval can show."
 
 
@@ -52,7 +52,7 @@ def bad_value(
     low: float,
     high: float,
 ) -> str:
-    """The first value that cannot be used."""
+    """Describe the first value that cannot be used."""
     what = {
         "no_number": "is not a number",
         "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
@@ -65,12 +65,12 @@ def bad_value(
 
 
 def constant_scores(arm: str) -> str:
-    """Scores that do not depend on the case."""
+    """Describe scores that do not depend on the case."""
     return f"{arm} gives every test case the same score; it has learned nothing or collapsed."
 
 
 def thin_fold(fold: int, patients: int, endpoint: str) -> str:
-    """A fold with few patients of the rarer class."""
+    """Describe a fold with few patients of the rarer class."""
     return (
         f"Fold {fold} tests only {patients} patients of the rarer class; {endpoint} within so small a fold is mostly "
         "chance, so use fewer folds."
@@ -78,27 +78,27 @@ def thin_fold(fold: int, patients: int, endpoint: str) -> str:
 
 
 def look(seeds: int, planned: int, level: float) -> str:
-    """Which planned look this is."""
+    """State which planned look this is."""
     return f"This is the look at {seeds} of {planned} planned seeds: a difference counts below p = {level:.4f}."
 
 
 def looks_over_folds() -> str:
-    """Looks in a cross-validation."""
+    """Describe looks in a cross-validation."""
     return "Looks over seeds were not studied under cross-validation."
 
 
 def unfinished_seeds(arm: str, seeds: int, planned: int) -> str:
-    """Runs that failed."""
+    """Describe runs that failed."""
     return f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
 
 
 def same_predictions(a: str, b: str) -> str:
-    """A copied file."""
+    """Describe a copied file."""
     return f"{a} and {b} have the same predictions in every run, case by case."
 
 
 def what_would_help(seeds_share: float, patients_share: float) -> str:
-    """The sources of uncertainty, and which would help more: seeds or patients."""
+    """Describe the sources of uncertainty, and which would help more: seeds or patients."""
     more, less = ("seeds", "patients") if seeds_share > patients_share else ("patients", "seeds")
     return (
         f"Twice the training runs would cut the squared standard error by {50 * seeds_share:.0f} %, twice the patients "
@@ -107,32 +107,32 @@ def what_would_help(seeds_share: float, patients_share: float) -> str:
 
 
 def group_of_few_patients(patients: int) -> str:
-    """A small subgroup."""
+    """Describe a small subgroup."""
     return f"Too few to say: {patients} patients."
 
 
 def group_of_few_events(events: int) -> str:
-    """A subgroup in which a class is rare."""
+    """Describe a subgroup in which a class is rare."""
     return f"Too few to say: {events} patients of the rarer class."
 
 
 def group_without_arm(why: str | None) -> str:
-    """A subgroup in which no arm can be judged."""
+    """Describe a subgroup in which no arm can be judged."""
     return f"Too few to say: {why or 'no arm can be used.'}"
 
 
 def too_few_groups(endpoint: str, a: str, b: str | None, attribute: str) -> str:
-    """An attribute with one usable group."""
+    """Describe an attribute with one usable group."""
     return f"Too few groups of {attribute} to say whether {_subject(endpoint, a, b)} varies."
 
 
 def no_variation_by_group(endpoint: str, a: str, b: str | None, attribute: str) -> str:
-    """Groups without any spread to test by."""
+    """Describe groups without any spread to test by."""
     return f"No variation by which to judge whether {_subject(endpoint, a, b)} varies by {attribute}."
 
 
 def group_test(endpoint: str, a: str, b: str | None, attribute: str, varies: bool, p: float, tests: int) -> str:
-    """The result of a test of heterogeneity."""
+    """Describe the result of a test of heterogeneity."""
     subject = _subject(endpoint, a, b)
     variation = "varies more than chance explains" if varies else "shows no clear variation"
     return f"{subject[0].upper()}{subject[1:]} by {attribute}: {variation} ({p_text(p)} adjusted for {tests} tests)."
@@ -142,6 +142,8 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
     return f"{endpoint} of {a}" if b is None else f"the difference in {endpoint} of {a} and {b}"
 
 
+# The code of a reason is the name of its function here: the statistics state reasons by code, without words, so a
+# function that is renamed loses the sentences of them.
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
     bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, what_would_help,

@@ -6,12 +6,12 @@ from equipoise.report.text.amounts import amount, p_text, percent
 
 
 def no_verdict(endpoint: str, why: str) -> str:
-    """A refusal, with its reason."""
+    """Describe a refusal, with its reason."""
     return f"No verdict on {endpoint}: {why}"
 
 
 def unknown_patients() -> str:
-    """Predictions without patients."""
+    """Describe predictions without patients."""
     return (
         "The predictions do not say which cases belong to one patient, and treating them as independent finds "
         "differences that are not there; add a patient column, or state that every case is another patient."
@@ -19,24 +19,24 @@ def unknown_patients() -> str:
 
 
 def few_events(events: int, fewest: int) -> str:
-    """Few patients of the rarer class; no verdict."""
+    """Describe few patients of the rarer class; no verdict."""
     return (
         f"Only {events} test patients belong to the rarer class; below {fewest} only each arm's own interval is given."
     )
 
 
 def few_patients(patients: int, fewest: int) -> str:
-    """Few patients."""
+    """Describe few patients."""
     return f"Only {patients} test patients; below {fewest} only each arm's own interval is given."
 
 
 def both_perfect(endpoint: str, best: float) -> str:
-    """Two arms at the end of the scale."""
+    """Describe two arms at the end of the scale."""
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
 
 
 def few_cases(cases: int, fewest: int, metric: str) -> str:
-    """Few cases of a metric that failures decide."""
+    """Describe few cases of a metric that failures decide."""
     return (
         f"Only {cases} test cases; below {fewest} the interval of a mean {metric} is descriptive only, because a few "
         "failures decide it."
@@ -44,7 +44,7 @@ def few_cases(cases: int, fewest: int, metric: str) -> str:
 
 
 def few_failures(arm: str, metric: str, below: float, failures: float, cases: int) -> str:
-    """Few failures, which decide the mean by chance."""
+    """Describe few failures, which decide the mean by chance."""
     return (
         f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in a run; so few failures decide "
         "the mean by chance, and its interval is descriptive only (see the failure rate)."
@@ -52,7 +52,7 @@ def few_failures(arm: str, metric: str, below: float, failures: float, cases: in
 
 
 def one_seed(arm: str, fewest: int) -> str:
-    """An arm that was trained once."""
+    """Describe an arm that was trained once."""
     return (
         f"{arm} was trained once, so the numbers speak of these trained networks on patients like these, not of the "
         f"methods; train at least {fewest} seeds of each arm."
@@ -60,7 +60,7 @@ def one_seed(arm: str, fewest: int) -> str:
 
 
 def few_seeds(arm: str, seeds: int, fewest: int) -> str:
-    """An arm with too few seeds for a test."""
+    """Describe an arm with too few seeds for a test."""
     return (
         f"{arm} has {seeds} finished training runs; with fewer than {fewest} the spread between runs is unknown, and a "
         "test would err too often. Train one more seed."
@@ -68,23 +68,23 @@ def few_seeds(arm: str, seeds: int, fewest: int) -> str:
 
 
 def no_variation(a: str, b: str) -> str:
-    """Two arms that are alike everywhere."""
+    """Describe two arms that are alike everywhere."""
     return f"{a} and {b} do not differ on any patient or run, so there is no variation to judge by."
 
 
 def only_large_differences(events: int) -> str:
-    """A valid test of few events."""
+    """Describe a valid test of few events."""
     return f"Only {events} patients of the rarer class: the test is valid but finds only large differences."
 
 
 def trained_networks(stands_out: bool, difference: str, first: str, why: str) -> str:
-    """Two trained networks, whatever the methods."""
+    """Describe two trained networks, whatever the methods."""
     clear = f"This trained network of {first} scored better" if stands_out else "Neither stands out"
     return f"{clear}: {difference}. {why}"
 
 
 def better(endpoint: str, winner: str, loser: str, p: float, family: int, difference: str, secondary: bool) -> str:
-    """A verdict for one arm."""
+    """Describe a verdict for one arm."""
     weight = " A secondary endpoint, so exploratory." if secondary else ""
     return f"{winner} has a better {endpoint} than {loser}: {difference}; {_adjusted(p, family)}.{weight}"
 
@@ -92,7 +92,7 @@ def better(endpoint: str, winner: str, loser: str, p: float, family: int, differ
 def equivalent(
     a: str, b: str, endpoint: str, level: float, interval: Sequence[float], margin: float, smaller: str | None
 ) -> str:
-    """A verdict of equivalence; `smaller` is the arm that is better by less than the margin."""
+    """Describe a verdict of equivalence; `smaller` is the arm that is better by less than the margin."""
     low, high = (amount(bound) for bound in interval)
     inside = f"the {percent(level)} interval {low} to {high} of the difference lies within the margin of"
     less = f" {smaller} is better, but by less than the margin." if smaller is not None else ""
@@ -102,13 +102,13 @@ def equivalent(
 def undecided(
     a: str, b: str, endpoint: str, p: float, family: int, difference: str, new_data: str = "", advice: str = ""
 ) -> str:
-    """No verdict, and the gain by more data."""
+    """State that there is no verdict, and the gain by more data."""
     no_difference = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
     return " ".join(filter(None, (no_difference, new_data, advice)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float]) -> str:
-    """Both means, and the first minus the second with its interval; a part of a sentence."""
+    """State both means, and the first minus the second with its interval; a part of a sentence."""
     units = f" {unit}" if unit else ""
     return (
         f"{amount(means[0])} against {amount(means[1])}{units}, a difference of {amount(means[0] - means[1])} "
@@ -117,7 +117,7 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
 
 
 def new_data_undecided(p: float) -> str:
-    """Fitted models that differ, where methods may not."""
+    """Describe fitted models that differ, where methods may not."""
     return (
         "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
         f"p = {p:.3f}); more repeats of cross-validation would tell."
@@ -125,18 +125,18 @@ def new_data_undecided(p: float) -> str:
 
 
 def detectable_only(detectable: float) -> str:
-    """The detectable difference of a design without a margin."""
+    """Describe the detectable difference of a design without a margin."""
     return f"Differences of {amount(detectable)} or more would be found in 4 of 5 such trials."
 
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
-    """No number of patients is enough."""
+    """State that no number of patients is enough."""
     enough = f"at least {seeds_needed} seeds are" if seeds_needed else "a more stable training is"
     return f"{_design(margin, power)}; no number of patients suffices with {seeds} seeds, {enough} needed."
 
 
 def enough_patients(margin: float, power: float, detectable: float) -> str:
-    """The trial's patients are enough for the margin."""
+    """State that the trial's patients are enough for the margin."""
     return f"{_design(margin, power)}; differences from {amount(detectable)} on are found in 4 of 5."
 
 
@@ -149,7 +149,7 @@ def more_patients_needed(
     high: int | None,
     others: Sequence[tuple[int, int]],
 ) -> str:
-    """The number of patients that would detect the margin; `others` are (patients, seeds)."""
+    """Describe the number of patients that would detect the margin; `others` are (patients, seeds)."""
     span = f" (range {low} to {high})" if high else f" ({low} or more, as the seed spread is uncertain)"
     also = f", or {', '.join(f'{count} with {runs}' for count, runs in others)}" if others else ""
     return f"{_design(margin, power)}; about {patients} patients{span} are needed with {seeds} seeds{also}."

@@ -2,17 +2,17 @@
 
 
 def plan_of_few_events(events: int, fewest: int) -> str:
-    """A class too rare for a verdict."""
+    """Describe a class too rare for a verdict."""
     return f"Only {events} test cases of the rarest class: with fewer than {fewest} no verdict is given."
 
 
 def plan_of_few_patients(patients: int, fewest: int) -> str:
-    """Too few patients for a verdict."""
+    """Describe too few patients for a verdict."""
     return f"Only {patients} test patients: with fewer than {fewest} no verdict is given."
 
 
 def plan_of_few_cases(cases: int, fewest: int, metric: str) -> str:
-    """Too few cases for a mean that failures decide."""
+    """Describe too few cases for a mean that failures decide."""
     return f"Only {cases} test cases: with fewer than {fewest} a mean {metric} allows no verdict."
 
 
@@ -27,7 +27,7 @@ def plan_assumptions(
     elsewhere: bool,
     comparisons: int,
 ) -> str:
-    """The assumptions of the plan."""
+    """Describe the assumptions of the plan."""
     where = " on other cohorts" if elsewhere else ""
     guess = "a guess: no earlier trial is known"
     known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess

@@ -14,13 +14,13 @@ _PRICES = {
 
 
 def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
-    """Tuning with other numbers of draws; `draws` are (arm, number)."""
+    """Describe tuning with other numbers of draws; `draws` are (arm, number)."""
     counts = ", ".join(f"{arm} {count}" for arm, count in draws)
     return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be one of budgets."
 
 
 def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
-    """An arm that spent less than its budget."""
+    """Describe an arm that spent less than its budget."""
     low, high = min(epochs), max(epochs)
     span = str(low) if low == high else f"{low} to {high}"
     return (
@@ -30,43 +30,43 @@ def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_e
 
 
 def opened_often(times: int, unplanned: int | None) -> str:
-    """A test set that was opened again."""
+    """Describe a test set that was opened again."""
     beside_plan = "" if unplanned is None else f", {unplanned} of them unplanned"
     return f"The test set was opened {times} times{beside_plan}, so these results are exploratory."
 
 
 def plan_changed() -> str:
-    """Another protocol than the one that was locked."""
+    """Describe another protocol than the one that was locked."""
     return f"{PROTOCOL} is not the one that was locked, so these results are exploratory."
 
 
 def stated_problem(text: str) -> str:
-    """A problem whose text exists already, as a sentence."""
+    """Describe a problem whose text exists already, as a sentence."""
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
-    """A job that did not end."""
+    """Describe a job that did not end."""
     return f"The job {arm}, fold {fold}, seed {seed} is missing: {text}."
 
 
 def warning_of_job(arm: str, fold: int, seed: int, text: str) -> str:
-    """A warning of a job."""
+    """Describe a warning of a job."""
     return f"{arm}, fold {fold}, seed {seed}: {text}"
 
 
 def warning_of_lock(text: str) -> str:
-    """A warning from before training."""
+    """Describe a warning from before training."""
     return text
 
 
 def nothing_predicted() -> str:
-    """A run without test predictions."""
+    """Describe a run without test predictions."""
     return "No test predictions were found, so nothing can be judged; the same command finishes the run."
 
 
 def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
-    """Leaks that the protocol allows."""
+    """Describe leaks that the protocol allows."""
     return (
         f"{pairs} pairs of cases leak across the parts ({', '.join(kinds)}) and the protocol allowed it: the results "
         "are better than new patients would give."
@@ -74,68 +74,68 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
 
 
 def guessed_patients() -> str:
-    """Patients that were guessed from the likeness of images."""
+    """Describe patients that were guessed from the likeness of images."""
     return "Patients of this cohort are guesses: parts may share some, and intervals may be too narrow."
 
 
 def no_patients_stated() -> str:
-    """A source without patients."""
+    """Describe a source without patients."""
     return 'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
 
 
 def no_result() -> str:
-    """No arm to recommend."""
+    """State that there is no arm to recommend."""
     return "No arm finished with a result."
 
 
 def baseline_unjudged(baseline: str, why: str) -> str:
-    """No verdict on the trivial rule."""
+    """State that there is no verdict on the trivial rule."""
     return f"No comparison with the trivial baseline {baseline} allows a verdict. {why}"
 
 
 def baseline_unbeaten(baseline: str) -> str:
-    """No arm beats the trivial rule."""
+    """State that no arm beats the trivial rule."""
     return f"No arm was shown better than the trivial baseline {baseline}, which costs nothing."
 
 
 def all_too_slow(limit_ms: float) -> str:
-    """No arm keeps a limit of latency."""
+    """State that no arm keeps a limit of latency."""
     return f"No arm worth using answers within {limit_ms:g} ms; allow more time or use faster hardware."
 
 
 def only_candidate() -> str:
-    """One arm is worth its cost."""
+    """State that one arm is worth its cost."""
     return "It is the only arm worth considering."
 
 
 def alone_at_the_top() -> str:
-    """One arm is better than all others."""
+    """State that one arm is better than all others."""
     return "It stands alone at the top."
 
 
 def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
-    """The cheapest candidate, whatever it loses."""
+    """Describe the cheapest candidate, whatever it loses."""
     lost = " It was shown worse than the best arm; that is the price." if worse else ""
     return f"Of {listed(list(arms))} it has {_PRICES[price]}.{lost}"
 
 
 def cheapest_of_tied(arms: Sequence[str], price: str) -> str:
-    """The cheapest of the tied arms."""
+    """Describe the cheapest of the tied arms."""
     return f"The data cannot tell {listed(list(arms))} apart; of these it has {_PRICES[price]}."
 
 
 def tied_of_unknown_cost(arms: Sequence[str]) -> str:
-    """Tied arms of an audit."""
+    """Describe tied arms of an audit."""
     return f"The data cannot tell {listed(list(arms))} apart, and predictions do not say which costs least."
 
 
 def one_arm() -> str:
-    """An audit of one arm."""
+    """Describe an audit of one arm."""
     return "It is the only arm."
 
 
 def unknown_cost() -> str:
-    """An audit knows no cost."""
+    """State that an audit knows no cost."""
     return "Predictions say nothing of speed, memory or size."
 
 

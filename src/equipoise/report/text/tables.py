@@ -22,6 +22,7 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     return {"heads": heads, "rows": rows}
 
 
+# Average precision of guessing is the prevalence: 0.3 is good for a rare class and useless for a common one.
 def _by_chance(endpoint: str, results: Mapping[str, Any]) -> str:
     """Return the value of guessing where it depends on the prevalence, as for average precision; else empty."""
     counts = list(results["cohort"]["split_classes"]["test"].values())

@@ -34,6 +34,8 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
 def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
     """Return the verdict on one pair with its numbers."""
     a, b = names[pair["a"]], names[pair["b"]]
+    # A refused pair may have numbers all the same. They are not shown here, since a reader would take a verdict from
+    # them.
     if pair["difference"] is None or pair["verdict"] == "refused":
         return f"{a} against {b}: no verdict. {why(pair)}".strip()
     numbers = _numbers(label, pair["difference"], pair["low"], pair["high"])
@@ -44,6 +46,8 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
     if pair["verdict"] == "equivalent":
         margin = number(pair["margin"], 3)
         return f"{a} and {b} are equivalent within the margin of ±{margin}: {numbers}."
+    # The spread between runs is unknown without a second one, so the sentence speaks of two networks and not of
+    # methods.
     if pair["verdict"] == "single_run":
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {numbers}."
     tested = plural(patients, "patient")
@@ -179,6 +183,8 @@ def _widest(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patien
 
 
 def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None:
+    # The trivial rule stands among the first answers because it is often strong: on LIDC-IDRI the diameter alone
+    # reaches an AUC of about 0.9 for malignancy, and without it beside them networks of 0.92 look like an achievement.
     sign = 1 if results["endpoints"]["higher_is_better"] else -1
     best = best_baseline(results["baselines"], results["endpoints"]["primary"], sign)
     pairs = [] if best is None else [p for p in results["baseline_comparisons"] if p["b"] == best["name"]]

@@ -129,7 +129,7 @@ class Samples:
         """Return the first n cases."""
 
         def first(arrays: Arrays) -> Arrays:
-            """Return the first of the equal values."""
+            """Return the arrays of the first n cases."""
             return Ragged.of([arrays[i] for i in range(n)]) if isinstance(arrays, Ragged) else arrays[:n]
 
         truths = None if self.truths is None else first(self.truths)

@@ -169,7 +169,7 @@ def deeply_supervised(loss: Loss) -> Callable[[Tensor | Sequence[Tensor], Tensor
     """
 
     def total(outputs: Tensor | Sequence[Tensor], target: Tensor) -> Tensor:
-        """Weighted sum of both losses."""
+        """Sum the losses of all scales, each coarser one with half the weight."""
         if isinstance(outputs, Tensor):
             return loss(outputs, target)
         weights = [2.0**-level for level in range(len(outputs))]
@@ -197,7 +197,7 @@ def by_region(loss: Loss, table: Tensor) -> Loss:
     """
 
     def of_regions(logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of regions that may overlap."""
+        """Compute the loss on the regions that the target's classes belong to."""
         here = table.to(logits.device)
         if target.is_floating_point():
             return loss(logits, torch.einsum("rc,nc...->nr...", here, target))
@@ -214,7 +214,7 @@ def without_ignored(loss: Loss) -> Loss:
     """
 
     def of_labelled(logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of the labelled voxels alone."""
+        """Compute the loss on the labelled voxels alone."""
         labelled = target != IGNORED
         if not labelled.any():
             # A zero that depends on the logits, so that backward still works.
@@ -230,7 +230,7 @@ def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False)
     overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
 
     def both(logits: Tensor, target: Tensor) -> Tensor:
-        """Mixed loss of two targets."""
+        """Sum the cross-entropy and the overlap loss."""
         return entropy(logits, target) + overlap(logits, target)
 
     losses: dict[str, Loss] = {

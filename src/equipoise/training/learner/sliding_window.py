@@ -44,12 +44,12 @@ class _Window:
 
     @property
     def image(self) -> slice:
-        """Sides of the image."""
+        """The voxels of the image that the window covers, along one axis."""
         return slice(self.start, self.stop)
 
     @property
     def patch(self) -> slice:
-        """Sides of the window."""
+        """The same voxels, counted from the start of the window."""
         return slice(self.cut, self.cut + self.stop - self.start)
 
 
@@ -217,7 +217,7 @@ def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
     subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
 
     def mean(patches: Tensor) -> Tensor:
-        """Mean over all copies."""
+        """Average the logits of all mirrored copies."""
         total = answer(patches).float()
         for subset in subsets[1:]:
             other = answer(patches.flip(subset)).float()

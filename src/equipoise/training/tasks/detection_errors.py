@@ -91,7 +91,7 @@ def _drawn(error: _Error, scan: MarkedScan, samples: Samples) -> tuple[NDArray[n
     spacing = np.array(grid.prepared_spacing_mm)
 
     def voxels(centre_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Voxels of a candidate on the prepared grid."""
+        """Convert places in mm to voxels of the prepared image."""
         return grid.places_forward(centre_mm, image.shape)
 
     z = int(np.clip(round(float(voxels(error.centre_mm[None])[0, 0])), 0, len(image) - 1)) if image.ndim == 3 else None
