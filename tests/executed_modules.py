@@ -36,6 +36,7 @@ class ExecutedModules:
     def __init__(self) -> None:
         self.seen: set[CodeType] = set()
         self.modules: set[str] = set()
+        self.failed = False
 
     def trace(self, frame: FrameType, event: str, _: object) -> None:
         """Note the module of a function that is called; asks for no events within it."""
@@ -76,14 +77,15 @@ class ExecutedModules:
         if output is not None:
             output["executed_modules"] = sorted(self.modules)
         elif self.complaints() and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            session.exitstatus, self.failed = pytest.ExitCode.TESTS_FAILED, True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what is missing, one module per line."""
+        """Say what is missing, one module per line; after a failure, an error would only be hidden among them."""
         modules = modules_with_functions()
         terminalreporter.write_line(f"fast tests execute {len(modules & self.modules)} of {len(modules)} modules")
-        for complaint in self.complaints():
-            terminalreporter.write_line(complaint, red=True)
+        if self.failed:
+            for complaint in self.complaints():
+                terminalreporter.write_line(complaint, red=True)
 
     def complaints(self) -> list[str]:
         """One sentence per module that no fast test executes, and per exception that is none any more."""
