@@ -4,12 +4,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Case, Cohort, Image, Remark
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.manifest import manifest
 from equipoise.errors import CohortError
 from equipoise.progress import silent
-from equipoise.trials.check import Checked, _readable, _rows
+from equipoise.trials.check import Checked, _rows, _without_unreadable
 from equipoise.trials.lock import describe_cohort
 
 
@@ -27,7 +28,8 @@ def broken():
 
 
 def test_all_unreadable_cases_become_problems_and_the_others_go_on():
-    cohort, cards = _readable(cohort_of({"a": sound, "b": broken, "c": sound, "d": broken}), silent)
+    cohort = _without_unreadable(cohort_of({"a": sound, "b": broken, "c": sound, "d": broken}))
+    cards = CaseCards(cohort, silent)
     assert [case.id for case in cohort.cases] == ["a", "c"]
     assert [row["case"] for row in _rows(cohort, cards)] == ["a", "c"]
     assert [(problem.case, problem.problem) for problem in cohort.problems] == [
@@ -35,12 +37,12 @@ def test_all_unreadable_cases_become_problems_and_the_others_go_on():
         ("d", "it ends early"),
     ]
     with pytest.raises(CohortError, match=r"no case of mine can be read; first x\.png"):
-        _readable(cohort_of({"a": broken, "b": broken}), silent)
+        _without_unreadable(cohort_of({"a": broken, "b": broken}))
 
 
 def test_remarks_are_shown_with_their_number_and_first_file():
     cohort = cohort_of({"a": sound, "b": sound}, remarks=(Remark("its sform cannot be used", 12, "i0.nii"),))
-    _, cards = _readable(cohort, silent)
+    cards = CaseCards(cohort, silent)
     checked = Checked(cohort, cards, (), _rows(cohort, cards), [], [], None, "none", [], 0, 1)
     assert "remark: its sform cannot be used (12 files, first i0.nii)" in checked.text().splitlines()
     assert checked.as_json()["remarks"] == [{"text": "its sform cannot be used", "files": 12, "first": "i0.nii"}]
