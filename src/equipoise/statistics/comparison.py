@@ -6,13 +6,15 @@ between seeds and the covariance that all seeds share because they are tested on
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, stdtr
+from scipy.special import stdtr
 
 from equipoise.protocol import FEWEST_SHARED
 from equipoise.statistics.intervals import quantile
+from equipoise.statistics.moderation import moderated_variances
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # variances of differences below this part of the arms' own are the rounding of equal numbers
@@ -71,11 +73,28 @@ class Design:
         return np.asarray(self.between + np.diag(np.where(self.seeds > 1, extra, 0.0)))
 
 
+class Error(NamedTuple):
+    """A standard error with its degrees of freedom."""
+
+    se: float
+    df: float
+
+    def half(self, level: float) -> float:
+        """Return half the width of the interval at this confidence level."""
+        return quantile(0.5 + level / 2, self.df) * self.se
+
+    def beyond(self, distance: float) -> float:
+        """Return the one-sided p of a value this far on the side of the alternative."""
+        return float(stdtr(self.df, -distance / self.se))
+
+
 @dataclass(frozen=True)
 class Contrast:
     """A difference of two arms (first minus second) with its standard error and degrees of freedom.
 
-    `se_patients` and `se_seeds` are its two parts: the first vanishes with many patients, the second with many seeds.
+    `also` holds further errors of the same difference, each of which must agree: the p is the largest of all, the
+    interval the widest. `se` and `df` are those of the widest 95 % interval. `se_patients` and `se_seeds` are the two
+    parts of the error with runs as readers: the first vanishes with many patients, the second with many seeds.
     """
 
     difference: float
@@ -84,20 +103,33 @@ class Contrast:
     se_patients: float
     se_seeds: float
     method: str
+    also: tuple[Error, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Error, ...]:
+        """All errors that are not 0."""
+        return tuple(error for error in (Error(self.se, self.df), *self.also) if error.se > 0)
 
     @property
     def p(self) -> float:
         """The two-sided p of no difference; NaN where the standard error is 0."""
-        return float(2 * stdtr(self.df, -abs(self.difference / self.se))) if self.se > 0 else float("nan")
+        return max((2 * error.beyond(abs(self.difference)) for error in self.errors), default=float("nan"))
 
     def turned(self) -> "Contrast":
         """Return the same comparison as second minus first."""
         return replace(self, difference=-self.difference)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return the confidence interval of the difference."""
-        half = quantile(0.5 + level / 2, self.df) * self.se
+        """Return the confidence interval of the difference, the widest of all errors."""
+        half = max((error.half(level) for error in self.errors), default=0.0)
         return self.difference - half, self.difference + half
+
+    def joined(self, error: Error, name: str) -> "Contrast":
+        """Return the comparison that must also hold by this error; `name` enters `method` where it is the widest."""
+        if error.half(0.95) <= Error(self.se, self.df).half(0.95):
+            return replace(self, also=(*self.also, error))
+        wider = f"{self.method.partition(',')[0]}, wider {name}"
+        return replace(self, se=error.se, df=error.df, method=wider, also=(Error(self.se, self.df), *self.also))
 
 
 def design(
@@ -128,44 +160,25 @@ def pooled_variance(design: Design) -> tuple[float, int]:
     return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
 
 
-def equal_spread_p(design: Design) -> float:
-    """Return Bartlett's p of equal seed variances over arms with several seeds; 0 where some but not all are 0."""
-    several = design.seeds > 1
-    variance, df = design.seed_variance[several], design.seeds[several] - 1.0
-    if len(variance) < 2 or not variance.any():
-        return 1.0
-    if not variance.all():
-        return 0.0
-    total = df.sum()
-    statistic = total * np.log((df * variance).sum() / total) - (df * np.log(variance)).sum()
-    correction = 1 + ((1 / df).sum() - 1 / total) / (3 * (len(df) - 1))
-    return float(chdtrc(len(df) - 1, statistic / correction))
-
-
-def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seeds: bool = False) -> Contrast:
-    """Compare arms a and b: Welch form, with `pooled` the seed variance of all arms (three arms or more).
+def compare(design: Design, a: int, b: int, *, moderated: bool = False, shared_seeds: bool = False) -> Contrast:
+    """Compare arms a and b: Welch form, with `moderated` by seed variances that lean on those of all arms.
 
     With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds it is the crossed
     form.
     """
     if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
-    difference = float(design.mean[a] - design.mean[b])
-    own = np.array([design.seed_variance[k] / design.seeds[k] for k in (a, b)])
-    freedom = np.array([design.seeds[k] - 1 for k in (a, b)])
+    variance, freedom = design.seed_variance, (design.seeds - 1).astype(np.float64)
+    if moderated:
+        variance, freedom = moderated_variances(variance, freedom)
+    own = [float(variance[k] / design.seeds[k]) for k in (a, b)]
     patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
-    if pooled:
-        variance, df_pooled = pooled_variance(design)
-        own = np.array([variance / design.seeds[k] if design.seeds[k] > 1 else 0.0 for k in (a, b)])
-    squared = float(own.sum() + patients)
+    squared = sum(own) + patients
+    spent = sum(part**2 / float(freedom[k]) for part, k in zip(own, (a, b), strict=True) if part > 0)
     # No spread between the seeds of either arm: `_contrast` limits the degrees of freedom to patients - 1.
-    if own.sum() == 0:
-        df = np.inf
-    elif pooled:
-        df = squared**2 / own.sum() ** 2 * df_pooled
-    else:
-        df = squared**2 / float(sum(w**2 / f for w, f in zip(own, freedom, strict=True) if f))
-    return _contrast(design, (a, b), difference, squared, patients, df, "pooled" if pooled else "Welch")
+    df = squared**2 / spent if spent > 0 else np.inf
+    difference = float(design.mean[a] - design.mean[b])
+    return _contrast(design, (a, b), difference, squared, patients, df, "moderated" if moderated else "Welch")
 
 
 def compare_as_trained(design: Design, a: int, b: int) -> Contrast:
@@ -199,9 +212,7 @@ def equivalence_p(contrast: Contrast, margin: float) -> float:
 
 def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
-    if contrast.se == 0:
-        return float("nan")
-    return float(stdtr(contrast.df, -(contrast.difference + margin) / contrast.se))
+    return max((error.beyond(contrast.difference + margin) for error in contrast.errors), default=float("nan"))
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:
@@ -233,13 +244,12 @@ def _different_seeds(design: Design, a: int, b: int) -> float:
 def _contrast(
     design: Design, pair: tuple[int, int], difference: float, squared: float, patients: float, df: float, method: str
 ) -> Contrast:
-    # With few seeds the estimated variance may by chance fall below that of these very networks, seeds fixed; a claim
-    # about the method cannot be surer than one about its networks.
-    fixed = design.fixed_variance(*pair)
-    if fixed > squared:
-        method += ", not below seeds fixed"
     own = float(design.between[pair[0], pair[0]] + design.between[pair[1], pair[1]])
-    total = max(squared, fixed)
-    se = float(np.sqrt(total)) if total > ROUNDING * own else 0.0
+    se = float(np.sqrt(squared)) if squared > ROUNDING * own else 0.0
     seeds = float(np.sqrt(max(squared - patients, 0.0)))
-    return Contrast(difference, se, float(min(df, design.n_patients - 1)), float(np.sqrt(patients)), seeds, method)
+    most = design.n_patients - 1.0
+    readers = Contrast(difference, se, float(min(df, most)), float(np.sqrt(patients)), seeds, method)
+    # A claim about the method cannot be surer than one about these very networks, whose test has more degrees of
+    # freedom: the larger p of both keeps its size and finds more than the larger standard error with the fewer ones.
+    fixed = design.fixed_variance(*pair)
+    return readers.joined(Error(float(np.sqrt(fixed)), most), "with runs fixed") if fixed > 0 else readers

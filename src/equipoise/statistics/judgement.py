@@ -50,7 +50,9 @@ class Comparison:
 
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
-    trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
+    trained on new data (cross-validation only), with which `low`, `high`, `p` and the rest must agree; `fitted` and
+    `p_fitted` (adjusted for the family) are about the fitted networks alone. NaN and None: not computed, for the
+    `reason`.
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs.
     """
@@ -80,6 +82,8 @@ class Comparison:
     p_non_inferior: float = NAN
     p_new_data: float = NAN
     new_data: tuple[float, float] = (NAN, NAN)
+    p_fitted: float = NAN
+    fitted: tuple[float, float] = (NAN, NAN)
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
     typical_case: TypicalCase | None = None

@@ -1,0 +1,185 @@
+"""Decide a family of comparisons: contrasts, adjustment over the family, verdicts; `pairs` adds what explains them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.statistics.analysis import Analysis
+from equipoise.statistics.comparison import (
+    Contrast,
+    Error,
+    compare,
+    compare_as_trained,
+    equivalence_p,
+    resampled_contrast,
+)
+from equipoise.statistics.judgement import NAN, Verdict
+from equipoise.statistics.moderation import FEWEST_ARMS
+from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.reasons import Reason
+from equipoise.statistics.verdict import Evidence, Question, decide, obstacle, turned
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair with its numbers, before the adjustment for the family.
+
+    `contrast` rests on the two arms alone, `family` on the spreads of all arms, both on `new_data` as well where folds
+    tell of it; `fitted` does without: it is about the fitted networks.
+    """
+
+    pair: Pair
+    contrast: Contrast
+    family: Contrast
+    fitted: Contrast
+    new_data: Contrast | None
+    why: Reason | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a pair and the numbers that it rests on.
+
+    `simultaneous` excludes 0 where the adjusted p is below alpha. `p_fitted` is adjusted over the family; `level` is
+    that of each test of the family, which adjusts it, and `family` their number.
+    """
+
+    candidate: Candidate
+    evidence: Evidence
+    verdict: Verdict
+    simultaneous: tuple[float, float]
+    p_fitted: float
+    level: float
+    family: int
+
+
+def decisions(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> dict[Pair, Decision | Reason]:
+    """Decide every pair that can be tested, adjusted for all of them; return the reason for each of the others."""
+    done: dict[Pair, Decision | Reason] = {}
+    candidates = []
+    for pair in pairs:
+        barrier = obstacle(analysis, *pair, question)
+        if barrier and barrier[0] == "refused":
+            done[pair] = barrier[1]
+            continue
+        candidate = candidate_of(analysis, pair, question, barrier[1] if barrier else None)
+        if candidate.contrast.se == 0:
+            done[pair] = Reason("no_variation", a=pair[0], b=pair[1])
+        else:
+            candidates.append(candidate)
+    for decision in _decided(analysis, candidates, question):
+        done[decision.candidate.pair] = decision
+    return {pair: done[pair] for pair in pairs}
+
+
+def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Question) -> list[Decision]:
+    if not candidates:
+        return []
+    places = [(analysis.arms.index(c.pair[0]), analysis.arms.index(c.pair[1])) for c in candidates]
+    family = adjusted(analysis, candidates, places, question.alpha)
+    new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
+    known = np.isfinite(new_data)
+    new_data[known] = holm(new_data[known])
+    fitted = np.full(len(candidates), NAN)
+    if known.any():
+        fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
+    margin = question.margin
+    equal = holm([_equivalence(c, margin) for c in candidates]) if margin is not None else np.full(len(candidates), NAN)
+    return [
+        _decision(
+            analysis,
+            candidate,
+            question,
+            family,
+            (float(family.p[k]), float(equal[k]), float(new_data[k])),
+            float(fitted[k]),
+        )
+        for k, candidate in enumerate(candidates)
+    ]
+
+
+def _decision(
+    analysis: Analysis,
+    candidate: Candidate,
+    question: Question,
+    family: Adjusted,
+    p: tuple[float, float, float],
+    fitted: float,
+) -> Decision:
+    contrast = candidate.contrast
+    interval, ninety = contrast.interval(question.level), contrast.interval(2 * question.level - 1)
+    evidence = Evidence(contrast, *p, interval, ninety)
+    verdict: Verdict = "single_run"
+    if candidate.why is None:
+        verdict = turned(decide(evidence, question), analysis.endpoint.sign)
+    simultaneous = _simultaneous(candidate, family, question.alpha)
+    level = 1 - level_of(family.critical)
+    return Decision(candidate, evidence, verdict, simultaneous, fitted, level, len(family.p))
+
+
+def candidate_of(analysis: Analysis, pair: Pair, question: Question, why: Reason | None) -> Candidate:
+    """Compare a pair by itself, by the spreads of all arms, and over folds; `why` forbids a verdict on the methods."""
+    arms = analysis.arms
+    a, b = (arms.index(name) for name in pair)
+    new_data = _resampled(analysis, *pair)
+    if why is not None:
+        fitted = family = compare_as_trained(arms, a, b)
+    else:
+        shared = _shared(analysis, *pair, question)
+        fitted = compare(arms, a, b, shared_seeds=shared)
+        several = int((arms.seed_variance > 0).sum()) >= FEWEST_ARMS
+        family = compare(arms, a, b, moderated=several, shared_seeds=shared)
+    return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
+
+
+def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:
+    """Return the comparison that must also hold for new training data, where folds tell of it."""
+    if new_data is None or new_data.se == 0:
+        return contrast
+    return contrast.joined(Error(new_data.se, new_data.df), "for new training data")
+
+
+def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
+    """Return whether the two arms finished the same seeds, and a seed means the same in both."""
+    seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
+    return question.shared_seeds and seeds[0] == seeds[1]
+
+
+def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
+    """Return the corrected resampled t over folds, where folds tested different cases (cross-validation)."""
+    if analysis.estimates is None or len(analysis.panel.folds) < 2:
+        return None
+    folds = analysis.estimates.by_fold
+    difference = folds[:, analysis.panel.columns(a)].mean(axis=1) - folds[:, analysis.panel.columns(b)].mean(axis=1)
+    share = float(np.mean([len(fold.case) for fold in analysis.panel.folds])) / analysis.panel.n_cases
+    # Models of several folds that were all tested on the same cases: the overlap of their training sets is unknown.
+    if share == 1.0:
+        return None
+    return resampled_contrast(difference, share / (1 - share))
+
+
+def adjusted(
+    analysis: Analysis, candidates: Sequence[Candidate], places: Sequence[tuple[int, int]], alpha: float
+) -> Adjusted:
+    """Adjust over the family; an adjusted p is never below that of the two arms alone."""
+    if len(candidates) == 1:
+        return max_t([candidates[0].contrast.p], places, analysis.arms.covariance(), alpha=alpha)
+    found = max_t([c.family.p for c in candidates], places, analysis.arms.covariance(), alpha=alpha)
+    return Adjusted(np.maximum(found.p, [c.contrast.p for c in candidates]), found.critical)
+
+
+def _equivalence(candidate: Candidate, margin: float) -> float:
+    """Return the TOST p: the larger of that by the two arms alone and that by the spreads of all arms."""
+    return max(equivalence_p(candidate.contrast, margin), equivalence_p(candidate.family, margin))
+
+
+def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple[float, float]:
+    """Return the interval that excludes 0 where the adjusted p is below alpha."""
+    own = candidate.contrast.interval(1 - alpha)
+    if len(family.p) == 1:
+        return own
+    joint = candidate.family.interval(level_of(family.critical))
+    return min(own[0], joint[0]), max(own[1], joint[1])
