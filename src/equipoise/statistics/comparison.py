@@ -28,7 +28,8 @@ class Design:
     mean variance of one seed over patients, `shared` the mean covariance of two seeds of one arm (C2), `between` the
     covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm with
     identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom spent.
-    `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all.
+    `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all;
+    `seed_df` are the degrees of freedom of `seed_variance`.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,7 @@ class Design:
     values: tuple[Array, ...]
     member: tuple[NDArray[np.int64], ...]
     columns: Array
+    seed_df: Array
 
     def index(self, name: str) -> int:
         """Return the position of an arm."""
@@ -151,7 +153,14 @@ def design(
     variance = np.where(np.array(spread) > ROUNDING**2, spread, 0.0)
     columns = tuple(np.flatnonzero(row) for row in member)
     mean = np.array([v.mean() for v in values])
-    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance)
+    df = (seeds - 1).astype(np.float64)
+    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance, df)
+
+
+def moderated(design: Design) -> Design:
+    """Return the design with seed variances that lean on those of all arms; see `moderated_variances`."""
+    variance, df = moderated_variances(design.seed_variance, design.seed_df)
+    return replace(design, seed_variance=variance, seed_df=df)
 
 
 def pooled_variance(design: Design) -> tuple[float, int]:
@@ -160,25 +169,22 @@ def pooled_variance(design: Design) -> tuple[float, int]:
     return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
 
 
-def compare(design: Design, a: int, b: int, *, moderated: bool = False, shared_seeds: bool = False) -> Contrast:
-    """Compare arms a and b: Welch form, with `moderated` by seed variances that lean on those of all arms.
+def compare(design: Design, a: int, b: int, *, shared_seeds: bool = False) -> Contrast:
+    """Compare arms a and b: Welch form, each arm with its own spread between seeds.
 
     With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds it is the crossed
     form.
     """
     if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
-    variance, freedom = design.seed_variance, (design.seeds - 1).astype(np.float64)
-    if moderated:
-        variance, freedom = moderated_variances(variance, freedom)
-    own = [float(variance[k] / design.seeds[k]) for k in (a, b)]
+    own = [float(design.seed_variance[k] / design.seeds[k]) for k in (a, b)]
     patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
     squared = sum(own) + patients
-    spent = sum(part**2 / float(freedom[k]) for part, k in zip(own, (a, b), strict=True) if part > 0)
+    spent = sum(part**2 / float(design.seed_df[k]) for part, k in zip(own, (a, b), strict=True) if part > 0)
     # No spread between the seeds of either arm: `_contrast` limits the degrees of freedom to patients - 1.
     df = squared**2 / spent if spent > 0 else np.inf
     difference = float(design.mean[a] - design.mean[b])
-    return _contrast(design, (a, b), difference, squared, patients, df, "moderated" if moderated else "Welch")
+    return _contrast(design, (a, b), difference, squared, patients, df, "Welch")
 
 
 def compare_as_trained(design: Design, a: int, b: int) -> Contrast:

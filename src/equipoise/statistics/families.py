@@ -8,14 +8,16 @@ import numpy as np
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import (
     Contrast,
+    Design,
     Error,
     compare,
     compare_as_trained,
     equivalence_p,
+    moderated,
     resampled_contrast,
 )
+from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.judgement import NAN, Verdict
-from equipoise.statistics.moderation import FEWEST_ARMS
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import Evidence, Question, decide, obstacle, turned
@@ -43,8 +45,8 @@ class Candidate:
 class Decision:
     """The verdict on a pair and the numbers that it rests on.
 
-    `simultaneous` excludes 0 where the adjusted p is below alpha. `p_fitted` is adjusted over the family; `level` is
-    that of each test of the family, which adjusts it, and `family` their number.
+    `simultaneous` excludes 0 where the adjusted p is below alpha. `p_fitted` is adjusted over the family of `family`
+    comparisons; `rule` is what a difference has to pass in a trial of this kind.
     """
 
     candidate: Candidate
@@ -52,7 +54,7 @@ class Decision:
     verdict: Verdict
     simultaneous: tuple[float, float]
     p_fitted: float
-    level: float
+    rule: Criterion
     family: int
 
 
@@ -60,12 +62,13 @@ def decisions(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> 
     """Decide every pair that can be tested, adjusted for all of them; return the reason for each of the others."""
     done: dict[Pair, Decision | Reason] = {}
     candidates = []
+    leaning = moderated(analysis.design) if analysis.design else None
     for pair in pairs:
         barrier = obstacle(analysis, *pair, question)
-        if barrier and barrier[0] == "refused":
-            done[pair] = barrier[1]
+        if leaning is None or (barrier and barrier[0] == "refused"):
+            done[pair] = barrier[1] if barrier else Reason("no_predictions", arm=pair[0])
             continue
-        candidate = candidate_of(analysis, pair, question, barrier[1] if barrier else None)
+        candidate = candidate_of(analysis, leaning, pair, question, barrier[1] if barrier else None)
         if candidate.contrast.se == 0:
             done[pair] = Reason("no_variation", a=pair[0], b=pair[1])
         else:
@@ -81,47 +84,47 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
     places = [(analysis.arms.index(c.pair[0]), analysis.arms.index(c.pair[1])) for c in candidates]
     family = adjusted(analysis, candidates, places, question.alpha)
     new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
-    known = np.isfinite(new_data)
-    new_data[known] = holm(new_data[known])
-    fitted = np.full(len(candidates), NAN)
+    known, fitted = np.isfinite(new_data), np.full(len(candidates), NAN)
     if known.any():
+        new_data[known] = holm(new_data[known])
         fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
-    margin = question.margin
-    equal = holm([_equivalence(c, margin) for c in candidates]) if margin is not None else np.full(len(candidates), NAN)
-    return [
-        _decision(
-            analysis,
-            candidate,
-            question,
-            family,
-            (float(family.p[k]), float(equal[k]), float(new_data[k])),
-            float(fitted[k]),
-        )
-        for k, candidate in enumerate(candidates)
-    ]
+    equal = np.full(len(candidates), NAN)
+    if question.margin is not None:
+        equal = holm([_equivalence(c, question.margin) for c in candidates])
+    rule, out = _rule(analysis, candidates, places, question.alpha), []
+    for k, candidate in enumerate(candidates):
+        evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
+        verdict: Verdict = "single_run"
+        if candidate.why is None:
+            verdict = turned(decide(evidence, question), analysis.endpoint.sign)
+        simultaneous = _simultaneous(candidate, family, question.alpha)
+        out.append(Decision(candidate, evidence, verdict, simultaneous, float(fitted[k]), rule, len(places)))
+    return out
 
 
-def _decision(
-    analysis: Analysis,
-    candidate: Candidate,
-    question: Question,
-    family: Adjusted,
-    p: tuple[float, float, float],
-    fitted: float,
-) -> Decision:
+def _evidence(candidate: Candidate, question: Question, p: tuple[float, float, float]) -> Evidence:
+    """Return the pair's own intervals with the p of its family: of no difference, no equivalence, no new data."""
     contrast = candidate.contrast
-    interval, ninety = contrast.interval(question.level), contrast.interval(2 * question.level - 1)
-    evidence = Evidence(contrast, *p, interval, ninety)
-    verdict: Verdict = "single_run"
-    if candidate.why is None:
-        verdict = turned(decide(evidence, question), analysis.endpoint.sign)
-    simultaneous = _simultaneous(candidate, family, question.alpha)
-    level = 1 - level_of(family.critical)
-    return Decision(candidate, evidence, verdict, simultaneous, fitted, level, len(family.p))
+    return Evidence(contrast, *p, contrast.interval(question.level), contrast.interval(2 * question.level - 1))
 
 
-def candidate_of(analysis: Analysis, pair: Pair, question: Question, why: Reason | None) -> Candidate:
-    """Compare a pair by itself, by the spreads of all arms, and over folds; `why` forbids a verdict on the methods."""
+def _rule(
+    analysis: Analysis, candidates: Sequence[Candidate], places: Sequence[tuple[int, int]], alpha: float
+) -> Criterion:
+    """Return what a difference has to pass, for the power of such trials."""
+    several = int((analysis.arms.seed_variance > 0).sum())
+    if not any(candidate.new_data for candidate in candidates):
+        return criterion(places, alpha, arms=several)
+    tested = len(analysis.panel.folds)
+    repeats = max(1, round(sum(len(fold.case) for fold in analysis.panel.folds) / analysis.panel.n_cases))
+    return criterion(places, alpha, arms=several, folds=max(2, tested // repeats), repeats=repeats)
+
+
+def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Question, why: Reason | None) -> Candidate:
+    """Compare a pair by itself, by the spreads of all arms (`leaning`) and over folds.
+
+    `why` is what forbids a verdict on the methods; then the trained networks are compared.
+    """
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
     new_data = _resampled(analysis, *pair)
@@ -130,8 +133,7 @@ def candidate_of(analysis: Analysis, pair: Pair, question: Question, why: Reason
     else:
         shared = _shared(analysis, *pair, question)
         fitted = compare(arms, a, b, shared_seeds=shared)
-        several = int((arms.seed_variance > 0).sum()) >= FEWEST_ARMS
-        family = compare(arms, a, b, moderated=several, shared_seeds=shared)
+        family = compare(leaning, a, b, shared_seeds=shared)
     return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
 
 
@@ -167,8 +169,8 @@ def adjusted(
     """Adjust over the family; an adjusted p is never below that of the two arms alone."""
     if len(candidates) == 1:
         return max_t([candidates[0].contrast.p], places, analysis.arms.covariance(), alpha=alpha)
-    found = max_t([c.family.p for c in candidates], places, analysis.arms.covariance(), alpha=alpha)
-    return Adjusted(np.maximum(found.p, [c.contrast.p for c in candidates]), found.critical)
+    joint = max_t([c.family.p for c in candidates], places, analysis.arms.covariance(), alpha=alpha)
+    return Adjusted(np.maximum(joint.p, [c.contrast.p for c in candidates]), joint.critical)
 
 
 def _equivalence(candidate: Candidate, margin: float) -> float:

@@ -15,16 +15,19 @@ FEWEST_ARMS = 3
 
 
 def moderated_variances(variance: Array, df: Array) -> tuple[Array, Array]:
-    """Shrink variances between runs (..., arms) towards their mean; return them with their degrees of freedom.
+    """Shrink variances between runs (arms,) towards their mean; return them with their degrees of freedom.
 
     An arm without spread (a rule, a single run) has a variance of 0, keeps it and is not in the mean; with fewer than
     three other arms nothing is shrunk. The mean gives every arm the same weight: weighted by runs, a steady arm with
     ten runs would vouch for a wild one with three.
     """
     own = variance > 0
-    arms = own.sum(axis=-1, keepdims=True)
-    enough = own & (arms >= FEWEST_ARMS)
-    mean = variance.sum(axis=-1, keepdims=True) / np.maximum(arms, 1)
-    total = np.where(own, df, 0.0).sum(axis=-1, keepdims=True)
-    shrunk = (PRIOR_DF * mean + df * variance) / (PRIOR_DF + df)
-    return np.where(enough, shrunk, variance), np.where(enough, np.minimum(df + GAINED_DF, total), df)
+    if own.sum() < FEWEST_ARMS:
+        return variance, df
+    shrunk, gained = shrink(variance, df, float(variance[own].mean()), float(df[own].sum()))
+    return np.where(own, shrunk, 0.0), np.where(own, gained, df)
+
+
+def shrink(variance: Array, df: Array, mean: Array | float, total: float) -> tuple[Array, Array]:
+    """Return variances shrunk towards a mean, and their degrees of freedom, at most the total of all arms."""
+    return (PRIOR_DF * mean + df * variance) / (PRIOR_DF + df), np.minimum(df + GAINED_DF, total)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,13 @@ def normal_draws(covariance: Array, draws: int, seed: int) -> Array:
     # By eigenvalues and not by Cholesky, which fails for singular matrices: two equal arms already make one.
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    standard = np.random.default_rng(seed).standard_normal((draws, len(covariance)))
-    return np.asarray(standard @ root.T)
+    return np.asarray(_standard(draws, len(covariance), seed) @ root.T)
+
+
+@lru_cache(8)
+def _standard(draws: int, arms: int, seed: int) -> Array:
+    """Return the same standard normal draws (draws, arms) for every endpoint of a judgement."""
+    return np.random.default_rng(seed).standard_normal((draws, arms))
 
 
 def level_of(critical: float) -> float:

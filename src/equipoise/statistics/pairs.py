@@ -7,10 +7,12 @@ from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import Contrast, non_inferiority_p, pooled_variance
-from equipoise.statistics.families import Candidate, Decision, Pair, decisions
+from equipoise.statistics.families import Decision, Pair, decisions
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
-from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.moderation import FEWEST_ARMS
+from equipoise.statistics.power import Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.verdict import Question, flags, paired_differences, single_run_reason, verdict_reason
 
 
@@ -33,7 +35,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         reason = single_run_reason(analysis, a, b, evidence, candidate.why, question)
     else:
         reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family)
-        grid, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
+        grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
         if verdict == "not_enough_data":
             note = _new_data_note(decision, question)
             reason = Reason(reason.code, **reason.facts, new_data=note, advice=advice)
@@ -51,7 +53,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         reason=reason,
         patients_needed=patients,
         role="primary" if question.role == "primary" else "secondary",
-        method=_method(candidate, decision.family),
+        method=_method(analysis, contrast, decision.family),
         se=contrast.se,
         se_patients=contrast.se_patients,
         se_seeds=contrast.se_seeds,
@@ -72,10 +74,11 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     )
 
 
-def _method(candidate: Candidate, family: int) -> str:
+def _method(analysis: Analysis, contrast: Contrast, family: int) -> str:
     """Return the method of the pair's own numbers, and whether the family's lean on the spreads of all arms."""
-    moderated = family > 1 and candidate.family.method.startswith("moderated")
-    return candidate.contrast.method + (", moderated over arms in the family" if moderated else "")
+    several = int((analysis.arms.seed_variance > 0).sum()) >= FEWEST_ARMS
+    leans = family > 1 and several and contrast.method.startswith("Welch")
+    return contrast.method + (", moderated over arms in the family" if leans else "")
 
 
 def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
@@ -100,34 +103,42 @@ def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
 
 
 def _what_is_needed(
-    analysis: Analysis, a: str, b: str, question: Question
+    analysis: Analysis, decision: Decision, question: Question
 ) -> tuple[tuple[Needed, ...], int | None, float | None, Reason]:
     """Return the grid of needed patients, those needed with these seeds, the detectable difference, and a reason."""
-    arms = analysis.arms
+    arms, panel, rule = analysis.arms, analysis.panel, decision.rule
+    a, b = decision.candidate.pair
     trained = [name for name in (a, b) if name not in question.deterministic]
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
-    parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms))
-    smallest = detectable(parts, arms.n_patients, seeds)
+    parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms), analysis.events)
+    smallest = detectable(parts, arms.n_patients, seeds, rule)
     if question.margin is None:
         return (), None, smallest, Reason("detectable_only", detectable=smallest)
-    grid = needed(parts, question.margin, seeds=sorted({3, 5, 10, seeds}))
+    floor = fewest_patients(analysis.endpoint, arms.n_patients, panel.n_cases, analysis.events)
+    grid = needed(parts, question.margin, rule, sorted({3, 5, 10, seeds}), floor)
     own = next(entry for entry in grid if entry.seeds == seeds)
-    return grid, own.patients, smallest, _advice(parts, grid, own, question.margin, smallest, arms.n_patients)
+    chance = power(parts, arms.n_patients, seeds, question.margin, rule)
+    more = seeds_needed(parts, question.margin, rule=rule) if own.patients is None else None
+    return grid, own.patients, smallest, _advice(grid, own, arms.n_patients, question.margin, (chance, smallest, more))
 
 
 def _advice(
-    parts: Components, grid: Sequence[Needed], own: Needed, margin: float, smallest: float, patients: int
+    grid: Sequence[Needed], own: Needed, patients: int, margin: float, design: tuple[float, float, int | None]
 ) -> Reason:
-    """State the design's power at the margin, and the patients or seeds that would detect it."""
-    design = {"margin": margin, "power": power(parts, patients, own.seeds, margin)}
+    """State the design's power at the margin, and the patients or seeds that would detect it.
+
+    design: its power, its detectable difference, and the seeds needed with any number of patients.
+    """
+    chance, smallest, seeds = design
+    facts = {"margin": margin, "power": chance}
     if own.patients is None:
-        return Reason("more_seeds_needed", **design, seeds=own.seeds, seeds_needed=seeds_needed(parts, margin))
+        return Reason("more_seeds_needed", **facts, seeds=own.seeds, seeds_needed=seeds)
     if own.patients <= patients:
-        return Reason("enough_patients", **design, detectable=smallest)
+        return Reason("enough_patients", **facts, detectable=smallest)
     others = tuple((e.patients, e.seeds) for e in grid if e.seeds > own.seeds and e.patients)
     return Reason(
         "more_patients_needed",
-        **design,
+        **facts,
         seeds=own.seeds,
         patients=own.patients,
         low=own.low,
