@@ -2,7 +2,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse
@@ -49,12 +48,3 @@ def test_the_rule_of_planning_is_that_of_the_family(binary: Maker) -> None:
     for one in folded.values():
         assert isinstance(one, Decision)
         assert (len(one.rule.pairs), one.rule.arms, one.rule.folds, one.rule.repeats) == (3, 3, 5, 1)
-
-
-@pytest.mark.long
-def test_one_wild_arm_among_steady_ones_keeps_the_error_of_the_family() -> None:
-    """Five equal arms, one of which varies six times as much between its three runs: pooled variances err in .15."""
-    from decided_trials import Design, family_error
-
-    design = Design((3,) * 5, (0.03, *[0.005] * 4))
-    assert family_error(design, 500, seed=4) <= 0.075
