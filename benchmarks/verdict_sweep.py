@@ -30,6 +30,7 @@ from equipoise.testing.known_trials import (
     Rates,
     Scores,
     Values,
+    power_at_margin,
     rates,
     sample_size,
 )
@@ -160,7 +161,7 @@ def _one(work: tuple[Design, int]) -> tuple[Design, Rates, float]:
 def _power(work: tuple[Design, int]) -> tuple[Design, int | None, float]:
     design, trials = work
     wanted = sample_size(design)
-    return design, wanted, rates(replace(design, patients=wanted), trials).power if wanted else float("nan")
+    return design, wanted, power_at_margin(replace(design, patients=wanted), trials) if wanted else float("nan")
 
 
 def _share(value: float) -> str:

@@ -1,6 +1,7 @@
 """Intervals of one arm's endpoint, by the methods that kept their coverage in simulations of that kind of metric."""
 
 from dataclasses import dataclass
+from math import isinf
 
 import numpy as np
 from scipy.optimize import brentq
@@ -20,7 +21,7 @@ class Bounds:
 
 def quantile(probability: float, df: float) -> float:
     """Return a quantile of Student's t; infinite degrees of freedom give the normal."""
-    return float(ndtri(probability) if np.isinf(df) else stdtrit(df, probability))
+    return float(ndtri(probability) if isinf(df) else stdtrit(df, probability))
 
 
 def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.95) -> tuple[float, float]:

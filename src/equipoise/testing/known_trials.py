@@ -138,6 +138,13 @@ def analysed_trial(design: Design, stream: np.random.Generator, shift: float = 0
     return analyse(panel, endpoint, positive)
 
 
+def power_at_margin(design: Design, trials: int, seed: int = 0) -> float:
+    """Return the share of comparisons with the last arm, worse by the margin, that find it so."""
+    verdicts = _repeated(design, trials, seed, design.margin).verdicts
+    last = np.array([design.names[-1] in pair for pair in design.pairs])
+    return float(np.isin(verdicts[:, last], ("a_better", "b_better")).mean())
+
+
 def family_error(design: Design, trials: int, seed: int = 0) -> float:
     """Return the share of trials without any difference in which some arm is called better."""
     verdicts = _repeated(design, trials, seed, 0.0).verdicts
