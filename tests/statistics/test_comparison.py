@@ -97,10 +97,10 @@ def test_pooled_variance_is_the_mean_over_arms_of_equal_runs() -> None:
 
 
 def test_moderated_form_leans_on_the_spread_of_all_arms() -> None:
-    """s~^2 = (d0 mean + d s^2) / (d0 + d), written out; the test gains less than the weight of the mean."""
+    """s~^2 = max(s^2, (d0 mean + d s^2) / (d0 + d)), written out; the test gains less than the weight of the mean."""
     plain = arms(auc=(0.85, 0.85, 0.8), sd=0.03)
     squares = [v.var(ddof=1) for v in plain.values]
-    own = [(0.5 * np.mean(squares) + 2 * square) / 2.5 / 3 for square in squares]
+    own = [max(square, (0.5 * np.mean(squares) + 2 * square) / 2.5) / 3 for square in squares]
     patients = plain.shared[0] + plain.shared[1] - 2 * plain.between[0, 1]
     result = compare(moderated(plain), 0, 1)
     squared = own[0] + own[1] + max(patients, 0)

@@ -4,9 +4,9 @@ import pytest
 from equipoise.statistics.moderation import moderated_variances
 
 
-def test_variances_move_towards_the_mean_of_all_arms() -> None:
+def test_small_variances_rise_towards_the_mean_of_all_arms_and_large_ones_stand() -> None:
     variance, df = moderated_variances(np.array([1.0, 2.0, 6.0]), np.array([2.0, 2.0, 9.0]))
-    assert variance == pytest.approx([(0.5 * 3 + 2 * 1) / 2.5, (0.5 * 3 + 2 * 2) / 2.5, (0.5 * 3 + 9 * 6) / 9.5])
+    assert variance == pytest.approx([(0.5 * 3 + 2 * 1) / 2.5, (0.5 * 3 + 2 * 2) / 2.5, 6])
     assert df == pytest.approx([2.25, 2.25, 9.25])
 
 

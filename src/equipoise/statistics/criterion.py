@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, stdtrit
 
-from equipoise.statistics.moderation import FEWEST_ARMS, shrink
+from equipoise.statistics.moderation import FEWEST_ARMS, moderate
 from equipoise.statistics.multiplicity import level_of, max_t
 
 Array = NDArray[np.float64]
@@ -95,7 +95,7 @@ def thresholds(parts: Variances, rule: Criterion, own: float, family: float) -> 
     most = parts.n[:, None] - 1.0
     edges = [_welch(variance, df, parts, own), _quantile(family, most) * fixed]
     if len(rule.pairs) > 1 and rule.arms >= FEWEST_ARMS:
-        leaning = shrink(variance, df, parts.run[:, None, None] * mean_square, rule.arms * (parts.seeds - 1.0))
+        leaning = moderate(variance, df, parts.run[:, None, None] * mean_square, rule.arms * (parts.seeds - 1.0))
         edges.append(_welch(*leaning, parts, family))
     elif family < own:
         edges.append(_welch(variance, df, parts, family))

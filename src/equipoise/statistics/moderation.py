@@ -15,19 +15,24 @@ FEWEST_ARMS = 3
 
 
 def moderated_variances(variance: Array, df: Array) -> tuple[Array, Array]:
-    """Shrink variances between runs (arms,) towards their mean; return them with their degrees of freedom.
+    """Raise small variances between runs (arms,) towards their mean; return them with their degrees of freedom.
 
     An arm without spread (a rule, a single run) has a variance of 0, keeps it and is not in the mean; with fewer than
-    three other arms nothing is shrunk. The mean gives every arm the same weight: weighted by runs, a steady arm with
+    three other arms nothing is moderated. The mean gives every arm the same weight: weighted by runs, a steady arm with
     ten runs would vouch for a wild one with three.
     """
     own = variance > 0
     if own.sum() < FEWEST_ARMS:
         return variance, df
-    shrunk, gained = shrink(variance, df, float(variance[own].mean()), float(df[own].sum()))
-    return np.where(own, shrunk, 0.0), np.where(own, gained, df)
+    raised, gained = moderate(variance, df, float(variance[own].mean()), float(df[own].sum()))
+    return np.where(own, raised, 0.0), np.where(own, gained, df)
 
 
-def shrink(variance: Array, df: Array, mean: Array | float, total: float) -> tuple[Array, Array]:
-    """Return variances shrunk towards a mean, and their degrees of freedom, at most the total of all arms."""
-    return (PRIOR_DF * mean + df * variance) / (PRIOR_DF + df), np.minimum(df + GAINED_DF, total)
+def moderate(variance: Array, df: Array, mean: Array | float, total: float) -> tuple[Array, Array]:
+    """Return variances drawn towards a mean where they are below it, and their df, at most the total of all arms.
+
+    Only upwards: a large variance stands, because what makes a family err is an arm whose few runs lie close together
+    by chance, and steady arms tell nothing of a wild one.
+    """
+    raised = np.maximum(variance, (PRIOR_DF * mean + df * variance) / (PRIOR_DF + df))
+    return raised, np.minimum(df + GAINED_DF, total)
