@@ -128,10 +128,12 @@ class Contrast:
 
     def joined(self, error: Error, name: str) -> "Contrast":
         """Return the comparison that must also hold by this error; `name` enters `method` where it is the widest."""
-        if error.half(0.95) <= Error(self.se, self.df).half(0.95):
-            return replace(self, also=(*self.also, error))
-        wider = f"{self.method.partition(',')[0]}, wider {name}"
-        return replace(self, se=error.se, df=error.df, method=wider, also=(Error(self.se, self.df), *self.also))
+        now = Error(self.se, self.df)
+        if error.half(0.95) <= now.half(0.95):
+            wider, method, also = now, self.method, (*self.also, error)
+        else:
+            wider, method, also = error, f"{self.method.partition(',')[0]}, wider {name}", (now, *self.also)
+        return Contrast(self.difference, wider.se, wider.df, self.se_patients, self.se_seeds, method, also)
 
 
 def design(
