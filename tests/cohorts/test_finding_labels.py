@@ -57,6 +57,7 @@ def test_arrays_and_a_manifest_read_their_masks(tmp_path):
     assert found.classes == ("background", "label 5", "irrelevant")
 
 
+@pytest.mark.long
 def test_a_source_of_labels_does_not_serve(shared_data):
     section = CohortSection(source="medmnist", task="detection")
     with pytest.raises(ProtocolError, match='set task = "classification"'):

@@ -169,6 +169,7 @@ def same(scan, path, kind, folder, original):
 KINDS = ("nrrd", "mha", "mgh", "mgz", "hdr", "bmp", "tif")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged(tmp_path, kind):
     tally = fuzz(tmp_path, kind, 120)
@@ -218,6 +219,7 @@ def same_as_forced(scan, raw):
     assert np.array_equal(np.sort(scan.array.ravel()), np.sort(truth.ravel()))
 
 
+@pytest.mark.long
 def test_damaged_dicom_without_a_preamble(tmp_path):
     tally = fuzz_bare_dicom(tmp_path, 80)
     assert tally["refused"] > 10

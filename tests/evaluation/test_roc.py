@@ -53,6 +53,7 @@ def test_mean_curve_is_the_vertical_mean_of_the_runs() -> None:
         assert result.tpr[index] >= np.mean(heights) - 1e-9
 
 
+@pytest.mark.long
 def test_band_narrows_with_patients_and_repeats_from_its_seed() -> None:
     wide = band(_runs(60, 3), np.random.default_rng(1))
     narrow = band(_runs(1200, 3), np.random.default_rng(1))
@@ -119,6 +120,7 @@ def test_a_band_over_so_few_patients_that_replicates_lack_a_class():
     assert (found.low <= found.high).all()
 
 
+@pytest.mark.long
 def test_a_band_does_not_depend_on_how_many_replicates_are_held_at_once(monkeypatch):
     whole = band(_runs(90, 3), np.random.default_rng(5))
     monkeypatch.setattr("equipoise.evaluation.roc._WEIGHTS_AT_ONCE", 90 * 7)

@@ -175,6 +175,7 @@ def test_memory_format_does_not_change_the_numbers(factory: Callable[..., nn.Mod
         torch.testing.assert_close(a, b, atol=1e-8, rtol=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("factory", SINGLE)

@@ -32,6 +32,7 @@ def to_ours(name: str) -> str:
     return f"{place}.{number}.{0 if 'conv' in parts else 1}.{parts[-1]}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_basic_preset_equals_monai_basic_unet(spatial_dims: int) -> None:
     theirs = basic_unet(spatial_dims).eval()
@@ -47,6 +48,7 @@ def test_basic_preset_equals_monai_basic_unet(spatial_dims: int) -> None:
         torch.testing.assert_close(ours(images), theirs(images), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_training_gradients_equal_monai() -> None:
     theirs = basic_unet(2).double()
     ours = UNet(2, 3, 2, task="segmentation", preset="basic").double()

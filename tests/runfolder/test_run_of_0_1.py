@@ -38,6 +38,7 @@ def renamed(text: str) -> str:
     return text.replace("surface dice", "surface Dice")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
 def test_a_run_folder_of_version_0_1_is_reported_as_it_was(task: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(KEPT / task, tmp_path / "run"))

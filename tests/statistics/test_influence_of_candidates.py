@@ -68,6 +68,7 @@ def test_influence_is_the_slow_jackknife_over_patients(name, metric) -> None:
     assert found.present.sum() == 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["cpm", "average_precision"])
 def test_influence_tells_how_much_the_metric_varies_between_cohorts(name) -> None:
     values, variances = [], []
@@ -82,6 +83,7 @@ def test_influence_tells_how_much_the_metric_varies_between_cohorts(name) -> Non
     assert np.mean(variances) == pytest.approx(np.var(values, ddof=1), rel=0.3)
 
 
+@pytest.mark.long
 def test_a_better_detector_wins_and_equal_ones_do_not() -> None:
     judged = judge(_table([1.0, 3.5]), primary="cpm", secondary=("average_precision",), margin=0.03)
     (pair,) = [c for c in judged.comparisons if c.role == "primary"]

@@ -99,6 +99,7 @@ def check(folder, order, signs, turn, kind):
         assert scan.planes[k].position == pytest.approx(tuple(source.ImagePositionPatient))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [hd.seg.SegmentationTypeValues.BINARY, hd.seg.SegmentationTypeValues.LABELMAP])
 @pytest.mark.parametrize("part", range(4))
 def test_every_orientation_is_read_and_its_segmentation_placed(tmp_path, kind, part):
@@ -110,12 +111,14 @@ def test_every_orientation_is_read_and_its_segmentation_placed(tmp_path, kind, p
             check(tmp_path / f"{number}", order, mirrored, (17, 23, 31), kind)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", [(17, 23, 31), (45, 0, 0), (0, 45, 0), (44, 44, 44)])
 def test_oblique_series_too(tmp_path, turn):
     check(tmp_path / "o", (0, 1, 2), (1, 1, 1), turn, hd.seg.SegmentationTypeValues.BINARY)
     check(tmp_path / "p", (2, 0, 1), (-1, -1, 1), turn, hd.seg.SegmentationTypeValues.LABELMAP)
 
 
+@pytest.mark.long
 def test_a_pad_byte_that_is_not_zero_is_remarked(tmp_path):
     pixels = np.zeros((SLICES, ROWS, COLUMNS), int)
     images = write_series(tmp_path / "s", pixels, np.eye(3))
@@ -152,6 +155,7 @@ def test_a_missing_outermost_slice_is_said_where_anything_tells(tmp_path, lost, 
     assert (said in " ".join(scan.remarks)) if said else scan.remarks == ()
 
 
+@pytest.mark.long
 def test_scouts_are_left_out_and_two_stacks_stay_refused(tmp_path):
     from equipoise.cohorts.formats.refusal import RefusedFile
 

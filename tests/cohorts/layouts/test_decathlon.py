@@ -38,6 +38,7 @@ def test_listed_files_may_be_links_to_a_store(tmp_path: Path, write, started: Ca
             decathlon(root)
 
 
+@pytest.mark.long
 def test_a_datalist_of_monai(tmp_path: Path, write, started: Callable) -> None:
     """No modality and no labels: channels from the files, classes from what the masks hold."""
     pairs = []

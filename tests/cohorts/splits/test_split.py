@@ -59,6 +59,7 @@ def test_no_patient_in_two_parts_and_shares_near_target_on_seeds_0_to_99(lidc: C
     assert len(tests) == 100
 
 
+@pytest.mark.long
 def test_patients_with_many_cases_spread_over_the_parts(lidc: Cohort) -> None:
     _, owner, sizes = np.unique(lidc.patients, return_inverse=True, return_counts=True)
     many = [np.mean(sizes[owner[split(lidc, seed=seed)[0].test]] >= 5) for seed in range(30)]
@@ -74,6 +75,7 @@ def test_the_seed_alone_decides_and_the_order_of_cases_does_not(lidc: Cohort) ->
     assert {lidc.cases[i].id for i in first.test} == {backwards.cases[i].id for i in turned.test}
 
 
+@pytest.mark.long
 def test_kfold_tests_every_case_once_per_repeat(lidc: Cohort) -> None:
     folds = split(lidc, scheme="kfold", folds=5, repeats=2, seed=1)
     assert len(folds) == 10
@@ -113,6 +115,7 @@ def test_tasks_without_labels_split_by_patient_alone() -> None:
     assert (len(fold.validation), len(fold.test)) == (9, 9)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2)), min_size=30, max_size=120),

@@ -214,6 +214,7 @@ def test_elements_neither_know_their_place_nor_their_tensor(rule, seed, cut) -> 
     assert torch.equal(end([torch.arange(cut), torch.arange(cut, 36)]), whole)
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31))
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_the_verdict_comes_before_every_figure_and_number_table(reported: Path) 
     assert words.index("Which arm is best?") < words.index("Is any network better than the diameter rule?")
 
 
+@pytest.mark.long
 def test_every_picture_has_words(reported: Path) -> None:
     _, page = _page(reported)
     drawings = [attrs for tag, attrs in page.seen if tag == "svg"]
@@ -198,6 +199,7 @@ def test_one_arm_may_have_failed(make_folder: Make) -> None:
     assert "unet-adam , seed 0, seed 1 and seed 2 (missing)" in words
 
 
+@pytest.mark.long
 def test_every_job_may_have_failed(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     shutil.rmtree(folder / "jobs")

@@ -116,6 +116,7 @@ def trained(tmp_path_factory):
     return jobs, alone
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["plain", "odd", "average", "mixed", "masks", "patches"])
 def test_the_numbers_are_those_of_one_process_but_for_rounding(trained, name):
     two, one = (part[name] for part in trained)
