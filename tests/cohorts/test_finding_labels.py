@@ -64,6 +64,7 @@ def test_a_source_of_labels_does_not_serve(shared_data):
         load(section, shared_data / "pneumoniamnist" / "pneumoniamnist_rebuilt.npz")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dims", [2, 3])
 def test_phantoms_of_detection_hold_balls_apart(dims):
     made = phantom(task="detection", cases=20, size=32, spatial_dims=dims, effect=5)

@@ -184,6 +184,7 @@ def test_two_thousand_damaged(tmp_path, kind):
     assert tally["read"] + tally["refused"] == 2000
 
 
+@pytest.mark.long
 def test_a_bomb_in_a_deflated_tiff_is_refused(tmp_path):
     stream = io.BytesIO()
     tifffile.imwrite(stream, np.zeros((4000, 4000), np.uint8), compression="zlib", rowsperstrip=4000)

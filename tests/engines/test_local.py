@@ -65,6 +65,7 @@ def test_workers_are_kept_between_runs():
     assert first == second
 
 
+@pytest.mark.long
 def test_no_worker_outlives_a_killed_parent():
     script = (
         "import time, sys\n"

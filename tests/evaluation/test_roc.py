@@ -37,6 +37,7 @@ def _runs(n: int, seeds: int) -> list[Run]:
     return [Run(positive[None], score[None], patient) for positive, score in questions]
 
 
+@pytest.mark.long
 def test_band_holds_the_mean_curve_and_ends_in_the_corners() -> None:
     result = band(_runs(200, 3), np.random.default_rng(0))
     assert np.all(result.low <= result.tpr + 1e-9)

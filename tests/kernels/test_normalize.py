@@ -59,6 +59,7 @@ def test_results_and_gradients_equal_torchs(seed, shape, slope, by_case):
         torch.testing.assert_close(one.double(), other, atol=2e-3 * float(other.abs().max()) + 1e-4, rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by_case", [False, True])
 def test_means_and_variances_are_given(by_case):
     x, weight, bias, _ = case(0, (3, 7, 9, 11), offset=1000.0)

@@ -94,6 +94,7 @@ def test_a_better_detector_wins_and_equal_ones_do_not() -> None:
     assert judged.comparisons[0].verdict == "not_enough_data"
 
 
+@pytest.mark.long
 def test_the_order_of_rows_does_not_matter() -> None:
     table, rng = _table([1.0, 2.0]), np.random.default_rng(1)
     mixed = replace(table.where(rng.permutation(len(table))),
@@ -102,6 +103,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert (ours.difference, ours.p) == (theirs.difference, theirs.p)
 
 
+@pytest.mark.long
 def test_validation_candidates_do_not_count() -> None:
     table = _table([1.0, 2.0])
     others = replace(table.candidates, split=np.full(len(table.candidates), "validation"))
@@ -110,6 +112,7 @@ def test_validation_candidates_do_not_count() -> None:
     assert (ours.difference, ours.p) == (theirs.difference, theirs.p)
 
 
+@pytest.mark.long
 def test_a_detector_without_a_single_candidate_scores_0() -> None:
     table = _table([1.0, 2.0])
     silent = replace(table, candidates=table.candidates.where(table.candidates.arm == "a"))

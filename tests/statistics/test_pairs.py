@@ -28,6 +28,7 @@ def family(
     return compare_family(analyse(align(table), endpoint, 1 if endpoint.by_class else None), pairs, question)
 
 
+@pytest.mark.long
 def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
     for generator in range(5):
         for c in family(binary(150, (0.8, 0.84, 0.88), generator=generator)):

@@ -111,6 +111,7 @@ def test_what_does_not_fit_is_told_before_training(change, reason, tmp_path):
         equipoise.run(Protocol.parse(DISCS.replace(*change)), tmp_path / "run")
 
 
+@pytest.mark.long
 def test_a_part_without_a_finding_is_told_before_training(tmp_path):
     few = DISCS.replace("cases = 40", "cases = 8").replace("patients = 40", "patients = 8\nseed = 5")
     few = few.replace("[0.5, 0.2, 0.3]", "[0.6, 0.1, 0.3]")

@@ -134,6 +134,7 @@ def test_a_pad_byte_that_is_not_zero_is_remarked(tmp_path):
         assert any("pads" in remark for remark in found.remarks) == (pad != b"\0" and held % 2 == 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lost", "stated", "said"),
     [(0, None, "numbered from 2"), (0, 5, "states 5 images"), (4, 5, "states 5 images"), (4, None, ""), (None, 5, "")],

@@ -86,7 +86,6 @@ def test_overlapping_segments_stay_apart(ct, tmp_path):
         found.label_map()
 
 
-@pytest.mark.long
 def test_probabilities_keep_their_values(ct, tmp_path):
     _, images, scan = ct
     truth = np.zeros((3, 512, 512), np.float32)
@@ -128,6 +127,7 @@ def test_the_real_segmentations_agree_with_highdicom(ct, shared_data):
     assert len(files) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["seg_image_ct_binary", "seg_image_ct_binary_overlap", "seg_image_ct_true_fractional"])
 def test_highdicom_samples_agree_with_its_own_volume(shared_data, name):
     path = shared_data / "dicom_samples" / "highdicom" / f"{name}.dcm"

@@ -89,6 +89,7 @@ def test_two_series_in_one_folder_are_two_cases(tmp_path: Path, started: Callabl
     assert len(set(cohort.patients)) == 4
 
 
+@pytest.mark.long
 def test_one_id_for_all_is_no_patient(tmp_path: Path, started: Callable) -> None:
     for number, name in enumerate(("norm", "path")):
         for n in range(3):

@@ -16,6 +16,7 @@ def describe(root: Path, **content) -> None:
     (root / "dataset.json").write_text(json.dumps(content))
 
 
+@pytest.mark.long
 def test_listed_files_may_be_links_to_a_store(tmp_path: Path, write, started: Callable) -> None:
     root = tmp_path / "Task02_Heart"
     for folder, values in (("imagesTr", None), ("labelsTr", (0, 1))):

@@ -87,6 +87,7 @@ def test_one_study_under_two_names_leaks(tmp_path):
     assert "StudyInstanceUID" in cohort.remarks[0].text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ANONYMOUS", "anon", "", "0", "000", "Unknown", "N/A", "xxxx", "none", "P1"])
 def test_one_name_for_everybody_names_nobody(tmp_path, name):
     cohort = table(tmp_path, [(column, name, study) for column, _, study in ROWS])

@@ -223,6 +223,7 @@ def test_official_parts_and_endings_that_differ(tmp_path: Path, write, started: 
     assert cohort.channels == ("red", "green", "blue")
 
 
+@pytest.mark.long
 def test_two_modalities_beside_one_mask_are_two_channels(tmp_path: Path, write, started: Callable) -> None:
     for n in range(5):
         for kind in ("CT", "PT"):

@@ -42,7 +42,6 @@ def test_nodules_count_by_their_readers(phantoms, min_readers):
     assert cohort.notes[0].startswith(f"{few} nodules of fewer than {min_readers} readers, ")
 
 
-@pytest.mark.long
 def test_a_mark_on_a_slice_that_is_not_there_is_a_problem(phantoms, tmp_path):
     folder, _ = phantoms
     shutil.copytree(folder / "PHANTOM-0001", tmp_path / "one")

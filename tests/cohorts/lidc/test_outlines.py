@@ -87,6 +87,7 @@ def test_a_size_rule_tells_malignant_from_benign_as_published(cached: Path) -> N
     assert 3 < np.median(sizes) < 12
 
 
+@pytest.mark.long
 def test_images_are_shares_of_the_readers(every: Cohort) -> None:
     for case in every.cases[::97]:
         image = case.read()
@@ -99,6 +100,7 @@ def test_images_are_shares_of_the_readers(every: Cohort) -> None:
         assert area <= np.pi / 4 * (case.attributes["diameter_mm"] + 3) ** 2
 
 
+@pytest.mark.long
 def test_axial_and_volume_agree_on_size(every: Cohort) -> None:
     volumes = [case.attributes["volume_mm3"] for case in every.cases]
     areas = [float(case.read().array[0].sum()) for case in every.cases]

@@ -197,6 +197,7 @@ def test_shared_patients_and_studies_are_named_once() -> None:
     assert find_leaks(cohort, fold) == [Leak("00000", "00003", "patient"), Leak("00002", "00004", "study")]
 
 
+@pytest.mark.long
 def test_pairs_within_a_part_or_left_out_are_no_leaks() -> None:
     images = noise(5)
     images[1] = images[0]

@@ -66,6 +66,7 @@ def test_patients_with_many_cases_spread_over_the_parts(lidc: Cohort) -> None:
     assert np.mean(many) == pytest.approx(np.mean(sizes[owner] >= 5), rel=0.25)
 
 
+@pytest.mark.long
 def test_the_seed_alone_decides_and_the_order_of_cases_does_not(lidc: Cohort) -> None:
     first, again, other = split(lidc, seed=4)[0], split(lidc, seed=4)[0], split(lidc, seed=5)[0]
     np.testing.assert_array_equal(first.test, again.test)
@@ -99,6 +100,7 @@ def test_given_parts_are_kept_and_validation_is_carved_by_patient() -> None:
     assert list(split(cohort_of(rows, parts=parts), scheme="given")[0].validation) == list(range(10))
 
 
+@pytest.mark.long
 def test_a_rare_class_reaches_every_part_when_it_has_as_many_patients_as_parts() -> None:
     rows = [(f"p{index}", 0) for index in range(200)] + [(f"rare{index}", 1) for index in range(3)]
     cohort = cohort_of(rows)

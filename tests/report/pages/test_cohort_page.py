@@ -140,6 +140,7 @@ def test_the_same_in_a_few_lines(everything: tuple[Inspection, str]) -> None:
     assert re.fullmatch(r"site: <A & B> \d+ patients, 100 cases; C \d+ patients, 50 cases", sites)
 
 
+@pytest.mark.long
 def test_the_page_asks_the_network_for_nothing(everything: tuple[Inspection, str]) -> None:
     _, text = everything
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)

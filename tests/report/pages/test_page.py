@@ -85,6 +85,7 @@ def test_every_picture_has_words(reported: Path) -> None:
     assert all(attrs["alt"] and str(attrs["src"]).startswith("data:image/png;base64,") for attrs in images)
 
 
+@pytest.mark.long
 def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
     words = _page(reported)[1].text()
     for wanted in (

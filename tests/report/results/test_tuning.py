@@ -137,7 +137,6 @@ def test_missing_draws_are_told_and_nothing_breaks(tuned: Path) -> None:
     assert draw_curve_figure(read_folder(tuned).draws, tuning) is None
 
 
-@pytest.mark.long
 def test_figures_carry_every_number(tuned: Path) -> None:
     results: dict[str, Any] = summarise(tuned)
     best = best_after_figure(results["tuning"], "validation loss")

@@ -134,6 +134,7 @@ def test_the_numbers_are_those_of_one_process_but_for_rounding(trained, name):
         np.testing.assert_allclose(*(np.array(r.split(",")[:-1], float) for r in (a, b)), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_is_the_same_failure(trained):
     two, one = (part["spoilt"].done() for part in trained)
     assert two["status"] == "failed"

@@ -188,6 +188,7 @@ def test_coarse_regions_are_the_shares_of_their_voxels():
     assert float(seen[1]) == 0.75
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlapping", [False, True])
 @pytest.mark.parametrize("size", [(17, 22), (16, 18, 21)])
 def test_every_head_of_a_deeply_supervised_network_learns(size, overlapping):
