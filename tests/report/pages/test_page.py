@@ -97,6 +97,7 @@ def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
         assert wanted.replace(" ", "") in words.replace(" ", ""), wanted
 
 
+@pytest.mark.long
 def test_figures_are_files_with_their_numbers(reported: Path) -> None:
     names = {path.stem for path in (reported / "figures").glob("*.svg")}
     assert names == {path.stem for path in (reported / "figures").glob("*.csv")}

@@ -141,6 +141,7 @@ def test_a_loss_that_is_not_finite_is_the_same_failure(trained):
     assert two["reason"] == one["reason"]
 
 
+@pytest.mark.long
 def test_a_batch_that_cannot_be_shared_is_refused(trained):
     two, one = (part["few"].done() for part in trained)
     assert one["status"] == "finished"
