@@ -74,7 +74,7 @@ def judge(
     return Judgement(
         endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
         comparisons=tuple(comparisons),
-        ranking=_ranking(analyses[0], trained),
+        ranking=_ranking(analyses[0], trained, comparisons),
         warnings=tuple(warnings),
         variance=_variance(analyses[0], comparisons, trained),
         alpha=level,
@@ -177,9 +177,16 @@ def _twins(analysis: Analysis) -> list[Reason]:
     return out
 
 
-def _ranking(analysis: Analysis, trained: list[str]) -> tuple[Rank, ...]:
+def _ranking(analysis: Analysis, trained: list[str], comparisons: Sequence[Comparison]) -> tuple[Rank, ...]:
+    """Rank the trained arms; without ranks where an arm, or a pair of them, could not be judged."""
+    # An arm that is left out would make another one the best for certain.
+    unjudged = any(
+        pair.verdict in ("refused", "single_run") and pair.a in trained and pair.b in trained
+        for pair in comparisons
+        if pair.role == "primary"
+    )
     arms = analysis.design
-    if arms is None:
+    if arms is None or unjudged or any(arm in analysis.refused for arm in trained):
         return ()
     keep = [k for k, name in enumerate(arms.names) if name in trained]
     if not keep:
