@@ -18,6 +18,7 @@ from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.repeated_runs import without_repeats
 from equipoise.statistics.verdict import Question
 
 
@@ -58,7 +59,9 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
     offered = (list(predictions.metrics), predictions.classes, custom)
-    companions = _companions(endpoint_named(primary, *offered), predictions)
+    measured = endpoint_named(primary, *offered)
+    panel = without_repeats(panel, measured, deterministic)
+    companions = _companions(measured, predictions)
     analyses = []
     for name in dict.fromkeys([primary, *secondary, *companions]):
         endpoint = endpoint_named(name, *offered)
@@ -148,7 +151,7 @@ def _look(
 def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[Reason]:
     out = []
     for arm in trained:
-        seeds = len(panel.columns(arm))
+        seeds = sum(map(len, panel.repeated[arm])) if arm in panel.repeated else len(panel.columns(arm))
         if planned is not None and 0 < seeds < planned and arm not in panel.faults:
             out.append(Reason("unfinished_seeds", arm=arm, seeds=seeds, planned=planned))
     out += _twins(analyses[0])

@@ -122,6 +122,11 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}
     fewest = min(trained, key=lambda arm: seeds[arm], default="")
+    copied = next((arm for arm in trained if arm in analysis.panel.repeated and seeds[arm] < FEWEST_SEEDS), None)
+    if copied is not None:
+        groups = analysis.panel.repeated[copied]
+        given = sum(map(len, groups))
+        return "refused", Reason("copied_runs", arm=copied, given=given, distinct=len(groups), fewest=FEWEST_SEEDS)
     if fewest and seeds[fewest] == 1:
         return "single_run", Reason("one_seed", arm=fewest, fewest=FEWEST_SEEDS)
     if fewest and seeds[fewest] < FEWEST_SEEDS:

@@ -1,7 +1,7 @@
 """Recommend an arm by fixed rules: of arms that the data do not distinguish, the cheapest.
 
-0. An arm or a baseline that could not be judged (a missing or unusable prediction) stays in the field: nothing was shown
-   about it, so nothing is recommended over it.
+0. An arm or a baseline that could not be judged (a missing or unusable prediction) stays in the field: nothing was
+   shown about it, so nothing is recommended over it.
 1. An arm is a candidate if it was shown better than the strongest trivial baseline; without a candidate the baseline
    itself is recommended for every need, and nothing where no comparison with it allowed a verdict. A latency limit then
    removes the candidates that are slower.

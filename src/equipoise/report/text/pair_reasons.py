@@ -67,6 +67,15 @@ def few_seeds(arm: str, seeds: int, fewest: int) -> str:
     )
 
 
+def copied_runs(arm: str, given: int, distinct: int, fewest: int) -> str:
+    """Describe runs that are copies of each other."""
+    are = f"{distinct} training run{'s' * (distinct > 1)}"
+    return (
+        f"{given} runs of {arm} were given, and they are {are}: the others have the same predictions, so the spread of "
+        f"training is unknown. Train {arm} with at least {fewest} different seeds, or give every run once."
+    )
+
+
 def no_variation(a: str, b: str) -> str:
     """Describe two arms that are alike everywhere."""
     return f"{a} and {b} do not differ on any patient or run, so there is no variation to judge by."
@@ -166,6 +175,6 @@ def _adjusted(p: float, family: int) -> str:
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
     no_verdict, unknown_patients, few_events, few_patients, both_perfect, few_cases, few_failures, one_seed, few_seeds,
-    no_variation, only_large_differences, trained_networks, better, equivalent, undecided, difference,
+    copied_runs, no_variation, only_large_differences, trained_networks, better, equivalent, undecided, difference,
     new_data_undecided, detectable_only, more_seeds_needed, enough_patients, more_patients_needed,
 )  # fmt: skip

@@ -151,7 +151,7 @@ def unknown_cost() -> str:
 
 WRITERS = (
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
-    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result,
-    arm_unjudged, pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top, cheapest_of_all,
-    cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
+    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
+    pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
+    cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip
