@@ -88,7 +88,7 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
         return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
     first, second = arms.index(a), arms.index(b)
     # Two perfect arms have no variance, so every test would call them equal with certainty; the cases are too easy.
-    best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
+    best = analysis.endpoint.best
     if arms.mean[first] == arms.mean[second] == best:
         return Reason("both_perfect", endpoint=analysis.endpoint.label, best=best)
     return None
@@ -186,10 +186,7 @@ def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence,
 
 def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:
     """Return per-case differences of a metric (cases,), averaged over seeds and repeats of cross-validation."""
-    name, panel = analysis.endpoint.name, analysis.panel
-    values = [
-        fold.metrics[name][panel.columns(a)].mean(axis=0) - fold.metrics[name][panel.columns(b)].mean(axis=0)
-        for fold in panel.folds
-    ]
+    panel, by_fold = analysis.panel, [analysis.endpoint.case_values(fold) for fold in analysis.panel.folds]
+    values = [each[panel.columns(a)].mean(axis=0) - each[panel.columns(b)].mean(axis=0) for each in by_fold]
     cases, number = np.unique(np.concatenate([fold.case for fold in panel.folds]), return_inverse=True)
     return np.asarray(np.bincount(number, np.concatenate(values), len(cases)) / np.bincount(number))

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,9 @@ from equipoise.evaluation.external import (
     Collected,
     collect,
     collect_table,
+    masks,
+    monai,
+    nnunet,
     parse_regions,
     read_column,
     split_arm,
@@ -28,6 +31,7 @@ from equipoise.report import write_pages
 from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
+from equipoise.statistics.directions import Directions
 from equipoise.statistics.endpoints import (
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,
@@ -42,6 +46,7 @@ _APART = "No case was predicted by more than one arm, so arms cannot be compared
 _NO_FOLDER = Path(os.devnull)  # no file of the current folder may be read as one of the run
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
+_NAMED_BY_TOOL = (masks.KIND, nnunet.KIND, monai.METRICS, monai.VALUES)
 
 
 def audit(
@@ -97,14 +102,17 @@ def audit(
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
-    endpoint, note = _primary(table, primary)
+    structures = _structures(collected, regions)
+    directions = Directions(tuple(higher_is_better), tuple(lower_is_better), structures)
+    endpoint, note = _primary(table, primary, structures)
     plan: dict[str, Any] = {
-        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary), "margin": margin,
+        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
-        "lower_is_better": list(lower_is_better),
+        "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
+        "structures": None if structures is None else sorted(structures),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
-    _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
+    directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
     run = _as_run(table, plan, collected, own, [*note, *notes])
     results = results_of(run)
     if out is not None:
@@ -152,35 +160,38 @@ def _agreed(
     return table, notes
 
 
-def _primary(table: Predictions, requested: str) -> tuple[str, list[str]]:
+def _primary(table: Predictions, requested: str, structures: Collection[str] | None) -> tuple[str, list[str]]:
     """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
     if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return requested, []
     usual = PRIMARY_OF_MASKS.name
-    offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
+    offered = [*(name for name in table.metrics if of_case(name, structures).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
-def _secondary(table: Predictions, primary: str, requested: Sequence[str] | None) -> list[str]:
+def _secondary(
+    table: Predictions, primary: str, requested: Sequence[str] | None, structures: Collection[str] | None
+) -> list[str]:
     if requested is not None:
         return list(requested)
     if table.classes:
         return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
-    names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
+    names = [name for name in table.metrics if of_case(name, structures).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]
 
 
-def _check_directions(table: Predictions, plan: Mapping[str, Any], declared: set[str], own: Mapping[str, Any]) -> None:
-    for name in (plan["primary"], *plan["secondary"]):
-        # Refused and not guessed: with the wrong direction the worst arm would win.
-        known = of_case(name).direction_known or name in declared or function_of(name, _regions(table)) in own
-        if name in table.metrics and not known:
-            raise PredictionError(
-                f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
-                f"{name})"
-            )
+def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:
+    """Return whether the endpoint is a column whose direction no function of the caller's own states."""
+    return name in table.metrics and function_of(name, _regions(table)) not in own
+
+
+def _structures(collected: Collected, regions: Any) -> frozenset[str] | None:
+    """Return the structures whose names may follow a metric's; None where a tool's file named the columns."""
+    if all(source.kind in _NAMED_BY_TOOL for source in collected.sources):
+        return None
+    return frozenset({*_regions(collected.predictions), *parse_regions(regions)})
 
 
 def _as_run(

@@ -25,7 +25,7 @@ from equipoise.report.results.warnings import run_warnings, unequal_budgets
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
@@ -87,8 +87,11 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
     endpoints = own_endpoints(run.lock, run.path, test.metrics)
-    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, for a column of its table
-        endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
+    plan = run.lock["endpoints"]
+    # Stated in an audit, for a column of its table whose name is not known.
+    for key, higher in (("lower_is_better", False), ("stated_higher", True)):
+        for name in (name for name in plan.get(key) or () if not of_case(name, plan.get("structures")).direction_known):
+            endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=higher, low=-math.inf, high=math.inf)
     return endpoints
 
 
