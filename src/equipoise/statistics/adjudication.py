@@ -10,7 +10,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import AUC, endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
@@ -19,6 +19,7 @@ from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.repeated_runs import without_repeats
+from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
 
 
@@ -39,6 +40,7 @@ def judge(
     shared_seeds: bool = False,
     patients_known: bool = True,
     common_cases: bool = False,
+    below_chance: bool = False,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -49,7 +51,8 @@ def judge(
     a separate family; the rule's seed variance is 0 and the degrees of freedom are those of the trained arm.
     `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
-    with `shared_seeds` a seed means the same initialisation and data order in every arm.
+    with `shared_seeds` a seed means the same initialisation and data order in every arm. Where every trained arm's AUC
+    is below one half, the classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -57,7 +60,6 @@ def judge(
     _refuse_unknown(order, family, deterministic)
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
-    question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
     panel = without_repeats(panel, measured, deterministic)
@@ -66,6 +68,10 @@ def judge(
     for name in dict.fromkeys([primary, *secondary, *companions]):
         endpoint = endpoint_named(name, *offered)
         analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
+    turned = None if below_chance else _turned(predictions, analyses, positive, deterministic)
+    question = Question(
+        margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, turned
+    )
     comparisons: list[Comparison] = []
     for analysis in analyses:
         role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
@@ -113,6 +119,16 @@ def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint
     if positive is not None:
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
+
+
+def _turned(
+    predictions: Predictions, analyses: Sequence[Analysis], positive: str | None, deterministic: Collection[str]
+) -> Reason | None:
+    """Return why the classes of the scores may be exchanged; None without scores."""
+    if not predictions.classes or predictions.candidates is not None:
+        return None
+    index = _positive(predictions, positive, AUC)
+    return turned_classes(area_of(analyses, index, deterministic), deterministic)
 
 
 def _companions(primary: Endpoint, predictions: Predictions) -> list[str]:

@@ -18,7 +18,8 @@ FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is 
 class Question:
     """The question about every pair: `margin` is the smallest difference that matters.
 
-    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial).
+    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `turned`: why
+    the classes of the scores may be exchanged.
     """
 
     margin: float | None
@@ -28,6 +29,7 @@ class Question:
     deterministic: frozenset[str]
     patients_known: bool
     shared_seeds: bool
+    turned: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Ve
     for arm in (a, b):
         if arm in analysis.refused:
             return "refused", analysis.refused[arm]
+    if question.turned is not None and analysis.endpoint.needs == "scores":
+        return "refused", question.turned
     reason = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
     return ("refused", reason) if reason else _seed_obstacle(analysis, a, b, question)
 

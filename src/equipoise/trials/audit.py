@@ -40,6 +40,7 @@ from equipoise.statistics.endpoints import (
     of_case,
 )
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
+from equipoise.statistics.turned_classes import refuse_turned
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
@@ -70,6 +71,7 @@ def audit(
     common_cases: bool = False,
     training: str | Path | None = None,
     allow_trained: bool = False,
+    below_chance: bool = False,
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Judge predictions made elsewhere; return the dictionary of results.json, and with `out` write it and a report.
@@ -83,7 +85,7 @@ def audit(
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
-    cases.
+    cases. below_chance: the scores are right, although every arm's AUC is below one half.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -109,10 +111,15 @@ def audit(
         "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
         "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
+        **({"below_chance": True} if below_chance else {}),
         "structures": None if structures is None else sorted(structures),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
+    if below_chance:
+        notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
+    elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
+        refuse_turned(table, positive)
     run = _as_run(table, plan, collected, own, [*note, *notes])
     results = results_of(run)
     if out is not None:

@@ -35,6 +35,15 @@ def both_perfect(endpoint: str, best: float) -> str:
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
 
 
+def turned_classes(areas: Sequence[tuple[str, float]]) -> str:
+    """Describe scores that lie below chance in every arm."""
+    shown = ", ".join(f"{arm} {area:.3f}" for arm, area in areas)
+    return (
+        f"The AUC of every arm lies below 0.5 ({shown}), as if the classes of the scores or of the truth were "
+        "exchanged; correct them, or audit these predictions with --below-chance if they are right."
+    )
+
+
 def few_cases(cases: int, fewest: int, metric: str) -> str:
     """Describe few cases of a metric that failures decide."""
     return (
@@ -174,7 +183,8 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, both_perfect, few_cases, few_failures, one_seed, few_seeds,
-    copied_runs, no_variation, only_large_differences, trained_networks, better, equivalent, undecided, difference,
-    new_data_undecided, detectable_only, more_seeds_needed, enough_patients, more_patients_needed,
+    no_verdict, unknown_patients, few_events, few_patients, both_perfect, turned_classes, few_cases, few_failures,
+    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, better, equivalent,
+    undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
+    more_patients_needed,
 )  # fmt: skip
