@@ -20,6 +20,8 @@ from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, SideRe
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 
 FAILURE_DICE = 0.1  # a segmentation below this Dice is a failure, not a poor result
+FAILURE_IOU = FAILURE_DICE / (2 - FAILURE_DICE)  # the same overlap
+FAILED_MM = 374.0  # of a structure that is missed: the diagonal of a BraTS image, by the rules of BraTS 2023
 FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 
 AUC = Endpoint(
@@ -58,7 +60,7 @@ BRIER = Endpoint(
 NLL = Endpoint(
     "nll", Kind.MEAN, needs="scores", higher_is_better=False, high=np.inf, display="negative log-likelihood",
     probabilities=True,
-    classes_alike=True, compute=case_values.log_loss,
+    classes_alike=True, compute=case_values.log_loss, failed=case_values.LARGEST_LOSS,
     summary="Mean negative logarithm of the probability of the true class.",
 )  # fmt: skip
 OF_SCORES = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, BRIER, NLL)
@@ -90,16 +92,17 @@ DICE = Endpoint(
     summary="Overlap of two masks: twice what they share over the sum of their sizes.",
 )  # fmt: skip
 IOU = Endpoint(
-    "iou", Kind.MEAN, display="IoU", decimals=3, short="IoU",
+    "iou", Kind.MEAN, display="IoU", fails_below=FAILURE_IOU, fewest_cases=FEWEST_SEGMENTED, decimals=3, short="IoU",
     summary="Overlap of two masks: what they share over their union.",
 )  # fmt: skip
 HD95 = Endpoint(
     "hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="HD95", rules=("empty-masks",),
-    decimals=1, short="HD95, mm",
+    failed=FAILED_MM, decimals=1, short="HD95, mm",
     summary="95th percentile of the distances between two surfaces, the larger of both directions.",
 )  # fmt: skip
 ASSD = Endpoint(
-    "assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="mean surface distance", decimals=2,
+    "assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="mean surface distance",
+    failed=FAILED_MM, decimals=2,
     short="ASSD, mm", summary="Average symmetric surface distance.",
 )  # fmt: skip
 SURFACE_DICE = Endpoint(
@@ -132,7 +135,7 @@ BRATS_LESION_DICE = Endpoint(
 )  # fmt: skip
 BRATS_LESION_HD95 = Endpoint(
     "brats_lesion_hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="lesion HD95 (BraTS)",
-    summary="Mean HD95 over lesions by the rules of BraTS 2023.",
+    failed=FAILED_MM, summary="Mean HD95 over lesions by the rules of BraTS 2023.",
 )  # fmt: skip
 FAILURE_RATE = Endpoint(
     "failure_rate", Kind.RATE, higher_is_better=False, display="failure rate", share_of="dice",
@@ -146,8 +149,11 @@ OF_MASKS = (
 
 _OF_TOOLS = (
     Endpoint("failure", Kind.RATE, higher_is_better=False),
-    Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", decimals=1, short="Hausdorff, mm"),
-)
+    Endpoint(
+        "hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", failed=FAILED_MM, decimals=1,
+        short="Hausdorff, mm",
+    ),
+)  # fmt: skip
 """Further columns of other tools."""
 _QUANTITIES = frozenset(
     (

@@ -219,7 +219,8 @@ class Endpoint:
     probabilities.
     display_of_several, high_of_several: `display` and `high` with more than two classes.
     companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
-    poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. share_of, share_below: the
+    poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. failed: the value
+    of a failed case, where the range has no end. share_of, share_below: the
     share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
     unknown. distance_from_zero: values have a sign, and a case counts by their size.
     chance: "prevalence" where that is the value of guessing. references: keys of `report.text.references`, of its
@@ -247,6 +248,7 @@ class Endpoint:
     companions: tuple[str, ...] = ()
     fails_below: float | None = None
     fewest_cases: int = 0
+    failed: float | None = None
     share_of: str = ""
     share_below: float = 0.0
     direction_known: bool = True

@@ -1,14 +1,15 @@
 """The verdict on two arms: refusals, the verdict itself, and the reason with its numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
-from equipoise.statistics.judgement import Verdict
+from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.unseen_failures import guarded, reason_of
 
 FEWEST_SEEDS = 3
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
@@ -75,6 +76,18 @@ def decide(evidence: Evidence, question: Question) -> Verdict:
     return "not_enough_data"
 
 
+def decide_guarded(
+    evidence: Evidence, question: Question, sign: int, unseen: Unseen | None
+) -> tuple[Verdict, Verdict | None]:
+    """Return the verdict, and that of the tests alone where failures that nobody saw may undo it (else None)."""
+    tested = turned(decide(evidence, question), sign)
+    verdict = guarded(tested, unseen, question.margin)
+    if tested == "equivalent" and verdict != tested:
+        # Then the difference may matter, and an arm that is certainly better is still the better one.
+        verdict = guarded(turned(decide(evidence, replace(question, margin=None)), sign), unseen, None)
+    return verdict, None if verdict in (tested, "a_better", "b_better") else tested
+
+
 def turned(verdict: Verdict, sign: int) -> Verdict:
     """Return the verdict for an endpoint with this sign (-1: lower is better)."""
     if sign > 0 or verdict not in ("a_better", "b_better"):
@@ -139,26 +152,40 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
 
 
 def single_run_reason(
-    analysis: Analysis, a: str, b: str, evidence: Evidence, why: Reason, question: Question
+    analysis: Analysis,
+    a: str,
+    b: str,
+    evidence: Evidence,
+    why: Reason,
+    question: Question,
+    unseen: Unseen | None = None,
 ) -> Reason:
     """Return the reason for two trained networks, whose methods have no verdict."""
     first, second = _better(analysis, a, b, evidence)
     difference = _difference(analysis, first, second, evidence, question.level)
-    clear = evidence.p_adjusted < question.alpha
+    clear = evidence.p_adjusted < question.alpha and not (unseen and unseen.reverses)
     return Reason("trained_networks", stands_out=clear, first=first, difference=difference, why=why)
 
 
 def verdict_reason(
-    analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
+    analysis: Analysis,
+    a: str,
+    b: str,
+    evidence: Evidence,
+    verdict: Verdict,
+    question: Question,
+    family: int,
+    unseen: Unseen | None = None,
 ) -> Reason:
-    """Return the reason with the numbers of the verdict."""
+    """Return the reason with the numbers of the verdict; `unseen`: the failures that the data do not exclude."""
     name, better = analysis.endpoint.label, _better(analysis, a, b, evidence)
     test = {"endpoint": name, "p": evidence.p_adjusted, "family": family}
     if verdict in ("a_better", "b_better"):
         winner, loser = better
         difference = _difference(analysis, winner, loser, evidence, question.level)
         secondary = question.role != "primary"
-        return Reason("better", **test, winner=winner, loser=loser, difference=difference, secondary=secondary)
+        numbers = test | {"winner": winner, "loser": loser, "difference": difference, "secondary": secondary}
+        return Reason("better", **numbers, **_unseen(unseen, analysis))
     if verdict == "equivalent":
         return Reason(
             "equivalent",
@@ -170,7 +197,15 @@ def verdict_reason(
             margin=question.margin or 0.0,
             smaller=better[0] if evidence.p_adjusted < question.alpha else None,
         )
-    return Reason("undecided", **test, a=a, b=b, difference=_difference(analysis, a, b, evidence, question.level))
+    numbers = test | {"a": a, "b": b, "difference": _difference(analysis, a, b, evidence, question.level)}
+    # What the tests alone would have said: then failures that nobody saw are the reason.
+    tested = decide(evidence, question)
+    margin = question.margin if tested == "equivalent" else None
+    return Reason("undecided", **numbers, **_unseen(None if tested == verdict else unseen, analysis, margin))
+
+
+def _unseen(unseen: Unseen | None, analysis: Analysis, margin: float | None = None) -> dict[str, Reason]:
+    return {} if unseen is None else {"unseen": reason_of(unseen, analysis.endpoint, margin)}
 
 
 def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str, str]:

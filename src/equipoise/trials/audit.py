@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from equipoise.statistics.endpoints import (
     SECONDARY_OF_SCORES,
     of_case,
 )
+from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
 
@@ -72,6 +73,7 @@ def audit(
     training: str | Path | None = None,
     allow_trained: bool = False,
     below_chance: bool = False,
+    failure_values: Mapping[str, float] | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Judge predictions made elsewhere; return the dictionary of results.json, and with `out` write it and a report.
@@ -85,7 +87,8 @@ def audit(
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
-    cases. below_chance: the scores are right, although every arm's AUC is below one half.
+    cases. below_chance: the scores are right, although every arm's AUC is below one half. failure_values: metric to the
+    value of a failed case (or "metric=value"), where its range has no worst end.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -116,6 +119,8 @@ def audit(
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
+    plan |= _failure_values(table, plan, parse_failure_values(failure_values))
+    notes += [f"A failed case of {k} counts as {v:g}, as the caller stated" for k, v in plan["failure_values"].items()]
     if below_chance:
         notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
     elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
@@ -187,6 +192,15 @@ def _secondary(
     usual = [one.name for one in SECONDARY_OF_MASKS]
     names = [name for name in table.metrics if of_case(name, structures).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]
+
+
+def _failure_values(table: Predictions, plan: Mapping[str, Any], values: dict[str, float]) -> dict[str, Any]:
+    """Return the entry of the plan; PredictionError for a value that a metric of the table cannot have."""
+    names = (plan["primary"], *plan["secondary"])
+    known = {name: of_case(name, plan["structures"]) for name in names if name in table.metrics}
+    lower = {name: replace(one, higher_is_better=name not in plan["lower_is_better"]) for name, one in known.items()}
+    check_failure_values(values, table, {k: one if one.direction_known else lower[k] for k, one in known.items()})
+    return {"failure_values": values}
 
 
 def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:

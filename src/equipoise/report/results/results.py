@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,8 @@ def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
     for key, higher in (("lower_is_better", False), ("stated_higher", True)):
         for name in (name for name in plan.get(key) or () if not of_case(name, plan.get("structures")).direction_known):
             endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=higher, low=-math.inf, high=math.inf)
+    for name, value in (plan.get("failure_values") or {}).items():
+        endpoints[name] = replace(endpoints.get(name) or of_case(name), failed=value)
     return endpoints
 
 
