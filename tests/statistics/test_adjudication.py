@@ -60,7 +60,9 @@ def test_identical_arms_without_spread_between_runs_are_refused(binary: Maker) -
     table = concatenate(copies)
     found = judge(table, primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "refused"
-    assert "no variation to judge by" in sentence(found.reason)
+    assert "3 runs of a were given, and they are 1 training run" in sentence(found.reason)
+    rules = judge(table, primary="auc", margin=0.03, deterministic=["b"], family="b").comparisons[0]
+    assert rules.verdict == "refused"
 
 
 @pytest.mark.long
