@@ -105,9 +105,10 @@ def test_moderated_form_leans_on_the_spread_of_all_arms() -> None:
     result = compare(moderated(plain), 0, 1)
     squared = own[0] + own[1] + max(patients, 0)
     df = squared**2 / ((own[0] ** 2 + own[1] ** 2) / 2.25)
-    assert Error(result.se, result.df) == pytest.approx((np.sqrt(squared), min(df, 149)))
+    assert (result.se, result.df) == pytest.approx((np.sqrt(squared), min(df, 149)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "decimals"), [(200, 1), (2_000, 2), (100_000, 15)])
 def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
     """One case a patient, one seed: the same z with and without ties (Student's t takes the place of its normal)."""
@@ -121,6 +122,7 @@ def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
     assert 2 * stats.norm.sf(abs(result.difference / result.se)) == pytest.approx(p, abs=1e-9)
 
 
+@pytest.mark.long
 @given(st.integers(0, 1_000), st.integers(1, 5), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_comparison_is_antisymmetric(seed: int, seeds: int, leaning: bool) -> None:

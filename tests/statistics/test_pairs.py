@@ -29,6 +29,7 @@ def family(
     return compare_family(analyse(align(table), endpoint, 1 if endpoint.by_class else None), pairs, question)
 
 
+@pytest.mark.long
 def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
     for generator in range(5):
         for c in family(binary(150, (0.8, 0.84, 0.88), generator=generator)):
@@ -43,6 +44,7 @@ def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
             assert (c.low, c.high) == pytest.approx((c.difference - half, c.difference + half))
 
 
+@pytest.mark.long
 def test_equivalence_is_adjusted_by_holm(binary: Maker) -> None:
     """The larger TOST p of the two arms alone and of the spreads of all arms, then Holm's adjustment."""
     table = binary(500, (0.85, 0.85, 0.86), 5)
@@ -112,6 +114,7 @@ def test_folds_tested_on_the_same_cases_have_no_resampled_test(binary: Maker) ->
     assert (found.se, found.low, found.p) == pytest.approx((alone.se, alone.low, alone.p))
 
 
+@pytest.mark.long
 def test_cross_validated_p_of_new_data_are_adjusted_by_holm(binary: Maker) -> None:
     table = binary(300, (0.8, 0.84, 0.88), folds=5)
     found = family(table)

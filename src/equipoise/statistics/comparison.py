@@ -15,6 +15,7 @@ from scipy.special import stdtr
 from equipoise.protocol import FEWEST_SHARED
 from equipoise.statistics.intervals import quantile
 from equipoise.statistics.moderation import moderated_variances
+from equipoise.statistics.skewness import hall, hall_inverse
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # variances of differences below this part of the arms' own are the rounding of equal numbers
@@ -76,18 +77,35 @@ class Design:
 
 
 class Error(NamedTuple):
-    """A standard error with its degrees of freedom."""
+    """A standard error with its degrees of freedom.
+
+    `skew` is the skewness of the estimate where it matters (see `skewness`): every test is then the stricter of
+    Student's t and Hall's, and the interval covers both.
+    """
 
     se: float
     df: float
+    skew: float = 0.0
 
     def half(self, level: float) -> float:
-        """Return half the width of the interval at this confidence level."""
+        """Return half the width of Student's interval at this confidence level."""
         return quantile(0.5 + level / 2, self.df) * self.se
 
+    def interval(self, difference: float, level: float) -> tuple[float, float]:
+        """Return the interval of a difference."""
+        t = quantile(0.5 + level / 2, self.df)
+        above, below = max(t, hall_inverse(t, self.skew)), min(-t, hall_inverse(-t, self.skew))
+        return difference - above * self.se, difference - below * self.se
+
+    def two_sided(self, difference: float) -> float:
+        """Return the p of no difference."""
+        t = difference / self.se
+        return float(2 * stdtr(self.df, -min(abs(t), abs(hall(t, self.skew)))))
+
     def beyond(self, distance: float) -> float:
-        """Return the one-sided p of a value this far on the side of the alternative."""
-        return float(stdtr(self.df, -distance / self.se))
+        """Return the one-sided p of an estimate that lies this far above the border of the hypothesis."""
+        t = distance / self.se
+        return float(stdtr(self.df, -min(t, hall(t, self.skew))))
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,8 @@ class Contrast:
     """A difference of two arms (first minus second) with its standard error and degrees of freedom.
 
     `also` holds further errors of the same difference, each of which must agree: the p is the largest of all, the
-    interval the widest. `se` and `df` are those of the widest 95 % interval. `se_patients` and `se_seeds` are the two
+    interval the widest. `se`, `df`
+    and `skew` are those of the widest 95 % interval. `se_patients` and `se_seeds` are the two
     parts of the error with runs as readers: the first vanishes with many patients, the second with many seeds.
     """
 
@@ -105,35 +124,37 @@ class Contrast:
     se_patients: float
     se_seeds: float
     method: str
+    skew: float = 0.0
     also: tuple[Error, ...] = ()
 
     @property
     def errors(self) -> tuple[Error, ...]:
         """All errors that are not 0."""
-        return tuple(error for error in (Error(self.se, self.df), *self.also) if error.se > 0)
+        return tuple(error for error in (Error(self.se, self.df, self.skew), *self.also) if error.se > 0)
 
     @property
     def p(self) -> float:
         """The two-sided p of no difference; NaN where the standard error is 0."""
-        return max((2 * error.beyond(abs(self.difference)) for error in self.errors), default=float("nan"))
+        return max((error.two_sided(self.difference) for error in self.errors), default=float("nan"))
 
     def turned(self) -> "Contrast":
         """Return the same comparison as second minus first."""
-        return replace(self, difference=-self.difference)
+        also = tuple(error._replace(skew=-error.skew) for error in self.also)
+        return replace(self, difference=-self.difference, skew=-self.skew, also=also)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the difference, the widest of all errors."""
-        half = max((error.half(level) for error in self.errors), default=0.0)
-        return self.difference - half, self.difference + half
+        bounds = [error.interval(self.difference, level) for error in self.errors] or [(self.difference,) * 2]
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
 
     def joined(self, error: Error, name: str) -> "Contrast":
         """Return the comparison that must also hold by this error; `name` enters `method` where it is the widest."""
-        now = Error(self.se, self.df)
+        now = Error(self.se, self.df, self.skew)
         if error.half(0.95) <= now.half(0.95):
-            wider, method, also = now, self.method, (*self.also, error)
-        else:
-            wider, method, also = error, f"{self.method.partition(',')[0]}, wider {name}", (now, *self.also)
-        return Contrast(self.difference, wider.se, wider.df, self.se_patients, self.se_seeds, method, also)
+            return replace(self, also=(*self.also, error))
+        words = [word for word in self.method.split(", ") if not word.startswith("wider")]
+        method = ", ".join([*words, f"wider {name}"])
+        return replace(self, se=error.se, df=error.df, skew=error.skew, method=method, also=(now, *self.also))
 
 
 def design(

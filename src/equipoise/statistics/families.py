@@ -17,10 +17,11 @@ from equipoise.statistics.comparison import (
     resampled_contrast,
 )
 from equipoise.statistics.criterion import Criterion, criterion
-from equipoise.statistics.judgement import NAN, Verdict
+from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.verdict import Evidence, Question, decide, obstacle, turned
+from equipoise.statistics.unseen_failures import skewed, unseen_failures
+from equipoise.statistics.verdict import Evidence, Question, decide_guarded, obstacle
 
 Pair = tuple[str, str]
 
@@ -45,6 +46,7 @@ class Candidate:
 class Decision:
     """The verdict on a pair and the numbers that it rests on.
 
+    `withheld` is the verdict of the tests alone, where failures that nobody saw (`unseen`) may undo it.
     `simultaneous` excludes 0 where the adjusted p is below alpha. `p_fitted` is adjusted over the family of `family`
     comparisons; `rule` is what a difference has to pass in a trial of this kind.
     """
@@ -52,6 +54,8 @@ class Decision:
     candidate: Candidate
     evidence: Evidence
     verdict: Verdict
+    withheld: Verdict | None
+    unseen: Unseen | None
     simultaneous: tuple[float, float]
     p_fitted: float
     rule: Criterion
@@ -94,11 +98,14 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
     rule, out = _rule(analysis, candidates, places, question.alpha), []
     for k, candidate in enumerate(candidates):
         evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
+        unseen = unseen_failures(analysis, *candidate.pair, candidate.contrast.difference, question.deterministic)
         verdict: Verdict = "single_run"
+        withheld: Verdict | None = None
         if candidate.why is None:
-            verdict = turned(decide(evidence, question), analysis.endpoint.sign)
+            verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
         simultaneous = _simultaneous(candidate, family, question.alpha)
-        out.append(Decision(candidate, evidence, verdict, simultaneous, float(fitted[k]), rule, len(places)))
+        numbers = simultaneous, float(fitted[k]), rule, len(places)
+        out.append(Decision(candidate, evidence, verdict, withheld, unseen, *numbers))
     return out
 
 
@@ -129,11 +136,10 @@ def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Ques
     a, b = (arms.index(name) for name in pair)
     new_data = _resampled(analysis, *pair)
     if why is not None:
-        fitted = family = compare_as_trained(arms, a, b)
+        fitted = family = skewed(analysis, pair, compare_as_trained(arms, a, b))
     else:
         shared = _shared(analysis, *pair, question)
-        fitted = compare(arms, a, b, shared_seeds=shared)
-        family = compare(leaning, a, b, shared_seeds=shared)
+        fitted, family = (skewed(analysis, pair, compare(form, a, b, shared_seeds=shared)) for form in (arms, leaning))
     return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
 
 

@@ -32,13 +32,13 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     grid: tuple[Needed, ...] = ()
     smallest, patients = None, None
     if candidate.why is not None:
-        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question)
+        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen)
     else:
-        reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family)
+        reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family, decision.unseen)
         grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
         if verdict == "not_enough_data":
-            note = _new_data_note(decision, question)
-            reason = Reason(reason.code, **reason.facts, new_data=note, advice=advice)
+            facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
+            reason = Reason(reason.code, **facts)
     return Comparison(
         a=a,
         b=b,
@@ -71,6 +71,8 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
         flags=flags(analysis),
+        unseen_failures=decision.unseen,
+        withheld=decision.withheld,
     )
 
 
