@@ -1,7 +1,7 @@
 """Moderated variances between training runs: three runs say little of an arm's spread, so it leans on all arms'.
 
 After Smyth, Stat Appl Genet Mol Biol 3 (2004) 3. His prior, whose weight is estimated from the arms themselves, and
-pooling, which is its limit, err up to .19 and .49 as a family of 3 to 10 arms whose spreads differ up to tenfold. A
+pooling, which is its limit, err up to .19 and .48 as a family of 3 to 10 arms whose spreads differ up to tenfold. A
 light fixed prior keeps .06 in every design that was simulated (docs/decisions/0013-moderated-spreads.md).
 """
 
