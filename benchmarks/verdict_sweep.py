@@ -144,6 +144,11 @@ TO_BE_FOUND = [
 """Designs for the number of patients; their own number is not used."""
 
 
+def chosen(designs: list[Design], trials: int, only: str) -> list[tuple[Design, int]]:
+    """Return the designs whose name or endpoint matches, each with the number of trials."""
+    return [(design, trials) for design in designs if search(only, f"{design.name} {design.endpoint}")]
+
+
 def broken(design: Design, found: Rates, trials: int) -> list[str]:
     """Return the promises that the rates break beyond two Monte-Carlo standard errors."""
     slack = 2 * np.sqrt(0.05 * 0.95 / trials)
@@ -188,13 +193,13 @@ def tables(trials: int, processes: int, only: str) -> tuple[str, bool]:
     lines = [f"{heads}judged | power at the margin | broken |", f"|{'---|' * 11}"]
     failed, start = False, time.perf_counter()
     with get_context("fork").Pool(processes) as pool:
-        for design, found, _ in pool.imap(_one, [(d, trials) for d in DESIGNS if search(only, f"{d.name} {d.endpoint}")]):
+        for design, found, _ in pool.imap(_one, chosen(DESIGNS, trials, only)):
             faults = broken(design, found, trials)
             failed |= bool(faults)
             lines.append(row(design, found, faults))
             print(lines[-1], flush=True)
         lines += ["", "| design | arms × runs | margin | patients asked for | power |", "|---|---|---|---|---|"]
-        for design, wanted, chance in pool.imap(_power, [(d, trials) for d in TO_BE_FOUND if search(only, f"{d.name} {d.endpoint}")]):
+        for design, wanted, chance in pool.imap(_power, chosen(TO_BE_FOUND, trials, only)):
             arms = f"{len(design.seeds)} × {design.seeds[0]}"
             failed |= not 0.75 <= chance <= 0.85
             lines.append(f"| {design.name} | {arms} | {design.margin:g} | {wanted or '–'} | {_share(chance)} |")
