@@ -48,3 +48,9 @@ def test_variances_are_joined_and_divided() -> None:
     both = joined([variances(1.0, 2.0, 3), variances(3.0, 4.0, 3)])
     assert both.total == pytest.approx([2 / 3 + 2, 2 + 4])
     assert both.where(np.array([False, True])).total == pytest.approx([6.0])
+
+
+def test_failures_that_nobody_saw_are_a_threshold_of_their_own() -> None:
+    """A change by 3/n of a loss of .8: with 100 patients no difference below .024 is called one."""
+    edge = thresholds(variances(1e-8, 0.0, 3, 100), Criterion(unseen=2.4), 0.05, 0.05)
+    assert edge == pytest.approx(np.full(edge.shape, 0.024))

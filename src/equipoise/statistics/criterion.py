@@ -29,7 +29,7 @@ class Criterion:
 
     level: two-sided level of the two arms' own test and of the family. pairs: the family's comparisons, by number of
     arm. arms: arms with several seeds, on whose spreads the family's test leans. folds, repeats: of cross-validation; 1
-    fold means none.
+    fold means none. unseen: n times the change of a mean by failures that n patients without one do not exclude.
     """
 
     level: float = 0.05
@@ -37,6 +37,7 @@ class Criterion:
     arms: int = 2
     folds: int = 1
     repeats: int = 1
+    unseen: float = 0.0
 
     def adjusted(self, seeds: int, share: float) -> float:
         """Return the level of each test of the family by max-T; `share`: the runs' part of a difference's variance."""
@@ -101,6 +102,7 @@ def thresholds(parts: Variances, rule: Criterion, own: float, family: float) -> 
         edges.append(_welch(variance, df, parts, family))
     if rule.folds > 1:
         edges.append(_new_data(parts, rule, family))
+    edges.append((rule.unseen / parts.n)[:, None])
     edge = edges[0]
     for other in edges[1:]:
         edge = np.maximum(edge, other)

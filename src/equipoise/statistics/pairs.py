@@ -1,6 +1,7 @@
 """Compare arms in one endpoint: the decisions of a family with their reasons, and the gain by more data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import wilcoxon
@@ -109,6 +110,8 @@ def _what_is_needed(
 ) -> tuple[tuple[Needed, ...], int | None, float | None, Reason]:
     """Return the grid of needed patients, those needed with these seeds, the detectable difference, and a reason."""
     arms, panel, rule = analysis.arms, analysis.panel, decision.rule
+    if decision.unseen is not None:
+        rule = replace(rule, unseen=decision.unseen.shift * arms.n_patients)
     a, b = decision.candidate.pair
     trained = [name for name in (a, b) if name not in question.deterministic]
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)

@@ -72,8 +72,8 @@ class Rates:
     """Shares over trials of one design.
 
     winners: trials with a false winner; equivalent: trials in which an arm that is worse by the margin is called
-    equivalent; coverage: of the 95 % interval, mean over pairs with its smallest value; judged: comparisons that got a
-    verdict and no refusal; power: comparisons that found a true difference of the margin.
+    equivalent; coverage: of the 95 % interval, mean over pairs with its smallest value; judged: comparisons that were
+    neither refused nor withheld because of failures that nobody saw, which the other rates leave out of account; power: comparisons that found a true difference of the margin.
     """
 
     winners: float
@@ -97,30 +97,36 @@ def rates(design: Design, trials: int, seed: int = 0) -> Rates:
         equivalent=float((apart.verdicts[:, last] == "equivalent").any(axis=1).mean()),
         coverage=float(np.mean(covered)) if covered else float("nan"),
         lowest=min(covered, default=float("nan")),
-        judged=float(judged.mean()),
+        judged=float((judged & ~equal.withheld).mean()),
         power=float(np.isin(apart.verdicts[:, last], ("a_better", "b_better")).mean()),
     )
 
 
 @dataclass(frozen=True)
 class _Trials:
-    """Verdicts and whether the interval covered no difference (trials, pairs)."""
+    """Verdicts of the tests, whether the interval covered no difference, and whether a guard withheld the verdict.
+
+    All are (trials, pairs).
+    """
 
     verdicts: NDArray[np.str_]
     covered: NDArray[np.bool_]
+    withheld: NDArray[np.bool_]
 
 
 def _repeated(design: Design, trials: int, seed: int, shift: float) -> _Trials:
     """Judge trials in which the last arm's value is lower by `shift`."""
     stream = np.random.default_rng([seed, *(ord(letter) for letter in design.name)])
     verdicts = np.empty((trials, len(design.pairs)), dtype="U16")
-    covered = np.zeros(verdicts.shape, dtype=bool)
+    covered, withheld = np.zeros(verdicts.shape, dtype=bool), np.zeros(verdicts.shape, dtype=bool)
     for trial in range(trials):
         for k, decided in enumerate(decided_trial(design, stream, shift)):
-            verdicts[trial, k] = decided.verdict if isinstance(decided, Decision) else "refused"
+            verdicts[trial, k] = "refused"
             if isinstance(decided, Decision):
+                verdicts[trial, k] = decided.withheld or decided.verdict
+                withheld[trial, k] = decided.withheld is not None
                 covered[trial, k] = decided.evidence.interval[0] <= 0 <= decided.evidence.interval[1]
-    return _Trials(verdicts, covered)
+    return _Trials(verdicts, covered, withheld)
 
 
 def decided_trial(design: Design, stream: np.random.Generator, shift: float = 0.0) -> list[object]:
