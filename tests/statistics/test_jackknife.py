@@ -1,0 +1,80 @@
+"""Average precision of few positive cases: bias and variance by leaving out patients, and an interval that covers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import average_precision_score
+
+from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.analysis import Analysis, analyse, interval
+from equipoise.statistics.binormal import Cohort, Draw, draw
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.jackknife import jackknife
+from equipoise.statistics.panel import Fold, Panel, align
+
+Maker = Callable[..., Predictions]
+RARE = Cohort(prevalence=0.1)
+
+
+def analysed(made: Draw, name: str) -> Analysis:
+    """One arm's runs, made probabilities."""
+    positive = expit(1.7 * made.scores - 2.0)
+    cases = np.arange(len(made.truth)).astype(str)
+    fold = Fold(0, cases, made.patient, made.truth.astype(int), np.stack([1 - positive, positive], axis=2), {})
+    runs, patients = len(made.scores), int(made.patient[-1]) + 1
+    panel = Panel(("a",) * runs, tuple(range(runs)), (fold,), ("no", "yes"), patients, len(cases))
+    endpoint = endpoint_named(name, (), panel.classes)
+    return analyse(panel, endpoint, 1 if name == "average_precision" else None)
+
+
+def test_bias_and_variance_are_those_of_leaving_out_each_patient() -> None:
+    made = draw(np.random.default_rng(0), 40, (0.85,), 2, 0.01, replace(RARE, prevalence=0.3))
+    found = analysed(made, "average_precision")
+    ours = jackknife(found.panel, found.endpoint, 1, np.array([0, 1]))
+
+    def value(keep: np.ndarray) -> float:
+        """The mean over runs, as scikit-learn computes it."""
+        return float(np.mean([average_precision_score(made.truth[keep], own[keep]) for own in made.scores]))
+
+    without = np.array([value(made.patient != patient) for patient in range(40)])
+    assert ours is not None
+    assert ours.bias == pytest.approx(39 * (without.mean() - value(made.patient >= 0)))
+    assert ours.variance == pytest.approx(39 / 40 * ((without - without.mean()) ** 2).sum())
+
+
+def test_the_interval_allows_for_the_bias(binary: Maker) -> None:
+    made = draw(np.random.default_rng(1), 60, (0.85,), 3, 0.01, RARE)
+    found = interval(analysed(made, "average_precision"), "a")
+    expected = np.mean([average_precision_score(made.truth, own) for own in made.scores])
+    assert found.estimate == pytest.approx(expected)
+    assert found.method == "logit with jackknife"
+    assert found.low < found.estimate - 0.05
+    # Without a single patient of the class left, nothing is corrected.
+    table = binary(60, (0.8,), 1)
+    alone = table.where((table.truth == 0) | (table.patient == table.patient[np.flatnonzero(table.truth)[0]]))
+    panel = align(alone)
+    assert jackknife(panel, endpoint_named("average_precision", (), panel.classes), 1, np.array([0])) is None
+
+
+def covered(name: str, auc: float, runs: int, trials: int) -> float:
+    """The share of intervals of trials with 60 patients and rare positives that hold the true value."""
+    stream = np.random.default_rng(5)
+    true = float(analysed(draw(stream, 30_000, (auc,), 3, 0.01, RARE), name).arms.mean[0])
+    made = (analysed(draw(stream, 60, (auc,), runs, 0.01, RARE), name) for _ in range(trials))
+    found = [interval(one, "a") for one in made if (one.events or 0) >= 10]
+    return float(np.mean([one.low <= true <= one.high for one in found]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("auc", [0.75, 0.85])
+def test_average_precision_of_rare_cases_is_covered(auc: float) -> None:
+    assert covered("average_precision", auc, 1, 160) >= 0.91
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("auc", "runs"), [(0.85, 1), (0.95, 3)])
+def test_balanced_accuracy_of_rare_cases_is_covered(auc: float, runs: int) -> None:
+    assert covered("balanced_accuracy", auc, runs, 400) >= 0.93
