@@ -69,9 +69,8 @@ def covered(name: str, auc: float, runs: int, trials: int) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("auc", [0.75, 0.85])
-def test_average_precision_of_rare_cases_is_covered(auc: float) -> None:
-    assert covered("average_precision", auc, 1, 160) >= 0.91
+def test_average_precision_of_rare_cases_is_covered() -> None:
+    assert covered("average_precision", 0.85, 1, 100) >= 0.91
 
 
 @pytest.mark.long
