@@ -28,6 +28,7 @@ def test_a_clear_difference_is_found_in_its_direction(binary: Maker) -> None:
     assert [r.arm for r in found.ranking] == ["b", "a"]
 
 
+@pytest.mark.long
 def test_the_same_predictions_give_the_same_judgement_in_any_row_order(binary: Maker) -> None:
     table = binary(60, (0.8, 0.82, 0.84), folds=3)
     shuffled = table.where(np.random.default_rng(0).permutation(len(table)))
