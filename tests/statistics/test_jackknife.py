@@ -12,7 +12,7 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.binormal import Cohort, Draw, draw
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.jackknife import jackknife
+from equipoise.statistics.jackknife import jackknife, precision_without
 from equipoise.statistics.panel import Fold, Panel, align
 
 Maker = Callable[..., Predictions]
@@ -33,7 +33,7 @@ def analysed(made: Draw, name: str) -> Analysis:
 def test_bias_and_variance_are_those_of_leaving_out_each_patient() -> None:
     made = draw(np.random.default_rng(0), 40, (0.85,), 2, 0.01, replace(RARE, prevalence=0.3))
     found = analysed(made, "average_precision")
-    ours = jackknife(found.panel, found.endpoint, 1, np.array([0, 1]))
+    ours = jackknife(found.panel, 1, np.array([0, 1]))
 
     def value(keep: np.ndarray) -> float:
         """The mean over runs, as scikit-learn computes it."""
@@ -43,6 +43,30 @@ def test_bias_and_variance_are_those_of_leaving_out_each_patient() -> None:
     assert ours is not None
     assert ours.bias == pytest.approx(39 * (without.mean() - value(made.patient >= 0)))
     assert ours.variance == pytest.approx(39 / 40 * ((without - without.mean()) ** 2).sum())
+
+
+def test_ties_and_many_groups_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = np.random.default_rng(2)
+    score, truth, member = np.round(stream.random(90), 1), stream.random(90) < 0.3, stream.integers(0, 12, 90)
+    expected = [average_precision_score(truth[member != g], score[member != g]) for g in range(12)]
+    assert precision_without(score, truth, member, 12) == pytest.approx(expected)
+    monkeypatch.setattr("equipoise.statistics.jackknife._AT_ONCE", 200)
+    assert precision_without(score, truth, member, 12) == pytest.approx(expected)
+
+
+def test_the_average_over_classes_leaves_out_the_same_patients() -> None:
+    stream, n = np.random.default_rng(3), 60
+    truth = np.arange(n) % 3
+    fold = Fold(0, np.arange(n).astype(str), np.arange(n), truth, stream.random((1, n, 3)), {})
+    found = jackknife(Panel(("a",), (0,), (fold,), ("x", "y", "z"), n, n), None, np.array([0]))
+
+    def value(keep: np.ndarray) -> float:
+        """The mean over classes."""
+        return float(np.mean([average_precision_score(truth[keep] == k, fold.scores[0, keep, k]) for k in range(3)]))
+
+    without = np.array([value(np.arange(n) != patient) for patient in range(n)])
+    assert found is not None
+    assert found.bias == pytest.approx((n - 1) * (without.mean() - value(np.ones(n, dtype=bool))))
 
 
 def test_the_interval_allows_for_the_bias(binary: Maker) -> None:
@@ -56,7 +80,7 @@ def test_the_interval_allows_for_the_bias(binary: Maker) -> None:
     table = binary(60, (0.8,), 1)
     alone = table.where((table.truth == 0) | (table.patient == table.patient[np.flatnonzero(table.truth)[0]]))
     panel = align(alone)
-    assert jackknife(panel, endpoint_named("average_precision", (), panel.classes), 1, np.array([0])) is None
+    assert jackknife(panel, 1, np.array([0])) is None
 
 
 def covered(name: str, auc: float, runs: int, trials: int) -> float:
@@ -70,7 +94,7 @@ def covered(name: str, auc: float, runs: int, trials: int) -> float:
 
 @pytest.mark.long
 def test_average_precision_of_rare_cases_is_covered() -> None:
-    assert covered("average_precision", 0.85, 1, 100) >= 0.91
+    assert covered("average_precision", 0.85, 1, 400) >= 0.925
 
 
 @pytest.mark.long

@@ -123,7 +123,7 @@ def _bounds(
 
 def _jackknifed(analysis: Analysis, estimate: Estimate, columns: NDArray[np.int64]) -> Estimate:
     """Return the estimate with the jackknife's bias, and its variance where that is larger."""
-    left_out = jackknife(analysis.panel, analysis.endpoint, analysis.positive, columns)
+    left_out = jackknife(analysis.panel, analysis.positive, columns)
     if left_out is None:
         return estimate
     fixed = analysis.arms.between[(analysis.arms.index(analysis.panel.arm[columns[0]]),) * 2]
