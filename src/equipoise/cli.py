@@ -103,9 +103,12 @@ def _audit(arguments: argparse.Namespace) -> int:
         truth=arguments.truth, regions=arguments.regions, classes=arguments.classes or (), metric=arguments.metric,
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
-        common_cases=arguments.common_cases, training=arguments.training, allow_trained=arguments.allow_trained,
+        common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
+        ignore=arguments.ignore, training=arguments.training, allow_trained=arguments.allow_trained,
         watch=_watch(arguments),
     )  # fmt: skip
+    # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
+    sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
@@ -238,6 +241,14 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
     )
     files = audit.add_argument_group("what the files do not say")
+    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+    ))  # fmt: skip
+    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
+    files.add_argument(
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that means: not "
+        "annotated; its voxels count for no arm"
+    )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
     files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")

@@ -16,11 +16,20 @@ from equipoise.evaluation.external import (
     Collected,
     collect,
     collect_table,
+    parse_columns,
     parse_regions,
     read_column,
     split_arm,
 )
-from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
+from equipoise.evaluation.external.agreement import (
+    alike_means,
+    common,
+    disjoint,
+    not_trained,
+    same_truths,
+    unpredicted,
+)
+from equipoise.evaluation.external.likeness import alike_cases, alike_patients
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
@@ -63,6 +72,9 @@ def audit(
     patients: str | Path | Mapping[str, str] | None = None,
     cases_are_patients: bool = False,
     common_cases: bool = False,
+    columns: str | Mapping[str, Any] | None = None,
+    scores: str | None = None,
+    ignore: Sequence[int] = (),
     training: str | Path | None = None,
     allow_trained: bool = False,
     watch: Watch = silent,
@@ -76,6 +88,8 @@ def audit(
     primary: the endpoint compared, also your own `module:attribute`; for masks "auc" means the mean Dice. margin: the
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
+    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does not
+    say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
     cases.
@@ -90,7 +104,8 @@ def audit(
     options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
-        own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)),
+        own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)), columns=parse_columns(columns),
+        scores=scores, positive=positive, primary=primary, ignore=tuple(ignore),
     )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
@@ -106,7 +121,7 @@ def audit(
     own = _own(table, [plan["primary"], *plan["secondary"]])
     _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
     run = _as_run(table, plan, collected, own, [*note, *notes])
-    results = results_of(run)
+    results = results_of(run) | {"assumptions": list(collected.notes)}
     if out is not None:
         _write(Path(out), run, results)
     return results
@@ -134,7 +149,7 @@ def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collect
 def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
     if given is None or isinstance(given, Mapping):
         return given
-    return read_column(Path(given), "case", ("patient",), "list of patients")
+    return read_column(Path(given), "case", "patient", "list of patients")
 
 
 def _agreed(
@@ -142,7 +157,10 @@ def _agreed(
 ) -> tuple[Predictions, list[str]]:
     """Return the rows that can be judged together, and sentences about assumptions and omissions."""
     notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
+    notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
+    notes += [*more, *alike_patients(table)]
+    table, more = alike_means(table)
     notes += more
     if common_cases:
         table, more = common(table)

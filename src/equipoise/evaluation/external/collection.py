@@ -12,12 +12,14 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions, read_column
+from equipoise.evaluation.external.class_columns import with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Reading
-from equipoise.evaluation.external.tables import columns_of, table_columns
+from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.roles import with_roles
+from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
 
@@ -77,7 +79,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     named = _named(inputs, options.truth)
     masked = [source for source in named if source.kind is Kind.MASK]
     mask_parts, notes, lost = _masks(masked, options, watch) if masked else ([], [], [])
-    parts = [_part(source, options, truth is not None) for source in named if source.kind is not Kind.MASK]
+    parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts = [*parts, *mask_parts]
     notes += [note for part in parts for note in part.reading.notes]
     return _collected(parts, options, truth, notes, lost)
@@ -86,8 +88,9 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
 def collect_table(table: Any, options: AuditOptions) -> Collected:
     """Collect a table in memory: a pyarrow.Table, a dictionary of columns or a data frame."""
     name = "the table"
-    part = Part("", Reading(name, "table in memory", columns_of(table, name)))
-    return _collected([part], options, _truth(options), [], [])
+    truth = _truth(options)
+    part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
+    return _collected([part], options, truth, list(part.reading.notes), [])
 
 
 def _collected(
@@ -103,9 +106,9 @@ def _collected(
 
 def _truth(options: AuditOptions) -> dict[str, str] | None:
     """Read case → class of a truth given as CSV; None for a truth of another kind."""
-    if options.truth is None or options.truth.suffix.lower() != ".csv":
+    if options.truth is None or options.truth.suffix.lower() not in SUFFIXES:
         return None
-    return read_column(options.truth, "case", ("truth", "label"), "truth")
+    return read_column(options.truth, "case", "truth", "truth")
 
 
 def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) -> tuple[list[Input], Path | None]:
@@ -126,7 +129,7 @@ def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) ->
     summaries = [path / "summary.json"] if (path / "summary.json").is_file() else _folds(path)
     if summaries:
         return [Input(own, summary, kind_of(summary)) for summary in summaries], None
-    tables = [file for file in files if file.suffix.lower() in (".csv", ".parquet")]
+    tables = [file for file in files if file.suffix.lower() in SUFFIXES]
     raw = [file for file in tables if file.stem.endswith("_raw")]
     if raw:
         return [Input(own, file, kind_of(file)) for file in raw], None
@@ -185,18 +188,27 @@ def _only_numbered(path: Path) -> bool:
     return name is not None and name.run.replace(".", "").isdigit()
 
 
-def _part(source: Input, options: AuditOptions, has_truth: bool) -> Part:
+def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None) -> Part:
     path, arm = source.path, str(source.arm)
     if source.kind is Kind.NNUNET:
         return Part(arm, nnunet.read_summary(path, options.regions), fold_in(path))
     if source.kind is Kind.MONAI_METRICS:
         return Part(arm, monai.read_metrics(path, options.regions, options.metric))
     if source.kind is Kind.MONAI_VALUES:
-        return Part(arm, monai.read_values(path, options, has_truth))
+        return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
-    columns, digest = table_columns(path)
-    return Part(arm, Reading(str(path), source.kind.value, columns, (), digest))
+    columns, digest = table_columns(path, next(iter(options.columns.get("sheet", ())), None))
+    return Part(arm, _reading(columns, str(path), source.kind.value, options, truth, digest), fold_in(path))
+
+
+def _reading(
+    columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
+) -> Reading:
+    """Return a table whose columns have the names of their roles."""
+    columns, notes = with_roles(columns, source, options.columns, options.metric, options.subgroups)
+    columns, more = with_scores(columns, source, options, truth)
+    return Reading(source, kind, columns, (*notes, *more), digest)
 
 
 def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[list[Part], list[str], list[str]]:
