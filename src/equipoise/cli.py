@@ -104,8 +104,8 @@ def _audit(arguments: argparse.Namespace) -> int:
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
-        ignore=arguments.ignore, training=arguments.training, allow_trained=arguments.allow_trained,
-        watch=_watch(arguments),
+        ignore=arguments.ignore, threshold=arguments.threshold, training=arguments.training,
+        allow_trained=arguments.allow_trained, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
     sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
@@ -238,6 +238,10 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
     comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
     comparison.add_argument(
+        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
+        "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
     )
     files = audit.add_argument_group("what the files do not say")
@@ -246,8 +250,8 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     ))  # fmt: skip
     files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
     files.add_argument(
-        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that means: not "
-        "annotated; its voxels count for no arm"
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
+        "means: not annotated; its voxels count for no arm"
     )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
     files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")

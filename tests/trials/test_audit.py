@@ -201,7 +201,7 @@ def test_duplicate_rows(table: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "words"), [(1, "single_run", "not of the methods"), (2, "refused", "fewer than 3")]
+    ("seeds", "verdict", "words"), [(1, "a_better", "nothing of how the methods"), (2, "refused", "fewer than 3")]
 )
 def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict: str, words: str) -> None:
     few = ordered(table)["seed"] < seeds

@@ -38,6 +38,7 @@ def judge(
     shared_seeds: bool = False,
     patients_known: bool = True,
     common_cases: bool = False,
+    networks: bool = False,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -48,7 +49,8 @@ def judge(
     a separate family; the rule's seed variance is 0 and the degrees of freedom are those of the trained arm.
     `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
-    with `shared_seeds` a seed means the same initialisation and data order in every arm.
+    with `shared_seeds` a seed means the same initialisation and data order in every arm. `networks`: the verdicts are
+    about these trained networks, and patients alone are sampled.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -56,7 +58,9 @@ def judge(
     _refuse_unknown(order, family, deterministic)
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
-    question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
+    question = Question(
+        margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, networks
+    )
     offered = (list(predictions.metrics), predictions.classes, custom)
     companions = _companions(endpoint_named(primary, *offered), predictions)
     analyses = []
@@ -198,7 +202,12 @@ def _variance(analysis: Analysis, comparisons: list[Comparison], trained: list[s
     pairs = [
         c
         for c in comparisons
-        if c.role == "primary" and c.se > 0 and c.a in trained and c.b in trained and c.verdict != "single_run"
+        if c.role == "primary"
+        and c.se > 0
+        and c.a in trained
+        and c.b in trained
+        and c.verdict != "single_run"
+        and c.about == "methods"
     ]
     if arms is None or not pairs:
         return None

@@ -94,6 +94,10 @@ class Contrast:
         """Return the same comparison as second minus first."""
         return replace(self, difference=-self.difference)
 
+    def p_worse(self, margin: float) -> float:
+        """Return the one-sided p that the difference is -margin or less."""
+        return float(stdtr(self.df, -(self.difference + margin) / self.se))
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the difference."""
         half = quantile(0.5 + level / 2, self.df) * self.se
@@ -201,7 +205,7 @@ def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
     if contrast.se == 0:
         return float("nan")
-    return float(stdtr(contrast.df, -(contrast.difference + margin) / contrast.se))
+    return contrast.p_worse(margin)
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:

@@ -18,7 +18,8 @@ FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is 
 class Question:
     """The question about every pair: `margin` is the smallest difference that matters.
 
-    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial).
+    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `networks`:
+    the question is about these trained networks and not about methods, so that patients alone are sampled.
     """
 
     margin: float | None
@@ -28,6 +29,7 @@ class Question:
     deterministic: frozenset[str]
     patients_known: bool
     shared_seeds: bool
+    networks: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
 
 
 def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
+    if question.networks:
+        return None
     arms = analysis.arms
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}

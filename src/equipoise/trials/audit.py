@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
 from equipoise.statistics.endpoints import (
+    CALLED,
+    OF_CALLS,
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,
     SECONDARY_OF_MASKS,
@@ -51,6 +53,10 @@ _APART = "No case was predicted by more than one arm, so arms cannot be compared
 _NO_FOLDER = Path(os.devnull)  # no file of the current folder may be read as one of the run
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
+_NETWORKS = (
+    "Every arm has one training run, so the verdicts are about these trained networks on patients like these, "
+    "and not about the methods"
+)
 
 
 def audit(
@@ -75,6 +81,7 @@ def audit(
     columns: str | Mapping[str, Any] | None = None,
     scores: str | None = None,
     ignore: Sequence[int] = (),
+    threshold: float | None = None,
     training: str | Path | None = None,
     allow_trained: bool = False,
     watch: Watch = silent,
@@ -88,8 +95,9 @@ def audit(
     primary: the endpoint compared, also your own `module:attribute`; for masks "auc" means the mean Dice. margin: the
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
-    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does not
-    say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
+    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does
+    not say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
+    threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
     cases.
@@ -105,7 +113,7 @@ def audit(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
         own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)), columns=parse_columns(columns),
-        scores=scores, positive=positive, primary=primary, ignore=tuple(ignore),
+        calls=tuple(one.name for one in CALLED), scores=scores, positive=positive, primary=primary, ignore=tuple(ignore),
     )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
@@ -113,14 +121,17 @@ def audit(
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
     endpoint, note = _primary(table, primary)
+    notes += _threshold_note(table, threshold, positive)
     plan: dict[str, Any] = {
-        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary), "margin": margin,
+        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, threshold), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
-        "lower_is_better": list(lower_is_better),
+        "lower_is_better": list(lower_is_better), **({} if threshold is None else {"threshold": threshold}),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
     run = _as_run(table, plan, collected, own, [*note, *notes])
+    if run.lock["networks"] and len(run.arms()) > 1:
+        run = replace(run, problems=(*run.problems, _NETWORKS))
     results = results_of(run) | {"assumptions": list(collected.notes)}
     if out is not None:
         _write(Path(out), run, results)
@@ -180,14 +191,38 @@ def _primary(table: Predictions, requested: str) -> tuple[str, list[str]]:
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
-def _secondary(table: Predictions, primary: str, requested: Sequence[str] | None) -> list[str]:
+def _secondary(
+    table: Predictions, primary: str, requested: Sequence[str] | None, threshold: float | None = None
+) -> list[str]:
     if requested is not None:
         return list(requested)
+    if table.classes and _calls_only(table):
+        two = len(table.classes) == 2
+        return [one.name for one in CALLED if one.name != primary and (two or one.classes_alike)]
     if table.classes:
-        return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
+        at = [one.name for one in OF_CALLS] if threshold is not None else []
+        return [name for name in (*at, *(one.name for one in SECONDARY_OF_SCORES)) if name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
     names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]
+
+
+def _calls_only(table: Predictions) -> bool:
+    """Whether the scores are called classes: 1 for one class, 0 for the others."""
+    return bool(np.isin(table.scores, (0.0, 1.0)).all() and (table.scores.sum(axis=1) == 1).all())
+
+
+def _threshold_note(table: Predictions, threshold: float | None, positive: str | None) -> list[str]:
+    """Say what a threshold means; refuse one where no class is the positive one."""
+    if threshold is None:
+        return []
+    if not table.classes or (positive is None and len(table.classes) != 2) or not np.isfinite(threshold):
+        classes = ", ".join(table.classes) or "none"
+        raise PredictionError(
+            f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
+        )
+    one = positive or table.classes[1]
+    return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
 
 
 def _check_directions(table: Predictions, plan: Mapping[str, Any], declared: set[str], own: Mapping[str, Any]) -> None:
@@ -237,12 +272,19 @@ def _as_run(
         "seeds": sorted(set(table.seed.tolist())),
         "jobs": [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in keys],
         "versions": {"equipoise": version("equipoise"), "numpy": np.__version__, "python": platform.python_version()},
-        "own": own, "code_folder": str(Path.cwd()),
+        "own": own, "code_folder": str(Path.cwd()), "networks": _one_run_each(keys),
+        "calls_only": bool(table.classes) and _calls_only(table),
     }  # fmt: skip
     sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
         _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
     )
+
+
+def _one_run_each(jobs: Sequence[tuple[str, int, int]]) -> bool:
+    """Whether each of several arms has one training run: then the question is about these trained networks."""
+    runs = {(arm, seed) for arm, _, seed in jobs}
+    return len(runs) == len({arm for arm, _ in runs})
 
 
 def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:

@@ -87,9 +87,9 @@ def alike_means(table: Predictions) -> tuple[Predictions, list[str]]:
             metrics[name] = np.where(unlike, np.nan, means)
             arms = ", ".join(sorted(set(table.arm[unlike].tolist())))
             notes.append(
-                f"{int((lost & defined).sum())} structures of {int(unlike.sum())} cases have no {name} in {arms} and have "
-                f"one in another arm: means that leave them out are of other structures and flatter, so they were not "
-                f"used; compare one structure (--primary {name}_…), or give the masks."
+                f"{int((lost & defined).sum())} structures of {int(unlike.sum())} cases have no {name} in "
+                f"{arms} and have one in another arm: means that leave them out are of other structures and "
+                f"flatter, so they were not used; compare one structure (--primary {name}_…), or give the masks."
             )
     return replace(table, metrics=metrics), notes
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from equipoise.evaluation.external.reading import stem
 
 _SAYS_NOTHING = re.compile(
-    r"summary|validation|predictions?|predicted|results?|metrics?|masks?|scores|output|postprocessed|fold_\w+|fold[ -]?\d+|.+_raw",
+    r"summary|validation|predictions?|predicted|results?|metrics?|masks?|scores|output|postprocessed|fold_\w+"
+    r"|fold[ -]?\d+|.+_raw",
     re.IGNORECASE,
 )
 _FOLD = re.compile(r"fold[ _-]?(\d+)", re.IGNORECASE)

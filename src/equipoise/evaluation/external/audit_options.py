@@ -22,9 +22,9 @@ class AuditOptions:
     classes: names of the classes, in the order of the scores. metric: the quantity in an unnamed column of values.
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
     own: metrics of the caller's own for each case of masks, by name.
-    columns: role → columns of tables, see `parse_columns`. scores: "probabilities" or "logits", where tables do not say.
-    positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
-    nobody annotated, whose voxels count for no arm.
+    calls: endpoints that called classes suffice for. columns: role → columns of tables, see `parse_columns`. scores:
+    "probabilities" or "logits", where tables do not say. positive: the class that a single score is about. primary: the
+    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm.
     """
 
     truth: Path | None = None
@@ -35,6 +35,7 @@ class AuditOptions:
     cases_are_patients: bool = False
     subgroups: tuple[str, ...] = ()
     own: Mapping[str, Metric] = field(default_factory=lambda: MappingProxyType({}))
+    calls: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     scores: str | None = None
     positive: str | None = None

@@ -19,8 +19,6 @@ from equipoise.evaluation.external.reading import Columns
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.evaluation.predictions import SCORE
 
-CALLS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv")
-"""Endpoints that called classes suffice for."""
 LOGITS, PROBABILITIES = "logits", "probabilities"
 _PER_CLASS = re.compile(r"(prob|proba|probability|p|pred_prob|y_prob|y_proba|y_score|logit|logits)_(.+)", re.IGNORECASE)
 _AFTER_CLASS = re.compile(r"(.+)_(prob|proba|probability|score|logit)", re.IGNORECASE)
@@ -96,8 +94,8 @@ def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns
         renamed = {SCORE + classes[name] if name in classes else name: values for name, values in columns.items()}
         if logits:
             renamed = _softmax(renamed, source)
-        return renamed, [f"The columns {', '.join(classes)} of {source} were read as {'logits' if logits else 'scores'} "
-                         "of the classes."]  # fmt: skip
+        kind = "logits" if logits else "scores"
+        return renamed, [f"The columns {', '.join(classes)} of {source} were read as {kind} of the classes."]
     return columns, []
 
 
@@ -176,7 +174,8 @@ def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, 
     seen = sorted(set(truths))
     if len(seen) > 2:
         raise PredictionError(
-            f"{source} has one score and {len(seen)} classes ({', '.join(seen[:4])}); give a column score_<class> for each"
+            f"{source} has one score and {len(seen)} classes ({', '.join(seen[:4])}); give a column "
+            "score_<class> for each"
         )
     if options.positive is not None:
         others = [one for one in seen if one != options.positive]
@@ -246,10 +245,11 @@ def _calls(
     foreign = [str(one) for one in called if one not in classes]
     if foreign and not {*map(str, called), *classes} <= {"0", "1"}:
         raise PredictionError(f"{source} has the called class {foreign[0]!r} in {name!r}, which is no truth; mend it")
-    if options.primary not in CALLS:
+    if options.primary not in options.calls:
         raise PredictionError(
-            f"{source} has called classes in {name!r} and no class scores, so no {options.primary} can be computed; add "
-            f"score_<class> columns, or judge the calls (--primary balanced_accuracy; also {', '.join(CALLS)})"
+            f"{source} has called classes in {name!r} and no class scores, so no {options.primary} can be "
+            "computed; add score_<class> columns, or judge the calls (--primary balanced_accuracy; also "
+            f"{', '.join(options.calls)})"
         )
     classes = sorted({*classes, *map(str, called)}) if len(classes) < 2 else classes
     if options.positive in classes and len(classes) == 2:
@@ -266,7 +266,7 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
     unknown = [name for name in columns if name not in known and as_numbers(columns[name]) is not None]
     if unknown and "arm" not in columns and options.primary not in unknown:
         raise PredictionError(
-            f"{source} has the columns {', '.join(unknown)} beside the truth, and what they are is not certain; if each "
-            f"is an arm, say so (--columns arms={'+'.join(unknown)}), if one is the score, --columns score={unknown[0]}, "
-            "and class scores are called score_<class>"
+            f"{source} has the columns {', '.join(unknown)} beside the truth, and what they are is not "
+            f"certain; if each is an arm, say so (--columns arms={'+'.join(unknown)}), if one is the score, --columns "
+            f"score={unknown[0]}, and class scores are called score_<class>"
         )

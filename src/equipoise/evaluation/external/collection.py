@@ -19,6 +19,7 @@ from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.roles import with_roles
+from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
@@ -77,12 +78,40 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
         options = options if inner is None else replace(options, truth=inner)
     truth = _truth(options)
     named = _named(inputs, options.truth)
+    options, notes_on_structures = _structures(named, options)
     masked = [source for source in named if source.kind is Kind.MASK]
     mask_parts, notes, lost = _masks(masked, options, watch) if masked else ([], [], [])
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts = [*parts, *mask_parts]
-    notes += [note for part in parts for note in part.reading.notes]
+    notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     return _collected(parts, options, truth, notes, lost)
+
+
+def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOptions, list[str]]:
+    """Take the structures of a dataset.json beside masks or summaries, where the caller states none."""
+    labelled = [source.path for source in inputs if source.kind in (Kind.MASK, Kind.NNUNET)]
+    if options.ignore and not any(source.kind is Kind.MASK for source in inputs):
+        raise PredictionError(
+            "there are no masks to ignore voxels of (--ignore): values that were made elsewhere cannot be made again; "
+            "give the masks"
+        )
+    if len({source.kind in (Kind.MASK, Kind.NNUNET) for source in inputs}) > 1 and any(
+        source.kind is Kind.MONAI_METRICS for source in inputs
+    ):
+        if not options.regions:
+            raise PredictionError(
+                "MONAI's files number classes and the others have labels, so that which structures are one is "
+                "not certain; name them in order for all (--regions NAME,NAME)"
+            )
+        return options, []
+    if options.regions or not labelled:
+        return options, []
+    beside = [options.truth] if options.truth is not None else []
+    described = description([*beside, *labelled])
+    if described is None:
+        return options, []
+    ignore = tuple(dict.fromkeys((*options.ignore, *described.ignore)))
+    return replace(options, regions=described.regions, ignore=ignore), [described.note()]
 
 
 def collect_table(table: Any, options: AuditOptions) -> Collected:
@@ -223,7 +252,7 @@ def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[li
         lost = set(missing) if lost is None else lost & set(missing)
     # In the order of the truths, so that each true mask is read once for all arms and only one is in memory.
     owned_pairs.sort(key=lambda entry: (str(entry[1].truth), entry[0]))
-    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own)
+    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own, options.ignore)
     owner = np.array([index for index, _ in owned_pairs])
     arms = np.array([pair.arm for _, pair in owned_pairs])
     parts = []

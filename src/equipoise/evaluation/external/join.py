@@ -62,8 +62,8 @@ def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> 
         text = "" if value is None or value != value else str(value)
         if known.setdefault(case, text) != text:
             raise PredictionError(
-                f"{path} gives case {case!r} the {name} {known[case]!r} and {text!r}; keep one, or, if {name} names the arms, "
-                f"say so (--columns arm={name})"
+                f"{path} gives case {case!r} the {name} {known[case]!r} and {text!r}; keep one, or, if {name} "
+                f"names the arms, say so (--columns arm={name})"
             )
 
 

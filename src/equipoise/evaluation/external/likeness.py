@@ -46,10 +46,11 @@ def alike_patients(table: Predictions) -> list[str]:
     twins = [group for group in groups.values() if len(group) > 1]
     if not twins or _are_cases(table):
         return []
-    return [
+    note = (
         f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were taken for two people "
         f"({len(twins)} such groups); if they are one, name them alike."
-    ]
+    )
+    return [note]
 
 
 def _are_cases(table: Predictions) -> bool:

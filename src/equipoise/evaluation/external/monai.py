@@ -47,10 +47,11 @@ def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
     lost = int(np.isnan(values[:, :-1]).sum())
     if lost:
         cells = values.shape[0] * (values.shape[1] - 1)
-        notes += (
-            f"In {path} {lost} of {cells} structures of cases are not a number: MONAI leaves them out of its mean, also "
-            "where a method missed the structure.",
+        left_out = (
+            f"In {path} {lost} of {cells} structures of cases are not a number: MONAI leaves them out of its "
+            "mean, also where a method missed the structure."
         )
+        notes = (*notes, left_out)
     return Reading(str(path), METRICS, columns, notes, digest)
 
 

@@ -156,8 +156,8 @@ def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None
     name = "score" if "truth" in columns else metric
     if name is None:
         raise PredictionError(
-            f"{source} has a column per arm and no truth, so its values are those of a metric; name it (--metric dice), "
-            "or give the truth"
+            f"{source} has a column per arm and no truth, so its values are those of a metric; name it "
+            "(--metric dice), or give the truth"
         )
     n = len(columns[wide[0]])
     shared = {key: np.tile(values, len(wide)) for key, values in columns.items() if key not in wide}

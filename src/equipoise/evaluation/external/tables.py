@@ -37,14 +37,14 @@ def from_table(
         raise PredictionError(f"{source} has no rows, or columns of different lengths; give one row per case and arm")
     if "arm" not in columns and not arm:
         raise PredictionError(
-            f"{source} has no column 'arm' (it has {', '.join(columns)}); name the method that made each row, or say which "
-            "column holds it (--columns arm=NAME)"
+            f"{source} has no column 'arm' (it has {', '.join(columns)}); name the method that made each row, "
+            "or say which column holds it (--columns arm=NAME)"
         )
     if "case" not in columns:
         names_of_columns = ", ".join(columns)
         raise PredictionError(
-            f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row, or say which column "
-            "holds it (--columns case=NAME)"
+            f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row, or say "
+            "which column holds it (--columns case=NAME)"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(

@@ -45,6 +45,7 @@ from equipoise.report.text.words import (
     listed,
     number,
     p_value,
+    sampled,
     seconds,
     split_unit,
 )
@@ -117,6 +118,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
         references=references,
         interval=interval,
+        sampled=sampled([*results["arms"], *results["untuned"]]),
         endpoint_name=endpoint_name,
     )
 
