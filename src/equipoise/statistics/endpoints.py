@@ -166,6 +166,8 @@ _FAMILIES = (
 
 PRIMARY_OF_SCORES, SECONDARY_OF_SCORES = AUC, (ACCURACY, BRIER, AVERAGE_PRECISION)
 """Default endpoints of an audit of scores."""
+PRIMARY_OF_CANDIDATES = CPM
+"""Default endpoint of an audit of detectors."""
 PRIMARY_OF_MASKS, SECONDARY_OF_MASKS = DICE, (DICE, HD95)
 """Default endpoints of an audit of masks: every column that begins with these."""
 KNOWN = (*OF_SCORES, AT_SPECIFICITY, *OF_CANDIDATES, *OF_MASKS)

@@ -251,6 +251,10 @@ def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patie
 
 def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients: int) -> Influence:
     """Return the influence on a metric of candidates, exactly, by leaving out one patient at a time."""
+    if not fold.marks:
+        raise PredictionError(
+            "the predictions hold numbers of findings and no candidates; give the table of candidates with their scores"
+        )
     value, part = detection_influence(fold.marks, metric, fold.patient, n_patients)
     present = _seen(fold.patient, n_patients)
     n = int(present.sum())

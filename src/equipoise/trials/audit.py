@@ -40,6 +40,8 @@ from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
 from equipoise.statistics.endpoints import (
     CALLED,
     OF_CALLS,
+    OF_CANDIDATES,
+    PRIMARY_OF_CANDIDATES,
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,
     SECONDARY_OF_MASKS,
@@ -113,8 +115,8 @@ def audit(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
         own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)), columns=parse_columns(columns),
-        calls=tuple(one.name for one in CALLED), scores=scores, positive=positive, primary=primary, ignore=tuple(ignore),
-    )  # fmt: skip
+        calls=tuple(one.name for one in CALLED), scores=scores, positive=positive, primary=primary,
+        ignore=tuple(ignore), )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
     notes += [_APART] if disjoint(table) else []
@@ -185,6 +187,9 @@ def _primary(table: Predictions, requested: str) -> tuple[str, list[str]]:
     """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
     if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return requested, []
+    if table.candidates is not None:
+        chosen = PRIMARY_OF_CANDIDATES.name
+        return chosen, [f"The predictions are candidates of detectors, so the arms are compared by {chosen}"]
     usual = PRIMARY_OF_MASKS.name
     offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
@@ -202,6 +207,8 @@ def _secondary(
     if table.classes:
         at = [one.name for one in OF_CALLS] if threshold is not None else []
         return [name for name in (*at, *(one.name for one in SECONDARY_OF_SCORES)) if name != primary]
+    if table.candidates is not None:
+        return [one.name for one in OF_CANDIDATES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
     names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external import masks, medmnist, monai, nnunet
+from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions, read_column
 from equipoise.evaluation.external.class_columns import with_scores
@@ -82,6 +82,8 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     masked = [source for source in named if source.kind is Kind.MASK]
     mask_parts, notes, lost = _masks(masked, options, watch) if masked else ([], [], [])
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
+    parts, notes_on_detectors = _detected(parts, options)
+    notes += notes_on_detectors
     parts = [*parts, *mask_parts]
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     return _collected(parts, options, truth, notes, lost)
@@ -119,7 +121,8 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     name = "the table"
     truth = _truth(options)
     part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
-    return _collected([part], options, truth, list(part.reading.notes), [])
+    parts, notes = _detected([part], options)
+    return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 
 
 def _collected(
@@ -136,6 +139,8 @@ def _collected(
 def _truth(options: AuditOptions) -> dict[str, str] | None:
     """Read case → class of a truth given as CSV; None for a truth of another kind."""
     if options.truth is None or options.truth.suffix.lower() not in SUFFIXES:
+        return None
+    if detections.true_findings(options.truth) is not None:
         return None
     return read_column(options.truth, "case", "truth", "truth")
 
@@ -158,6 +163,10 @@ def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) ->
     summaries = [path / "summary.json"] if (path / "summary.json").is_file() else _folds(path)
     if summaries:
         return [Input(own, summary, kind_of(summary)) for summary in summaries], None
+    folds = [child for child in sorted(path.iterdir()) if child.is_dir() and fold_in(Path(child.name)) is not None]
+    if folds:
+        inner = [child / "validation" if (child / "validation").is_dir() else child for child in folds]
+        return [source for child in inner for source in _opened(own, child, options, True)[0]], None
     tables = [file for file in files if file.suffix.lower() in SUFFIXES]
     raw = [file for file in tables if file.stem.endswith("_raw")]
     if raw:
@@ -178,6 +187,11 @@ def _subfolders(arm: str | None, path: Path, options: AuditOptions, has_masks: b
     arms = [child for child in folders if child not in truths and child != options.truth]
     if has_masks:
         raise PredictionError(f"{path} holds masks without a truth; name the folder of true masks (truth)")
+    if any((child / "segmentations").is_dir() for child in arms):
+        raise PredictionError(
+            f"{path} holds a folder per case with a mask per structure, as TotalSegmentator writes; give one "
+            "file of labels per case (TotalSegmentator --ml), named by the case"
+        )
     if not arms or len(truths) > 1:
         raise PredictionError(
             f"{path} holds nothing that can be audited, or two folders of truth; give tables, a summary.json, or a "
@@ -231,11 +245,31 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
     return Part(arm, _reading(columns, str(path), source.kind.value, options, truth, digest), fold_in(path))
 
 
+def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], list[str]]:
+    """Match candidates of detectors with the true findings; other parts stay as they are."""
+    detectors = [part for part in parts if part.reading.kind == detections.KIND]
+    if not detectors:
+        return parts, []
+    if len(detectors) < len(parts):
+        other = next(part for part in parts if part not in detectors)
+        raise PredictionError(f"{other.reading.path} holds no candidates as the other files do; audit it alone")
+    split = [
+        Part(arm or part.arm, reading, part.fold)
+        for part in detectors
+        for arm, reading in detections.by_arm(part.reading)
+    ]
+    findings = detections.true_findings(options.truth)
+    readings, notes = detections.matched([part.reading for part in split], findings, options.patients)
+    return [replace(part, reading=reading) for part, reading in zip(split, readings, strict=True)], notes
+
+
 def _reading(
     columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
     columns, notes = with_roles(columns, source, options.columns, options.metric, options.subgroups)
+    if detections.has_places(columns):
+        return Reading(source, detections.KIND, columns, tuple(notes), digest)
     columns, more = with_scores(columns, source, options, truth)
     return Reading(source, kind, columns, (*notes, *more), digest)
 
@@ -262,7 +296,8 @@ def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[li
         if arms[rows].all():
             columns["arm"] = arms[rows]
         digest = hashlib.sha256("\n".join(sorted(measured.digests[row] for row in rows)).encode()).hexdigest()
-        parts.append(Part(str(source.arm), Reading(str(source.path), masks.KIND, columns, (), digest)))
+        reading = Reading(str(source.path), masks.KIND, columns, (), digest)
+        parts.append(Part(str(source.arm), reading, fold_in(source.path)))
     return parts, [*notes, *measured.notes], sorted(lost or ())
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.detections import Candidates
 from equipoise.evaluation.external.likeness import plain
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.tables import from_table
@@ -48,9 +50,25 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
-        tables.append(from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients))
+        table = from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients)
+        tables.append(_with_candidates(table, part.reading.candidates))
     tables, note = _same_columns(tables)
     return Joined(concatenate(tables), attributes, [*notes, *note])
+
+
+def _with_candidates(table: Predictions, candidates: Candidates | None) -> Predictions:
+    """Add a detector's candidates to the cases of one arm and run."""
+    if candidates is None:
+        return table
+    patient = dict(zip(table.case.tolist(), table.patient.tolist(), strict=True))
+    n = len(candidates.case)
+    own = CandidateTable(
+        case=candidates.case, patient=np.array([patient[case] for case in candidates.case.tolist()], dtype=str),
+        split=np.full(n, "test"), arm=np.full(n, table.arm[0]), fold=np.full(n, table.fold[0]),
+        seed=np.full(n, table.seed[0]), candidate=candidates.candidate, place_mm=candidates.place_mm,
+        score=candidates.score, finding=candidates.finding, irrelevant=candidates.irrelevant,
+    )  # fmt: skip
+    return replace(table, candidates=own)
 
 
 def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> None:

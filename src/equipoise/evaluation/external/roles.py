@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
 from equipoise.evaluation.external.reading import Columns, stem
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.lookup import nearest
@@ -92,9 +93,11 @@ def with_roles(
     if missing:
         raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
     roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
+    measured = any(_METRIC_OF.get(bare(name)) for name in columns)
+    structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
     wide = by_role.get("arms", ())
     for role in _TIERS:
-        taken = {*roles, *wide, *(name for name in subgroups if name not in ROLES)}
+        taken = {*roles, *wide, structure or "", *(name for name in subgroups if name not in ROLES)}
         name = None if role in roles.values() else _of_role(role, columns, taken, source)
         # In a wide table the names of the arms are those of columns.
         if name is not None and not (role == "arm" and wide):
@@ -105,7 +108,11 @@ def with_roles(
     renamed = {roles.get(name, name): values for name, values in columns.items()}
     _add_case(renamed, source, notes)
     renamed = _long(renamed, wide, source, metric) if wide else renamed
-    return _named_metrics(_clean(renamed, source, notes), source, metric, notes), notes
+    renamed = _named_metrics(_clean(renamed, source, notes), source, metric, notes)
+    if structure is not None and structure not in subgroups:
+        renamed, more = by_structure(renamed, structure, source)
+        notes += more
+    return renamed, notes
 
 
 def _is_index(name: str, values: NDArray[Any]) -> bool:
