@@ -31,6 +31,7 @@ _CALLED = (
     "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
     "predclass", "yhat", "called", "output",
 )  # fmt: skip
+_NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
 _POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
 """Truths that a single score is about, with the other one."""
 
@@ -54,6 +55,9 @@ def with_scores(
     if own:
         columns = {**columns, "truth": np.array(_truths(labels, named), dtype=object)}
     columns, notes = _per_class(columns, source, set(texts))
+    blank = sum(str(text).lower() in _NO_TRUTH for text in texts)
+    if blank:
+        raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
     if any(name.startswith(SCORE) for name in columns):
         return _completed(columns, source, options, sorted(set(texts)), notes)
     return _from_one(columns, source, options, texts, notes)
@@ -64,11 +68,15 @@ def _truths(labels: list[Any], classes: list[str]) -> list[Any]:
     texts = [label if label is None or label != label else str(label).strip() for label in labels]
     written = {text for text in texts if isinstance(text, str)}
     numbers = as_numbers(np.array(sorted(written), dtype=object)) if written else None
-    if numbers is None or not np.array_equal(numbers, np.rint(numbers)) or written & set(classes):
+    if numbers is None or not _whole(numbers) or written & set(classes):
         return texts
     whole = {text: str(int(value)) for text, value in zip(sorted(written), numbers, strict=True)}
     pointed = any("." in text for text in written)
     return [whole[text] if pointed and isinstance(text, str) else text for text in texts]
+
+
+def _whole(numbers: NDArray[np.float64]) -> bool:
+    return bool((np.isfinite(numbers) & (np.abs(numbers) < 1e15) & (numbers == np.rint(numbers))).all())
 
 
 def _refuse_bare_scores(columns: Columns, source: str) -> None:
@@ -102,7 +110,8 @@ def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns
 def _softmax(columns: Columns, source: str) -> Columns:
     names = [name for name in columns if name.startswith(SCORE)]
     scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
-    return {**columns, **dict(zip(names, softmax(scores, axis=1).T, strict=True))}
+    with np.errstate(invalid="ignore"):  # an infinite logit gives no number, which the statistics refuse by name
+        return {**columns, **dict(zip(names, softmax(scores, axis=1).T, strict=True))}
 
 
 def _completed(

@@ -23,6 +23,7 @@ from equipoise.evaluation.external.table_file import SUFFIXES, as_numbers, table
 KIND = "candidates of a detector (CSV)"
 _AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xmm", "worldx"))
 _SCORES = ("probability", "score", "prob", "confidence")
+_FARTHEST_MM = 1e6
 _DIAMETERS = ("diametermm", "diameter")
 
 
@@ -142,9 +143,9 @@ def _cases(columns: Columns, path: str) -> NDArray[np.str_]:
 def _places(columns: Columns, path: str) -> NDArray[np.float64]:
     names = [next((name for name in columns if bare(name) in axis), None) for axis in _AXES]
     places = [as_numbers(columns[name]) for name in names if name is not None]
-    known = [values for values in places if values is not None and np.isfinite(values).all()]
+    known = [values for values in places if values is not None and (np.abs(values) < _FARTHEST_MM).all()]
     if len(known) < len(places):
-        raise PredictionError(f"{path} has a coordinate that is no number; mend it")
+        raise PredictionError(f"{path} has a coordinate that is no place in mm; mend it")
     return np.stack(known, axis=1)
 
 

@@ -25,7 +25,7 @@ def column_of_structures(columns: Columns) -> str | None:
 
 
 def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, list[str]]:
-    """Return `<metric>_<structure>` and `<metric>`, their mean, for each case; the table itself where cases do not recur.
+    """Return `<metric>_<structure>` and `<metric>`, their mean, for each case; else the table itself.
 
     A case that lacks a structure has no number there, and its mean is over the others; a note counts such cases.
     """
@@ -34,14 +34,15 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
         return columns, []
     rows = list(zip(*keys, strict=True))
     structures = columns[name].astype(str)
+    named = structures.tolist()
     if len(set(rows)) == len(rows):
         return columns, []
     twins = [
-        row for row, count in _counts([(*row, one) for row, one in zip(rows, structures, strict=True)]) if count > 1
+        row for row, count in _counts([(*row, one) for row, one in zip(rows, named, strict=True)]) if count > 1
     ]
     if twins:
         raise PredictionError(f"{source} has two rows of case {twins[0][-2]!r} and {name} {twins[0][-1]!r}; keep one")
-    listed = sorted(set(structures.tolist()))
+    listed = sorted(set(named))
     if len(listed) > _MOST:
         raise PredictionError(f"{source} has {len(listed)} values of {name!r}, too many for structures; remove it")
     place = {row: index for index, row in enumerate(dict.fromkeys(rows))}

@@ -134,9 +134,9 @@ def _separator(text: str) -> str:
 
 def _text(path: Path) -> tuple[Columns, str]:
     text, separator, digest = _decoded_text(path)
-    names = [name.strip() for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])]
-    _refuse_twins(names, str(path))
     try:
+        names = [" ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])]
+        _refuse_twins(names, str(path))
         table = pyarrow.csv.read_csv(
             io.BytesIO(text.encode()),
             read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1),
@@ -145,13 +145,14 @@ def _text(path: Path) -> tuple[Columns, str]:
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise PredictionError(
             f"{path} is not a readable table ({' '.join(str(error).split())}); save the predictions again"
         ) from error
     columns = {}
     for name in names:
-        cells = [cell.strip() for cell in table[name].to_pylist()]
+        # One line, because ids stand in sentences.
+        cells = [" ".join(cell.split()) if "\n" in cell else cell.strip() for cell in table[name].to_pylist()]
         columns[name] = np.array(with_points(cells), dtype=object)
     return columns, digest
 

@@ -96,7 +96,7 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64
 
 def _whole(columns: Mapping[str, NDArray[Any]], name: str, n: int, source: str) -> NDArray[np.int64]:
     values = _numbers(columns[name], name, source) if name in columns else np.zeros(n)
-    if not np.isfinite(values).all() or (values != np.floor(values)).any():
+    if not (np.abs(values) < 1e15).all() or (values != np.floor(values)).any():
         raise PredictionError(f"{source} has a cell in column {name!r} that is no whole number; number them from 0")
     return values.astype(np.int64)
 
