@@ -1,4 +1,5 @@
-"""Tables that were changed in every way people change them end in a verdict or in one sentence, never in a traceback."""
+"""Tables that were changed in every way people change them end in a verdict or in one sentence, never in a "
+"traceback."""
 
 import random
 from pathlib import Path
@@ -9,7 +10,25 @@ import pytest
 from equipoise.errors import EquipoiseError
 from equipoise.trials.audit import audit
 
-CELLS = ["", "nan", "inf", "-1", "2", "1e300", "1e999", "x", "0,5", "1.234,5", "NA", "#N/A", " 1 ", "ä", '"', "1_0", "True"]
+CELLS = [
+    "",
+    "nan",
+    "inf",
+    "-1",
+    "2",
+    "1e300",
+    "1e999",
+    "x",
+    "0,5",
+    "1.234,5",
+    "NA",
+    "#N/A",
+    " 1 ",
+    "ä",
+    '"',
+    "1_0",
+    "True",
+]
 HEADS = ["", "arm", "case", "patient", "truth", "score", "score_", "score_1", "y_pred", "findings", "dice", "Dice", "fold",
          "seed", "split", "label", "value", "coordX", "Unnamed: 0", "mean", "filename", "class", "iou", "hd95"]  # fmt: skip
 PRIMARIES = ["auc", "accuracy", "dice", "cpm", "sensitivity", "ppv", "brier", "sensitivity@0.90", "average_precision",
@@ -33,7 +52,9 @@ def sklearn_like(source: random.Random) -> Table:
 
 def dice(source: random.Random) -> Table:
     rows = [["algorithm", "case", "dice", "hd95"]]
-    return rows + [[a, f"c{i}", f"{source.random():.3f}", f"{9 * source.random():.2f}"] for a in "AB" for i in range(31)]
+    return rows + [
+        [a, f"c{i}", f"{source.random():.3f}", f"{9 * source.random():.2f}"] for a in "AB" for i in range(31)
+    ]
 
 
 def wide(source: random.Random) -> Table:
@@ -43,13 +64,17 @@ def wide(source: random.Random) -> Table:
 
 def organs(source: random.Random) -> Table:
     rows = [["arm", "case", "organ", "dice"]]
-    return rows + [[a, f"c{i}", o, f"{source.random():.3f}"] for a in "AB" for i in range(31) for o in ("liver", "spleen")]
+    return rows + [
+        [a, f"c{i}", o, f"{source.random():.3f}"] for a in "AB" for i in range(31) for o in ("liver", "spleen")
+    ]
 
 
 def candidates(source: random.Random) -> Table:
     rows = [["arm", "seriesuid", "coordX", "coordY", "coordZ", "probability"]]
     return rows + [
-        [a, f"c{i}", *(f"{source.gauss(0, 9):.1f}" for _ in range(3)), f"{source.random():.2f}"] for a in "AB" for i in range(24)
+        [a, f"c{i}", *(f"{source.gauss(0, 9):.1f}" for _ in range(3)), f"{source.random():.2f}"]
+        for a in "AB"
+        for i in range(24)
     ]
 
 
@@ -116,7 +141,9 @@ def outcome(path: Path, given: dict[str, Any], out: Path | None = None) -> str:
 @pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=pytest.mark.slow)])
 def test_changed_tables_end_in_a_verdict_or_a_sentence(tmp_path: Path, rounds: int) -> None:
     findings = tmp_path / "findings.csv"
-    findings.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n" + "".join(f"c{i},0,0,0,9\n" for i in range(24)), encoding="utf-8")
+    findings.write_text(
+        "seriesuid,coordX,coordY,coordZ,diameter_mm\n" + "".join(f"c{i},0,0,0,9\n" for i in range(24)), encoding="utf-8"
+    )
     source, ends = random.Random(rounds), []
     for number in range(rounds):
         for maker in (scores, sklearn_like, dice, wide, organs, candidates):

@@ -37,9 +37,7 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     named = structures.tolist()
     if len(set(rows)) == len(rows):
         return columns, []
-    twins = [
-        row for row, count in _counts([(*row, one) for row, one in zip(rows, named, strict=True)]) if count > 1
-    ]
+    twins = [row for row, count in _counts([(*row, one) for row, one in zip(rows, named, strict=True)]) if count > 1]
     if twins:
         raise PredictionError(f"{source} has two rows of case {twins[0][-2]!r} and {name} {twins[0][-1]!r}; keep one")
     listed = sorted(set(named))

@@ -60,7 +60,7 @@ def measure(
         for one in (truth, prediction):
             for note in one.notes:
                 notes.setdefault(note, {})[one.path] = None
-        labels.add(truth.labels(), prediction.labels(), pair.prediction.parent)
+        labels.add(pair.truth, truth.labels(), pair.prediction, prediction.labels())
         rows.append(_row(*_annotated(truth, prediction, ignore), regions, own))
         digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
     watch("measuring masks", len(pairs), len(pairs))

@@ -32,16 +32,17 @@ class Described:
 
 @dataclass
 class LabelCount:
-    """Labels of all true masks, and those of the predictions by folder; filled while masks are read."""
+    """Labels with the true masks that hold them, and those of the predictions by folder; filled while masks "
+    "are read."""
 
-    true: dict[int, int] = field(default_factory=dict)
+    true: dict[int, set[Path]] = field(default_factory=dict)
     predicted: dict[Path, set[int]] = field(default_factory=dict)
 
-    def add(self, true: Iterable[int], predicted: Iterable[int], folder: Path) -> None:
-        """Count one pair."""
+    def add(self, truth: Path, true: Iterable[int], prediction: Path, predicted: Iterable[int]) -> None:
+        """Count one pair; several arms share a truth."""
         for label in true:
-            self.true[label] = self.true.get(label, 0) + 1
-        self.predicted.setdefault(folder, set()).update(predicted)
+            self.true.setdefault(label, set()).add(truth)
+        self.predicted.setdefault(prediction.parent, set()).update(predicted)
 
     def everywhere(self) -> set[int]:
         """Return the labels that occur in some prediction."""
@@ -108,7 +109,7 @@ def structures(labels: LabelCount, regions: Mapping[str, Sequence[int]], ignore:
             )
     missed = [label for label in true if label not in labels.everywhere()]
     if missed and len(true) > 1 and labels.everywhere():
-        one, count = missed[0], labels.true[missed[0]]
+        one, count = missed[0], len(labels.true[missed[0]])
         rest = ",".join(f"label_{label}={label}" for label in true)
         raise PredictionError(
             f"the label {one} is in {count} true masks and in no prediction of any arm; if it means that "
@@ -123,7 +124,7 @@ def foreign_labels(labels: LabelCount, regions: Mapping[str, Sequence[int]], ign
     named = {label for own in regions.values() for label in own}
     foreign = sorted(labels.everywhere() - set(labels.true) - named)
     notes = [
-        f"Voxels of the label {label}, in {labels.true[label]} true masks, were left out for every arm."
+        f"Voxels of the label {label}, in {len(labels.true[label])} true masks, were left out for every arm."
         if label in labels.true
         else f"No true mask holds the label {label}, whose voxels were to be left out."
         for label in ignore

@@ -135,7 +135,9 @@ def _separator(text: str) -> str:
 def _text(path: Path) -> tuple[Columns, str]:
     text, separator, digest = _decoded_text(path)
     try:
-        names = [" ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])]
+        names = [
+            " ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        ]
         _refuse_twins(names, str(path))
         table = pyarrow.csv.read_csv(
             io.BytesIO(text.encode()),
