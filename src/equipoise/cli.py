@@ -104,7 +104,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
-        ignore=arguments.ignore, threshold=arguments.threshold, training=arguments.training,
+        ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
         allow_trained=arguments.allow_trained, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
@@ -254,6 +254,7 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
         "means: not annotated; its voxels count for no arm"
     )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
     files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
     files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")

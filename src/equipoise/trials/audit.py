@@ -29,6 +29,7 @@ from equipoise.evaluation.external.agreement import (
     same_truths,
     unpredicted,
 )
+from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
 from equipoise.evaluation.external.likeness import alike_cases, alike_patients
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
@@ -84,6 +85,7 @@ def audit(
     scores: str | None = None,
     ignore: Sequence[int] = (),
     threshold: float | None = None,
+    images: str | Path | None = None,
     training: str | Path | None = None,
     allow_trained: bool = False,
     watch: Watch = silent,
@@ -100,6 +102,7 @@ def audit(
     columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does
     not say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
     threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
+    images: folder of images named by case, for the example cases of the report.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
     cases.
@@ -132,6 +135,11 @@ def audit(
     own = _own(table, [plan["primary"], *plan["secondary"]])
     _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
     run = _as_run(table, plan, collected, own, [*note, *notes])
+    if images is not None:
+        truths = {case: truth for (_, case), (truth, _) in collected.masks.items()}
+        pictures = ImagesByCase(Path(images), truths)
+        run = replace(run, thumbnails=pictures, outlines=OutlinesByCase(collected.masks))
+        run = replace(run, problems=(*run.problems, *_pictured(run, pictures)))
     if run.lock["networks"] and len(run.arms()) > 1:
         run = replace(run, problems=(*run.problems, _NETWORKS))
     results = results_of(run) | {"assumptions": list(collected.notes)}
@@ -286,6 +294,13 @@ def _as_run(
     return RunFolder(
         _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
     )
+
+
+def _pictured(run: RunFolder, pictures: ImagesByCase) -> list[str]:
+    """Say how many cases have no image of their name."""
+    cases = [str(row["case"]) for row in run.cases]
+    lost = [case for case in cases if case not in set(pictures)]
+    return [f"{len(lost)} of {len(cases)} cases have no image of their name, {lost[0]!r} first"] if lost else []
 
 
 def _one_run_each(jobs: Sequence[tuple[str, int, int]]) -> bool:

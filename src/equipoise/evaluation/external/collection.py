@@ -55,7 +55,8 @@ class Source:
 class Collected:
     """The table of all sources; `unpredicted` are cases of the truth that are in no source.
 
-    attributes: subgroup → case → value. notes: sentences about the assumptions made.
+    attributes: subgroup → case → value. notes: sentences about the assumptions made. masks: (arm, case) → the true and
+    the predicted mask of the first run.
     """
 
     predictions: Predictions
@@ -63,6 +64,7 @@ class Collected:
     notes: tuple[str, ...]
     unpredicted: tuple[str, ...] = ()
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    masks: Mapping[tuple[str, str], tuple[Path, Path]] = field(default_factory=dict)
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:
@@ -80,13 +82,14 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     named = _named(inputs, options.truth)
     options, notes_on_structures = _structures(named, options)
     masked = [source for source in named if source.kind is Kind.MASK]
-    mask_parts, notes, lost = _masks(masked, options, watch) if masked else ([], [], [])
+    paired: dict[tuple[str, str], tuple[Path, Path]] = {}
+    mask_parts, notes, lost = _masks(masked, options, watch, paired) if masked else ([], [], [])
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = [*parts, *mask_parts]
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
-    return _collected(parts, options, truth, notes, lost)
+    return replace(_collected(parts, options, truth, notes, lost), masks=paired)
 
 
 def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOptions, list[str]]:
@@ -274,14 +277,21 @@ def _reading(
     return Reading(source, kind, columns, (*notes, *more), digest)
 
 
-def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[list[Part], list[str], list[str]]:
-    """Measure the inputs that are masks, all together so that every arm has the same structures."""
+def _masks(
+    inputs: list[Input], options: AuditOptions, watch: Watch, paired: dict[tuple[str, str], tuple[Path, Path]]
+) -> tuple[list[Part], list[str], list[str]]:
+    """Measure the inputs that are masks, all together so that every arm has the same structures.
+
+    paired: is filled with the masks of every arm and case.
+    """
     owned_pairs: list[tuple[int, MaskPair]] = []
     notes: list[str] = []
     lost: set[str] | None = None
     for index, source in enumerate(inputs):
         pairs, more, missing = _pairs(source, options)
         owned_pairs += [(index, pair) for pair in pairs]
+        for pair in pairs:
+            paired.setdefault((pair.arm or str(source.arm), pair.case), (pair.truth, pair.prediction))
         notes += more
         lost = set(missing) if lost is None else lost & set(missing)
     # In the order of the truths, so that each true mask is read once for all arms and only one is in memory.

@@ -185,8 +185,9 @@ def _clean(columns: Columns, source: str, notes: list[str]) -> Columns:
         columns[role] = np.array(trimmed, dtype=object)
     if "case" in columns:
         names = [stem(value) if isinstance(value, str) else value for value in columns["case"].tolist()]
-        distinct = len(set(names)) == len(set(columns["case"].tolist()))
-        if distinct and names != columns["case"].tolist():
+        arms = columns["arm"].tolist() if "arm" in columns else [""] * len(names)
+        pairs = {*zip(arms, names, strict=True)}, {*zip(arms, columns["case"].tolist(), strict=True)}
+        if len(pairs[0]) == len(pairs[1]) and names != columns["case"].tolist():
             notes.append(f"The cases of {source} are named by their files, without folder and suffix.")
             columns["case"] = np.array(names, dtype=object)
     return columns

@@ -158,7 +158,10 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
         return detection_galleries(run.finished(best), run.path)
     if not test.classes:
         plan = results["endpoints"]
-        return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)
+        audited = run if run.sources else None
+        return mask_galleries(
+            run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path, audit=audited
+        )
     size = run.lock["cohort"].get("size_attribute")
     # The size helps to judge a miss: a small lesion is missed more easily.
     notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}
