@@ -193,7 +193,7 @@ def _subfolders(arm: str | None, path: Path, options: AuditOptions, has_masks: b
     if any((child / "segmentations").is_dir() for child in arms):
         raise PredictionError(
             f"{path} holds a folder per case with a mask per structure, as TotalSegmentator writes; give one "
-            "file of labels per case (TotalSegmentator --ml), named by the case"
+            "file of labels per case (TotalSegmentator's multilabel output), named by it"
         )
     if not arms or len(truths) > 1:
         raise PredictionError(
