@@ -23,9 +23,9 @@ _NEAR_ONE = 1 - 1e-9
 class PairedRates(Contrast):
     """A difference of two rates of n cases: `first` cases speak for the first arm alone, `second` for the second."""
 
-    first: int
-    second: int
-    cases: int
+    first: int = 0
+    second: int = 0
+    cases: int = 0
 
     @property
     def p(self) -> float:
@@ -35,8 +35,8 @@ class PairedRates(Contrast):
     def turned(self) -> "PairedRates":
         """Return the same comparison as second minus first."""
         return PairedRates(
-            -self.difference, self.se, self.df, self.se_patients, self.se_seeds, self.method, self.second, self.first,
-            self.cases,
+            -self.difference, self.se, self.df, self.se_patients, self.se_seeds, self.method, 0.0, self.second,
+            self.first, self.cases,
         )  # fmt: skip
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -99,6 +99,6 @@ def paired_rates(analysis: "Analysis", a: str, b: str, plain: Contrast) -> Paire
     own = [hits[int(panel.columns(arm)[0])][rows].astype(bool) for arm in (a, b)]
     first, second = int((own[0] & ~own[1]).sum()), int((own[1] & ~own[0]).sum())
     return PairedRates(
-        plain.difference, plain.se, plain.df, plain.se_patients, 0.0, "Tango score, seeds fixed", first, second,
-        int(rows.sum()),
+        plain.difference, plain.se, plain.df, plain.se_patients, 0.0, "Tango score, seeds fixed", 0.0, first,
+        second, int(rows.sum()),
     )  # fmt: skip

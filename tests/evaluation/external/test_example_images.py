@@ -25,7 +25,7 @@ def test_a_classifier_s_examples_have_their_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(30):
         shade = rng.integers(0, 255, (400, 300, 3), dtype=np.uint8)
-        Image.fromarray(shade).save(tmp_path / "images" / f"c{i}_0000.png" if i % 2 else tmp_path / "images" / f"c{i}.png")
+        Image.fromarray(shade).save(tmp_path / "images" / f"c{i}{'_0000' * (i % 2)}.png")
     (tmp_path / "images/c3_0000.png").write_bytes(b"no picture")
     truth = [i % 2 for i in range(32)]
     table = {"case": [f"c{i}" for i in range(32)], "arm": ["a"] * 32, "truth": truth, "y_prob": rng.random(32)}
@@ -44,7 +44,8 @@ def test_a_segmenter_s_examples_are_outlined_on_the_plane_of_the_truth(tmp_path:
         truth[1 + i, 10:30, 10:30] = 1
         np.save(tmp_path / "labels" / f"c{i}.npy", truth)
         np.save(tmp_path / "net" / f"c{i}.npy", np.roll(truth, 4, 1))
-        np.save(tmp_path / "images" / f"c{i}.npy", 50.0 * np.arange(6)[:, None, None] + np.arange(40) * np.ones((6, 40, 1)))
+        shade = 50.0 * np.arange(6)[:, None, None] + np.arange(40) * np.ones((6, 40, 1))
+        np.save(tmp_path / "images" / f"c{i}.npy", shade)
     masks = {("net", f"c{i}"): (tmp_path / f"labels/c{i}.npy", tmp_path / f"net/c{i}.npy") for i in range(4)}
     outlines = OutlinesByCase(masks)
     assert outlines["", "c2"].sum() == outlines["net", "c2"].sum() == 400
