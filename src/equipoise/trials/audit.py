@@ -282,7 +282,7 @@ def _structures(collected: Collected, regions: Any) -> frozenset[str] | None:
     """Return the structures whose names may follow a metric's; None where a tool's file named the columns."""
     if all(source.kind in _NAMED_BY_TOOL for source in collected.sources):
         return None
-    return frozenset({*_regions(collected.predictions), *parse_regions(regions)})
+    return frozenset({*_regions(collected.predictions), *parse_regions(regions), *collected.structures})
 
 
 def _as_run(

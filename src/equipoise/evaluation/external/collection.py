@@ -18,7 +18,7 @@ from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
 from equipoise.evaluation.external.reading import Columns, Reading
-from equipoise.evaluation.external.roles import with_roles
+from equipoise.evaluation.external.roles import structures_of, with_roles
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
 from equipoise.evaluation.predictions import Predictions
@@ -56,7 +56,7 @@ class Collected:
     """The table of all sources; `unpredicted` are cases of the truth that are in no source.
 
     attributes: subgroup → case → value. notes: sentences about the assumptions made. masks: (arm, case) → the true and
-    the predicted mask of the first run.
+    the predicted mask of the first run. structures: those that tables themselves name.
     """
 
     predictions: Predictions
@@ -65,6 +65,7 @@ class Collected:
     unpredicted: tuple[str, ...] = ()
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     masks: Mapping[tuple[str, str], tuple[Path, Path]] = field(default_factory=dict)
+    structures: frozenset[str] = frozenset()
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:
@@ -135,8 +136,9 @@ def _collected(
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
     return Collected(
-        joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes
-    )
+        joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes,
+        structures=frozenset(one for part in parts for one in part.reading.structures),
+    )  # fmt: skip
 
 
 def _truth(options: AuditOptions) -> dict[str, str] | None:
@@ -270,11 +272,13 @@ def _reading(
     columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
-    columns, notes = with_roles(columns, source, options.columns, options.metric, options.subgroups)
+    raw = columns
+    columns, notes = with_roles(raw, source, options.columns, options.metric, options.subgroups)
     if detections.has_places(columns):
         return Reading(source, detections.KIND, columns, tuple(notes), digest)
     columns, more = with_scores(columns, source, options, truth)
-    return Reading(source, kind, columns, (*notes, *more), digest)
+    structures = structures_of(raw, columns)
+    return Reading(source, kind, columns, (*notes, *more), digest, structures=structures)
 
 
 def _masks(

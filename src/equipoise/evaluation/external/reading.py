@@ -17,6 +17,7 @@ class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
     kind: in words, for the report. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases.
+    structures: those that a table itself names.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Reading:
     notes: tuple[str, ...] = ()
     sha256: str = ""
     candidates: Any = None
+    structures: tuple[str, ...] = ()
 
 
 def stem(name: str) -> str:

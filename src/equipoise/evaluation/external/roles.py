@@ -115,6 +115,18 @@ def with_roles(
     return renamed, notes
 
 
+def structures_of(raw: Columns, columns: Columns) -> tuple[str, ...]:
+    """Return the structures that a table named by a column of its own, or panoptica before its metrics."""
+    column = column_of_structures(raw)
+    named = set() if column is None or column in columns else {str(value) for value in raw[column].tolist()}
+    groups = {group for group, dash, quantity in map(_split, raw) if dash and _METRIC_OF.get(bare(quantity))}
+    return tuple(sorted({one for one in named | groups if any(key.endswith(f"_{one}") for key in columns)}))
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    return name.partition("-")
+
+
 def _is_index(name: str, values: NDArray[Any]) -> bool:
     if name not in _INDEX:
         return False
