@@ -50,6 +50,7 @@ def test_not_inferior_is_said_where_nothing_else_is_decided() -> None:
     words = answers(found, {"new": "new", "old": "old"})[0].answer
     assert "new is not inferior to old by the margin of 0.050" in words
     assert "One run each says nothing of the methods" in words
+    assert "no difference" in answers(found, {"new": "new", "old": "old"})[1].answer
 
 
 def test_an_arm_with_runs_beside_one_without_is_no_question_about_networks() -> None:
@@ -60,6 +61,7 @@ def test_an_arm_with_runs_beside_one_without_is_no_question_about_networks() -> 
     assert (pair["verdict"], pair["about"]) == ("single_run", "methods")
 
 
+@pytest.mark.long
 def test_the_page_of_single_runs_claims_nothing_over_training_runs(tmp_path: Path) -> None:
     results = audit(dice(0.06), cases_are_patients=True, margin=0.02, out=tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")

@@ -36,7 +36,8 @@ def test_a_classifier_s_examples_have_their_images(tmp_path: Path) -> None:
     assert any("2 of 32 cases have no image of their name, 'c30' first" in warning for warning in results["warnings"])
 
 
-def test_a_segmenter_s_examples_are_outlined_on_the_plane_of_the_truth(tmp_path: Path) -> None:
+def segmented(tmp_path: Path) -> None:
+    """Four volumes with a square on one plane, and a prediction that is off by four rows."""
     for name in ("labels", "net", "images"):
         (tmp_path / name).mkdir()
     for i in range(4):
@@ -46,6 +47,10 @@ def test_a_segmenter_s_examples_are_outlined_on_the_plane_of_the_truth(tmp_path:
         np.save(tmp_path / "net" / f"c{i}.npy", np.roll(truth, 4, 1))
         shade = 50.0 * np.arange(6)[:, None, None] + np.arange(40) * np.ones((6, 40, 1))
         np.save(tmp_path / "images" / f"c{i}.npy", shade)
+
+
+def test_planes_are_those_of_the_largest_truth(tmp_path: Path) -> None:
+    segmented(tmp_path)
     masks = {("net", f"c{i}"): (tmp_path / f"labels/c{i}.npy", tmp_path / f"net/c{i}.npy") for i in range(4)}
     outlines = OutlinesByCase(masks)
     assert outlines["", "c2"].sum() == outlines["net", "c2"].sum() == 400
@@ -53,6 +58,11 @@ def test_a_segmenter_s_examples_are_outlined_on_the_plane_of_the_truth(tmp_path:
     images = ImagesByCase(tmp_path / "images", {f"c{i}": tmp_path / f"labels/c{i}.npy" for i in range(4)})
     assert images["c1"].shape == (40, 40)
     assert "c9" not in images
+
+
+@pytest.mark.long
+def test_a_segmenter_s_examples_are_outlined(tmp_path: Path) -> None:
+    segmented(tmp_path)
     audit({"net": tmp_path / "net"}, truth=tmp_path / "labels", cases_are_patients=True, images=tmp_path / "images",
           out=tmp_path / "out")  # fmt: skip
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")

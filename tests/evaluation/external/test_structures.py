@@ -117,6 +117,7 @@ def test_two_descriptions_that_differ_are_a_question(tmp_path: Path) -> None:
         metrics(tmp_path, given)
 
 
+@pytest.mark.long
 def test_one_name_per_structure_whatever_the_source(made: Path) -> None:
     options = AuditOptions(truth=made / "masks/truth", cases_are_patients=True)
     masks = collect([("masks", made / "masks/careful")], options).predictions.metrics

@@ -39,6 +39,12 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         for pair in results["comparisons"]
     ):
         return f"No recommendation: {advice['reason']}"
+    if (
+        advice["tied_with"]
+        and _of_networks(results)
+        and any(pair["verdict"] == "not_enough_data" for pair in results["comparisons"])
+    ):
+        return "These predictions do not say: no difference between these trained networks can be told from chance."
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
         return f"Any of {listed(tied)}: these predictions do not put one above the others; take the cheapest."

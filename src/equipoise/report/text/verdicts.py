@@ -146,6 +146,8 @@ def _range(pair: Entry) -> str:
     """Return the range of the patients needed, for the number of runs of this trial; else empty."""
     for need in pair.get("needed") or ():
         if need["patients"] == pair["patients_needed"] and need["low"] is not None:
+            if need["high"] is not None and about(need["low"]) == about(need["high"]):
+                return ""
             high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
             return f" (range {about(need['low'])} {high})"
     return ""
