@@ -18,7 +18,7 @@ from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
 from equipoise.evaluation.external.reading import Columns, Reading
-from equipoise.evaluation.external.roles import structures_of, with_roles
+from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
 from equipoise.evaluation.predictions import Predictions
@@ -277,8 +277,9 @@ def _reading(
     if detections.has_places(columns):
         return Reading(source, detections.KIND, columns, tuple(notes), digest)
     columns, more = with_scores(columns, source, options, truth)
+    columns, aside = without_words(columns, source, options.subgroups)
     structures = structures_of(raw, columns)
-    return Reading(source, kind, columns, (*notes, *more), digest, structures=structures)
+    return Reading(source, kind, columns, (*notes, *more, *aside), digest, structures=structures)
 
 
 def _masks(

@@ -14,7 +14,7 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
 from equipoise.evaluation.external.reading import Columns, stem
-from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.external.table_file import MISSING, as_numbers
 from equipoise.lookup import nearest
 
 ROLES = ("arm", "case", "patient", "truth", "split", "seed", "fold", "score", "prediction", "value")
@@ -113,6 +113,28 @@ def with_roles(
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tuple[Columns, list[str]]:
+    """Leave columns of words without a role aside, unless rows differ by them alone: then one may name the arms."""
+    free = [name for name in columns if name not in (*ROLES, *subgroups) and not name.lower().startswith("score_")]
+    words = [name for name in free if _only_words(columns[name])]
+    if not words or "case" not in columns:
+        return columns, []
+    keys = [columns[name].astype(str).tolist() for name in ("arm", "seed", "fold", "split", "case") if name in columns]
+    rows = list(zip(*keys, strict=True))
+    if len(set(rows)) < len(rows):
+        raise PredictionError(
+            f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
+            f"(--columns arm={words[0]}), else keep one row for each case"
+        )
+    note = f"The columns {', '.join(words)} of {source} hold words and were left aside (--subgroup tells cases apart)."
+    return {name: values for name, values in columns.items() if name not in words}, [note]
+
+
+def _only_words(values: NDArray[Any]) -> bool:
+    cells = [cell for cell in values.tolist() if isinstance(cell, str) and cell.strip().lower() not in MISSING]
+    return bool(cells) and all(as_numbers(np.array([cell], dtype=object)) is None for cell in set(cells))
 
 
 def structures_of(raw: Columns, columns: Columns) -> tuple[str, ...]:
