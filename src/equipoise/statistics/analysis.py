@@ -31,6 +31,7 @@ class Analysis:
 
     `events` counts patients with a case of the rarer class (None for endpoints that rare classes do not limit), `cases`
     the positive and negative cases; for an average over `several` classes, those of the rarest and of the others.
+    `positive` is the index of the positive class, if there is one.
     """
 
     endpoint: Endpoint
