@@ -25,7 +25,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     from equipoise.trials.init import example
 
     arguments.protocol = example("lidc-malignancy")
-    return _run(arguments)
+    code = _run(arguments)
+    if code == DONE and not arguments.json:
+        ct = f"equipoise fetch lidc-idri && equipoise run {example('lidc-nodules')} --out equipoise-ct"
+        _say(arguments, None, f"the same question on the CT itself (124 GB): {ct}")
+    return code
 
 
 def _init(arguments: argparse.Namespace) -> int:

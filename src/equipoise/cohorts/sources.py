@@ -20,6 +20,7 @@ from equipoise.tasks import task_named
 _MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
     "lidc": "equipoise.cohorts.lidc.scans",
+    "lidc_nodules": "equipoise.cohorts.lidc.nodules",
     "brats": "equipoise.cohorts.layouts.brats",
     "medmnist": "equipoise.cohorts.layouts.medmnist",
     "nnunet": "equipoise.cohorts.layouts.nnunet",

@@ -187,4 +187,4 @@ def test_without_a_checksum_a_part_is_resumed_only_where_the_file_is_proven_the_
 def test_progress_is_told_in_mebibytes(file, server, tmp_path):
     told = []
     download(file, MD5, tmp_path, server, lambda *state: told.append(state))
-    assert told[-1] == ("set.npz, MiB", 0, 0)
+    assert told[-1] == ("set.npz, MiB", 1, 1)

@@ -12,7 +12,7 @@ import pytest
 
 from equipoise.cli import main
 from equipoise.cohorts import sources
-from equipoise.cohorts.public import catalogue
+from equipoise.cohorts.public import catalogue, fetched
 from equipoise.cohorts.public import fetch as module
 from equipoise.cohorts.public.fetch import fetch
 from equipoise.cohorts.public.server import Server
@@ -81,12 +81,12 @@ def cohort(source, above, **settings):
 
 
 def test_a_name_becomes_a_cohort(server, tmp_path):
-    fetched = fetch("easymnist", tmp_path, mirror=server.address)
-    assert (fetched.folder / "easymnist.npz").read_bytes() == CONTENT["easymnist"]
+    brought = fetch("easymnist", tmp_path, mirror=server.address)
+    assert (brought.folder / "easymnist.npz").read_bytes() == CONTENT["easymnist"]
     made = cohort("public:easymnist", tmp_path)
     assert len(made) == 22
     assert made.classes == ("normal", "pneumonia")
-    direct = sources.load(CohortSection(source="medmnist"), fetched.folder / "easymnist.npz")
+    direct = sources.load(CohortSection(source="medmnist"), brought.folder / "easymnist.npz")
     assert np.array_equal(made.cases[3].read().array, direct.cases[3].read().array)
     # Once complete, nothing is asked again, and the summary says by what it was verified.
     asked = len(server.asked)
@@ -111,6 +111,17 @@ def test_an_archive_is_unpacked_and_read(server, tmp_path):
     assert [case.id for case in made.cases] == ["h0", "h1", "h2"]
     expected = nibabel.Nifti1Image.from_bytes(volume(1, True)).get_fdata()
     assert made.cases[1].read().mask.sum() == expected.sum()
+
+
+def test_a_file_that_was_brought_by_hand_is_verified_and_unpacked_offline(server, tmp_path):
+    (tmp_path / "msd-tiny").mkdir()
+    for content, works in ((CONTENT["msd-tiny"][:-1], False), (CONTENT["msd-tiny"], True)):
+        (tmp_path / "msd-tiny" / "Task99_Tiny.tar").write_bytes(content)
+        if not works:
+            with pytest.raises(CohortError, match="--offline"):
+                fetch("msd-tiny", tmp_path, offline=True)
+    assert fetch("msd-tiny", tmp_path, offline=True).files == 8
+    assert not server.asked
 
 
 def test_the_default_folder_is_the_users(server, tmp_path, monkeypatch):
@@ -204,7 +215,7 @@ def test_data_behind_a_form_are_asked_for_on_a_page(tmp_path):
 
 
 def test_a_disk_without_space_is_noticed_before_a_byte_is_asked_for(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**5}))
+    monkeypatch.setattr(fetched.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**5}))
     with pytest.raises(CohortError, match="needs about 1 MB and .* has 0 MB free"):
         fetch("easymnist", tmp_path, mirror=server.address)
     assert not server.asked

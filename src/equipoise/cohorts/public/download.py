@@ -164,7 +164,7 @@ class Receiver:
                     self.part.unlink()
                     raise self._endless(self.address)
                 stream.write(piece)
-                self.watch(f"{self.part.name[1:-5]}, MiB", count // MIB, (self._total or count) // MIB)
+                self.watch(f"{self.part.name[1:-5]}, MiB", -(-count // MIB), -(-(self._total or count) // MIB))
                 if time.monotonic() - begun > self.server.stall_seconds:
                     # One byte now and then keeps the connection's own time limit from ever being reached.
                     if count - counted < _PIECE // 16:

@@ -40,7 +40,8 @@ def fetch(
 ) -> Fetched:
     """Fetch a data set of the catalogue into `above`/NAME, or verify what lies there; an interrupted fetch goes on.
 
-    mirror: an address with the same paths as the published ones. offline: only verify. pin: the SHA-256 that the user
+    mirror: an address with the same paths as the published ones. offline: only verify, also
+    a file that the user has copied to `above`/NAME. pin: the SHA-256 that the user
     confirms for a file whose publisher states none. patients: of an archive of series; by default all. Raises
     CohortError for unknown names, data behind a form, another file than was published, a disk without space.
     """
@@ -53,8 +54,9 @@ def fetch(
         )
     if patients and not entry.archive:
         raise CohortError(f"{entry.name} comes as one file, not by patients; leave --patients out")
-    if not offline:
-        _fetch(entry, place, server or Server(entry.hosts, mirror), pin, patients, watch)
+    # A file that was brought by hand lies where a download would have left it.
+    if not offline or (entry.file is not None and (place.folder / entry.file.name).is_file()):
+        _fetch(entry, place, server or Server(entry.hosts, mirror, offline), pin, patients, watch)
     data = place.verified()
     return Fetched(entry, data, sum(file.is_file() for file in data.rglob("*")))
 
@@ -78,7 +80,9 @@ def _fetch(
     # A complete data set is verified and not asked for again, unless more patients are wanted.
     if place.summary().get("complete") and not entry.archive:
         return
-    _check_space(entry, place, patients)
+    if entry.file is not None and not entry.archive:
+        # An archive is for a moment there twice, packed and unpacked.
+        place.check_space(entry.about_mb * _MB * (2 if entry.file.is_archive else 1))
     place.note(complete=False, checksum_from=entry.checksum_from, mirror=server.mirror)
     if entry.file is not None:
         _fetch_file(entry.file, place, server, pin, watch)
@@ -130,17 +134,3 @@ def _confirmed(file: PublicFile, place: PublicFolder, server: Server, pin: str |
         else:
             aside.unlink()
     return f"sha256:{pin}"
-
-
-def _check_space(entry: Entry, place: PublicFolder, patients: Collection[str]) -> None:
-    """Refuse to begin what cannot fit; an archive is for a moment there twice, packed and unpacked."""
-    if patients:
-        return
-    needed = entry.about_mb * _MB * (2 if entry.file and entry.file.is_archive and not entry.archive else 1)
-    place.folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(place.folder).free
-    if free < needed:
-        raise CohortError(
-            f"{entry.name} needs about {needed // _MB} MB and {place.folder} has {free // _MB} MB free; "
-            "name another folder with --to" + (", or some patients with --patients" if entry.archive else "")
-        )

@@ -8,6 +8,7 @@ FOLDER/NAME/fetched.json   which data set it is, by whose checksum it was verifi
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from equipoise.cohorts.store import cache_folder
 from equipoise.errors import CohortError
 
 _PIECE = 1 << 20
+_MB = 1_000_000
 
 
 class PublicFolder:
@@ -52,6 +54,16 @@ class PublicFolder:
         entry = self.entry
         known = {"name": entry.name, "licence": entry.licence, "citation": entry.citation, "page": entry.page}
         write_json(self.folder / "fetched.json", {**known, **self.summary(), **facts})
+
+    def check_space(self, needed: int, advice: str = "") -> None:
+        """Refuse to begin what cannot fit: `needed` bytes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise CohortError(
+                f"{self.entry.name} needs about {needed // _MB} MB and {self.folder} has {free // _MB} MB free; "
+                f"name another folder with --to{advice}"
+            )
 
     def has(self, part: str) -> bool:
         """Whether a part was downloaded and verified."""

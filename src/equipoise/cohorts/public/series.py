@@ -27,6 +27,7 @@ _LONGEST_UID = 64
 _MOST_LISTED_BYTES = 64 << 20
 # A slice of CT has half a megabyte; headers and private tags are allowed the same again, twice.
 _BYTES_PER_IMAGE = 4 << 20
+_BYTES_PER_SLICE = 530_000  # 512 × 512 pixels of two bytes and a header
 _HASHES = "md5hashes.csv"
 
 
@@ -54,6 +55,8 @@ def fetch_series(
         raise CohortError(f"{entry.name} has no CT series of {', '.join(unknown[:5])}; its {len(known)} patients "
                           f"are named as {min(known)}")  # fmt: skip
     chosen = [series for series in listed if not patients or series.patient in patients]
+    missing = sum(series.images for series in chosen if not place.has(series.uid))
+    place.check_space(missing * _BYTES_PER_SLICE, ", or some patients with --patients")
     label = f"series of {entry.collection}"
     for index, series in enumerate(chosen):
         watch(label, index, len(chosen))
