@@ -18,6 +18,7 @@ from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_cla
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
+from equipoise.protocol import CohortSection
 from equipoise.tasks import CLASSIFICATION, task_named
 
 LARGEST = {2: 224, 3: 64}
@@ -44,7 +45,12 @@ def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None =
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     settings = dict(settings or {})
-    values = _of_data(Path(source), settings) if Path(source).exists() or "/" in source else _named(source, settings)
+    if source.startswith(sources.PUBLIC):
+        values = _of_public(source, settings)
+    elif Path(source).exists() or "/" in source:
+        values = _of_data(Path(source), settings)
+    else:
+        values = _named(source, settings)
     names = [name.replace("_", "-") for name in sources.__all__]
     # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson` or `toml`, which quote them.
     environment = Environment(  # noqa: S701
@@ -110,6 +116,20 @@ def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
         "settings": settings | dict(keys), "remarks": (), "masks": task.has_masks,
         "preprocessing": {}, "training": {"batch_size": 32},
     }  # fmt: skip
+
+
+def _of_public(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template needs to know of data that `equipoise fetch` brought."""
+    above = Path(keys["path"]) if "path" in keys else None
+    section, data = sources.fetched(CohortSection(source=source), above)
+    name = source.removeprefix(sources.PUBLIC)
+    if section.source == "lidc-nodules":
+        return _named(source, {"label": "malignancy", **keys}) | {"name": name}
+    values = _of_data(data, {key: value for key, value in keys.items() if key != "path"})
+    # The path is that of `--to`, and not the data's own, which the source knows.
+    settings = {key: value for key, value in values["settings"].items() if key != "path"}
+    path = {"path": str(above.resolve())} if above else {}
+    return values | {"name": name, "source": source, "settings": path | settings}
 
 
 def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:

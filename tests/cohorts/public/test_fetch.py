@@ -18,6 +18,7 @@ from equipoise.cohorts.public.fetch import fetch
 from equipoise.cohorts.public.server import Server
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.protocol import CohortSection
+from equipoise.trials.plan import read
 
 EASY = "/records/10519652/files/easymnist.npz"
 
@@ -179,6 +180,35 @@ def test_damaged_records_are_one_sentence(damage, server, tmp_path):
 def test_what_was_not_fetched_says_how(server, tmp_path):
     refused("easymnist", tmp_path, f"run `equipoise fetch easymnist --to {tmp_path}` first")
     assert not server.asked
+
+
+def test_init_writes_a_protocol_for_it(server, tmp_path, capsys):
+    for name in CONTENT:
+        fetch(name, tmp_path, mirror=server.address)
+        file = tmp_path / f"{name}.toml"
+        assert main(["init", f"public:{name}", "--set", f"path={tmp_path}", "--out", str(file)]) == 0
+        assert f'source = "public:{name}"' in file.read_text()
+        assert len(read(file)[1]) == {"easymnist": 22, "msd-tiny": 3}[name]
+    assert main(["init", "public:pathmnist", "--set", f"path={tmp_path}"]) == 1
+    assert "run `equipoise fetch pathmnist" in capsys.readouterr().err
+
+
+def test_several_labels_per_image_are_refused_in_one_sentence(server, tmp_path, capsys, monkeypatch):
+    stream = io.BytesIO()
+    images, labels = np.zeros((4, 28, 28), np.uint8), np.zeros((4, 14), np.uint8)
+    np.savez(stream, **{f"{part}_{kind}": array for part in ("train", "val", "test")
+                        for kind, array in (("images", images), ("labels", labels))})  # fmt: skip
+    entry = catalogue.entries()["easymnist"]
+    md5 = "md5:" + hashlib.md5(stream.getvalue()).hexdigest()
+    many = replace(entry, name="manymnist", settings={}, file=replace(entry.file, checksum=md5))
+    known = {**catalogue.entries(), "manymnist": many}
+    monkeypatch.setattr(catalogue, "entries", lambda: known)
+    server.files[EASY] = stream.getvalue()
+    fetch("manymnist", tmp_path, mirror=server.address)
+    assert main(["init", "public:manymnist", "--set", f"path={tmp_path}", "--out", str(tmp_path / "p.toml")]) == 1
+    error = capsys.readouterr().err
+    assert "has 14 labels per image; choose one of them" in error
+    assert error.count("\n") == 1
 
 
 def test_an_interruption_at_any_step_is_gone_on_with(server, tmp_path, monkeypatch):
