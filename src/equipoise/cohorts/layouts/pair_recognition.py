@@ -1,5 +1,6 @@
 """Whether the files below a folder are images with masks, and the patterns that say which belong together."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 from equipoise.cohorts.layouts.generalise import MaskPattern, image_patterns, mask_patterns
 from equipoise.cohorts.layouts.image_names import (
+    MANUAL,
     PARTS,
     image_files,
     says_image,
     says_mask,
     says_modality,
     stem_and_ending,
+    words,
 )
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.errors import CohortError
@@ -59,7 +62,7 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
     fitting = [pair for pair in fitting if len(pair[0].paths) >= _FEWEST_PAIRED * max(len(p.paths) for p, _ in fitting)]
     if not fitting:
         return None
-    chosen = _beside_their_images(fitting)
+    chosen = _drawn_first(fitting) or _beside_their_images(fitting)
     if chosen is None:
         offered = ", ".join(mask.text for mask, _ in fitting[:4])
         raise CohortError(
@@ -69,6 +72,15 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
     described = _described(root, *chosen, images)
     others = tuple(f"left out: {mask.text}" for mask, _ in fitting if mask is not chosen[0])
     return replace(described, remarks=described.remarks + others[:8])
+
+
+def _drawn_first(fitting: Sequence[tuple[MaskPattern, list[str]]]) -> tuple[MaskPattern, list[str]] | None:
+    """The first drawing by hand, where other kinds are called mask: those are the field of view (DRIVE, HRF)."""
+    drawn = [pair for pair in fitting if MANUAL in words(pair[0].text)]
+    numbers = [re.findall(rf"(\d)(?:st|nd)?_?{MANUAL}|{MANUAL}_?(\d)", pair[0].text.lower()) for pair in drawn]
+    first = [pair for pair, each in zip(drawn, numbers, strict=True) if "1" in {n for one in each for n in one}]
+    drawn = first if len(drawn) > 1 else drawn
+    return drawn[0] if len(drawn) == 1 and len(fitting) > 1 else None
 
 
 def _beside_their_images(
