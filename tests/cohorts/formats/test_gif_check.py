@@ -1,4 +1,4 @@
-"""GIF files: Pillow's and our own pixels are one; what is cut, altered or animated is refused or read as Pillow does."""
+"""GIF files: a mask to the pixel; what is cut, altered or animated is refused."""
 
 import io
 

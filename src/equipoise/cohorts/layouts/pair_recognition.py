@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.generalise import MaskPattern, image_patterns, mask_patterns
 from equipoise.cohorts.layouts.image_names import (
     MANUAL,
@@ -17,8 +18,9 @@ from equipoise.cohorts.layouts.image_names import (
     stem_and_ending,
     words,
 )
+from equipoise.cohorts.layouts.tables import read_table
 from equipoise.cohorts.layouts.templates import Template
-from equipoise.errors import CohortError
+from equipoise.errors import CohortError, EquipoiseError
 
 # BIDS has participants.tsv, TotalSegmentator meta.csv.
 _TABLES = ("participants.tsv", "meta.csv", "metadata.csv", "clinical.csv")
@@ -136,8 +138,8 @@ def _described(root: Path, mask: MaskPattern, patterns: Sequence[str], images: S
         settings["channels"] = _channel_names(patterns)
     if "structure" in fields:
         settings["classes"] = ["background", *sorted({each["structure"] for each in mask.fields})]
-    table = next((name for name in _TABLES if (root / name).is_file()), None)
-    if table is not None and "patient" in fields:
+    table, parts_of_table = _table_of(root, mask, fields)
+    if table is not None:
         settings["table"] = table
     complete, some = image_patterns(mask, images)
     others = sorted({*complete, *some} - set(patterns))
@@ -152,9 +154,30 @@ def _described(root: Path, mask: MaskPattern, patterns: Sequence[str], images: S
         tuple(root / path for path in sorted(listed)),
         tuple(root / path for path in mask.paths),
         "patient" in fields,
-        {"train", "test"} <= parts,
+        {"train", "test"} <= parts or {"train", "test"} <= parts_of_table,
         tuple(remarks[:8]),
     )
+
+
+def _table_of(root: Path, mask: MaskPattern, fields: set[str]) -> tuple[str | None, set[str | None]]:
+    """Return the table that tells more of the patients or cases, and the parts that its column of parts names.
+
+    A table of another name is taken where one of its columns holds all cases, and another their parts.
+    """
+    table = next((name for name in _TABLES if (root / name).is_file()), None)
+    others = [file.name for file in sorted(root.iterdir()) if file.suffix.lower() in (".csv", ".tsv")]
+    for name in [table] if table else others:
+        try:
+            rows = read_table(root / name)
+            part = columns_of(rows, where=name).part
+        except EquipoiseError:  # a table of something else
+            continue
+        ids = {each.get("patient") or each.get("case") for each in mask.fields}
+        whole = any(ids <= {row[column] for row in rows} for column in rows[0])
+        parts = {PARTS.get(row[part].lower()) for row in rows} if part and whole else set()
+        if (table is not None and ("patient" in fields or whole)) or {"train", "test"} <= parts:
+            return name, parts
+    return None, set()
 
 
 def _channel_names(patterns: Sequence[str]) -> list[str]:
