@@ -103,7 +103,8 @@ def test_drive_is_judged_by_the_first_drawing_and_not_by_the_field_of_view(tmp_p
     cohort = pairs(tmp_path, classes=["background", "vessel"], **known.settings)
     assert [case.part for case in cohort.cases].count("train") == 6
     image = next(case for case in cohort.cases if case.id == "training/21").read()
-    expected = np.asarray(Image.open(tmp_path / "training" / "1st_manual" / "21_manual1.gif").convert("L")) > 0
+    with Image.open(tmp_path / "training" / "1st_manual" / "21_manual1.gif") as drawn:
+        expected = np.asarray(drawn.convert("L")) > 0
     assert np.array_equal(image.mask == 1, expected)
 
 
