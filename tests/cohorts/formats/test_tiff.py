@@ -226,3 +226,17 @@ def test_cuts_odd_pages_and_limits_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "c.tif", RNG.normal(size=(4, 4)).astype(np.complex64))
     with pytest.raises(RefusedFile, match="neither integers nor real"):
         read(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("offset", [0, 4, 20])
+def test_pixels_that_lie_in_the_header_or_the_directory_are_refused(tmp_path, offset):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((6, 7), 9, np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["StripOffsets"]
+        place = tag.offset + 8
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 4] = offset.to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(RefusedFile, match="where its header or directory is"):
+        read_picture(path)

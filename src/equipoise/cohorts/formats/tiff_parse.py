@@ -31,6 +31,7 @@ _MM = {
     "microns": 1e-3, "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
 }  # fmt: skip
 _AGAIN = "copy the file again from its source"
+_HEADER_BYTES, _TAG_BYTES = 8, 12
 _SEPARATE = "save every page as a file of its own"
 
 
@@ -95,6 +96,7 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
     planes = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
     if count < each * int(planes):  # tifffile takes one page where the others are cut off
         raise RefusedFile("", f"it states {planes} planes and {count // each} are there", _AGAIN)
+    _check_places(pages[0])
     if len(pages) == 1 and each < count:  # ImageJ's and others' stacks behind a single page
         return _contiguous(file, pages[0], raw, count)
     if len(pages) * each != count:
@@ -105,9 +107,19 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
             pages[0].shape, pages[0].dtype, pages[0].photometric, pages[0].compression,
         ):  # fmt: skip
             raise RefusedFile("", "its pages differ in kind", _SEPARATE)
+        _check_places(page)
     if pages[0].compression not in _OWN:
         return np.concatenate([_pillow_page(page, raw).reshape(-1) for page in pages])
     return np.concatenate([_own_page(file, page, raw).reshape(-1) for page in pages])
+
+
+def _check_places(page: TiffPage) -> None:
+    """Refuse pixels that lie in the file's header or in the page's own directory."""
+    # Fuzzing found strips at byte 0, of which the header became pixels; other readers show zeros there.
+    end = page.offset + 2 + _TAG_BYTES * len(page.tags)
+    for start, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if start < _HEADER_BYTES or (start < end and start + size > page.offset):
+            raise RefusedFile("", "its pixels lie where its header or directory is", _AGAIN)
 
 
 def _contiguous(file: TiffFile, page: TiffPage, raw: bytes, count: int) -> NDArray[Any]:
