@@ -14,6 +14,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from equipoise.atomic_write import write_text
 from equipoise.cohorts import sources
+from equipoise.cohorts.layouts.class_name_files import UNNAMED, names_of_values
 from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
@@ -137,7 +138,8 @@ def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
     recognised = recognise(path, keys)
     masks = task_named(str(keys.get("task", recognised.task))).has_masks
     look = first_look(path, recognised)
-    settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **mask_classes(recognised)}
+    named, unnamed = _named_classes(path, mask_classes(recognised))
+    settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
     training = {"batch_size": BATCH[masks, look.dims]}
     # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs
     # the voxels at full resolution, and whole volumes may not fit into memory.
@@ -150,11 +152,21 @@ def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
         "scheme": recognised.scheme,
         "patients": "stated" if known else "guessed",
         "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
-        "remarks": recognised.remarks,
+        "remarks": (*recognised.remarks, *(() if "classes" in keys else unnamed)),
         "masks": masks,
         "preprocessing": _grid(look, masks),
         "training": training,
     }
+
+
+def _named_classes(path: Path, classes: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the settings of the masks' classes with the names that a file beside the images gives; else a remark."""
+    if "classes" not in classes or not path.is_dir():
+        return dict(classes), ()
+    names = names_of_values(path, classes.get("values") or range(len(classes["classes"])))
+    if names is None:
+        return dict(classes), (UNNAMED,)
+    return {**classes, "classes": names}, ()
 
 
 def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from skimage.measure import points_in_poly
 
+from equipoise.cohorts.formats.limits import DEFAULT
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.rtstruct import is_structures, read_structures
+from equipoise.cohorts.formats.rtstruct_parse import parse_contours
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.layouts.volumes import read_mask
 
@@ -162,3 +164,13 @@ def test_damaged_files_are_refused_or_read_as_they_are(image, tmp_path):
             assert read_structures(file, image).masks.shape[1:] == SHAPE
         except RefusedFile:
             continue
+
+
+def test_the_parser_gives_structures_and_points(tmp_path):
+    file = write(tmp_path / "s.dcm", {"organ": closed((A, 2), (A, 3)), "mark": [(mm(A[:1], 1), "POINT")]})
+    facts, arrays = parse_contours(str(file), DEFAULT)
+    assert [(one["number"], one["label"], one["kinds"]) for one in facts["structures"]] == [
+        (1, "organ", ["CLOSED_PLANAR"] * 2), (2, "mark", ["POINT"]),
+    ]  # fmt: skip
+    assert np.allclose(arrays[1], mm(A, 3), atol=1e-5)
+    assert arrays[2].shape == (1, 3)
