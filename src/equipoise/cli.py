@@ -25,7 +25,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     from equipoise.trials.init import example
 
     arguments.protocol = example("lidc-malignancy")
-    return _run(arguments)
+    code = _run(arguments)
+    if code == DONE and not arguments.json:
+        ct = f"equipoise fetch lidc-idri && equipoise run {example('lidc-nodules')} --out equipoise-ct"
+        _say(arguments, None, f"the same question on the CT itself (124 GB): {ct}")
+    return code
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -33,6 +37,19 @@ def _init(arguments: argparse.Namespace) -> int:
 
     file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
+    return DONE
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from equipoise.cohorts.public.fetch import described, fetch
+
+    above = Path(arguments.to) if arguments.to else None
+    patients = [name for name in arguments.patients.split(",") if name]
+    fetched = fetch(
+        arguments.name, above, mirror=arguments.mirror, offline=arguments.offline, pin=arguments.pin,
+        patients=patients, watch=_watch(arguments),
+    )  # fmt: skip
+    _say(arguments, *described(fetched, above))
     return DONE
 
 
@@ -185,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a key of [cohort], such as coding=2023 (repeatable)",
     )
 
+    _fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
+
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
     check.add_argument("--page", metavar="FILE", help="also write a page with pictures of cases, leaks and problems")
@@ -216,6 +235,16 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     advise.add_argument(
         "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
     )
+
+
+def _fetch_options(fetch: argparse.ArgumentParser) -> None:
+    """Add the options of a download: what, whereto, from where, and what the user vouches for."""
+    fetch.add_argument("name", metavar="NAME", help="pneumoniamnist, pathmnist-64, msd-hippocampus, lidc-idri, …")
+    fetch.add_argument("--to", metavar="DIR", help="the folder above the data (default: the user's cache)")
+    fetch.add_argument("--from", dest="mirror", default="", metavar="URL", help="a mirror with the same paths")
+    fetch.add_argument("--offline", action="store_true", help="open no connection: verify what is there")
+    fetch.add_argument("--pin", metavar="SHA256", help="confirm a file whose publisher states no checksum")
+    fetch.add_argument("--patients", default="", metavar="NAMES", help="of lidc-idri: some patients, not all")
 
 
 def _audit_options(audit: argparse.ArgumentParser) -> None:

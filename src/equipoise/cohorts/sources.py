@@ -9,6 +9,8 @@ from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.finding_labels import as_detection
+from equipoise.cohorts.public.catalogue import entry_named
+from equipoise.cohorts.public.fetched import PublicFolder
 from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.lookup import nearest, resolve
@@ -18,6 +20,7 @@ from equipoise.tasks import task_named
 _MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
     "lidc": "equipoise.cohorts.lidc.scans",
+    "lidc_nodules": "equipoise.cohorts.lidc.nodules",
     "brats": "equipoise.cohorts.layouts.brats",
     "medmnist": "equipoise.cohorts.layouts.medmnist",
     "nnunet": "equipoise.cohorts.layouts.nnunet",
@@ -39,12 +42,46 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+PUBLIC = "public:"
+"""Begins the name of a source whose data `equipoise fetch` brought."""
+
+
+def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSection, Path]:
+    """Return the section of the reader behind a source "public:NAME", and the path of its verified data.
+
+    above: the folder that `equipoise fetch --to` was given. Settings of the protocol precede those of the catalogue.
+    """
+    entry = entry_named(section.source.removeprefix(PUBLIC))
+    if entry.ask:
+        raise ProtocolError(
+            f"{section.source} is given to those who accept its terms: ask for it at {entry.ask}, then set "
+            f'source = "{entry.reader}" and its path'
+        )
+    data = PublicFolder(entry, above).verified()
+    if entry.file is not None and not entry.file.is_archive:
+        data = data / entry.file.name
+    elif not entry.archive:
+        data = described_folder(data)
+    known = {**entry.settings, **section.settings, "source": entry.reader, "task": section.task}
+    return CohortSection.model_validate(known), data
+
+
+def described_folder(data: Path) -> Path:
+    """Return the one folder with a dataset.json below the data of a Decathlon task."""
+    described = sorted(data.rglob("dataset.json"))
+    if len(described) != 1:
+        raise CohortError(f"{data} holds {len(described)} files dataset.json and one is expected; fetch it again")
+    return described[0].parent
+
+
 def load(section: CohortSection, path: Path | None = None, code: Path | None = None) -> Cohort:
     """Load the cohort that a protocol's [cohort] table describes.
 
     path: the table's path, absolute; code: the folder of the user's own modules.
     Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
     """
+    if section.source.startswith(PUBLIC):
+        return load(*fetched(section, path), code)
     task = task_named(section.task, code)
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
