@@ -101,6 +101,7 @@ def plan(
     cases, share = _check(measured, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
     floor = _floor(measured, n_patients, cases, share)
+    rule = replace(rule, unseen=_unseen(measured))
     # The share is rounded, so that similar designs use the same cached simulation.
     parts, alike, unlike = (
         replace(_model(measured, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
@@ -171,6 +172,12 @@ def _floor(endpoint: Endpoint, patients: int, cases: int, share: float) -> int:
     """Return the fewest patients of such a cohort with which a verdict is given."""
     events = min(round(share * cases), patients) if share < 1.0 and endpoint.by_class else None
     return fewest_patients(endpoint, patients, cases, events)
+
+
+def _unseen(endpoint: Endpoint) -> float:
+    """Return what failures that nobody saw may change, times the patients: at most 3/n of the whole range."""
+    guarded = endpoint.kind.typical_case and endpoint.needs == "cases"
+    return 3.0 * (endpoint.high - endpoint.low) if guarded else 0.0
 
 
 def _as_fitted(parts: Components, patients: int, seeds: int, margin: float | None, rule: Criterion) -> float | None:

@@ -72,8 +72,8 @@ class Rates:
     """Shares over trials of one design.
 
     winners: trials with a false winner; equivalent: trials in which an arm that is worse by the margin is called
-    equivalent; coverage: of the 95 % interval, mean over pairs with its smallest value; judged: comparisons that were
-    neither refused nor withheld because of failures that nobody saw, which the other rates leave out of account; power:
+    equivalent; coverage: of the 95 % interval, mean over pairs with its smallest value; judged: comparisons neither
+    refused nor withheld because of failures that nobody saw, which the other rates leave out of account; power:
     comparisons that found a true difference of the margin.
     """
 
