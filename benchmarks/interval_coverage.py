@@ -40,7 +40,7 @@ MOST_LEFT_OUT = 250  # above, skewness no longer moves BCa, and leaving out each
 
 @dataclass(frozen=True)
 class Cell:
-    """A distribution of cases and a metric: `draw` gives (truth, scores) or (values,); `value` a metric of such rows."""
+    """A distribution of cases and a metric: `draw` gives (truth, scores) or (values,); `value` a metric of rows."""
 
     name: str
     metric: str
