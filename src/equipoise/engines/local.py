@@ -4,14 +4,13 @@ import contextlib
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+from equipoise.child_process import PYTHON, import_path
 from equipoise.engines.worker import receive, send
 
 DIED = "died"
@@ -122,9 +121,9 @@ class _Worker:
         count = str(self.threads)
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
         environment = KEPT_MEMORY | environment
-        # The parent's path, so that a user's module beside the protocol is found; "" means the current folder there.
-        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        command = [sys.executable, "-m", "equipoise.engines.worker"]
+        # The parent's path, so that a user's module beside the protocol is found.
+        environment["PYTHONPATH"] = os.pathsep.join(import_path())
+        command = [*PYTHON, "-m", "equipoise.engines.worker"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
     def stop(self) -> None:
