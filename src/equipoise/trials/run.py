@@ -15,7 +15,7 @@ from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
-from equipoise.engines.jobs import Engine, run_jobs, workers_of
+from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
@@ -61,10 +61,18 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     """
     first = first_samples(trial)
     arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
-    ((_, outcome),) = workers.run("equipoise.training.loop.preflight:preflight", [(arms, first)], lambda: None)
-    if isinstance(outcome, local.Failure):
-        raise ProtocolError(outcome.text)
-    record: dict[str, Any] = outcome
+    # One call for each arm, so that a worker that dies names the arm.
+    requests = [([job], first) for job in arms]
+    outcomes = dict(workers.run("equipoise.training.loop.preflight:preflight", requests, lambda: None))
+    record: dict[str, Any] = {}
+    for number, job in enumerate(arms):
+        outcome = outcomes[number]
+        if isinstance(outcome, local.Failure):
+            named = outcome.kind in (local.DIED, local.KILLED)
+            raise ProtocolError(f"arm {job.arm.name!r}: {outcome.text} in its first step" if named else outcome.text)
+        record = {
+            key: {**record.get(key, {}), **part} if isinstance(part, dict) else part for key, part in outcome.items()
+        }
     return record
 
 
@@ -262,8 +270,11 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         """Report the epochs that lie behind all jobs."""
         watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
 
+    stopped: list[str] = []
     for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, tick):
-        if isinstance(result, local.Failure):
+        if interrupted(result):
+            stopped.append(str(result))
+        elif isinstance(result, local.Failure):
             job.write_end(status="failed", reason=result.text)
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
@@ -274,6 +285,11 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         if done is not None and job.name not in recorded:
             ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])
     tick()
+    if stopped:
+        raise Interrupted(
+            f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
+            f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
+        )
 
 
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
@@ -294,6 +310,8 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
     for done, (job, result) in enumerate(ended, start=1):
+        if interrupted(result):
+            raise Interrupted(f"{result}, while it predicted; run the same command again")
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))
