@@ -33,6 +33,7 @@ from equipoise.runfolder.paths import (
     candidates_beside,
     samples_folder,
 )
+from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.data.samples import Samples, staged
@@ -47,6 +48,7 @@ from equipoise.training.tuning.draws import (
 )
 from equipoise.trials.lock import claimed, lock
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 
 
 def seed_spreads() -> Path:
@@ -105,15 +107,20 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         with workers_of(trial.protocol.training.threads) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
-            record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            unsound = unsound_layers(trial, workers)
+            trial = with_routes(trial, unsound)
+            record = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound} | try_arms(trial, workers)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                unsound = agreed(read_lock(trial.out).get("unsound_layers", []), unsound, trial.out)
+                trial = with_routes(trial, unsound)
                 trial = _settle(trial, ledger, workers)
-                trial = _tune(trial, ledger, workers, watch)
+                # Again after tuning, which chooses settings, and so the layers, of a network.
+                trial = with_routes(_tune(trial, ledger, workers, watch), unsound)
                 for look in trial.protocol.endpoints.looks or (None,):
                     part = _up_to(trial, look)
                     _train(part, part.jobs, "training", ledger, workers, watch)

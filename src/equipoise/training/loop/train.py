@@ -28,6 +28,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.distributed import ALONE, Ranks
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region, without_ignored
+from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
 from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
@@ -257,7 +258,10 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
     layout = layout_of(job.spatial_dims, device, built_in=":" not in job.arm.model.name)
     move: Any = model.to  # its types know no memory format of volumes
     model = move(memory_format=layout)
-    if training.compile is True:
+    # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
+    routes = job.routes.get("bfloat16" if training.precision == "bfloat16" else "float32", ())
+    apply_routes(model, routes, layout)
+    if training.compile is True and ("", NOT_COMPILED) not in routes:
         # One kernel per shape: a resumed job meets the shapes in another order, and must use the same kernels.
         model.compile(dynamic=False)
     optimizer = build_optimizer(job, model)
@@ -270,7 +274,6 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
         loss_of(job),
         schedule(training.schedule.name, optimizer, steps, **training.schedule.settings),
         device,
-        # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
         torch.bfloat16 if training.precision == "bfloat16" else torch.float32,
         training.clip_norm,
         layout,
