@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _POOLING = (
     nn.modules.pooling._MaxPoolNd,
@@ -95,11 +97,22 @@ def _is_layer(layer: nn.Module) -> bool:
     return isinstance(layer, _POOLING) or any(True for _ in layer.parameters())
 
 
+def _untouched(layer: nn.Module) -> bool:
+    """Whether the layer computes by the functions of its own library, which nobody replaced in this process."""
+    methods = (getattr(type(layer), name, None) for name in ("forward", "_conv_forward", "__call__"))
+    own = all(str(getattr(method, "__module__", "torch.nn.")).startswith(_SHARED) for method in methods if method)
+    functions = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+    native = all(
+        isinstance(getattr(place, name), BuiltinFunctionType) for name in functions for place in (torch, functional)
+    )
+    return own and native and isinstance(functional.linear, BuiltinFunctionType) and "forward" not in vars(layer)
+
+
 def described(name: str, layer: nn.Module, inputs: tuple[Any, ...], settings: dict[str, Any]) -> Call:
     """Return the call of a layer with these arguments."""
     drawn = tuple(Sketch.of(x) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
-    shared = kind.startswith(_SHARED)
+    shared = kind.startswith(_SHARED) and _untouched(layer)
     weights = {key: repr(Sketch.of(value)) for key, value in (*layer.named_parameters(), *layer.named_buffers())}
     plain = {key: repr(value) for key, value in vars(layer).items() if isinstance(value, int | float | str | tuple)}
     trained = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from equipoise.training.learner.routes import DOUBLE, SINGLE_CONTIGUOUS, reroute
 from equipoise.training.loop.layer_calls import Call, Sketch
 
-PATTERNS = (0x7FC07FC0, 0x7F007F00, 0x40404040)
-"""Contents of freed memory, read as float32 or bfloat16: not a number, 1.7e38, and 3.0."""
+PATTERNS = (0x7FC07FC0, 0x40404040)
+"""Contents of freed memory, read as float32 or bfloat16: not a number, and 3.0."""
 ROUNDING = {"float32": 2.0**-24, "bfloat16": 2.0**-9}
 """Largest relative error of one rounding."""
 LARGEST_PATTERN = 1 << 23
@@ -237,7 +237,7 @@ def _seeded() -> Iterator[None]:
 def _sizes(tensors: Sequence[Any]) -> list[int]:
     """Return sizes of buffers that kernels over these tensors are likely to ask for."""
     own = {x.numel() for x in tensors if isinstance(x, Tensor)}
-    powers = {1 << k for k in range(6, 24) if 1 << k <= 4 * max(own, default=1)}
+    powers = {1 << k for k in range(6, 24, 2) if 1 << k <= 4 * max(own, default=1)}
     return sorted(size for size in own | powers | {2 * size for size in own} if 0 < size <= LARGEST_PATTERN)
 
 

@@ -23,7 +23,7 @@ from equipoise.training.loop.layer_trial import PATTERNS, fault_of, poison
 from equipoise.training.loop.train import build_learner
 
 FAILS = "it fails"
-MOST_CASES = 8
+MOST_CASES = 4
 """Cases of the batch on which a whole network is tried."""
 WHOLE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Largest relative difference of a compiled network's answer; the roundings of some dozens of layers add up."""
@@ -106,7 +106,7 @@ class _Tries:
         return self.verdicts[key]
 
     def settle(self, call: Call) -> None:
-        """Find the fault of a call, and the first sound route; of a layer's calls the one with the last route decides."""
+        """Find the fault of a call, and the first sound route; of a layer's calls the one that needs most decides."""
         fault = self.verdict(call, None)
         # What fails with a message is no unsound kernel: the arm's own step reports it.
         if not fault or fault.startswith(FAILS):
@@ -115,11 +115,16 @@ class _Tries:
         first = routes.index(self.unsound[call.name]["route"]) if call.name in self.unsound else 0
         route = next((route for route in routes[first:] if not self.verdict(call, route)), None)
         if route is None:
-            raise self.refusal(call.name, fault)
+            raise self.refusal(call.name, fault, call.shared)
         self.unsound[call.name] = {"layer": call.name, "fault": fault, "route": route}
 
-    def refusal(self, layer: str, fault: str) -> EquipoiseError:
-        """Return the error of a layer without a sound route."""
+    def refusal(self, layer: str, fault: str, shared: bool = True) -> EquipoiseError:
+        """Return the error of a layer without a sound route; one of the user's own may be the fault itself."""
+        if not shared:
+            return EquipoiseError(
+                f"arm {self.arm!r}: the layer {layer!r} computes wrongly in every layout and precision ({fault}); mend "
+                "it: draw random numbers with torch's generator alone, and write every value of an answer"
+            )
         what = f"the layer {layer!r}" if layer else "the whole network"
         return EquipoiseError(
             f"arm {self.arm!r}: this build of torch computes {what} wrongly ({fault}), and in no other layout or "
@@ -146,12 +151,13 @@ def _answers(learner: Learner, request: Request) -> list[Callable[[], object]]:
     """Return functions that answer a batch of every size: with gradients in training, without in evaluation."""
     job = request.job
     every, largest = Feed.of(job.training, job.spatial_dims), job.training.batch_size
-    smallest = every.smallest(request.training_cases)
-    answered = {1} | {len(part) for cases in request.other_cases if cases for part in batches(cases, largest)}
+    # Batches of a part differ by one case at most, of which the larger is taken. One case is answered alone, too.
+    trained = min(largest, every.smallest(request.training_cases) + 1)
+    answered = {1} | {len(next(batches(cases, largest))) for cases in request.other_cases if cases}
     if every.sampler is not None:
         answered = {1, largest}  # windows of a case: all batches but its last are full
-    sizes = [*((size, True) for size in sorted({smallest, min(largest, smallest + 1)}))]
-    return [partial(_answer, learner, request, *one) for one in (*sizes, *((size, False) for size in sorted(answered)))]
+    sizes = [(trained, True), *((size, False) for size in sorted(answered))]
+    return [partial(_answer, learner, request, *one) for one in sizes]
 
 
 def _answer(learner: Learner, request: Request, size: int, training: bool) -> list[Tensor] | None:
