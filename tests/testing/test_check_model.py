@@ -9,7 +9,7 @@ from torch import nn
 
 from equipoise import models
 from equipoise.errors import EquipoiseError
-from equipoise.testing import check_model
+from equipoise.testing import check_model, model_sizes
 from equipoise.testing.model import CLAUSES, SIDES
 from equipoise.testing.model_sizes import answers_other_sizes
 from equipoise.testing.violation import ContractViolation
@@ -291,6 +291,15 @@ def test_detection_asks_for_a_network_of_masks() -> None:
 class BranchesOnSizes(Plain):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x[..., :-1] if x.shape[-1] % 2 else x)
+
+
+def test_an_exported_network_must_answer_as_its_model() -> None:
+    model, images = Plain(1, 2, 2).eval(), torch.randn(2, 1, 6, 6)
+    assert model_sizes._compared(model, model, images) is None
+    with torch.no_grad():
+        assert "answers the size (7, 9) otherwise" in str(model_sizes._compared(model, Plain(1, 2, 2).eval(), images))
+    fixed = nn.Sequential(nn.Flatten(1), nn.Linear(36, 2))
+    assert "refuses the size (7, 9)" in str(model_sizes._compared(model, fixed, images))
 
 
 @pytest.mark.long

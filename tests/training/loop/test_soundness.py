@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from equipoise import models
+from equipoise.errors import EquipoiseError
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.routes import apply_routes, routes_for
-from equipoise.training.loop.layer_calls import traced
+from equipoise.training.loop import soundness
+from equipoise.training.loop.layer_calls import Call, traced
 from equipoise.training.loop.layer_trial import PATTERNS, fault_of, poison
 from equipoise.training.loop.soundness import try_layers, verdict_key
 
@@ -65,6 +67,25 @@ def test_a_verdict_that_is_known_decides(fields):
     call = key.split(":")[0]
     assert verdict_key(call, "float32", None) == key
     assert worse["verdicts"][verdict_key(call, "float32", "contiguous")] == ""
+
+
+def settled(fields, faults):
+    """What `_Tries` decides for one call of a layer with these verdicts; nothing is computed."""
+    tries = soundness._Tries(soundness.Request(**fields), torch.channels_last)
+    call = Call("first", torch.nn.Conv2d(1, 1, 1), (), {}, True, "k", shared=True)
+    tries.verdicts = {verdict_key("k", "float32", route): fault for route, fault in faults.items()}
+    tries.settle(call)
+    return list(tries.unsound.values())
+
+
+def test_the_first_sound_route_is_taken(fields):
+    assert settled(fields, {None: ""}) == []
+    assert settled(fields, {None: "it fails (TypeError: x)"}) == []
+    row = {"layer": "first", "fault": "it is wrong", "route": "contiguous"}
+    assert settled(fields, {None: "it is wrong", "contiguous": ""}) == [row]
+    assert settled(fields, {None: "it is wrong", "contiguous": "too", "float64": ""}) == [row | {"route": "float64"}]
+    with pytest.raises(EquipoiseError, match=r"arm 'net'.*the layer 'first' wrongly \(it is wrong\)"):
+        settled(fields, {None: "it is wrong", "contiguous": "too", "float64": "as well"})
 
 
 def network(name, dims, task, preset):
