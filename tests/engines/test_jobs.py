@@ -1,50 +1,75 @@
-"""What ends a job from outside is told from a failure of its arm, after a second chance."""
+"""Jobs on an engine: in their order, with a second chance for those whose process died."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs
 from equipoise.engines.local import DIED, KILLED, Failure
+from equipoise.protocol import Arm, TrainingSection
+from equipoise.runfolder.job import Job
+
+ARM = Arm.model_validate({"name": "net", "model": "unet"})
 
 
-class Workers:
-    """Answers each job with the next of its results."""
-
-    def __init__(self, results):
-        self.results = {name: list(values) for name, values in results.items()}
-
-    def run(self, function, jobs, tick):
-        for index, job in enumerate(jobs):
-            yield index, self.results[job.name].pop(0)
+def job(seed: int) -> Job:
+    places = (Path("job"), Path("samples"), Path())
+    return Job(ARM, 0, seed, *places, "classification", ("x", "y"), 1, 2, TrainingSection(), {}, "auc")
 
 
-def ends(results):
-    jobs = [SimpleNamespace(name=name, arm=SimpleNamespace(name=name.partition("/")[0])) for name in results]
-    return {job.name: result for job, result in run_jobs(Workers(results), "f", jobs, lambda: None)}
+class Answers:
+    """An engine that gives each job its next answer."""
+
+    def __init__(self, **answers):
+        self.answers = {int(name[1:]): list(given) for name, given in answers.items()}
+        self.asked = []
+
+    def run(self, _function, jobs, _tick):
+        for index, each in enumerate(list(jobs)):
+            self.asked.append(each.seed)
+            yield index, self.answers[each.seed].pop(0)
+
+
+def outcome(engine, seeds):
+    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], lambda: None)]
+
+
+def test_a_job_whose_process_died_is_tried_again_after_all_others():
+    engine = Answers(s0=[Failure(DIED, "signal 9"), "done 0"], s1=["done 1"], s2=["done 2"])
+    assert outcome(engine, [0, 1, 2]) == [(1, "done 1"), (2, "done 2"), (0, "done 0")]
+    assert engine.asked == [0, 1, 2, 0]
+
+
+def test_a_job_that_raised_is_not_tried_again():
+    failure = Failure("ValueError", "no such layer")
+    engine = Answers(s0=[failure], s1=["done 1"])
+    assert outcome(engine, [0, 1]) == [(0, failure), (1, "done 1")]
+
+
+def test_a_full_disk_is_no_property_of_the_arm():
+    with pytest.raises(OSError, match="no space left"):
+        outcome(Answers(s0=[Failure("OSError", "no space left")]), [0])
+
+
+def ended_twice(kind: str, text: str) -> object:
+    """The result of a job whose process ended so, twice."""
+    ((_, result),) = outcome(Answers(s1=[Failure(kind, text), Failure(kind, text)]), [1])
+    return result
 
 
 @pytest.mark.parametrize("kind", [KILLED, OUT_OF_MEMORY])
 def test_what_the_machine_lacks_is_an_interruption(kind):
-    (result,) = ends({"net/0-1": [Failure(kind, "it ended"), Failure(kind, "it ended")]}).values()
+    result = ended_twice(kind, "it ended")
     assert interrupted(result)
     assert str(result) == "arm 'net': it ended in job net/0-1"
 
 
 def test_a_crash_names_arm_job_and_signal_and_is_no_interruption():
-    crash = Failure(DIED, "the worker crashed (segmentation fault in a native library)")
-    (result,) = ends({"net/0-1": [crash, crash]}).values()
+    result = ended_twice(DIED, "the worker crashed (segmentation fault in a native library)")
     assert not interrupted(result)
     text = "arm 'net': the worker crashed (segmentation fault in a native library) in job net/0-1"
     assert str(result) == text
 
 
-def test_a_second_chance_may_succeed_and_a_result_is_never_an_interruption():
-    results = ends({"a/0-0": [Failure(DIED, "x"), {"status": "finished"}], "b/0-0": [{"status": "failed"}]})
-    assert results == {"a/0-0": {"status": "finished"}, "b/0-0": {"status": "failed"}}
-    assert not any(map(interrupted, results.values()))
-
-
-def test_a_full_disk_is_raised():
-    with pytest.raises(OSError, match="No space"):
-        ends({"a/0-0": [Failure("OSError", "No space left on device")]})
+def test_a_result_is_never_an_interruption():
+    assert not any(map(interrupted, ({"status": "failed"}, "done", None)))

@@ -30,6 +30,7 @@ class Analysis:
 
     `events` counts patients with a case of the rarer class (None for endpoints that rare classes do not limit), `cases`
     the positive and negative cases; for an average over `several` classes, those of the rarest and of the others.
+    `positive` is the index of the positive class, if there is one.
     """
 
     endpoint: Endpoint
@@ -41,6 +42,7 @@ class Analysis:
     cases: tuple[int, int]
     warnings: tuple[Reason, ...] = ()
     several: bool = False
+    positive: int | None = None
 
     @property
     def arms(self) -> Design:
@@ -70,7 +72,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     estimated = estimates(per_fold)
     arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
-    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, several=positive is None)
+    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, positive is None, positive)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:
@@ -120,7 +122,7 @@ def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> 
     column = endpoint.column(list(panel.folds[0].metrics))
     if not endpoint.kind.typical_case or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
         return None
-    values = panel.folds[0].metrics[column][columns].mean(axis=0)
+    values = endpoint.case_values(panel.folds[0])[columns].mean(axis=0)
     return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
 
 

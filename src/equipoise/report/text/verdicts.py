@@ -33,6 +33,29 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
 
 def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
     """Return the verdict on one pair with its numbers."""
+    if pair.get("about") == "networks" and pair["verdict"] not in UNJUDGED:
+        return _of_networks(pair, names, label, patients)
+    return _pair_sentence(pair, names, label, patients)
+
+
+def _of_networks(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
+    """Return the verdict on two trained networks, of which patients alone are sampled."""
+    sentence = _pair_sentence(pair, names, label, patients).replace(
+        "would be needed with as many runs", "would be needed"
+    )
+    known = list(pair["non_inferior"]) if pair["verdict"] in ("not_enough_data", "a_better", "b_better") else []
+    winner = _winner(pair)
+    shown = [arm for arm in known if arm != winner]
+    for arm in shown:
+        other = pair["b"] if arm == pair["a"] else pair["a"]
+        sentence += (
+            f" {names[arm]} is not inferior to {names[other]} by the margin of {number(pair['margin'], 3)}: "
+            "the interval excludes it."
+        )
+    return f"Of these trained networks, {sentence} One run each says nothing of the methods."
+
+
+def _pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
     a, b = names[pair["a"]], names[pair["b"]]
     # A refused pair may have numbers all the same. They are not shown here, since a reader would take a verdict from
     # them.
@@ -51,7 +74,21 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
     if pair["verdict"] == "single_run":
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {numbers}."
     tested = plural(patients, "patient")
+    if pair.get("withheld"):
+        return f"{a} and {b} cannot be judged safely with these {tested}: {numbers}. {_unseen(pair, names)}"
     return f"{a} and {b} cannot be told apart with these {tested}: {numbers}. {_needed(pair, patients)}".strip()
+
+
+def _unseen(pair: Entry, names: Mapping[str, str]) -> str:
+    """Return why a verdict is withheld: failures that nobody saw might undo it."""
+    unseen = pair["unseen_failures"]
+    arm, rate = names.get(unseen["arm"], unseen["arm"]), unseen["reversing"]
+    undone = f"Failures of {arm} in {100 * rate:.2g} % of patients more would reverse the difference"
+    if pair["withheld"] == "equivalent":
+        rate = (pair["margin"] - unseen["difference"]) / unseen["loss"]
+        undone = f"Failures of one arm in {100 * rate:.2g} % of patients more would lead beyond the margin"
+    seen = f"{unseen['seen']:.2g} were" if unseen["seen"] else "none was"
+    return f"{undone}; {seen} seen, and these patients cannot exclude {100 * unseen['excluded']:.2g} %."
 
 
 def _numbers(label: str, difference: float, low: float, high: float) -> str:
@@ -109,6 +146,8 @@ def _range(pair: Entry) -> str:
     """Return the range of the patients needed, for the number of runs of this trial; else empty."""
     for need in pair.get("needed") or ():
         if need["patients"] == pair["patients_needed"] and need["low"] is not None:
+            if need["high"] is not None and about(need["low"]) == about(need["high"]):
+                return ""
             high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
             return f" (range {about(need['low'])} {high})"
     return ""
