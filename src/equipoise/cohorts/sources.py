@@ -2,18 +2,20 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import as_detection
 from equipoise.cohorts.public.catalogue import entry_named
 from equipoise.cohorts.public.fetched import PublicFolder
 from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
-from equipoise.lookup import nearest, resolve
+from equipoise.lookup import nearest, raised, resolve
 from equipoise.protocol import CohortSection
 from equipoise.tasks import task_named
 
@@ -104,7 +106,23 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "
             f'set task = "{cohort.task}"'
         )
-    return replace(cohort, recipe=recipe)
+    return replace(cohort, recipe=recipe, cases=_guarded(cohort, section.source) if own else cohort.cases)
+
+
+def _guarded(cohort: Cohort, name: str) -> tuple[Case, ...]:
+    """Return the cases of a source of one's own; whatever reading one raises becomes a sentence with its name."""
+    return tuple(replace(case, read=partial(_read, case.read, name, case.id)) for case in cohort.cases)
+
+
+def _read(read: Callable[[], Image], name: str, case: str) -> Image:
+    try:
+        return read()
+    except EquipoiseError:
+        raise
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise CohortError(f"the source {name!r} cannot read its case {case!r} ({raised(error)}); mend it") from error
 
 
 def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -> Cohort:
@@ -115,6 +133,13 @@ def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -
     except (TypeError, ValueError, OSError) as error:
         raise CohortError(
             f"the source {name!r} failed on {path or 'its data'}: {error}; mend the path or the settings"
+        ) from error
+    # Of any kind: a source of the user's own may raise anything; one of ours has no other errors.
+    except (Exception, SystemExit) as error:
+        if ":" not in name:
+            raise
+        raise CohortError(
+            f"the source {name!r} failed on {path or 'its data'} ({raised(error)}); mend its module"
         ) from error
     if not isinstance(cohort, Cohort):
         raise CohortError(f"the source {name!r} returned {type(cohort).__name__}; it must return equipoise.Cohort")

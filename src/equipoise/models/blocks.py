@@ -134,6 +134,12 @@ def fit_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
     Halving drops or keeps the odd slice. A missing slice repeats the last one; a surplus slice is cut.
     """
+    # An exported network must hold for every size, so its trace may not branch on sizes; elsewhere that saves copies.
+    if torch.compiler.is_exporting():
+        for axis, side in enumerate(size, start=2):
+            planes = torch.arange(side, device=x.device).clamp(max=x.shape[axis] - 1)
+            x = x.index_select(axis, planes)
+        return x
     # A concatenation, because the backward pass of replicate padding is not deterministic on a GPU.
     for axis, side in enumerate(size, start=2):
         if x.shape[axis] < side:

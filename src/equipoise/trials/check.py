@@ -31,6 +31,7 @@ from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
 from equipoise.trials.run import seed_spreads, try_arms
+from equipoise.trials.sound_layers import unsound_layers, with_routes
 
 PARTS = ("train", "validation", "test")
 
@@ -209,6 +210,8 @@ def _forecasts(trial: Trial) -> list[Forecast]:
     requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
     # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
     with local.Workers(training.threads) as workers:
+        trial = with_routes(trial, unsound_layers(trial, workers))
+        requests = [(trial.jobs[number], *request[1:]) for number, request in enumerate(requests)]
         try_arms(trial, workers)
         forecasts = [
             result for _, result in workers.run("equipoise.training.loop.preflight:forecast", requests, lambda: None)

@@ -64,7 +64,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": judged.ranking if judged else [],
-        "arithmetic": run.ledger.settled,
+        "arithmetic": _arithmetic(run),
         "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": judged.variance if judged else None,
@@ -84,6 +84,13 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
+
+
+def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
+    """Return the measured choice of precision and compiling, and the layers that run another way; None without both."""
+    unsound = run.lock.get("unsound_layers")
+    chosen = {**(run.ledger.settled or {}), **({"unsound_layers": unsound} if unsound else {})}
+    return chosen or None
 
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
