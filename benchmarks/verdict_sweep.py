@@ -145,7 +145,7 @@ TO_BE_FOUND = [
 
 
 OTHER_UNIT = ("accuracy", "brier", "average_precision")
-"""Endpoints whose arms differ by the margin in AUC, and not in their own unit: nothing is at the edge of equivalence."""
+"""Endpoints whose arms differ by the margin in AUC, not in their own unit: nothing is at the edge of equivalence."""
 
 
 def chosen(designs: list[Design], trials: int, only: str) -> list[tuple[Design, int]]:

@@ -142,6 +142,10 @@ class Contrast:
         also = tuple(error._replace(skew=-error.skew) for error in self.also)
         return replace(self, difference=-self.difference, skew=-self.skew, also=also)
 
+    def p_worse(self, margin: float) -> float:
+        """Return the one-sided p that the difference is -margin or less, the largest of all errors."""
+        return max((error.beyond(self.difference + margin) for error in self.errors), default=float("nan"))
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the difference, the widest of all errors."""
         bounds = [error.interval(self.difference, level) for error in self.errors] or [(self.difference,) * 2]
@@ -241,7 +245,9 @@ def equivalence_p(contrast: Contrast, margin: float) -> float:
 
 def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
-    return max((error.beyond(contrast.difference + margin) for error in contrast.errors), default=float("nan"))
+    if contrast.se == 0:
+        return float("nan")
+    return contrast.p_worse(margin)
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:

@@ -91,7 +91,7 @@ def thresholds(parts: Variances, rule: Criterion, own: float, family: float) -> 
     """Return the smallest differences (N, draws) that pass the two arms' own tests and the family's at these levels."""
     own_squares, mean_square = _mean_squares(parts.trained, rule.arms - parts.trained, parts.seeds)
     variance = parts.run[:, None, None] * own_squares
-    df = np.array(parts.seeds - 1.0)
+    df = np.array(max(parts.seeds - 1.0, 1.0))  # of one run each, runs have no variance
     fixed = np.sqrt(parts.patients + parts.trained * parts.fixed / parts.seeds)[:, None]
     most = parts.n[:, None] - 1.0
     edges = [_welch(variance, df, parts, own), _quantile(family, most) * fixed]
@@ -134,7 +134,7 @@ def _mean_squares(trained: int, others: int, seeds: int) -> tuple[Array, Array]:
 
     A Latin hypercube: every column runs through the same quantiles, in another order.
     """
-    generator, df = np.random.default_rng(0), seeds - 1
+    generator, df = np.random.default_rng(0), max(seeds - 1, 1)
     ranks = [(generator.permutation(DRAWS) + 0.5) / DRAWS for _ in range(trained + 1)]
     own = np.stack([chdtri(df, rank) / df for rank in ranks[:trained]], axis=1)
     rest = chdtri(others * df, ranks[-1]) / df if others > 0 else 0.0
@@ -161,7 +161,7 @@ def _adjusted(pairs: tuple[tuple[int, int], ...], alpha: float, seeds: int, shar
     known variances.
     """
     arms = 1 + max(max(pair) for pair in pairs)
-    generator = np.random.default_rng(0)
-    spreads = share * generator.chisquare(seeds - 1, (_COVARIANCES, arms)) / (seeds - 1) + 1 - share
+    generator, df = np.random.default_rng(0), max(seeds - 1, 1)
+    spreads = share * generator.chisquare(df, (_COVARIANCES, arms)) / df + 1 - share
     critical = [max_t([0.5] * len(pairs), pairs, np.diag(spread), alpha=alpha).critical for spread in spreads]
     return 1 - level_of(float(np.mean(critical)))

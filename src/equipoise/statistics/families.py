@@ -19,6 +19,7 @@ from equipoise.statistics.comparison import (
 from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.paired_rates import paired_rates
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.unseen_failures import skewed, unseen_failures
 from equipoise.statistics.verdict import Evidence, Question, decide_guarded, obstacle
@@ -130,13 +131,16 @@ def _rule(
 def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Question, why: Reason | None) -> Candidate:
     """Compare a pair by itself, by the spreads of all arms (`leaning`) and over folds.
 
-    `why` is what forbids a verdict on the methods; then the trained networks are compared.
+    `why` is what forbids a verdict on the methods. Then, or where the question asks for it, the trained networks are
+    compared.
     """
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
     new_data = _resampled(analysis, *pair)
-    if why is not None:
-        fitted = family = skewed(analysis, pair, compare_as_trained(arms, a, b))
+    if why is not None or question.networks:
+        trained = skewed(analysis, pair, compare_as_trained(arms, a, b))
+        score = paired_rates(analysis, *pair, trained) if question.networks else None
+        fitted = family = score or trained
     else:
         shared = _shared(analysis, *pair, question)
         fitted, family = (skewed(analysis, pair, compare(form, a, b, shared_seeds=shared)) for form in (arms, leaning))

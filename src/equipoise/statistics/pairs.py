@@ -40,6 +40,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         if verdict == "not_enough_data":
             facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
             reason = Reason(reason.code, **facts)
+        reason = Reason("of_these_networks", verdict=reason) if question.networks else reason
     return Comparison(
         a=a,
         b=b,
@@ -74,6 +75,23 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         flags=flags(analysis),
         unseen_failures=decision.unseen,
         withheld=decision.withheld,
+        about="networks" if question.networks else "methods",
+        non_inferior=_not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else (),
+    )
+
+
+def _not_inferior(decision: Decision, question: Question, sign: int) -> tuple[str, ...]:
+    """Return the arms whose disadvantage is shown to be smaller than the margin, also with failures not excluded."""
+    if question.margin is None:
+        return ()
+    bounds, difference = decision.simultaneous, decision.candidate.contrast.difference
+    low, high = bounds if sign > 0 else (-bounds[1], -bounds[0])
+    shift = 0.0 if decision.unseen is None else decision.unseen.shift
+    ahead = (sign * difference, -sign * difference)
+    return tuple(
+        arm
+        for arm, worst, own in zip(decision.candidate.pair, (low, -high), ahead, strict=True)
+        if worst > -question.margin and own - shift > -question.margin
     )
 
 
@@ -120,7 +138,9 @@ def _what_is_needed(
     if question.margin is None:
         return (), None, smallest, Reason("detectable_only", detectable=smallest)
     floor = fewest_patients(analysis.endpoint, arms.n_patients, panel.n_cases, analysis.events)
-    grid = needed(parts, question.margin, rule, sorted({3, 5, 10, seeds}), floor)
+    # Of one run each nothing is known of a second: no number of runs but this one can be planned.
+    runs = [seeds] if question.networks else sorted({3, 5, 10, seeds})
+    grid = needed(parts, question.margin, rule, runs, floor)
     own = next(entry for entry in grid if entry.seeds == seeds)
     chance = power(parts, arms.n_patients, seeds, question.margin, rule)
     more = seeds_needed(parts, question.margin, rule=rule) if own.patients is None else None
