@@ -26,8 +26,9 @@ from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
 from equipoise.report.summary import results_of
+from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
-from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
+from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import (
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,

@@ -18,6 +18,7 @@ from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
 from equipoise.report.results.plain import json_safe
 from equipoise.report.results.recommendation import mark_pareto, recommend
+from equipoise.report.results.refusals import without_contradicted
 from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
@@ -35,7 +36,7 @@ _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_p
 
 def numbers_of(run: RunFolder) -> dict[str, Any]:
     """Return the dictionary of results.json for a run folder in memory, with a `Reason` for every sentence."""
-    task_endpoints(run.lock, run.path)  # refuses a changed task, also without predictions
+    task_endpoints(run.lock, run.path, run.trusted)  # refuses a changed task, also without predictions
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign
@@ -76,7 +77,8 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
             "verified": run.ledger.verified,
         },
         "looks": _looks(run, test),
-        "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
+        "prior_openings": run.ledger.prior_openings,
+        "exploratory": run.ledger.exploratory,
         "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged)],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
@@ -86,7 +88,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
-    endpoints = own_endpoints(run.lock, run.path, test.metrics)
+    endpoints = own_endpoints(run.lock, run.path, test.metrics, run.trusted)
     for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, for a column of its table
         endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
     return endpoints
@@ -115,7 +117,7 @@ def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | Non
     """Return the contrast with the second run, split by case; None where there is none."""
     if not (run.path / BY_CASE / LOCK).is_file():
         return None
-    other = read_folder(run.path / BY_CASE)
+    other = read_folder(run.path / BY_CASE, run.trusted)
     return contrast(own, other, numbers_of(other))
 
 
@@ -150,7 +152,7 @@ def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judge
 
 def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options: Any) -> Judgement:
     plan = run.lock["endpoints"]
-    return judge(
+    judged = judge(
         test,
         primary=plan["primary"],
         secondary=tuple(plan["secondary"]),
@@ -164,6 +166,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         custom=_own(run, test),
         **options,
     )
+    return without_contradicted(judged, run.ledger.refused)
 
 
 def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -8,6 +8,9 @@ from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
 from equipoise.statistics.reasons import Reason
 
+_MOST = 20
+"""Contradictions that are listed; a folder of another trial would fill the page with them."""
+
 
 def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
     """Warn of unequal budgets of tuning, which the protocol allowed."""
@@ -36,8 +39,13 @@ def _of_record(run: RunFolder) -> list[Reason]:
         warnings.append(Reason("opened_often", times=run.ledger.test_openings, unplanned=unplanned))
     if run.ledger.plan_changed:
         warnings.append(Reason("plan_changed"))
-    if run.ledger.problem:
-        warnings.append(Reason("stated_problem", text=run.ledger.problem))
+    texts = [one.text for one in run.ledger.contradictions] or ([run.ledger.problem] if run.ledger.problem else [])
+    warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
+    if len(texts) > _MOST:
+        warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
+    if run.ledger.prior_openings:
+        again = sum(bool(row.get("same_question")) for row in run.ledger.prior_openings)
+        warnings.append(Reason("prior_openings", number=len(run.ledger.prior_openings), same_question=again))
     return warnings
 
 

@@ -45,6 +45,25 @@ def stated_problem(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
+def record_contradicted(arm: str, text: str) -> str:
+    """Refuse a verdict on an arm whose files and record disagree."""
+    return f"No verdict on {arm}: its files and its record contradict each other ({text})."
+
+
+def more_contradictions(number: int) -> str:
+    """Count the contradictions that are not listed."""
+    return f"The folder and its record contradict each other in {plural(number, 'further place')}."
+
+
+def prior_openings(number: int, same_question: int) -> str:
+    """Describe earlier openings of the same test cases on this machine."""
+    times = "once" if number == 1 else f"{number} times"
+    text = f"Test cases of this trial had been opened {times} before by other plans on this machine"
+    if not same_question:
+        return f"{text}, for other questions."
+    return f"{text}, {same_question} of them for the same question, so these results are exploratory."
+
+
 def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
     """Describe a job that did not end."""
     return f"The job {arm}, fold {fold}, seed {seed} is missing: {text}."
@@ -140,6 +159,7 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
+    record_contradicted, more_contradictions, prior_openings,
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
     warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result,
     baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top, cheapest_of_all,
