@@ -13,7 +13,7 @@ from equipoise.runfolder.openings import openings
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
 from equipoise.runfolder.verify import Contradiction, plan_and_protocol, recorded_and_present
-from equipoise.runfolder.verify_content import tables_and_plan
+from equipoise.runfolder.verify_content import parts_and_cases
 
 if TYPE_CHECKING:
     from equipoise.runfolder.read import JobRecord
@@ -90,19 +90,24 @@ def state_of(
     jobs: Sequence["JobRecord"],
     rules: Sequence["JobRecord"],
     trusted: bool,
+    foreign: Sequence[Contradiction] = (),
 ) -> LedgerState:
-    """Compare the ledger, the folder and the plan; nothing that contradicts another prevents a report."""
+    """Compare the ledger, the folder and the plan; nothing that contradicts another prevents a report.
+
+    foreign: what was seen already, of tables of predictions that are not those of their job.
+    """
     changed = plan_changed(path, lock, trusted)
     everyone = tuple(dict.fromkeys(job.arm for job in (*jobs, *rules)))
     if opened.ledger is None or not opened.ledger.events:
         missing = f"{LEDGER} is missing or empty, so nothing proves when the test set was opened"
         problem = opened.complaint or missing
-        return LedgerState(0, False, problem, changed, contradictions=(Contradiction(problem, everyone),))
+        return LedgerState(0, False, problem, changed, contradictions=(Contradiction(problem, everyone), *foreign))
     ledger = opened.ledger
     problems = [
         *recorded_and_present(path, lock, ledger, jobs, rules),
         *plan_and_protocol(lock, None if changed else read_protocol(path, lock, trusted)),
-        *tables_and_plan(lock, cases, jobs, rules),
+        *parts_and_cases(lock, cases, everyone),
+        *foreign,
     ]
     counted = openings(ledger.events, lock["endpoints"].get("looks") or ())
     measured = ledger.last(SETTLED)

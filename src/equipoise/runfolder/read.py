@@ -40,6 +40,7 @@ from equipoise.runfolder.paths import (
     job_folder,
     job_name,
 )
+from equipoise.runfolder.verify_content import without_foreign_tables
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
 _UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
@@ -131,7 +132,9 @@ def read_folder(path: Path, trusted: bool = False) -> RunFolder:
     problems += [complaint] if complaint else []
     thumbnails, complaint = _read_thumbnails(path / THUMBNAILS)
     problems += [complaint] if complaint else []
-    ledger = state_of(record, path, lock, cases, jobs, baselines, trusted)
+    jobs, foreign = without_foreign_tables(lock, cases, jobs)
+    baselines, more = without_foreign_tables(lock, cases, baselines)
+    ledger = state_of(record, path, lock, cases, jobs, baselines, trusted, [*foreign, *more])
     return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems), draws, trusted=trusted)
 
 

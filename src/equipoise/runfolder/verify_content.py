@@ -1,6 +1,7 @@
 """Compare the tables of a run folder with its plan: parts, patients, labels, and whose predictions they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +17,27 @@ _PARTS = ("train", "validation", "test")
 Rows = Sequence[Mapping[str, str]]
 
 
-def tables_and_plan(
-    lock: Mapping[str, Any], cases: Rows, jobs: Sequence["JobRecord"], rules: Sequence["JobRecord"]
-) -> list[Contradiction]:
-    """Return what cases.csv and the tables of predictions say otherwise than the plan, or than each other."""
-    everyone = tuple(dict.fromkeys(job.arm for job in (*jobs, *rules)))
-    problems = [Contradiction(text, everyone) for text in (*_parts(lock), *_of_cases(lock, cases))]
+def parts_and_cases(lock: Mapping[str, Any], cases: Rows, everyone: tuple[str, ...]) -> list[Contradiction]:
+    """Return what the parts of the plan, and cases.csv, say otherwise than each other; it concerns `everyone`."""
+    return [Contradiction(text, everyone) for text in (*_parts(lock), *_of_cases(lock, cases))]
+
+
+def without_foreign_tables(
+    lock: Mapping[str, Any], cases: Rows, jobs: Sequence["JobRecord"]
+) -> tuple[tuple["JobRecord", ...], list[Contradiction]]:
+    """Return the jobs without those tables of predictions that cannot be theirs, and what says so.
+
+    Such a table is no prediction of the job: with it, arms would be compared on other cases, patients or labels.
+    """
     patient = {row["case"]: row["patient"] for row in cases if "case" in row and "patient" in row}
     label = {row["case"]: row["label"] for row in cases if "case" in row and row.get("label")}
-    for job in (*jobs, *rules):
-        if job.predictions is not None:
-            where = f"{PREDICTIONS} of {job.name}"
-            texts = _of_table(job, job.predictions, lock, patient, label)
-            problems += [Contradiction(f"{where} {text}", (job.arm,)) for text in texts]
-    return problems
+    checked, problems = [], []
+    for job in jobs:
+        texts = [] if job.predictions is None else list(_of_table(job, job.predictions, lock, patient, label))
+        problems += [Contradiction(f"{PREDICTIONS} of {job.name} {text}", (job.arm,)) for text in texts]
+        reason = f"its {PREDICTIONS} {texts[0]}" if texts else ""
+        checked.append(replace(job, status="missing", reason=reason, predictions=None) if texts else job)
+    return tuple(checked), problems
 
 
 def _parts(lock: Mapping[str, Any]) -> Iterator[str]:
@@ -72,6 +80,9 @@ def _of_table(
         other = np.flatnonzero(column != own)
         if len(other):
             yield f"is that of {name} {str(column[other[0]])[:80]!r}"
+    keys, rows = np.unique(np.stack([table.split, table.case]), axis=1, return_counts=True)
+    if len(table) and rows.max() > 1:
+        yield f"has more than one row of the case {str(keys[1, rows.argmax()])!r}"
     folds = lock["split"]["folds"]
     fold = folds[job.fold] if job.fold < len(folds) else dict.fromkeys(_PARTS, ())
     for part in _PARTS:
@@ -79,8 +90,8 @@ def _of_table(
         foreign = next((case for case in table.case[table.split == part].tolist() if case not in planned), None)
         if foreign is not None:
             yield f"has the case {foreign!r} in {part}, where the plan has it not"
-    rows = zip(table.case.tolist(), table.patient.tolist(), strict=True)
-    other_patient = next(((case, own) for case, own in rows if patient.get(case, own) != own), None)
+    owners = zip(table.case.tolist(), table.patient.tolist(), strict=True)
+    other_patient = next(((case, own) for case, own in owners if patient.get(case, own) != own), None)
     if other_patient is not None:
         case, own = other_patient
         yield f"says that {case!r} is of patient {own!r}, and {CASES} says {patient[case]!r}"

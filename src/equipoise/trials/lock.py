@@ -18,9 +18,11 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
 from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.lookup import source_of
+from equipoise.progress import remark
 from equipoise.protocol import Protocol
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
+from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
 from equipoise.runfolder.ownership import RUN, claim, prove_ours
 from equipoise.runfolder.paths import BASELINES, CASES, CLAIM, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -72,6 +74,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         _verify(folder, plan, protocol)
         ledger = Ledger(folder)
         _verify_record(folder, ledger)
+        refuse_replaced(ledger, Place.of(folder))
         return ledger
     claim(folder, RUN)
     write_text(folder / PROTOCOL, protocol.text)
@@ -83,6 +86,14 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    place = Place.of(folder)
+    plan["prior_openings"] = prior_openings(plan, case_hashes(cohort, folds), place)
+    if plan["prior_openings"]:
+        again = sum(row["same_question"] for row in plan["prior_openings"])
+        remark(
+            f"{len(plan['prior_openings'])} other plans have opened test cases of this trial on this machine, "
+            f"{again} of them for the same question; the report says so"
+        )
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)

@@ -36,6 +36,7 @@ from equipoise.runfolder.ledger import (
     Event,
     Ledger,
 )
+from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -46,6 +47,7 @@ from equipoise.runfolder.paths import (
     candidates_beside,
     samples_folder,
 )
+from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.data.samples import Samples, staged
@@ -294,13 +296,14 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
 
 
 def _has_ended(job: Job) -> bool:
-    """Return whether a job has ended and left what its predictions need; False also where that is damaged."""
+    """Return whether a job has ended and left its predictions, or what they need; False also where that is damaged."""
     try:
         done = job.done()
     except LedgerError:
         return False
-    # A draw of tuning leaves no weights.
-    return done is not None and (done["status"] != FINISHED or job.draw is not None or job.weights_file.is_file())
+    if done is None or done["status"] != FINISHED or job.draw is not None:  # a draw of tuning leaves no weights
+        return done is not None
+    return job.weights_file.is_file() or job.predictions_file.is_file()
 
 
 def _refuse_changed(job: Job, end: Event | None) -> None:
@@ -334,6 +337,18 @@ def _begin(waiting: Sequence[Job], ledger: Ledger) -> None:
         ledger.append(STARTED, jobs=first)
 
 
+def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
+    """Record an opening of the test set in the ledger, and in the registry of this machine."""
+    plan, cases = read_lock(trial.out), case_hashes(trial.cohort, trial.folds)
+    place = Place.of(trial.out)
+    data: dict[str, Any] = {} if look is None else {"look": look}
+    # Looked up again, because another plan may have opened the cases since this one was locked.
+    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
+    data |= {"prior_openings": prior} if prior else {}
+    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
+    register(plan, cases, place, ledger, event)
+
+
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
     """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
     finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
@@ -346,8 +361,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
     # somebody removed them, need a new opening, which makes the trial exploratory.
     if complete or not openings:
-        which = {} if look is None else {"look": look}
-        ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
+        _open(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
