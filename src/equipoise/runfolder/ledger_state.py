@@ -134,7 +134,7 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     again = [row for row in prior_openings(lock, ledger) if row.get("same_question")]
     if again:
         times = "once" if len(again) == 1 else f"{len(again)} times"
-        reasons.append(f"its test cases had been opened {times} before for the same question")
+        reasons.append(f"test cases of its cohort had been opened {times} before for the same question")
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
     if leaks and lock["split"].get("unit") != "case":
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"

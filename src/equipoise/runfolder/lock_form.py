@@ -48,7 +48,7 @@ class _Split(_Form):
 class _Endpoints(_Form):
     primary: str
     secondary: list[str]
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    margin: Annotated[float, Field(gt=0, lt=1e12)] | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     family: str = "all"
     positive: str | None = None
@@ -56,10 +56,20 @@ class _Endpoints(_Form):
     looks: list[_Count] = []
 
 
+class _Named(_Form):
+    name: str
+
+
+class _Pretrained(_Form):
+    file: str
+
+
 class _Arm(_Form):
     name: _Name
-    model: str | dict[str, Any] | None = None
-    optimizer: str | dict[str, Any] | None = None
+    model: str | _Named | None = None
+    optimizer: str | _Named | None = None
+    pretrained: _Pretrained | None = None
+    freeze: list[str] = []
 
 
 class _Job(_Form):

@@ -71,7 +71,7 @@ def plan_identity(lock: Mapping[str, Any]) -> str:
 
 
 def prior_openings(lock: Mapping[str, Any], cases: Sequence[str], place: Place, run: str = "") -> list[dict[str, Any]]:
-    """Return the earlier openings of any of these test cases by other plans.
+    """Return the earlier openings of any of these test cases, or of their cohort for the same question, by other plans.
 
     run: the hash of the trial's own first event, whose openings are its own. A repeat of the very same plan gives the
     same numbers, and is no further look. Where the registry cannot be read there are none, with a remark.
@@ -79,19 +79,22 @@ def prior_openings(lock: Mapping[str, Any], cases: Sequence[str], place: Place, 
     mine, identity = set(cases), plan_identity(lock)
     openings: dict[str, dict[str, Any]] = {}
     for row in _rows():
-        shared = len(mine & set(row["cases"]))
         own = (
             row["run"] == run or row["plan"] == identity or place.parent == row["run"] or (run and row["parent"] == run)
         )
         sibling = place.study is not None and row["study"] == place.study and row["protocol"] != lock["protocol_sha256"]
-        if shared and not own and not sibling:
+        shared, same = len(mine & set(row["cases"])), _same_question(row, lock)
+        # The same question put to another part of the same cohort is one more attempt too: small test sets of different
+        # seeds often share no case.
+        again = shared or (same and row["fingerprint"] == lock["cohort"]["fingerprint"])
+        if again and not own and not sibling:
             openings[row["opening"]] = {
                 "opening": row["opening"],
                 "opened_at": row["time"],
                 "question": row["question"],
                 "protocol_sha256": row["protocol"],
                 "test_cases_shared": shared,
-                "same_question": _same_question(row, lock),
+                "same_question": same,
             }
     return list(openings.values())
 

@@ -5,7 +5,9 @@ This is the only reader: reports, trials and studies read the files of a run thr
 
 import csv
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -280,9 +282,14 @@ def _number(text: str) -> float:
 def _read_cases(path: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(csv.DictReader(file)), None
+            rows = tuple(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return (), f"{path.name} is not readable ({error}), so patients per part are counted from lock.json alone"
+    # DictReader marks a line with too few fields by a None value, one with too many by a None key.
+    torn = any(None in row or None in row.values() for row in rows)
+    if torn or (rows and not {"case", "patient"} <= rows[0].keys()):
+        return (), f"{path.name} is no table of cases, so patients per part are counted from lock.json alone"
+    return rows, None
 
 
 def _read_thumbnails(path: Path) -> tuple[Planes, str | None]:
@@ -295,7 +302,17 @@ def _read_thumbnails(path: Path) -> tuple[Planes, str | None]:
     return {name: picture for name, picture in pictures.items() if picture.ndim == 2}, None
 
 
-_NO_ARRAYS = (OSError, ValueError, zipfile.BadZipFile, EOFError)
+_NO_ARRAYS = (
+    OSError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+"""Exceptions of a damaged archive of arrays."""
 
 
 def _arrays(path: Path) -> Planes:

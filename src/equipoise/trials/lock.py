@@ -20,6 +20,7 @@ from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
+from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
@@ -75,6 +76,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         ledger = Ledger(folder)
         _verify_record(folder, ledger)
         refuse_replaced(ledger, Place.of(folder))
+        _remark_environment(folder, plan)
         return ledger
     claim(folder, RUN)
     write_text(folder / PROTOCOL, protocol.text)
@@ -91,7 +93,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
     if plan["prior_openings"]:
         again = sum(row["same_question"] for row in plan["prior_openings"])
         remark(
-            f"{len(plan['prior_openings'])} other plans have opened test cases of this trial on this machine, "
+            f"{len(plan['prior_openings'])} other plans have opened test cases of this cohort on this machine, "
             f"{again} of them for the same question; the report says so"
         )
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
@@ -225,6 +227,14 @@ def _verify_record(folder: Path, ledger: Ledger) -> None:
         raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or run into a new folder")
     if locked.data.get("cases_sha256", sha256_of(folder / CASES)) != sha256_of(folder / CASES):
         raise LedgerError(f"{folder / CASES} was changed after locking; restore it, or run into a new folder")
+
+
+def _remark_environment(folder: Path, plan: dict[str, Any]) -> None:
+    """Say that a run goes on in another environment; the report names the jobs that were trained in it."""
+    before, now = read_lock(folder).get("environment"), plan.get("environment")
+    if isinstance(before, dict) and isinstance(now, dict) and before != now:
+        changes = ", ".join(environment_changes(before, now))
+        remark(f"{folder} goes on in another environment ({changes}); the report names it where jobs differ")
 
 
 def _module_hash(name: str) -> str | None:

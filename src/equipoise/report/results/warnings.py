@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
 from equipoise.statistics.reasons import Reason
@@ -21,7 +22,7 @@ def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
 
 def run_warnings(run: RunFolder, judged: Judgement | None) -> list[Reason]:
     """Collect the warnings of the ledger, the jobs, the data and the judgement, each once."""
-    warnings = [*_of_record(run), *_of_jobs(run)]
+    warnings = [*_of_record(run), *_of_jobs(run), *_of_environments(run)]
     if judged is None:
         warnings.append(Reason("nothing_predicted"))
     warnings += _of_cohort(run)
@@ -57,6 +58,15 @@ def _of_jobs(run: RunFolder) -> list[Reason]:
             warnings.append(Reason("missing_job", **where, text=job.reason))
         warnings += [Reason("warning_of_job", **where, text=text) for text in job.done.get("warnings") or ()]
     return warnings
+
+
+def _of_environments(run: RunFolder) -> list[Reason]:
+    """Name what differs between the environments of jobs: a difference between arms may be one of these."""
+    jobs = [job for job in run.jobs if isinstance(job.done.get("environment"), Mapping)]
+    several = differing([job.done["environment"] for job in jobs])
+    return [Reason("environments_differ", values=tuple((key, tuple(one)) for key, one in several.items()))] * bool(
+        several
+    )
 
 
 def _of_cohort(run: RunFolder) -> list[Reason]:

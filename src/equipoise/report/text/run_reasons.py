@@ -58,10 +58,16 @@ def more_contradictions(number: int) -> str:
 def prior_openings(number: int, same_question: int) -> str:
     """Describe earlier openings of the same test cases on this machine."""
     times = "once" if number == 1 else f"{number} times"
-    text = f"Test cases of this trial had been opened {times} before by other plans on this machine"
+    text = f"Test cases of this cohort had been opened {times} before by other plans on this machine"
     if not same_question:
         return f"{text}, for other questions."
     return f"{text}, {same_question} of them for the same question, so these results are exploratory."
+
+
+def environments_differ(values: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Name in what the environments of the training runs differ."""
+    names = "; ".join(f"{key}: {', '.join(several)}" for key, several in values)
+    return f"The runs were not all trained in one environment ({names}), so differences may be due to that."
 
 
 def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
@@ -159,7 +165,7 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
-    record_contradicted, more_contradictions, prior_openings,
+    record_contradicted, more_contradictions, prior_openings, environments_differ,
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
     warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result,
     baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top, cheapest_of_all,
