@@ -13,6 +13,7 @@ from equipoise import __version__
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
+from equipoise.sinks import printable
 
 # Commands import what they need inside their function: `--help` and a mistyped option answer at once, without the
 # seconds that numpy, scipy and torch take to load.
@@ -159,7 +160,7 @@ def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
 
     # Under torchrun every process runs this command; only the first may print, or the output would appear repeatedly.
     if leads():
-        sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
+        sys.stdout.write((json.dumps(value) if arguments.json else printable(text)) + "\n")
 
 
 def _write(file: Path, text: str) -> None:
@@ -316,5 +317,5 @@ def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int
     # On stdout too, so that a program that reads JSON sees the error where it expects the result.
     if arguments.json:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-    sys.stderr.write(f"equipoise: {error}\n")
+    sys.stderr.write(f"equipoise: {printable(str(error))}\n")
     return code

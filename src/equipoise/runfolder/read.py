@@ -43,6 +43,7 @@ from equipoise.runfolder.paths import (
     job_name,
 )
 from equipoise.runfolder.verify_content import without_foreign_tables
+from equipoise.sinks import original
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
 _UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
@@ -289,7 +290,7 @@ def _read_cases(path: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
     torn = any(None in row or None in row.values() for row in rows)
     if torn or (rows and not {"case", "patient"} <= rows[0].keys()):
         return (), f"{path.name} is no table of cases, so patients per part are counted from lock.json alone"
-    return rows, None
+    return tuple({original(name): original(value) for name, value in row.items()} for row in rows), None
 
 
 def _read_thumbnails(path: Path) -> tuple[Planes, str | None]:

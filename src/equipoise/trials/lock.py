@@ -29,6 +29,7 @@ from equipoise.runfolder.paths import BASELINES, CASES, CLAIM, JOBS, LEDGER, LOC
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.verify import FULL_RECORD
+from equipoise.sinks import cells
 from equipoise.statistics.own import describe_own
 from equipoise.training.preparation.staging import own_metrics
 
@@ -166,10 +167,11 @@ def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
                 part_of[index][number] = part
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "patient", "label", *(f"part_{n}" for n in range(len(folds))), *attributes])
+    writer.writerow(cells(["case", "patient", "label", *(f"part_{n}" for n in range(len(folds))), *attributes]))
     for case, parts in zip(cohort.cases, part_of, strict=True):
         label = "" if case.label is None else cohort.classes[case.label]
-        writer.writerow([case.id, case.patient, label, *parts, *(case.attributes.get(name, "") for name in attributes)])
+        values = (case.attributes.get(name, "") for name in attributes)
+        writer.writerow(cells([case.id, case.patient, label, *parts, *values]))
     return text.getvalue()
 
 
