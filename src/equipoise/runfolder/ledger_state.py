@@ -136,7 +136,7 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
         times = "once" if len(again) == 1 else f"{len(again)} times"
         reasons.append(f"test cases of its cohort had been opened {times} before for the same question")
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
-    if leaks and lock["split"].get("unit") != "case":
+    if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"
         reasons.append(f"{pairs} of cases of one patient, or of equal images, lie in different parts")
     return tuple(reasons)

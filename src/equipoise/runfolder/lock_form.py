@@ -107,6 +107,7 @@ class _Lock(_Form):
     own: dict[str, _Own] = {}
     code: dict[str, str | None] = {}
     leaks: list[_Leak] = []
+    not_leaks: list[tuple[str, str]] = []
     telling: list[str] = []
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None

@@ -3,13 +3,14 @@
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
 from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.external import (
     AuditOptions,
@@ -95,6 +96,8 @@ def audit(
     )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
+    table, spelled = _one_spelling(table)
+    notes += spelled
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
@@ -106,11 +109,30 @@ def audit(
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
-    run = _as_run(table, plan, collected, own, [*note, *notes])
+    run = _with_left_out(_as_run(table, plan, collected, own, [*note, *notes]), collected.predictions, table)
     results = results_of(run)
     if out is not None:
         _write(Path(out), run, results)
     return results
+
+
+def _one_spelling(table: Predictions) -> tuple[Predictions, list[str]]:
+    """Give every patient one name, and say where names were joined."""
+    spellings = one_spelling(table.patient.tolist())
+    if not spellings:
+        return table, []
+    names = np.array([spellings.get(name, name) for name in table.patient.tolist()])
+    return replace(table, patient=names), [spelling_note(spellings)]
+
+
+def _with_left_out(run: RunFolder, before: Predictions, after: Predictions) -> RunFolder:
+    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails."""
+    tested, judged = (len(set(table.case[table.split == "test"].tolist())) for table in (before, after))
+    if tested == judged:
+        return run
+    caution = f"{tested - judged} of {tested} test cases were left out, which an arm lacks or has with another truth"
+    ledger = replace(run.ledger, cautions=(*run.ledger.cautions, caution))
+    return replace(run, lock={**run.lock, "left_out": {"cases": tested - judged, "of": tested}}, ledger=ledger)
 
 
 def _write(out: Path, run: RunFolder, results: dict[str, Any]) -> None:

@@ -113,6 +113,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
             record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            record["not_leaks"] = [list(pair) for pair in trial.protocol.split.not_leaks]
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()

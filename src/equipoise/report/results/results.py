@@ -82,6 +82,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged)],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
+        **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe

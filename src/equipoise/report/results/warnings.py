@@ -71,9 +71,19 @@ def _of_environments(run: RunFolder) -> list[Reason]:
 
 def _of_cohort(run: RunFolder) -> list[Reason]:
     warnings = []
-    leaks = run.lock.get("leaks") or ()
-    if leaks:
-        warnings.append(Reason("allowed_leaks", pairs=len(leaks), kinds=tuple(sorted({one["kind"] for one in leaks}))))
+    leaks, cohort = run.lock.get("leaks") or (), run.lock["cohort"]
+    # Of stated patients, likeness alone is no leak that anybody had to allow.
+    known = cohort.get("patients_known", True) and not cohort.get("patients_guessed")
+    near = [one for one in leaks if one["kind"] == "near" and known]
+    allowed = [one for one in leaks if one not in near]
+    if allowed:
+        kinds = tuple(sorted({one["kind"] for one in allowed}))
+        warnings.append(Reason("allowed_leaks", pairs=len(allowed), kinds=kinds))
+    if near:
+        warnings.append(Reason("near_pairs", pairs=len(near), a=near[0]["a"], b=near[0]["b"]))
+    declared = run.lock.get("not_leaks") or ()
+    if declared:
+        warnings.append(Reason("not_leaks", pairs=len(declared), a=declared[0][0], b=declared[0][1]))
     if run.lock["cohort"].get("patients_guessed"):
         warnings.append(Reason("guessed_patients"))
     elif not run.lock["cohort"].get("patients_known", True):

@@ -98,6 +98,19 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     )
 
 
+def near_pairs(pairs: int, a: str, b: str) -> str:
+    """Describe images that are alike although the source states different patients."""
+    return (
+        f"In {plural(pairs, 'pair')} of cases in different parts the images are nearly alike, first {a} and {b}; the "
+        "source states different patients."
+    )
+
+
+def not_leaks(pairs: int, a: str, b: str) -> str:
+    """Describe pairs that the protocol declares to be no leaks."""
+    return f"The protocol says of {plural(pairs, 'pair')} of cases that they are no copies, first {a} and {b}."
+
+
 def guessed_patients() -> str:
     """Describe patients that were guessed from the likeness of images."""
     return "Patients of this cohort are guesses: parts may share some, and intervals may be too narrow."
@@ -167,7 +180,8 @@ def unknown_cost() -> str:
 WRITERS = (
     record_contradicted, more_contradictions, prior_openings, environments_differ,
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
-    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result,
+    warning_of_lock, nothing_predicted, allowed_leaks, near_pairs, not_leaks, guessed_patients,
+    no_patients_stated, no_result,
     baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top, cheapest_of_all,
     cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip
