@@ -309,6 +309,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(arguments, Interrupted("stopped before anything was begun"), INTERRUPTED)
     except EquipoiseError as error:
         return _complain(arguments, error, REFUSED)
+    except OSError as error:
+        # A command that writes names the remedy for itself; this is the rest, as a report into a read-only folder.
+        return _complain(arguments, EquipoiseError(f"a file could not be read or written ({error})"), REFUSED)
 
 
 def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int:

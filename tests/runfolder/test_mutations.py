@@ -55,6 +55,13 @@ def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DATA / "recorded-run", tmp_path / "run"))
 
 
+@pytest.mark.parametrize("name", ["lock.json", "ledger.jsonl", "cases.csv", "jobs/unet/0-1/done.json"])
+def test_half_a_file_is_a_sentence(name: str, run: Path) -> None:
+    (run / name).write_bytes(WHOLE["cut"]((run / name).read_bytes()))
+    _sentence(run)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("mutation", WHOLE)
 def test_a_spoilt_file_is_a_sentence(name: str, mutation: str, run: Path) -> None:
@@ -89,6 +96,7 @@ def test_a_strange_value_anywhere_is_a_sentence(folder: str, name: str, tmp_path
         _sentence(run)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["cohort", "split", "endpoints", "arms", "seeds", "jobs", "own", "versions", "leaks"])
 @pytest.mark.parametrize("strange", [None, 3, "x", [], {}, [None], {"a": {}}], ids=str)
 def test_a_strange_part_of_the_lock_is_a_sentence(place: str, strange: Any, run: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from equipoise.cohorts import store
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import LedgerError
 from equipoise.protocol import Protocol
+from equipoise.runfolder import opening_registry
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced, register
 from equipoise.runfolder.read import read_lock
@@ -37,6 +39,7 @@ COHORT = phantom(cases=60, size=16)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening_registry, "cache_folder", store.cache_folder)  # and not this test's own place
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
+from equipoise.errors import EquipoiseError
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.pages.assemble import all_figures
 from equipoise.report.pages.cases import write_cases
@@ -73,6 +74,9 @@ def write_pages(
 
     own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
+    if (folder / FIGURES).is_symlink():
+        # A run folder from elsewhere could send the drawings over somebody's own files.
+        raise EquipoiseError(f"{folder / FIGURES} is a link to another folder; remove it, then make the report again")
     # Figures come before the first file: where one fails, the folder keeps the consistent files of the previous report.
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)

@@ -1,4 +1,4 @@
-"""Check the form of lock.json, which anybody may have edited: every value that a report reads has its type."""
+"""Check the form of lock.json and done.json, which anybody may have edited: what a report reads has its type."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,6 +112,29 @@ class _Lock(_Form):
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None
     shared_seeds: bool = False
+
+
+class _Done(_Form):
+    status: str
+    reason: str | None = None
+    epochs: _Count | None = None
+    chosen_epoch: _Count | None = None
+    stopped_epoch: _Count | None = None
+    parameters: _Count | None = None
+    warnings: list[str] = []
+    environment: dict[str, str | int | float | None] = {}
+
+
+def check_done(path: Path, done: Mapping[str, Any]) -> None:
+    """Raise LedgerError, which names the place, where a value of done.json has another type than a job writes."""
+    try:
+        _Done.model_validate(done)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise LedgerError(
+            f"{path} is not readable: at {place[:80]!r}, {first['msg'].lower()}; delete it and resume the run"
+        ) from error
 
 
 def check_lock(path: Path, lock: Mapping[str, Any]) -> None:

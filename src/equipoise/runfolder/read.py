@@ -21,7 +21,7 @@ from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.runfolder.ledger import PREDICTED, Ledger
 from equipoise.runfolder.ledger_state import LedgerState as LedgerState
 from equipoise.runfolder.ledger_state import open_ledger, state_of
-from equipoise.runfolder.lock_form import check_lock
+from equipoise.runfolder.lock_form import check_done, check_lock
 from equipoise.runfolder.openings import up_to_look
 from equipoise.runfolder.paths import (
     ATTRIBUTION_MAPS,
@@ -172,7 +172,10 @@ def read_study_plan(folder: Path) -> dict[str, Any]:
 
 def read_done(folder: Path) -> dict[str, Any] | None:
     """Read how a job ended; None while it has not. Raises LedgerError where the file is damaged."""
-    return _read_json(folder / DONE, "delete it and resume the run")
+    done = _read_json(folder / DONE, "delete it and resume the run")
+    if done is not None:
+        check_done(folder / DONE, done)
+    return done
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any] | None:
