@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import LedgerError
 from equipoise.protocol import Protocol
+from equipoise.report import summarise
 from equipoise.runfolder.chronology import ends
 from equipoise.runfolder.evidence import end_of_job
 from equipoise.runfolder.job import Job
@@ -115,8 +117,14 @@ def test_another_environment_is_remarked(plan, tmp_path, caplog):
     assert json.loads((tmp_path / "lock.json").read_text())["environment"]["torch"] == "2.14"
 
 
-def test_environments_that_differ_between_runs_are_a_warning():
-    from equipoise.report import summarise
-
+def test_runs_in_different_environments_are_a_warning(tmp_path):
     recorded = Path(__file__).resolve().parents[1] / "data" / "recorded-run"
     assert not any("environment" in warning for warning in summarise(recorded)["warnings"])
+    run = Path(shutil.copytree(recorded, tmp_path / "run"))
+    file = run / "jobs" / "unet" / "0-1" / "done.json"
+    done = json.loads(file.read_text())
+    done["environment"]["torch"] = "9.9"
+    file.write_text(json.dumps(done))
+    (warning,) = [one for one in summarise(run)["warnings"] if "not all trained in one environment" in one]
+    assert "torch: " in warning
+    assert ", 9.9" in warning
