@@ -29,6 +29,7 @@ from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
+from equipoise.statistics.reasons import Reason
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
@@ -50,6 +51,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     between = [pair for pair in primary if pair["b"] not in rules]
     against = [pair for pair in primary if pair["b"] in rules]
     mark_pareto(arms, plan["primary"], sign)
+    second = _second_run(run)
     results = {
         "schema": SCHEMA,
         "protocol_sha256": run.lock["protocol_sha256"],
@@ -67,23 +69,21 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "ranking": judged.ranking if judged else [],
         "arithmetic": run.ledger.settled,
         "missing_modalities": _missing(run, arms),
-        "contrast": _contrast(run, [*arms, *baselines]),
+        "contrast": None if second is None else contrast([*arms, *baselines], second, numbers_of(second)),
         "variance": judged.variance if judged else None,
         "recommendation": recommendation(arms, between, plan["primary"], sign)
         if run.sources
         else recommend(arms, baselines, between, against, plan["primary"], sign),
-        "ledger": {
-            "test_openings": run.ledger.test_openings,
-            "unplanned_openings": run.ledger.unplanned,
-            "verified": run.ledger.verified,
-        },
+        **_record(run),
         "looks": _looks(run, test),
-        "prior_openings": run.ledger.prior_openings,
-        "exploratory": run.ledger.exploratory,
-        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged)],
+        "warnings": [
+            *unequal_budgets(tuning),
+            *stop_warnings([*arms, *untuned]),
+            *run_warnings(run, judged),
+            *_of_second_run(second),
+        ],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
-        **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
@@ -120,12 +120,29 @@ def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str
     return rows
 
 
-def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the contrast with the second run, split by case; None where there is none."""
-    if not (run.path / BY_CASE / LOCK).is_file():
-        return None
-    other = read_folder(run.path / BY_CASE, run.trusted)
-    return contrast(own, other, numbers_of(other))
+def _record(run: RunFolder) -> dict[str, Any]:
+    """Return what the ledger proves of the trial, and what an audit left out."""
+    return {
+        "ledger": {
+            "test_openings": run.ledger.test_openings,
+            "unplanned_openings": run.ledger.unplanned,
+            "verified": run.ledger.verified,
+        },
+        "prior_openings": run.ledger.prior_openings,
+        "exploratory": run.ledger.exploratory,
+        **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
+    }
+
+
+def _second_run(run: RunFolder) -> RunFolder | None:
+    """Return the second run, split by case; None where there is none."""
+    return read_folder(run.path / BY_CASE, run.trusted) if (run.path / BY_CASE / LOCK).is_file() else None
+
+
+def _of_second_run(second: RunFolder | None) -> list[Reason]:
+    """Name the first of what contradicts the record of the second run, from which the contrast is made."""
+    contradictions = () if second is None else second.ledger.contradictions
+    return [Reason("stated_problem", text=f"in {BY_CASE}/, {one.text}") for one in contradictions[:1]]
 
 
 def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
