@@ -122,10 +122,10 @@ def read_folder(path: Path, trusted: bool = False) -> RunFolder:
 
     trusted: whether code that the folder names may be run.
     """
-    lock = read_lock(path)
+    whole = read_lock(path)
     problems: list[str] = []
     record = open_ledger(path)
-    lock = up_to_look(lock, record.look(lock))
+    lock = up_to_look(whole, record.look(whole))
     jobs, draws = tuple(_read_job(path, plan) for plan in lock["jobs"]), _read_draws(path, lock)
     baselines = tuple(_read_baseline(*place) for place in baseline_folders(path))
     if not baselines:
@@ -137,7 +137,8 @@ def read_folder(path: Path, trusted: bool = False) -> RunFolder:
     problems += [complaint] if complaint else []
     jobs, foreign = without_foreign_tables(lock, cases, jobs)
     baselines, more = without_foreign_tables(lock, cases, baselines)
-    ledger = state_of(record, path, lock, cases, jobs, baselines, trusted, [*foreign, *more])
+    # With the whole plan: the ledger may be ahead of the look that is reported.
+    ledger = state_of(record, path, whole, cases, jobs, baselines, trusted, [*foreign, *more])
     return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems), draws, trusted=trusted)
 
 
