@@ -106,10 +106,13 @@ def _audit(arguments: argparse.Namespace) -> int:
         truth=arguments.truth, regions=arguments.regions, classes=arguments.classes or (), metric=arguments.metric,
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
-        common_cases=arguments.common_cases, training=arguments.training, allow_trained=arguments.allow_trained,
-        below_chance=arguments.below_chance, failure_values=arguments.failure_value,
-        watch=_watch(arguments),
+        common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
+        ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
+        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance,
+        failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
+    # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
+    sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
@@ -274,10 +277,23 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
     comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
     comparison.add_argument(
+        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
+        "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
     )
     files = audit.add_argument_group("what the files do not say")
+    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+    ))  # fmt: skip
+    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
+    files.add_argument(
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
+        "means: not annotated; its voxels count for no arm"
+    )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
     files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
     files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")

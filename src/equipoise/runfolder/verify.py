@@ -123,9 +123,9 @@ def _of_predictions(
     path: Path, events: Sequence[Event], jobs: Sequence["JobRecord"], rules: Sequence["JobRecord"]
 ) -> Iterator[Contradiction]:
     """Compare the predictions and what stands beside them with the last record of predictions."""
-    last = next((event for event in reversed(events) if event.kind == PREDICTED), None)
+    record = _predicted(events)
     everyone = tuple(dict.fromkeys(job.arm for job in (*jobs, *rules) if job.predictions is not None))
-    if last is None:
+    if record is None:
         if everyone and _opened(events):
             yield Contradiction(
                 f"there are test predictions that {LEDGER} does not record; the same command records those of a run "
@@ -134,19 +134,18 @@ def _of_predictions(
             )
         return
     for key, file in (("sha256", PREDICTIONS), ("candidates_sha256", CANDIDATES)):
-        digests = last.data.get(key)
+        digests = record[key]
         planned = {job.name for job in jobs}
-        for name, digest in digests.items() if isinstance(digests, dict) else ():
+        for name, digest in digests.items():
             # The plan may have fewer jobs than the record where a look is reported again; ledgers of version 0.1 are
             # held to the jobs of the plan alone.
             if record_of(events) < RECORD and name not in planned:
                 continue
             yield from _compare(path, job_file(name, file), digest, (name.partition("/")[0],))
-    beside = last.data.get("files")
-    for name, digest in beside.items() if isinstance(beside, dict) else ():
+    for name, digest in record["files"].items():
         yield from _compare(path, name, digest, _owners(name))
     if record_of(events) >= RECORD:
-        yield from _without_record(last, jobs, rules)
+        yield from _without_record(record, jobs, rules)
 
 
 def _owners(name: str) -> tuple[str, ...]:
@@ -155,17 +154,29 @@ def _owners(name: str) -> tuple[str, ...]:
     return (rest.partition("/")[0],) if folder in (JOBS, BASELINES) else ()
 
 
-def _without_record(last: Event, jobs: Sequence["JobRecord"], rules: Sequence["JobRecord"]) -> Iterator[Contradiction]:
+def _predicted(events: Sequence[Event]) -> dict[str, dict[str, Any]] | None:
+    """Return all recorded hashes of predictions, the last of each file; None where there is no such event."""
+    kept = [event.data for event in events if event.kind == PREDICTED]
+    if not kept:
+        return None
+    # All events together: an opening of fewer seeds, taken again, records the predictions of these alone.
+    record: dict[str, dict[str, Any]] = {key: {} for key in ("sha256", "candidates_sha256", "files")}
+    for data in kept:
+        for key, digests in record.items():
+            digests |= data[key] if isinstance(data.get(key), dict) else {}
+    return record
+
+
+def _without_record(
+    record: Mapping[str, Mapping[str, Any]], jobs: Sequence["JobRecord"], rules: Sequence["JobRecord"]
+) -> Iterator[Contradiction]:
     """Name predictions in the folder that the record of predictions does not hold."""
-    digests, beside = (
-        one if isinstance(one, dict) else None for one in (last.data.get("sha256"), last.data.get("files"))
-    )
     for job in jobs:
-        if digests is not None and job.predictions is not None and job.name not in digests:
+        if job.predictions is not None and job.name not in record["sha256"]:
             yield Contradiction(f"{LEDGER} records no predictions of {job.name}, and there are some", (job.arm,))
     for rule in rules:
         name = f"{BASELINES}/{rule.arm}/{rule.fold}-{rule.seed}/{PREDICTIONS}"
-        if beside is not None and rule.predictions is not None and name not in beside:
+        if rule.predictions is not None and name not in record["files"]:
             yield Contradiction(f"{LEDGER} records no {name}, and it is there", (rule.arm,))
 
 

@@ -30,6 +30,7 @@ class Analysis:
 
     `events` counts patients with a case of the rarer class (None for endpoints that rare classes do not limit), `cases`
     the positive and negative cases; for an average over `several` classes, those of the rarest and of the others.
+    `positive` is the index of the positive class, if there is one.
     """
 
     endpoint: Endpoint
@@ -41,6 +42,7 @@ class Analysis:
     cases: tuple[int, int]
     warnings: tuple[Reason, ...] = ()
     several: bool = False
+    positive: int | None = None
 
     @property
     def arms(self) -> Design:
@@ -70,7 +72,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     estimated = estimates(per_fold)
     arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
-    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, several=positive is None)
+    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, positive is None, positive)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:

@@ -101,6 +101,11 @@ class Contrast:
         """Return the same comparison as second minus first."""
         return replace(self, difference=-self.difference, skew=-self.skew)
 
+    def p_worse(self, margin: float) -> float:
+        """Return the one-sided p that the difference is -margin or less."""
+        t = (self.difference + margin) / self.se
+        return float(stdtr(self.df, -min(t, hall(t, self.skew))))
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the difference."""
         t = quantile(0.5 + level / 2, self.df)
@@ -209,8 +214,7 @@ def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
     if contrast.se == 0:
         return float("nan")
-    t = (contrast.difference + margin) / contrast.se
-    return float(stdtr(contrast.df, -min(t, hall(t, contrast.skew))))
+    return contrast.p_worse(margin)
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:

@@ -74,6 +74,9 @@ class Comparison:
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
     trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
+    `about` says of what the verdict speaks: of the methods, or of these trained networks (patients alone are sampled).
+    `non_inferior` names the arms shown to be worse than the other by less than the margin, if at all (simultaneous 95 %
+    intervals).
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
     over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
@@ -110,6 +113,8 @@ class Comparison:
     flags: tuple[Reason, ...] = ()
     unseen_failures: Unseen | None = None
     withheld: Verdict | None = None
+    about: Literal["methods", "networks"] = "methods"
+    non_inferior: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from equipoise.statistics.influence import (
     need_both_classes,
     one_versus_rest,
     rank_influence,
+    ratio_influence,
     recall_influence,
 )
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
@@ -80,6 +81,10 @@ class Kind(ABC):
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         """Return the interval of one arm, and a second one to report with it where there is one."""
 
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return the cases that count for a rate (columns, n), of those in a mask (n,); None for what is no rate."""
+        return None
+
     def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:
         """Return the metric of the fold's first column alone."""
         return float(self.influence(endpoint, fold, positive, int(fold.patient.max()) + 1).value[0])
@@ -101,6 +106,10 @@ class _Mean(Kind):
 class _Rate(_Mean):
     typical_case = False
 
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return the cases that count, of all."""
+        return endpoint.case_values(fold), np.ones(len(fold.case), dtype=bool)
+
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         """Return the interval of a share by the adjusted Wilson method."""
         counted = self._counted(estimate.cases)
@@ -115,7 +124,13 @@ class _Rate(_Mean):
         return sum(cases)
 
 
-class ClassRecall(_Rate):
+class _Balanced(_Rate):
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return None: there is no one set of cases of which it is the share."""
+        return None
+
+
+class ClassRecall(_Balanced):
     """The mean over all classes of the share of a class's cases that are classified correctly."""
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
@@ -127,24 +142,63 @@ class ClassRecall(_Rate):
 
 @dataclass(frozen=True)
 class SideRecall(_Rate):
-    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly."""
+    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly.
+
+    threshold: the score from which a case is called positive; None where the highest score decides.
+    """
 
     of_positives: bool
+    threshold: float | None = None
+
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask]:
+        """Return the cases that are called rightly, of the side."""
+        truth = fold.truth == needed_positive(positive, endpoint.name)
+        right = called_positive(fold, int(positive or 0), self.threshold) == truth
+        return right, truth if self.of_positives else ~truth
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
         """As `Kind.influence`; raises PredictionError without a positive class, and where the side has no test case."""
-        if positive is None:
-            raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
-        truth = fold.truth == positive
-        right = (fold.scores.argmax(axis=2) == positive) == truth
-        masks = (truth,) if self.of_positives else (~truth,)
-        return recall_influence(right, masks, endpoint.name, fold, n_patients)
+        right, side = self.hits(endpoint, fold, positive)
+        return recall_influence(right, (side,), endpoint.name, fold, n_patients)
 
     def _counted(self, cases: tuple[int, int]) -> int:
         return cases[0] if self.of_positives else cases[1]
 
 
-class _Rank(_Rate):
+@dataclass(frozen=True)
+class SidePrecision(_Balanced):
+    """The share of cases called positive (or, with `of_positives` false, called negative) that are so.
+
+    threshold: as in `SideRecall`.
+    """
+
+    of_positives: bool
+    threshold: float | None = None
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """As `Kind.influence`; raises PredictionError without a positive class, and where no case is called so."""
+        truth = fold.truth == needed_positive(positive, endpoint.name)
+        called = called_positive(fold, int(positive or 0), self.threshold)
+        if not self.of_positives:
+            truth, called = ~truth, ~called
+        return ratio_influence((called & truth).astype(float), called.astype(float), endpoint.name, fold, n_patients)
+
+
+def needed_positive(positive: int | None, name: str) -> int:
+    """Return the positive class; raises PredictionError where none is named."""
+    if positive is None:
+        raise PredictionError(f"{name} needs a positive class; name it with `positive` in the endpoints")
+    return positive
+
+
+def called_positive(fold: Fold, positive: int, threshold: float | None) -> Mask:
+    """Return the cases (columns, n) called positive: by a score of the threshold or more, else by the highest score."""
+    if threshold is not None:
+        return np.asarray(fold.scores[:, :, positive] >= threshold)
+    return np.asarray(fold.scores.argmax(axis=2) == positive)
+
+
+class _Rank(_Balanced):
     suspects_constants = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:

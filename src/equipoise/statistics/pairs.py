@@ -17,8 +17,9 @@ from equipoise.statistics.comparison import (
     pooled_variance,
     resampled_contrast,
 )
-from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
+from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.paired_rates import paired_rates
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.unseen_failures import skewed, unseen_failures
@@ -76,6 +77,9 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: Reason |
     a, b = (arms.index(name) for name in pair)
     if why is not None:
         return _Candidate(pair, skewed(analysis, pair, compare_as_trained(arms, a, b)), None, why)
+    if question.networks:
+        trained = skewed(analysis, pair, compare_as_trained(arms, a, b))
+        return _Candidate(pair, paired_rates(analysis, *pair, trained) or trained, _resampled(analysis, *pair), None)
     pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
     contrast = compare(arms, a, b, pooled=pooled, shared_seeds=_shared(analysis, *pair, question))
     return _Candidate(pair, skewed(analysis, pair, contrast), _resampled(analysis, *pair), None)
@@ -146,6 +150,8 @@ def _comparison(
         if verdict == "not_enough_data":
             facts = reason.facts | {"new_data": _new_data_note(evidence, question), "advice": advice}
             reason = Reason(reason.code, **facts)
+        reason = Reason("of_these_networks", verdict=reason) if question.networks else reason
+    simultaneous = contrast.interval(level_of(family.critical))
     new_data = candidate.new_data
     return Comparison(
         a=a,
@@ -167,7 +173,7 @@ def _comparison(
         se_seeds=contrast.se_seeds,
         se_runs=contrast.se_seeds * _of_runs_alone(analysis, a, b),
         df=contrast.df,
-        simultaneous=contrast.interval(level_of(family.critical)),
+        simultaneous=simultaneous,
         equivalence=ninety,
         p_equivalence=equal,
         p_non_inferior=_non_inferior(contrast, question.margin, analysis.endpoint.sign),
@@ -179,6 +185,26 @@ def _comparison(
         flags=flags(analysis),
         unseen_failures=unseen,
         withheld=withheld,
+        about="networks" if question.networks else "methods",
+        non_inferior=_not_inferior((a, b), simultaneous, question, analysis.endpoint.sign, contrast.difference, unseen)
+        if not candidate.why
+        else (),
+    )
+
+
+def _not_inferior(
+    pair: Pair, bounds: tuple[float, float], question: Question, sign: int, difference: float, unseen: Unseen | None
+) -> tuple[str, ...]:
+    """Return the arms whose disadvantage is shown to be smaller than the margin, also with failures not excluded."""
+    if question.margin is None:
+        return ()
+    low, high = bounds if sign > 0 else (-bounds[1], -bounds[0])
+    shift = 0.0 if unseen is None else unseen.shift
+    ahead = (sign * difference, -sign * difference)
+    return tuple(
+        arm
+        for arm, worst, own in zip(pair, (low, -high), ahead, strict=True)
+        if worst > -question.margin and own - shift > -question.margin
     )
 
 
@@ -214,7 +240,8 @@ def _what_is_needed(
     smallest = detectable(parts, arms.n_patients, seeds)
     if question.margin is None:
         return (), None, smallest, Reason("detectable_only", detectable=smallest)
-    grid = needed(parts, question.margin, seeds=sorted({3, 5, 10, seeds}))
+    # Of one run each nothing is known of a second: no number of runs but this one can be planned.
+    grid = needed(parts, question.margin, seeds=[seeds] if question.networks else sorted({3, 5, 10, seeds}))
     own = next(entry for entry in grid if entry.seeds == seeds)
     return grid, own.patients, smallest, _advice(parts, grid, own, question.margin, smallest, arms.n_patients)
 

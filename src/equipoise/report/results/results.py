@@ -27,7 +27,7 @@ from equipoise.report.results.warnings import run_warnings, unequal_budgets
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import endpoint_named, of_case
+from equipoise.statistics.endpoints import at_threshold, endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
 from equipoise.statistics.reasons import Reason
 
@@ -45,7 +45,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     tuning = tuning_results(run, sign > 0)
     arms, baselines = [_arm(run, arm, judged, tuning) for arm in run.lock["arms"]], _baselines(run, judged)
     untuned, beside = _untuned(run)
-    comparisons = [_comparison(pair) for pair in judged.comparisons] if judged else []
+    comparisons = [_comparison(pair, run) for pair in judged.comparisons] if judged else []
     rules = {entry["name"] for entry in baselines}
     primary = [pair for pair in comparisons if pair["role"] == "primary"]
     between = [pair for pair in primary if pair["b"] not in rules]
@@ -92,6 +92,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
     endpoints = own_endpoints(run.lock, run.path, test.metrics, run.trusted)
     plan = run.lock["endpoints"]
+    endpoints |= {} if plan.get("threshold") is None else at_threshold(float(plan["threshold"]))
     # Stated in an audit, for a column of its table whose name is not known.
     for key, higher in (("lower_is_better", False), ("stated_higher", True)):
         for name in (name for name in plan.get(key) or () if not of_case(name, plan.get("structures")).direction_known):
@@ -186,6 +187,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         planned_seeds=None if run.sources else look or len(run.lock["seeds"]),
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
+        networks=bool(run.lock.get("networks")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
         custom=_own(run, test),
@@ -208,7 +210,7 @@ def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     entries = [
         _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
     ]
-    return entries, [_comparison(pair) for pair in judged.comparisons if pair.role == "primary"]
+    return entries, [_comparison(pair, run) for pair in judged.comparisons if pair.role == "primary"]
 
 
 def _arm(
@@ -296,9 +298,10 @@ def _interval(value: Interval) -> dict[str, Any]:
     return safe
 
 
-def _comparison(pair: Comparison) -> dict[str, Any]:
+def _comparison(pair: Comparison, run: RunFolder) -> dict[str, Any]:
     plain: dict[str, Any] = json_safe(pair)
-    return plain
+    # A trial's verdicts are always about methods.
+    return plain if run.sources else {key: plain[key] for key in plain if key not in ("about", "non_inferior")}
 
 
 def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:

@@ -124,7 +124,10 @@ def _differences(results: Results, cite: Cite) -> str:
     if not methods:
         return ""
     if all(method.startswith("clustered") for method in methods):
-        return "Every arm was trained once, so differences speak of these networks and not of the methods."
+        return (
+            "Every arm was trained once, so that patients alone were sampled: verdicts are about these trained "
+            "networks, and not about the methods."
+        )
     crossed = all(method.startswith("crossed") for method in methods)
     how = "crossed with arms, whose runs shared their seeds" if crossed else "nested in arms"
     spread = "pooled over arms" if any(method.startswith("pooled") for method in methods) else "of the two arms"
