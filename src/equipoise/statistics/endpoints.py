@@ -15,7 +15,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation import detection
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.statistics import case_values, influence, own
-from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, SidePrecision, SideRecall
+from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, Precision, SidePrecision, SideRecall
 
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 
@@ -31,7 +31,7 @@ AUC = Endpoint(
     summary="Area under the ROC curve: how often a positive case has a higher score than a negative one.",
 )  # fmt: skip
 AVERAGE_PRECISION = Endpoint(
-    "average_precision", Kind.RANK, needs="scores", display="average precision", by_class=True, chance="prevalence",
+    "average_precision", Precision(), needs="scores", display="average precision", by_class=True, chance="prevalence",
     compute=influence.average_precision, summary="Mean over positive cases of the precision at their score.",
 )  # fmt: skip
 ACCURACY = Endpoint(

@@ -73,7 +73,9 @@ class Comparison:
 
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
-    trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
+    trained on new data (cross-validation only), with which `low`, `high`, `p` and the rest must agree; `fitted` and
+    `p_fitted` (adjusted for the family) are about the fitted networks alone. NaN and None: not computed, for the
+    `reason`.
     `about` says of what the verdict speaks: of the methods, or of these trained networks (patients alone are sampled).
     `non_inferior` names the arms shown to be worse than the other by less than the margin, if at all (simultaneous 95 %
     intervals).
@@ -107,6 +109,8 @@ class Comparison:
     p_non_inferior: float = NAN
     p_new_data: float = NAN
     new_data: tuple[float, float] = (NAN, NAN)
+    p_fitted: float = NAN
+    fitted: tuple[float, float] = (NAN, NAN)
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
     typical_case: TypicalCase | None = None

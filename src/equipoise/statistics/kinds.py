@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from equipoise.statistics.influence import (
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
 from equipoise.statistics.panel import Fold
 
+_EDGE = 0.01  # a corrected estimate stays inside (0, 1), where the logit exists
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -33,7 +34,8 @@ class Estimate:
 
     `variance` includes clusters of cases and seeds, `independent` neither. `events` counts patients of the rarer class
     (None where classes do not limit the endpoint; `few`: too few of them), `cases` the positive and negative cases, for
-    an average over `several` classes those of the rarest and of the others.
+    an average over `several` classes those of the rarest and of the others. `bias` of the mean and `inflation` of its
+    variance come from the jackknife, for kinds that ask for it.
     """
 
     mean: float
@@ -46,6 +48,8 @@ class Estimate:
     few: bool
     cases: tuple[int, int]
     several: bool
+    bias: float = 0.0
+    inflation: float = 1.0
 
     @property
     def se(self) -> float:
@@ -70,6 +74,10 @@ class Kind(ABC):
     """Whether a median over cases and a bootstrap are reported with the mean, because per-case values may be skewed."""
     suspects_constants: ClassVar[bool] = False
     """Whether equal scores in all cases look like a result (an AUC of one half) although nothing was learned."""
+    jackknifed: ClassVar[bool] = False
+    """Whether the interval needs the jackknife's bias and variance."""
+    ends: ClassVar[bool] = False
+    """Whether the variance vanishes towards the ends of the range, so that small groups may seem to have none."""
     source: ClassVar[str] = "influence"
     """The source of the covariance over patients: "placements", "jackknife" or "influence"."""
 
@@ -105,6 +113,7 @@ class _Mean(Kind):
 
 class _Rate(_Mean):
     typical_case = False
+    ends = True
 
     def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
         """Return the cases that count, of all."""
@@ -138,6 +147,17 @@ class ClassRecall(_Balanced):
         masks = tuple(fold.truth == index for index in range(fold.scores.shape[2]))
         right = fold.scores.argmax(axis=2) == fold.truth
         return recall_influence(right, masks, endpoint.name, fold, n_patients)
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """As `Kind.interval`; the rarest class limits the degrees of freedom as well as the size."""
+        return super().interval(
+            endpoint, replace(estimate, df=min(estimate.df, max((estimate.events or 2) - 1.0, 1.0)))
+        )
+
+    def _counted(self, cases: tuple[int, int]) -> int:
+        # A rare class that is all right by chance has no variance, and all cases would seem to support the mean. Of
+        # equal recalls the mean over two classes is as certain as a share of this many cases.
+        return max(int(4 / sum(1 / max(side, 1) for side in cases)), 1)
 
 
 @dataclass(frozen=True)
@@ -214,6 +234,22 @@ class _Rank(_Balanced):
         if 0 < estimate.mean < 1 and estimate.variance > 0:
             return Bounds(*logit_interval(estimate.mean, estimate.se, estimate.df), "logit"), None
         return super().interval(endpoint, estimate)
+
+
+class Precision(_Rank):
+    """Average precision, whose estimate is too high and too sure where positive cases are few."""
+
+    jackknifed = True
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """As `Kind.interval`: on the logit scale around the estimate and around it without its bias, the wider ends."""
+        if not (0 < estimate.mean < 1 and estimate.variance > 0):
+            return super().interval(endpoint, estimate)
+        df = min(estimate.df, max((estimate.events or 2) - 1.0, 1.0))
+        se = float(np.sqrt(estimate.variance * estimate.inflation))
+        centre = min(max(estimate.mean - estimate.bias, _EDGE), 1 - _EDGE)
+        lows, highs = zip(*(logit_interval(value, se, df) for value in (estimate.mean, centre)), strict=True)
+        return Bounds(min(lows), max(highs), "logit with jackknife"), None
 
 
 class Area(_Rank):

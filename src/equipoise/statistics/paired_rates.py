@@ -4,7 +4,7 @@ At no difference the test is McNemar's without correction. Unlike the difference
 keeps its coverage where few cases are discordant. Reference: T. Tango, Statistics in Medicine 17 (1998) 891-908.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +34,7 @@ class PairedRates(Contrast):
 
     def turned(self) -> "PairedRates":
         """Return the same comparison as second minus first."""
-        return PairedRates(
-            -self.difference, self.se, self.df, self.se_patients, self.se_seeds, self.method, 0.0, self.second,
-            self.first, self.cases,
-        )  # fmt: skip
+        return replace(self, difference=-self.difference, first=self.second, second=self.first)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return Tango's interval."""
@@ -98,7 +95,5 @@ def paired_rates(analysis: "Analysis", a: str, b: str, plain: Contrast) -> Paire
         return None
     own = [hits[int(panel.columns(arm)[0])][rows].astype(bool) for arm in (a, b)]
     first, second = int((own[0] & ~own[1]).sum()), int((own[1] & ~own[0]).sum())
-    return PairedRates(
-        plain.difference, plain.se, plain.df, plain.se_patients, 0.0, "Tango score, seeds fixed", 0.0, first,
-        second, int(rows.sum()),
-    )  # fmt: skip
+    own_parts = (plain.difference, plain.se, plain.df, plain.se_patients, 0.0, "Tango score, seeds fixed")
+    return PairedRates(*own_parts, first=first, second=second, cases=int(rows.sum()))

@@ -7,8 +7,6 @@ from math import nan
 from equipoise.statistics import Comparison, Judgement
 from equipoise.statistics.reasons import Reason
 
-_BOTH = (nan, nan)
-
 
 def without_contradicted(judged: Judgement, contradicted: Mapping[str, str]) -> Judgement:
     """Return the judgement with every comparison refused in which a contradicted arm takes part, and no ranking.
@@ -26,9 +24,10 @@ def _refused(pair: Comparison, contradicted: Mapping[str, str]) -> Comparison:
     arm = next((arm for arm in (pair.a, pair.b) if arm in contradicted), None)
     if arm is None:
         return pair
-    return replace(
-        pair, low=nan, high=nan, p=nan, p_adjusted=nan, verdict="refused", patients_needed=None, se=nan,
-        se_patients=nan, se_seeds=nan, se_runs=nan, df=nan, simultaneous=_BOTH, equivalence=_BOTH, p_equivalence=nan,
-        p_non_inferior=nan, p_new_data=nan, new_data=_BOTH, needed=(), detectable=None, typical_case=None,
-        reason=Reason("record_contradicted", arm=arm, text=contradicted[arm]),
+    # Made anew, so that every number and every secondary verdict that a pair may have is gone.
+    return Comparison(
+        a=pair.a, b=pair.b, endpoint=pair.endpoint, difference=pair.difference, low=nan, high=nan, p=nan,
+        p_adjusted=nan, margin=pair.margin, verdict="refused",
+        reason=Reason("record_contradicted", arm=arm, text=contradicted[arm]), patients_needed=None, role=pair.role,
+        flags=pair.flags,
     )  # fmt: skip
