@@ -125,7 +125,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
         ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
-        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance,
+        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance, growing=arguments.growing,
         failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
@@ -308,6 +308,10 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument(
         "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
         "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
+        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
+        "every look, narrowest at N patients"
     )  # fmt: skip
     comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
