@@ -134,12 +134,10 @@ def fit_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
     Halving drops or keeps the odd slice. A missing slice repeats the last one; a surplus slice is cut.
     """
-    # A concatenation, because the backward pass of replicate padding is not deterministic on a GPU.
+    # A concatenation, because the backward pass of replicate padding is not deterministic on a GPU. The last plane is
+    # appended whether it is needed or not: a branch on sizes would be frozen into an exported network.
     for axis, side in enumerate(size, start=2):
-        if x.shape[axis] < side:
-            x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis)
-        elif x.shape[axis] > side:
-            x = x.narrow(axis, 0, side)
+        x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis).narrow(axis, 0, side)
     return x
 
 
