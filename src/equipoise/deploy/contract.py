@@ -41,9 +41,9 @@ class Contract:
     """From an image to an answer.
 
     truth: `tasks.task.LABEL`, MASK or FINDINGS. targets: whether the outputs are classes, overlapping regions, or the
-    map of centres of a detector. classes, channels: names in order. regions: structures as sets of classes, in the order
-    of the outputs where these are regions. oriented: images with three axes had a place in space in the trial and were
-    turned towards RAS+. threshold, apart_mm: of a detector's candidates.
+    map of centres of a detector. classes, channels: names in order. regions: structures as sets of classes, in the
+    order of the outputs where these are regions. oriented: images with three axes had a place in space in the trial and
+    were turned towards RAS+. threshold, apart_mm: of a detector's candidates.
     """
 
     truth: str

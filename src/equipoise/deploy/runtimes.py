@@ -55,7 +55,7 @@ def onnx_network(content: bytes, threads: int | None = None) -> Network:
         except Exception as error:
             first = str(error).split("\n")[0][:200]
             raise EquipoiseError(
-                f"the network cannot answer an image of shape {images.shape[1:]} ({first}); bring it to the trial's size"
+                f"the network cannot answer the shape {images.shape[1:]} ({first}); bring the image to the trial's size"
             ) from error
         return np.asarray(logits, dtype=np.float32)
 

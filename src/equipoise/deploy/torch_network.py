@@ -18,7 +18,7 @@ def torch_network(bundle: BundleFiles) -> Network:
     network, contract = bundle.record["network"], bundle.contract
     if ":" in network["name"]:
         raise EquipoiseError(
-            f"the bundle's network {network['name']} is code of its author, which no bundle carries; use the runtime onnx"
+            f"the network {network['name']} is code of its author, which no bundle carries; use the runtime onnx"
         )
     factory = in_order(resolve(network["name"], models, "model"))
     given = {"task": network["task"]} if "task" in inspect.signature(factory).parameters else {}

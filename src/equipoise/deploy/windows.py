@@ -28,7 +28,8 @@ def class_logits(network: Network, image: Floats, contract: Contract) -> Floats:
     _check_sides(image, contract)
     logits = _mirrored(network, contract.window.mirror_axes)(image[None])
     _check_answer(logits, (1, contract.outputs))
-    return logits[0]
+    answer: Floats = logits[0]
+    return answer
 
 
 def voxel_logits(network: Network, image: Floats, contract: Contract) -> Iterator[tuple[int, Floats]]:
