@@ -62,7 +62,7 @@ def _intended() -> list[Row]:
 
 
 def _contract(contract: Mapping[str, Any]) -> list[Row]:
-    regions = ", ".join(contract["regions"]) or "none"
+    regions = ", ".join(name for name, _ in contract["regions"]) or "none"
     return [
         ("channels, in order", ", ".join(contract["channels"]), RUN),
         ("classes", ", ".join(contract["classes"]), RUN),

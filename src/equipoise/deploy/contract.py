@@ -73,13 +73,15 @@ class Contract:
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract as plain values."""
-        return json.loads(json.dumps(asdict(self) | {"pipeline": json.loads(self.pipeline.to_json())}))  # type: ignore[no-any-return]
+        # Regions as a list: their order decides which output is which, and sorted keys would lose it.
+        regions = [[name, list(members)] for name, members in self.regions.items()]
+        changed = {"pipeline": json.loads(self.pipeline.to_json()), "regions": regions}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self) | changed))
+        return plain
 
     def text(self) -> str:
         """Return canonical JSON, equal for equal contracts."""
-        # As a list of pairs: the order of regions decides which output is which, and sorted keys would lose it.
-        plain = self.to_json()
-        return json.dumps(plain | {"regions": list(plain["regions"].items())}, sort_keys=True, separators=(",", ":"))
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
@@ -93,7 +95,7 @@ class Contract:
                 pipeline=Pipeline.from_json(json.dumps(plain["pipeline"])),
                 window=_window(plain["window"]),
                 targets=_one_of(plain["targets"], TARGETS),
-                regions={str(name): tuple(map(int, members)) for name, members in plain["regions"].items()},
+                regions={str(name): tuple(map(int, members)) for name, members in plain["regions"]},
                 oriented=bool(plain["oriented"]),
                 threshold=float(plain["threshold"]),
                 apart_mm=float(plain["apart_mm"]),

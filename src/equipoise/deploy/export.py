@@ -114,8 +114,8 @@ def export(
 def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
     if reasons and not (although or "").strip():
         raise EquipoiseError(
-            f"{arm} is not exported: {'; '.join(reasons)}; to export it all the same, give your reason with --although, "
-            "and the card prints it"
+            f"{arm} is not exported: {'; '.join(reasons)}; to export it all the same, give your reason with "
+            "--although, and the card prints it"
         )
 
 
