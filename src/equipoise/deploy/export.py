@@ -73,7 +73,7 @@ def export(
         learner = learner_of(trained, weights, parts["validation"])
         reproduction, _ = reproduce(trained, learner, parts)
         watch("exporting, steps", 2, 4)
-        images = _training_images(trained)
+        images = training_images(trained)
         contract, network = _network(trained, weights, parts["test"], is_oriented(images))
         predictor = Predictor(contract, onnx_network(network), limits_of(images))
         watch("exporting, steps", 3, 4)
@@ -182,10 +182,10 @@ def _staged(trained: TrainedJob, folder: Path) -> dict[str, Samples]:
     }
 
 
-def _training_images(trained: TrainedJob) -> list[Image]:
+def training_images(trained: TrainedJob) -> list[Image]:
+    """Return training images of the job, evenly spread, without their masks."""
     train = trained.parts["train"]
     chosen = np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST_FOR_LIMITS)).astype(int))
-    # Without masks, which the limits do not need.
     images = (trained.cohort.cases[train[index]].read() for index in chosen)
     return [Image(image.array, image.spacing_mm, None, image.affine) for image in images]
 

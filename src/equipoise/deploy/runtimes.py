@@ -24,7 +24,13 @@ def network_of(bundle: BundleFiles, runtime: str = "onnx", threads: int | None =
         raise EquipoiseError(f"the runtime {runtime!r} is unknown; {nearest(runtime, RUNTIMES)}")
     if runtime == "torch":
         # By name: this module must be importable where torch is not installed.
-        network: Network = importlib.import_module("equipoise.deploy.torch_network").torch_network(bundle)
+        try:
+            module: Any = importlib.import_module("equipoise.deploy.torch_network")
+        except ImportError as error:
+            raise EquipoiseError(
+                f"the runtime torch needs torch ({error}); install it, or use --runtime onnx"
+            ) from error
+        network: Network = module.torch_network(bundle)
         return network
     return onnx_network(bundle.files[NETWORK], threads)
 
