@@ -27,18 +27,16 @@ ANATOMY = ("123037004", "SCT", "Anatomical Structure")
 TISSUE = ("85756007", "SCT", "Tissue")
 
 
-def segmentation_bytes(
-    masks: Mapping[str, NDArray[np.bool_]], scan: Scan, *, arm: str, bundle: str, uid_root: str = ""
-) -> bytes:
+def segmentation_bytes(masks: Mapping[str, NDArray[np.bool_]], scan: Scan, *, arm: str, bundle: str) -> bytes:
     """Return a binary DICOM segmentation of masks by region, (z, y, x) on the grid of a scan of single-frame files.
 
-    arm, bundle: named as the algorithm and its version. uid_root: text that the new identifiers are made from; equal
-    texts give equal files. Raises CohortError where the image did not come from a DICOM series of single frames.
+    arm, bundle: named as the algorithm and its version; with the image and the masks they give the identifiers, so that
+    the same answer is the same object. Raises CohortError where the image did not come from a DICOM series of single frames.
     """
     hd, pydicom = _libraries()
     sources = _sources(scan, pydicom)
     frames = np.stack([_on_slices(mask, scan, sources) for mask in masks.values()], axis=-1).astype(np.uint8)
-    seed = f"{uid_root}|{bundle}|{sources[0].SeriesInstanceUID}"
+    seed = f"{bundle}|{sources[0].SeriesInstanceUID}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an empty segment is an answer, not an error
         segmentation = hd.seg.Segmentation(
@@ -48,7 +46,7 @@ def segmentation_bytes(
             segment_descriptions=_descriptions(hd, pydicom, list(masks), arm, bundle),
             series_instance_uid=_uid(seed, "series"),
             series_number=SERIES_NUMBER,
-            sop_instance_uid=_uid(seed, "instance"),
+            sop_instance_uid=_uid(seed, hashlib.sha256(frames.tobytes()).hexdigest()),
             instance_number=1,
             manufacturer=MANUFACTURER,
             manufacturer_model_name=arm[:64],
@@ -147,7 +145,7 @@ def _descriptions(hd: Any, pydicom: Any, regions: Sequence[str], arm: str, bundl
 
 
 def _uid(seed: str, what: str) -> str:
-    """Return an identifier under 2.25 that depends on the texts alone, so that the same answer is the same object."""
+    """Return an identifier under 2.25 that depends on the texts alone."""
     digest = hashlib.sha256(f"{seed}|{what}".encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
