@@ -31,7 +31,8 @@ def segmentation_bytes(masks: Mapping[str, NDArray[np.bool_]], scan: Scan, *, ar
     """Return a binary DICOM segmentation of masks by region, (z, y, x) on the grid of a scan of single-frame files.
 
     arm, bundle: named as the algorithm and its version; with the image and the masks they give the identifiers, so that
-    the same answer is the same object. Raises CohortError where the image did not come from a DICOM series of single frames.
+    the same answer is the same object. Raises CohortError where the image did not come from a DICOM series of
+    single-frame files.
     """
     hd, pydicom = _libraries()
     sources = _sources(scan, pydicom)

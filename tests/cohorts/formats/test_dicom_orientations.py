@@ -229,9 +229,8 @@ def written_and_read(folder, order, signs, turn):
     for frame in data.PerFrameFunctionalGroupsSequence:
         number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         place = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
-        source = next(
-            image for image in images if np.allclose(np.array(image.ImagePositionPatient, float), place, atol=1e-4)
-        )
+        there = [np.abs(np.array(image.ImagePositionPatient, float) - place).max() < 1e-4 for image in images]
+        source = images[there.index(True)]
         reference = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         assert (reference, number in (1, 2)) == (source.SOPInstanceUID, True)
     return data
