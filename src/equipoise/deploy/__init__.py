@@ -1,4 +1,5 @@
 """From verdict to use: an arm as a bundle of data that reproduces its trial, and predictions on new images.
 
-Only `export` and `trained` import torch; a bundle predicts with numpy, scipy and its runtime.
+What exports and proves (`export`, `proof`, `onnx_file`, `loaded`, `trained`) needs torch. What answers needs numpy,
+scipy and the runtime of the bundle alone, and import-linter checks that.
 """

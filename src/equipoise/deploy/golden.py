@@ -9,7 +9,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,8 @@ from equipoise.deploy.bundle import GOLDEN, BundleFiles
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.windows import sigmoid, softmax
 from equipoise.errors import EquipoiseError
+from equipoise.preprocessing import Prepared
 from equipoise.tasks.task import LABEL
-
-if TYPE_CHECKING:
-    from equipoise.deploy.predictor import Predictor
 
 IMAGES = {2: 6, 3: 3}
 LARGEST_SIDE = 40
@@ -31,6 +29,29 @@ TOLERANCE = 1e-4
 """Largest difference of a probability between the machine of the export and this one."""
 PREPARED_TOLERANCE = 1e-4
 CONTRACT = "contract"
+
+
+class WithMasks(Protocol):
+    """What is needed of an answer: a mask per region on the image's own grid."""
+
+    @property
+    def masks(self) -> Mapping[str, NDArray[np.bool_]]:
+        """The masks by region."""
+
+
+class Answering(Protocol):
+    """What is needed of a predictor."""
+
+    contract: Contract
+
+    def prepare(self, image: Image) -> Prepared:
+        """Return the image as the network sees it."""
+
+    def logits(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits of a prepared image."""
+
+    def answer(self, image: Image) -> WithMasks:
+        """Return the answer on the image's own grid."""
 
 
 def golden_images(contract: Contract, limits: Mapping[str, Any]) -> list[Image]:
@@ -80,7 +101,7 @@ def probabilities(contract: Contract, logits: NDArray[np.float32]) -> NDArray[np
     return sigmoid(logits) if contract.targets == "regions" else softmax(logits)
 
 
-def make_golden(predictor: "Predictor", limits: Mapping[str, Any]) -> bytes:
+def make_golden(predictor: Answering, limits: Mapping[str, Any]) -> bytes:
     """Return golden.npz: images with the network's answers, and the contract under which they were given."""
     contract = predictor.contract
     arrays: dict[str, NDArray[Any]] = {CONTRACT: np.frombuffer(contract.text().encode(), np.uint8)}
@@ -100,7 +121,7 @@ def make_golden(predictor: "Predictor", limits: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _masks(predictor: "Predictor", image: Image) -> dict[str, NDArray[np.bool_]]:
+def _masks(predictor: Answering, image: Image) -> dict[str, NDArray[np.bool_]]:
     answer = predictor.answer(image)
     # By the region's number: a name may hold any letter.
     return {str(k): mask for k, mask in enumerate(answer.masks.values())}
@@ -116,7 +137,7 @@ def _save(stream: io.BytesIO, arrays: Mapping[str, NDArray[Any]]) -> None:
             archive.writestr(member, content.getvalue())
 
 
-def check_golden(files: BundleFiles, predictor: "Predictor") -> float:
+def check_golden(files: BundleFiles, predictor: Answering) -> float:
     """Answer the golden images; return the largest difference of a probability.
 
     Raises EquipoiseError where the contract is another, or a prepared image, a probability or a mask differs.
@@ -145,7 +166,7 @@ def _difference(stored: bytes, contract: Contract) -> str:
         return "it"
 
 
-def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: "Predictor") -> float:
+def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering) -> float:
     """Return the largest difference of a probability on one golden image."""
     contract = predictor.contract
     image = Image(
@@ -174,7 +195,7 @@ def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: "Predic
     return gap
 
 
-def _compare_masks(arrays: Mapping[str, NDArray[Any]], number: int, predictor: "Predictor", image: Image) -> None:
+def _compare_masks(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering, image: Image) -> None:
     for name, mask in _masks(predictor, image).items():
         kept = np.unpackbits(arrays[f"mask_{number}_{name}"], count=mask.size).astype(bool).reshape(mask.shape)
         # A voxel at the very edge of a decision may fall to either side on another machine.
