@@ -135,7 +135,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from equipoise.deploy.verify import verify
 
-    checked = verify(arguments.bundle, sha256=arguments.sha256, runtime=arguments.runtime)
+    checked = verify(arguments.bundle, sha256=arguments.name, runtime=arguments.runtime)
     _say(arguments, checked.as_json(), checked.text())
     return DONE
 
@@ -239,7 +239,7 @@ def _deploying_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
 
     verify = add("verify", _verify, "check a bundle's files, and answer its golden images on this machine")
     verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    verify.add_argument("--sha256", metavar="HASH", help="the name it must have, as its author states it")
+    verify.add_argument("--name", metavar="NAME", help="the SHA-256 that its author states, at least 12 digits")
     _runtime(verify)
 
     predict = add("predict", _predict, "answer new images with a bundle; the same command resumes")

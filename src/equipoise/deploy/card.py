@@ -13,7 +13,7 @@ def card(record: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
     sections = [
         ("What it is", _identity(record)),
         ("Intended use", _intended()),
-        ("Input and output", _contract(contract)),
+        ("Input and output", _contract(contract, record["reading"])),
         ("Evidence", _evidence(evidence)),
         ("Limits seen in training", _limits(record["limits"], contract)),
         ("Proof of reproduction", _proof(parity)),
@@ -61,13 +61,20 @@ def _intended() -> list[Row]:
     ]
 
 
-def _contract(contract: Mapping[str, Any]) -> list[Row]:
+def _reading(reading: Mapping[str, int]) -> str:
+    if not reading["with_files"]:
+        return "not compared: the trial's images are no files that predict reads"
+    return f"{reading['alike']} of {reading['with_files']} test cases compared"
+
+
+def _contract(contract: Mapping[str, Any], reading: Mapping[str, int]) -> list[Row]:
     regions = ", ".join(name for name, _ in contract["regions"]) or "none"
     return [
         ("channels, in order", ", ".join(contract["channels"]), RUN),
         ("classes", ", ".join(contract["classes"]), RUN),
         ("regions", regions, RUN),
         ("place in space needed", "yes" if contract["oriented"] else "no", RUN),
+        ("files read as in the trial", _reading(reading), RUN),
         ("scanners, sequences, contrast agents", OPEN, AUTHOR),
     ]
 

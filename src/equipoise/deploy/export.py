@@ -21,6 +21,7 @@ from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, SCHEMA, WEIGH
 from equipoise.deploy.canaries import refuse_traces
 from equipoise.deploy.card import card
 from equipoise.deploy.contract import Contract
+from equipoise.deploy.file_reading import read_alike
 from equipoise.deploy.golden import make_golden
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.onnx_file import onnx_bytes
@@ -88,6 +89,8 @@ def export(
     evidence |= {"although": although or "", "this_run": runtime["endpoint"]["torch"]}
     record = _record(trained, contract, weights, evidence, predictor.limits or {})
     record["provenance"]["job_chosen_by"] = "named by the author" if job else "the median validation value of its arm"
+    test = [trained.cohort.cases[index] for index in trained.parts["test"]]
+    record["reading"] = read_alike(test, trained.protocol.cohort_path, contract)
     files = {
         NETWORK: network,
         WEIGHTS: weights,

@@ -208,7 +208,7 @@ def _answered(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings,
     refusal = memory_refusal(bundle.expected_bytes(source.image), settings.most_gb)
     if refusal is not None:
         raise refusal
-    answer = bundle.answer(source.image, strict=settings.strict, remarks=source.remarks)
+    answer = bundle.answer(source.image, strict=settings.strict, remarks=(*source.remarks, *bundle.about_files))
     files = _write(case, bundle, folder, settings, source, answer)
     row = _row(case, bundle, source, answer)
     details = {

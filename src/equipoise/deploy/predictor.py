@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import BundleFiles, read_bundle
 from equipoise.deploy.contract import Contract
+from equipoise.deploy.file_reading import note
 from equipoise.deploy.golden import check_golden
 from equipoise.deploy.inputs import read_path
 from equipoise.deploy.limits import outside
@@ -72,8 +73,13 @@ class Predictor:
         """
         if isinstance(image, str | Path):
             source = read_path(Path(image), self.contract)
-            return self.answer(source.image, strict=strict, remarks=source.remarks)
+            return self.answer(source.image, strict=strict, remarks=(*source.remarks, *self.about_files))
         return self.answer(image, strict=strict)
+
+    @property
+    def about_files(self) -> tuple[str, ...]:
+        """Warnings that hold for every image that is read from files."""
+        return ()
 
     def answer(self, image: Image, *, strict: bool = False, remarks: tuple[str, ...] = ()) -> Answer:
         """As `predict`, for an image in memory; remarks: what was interpreted while it was read."""
@@ -191,6 +197,11 @@ class Bundle(Predictor):
         super().__init__(files.contract, network_of(files, runtime, threads), files.record["limits"])
         self.files: BundleFiles = files
         self.golden_difference = check_golden(files, self)
+
+    @property
+    def about_files(self) -> tuple[str, ...]:
+        """Warnings that hold for every image that is read from files."""
+        return tuple(filter(None, [note(self.files.record.get("reading"))]))
 
     @property
     def sha256(self) -> str:

@@ -50,6 +50,7 @@ def verify(path: str | Path, *, sha256: str | None = None, runtime: str = "onnx"
         )
     evidence = bundle.files.record["evidence"]
     warnings = [f"exported although {reason}: {evidence['although']}" for reason in evidence.get("overruled", ())]
+    warnings += bundle.about_files
     return Verified(
         str(path), bundle.sha256, evidence["arm"], evidence["trial"], runtime, bundle.golden_difference, tuple(warnings)
     )
