@@ -210,6 +210,21 @@ def test_channels_come_by_name_or_from_a_table(tmp_path):
     assert np.array_equal(np.asarray(nib.load(tmp_path / "out2" / "a" / "mask.nii.gz").dataobj), volume(0)[1])
 
 
+def test_a_folder_hides_nothing(tmp_path):
+    bundle, images = make_bundle(tmp_path / "bundle"), tmp_path / "images"
+    images.mkdir()
+    save(images / "v.nii", volume()[0], affine())
+    (images / "scan.dat").write_text("raw")
+    (images / ".DS_Store").write_text("left behind")
+    summary = predict(bundle, [images], tmp_path / "out")
+    assert summary.left_out == ("scan.dat",)
+    assert "1 files in folders are no known images, first scan.dat" in summary.text()
+    assert json.loads((tmp_path / "out" / "done.json").read_text())["left_out"] == ["scan.dat"]
+    (images / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(EquipoiseError, match=r"holds DICOM \(IM0001\) and other images \(v.nii\)"):
+        predict(bundle, [images], tmp_path / "out")
+
+
 @pytest.mark.long
 def test_pictures_get_a_picture_and_grey_stored_as_colour_is_grey(tmp_path):
     contract = replace(contract_for(oriented=False), spatial_dims=2)

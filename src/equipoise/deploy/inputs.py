@@ -86,15 +86,40 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
 
 
 def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list[CaseInput]:
-    files = list(data_files(folder))
-    if any(suffix_of(file) in DICOM or has_preamble(file) for file in files):
+    dicom, images, _ = _sorted(folder)
+    if dicom and images:
+        raise CohortError(
+            f"{folder} holds DICOM ({dicom[0].name}) and other images ({images[0].name}), and which of them are cases "
+            "is not clear; give the folder of one series, or a table with the columns case and image"
+        )
+    if dicom:
         return [CaseInput(folder.resolve().name, (folder,), series_uid)]
-    images = [file for file in files if suffix_of(file) in {*VOLUMES, *PICTURES, *ARRAYS} - _SECOND_HALVES]
     named = {file: file.relative_to(folder).with_name(_stem(file)).as_posix() for file in images}
     endings = {file: _channel(_stem(file), contract) for file in images}
     if len(contract.channels) > 1 and images and all(ending is not None for ending in endings.values()):
         return _grouped(named, endings, contract)
     return [CaseInput(name, (file,)) for file, name in named.items()]
+
+
+def _sorted(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the DICOM files of a folder, its other images, and what is none of them."""
+    dicom: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
+    for file in data_files(folder):
+        suffix = suffix_of(file)
+        if suffix in {*VOLUMES, *PICTURES, *ARRAYS} - _SECOND_HALVES:
+            images.append(file)
+        elif suffix in DICOM or has_preamble(file):
+            dicom.append(file)
+        elif suffix not in _SECOND_HALVES:
+            others.append(file)
+    return dicom, images, others
+
+
+def left_out(paths: Iterable[str | Path]) -> list[str]:
+    """Return the names of files in folders that are no images of a known kind, so that none vanishes unseen."""
+    return [file.name for path in map(Path, paths) if path.is_dir() for file in _sorted(path)[2]]
 
 
 def _grouped(

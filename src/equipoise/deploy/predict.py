@@ -15,7 +15,7 @@ from equipoise.atomic_write import write_bytes, write_json, write_text
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.dicom import segmentation_bytes
-from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, read_input
+from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, left_out, read_input
 from equipoise.deploy.outputs import label_values, sha256_of, write_masks
 from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
 from equipoise.errors import EquipoiseError, Interrupted
@@ -40,6 +40,7 @@ class Summary:
     resumed: int
     warned: int
     first_failure: str = ""
+    left_out: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for --json."""
@@ -51,6 +52,8 @@ class Summary:
         resumed = f" ({self.resumed} were answered before)" if self.resumed else ""
         lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
         return "\n".join([*lines, f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."])
 
 
@@ -102,18 +105,18 @@ def predict(
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     finally:
         write_text(out / TABLE, _table(rows, loaded.contract))
+    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)))
+    ended = {"bundle": loaded.sha256, "cases": len(rows), "failed": summary.failed, "left_out": summary.left_out}
+    ended |= {"table_sha256": sha256_of(out / TABLE), "settings": asdict(settings), "note": RESEARCH_ONLY}
+    write_json(out / DONE, ended)
+    return summary
+
+
+def _summary(rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...]) -> Summary:
     failures = [row for row in rows if row["status"] == FAILED]
     first = f"{failures[0]['case']}: {failures[0]['reason']}" if failures else ""
     warned = sum(bool(row["warnings"]) for row in rows)
-    summary = Summary(str(out), loaded.sha256, len(rows) - len(failures), len(failures), resumed, warned, first)
-    ended = {
-        "bundle": loaded.sha256,
-        "cases": len(rows),
-        "failed": len(failures),
-        "table_sha256": sha256_of(out / TABLE),
-    }
-    write_json(out / DONE, ended | {"settings": asdict(settings), "note": RESEARCH_ONLY})
-    return summary
+    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others)
 
 
 def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
