@@ -166,6 +166,16 @@ def test_what_is_no_finished_run_is_refused(tmp_path):
         trained_job(folder, read_arms(folder)[0])
 
 
+def test_a_run_is_loaded_by_its_arms(tmp_path):
+    folder = shutil.copytree(f"{OLD}/classification", tmp_path / "run")
+    loaded = equipoise.load(folder)
+    assert loaded.arms == read_arms(folder)
+    with pytest.raises(EquipoiseError, match=r"has no arm 'none'"):
+        loaded.arm("none")
+    with pytest.raises(EquipoiseError, match="no run folder"):
+        equipoise.load(tmp_path)
+
+
 def results_with(verdict, *, exploratory=False, better="higher"):
     """Results of one arm and two trivial rules, of which the second is the stronger."""
 
