@@ -198,7 +198,10 @@ def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
     trained = SimpleNamespace(job=SimpleNamespace(arm=SimpleNamespace(name="net")), run=SimpleNamespace(lock=lock))
     assert evidence_of(trained, results_with("b_better", better=better))["overruled"] == []
     for verdict in ("a_better", "equivalent", "not_enough_data", "refused"):
-        assert "did not beat strong" in evidence_of(trained, results_with(verdict, better=better))["overruled"][0]
+        assert (
+            "does not say that it beats strong"
+            in evidence_of(trained, results_with(verdict, better=better))["overruled"][0]
+        )
     exploratory = evidence_of(trained, results_with("b_better", exploratory=True, better=better))
     assert "exploratory" in exploratory["overruled"][0]
 

@@ -37,14 +37,38 @@ def segmentation_bytes(masks: Mapping[str, NDArray[np.bool_]], scan: Scan, *, ar
     hd, pydicom = _libraries()
     sources = _sources(scan, pydicom)
     frames = np.stack([_on_slices(mask, scan, sources) for mask in masks.values()], axis=-1).astype(np.uint8)
+    try:
+        segmentation = _segmentation(hd, pydicom, sources, frames, list(masks), arm, bundle)
+    # The writer checks the attributes that it copies from the source, and what it raises has no common class.
+    except Exception as error:
+        first = str(error).split("\n")[0][:200]
+        raise RefusedFile(
+            scan.planes[0].file, f"no DICOM segmentation can be made from its header ({first})", "use --as nifti"
+        ) from error
+    _pad_with_zero(segmentation)
+    stream = io.BytesIO()
+    segmentation.save_as(stream)
+    return stream.getvalue()
+
+
+def _segmentation(
+    hd: Any,
+    pydicom: Any,
+    sources: Sequence[Any],
+    frames: NDArray[np.uint8],
+    regions: Sequence[str],
+    arm: str,
+    bundle: str,
+) -> Any:
+    """Return the data set of frames (slice, row, column, region)."""
     seed = f"{bundle}|{sources[0].SeriesInstanceUID}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an empty segment is an answer, not an error
-        segmentation = hd.seg.Segmentation(
+        return hd.seg.Segmentation(
             source_images=sources,
             pixel_array=frames,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=_descriptions(hd, pydicom, list(masks), arm, bundle),
+            segment_descriptions=_descriptions(hd, pydicom, regions, arm, bundle),
             series_instance_uid=_uid(seed, "series"),
             series_number=SERIES_NUMBER,
             sop_instance_uid=_uid(seed, hashlib.sha256(frames.tobytes()).hexdigest()),
@@ -57,10 +81,6 @@ def segmentation_bytes(masks: Mapping[str, NDArray[np.bool_]], scan: Scan, *, ar
             # Frames for empty planes too: viewers that place frames by their number would shift the mask.
             omit_empty_frames=False,
         )
-    _pad_with_zero(segmentation)
-    stream = io.BytesIO()
-    segmentation.save_as(stream)
-    return stream.getvalue()
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -93,6 +113,8 @@ def _sources(scan: Scan, pydicom: Any) -> list[Any]:
             # Type 2: they must be there and may be empty; de-identified files often lack them.
             if name not in data:
                 setattr(data, name, "")
+        if "SpecificCharacterSet" in data and not data.SpecificCharacterSet:
+            del data.SpecificCharacterSet  # empty means the default, and the writer knows it as absent alone
         sources.append(data)
     return sources
 

@@ -130,7 +130,8 @@ def evidence_of(trained: TrainedJob, results: Mapping[str, Any]) -> dict[str, An
     rule, pair = _strongest_rule(arm, results)
     overruled = []
     if pair is None or not _won(pair, arm):
-        reason = "the trial has no trivial rule to compare it with" if rule is None else f"it did not beat {rule}"
+        missing = "the trial has no trivial rule to compare it with"
+        reason = missing if rule is None else f"the trial does not say that it beats {rule}"
         overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
     if results["exploratory"]:
         overruled.append("the trial is exploratory: its test set was opened more often than planned")

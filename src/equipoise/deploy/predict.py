@@ -236,14 +236,15 @@ def _write(
     """Write the masks of an answer in the formats asked for; return the names of the files."""
     if not answer.masks:
         return []
+    # The segmentation first, which may be refused: a case that failed must leave no mask behind.
     names = []
-    if "nifti" in settings.formats:
-        names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])
     if "seg" in settings.formats:
         arm = bundle.files.record["evidence"]["arm"]
         content = segmentation_bytes(answer.masks, source.scan, arm=arm, bundle=bundle.sha256)
         write_bytes(folder / SEGMENTATION, content)
         names.append(SEGMENTATION)
+    if "nifti" in settings.formats:
+        names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])
     return names
 
 
