@@ -276,3 +276,17 @@ def test_a_segmentation_is_not_written_beside_what_it_belongs_to(tmp_path):
     scan = dataclasses.replace(read_dicom_series(tmp_path / "s"), affine=moved)
     with pytest.raises(RefusedFile, match="voxels beside the mask's"):
         segmentation_bytes(masks, scan, arm="unet", bundle="ab")
+
+
+def test_slices_a_little_beside_their_grid_get_their_masks(tmp_path):
+    """Scanners round positions: a real series lay .06 pixels beside the grid through its first and last slice."""
+    pixels = np.random.default_rng(1).integers(0, 99, (SLICES, ROWS, COLUMNS))
+    images = write_series(tmp_path / "s", pixels, np.eye(3))
+    images[2].ImagePositionPatient = [3.0 + 0.06, -7.0 - 0.08, 11.0 + 5.1]
+    images[2].save_as(tmp_path / "s" / f"{(2 * 7) % 11:02d}.dcm", enforce_file_format=True)
+    scan = read_dicom_series(tmp_path / "s")
+    masks = {"part": scan.array[0] > 50}
+    (tmp_path / "a.dcm").write_bytes(segmentation_bytes(masks, scan, arm="unet", bundle="ab"))
+    assert np.array_equal(read_segmentation(tmp_path / "a.dcm", scan).masks[0], masks["part"])
+    theirs = write_seg(tmp_path / "b.dcm", images, (pixels > 50).astype(np.uint8), hd.seg.SegmentationTypeValues.BINARY)
+    assert np.array_equal(read_segmentation(theirs, scan).masks[0], masks["part"])
