@@ -6,7 +6,7 @@ usage: python3 start.py test           every check but the tests marked slow: wh
        python3 start.py test --slow    every check, and the tests marked slow as well
 
 --fast leaves out mypy, which takes half of that time where its cache is empty; whole trials (marked trial); and tests
-of half a second and more (marked long). It uses one process, because each more would import torch and collect the
+of a tenth of a second and more (marked long). It uses one process, because each more would import torch and collect the
 tests anew. A module that no fast test calls into fails every variant: see tests/executed_modules.py.
 """
 

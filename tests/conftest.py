@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -210,3 +210,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(name.endswith("_trial") for name in getattr(item, "fixturenames", ())):
             item.add_marker("trial")
+
+
+@pytest.fixture
+def killed_and_resumed_ends_in_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Path], None]:
+    """A function that trains a job twice, once killed after its first epoch and resumed, and compares the weights.
+
+    It takes the job and a folder for the training that nobody disturbs.
+    """
+
+    def compare(job: Any, undisturbed: Path) -> None:
+        from safetensors.torch import load_file
+
+        from equipoise.training.loop import train as train_module
+
+        other = replace(job, folder=undisturbed)
+        assert train_module.train(other)["status"] == "finished"
+        real, calls = train_module.train_epoch, []
+
+        def stops(*arguments: Any) -> Any:
+            if calls:
+                raise KeyboardInterrupt
+            calls.append(1)
+            return real(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(train_module, "train_epoch", stops)
+            with pytest.raises(KeyboardInterrupt):
+                train_module.train(job)
+        assert train_module.train(job)["status"] == "finished"
+        a, b = load_file(job.weights_file), load_file(other.weights_file)
+        assert all((a[name] == b[name]).all() for name in b)
+        assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
+
+    return compare

@@ -150,6 +150,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_the_file_is_whole(tmp_path):
     for wait in (0.0, 0.004, 0.011, 0.023, 0.05):
         command = [sys.executable, "-c", KILLED, str(tmp_path / "a.json")]

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -13,6 +15,7 @@ def test_the_benchmark_of_statistics_does_not_hide_pythons_own_module():
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.long
 def test_a_benchmark_runs_from_its_folder():
     ran = subprocess.run(
         [sys.executable, FOLDER / "statistics.py", "--help"], capture_output=True, text=True, check=False

@@ -55,6 +55,7 @@ def test_run_then_report_prints_the_verdict(classification_trial, tmp_path, caps
     assert (out / "results.json").read_text() == before
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("jobs_here")
 def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))  # no spread remembered from other trials
@@ -183,6 +184,7 @@ def test_from_a_folder_of_pictures_to_a_verdict(tmp_path, capsys):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.long
 def test_check_reads_what_cannot_be_split(shared_data, tmp_path, capsys):
     file = tmp_path / "protocol.toml"
     assert cli.main(["init", str(shared_data / "brats"), "--out", str(file)]) == 0

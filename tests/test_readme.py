@@ -52,6 +52,7 @@ def test_every_command_it_names_exists():
         assert end.value.code == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "examples").glob("*.toml"), key=lambda file: file.name), ids=lambda f: f.stem
 )

@@ -113,6 +113,7 @@ def copied(trial, tmp_path):
     return Path(shutil.copytree(trial[0], tmp_path / "run"))
 
 
+@pytest.mark.long
 def test_two_identical_arms_are_never_told_apart():
     """The same predictions under two names; then the same method trained twice, over forty trials."""
     one = table((0.85,), names=["a"])
@@ -130,6 +131,7 @@ def test_two_identical_arms_are_never_told_apart():
     assert sum(verdict in BETTER for verdict in verdicts) <= 6  # binomial(40, 0.05) exceeds 6 once in 300
 
 
+@pytest.mark.long
 def test_the_best_of_several_seeds_is_one_run_and_no_method():
     """b shows only the seed that came out best; a's estimate is the mean of its five, not their best."""
     whole = table((0.85, 0.85), seeds=5, seed_sd=0.02, names=["a", "b"])
@@ -153,6 +155,7 @@ def test_one_seed_says_nothing_of_a_method():
     assert "not of the methods" in pair["reason"]
 
 
+@pytest.mark.long
 def test_patients_in_both_parts_are_refused(tmp_path):
     tested = table((0.8, 0.8))
     training = tmp_path / "training.csv"

@@ -69,5 +69,6 @@ def test_each_module_below_a_folder_is_looked_at(tmp_path):
     assert not words.problems(tmp_path)
 
 
+@pytest.mark.long
 def test_the_source_has_no_such_names():
     assert not words.problems(words.SOURCE)

@@ -104,6 +104,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, training=arguments.training, allow_trained=arguments.allow_trained,
+        below_chance=arguments.below_chance, failure_values=arguments.failure_value,
         watch=_watch(arguments),
     )  # fmt: skip
     _say_results(arguments, results, Path(arguments.out))
@@ -309,6 +310,10 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
     files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")
     files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
+    files.add_argument(
+        "--failure-value", action="append", default=[], metavar="METRIC=VALUE",
+        help="the value of a failed case of a metric without a worst value, such as hd95=60"
+    )  # fmt: skip
     for side in ("higher", "lower"):
         text = f"a metric of your own of which {side} is better"
         files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
@@ -317,6 +322,9 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     allowed.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
     allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
     allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
+    allowed.add_argument(
+        "--below-chance", action="store_true", help="the scores are right, although every AUC is below 0.5"
+    )
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -224,6 +224,7 @@ def reads(monkeypatch, tmp_path):
     return counts
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_this_process")
 def test_check_reads_every_image_once_and_the_run_after_it_once(pictures, reads):
     (pictures / "p.toml").write_text(PROTOCOL.format(task="classification", training=""))
@@ -244,6 +245,7 @@ def test_check_reads_every_image_once_and_the_run_after_it_once(pictures, reads)
     assert len(reads) <= 4, "a finished trial reads no more than the cases on which its arms are tried"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_this_process")
 def test_the_test_set_is_not_read_for_training(pictures, reads):
     """Cards of test cases are made for the leak search; they are prepared only when the test set is opened."""
@@ -260,6 +262,7 @@ def test_the_test_set_is_not_read_for_training(pictures, reads):
     assert sorted(path.name for path in (pictures / "run" / "samples" / "0").iterdir()) == ["train", "validation"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_this_process")
 def test_a_trial_without_a_cache_gives_the_same_numbers_and_the_check_says_why(pictures, monkeypatch):
     (pictures / "p.toml").write_text(PROTOCOL.format(task="classification", training=""))

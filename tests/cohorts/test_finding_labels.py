@@ -57,12 +57,14 @@ def test_arrays_and_a_manifest_read_their_masks(tmp_path):
     assert found.classes == ("background", "label 5", "irrelevant")
 
 
+@pytest.mark.long
 def test_a_source_of_labels_does_not_serve(shared_data):
     section = CohortSection(source="medmnist", task="detection")
     with pytest.raises(ProtocolError, match='set task = "classification"'):
         load(section, shared_data / "pneumoniamnist" / "pneumoniamnist_rebuilt.npz")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dims", [2, 3])
 def test_phantoms_of_detection_hold_balls_apart(dims):
     made = phantom(task="detection", cases=20, size=32, spatial_dims=dims, effect=5)

@@ -169,6 +169,7 @@ def same(scan, path, kind, folder, original):
 KINDS = ("nrrd", "mha", "mgh", "mgz", "hdr", "bmp", "tif")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged(tmp_path, kind):
     tally = fuzz(tmp_path, kind, 120)
@@ -183,6 +184,7 @@ def test_two_thousand_damaged(tmp_path, kind):
     assert tally["read"] + tally["refused"] == 2000
 
 
+@pytest.mark.long
 def test_a_bomb_in_a_deflated_tiff_is_refused(tmp_path):
     stream = io.BytesIO()
     tifffile.imwrite(stream, np.zeros((4000, 4000), np.uint8), compression="zlib", rowsperstrip=4000)
@@ -218,6 +220,7 @@ def same_as_forced(scan, raw):
     assert np.array_equal(np.sort(scan.array.ravel()), np.sort(truth.ravel()))
 
 
+@pytest.mark.long
 def test_damaged_dicom_without_a_preamble(tmp_path):
     tally = fuzz_bare_dicom(tmp_path, 80)
     assert tally["refused"] > 10

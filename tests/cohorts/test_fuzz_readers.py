@@ -278,12 +278,14 @@ def check_dicom_voxels(scan, raw: bytes):
         assert np.array_equal(np.sort(scan.array.ravel()), np.sort(truth.ravel()))
 
 
+@pytest.mark.long
 def test_damaged_nifti(tmp_path):
     tally = fuzz_nifti(tmp_path, 240)
     assert tally["refused"] > 80
     assert tally["compared"] > 0.8 * tally["read"] > 20
 
 
+@pytest.mark.long
 def test_damaged_dicom(tmp_path):
     tally = fuzz_dicom(tmp_path, 160)
     assert tally["refused"] > 50
@@ -315,6 +317,7 @@ def test_nested_sequences_are_refused_as_such(tmp_path, depth, defined_length):
     assert (read_dicom_series(path, limits=LIMITS).array == -1023).all()
 
 
+@pytest.mark.long
 def test_a_deflated_bomb_is_refused_at_the_limit(tmp_path):
     path = tmp_path / "b.dcm"
     path.write_bytes(deflated_bomb(200))
@@ -323,6 +326,7 @@ def test_a_deflated_bomb_is_refused_at_the_limit(tmp_path):
         read_dicom_series(path, limits=LIMITS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("index", range(7))
 def test_a_file_cut_within_its_pixels_is_always_refused(tmp_path, index):
     path, whole = tmp_path / "c.dcm", dicom_seeds()[index]

@@ -65,6 +65,7 @@ def test_workers_are_kept_between_runs():
     assert first == second
 
 
+@pytest.mark.long
 def test_no_worker_outlives_a_killed_parent():
     script = (
         "import time, sys\n"
@@ -97,6 +98,7 @@ def test_no_worker_outlives_a_killed_parent():
     pytest.fail("the worker still runs 120 s after its parent was killed")
 
 
+@pytest.mark.long
 def test_results_do_not_depend_on_how_many_jobs_run_at_once(tmp_path, monkeypatch):
     for part, n in (("train", 24), ("validation", 8)):
         images = np.random.default_rng(n).normal(size=(n, 1, 16, 16)).astype(np.float32)

@@ -64,6 +64,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return powered / powered.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 2.5])
 def test_temperature_is_recovered(true_temperature: float) -> None:
     rng = np.random.default_rng(0)
@@ -73,6 +74,7 @@ def test_temperature_is_recovered(true_temperature: float) -> None:
     assert found == pytest.approx(true_temperature, rel=0.05)
 
 
+@pytest.mark.long
 def test_temperature_is_the_best_on_a_grid() -> None:
     rng = np.random.default_rng(1)
     scores = _softmax(3 * rng.normal(size=(200, 2)))

@@ -39,6 +39,7 @@ def test_a_map_without_suspicion_has_no_candidate(find) -> None:
     assert found.centre_mm.shape == (0, 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_a_peak_is_what_nothing_near_exceeds(seed: int) -> None:
     probability, spacing, apart = _map(seed), (1.5, 1.0, 1.0), 3.2

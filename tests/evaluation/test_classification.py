@@ -27,6 +27,7 @@ def test_confusion_refuses_a_class_outside() -> None:
         confusion(np.array([0, 1]), np.array([0, 2]), 2)
 
 
+@pytest.mark.long
 @given(st.integers(0, 200), st.integers(1, 200))
 def test_wilson_agrees_with_statsmodels(hits: int, n: int) -> None:
     hits = min(hits, n)

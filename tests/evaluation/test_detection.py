@@ -93,6 +93,7 @@ def test_average_precision_is_scikit_learns_where_every_finding_was_hit(seed: in
     assert average_precision(missed) == pytest.approx(average_precision_score(hit, score) / 2)
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6))
 @pytest.mark.parametrize(("metric", "slow"), [(cpm, _slow_cpm), (average_precision, _slow_average_precision)])

@@ -48,6 +48,7 @@ def test_one_part_is_never_counted_twice() -> None:
     assert scores.detected <= 1
 
 
+@pytest.mark.long
 @given(st.integers(0, 2**20 - 1), st.integers(0, 2**20 - 1))
 def test_bounds_and_symmetry(a: int, b: int) -> None:
     truth, said = (np.array([n >> i & 1 for i in range(20)], dtype=bool).reshape(4, 5) for n in (a, b))

@@ -37,6 +37,7 @@ def _runs(n: int, seeds: int) -> list[Run]:
     return [Run(positive[None], score[None], patient) for positive, score in questions]
 
 
+@pytest.mark.long
 def test_band_holds_the_mean_curve_and_ends_in_the_corners() -> None:
     result = band(_runs(200, 3), np.random.default_rng(0))
     assert np.all(result.low <= result.tpr + 1e-9)
@@ -53,6 +54,7 @@ def test_mean_curve_is_the_vertical_mean_of_the_runs() -> None:
         assert result.tpr[index] >= np.mean(heights) - 1e-9
 
 
+@pytest.mark.long
 def test_band_narrows_with_patients_and_repeats_from_its_seed() -> None:
     wide = band(_runs(60, 3), np.random.default_rng(1))
     narrow = band(_runs(1200, 3), np.random.default_rng(1))
@@ -119,6 +121,7 @@ def test_a_band_over_so_few_patients_that_replicates_lack_a_class():
     assert (found.low <= found.high).all()
 
 
+@pytest.mark.long
 def test_a_band_does_not_depend_on_how_many_replicates_are_held_at_once(monkeypatch):
     whole = band(_runs(90, 3), np.random.default_rng(5))
     monkeypatch.setattr("equipoise.evaluation.roc._WEIGHTS_AT_ONCE", 90 * 7)

@@ -32,6 +32,7 @@ def test_empty_masks() -> None:
     assert volume_error_ml(none, none, (1.0, 1.0)) == 0.0
 
 
+@pytest.mark.long
 @given(st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
 def test_dice_and_iou_follow_from_each_other(a: int, b: int) -> None:
     truth, said = (np.array([n >> i & 1 for i in range(16)], dtype=bool) for n in (a, b))

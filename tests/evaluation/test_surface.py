@@ -104,6 +104,7 @@ def test_a_mask_at_the_image_border_has_its_surface_there() -> None:
     assert surface_distances(full, full, (1.0, 1.0)).from_truth.size == 12
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(0, 6), st.integers(0, 6))
 def test_cropping_and_shifting_change_nothing(seed: int, before: int, after: int) -> None:

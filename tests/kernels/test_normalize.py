@@ -42,6 +42,7 @@ SHAPES = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), SHAPES, st.sampled_from([0.0, 0.01, 1.0]), st.booleans())
 def test_results_and_gradients_equal_torchs(seed, shape, slope, by_case):
@@ -58,6 +59,7 @@ def test_results_and_gradients_equal_torchs(seed, shape, slope, by_case):
         torch.testing.assert_close(one.double(), other, atol=2e-3 * float(other.abs().max()) + 1e-4, rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by_case", [False, True])
 def test_means_and_variances_are_given(by_case):
     x, weight, bias, _ = case(0, (3, 7, 9, 11), offset=1000.0)
@@ -67,6 +69,7 @@ def test_means_and_variances_are_given(by_case):
     torch.testing.assert_close(variance, x.double().var(axes, correction=0).view(-1, 7), rtol=1e-4, atol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by_case", [False, True])
 def test_bfloat16_is_the_float32_result_rounded(by_case):
     x, weight, bias, pull = case(0, (3, 19, 9, 11), torch.bfloat16)

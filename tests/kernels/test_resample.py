@@ -30,6 +30,7 @@ SHAPES = st.one_of(
 )
 
 
+@pytest.mark.long
 @needs_compiler
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), SHAPES, st.booleans(), st.booleans())
@@ -100,6 +101,7 @@ def fresh_kernel():
     resampling._kernel.cache_clear()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("fresh_kernel")
 def test_without_a_compiler_the_reference_gives_the_same(monkeypatch):
     values, maps, displacement = random_case(6, (1, 1, 9, 9))

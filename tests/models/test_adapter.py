@@ -63,6 +63,7 @@ def test_monais_swin_unetr_keeps_the_contract(monai: ModuleType, spatial_dims: i
     assert len(report.clauses) == 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["BasicUNet", "SegResNet"])
 def test_monais_other_orders_keep_the_contract(monai: ModuleType, name: str) -> None:
     factory = resolve(f"monai.networks.nets:{name}", models, "model")

@@ -160,6 +160,7 @@ def test_3d_network_is_the_2d_network_on_every_slice(factory: Callable[..., nn.M
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("factory", SINGLE)
 def test_memory_format_does_not_change_the_numbers(factory: Callable[..., nn.Module], task: str) -> None:
@@ -175,6 +176,7 @@ def test_memory_format_does_not_change_the_numbers(factory: Callable[..., nn.Mod
         torch.testing.assert_close(a, b, atol=1e-8, rtol=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("factory", SINGLE)
@@ -212,6 +214,7 @@ def test_every_layer_can_be_watched_as_attribution_does(factory: Callable[..., n
     assert set(pulled) == {n for n, m in model.named_modules() if not list(m.children()) and list(m.parameters())}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factory", EVERY)
 def test_building_takes_nothing_but_torchs_generator(factory: Callable[..., nn.Module]) -> None:
     first, second = seeded(factory, 3, 2, 2, preset="tiny"), seeded(factory, 3, 2, 2, preset="tiny")

@@ -19,6 +19,7 @@ from equipoise.models.blocks import (
 )
 
 
+@pytest.mark.long
 @given(channels=st.integers(1, 512))
 def test_groups_divide_the_channels_and_are_not_too_small(channels: int) -> None:
     groups = group_count(channels)

@@ -37,6 +37,7 @@ def randomise(model: torch.nn.Module) -> None:
             tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("encoder", "output_stride"), [("resnet34", 16), ("resnet50", 16), ("resnet18", 8)])
 def test_equals_segmentation_models_pytorch(encoder: str, output_stride: int) -> None:
     with warnings.catch_warnings():

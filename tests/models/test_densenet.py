@@ -33,6 +33,7 @@ def to_ours(name: str) -> str:
     return name.replace("features.norm5", "norm5").replace("features.", "encoder.")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_densenet121_equals_monai(spatial_dims: int) -> None:
     theirs = randomised(monai_densenet("121", spatial_dims))
@@ -45,6 +46,7 @@ def test_densenet121_equals_monai(spatial_dims: int) -> None:
         torch.testing.assert_close(ours(images), expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["169", "201"])
 def test_parameter_counts_equal_monai(preset: str) -> None:
     theirs = monai_densenet(preset, 2)
@@ -55,6 +57,7 @@ def test_parameter_counts_equal_monai(preset: str) -> None:
     }
 
 
+@pytest.mark.long
 def test_training_equals_monai_step_for_step() -> None:
     theirs = monai_densenet("121", 2)
     ours = DenseNet(2, 3, 2, preset="121")
@@ -67,6 +70,7 @@ def test_training_equals_monai_step_for_step() -> None:
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-9, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("preset", "millions"), [("fc67", 3.5), ("fc103", 9.4)])
 def test_fully_convolutional_sizes_are_the_published_ones(preset: str, millions: float) -> None:
     # Jégou 2017, table 3, CamVid: 3 channels, 11 classes, sizes to one decimal.
@@ -75,6 +79,7 @@ def test_fully_convolutional_sizes_are_the_published_ones(preset: str, millions:
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
+@pytest.mark.long
 def test_fully_convolutional_channels_are_the_published_ones() -> None:
     # Jégou 2017, table 2: m after every dense block on the way down, after the bottleneck, and before the last layer.
     with torch.device("meta"):

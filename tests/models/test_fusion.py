@@ -20,6 +20,7 @@ def fusion(task: str = "classification", **settings: object) -> LateFusion:
         return LateFusion(3, 2, 2, **{"task": task, "preset": "tiny", **settings})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("how", FUSIONS)
@@ -56,6 +57,7 @@ def test_mean_over_the_present_is_the_mean_of_their_features() -> None:
         torch.testing.assert_close(model(batch)[:1], model.head((first + third) / 2))
 
 
+@pytest.mark.long
 def test_attention_weights_are_the_gates_softmax() -> None:
     model = fusion(fusion="attention").eval()
     batch = images()
@@ -67,6 +69,7 @@ def test_attention_weights_are_the_gates_softmax() -> None:
         torch.testing.assert_close(model(batch)[:1], expected)
 
 
+@pytest.mark.long
 def test_one_case_of_a_missing_modality_does_not_bend_the_batch_statistics() -> None:
     complete, partial = fusion(), fusion()
     batch = images(8)
@@ -117,6 +120,7 @@ def test_modality_dropout_hides_the_stated_share_and_spares_one() -> None:
     assert float(hidden[1::3][:, 0].float().mean()) == pytest.approx(1 / 2 + (1 / 2) / 2, abs=0.02)
 
 
+@pytest.mark.long
 def test_modality_dropout_rests_in_evaluation() -> None:
     model = fusion(modality_dropout=0.9, fusion="attention")
     assert not torch.equal(model(images()), model(images()))

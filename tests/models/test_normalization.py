@@ -112,6 +112,7 @@ def test_instance_norm_and_its_gradients_equal_torch(spatial_dims: int, channels
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
 
 
+@pytest.mark.long
 def test_channels_last_gradient_passes_the_numerical_check() -> None:
     norm = instance_norms(3, 2)[0]
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1)).double()

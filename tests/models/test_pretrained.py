@@ -73,6 +73,7 @@ def test_missing_broken_and_pickled_files_are_refused(tmp_path: Path) -> None:
             load_pretrained(tiny(), path)
 
 
+@pytest.mark.long
 def test_published_names_fit_by_renaming_a_prefix(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,6 +87,7 @@ def test_published_names_fit_by_renaming_a_prefix(tmp_path: Path) -> None:
         torch.testing.assert_close(ours(images), theirs(images), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_published_residual_weights_fit_deeplabs_encoder(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

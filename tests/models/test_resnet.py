@@ -9,6 +9,7 @@ from equipoise.models.blocks import Layers
 from equipoise.models.resnet import ResidualEncoder, ResidualSize
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "bottleneck"), [("18", False), ("50", True)])
 def test_equals_monai_in_3d(size: str, bottleneck: bool) -> None:
     with warnings.catch_warnings():

@@ -32,6 +32,7 @@ def to_ours(name: str) -> str:
     return f"{place}.{number}.{0 if 'conv' in parts else 1}.{parts[-1]}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_basic_preset_equals_monai_basic_unet(spatial_dims: int) -> None:
     theirs = basic_unet(spatial_dims).eval()
@@ -47,6 +48,7 @@ def test_basic_preset_equals_monai_basic_unet(spatial_dims: int) -> None:
         torch.testing.assert_close(ours(images), theirs(images), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_training_gradients_equal_monai() -> None:
     theirs = basic_unet(2).double()
     ours = UNet(2, 3, 2, task="segmentation", preset="basic").double()
@@ -59,6 +61,7 @@ def test_training_gradients_equal_monai() -> None:
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-10, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_published_preset_has_the_published_size() -> None:
     # Ronneberger 2015 has 31,031,685 weights with biases for 1 channel and 1 class when padded (as widely
     # re-implemented); ours drops the biases before normalisation and adds its scales and shifts.
@@ -71,6 +74,7 @@ def test_published_preset_has_the_published_size() -> None:
     assert convolutions == down + up + 2 * 64
 
 
+@pytest.mark.long
 def test_deep_supervision_lists_scales_in_training_and_one_tensor_in_evaluation() -> None:
     model = UNet(1, 2, 2, task="segmentation", channels=(4, 8, 16, 32), deep_supervision=True)
     images = torch.randn(2, 1, 45, 33)

@@ -12,6 +12,7 @@ from equipoise import optimizers
 from equipoise.optimizers import Momentum, Prodigy, ScheduleFreeAdamW
 
 
+@pytest.mark.long
 def test_importing_the_room_imports_no_ones_package() -> None:
     code = (
         "import sys, equipoise.optimizers as o; "

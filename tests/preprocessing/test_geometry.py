@@ -84,6 +84,7 @@ def test_foreground_windows_hold_everything_and_little_more() -> None:
     assert foreground_window(np.zeros((3, 3), dtype=bool), (0, 0)) == Window((0, 0), (3, 3), (3, 3))
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=2, max_size=3),
@@ -125,6 +126,7 @@ def test_finer_grids_agree_with_simpleitk_in_the_world() -> None:
     np.testing.assert_allclose(step.forward(pixels)[inner], sitk.GetArrayFromImage(peer)[inner], atol=1e-5)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=3), st.lists(st.integers(1, 30), min_size=3, max_size=3))
 def test_constants_and_ranges_survive_resampling(before: list[int], after: list[int]) -> None:

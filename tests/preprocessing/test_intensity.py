@@ -86,6 +86,7 @@ def test_the_input_is_left_alone_and_constant_channels_are_finite(scale: Scale) 
     np.testing.assert_allclose(scale.apply(flat, 2), constant, atol=1e-6)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     hnp.arrays(np.int16, (1, 5, 6), elements=st.integers(-2000, 3000)),
@@ -98,6 +99,7 @@ def test_scaling_never_turns_an_order_round(pixels: np.ndarray, scale: Scale) ->
     assert np.all(np.diff(scaled) >= -1e-6)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     hnp.arrays(np.int16, (1, 5, 6), elements=st.integers(-1000, 1000)),

@@ -15,6 +15,7 @@ def blobs(shape: tuple[int, ...], classes: int, seed: int) -> np.ndarray:
     return np.digitize(field, edges).astype(np.uint8)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([(14, 17), (8, 10, 9)]),
@@ -68,6 +69,7 @@ def test_opening_and_closing_agree_with_scipy(shape: tuple[int, ...], radius: in
     np.testing.assert_array_equal(closed(mask, spacing, radius), ndimage.binary_closing(mask, structure))
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.5, 4), st.floats(0.5, 3), st.integers(2, 4), st.integers(0, 999))
 def test_properties_of_opening_and_closing(radius: float, spacing: float, classes: int, seed: int) -> None:

@@ -259,6 +259,7 @@ def test_masks_come_home_whatever_the_spacings(
     assert not (home != image.mask)[mm_to_another_class(image.mask, spacing) > coarser].any()
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(LENGTHS, LENGTHS), st.tuples(LENGTHS, LENGTHS), st.booleans(), st.integers(0, 99))
 def test_masks_of_pictures_come_home(
@@ -276,6 +277,7 @@ def test_masks_of_pictures_come_home(
     assert not wrong[mm_to_another_class(image.mask, spacing) > coarser].any()
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.tuples(LENGTHS, LENGTHS, LENGTHS), st.floats(0.3, 5), st.one_of(st.none(), LENGTHS), st.integers(0, 99))
 def test_smoothing_in_a_pipeline_conserves_the_mass_of_every_class(

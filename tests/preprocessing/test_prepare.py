@@ -77,6 +77,7 @@ def test_an_empty_part_is_refused() -> None:
         prepare(phantom(cases=4), [], Pipeline())
 
 
+@pytest.mark.long
 def test_1500_images_of_one_grid_take_less_than_a_second() -> None:
     stock = np.random.default_rng(0).random((50, 3, 48, 48)).astype(np.float32)
     cases = tuple(Case(f"c{i}", f"p{i}", partial(Image, stock[i % 50], (1.0, 1.0)), i % 2) for i in range(1500))

@@ -38,6 +38,7 @@ def test_the_second_time_gives_the_same_bits(folder: Path) -> None:
         assert prepared.record == plain.record
 
 
+@pytest.mark.long
 def test_a_damaged_entry_is_made_anew(folder: Path) -> None:
     image = volume()
     apply_cached(image, PIPELINE, 2)

@@ -193,6 +193,7 @@ HASHES = {
 """Of the examples, as run folders hold them: a run is refused where its protocol has another."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HASHES)
 def test_the_hash_of_an_example_never_changes(name):
     file = Path(__file__).parents[2] / "examples" / name

@@ -68,6 +68,7 @@ def test_a_cohort_replaces_keys_of_the_shared_tables_and_keeps_the_others(tmp_pa
     assert second.split.fractions == (0.6, 0.15, 0.25)
 
 
+@pytest.mark.long
 def test_the_hash_is_that_of_the_plans(tmp_path) -> None:
     one = Study.load(write(tmp_path))
     assert Study.load(write(tmp_path, "# a comment\n" + STUDY)).sha256() == one.sha256()

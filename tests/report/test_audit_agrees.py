@@ -22,6 +22,7 @@ ALL = ("comparisons", "secondary_comparisons", "ranking", "variance")
 OF_AN_ARM = ("endpoints", "confusion", "class_rates", "operating_point", "calibration", "seeds")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("classes", [TWO, FOUR])
 @pytest.mark.parametrize("kind", ["parquet", "csv", "memory"])
 def test_run_and_audit_agree(
@@ -49,6 +50,7 @@ def test_run_and_audit_agree(
     assert audited["cohort"]["split"]["test"] == run["cohort"]["split"]["test"]
 
 
+@pytest.mark.long
 def test_the_command_leaves_both_files(
     make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

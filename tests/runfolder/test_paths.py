@@ -61,6 +61,7 @@ def spelled(source: str) -> list[tuple[int, str]]:
     return sorted(set(found))
 
 
+@pytest.mark.long
 def test_no_other_module_spells_a_name_of_the_run_folder():
     found = {
         str(file.relative_to(SOURCE)): spelled(file.read_text(encoding="utf-8"))
@@ -114,6 +115,7 @@ def test_names_that_protocols_allow_stay_as_they_are(name):
     assert paths.job_folder(Path("run"), name, 1, 2) == Path("run") / "jobs" / name / "1-2"
 
 
+@pytest.mark.long
 @given(st.text(st.characters(codec=None), max_size=300) | st.text("./\\-_ " + string.ascii_letters, max_size=12))
 def test_any_text_has_a_file_name_inside_its_folder(text):
     stem = paths.file_stem(text)
@@ -125,6 +127,7 @@ def test_any_text_has_a_file_name_inside_its_folder(text):
     assert stem == text or stem.rpartition("-")[0]
 
 
+@pytest.mark.long
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_different_texts_have_different_file_names(a, b):
     assert (a == b) == (paths.file_stem(a) == paths.file_stem(b))

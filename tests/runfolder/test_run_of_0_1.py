@@ -14,7 +14,10 @@ KEPT = Path(__file__).resolve().parents[1] / "data" / "run-of-0.1"
 
 
 def differences(recorded: Any, now: Any, place: str = "results") -> list[str]:
-    """Where `now` is not what was recorded; numbers may differ by 1e-9, fields may have been added."""
+    """Where `now` is not what was recorded; numbers may differ by 1e-7, fields may have been added.
+
+    The temperature of a calibration is an optimum found to 1e-6: another processor's last bits move what rests on it.
+    """
     if isinstance(recorded, dict) and isinstance(now, dict):
         return [
             line
@@ -27,7 +30,7 @@ def differences(recorded: Any, now: Any, place: str = "results") -> list[str]:
         pairs = enumerate(zip(recorded, now, strict=True))
         return [line for index, pair in pairs for line in differences(*pair, f"{place}[{index}]")]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (recorded, now))
-    alike = math.isclose(recorded, now, rel_tol=1e-9, abs_tol=1e-9) if numbers else recorded == now
+    alike = math.isclose(recorded, now, rel_tol=1e-7, abs_tol=1e-7) if numbers else recorded == now
     return (
         [] if alike and isinstance(recorded, bool) == isinstance(now, bool) else [f"{place}: {recorded!r}, now {now!r}"]
     )
@@ -38,6 +41,7 @@ def renamed(text: str) -> str:
     return text.replace("surface dice", "surface Dice")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
 def test_a_run_folder_of_version_0_1_is_reported_as_it_was(task: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(KEPT / task, tmp_path / "run"))
@@ -60,7 +64,7 @@ def test_the_kept_folders_are_small() -> None:
     [
         ({"a": [1.0, "x"]}, []),
         ({"a": [1.0 + 1e-10, "x"], "more": 3}, []),
-        ({"a": [1.0 + 1e-8, "x"]}, ["results.a[0]: 1.0, now 1.00000001"]),
+        ({"a": [1.0 + 1e-6, "x"]}, ["results.a[0]: 1.0, now 1.000001"]),
         ({"a": [1.0, "y"]}, ["results.a[1]: 'x', now 'y'"]),
         ({"a": [1.0]}, ["results.a: [1.0, 'x'], now [1.0]"]),
         ({"a": [True, "x"]}, ["results.a[0]: 1.0, now True"]),

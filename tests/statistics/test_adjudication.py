@@ -28,6 +28,7 @@ def test_a_clear_difference_is_found_in_its_direction(binary: Maker) -> None:
     assert [r.arm for r in found.ranking] == ["b", "a"]
 
 
+@pytest.mark.long
 def test_the_same_predictions_give_the_same_judgement_in_any_row_order(binary: Maker) -> None:
     table = binary(60, (0.8, 0.82, 0.84), folds=3)
     shuffled = table.where(np.random.default_rng(0).permutation(len(table)))
@@ -59,7 +60,9 @@ def test_identical_arms_without_spread_between_runs_are_refused(binary: Maker) -
     table = concatenate(copies)
     found = judge(table, primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "refused"
-    assert "no variation to judge by" in sentence(found.reason)
+    assert "3 runs of a were given, and they are 1 training run" in sentence(found.reason)
+    rules = judge(table, primary="auc", margin=0.03, deterministic=["b"], family="b").comparisons[0]
+    assert rules.verdict == "refused"
 
 
 @pytest.mark.long

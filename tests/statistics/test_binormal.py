@@ -23,6 +23,7 @@ def test_cases_of_one_patient_hang_together() -> None:
     assert pairs[0, 1] == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.long
 def test_runs_spread_by_the_seed_sd() -> None:
     made = draw(np.random.default_rng(2), 20_000, (0.8,), 40, 0.02, Cohort(most_lesions=1, correlation=0.99))
     areas = [placements(score, made.truth).auc for score in made.scores]

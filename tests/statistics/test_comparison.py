@@ -100,6 +100,7 @@ def test_pooled_form_shares_the_spread_of_all_arms() -> None:
     assert result.df == pytest.approx(min(result.se**4 / (2 * variance / 3) ** 2 * 6, 149))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "decimals"), [(200, 1), (2_000, 2), (100_000, 15)])
 def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
     """One case a patient, one seed: the same z with and without ties (Student's t takes the place of its normal)."""
@@ -113,6 +114,7 @@ def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
     assert 2 * stats.norm.sf(abs(result.difference / result.se)) == pytest.approx(p, abs=1e-9)
 
 
+@pytest.mark.long
 @given(st.integers(0, 1_000), st.integers(1, 5), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_comparison_is_antisymmetric(seed: int, seeds: int, pooled: bool) -> None:

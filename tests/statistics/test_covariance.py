@@ -19,6 +19,7 @@ def test_variance_of_an_area_is_confidenceintervals_delong() -> None:
     assert found.independent[0] == pytest.approx(found.covariance[0, 0], rel=1e-12)
 
 
+@pytest.mark.long
 def test_clustered_variance_of_an_area_is_near_the_jackknife() -> None:
     """Leave one patient out, literally: Obuchowski's variance agrees within 5 %."""
     ratios = []

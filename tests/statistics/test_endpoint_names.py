@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import equipoise
 from equipoise.statistics.endpoints import KNOWN, documented
 
@@ -25,6 +27,7 @@ def literals(file: Path) -> list[tuple[int, str]]:
     ]
 
 
+@pytest.mark.long
 def test_no_literal_is_the_name_of_an_endpoint() -> None:
     met = {
         (str(file.relative_to(PACKAGE)), text): line

@@ -82,6 +82,7 @@ def test_value_and_influence_are_those_of_a_weighted_scikit_learn(
             assert found.total[column, patient] == pytest.approx(derivative, abs=1e-6)
 
 
+@pytest.mark.long
 @given(st.integers(0, 10_000), st.sampled_from(sorted(BINARY)), st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
 def test_influence_sums_to_zero(seed: int, name: str, decimals: int) -> None:
@@ -103,6 +104,7 @@ def test_sensitivity_at_specificity_is_the_roc_curves(specificity: float, decima
     np.testing.assert_allclose(found.total.sum(axis=1), 0.0, atol=1e-10)
 
 
+@pytest.mark.long
 def test_variance_of_sensitivity_at_specificity_is_the_spread_over_samples() -> None:
     """The moving threshold makes the spread larger than that of a proportion; the influence must see it."""
     generator, values, variances = np.random.default_rng(0), [], []
@@ -194,6 +196,7 @@ def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return score, positive
 
 
+@pytest.mark.long
 @given(scored())
 @settings(max_examples=200, deadline=None)
 def test_placements_equal_all_pairs_with_ties(data: tuple[np.ndarray, np.ndarray]) -> None:
@@ -203,6 +206,7 @@ def test_placements_equal_all_pairs_with_ties(data: tuple[np.ndarray, np.ndarray
     assert found.auc == pytest.approx(auc, abs=1e-12)
 
 
+@pytest.mark.long
 @given(scored())
 @settings(max_examples=100, deadline=None)
 def test_a_monotone_transform_changes_nothing_and_a_reversal_mirrors(data: tuple[np.ndarray, np.ndarray]) -> None:

@@ -68,6 +68,7 @@ def test_influence_is_the_slow_jackknife_over_patients(name, metric) -> None:
     assert found.present.sum() == 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["cpm", "average_precision"])
 def test_influence_tells_how_much_the_metric_varies_between_cohorts(name) -> None:
     values, variances = [], []
@@ -82,6 +83,7 @@ def test_influence_tells_how_much_the_metric_varies_between_cohorts(name) -> Non
     assert np.mean(variances) == pytest.approx(np.var(values, ddof=1), rel=0.3)
 
 
+@pytest.mark.long
 def test_a_better_detector_wins_and_equal_ones_do_not() -> None:
     judged = judge(_table([1.0, 3.5]), primary="cpm", secondary=("average_precision",), margin=0.03)
     (pair,) = [c for c in judged.comparisons if c.role == "primary"]
@@ -92,6 +94,7 @@ def test_a_better_detector_wins_and_equal_ones_do_not() -> None:
     assert judged.comparisons[0].verdict == "not_enough_data"
 
 
+@pytest.mark.long
 def test_the_order_of_rows_does_not_matter() -> None:
     table, rng = _table([1.0, 2.0]), np.random.default_rng(1)
     mixed = replace(table.where(rng.permutation(len(table))),
@@ -100,6 +103,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert (ours.difference, ours.p) == (theirs.difference, theirs.p)
 
 
+@pytest.mark.long
 def test_validation_candidates_do_not_count() -> None:
     table = _table([1.0, 2.0])
     others = replace(table.candidates, split=np.full(len(table.candidates), "validation"))
@@ -108,6 +112,7 @@ def test_validation_candidates_do_not_count() -> None:
     assert (ours.difference, ours.p) == (theirs.difference, theirs.p)
 
 
+@pytest.mark.long
 def test_a_detector_without_a_single_candidate_scores_0() -> None:
     table = _table([1.0, 2.0])
     silent = replace(table, candidates=table.candidates.where(table.candidates.arm == "a"))

@@ -12,6 +12,7 @@ from equipoise.statistics.multiplicity import holm, level_of, max_t, normal_draw
 PAIRS = list(combinations(range(4), 2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 2, 6, 15, 45])
 def test_holm_is_statsmodels(count: int) -> None:
     p = np.round(np.random.default_rng(count).random(count) ** 3, 2)  # with ties
@@ -28,6 +29,7 @@ def test_max_t_of_independent_arms_is_tukeys_range() -> None:
     assert found.critical == pytest.approx(stats.studentized_range.isf(0.05, 4, 1e7) / np.sqrt(2), abs=0.06)
 
 
+@pytest.mark.long
 @given(st.lists(st.floats(1e-9, 1.0), min_size=6, max_size=6), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_adjusted_p_lies_between_raw_and_bonferroni_and_keeps_the_order(p: list[float], seed: int) -> None:

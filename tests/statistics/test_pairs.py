@@ -28,6 +28,7 @@ def family(
     return compare_family(analyse(align(table), endpoint, 1 if endpoint.by_class else None), pairs, question)
 
 
+@pytest.mark.long
 def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
     for generator in range(5):
         for c in family(binary(150, (0.8, 0.84, 0.88), generator=generator)):
@@ -41,6 +42,7 @@ def test_intervals_and_p_agree_with_each_other(binary: Maker) -> None:
             assert c.p == pytest.approx(2 * stats.t.sf(abs(c.difference) / c.se, c.df))
 
 
+@pytest.mark.long
 def test_equivalence_is_adjusted_by_holm(binary: Maker) -> None:
     found = family(binary(500, (0.85, 0.85, 0.86), 5))
     raw = [equivalence_p(Contrast(c.difference, c.se, c.df, 0.0, 0.0, ""), 0.03) for c in found]
@@ -88,6 +90,7 @@ def test_folds_tested_on_the_same_cases_have_no_resampled_test(binary: Maker) ->
     assert found.se == pytest.approx(family(table, [("a", "b")])[0].se)
 
 
+@pytest.mark.long
 def test_cross_validated_p_of_new_data_are_adjusted_by_holm(binary: Maker) -> None:
     table = binary(300, (0.8, 0.84, 0.88), folds=5)
     found = family(table)

@@ -47,6 +47,7 @@ def test_seeds_may_be_what_is_missing() -> None:
     assert seeds_needed(replace(PARTS, seed=1.0), 0.001) is None
 
 
+@pytest.mark.long
 @given(st.floats(1e-3, 0.05), st.floats(0, 1e-4), st.floats(0, 1e-3), st.integers(3, 10), st.integers(20, 5_000))
 @settings(max_examples=60, deadline=None)
 def test_detectable_difference_has_eighty_percent_power(

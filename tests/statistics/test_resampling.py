@@ -7,6 +7,7 @@ from scipy import stats
 from equipoise.statistics.resampling import bca, bca_of_mean
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_interval_is_scipys_within_a_tenth_of_the_standard_error(seed: int) -> None:
     """Sixty skewed values, one a patient; so many draws that their own noise stays below that."""

@@ -79,6 +79,7 @@ def test_of_two_disjoint_groups_the_test_is_welchs(segmentation: Maker) -> None:
     assert found.p == pytest.approx(2 * stats.t.sf(abs(expected), 78), rel=1e-9)
 
 
+@pytest.mark.long
 def test_every_test_looked_at_counts(binary: Maker) -> None:
     table = binary(200)
     attributes = {f"attribute {k}": by_patient(table, 2, k) for k in range(4)}

@@ -64,6 +64,7 @@ def test_names_in_prose_and_as_arguments_are_no_decisions():
     assert not decided_by_name(ast.parse('"""detection"""\nf("detection", task="segmentation")\nx = "classification"'))
 
 
+@pytest.mark.long
 def test_no_name_of_a_task_decides_outside_the_tasks_own_places():
     offenders = [
         f"{file.relative_to(SOURCE)}:{node.lineno}"
@@ -91,6 +92,7 @@ def test_both_halves_of_a_task_have_every_method(task: Task):
     assert all(callable(getattr(training, name)) for name in methods)
 
 
+@pytest.mark.long
 def test_the_records_and_the_preparations_need_no_torch():
     modules = ["equipoise.tasks", *(task.preparation.partition(":")[0] for task in TASKS.values())]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"

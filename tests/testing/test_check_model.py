@@ -147,6 +147,7 @@ def test_a_broken_clause_is_named(factory: type[Plain]) -> None:
     assert isinstance(error.value, AssertionError)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factory", [Plain, ZeroStart])
 def test_a_well_behaved_model_passes_every_clause(factory: type[Plain]) -> None:
     report = check_model(factory, tasks=["classification"])

@@ -40,6 +40,7 @@ def ordered(table: dict[str, Any]) -> dict[str, Any]:
     return {key: table[key] for key in ("arm", "seed", "case", "patient", "truth", "score_a", "score_b")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_files_and_memory_agree_with_the_trial(table: dict[str, Any], tmp_path: Path, kind: str) -> None:
     arrow, path = pa.table(ordered(table)), tmp_path / f"predictions.{kind}"
@@ -54,6 +55,7 @@ def test_files_and_memory_agree_with_the_trial(table: dict[str, Any], tmp_path: 
     assert not found["ledger"]["verified"]
 
 
+@pytest.mark.long
 def test_report_says_what_it_is_and_escapes(table: dict[str, Any], tmp_path: Path) -> None:
     results = audit(ordered(table), out=tmp_path / "audit")
     page = (tmp_path / "audit/report.html").read_text(encoding="utf-8")
@@ -75,6 +77,7 @@ def said(results: dict[str, Any]) -> str:
     return " ".join(map(str, [*results["warnings"], *reasons, *cells]))
 
 
+@pytest.mark.long
 def test_patients_must_be_known_or_stated(table: dict[str, Any], tmp_path: Path) -> None:
     bare = {key: values for key, values in ordered(table).items() if key != "patient"}
     with pytest.raises(PredictionError, match="no column 'patient'"):
@@ -98,6 +101,7 @@ def test_trained_cases_are_refused_or_said(table: dict[str, Any], tmp_path: Path
     assert "which was allowed" in said(audit(ordered(table), training=path, allow_trained=True))
 
 
+@pytest.mark.long
 def test_a_missing_case_refuses_the_verdict_or_is_left_out(table: dict[str, Any]) -> None:
     short = {key: values[1:] for key, values in ordered(table).items()}
     found = audit(short)
@@ -147,6 +151,7 @@ def scores(table: dict[str, Any], rows: Any, value: float) -> dict[str, Any]:
     return changed(table, score_b=new)
 
 
+@pytest.mark.long
 def test_scores_that_are_not_numbers_refuse_the_arm_by_name(table: dict[str, Any], tmp_path: Path) -> None:
     found = audit(scores(table, 3, float("nan")), out=tmp_path / "nan")
     assert found["comparisons"][0]["verdict"] == "refused"
@@ -157,6 +162,7 @@ def test_scores_that_are_not_numbers_refuse_the_arm_by_name(table: dict[str, Any
     assert found["arms"][1]["confusion"] is not None
 
 
+@pytest.mark.long
 def test_infinite_scores_are_refused_and_drawn_nowhere(table: dict[str, Any], tmp_path: Path) -> None:
     found = audit(scores(table, slice(0, 4), float("inf")), out=tmp_path)
     assert found["arms"][0]["endpoints"]["auc"]["estimate"] is None
@@ -172,6 +178,7 @@ def test_a_dice_in_percent_is_refused() -> None:
     assert found["arms"][0]["endpoints"]["dice"]["estimate"] is None
 
 
+@pytest.mark.long
 def test_scores_outside_0_to_1_are_ranked_but_are_no_probabilities(table: dict[str, Any], tmp_path: Path) -> None:
     found = audit(scores(table, slice(0, 9), 4.5), out=tmp_path / "outside")
     assert found["comparisons"][0]["verdict"] != "refused"
@@ -180,6 +187,7 @@ def test_scores_outside_0_to_1_are_ranked_but_are_no_probabilities(table: dict[s
     assert found["arms"][1]["calibration"] is not None
 
 
+@pytest.mark.long
 def test_one_class_only(table: dict[str, Any], tmp_path: Path) -> None:
     only = ordered(table)["truth"] == "b"
     found = audit({key: values[only] for key, values in ordered(table).items()}, out=tmp_path / "one")
@@ -187,6 +195,7 @@ def test_one_class_only(table: dict[str, Any], tmp_path: Path) -> None:
     assert "needs both classes" in said(found)
 
 
+@pytest.mark.long
 def test_constant_scores(table: dict[str, Any], tmp_path: Path) -> None:
     flat = {"score_a": np.full(720, 0.5), "score_b": np.full(720, 0.5)}
     found = audit(changed(table, **flat), out=tmp_path / "flat")
@@ -200,6 +209,7 @@ def test_duplicate_rows(table: dict[str, Any]) -> None:
         audit(twice)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("seeds", "verdict", "words"), [(1, "single_run", "not of the methods"), (2, "refused", "fewer than 3")]
 )
@@ -210,6 +220,7 @@ def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict
     assert words in said(found)
 
 
+@pytest.mark.long
 def test_fewer_than_ten_patients_with_an_event(table: dict[str, Any], tmp_path: Path) -> None:
     case = ordered(table)["case"].astype(int)
     few = (ordered(table)["truth"] == "a") | (case < 12)
@@ -219,6 +230,7 @@ def test_fewer_than_ten_patients_with_an_event(table: dict[str, Any], tmp_path: 
     assert found["arms"][0]["endpoints"]["auc"]["low"] is not None
 
 
+@pytest.mark.long
 def test_perfect_separation(table: dict[str, Any], tmp_path: Path) -> None:
     perfect = np.where(ordered(table)["truth"] == "b", 0.9, 0.1)
     found = audit(changed(table, score_b=perfect, score_a=1 - perfect), out=tmp_path / "perfect")
@@ -266,6 +278,7 @@ def test_arms_may_be_a_mapping_or_stated_in_the_path(table: dict[str, Any], tmp_
     assert [arm["name"] for arm in mapped["arms"]] == ["x", "y"]
 
 
+@pytest.mark.long
 def test_the_command_offers_what_the_function_does(table: dict[str, Any], tmp_path: Path) -> None:
     short = {key: values[1:] for key, values in ordered(table).items() if key != "patient"}
     pyarrow.csv.write_csv(pa.table(short), tmp_path / "p.csv")

@@ -21,6 +21,7 @@ def estimates(results: dict[str, Any], endpoint: str) -> dict[str, float]:
     return {arm["name"]: arm["endpoints"][endpoint]["estimate"] for arm in results["arms"]}
 
 
+@pytest.mark.long
 def test_nnunet_summaries_and_the_masks_behind_them_agree(tmp_path: Path) -> None:
     regions = "whole=1+2,core=2"
     summaries = audit(MADE / "nnunet_regions", regions=regions, cases_are_patients=True, margin=0.05)
@@ -65,6 +66,7 @@ def test_medmnist_runs_have_the_auc_in_their_names() -> None:
     assert found["comparisons"][0]["verdict"] == "a_better"
 
 
+@pytest.mark.long
 def test_the_report_of_every_tool_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = {
         "nnunet": [MADE / "nnunet_labels"],
@@ -96,6 +98,7 @@ def direct(name: str, channel: int) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+@pytest.mark.long
 def test_real_pairs_are_three_arms_without_a_common_case(real: tuple[dict[str, Any], Path]) -> None:
     results, out = real
     assert [arm["name"] for arm in results["arms"]] == ["SegResNet", "SwinUNETR", "UNet"]
@@ -108,6 +111,7 @@ def test_real_pairs_are_three_arms_without_a_common_case(real: tuple[dict[str, A
     assert "cannot say: no comparison allows a verdict" in page
 
 
+@pytest.mark.long
 def test_real_pairs_have_the_numbers_of_direct_counts(real: tuple[dict[str, Any], Path]) -> None:
     import csv
 
@@ -126,6 +130,7 @@ def test_real_pairs_have_the_numbers_of_direct_counts(real: tuple[dict[str, Any]
             assert f'<td data-label="true volume, ml">{truth.sum() / 1000:.2f}</td>' in page
 
 
+@pytest.mark.long
 def test_a_real_distance_is_that_of_simpleitk(real: tuple[dict[str, Any], Path]) -> None:
     import csv
 
@@ -146,6 +151,7 @@ def test_a_real_distance_is_that_of_simpleitk(real: tuple[dict[str, Any], Path])
     assert float(row["hd95_ET"]) == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.long
 def test_an_arm_may_be_named_for_real_pairs(tmp_path: Path) -> None:
     if not PAIRS.is_dir():
         pytest.skip("the shared real mask pairs are not beside this checkout")

@@ -104,6 +104,7 @@ def test_a_folder_with_other_things_is_refused(plan, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["holiday.jpg"]
 
 
+@pytest.mark.long
 def test_one_run_at_a_time(tmp_path):
     with claimed(tmp_path / "run"):
         lines = ["import sys, pathlib", "from equipoise.trials.lock import claimed"]

@@ -148,6 +148,7 @@ def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
     assert results["arms"][0]["endpoints"]["auc"]["estimate"] is not None
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("jobs_here")
 def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
     cases = {

@@ -1,12 +1,9 @@
 """A trial of detectors from files to the report, in 2D and 3D."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 import equipoise
 from equipoise.errors import EquipoiseError, ProtocolError
@@ -16,8 +13,6 @@ from equipoise.evaluation.predictions import read_parquet
 from equipoise.protocol import Protocol
 from equipoise.report import write_report
 from equipoise.testing.phantoms.lidc import write_lidc
-from equipoise.training.loop import train as train_module
-from equipoise.training.loop.train import train
 from equipoise.training.preparation.staging import stage
 from equipoise.trials.check import check
 from equipoise.trials.plan import plan, read
@@ -116,6 +111,7 @@ def test_what_does_not_fit_is_told_before_training(change, reason, tmp_path):
         equipoise.run(Protocol.parse(DISCS.replace(*change)), tmp_path / "run")
 
 
+@pytest.mark.long
 def test_a_part_without_a_finding_is_told_before_training(tmp_path):
     few = DISCS.replace("cases = 40", "cases = 8").replace("patients = 40", "patients = 8\nseed = 5")
     few = few.replace("[0.5, 0.2, 0.3]", "[0.6, 0.1, 0.3]")
@@ -162,28 +158,10 @@ def test_whole_scans_run_as_the_example_says(scans):
 
 
 @pytest.mark.trial
-def test_killed_and_resumed_detectors_end_in_the_same_bits(scans, tmp_path, monkeypatch):
+def test_killed_and_resumed_detectors_end_in_the_same_bits(scans, tmp_path, killed_and_resumed_ends_in_the_same_bits):
     trial = plan(*read(scans / "protocol.toml"), tmp_path)
     targets = trial.protocol.training.targets
     for part in ("train", "validation"):
         place = tmp_path / "samples" / "0" / part
         stage(trial.cohort, getattr(trial.folds[0], part), trial.pipeline, place, targets)
-    job = trial.jobs[0]
-    other = replace(job, folder=tmp_path / "other")
-    assert train(other)["status"] == "finished"
-    real, calls = train_module.train_epoch, []
-
-    def stops(*arguments):
-        if calls:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return real(*arguments)
-
-    monkeypatch.setattr(train_module, "train_epoch", stops)
-    with pytest.raises(KeyboardInterrupt):
-        train(job)
-    monkeypatch.undo()
-    assert train(job)["status"] == "finished"
-    a, b = load_file(job.weights_file), load_file(other.weights_file)
-    assert all((a[name] == b[name]).all() for name in b)
-    assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
+    killed_and_resumed_ends_in_the_same_bits(trial.jobs[0], tmp_path / "other")

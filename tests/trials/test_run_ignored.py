@@ -59,6 +59,7 @@ def data(folder: Path, cases: int = 12) -> dict[str, int]:
     return labelled
 
 
+@pytest.mark.long
 def test_no_voxel_is_counted_that_nobody_labelled(tmp_path: Path) -> None:
     labelled = data(tmp_path / "data")
     (tmp_path / "protocol.toml").write_text(PROTOCOL)

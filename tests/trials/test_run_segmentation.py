@@ -1,20 +1,15 @@
 """A trial of segmenters from files to the report, in 2D and 3D."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 import equipoise
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.brats import write_brats
-from equipoise.training.loop import train as train_module
-from equipoise.training.loop.train import train
 from equipoise.training.preparation.staging import stage
 from equipoise.trials.plan import plan, read
 
@@ -173,29 +168,11 @@ def test_an_unknown_region_is_told_before_training(volumes, tmp_path):
 
 
 @pytest.mark.trial
-def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, monkeypatch):
+def test_killed_and_resumed_volumes_end_in_the_same_bits(volumes, tmp_path, killed_and_resumed_ends_in_the_same_bits):
     trial = plan(*read(volumes[0] / "protocol.toml"), tmp_path)
     for part in ("train", "validation"):
         stage(trial.cohort, getattr(trial.folds[0], part), trial.pipeline, tmp_path / "samples" / "0" / part)
-    job = trial.jobs[0]
-    other = replace(job, folder=tmp_path / "other")
-    assert train(other)["status"] == "finished"
-    real, calls = train_module.train_epoch, []
-
-    def stops(*arguments):
-        if calls:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return real(*arguments)
-
-    monkeypatch.setattr(train_module, "train_epoch", stops)
-    with pytest.raises(KeyboardInterrupt):
-        train(job)
-    monkeypatch.undo()
-    assert train(job)["status"] == "finished"
-    a, b = load_file(job.weights_file), load_file(other.weights_file)
-    assert all((a[name] == b[name]).all() for name in b)
-    assert json.loads(job.done_file.read_text())["chosen_epoch"] is not None
+    killed_and_resumed_ends_in_the_same_bits(trial.jobs[0], tmp_path / "other")
 
 
 @pytest.mark.trial

@@ -193,6 +193,7 @@ def test_failed_draws_are_draws_and_an_arm_without_any_other_fails(uneven):
     assert "3 draws, 3 failed" in page
 
 
+@pytest.mark.long
 def test_a_space_with_an_unknown_setting_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(ProtocolError, match="arm 'own'.*has no setting 'lrr'; did you mean 'lr'"):
         equipoise.run(write(tmp_path, PROTOCOL.replace("optimizer.lr", "optimizer.lrr")), tmp_path / "run")

@@ -192,6 +192,7 @@ def test_missing_data_are_told_before_the_first_trial(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_trial_that_could_not_be_run_stops_the_study_before_the_first(tmp_path):
     text = STUDY.replace("size = 16, seed = 3}", 'size = 16, seed = 3}\nendpoints = {primary = "aucc"}')
     with pytest.raises(EquipoiseError, match="endpoint 'aucc' is unknown"):

@@ -69,6 +69,7 @@ def test_it_is_planned_trained_and_reported(folder: Path) -> None:
     assert "The primary endpoint was the box overlap" in page
 
 
+@pytest.mark.long
 def test_it_is_audited_from_masks_and_from_a_table(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

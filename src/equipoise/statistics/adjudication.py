@@ -10,7 +10,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import AUC, endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
@@ -18,6 +18,8 @@ from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.repeated_runs import without_repeats
+from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
 
 
@@ -38,6 +40,7 @@ def judge(
     shared_seeds: bool = False,
     patients_known: bool = True,
     common_cases: bool = False,
+    below_chance: bool = False,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -48,7 +51,8 @@ def judge(
     a separate family; the rule's seed variance is 0 and the degrees of freedom are those of the trained arm.
     `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
-    with `shared_seeds` a seed means the same initialisation and data order in every arm.
+    with `shared_seeds` a seed means the same initialisation and data order in every arm. Where every trained arm's AUC
+    is below one half, the classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -56,13 +60,18 @@ def judge(
     _refuse_unknown(order, family, deterministic)
     trained = [arm for arm in order if arm not in deterministic]
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
-    question = Question(margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds)
     offered = (list(predictions.metrics), predictions.classes, custom)
-    companions = _companions(endpoint_named(primary, *offered), predictions)
+    measured = endpoint_named(primary, *offered)
+    panel = without_repeats(panel, measured, deterministic)
+    companions = _companions(measured, predictions)
     analyses = []
     for name in dict.fromkeys([primary, *secondary, *companions]):
         endpoint = endpoint_named(name, *offered)
         analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
+    turned = None if below_chance else _turned(predictions, analyses, positive, deterministic)
+    question = Question(
+        margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, turned
+    )
     comparisons: list[Comparison] = []
     for analysis in analyses:
         role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
@@ -74,7 +83,7 @@ def judge(
     return Judgement(
         endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
         comparisons=tuple(comparisons),
-        ranking=_ranking(analyses[0], trained),
+        ranking=_ranking(analyses[0], trained, comparisons),
         warnings=tuple(warnings),
         variance=_variance(analyses[0], comparisons, trained),
         alpha=level,
@@ -110,6 +119,16 @@ def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint
     if positive is not None:
         return classes.index(positive)
     return 1 if len(classes) == 2 else None
+
+
+def _turned(
+    predictions: Predictions, analyses: Sequence[Analysis], positive: str | None, deterministic: Collection[str]
+) -> Reason | None:
+    """Return why the classes of the scores may be exchanged; None without scores."""
+    if not predictions.classes or predictions.candidates is not None:
+        return None
+    index = _positive(predictions, positive, AUC)
+    return turned_classes(area_of(analyses, index, deterministic), deterministic)
 
 
 def _companions(primary: Endpoint, predictions: Predictions) -> list[str]:
@@ -148,7 +167,7 @@ def _look(
 def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planned: int | None) -> list[Reason]:
     out = []
     for arm in trained:
-        seeds = len(panel.columns(arm))
+        seeds = sum(map(len, panel.repeated[arm])) if arm in panel.repeated else len(panel.columns(arm))
         if planned is not None and 0 < seeds < planned and arm not in panel.faults:
             out.append(Reason("unfinished_seeds", arm=arm, seeds=seeds, planned=planned))
     out += _twins(analyses[0])
@@ -177,9 +196,16 @@ def _twins(analysis: Analysis) -> list[Reason]:
     return out
 
 
-def _ranking(analysis: Analysis, trained: list[str]) -> tuple[Rank, ...]:
+def _ranking(analysis: Analysis, trained: list[str], comparisons: Sequence[Comparison]) -> tuple[Rank, ...]:
+    """Rank the trained arms; without ranks where an arm, or a pair of them, could not be judged."""
+    # An arm that is left out would make another one the best for certain.
+    unjudged = any(
+        pair.verdict in ("refused", "single_run") and pair.a in trained and pair.b in trained
+        for pair in comparisons
+        if pair.role == "primary"
+    )
     arms = analysis.design
-    if arms is None:
+    if arms is None or unjudged or any(arm in analysis.refused for arm in trained):
         return ()
     keep = [k for k, name in enumerate(arms.names) if name in trained]
     if not keep:

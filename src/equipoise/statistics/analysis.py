@@ -120,7 +120,7 @@ def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> 
     column = endpoint.column(list(panel.folds[0].metrics))
     if not endpoint.kind.typical_case or column is None or len(panel.folds) > 1 or panel.n_patients > MOST_RESAMPLED:
         return None
-    values = panel.folds[0].metrics[column][columns].mean(axis=0)
+    values = endpoint.case_values(panel.folds[0])[columns].mean(axis=0)
     return Bounds(*bca_of_mean(values, panel.folds[0].patient), "BCa bootstrap over patients, runs fixed")
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 SMALLEST_PROBABILITY = 1e-15  # a true class given less counts as this in the negative log-likelihood
+LARGEST_LOSS = float(-np.log(SMALLEST_PROBABILITY))
 
 
 def correct(scores: Array, truth: Codes) -> Array:

@@ -13,6 +13,7 @@ from scipy.special import chdtrc, stdtr
 
 from equipoise.protocol import FEWEST_SHARED
 from equipoise.statistics.intervals import quantile
+from equipoise.statistics.skewness import hall, hall_inverse
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # variances of differences below this part of the arms' own are the rounding of equal numbers
@@ -76,6 +77,8 @@ class Contrast:
     """A difference of two arms (first minus second) with its standard error and degrees of freedom.
 
     `se_patients` and `se_seeds` are its two parts: the first vanishes with many patients, the second with many seeds.
+    `skew` is the skewness of the estimate where it matters (see `skewness`): every test is then the stricter of
+    Student's t and Hall's, and the interval covers both.
     """
 
     difference: float
@@ -84,20 +87,25 @@ class Contrast:
     se_patients: float
     se_seeds: float
     method: str
+    skew: float = 0.0
 
     @property
     def p(self) -> float:
         """The two-sided p of no difference; NaN where the standard error is 0."""
-        return float(2 * stdtr(self.df, -abs(self.difference / self.se))) if self.se > 0 else float("nan")
+        if self.se == 0:
+            return float("nan")
+        t = self.difference / self.se
+        return float(2 * stdtr(self.df, -min(abs(t), abs(hall(t, self.skew)))))
 
     def turned(self) -> "Contrast":
         """Return the same comparison as second minus first."""
-        return replace(self, difference=-self.difference)
+        return replace(self, difference=-self.difference, skew=-self.skew)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the difference."""
-        half = quantile(0.5 + level / 2, self.df) * self.se
-        return self.difference - half, self.difference + half
+        t = quantile(0.5 + level / 2, self.df)
+        above, below = max(t, hall_inverse(t, self.skew)), min(-t, hall_inverse(-t, self.skew))
+        return self.difference - above * self.se, self.difference - below * self.se
 
 
 def design(
@@ -201,7 +209,8 @@ def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
     if contrast.se == 0:
         return float("nan")
-    return float(stdtr(contrast.df, -(contrast.difference + margin) / contrast.se))
+    t = (contrast.difference + margin) / contrast.se
+    return float(stdtr(contrast.df, -min(t, hall(t, contrast.skew))))
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:

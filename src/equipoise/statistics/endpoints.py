@@ -20,6 +20,8 @@ from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, SideRe
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 
 FAILURE_DICE = 0.1  # a segmentation below this Dice is a failure, not a poor result
+FAILURE_IOU = FAILURE_DICE / (2 - FAILURE_DICE)  # the same overlap
+FAILED_MM = 374.0  # of a structure that is missed: the diagonal of a BraTS image, by the rules of BraTS 2023
 FEWEST_SEGMENTED = 30  # below, the interval of a mean Dice missed the truth in up to 28 % of studies
 
 AUC = Endpoint(
@@ -58,7 +60,7 @@ BRIER = Endpoint(
 NLL = Endpoint(
     "nll", Kind.MEAN, needs="scores", higher_is_better=False, high=np.inf, display="negative log-likelihood",
     probabilities=True,
-    classes_alike=True, compute=case_values.log_loss,
+    classes_alike=True, compute=case_values.log_loss, failed=case_values.LARGEST_LOSS,
     summary="Mean negative logarithm of the probability of the true class.",
 )  # fmt: skip
 OF_SCORES = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, BRIER, NLL)
@@ -90,16 +92,17 @@ DICE = Endpoint(
     summary="Overlap of two masks: twice what they share over the sum of their sizes.",
 )  # fmt: skip
 IOU = Endpoint(
-    "iou", Kind.MEAN, display="IoU", decimals=3, short="IoU",
+    "iou", Kind.MEAN, display="IoU", fails_below=FAILURE_IOU, fewest_cases=FEWEST_SEGMENTED, decimals=3, short="IoU",
     summary="Overlap of two masks: what they share over their union.",
 )  # fmt: skip
 HD95 = Endpoint(
     "hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="HD95", rules=("empty-masks",),
-    decimals=1, short="HD95, mm",
+    failed=FAILED_MM, decimals=1, short="HD95, mm",
     summary="95th percentile of the distances between two surfaces, the larger of both directions.",
 )  # fmt: skip
 ASSD = Endpoint(
-    "assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="mean surface distance", decimals=2,
+    "assd", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="mean surface distance",
+    failed=FAILED_MM, decimals=2,
     short="ASSD, mm", summary="Average symmetric surface distance.",
 )  # fmt: skip
 SURFACE_DICE = Endpoint(
@@ -107,8 +110,9 @@ SURFACE_DICE = Endpoint(
     summary="Share of both surfaces that lies within 1 mm of the other.",
 )  # fmt: skip
 VOLUME_ERROR = Endpoint(
-    "volume_error_ml", Kind.MEAN, low=-np.inf, high=np.inf, unit="ml", display="volume error", direction_known=False,
-    summary="Predicted volume minus true volume: nearest to 0 is best, so neither direction is better.",
+    "volume_error_ml", Kind.MEAN, higher_is_better=False, low=-np.inf, high=np.inf, unit="ml", display="volume error",
+    distance_from_zero=True,
+    summary="Predicted volume minus true volume; arms are compared by the mean of its distance from 0.",
 )  # fmt: skip
 ABSOLUTE_VOLUME_ERROR = Endpoint(
     "absolute_volume_error_ml", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml",
@@ -131,7 +135,7 @@ BRATS_LESION_DICE = Endpoint(
 )  # fmt: skip
 BRATS_LESION_HD95 = Endpoint(
     "brats_lesion_hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="lesion HD95 (BraTS)",
-    summary="Mean HD95 over lesions by the rules of BraTS 2023.",
+    failed=FAILED_MM, summary="Mean HD95 over lesions by the rules of BraTS 2023.",
 )  # fmt: skip
 FAILURE_RATE = Endpoint(
     "failure_rate", Kind.RATE, higher_is_better=False, display="failure rate", share_of="dice",
@@ -143,14 +147,49 @@ OF_MASKS = (
 )  # fmt: skip
 """Endpoints of each case, as the mean over regions and for each region."""
 
-_FAMILIES = (
+_OF_TOOLS = (
     Endpoint("failure", Kind.RATE, higher_is_better=False),
-    Endpoint("lesion", Kind.MEAN, stem="lesion_"),
-    Endpoint("brats_lesion", Kind.MEAN, stem="brats_lesion_"),
-    Endpoint("absolute_volume", Kind.MEAN, higher_is_better=False, high=np.inf, unit="ml"),
-    Endpoint("hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", decimals=1, short="Hausdorff, mm"),
+    Endpoint(
+        "hausdorff", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", failed=FAILED_MM, decimals=1,
+        short="Hausdorff, mm",
+    ),
+)  # fmt: skip
+"""Further columns of other tools."""
+_QUANTITIES = frozenset(
+    (
+        *(
+            "loss",
+            "losses",
+            "std",
+            "sd",
+            "stdev",
+            "deviation",
+            "var",
+            "variance",
+            "sem",
+            "se",
+            "err",
+            "error",
+            "errors",
+        ),
+        *(
+            "miss",
+            "missed",
+            "rate",
+            "ratio",
+            "diff",
+            "difference",
+            "delta",
+            "change",
+            "gain",
+            "count",
+            "counts",
+            "number",
+        ),
+        *("n", "time", "seconds", "uncertainty", "entropy", "weight", "distance", "volume", "rank", "p", "pvalue"),
+    )
 )
-"""Columns of other tools, whose direction and range follow from the beginning of their names."""
+"""Words after the name of a metric that make it another quantity: "dice_loss" is no Dice of a region "loss"."""
 
 PRIMARY_OF_SCORES, SECONDARY_OF_SCORES = AUC, (ACCURACY, BRIER, AVERAGE_PRECISION)
 """Default endpoints of an audit of scores."""
@@ -209,23 +248,36 @@ def described(name: str, classes: int = 2) -> Endpoint:
     return replace(_of_classes(record, classes), display=display or record.display)
 
 
-def of_case(name: str) -> Endpoint:
-    """Return a per-case column's endpoint: that of the longest stem that begins the name, else an unknown metric.
+def of_case(name: str, regions: Iterable[str] | None = None) -> Endpoint:
+    """Return a per-case column's endpoint: a whole known name, alone or with a region; else an unknown metric.
 
-    >>> of_case("failure_rate_core").column(["dice_core"]), of_case("my_score").direction_known
+    regions: those that exist; None: not known here, and any word is taken for one that names no other quantity.
+
+    >>> of_case("failure_rate_core").column(["dice_core"]), of_case("hd95_core", ["edema"]).direction_known
     ('dice_core', False)
+    >>> [of_case(name).direction_known for name in ("dice", "dice_core", "dice_loss", "lesion_miss_rate")]
+    [True, True, False, False]
     """
-    fitting = [one for one in (*OF_MASKS, *_FAMILIES) if name.startswith(one.beginning)]
+    known = None if regions is None else set(regions)
+    fitting = [one for one in (*OF_MASKS, *_OF_TOOLS) if name == one.name or _is_region(name, one.name, known)]
     if own.is_own(name) or not fitting:
         return Endpoint(name, Kind.MEAN, low=-np.inf, high=np.inf, direction_known=False)
-    # The longest stem, because "failure_rate" also begins with the family "failure", and "lesion_f1" with "lesion_".
-    record = max(fitting, key=lambda one: len(one.beginning))
-    return replace(record, name=name, stem=record.beginning)
+    # The longest name, because "failure_rate" is also "failure" with a region "rate".
+    record = max(fitting, key=lambda one: len(one.name))
+    return replace(record, name=name, stem=record.name)
+
+
+def _is_region(name: str, metric: str, regions: set[str] | None) -> bool:
+    """Return whether the name is that of the metric with a region."""
+    region = name.removeprefix(f"{metric}_")
+    if region in (name, ""):
+        return False
+    return region in regions if regions is not None else not _QUANTITIES & set(region.lower().split("_"))
 
 
 def in_case_table() -> list[Endpoint]:
     """Return the per-case metrics of the table of cases, in its order: overlaps, then distances."""
-    shown = [one for one in (*OF_MASKS, *_FAMILIES) if one.decimals is not None]
+    shown = [one for one in (*OF_MASKS, *_OF_TOOLS) if one.decimals is not None]
     return sorted(shown, key=lambda one: (not one.higher_is_better, one.decimals))
 
 

@@ -45,6 +45,29 @@ class TypicalCase:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """The failures of two arms that the data do not exclude.
+
+    arm: the arm with the better mean, which fails beside the other in `seen` patients of `patients`; `failed` is the
+    value of a failed case, which costs `loss`. reversing: the rate of further failures that takes the whole
+    `difference`; excluded: the lowest rate that the patients exclude; shift: the difference that failures not excluded
+    may take; reverses: whether that is all of it. assumed: whether another value of a failed case could be stated.
+    """
+
+    arm: str
+    seen: float
+    patients: int
+    failed: float
+    loss: float
+    difference: float
+    reversing: float
+    excluded: float
+    shift: float
+    reverses: bool
+    assumed: bool
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A difference a - b in the endpoint's own unit; which is better follows from the endpoint's direction.
 
@@ -52,7 +75,8 @@ class Comparison:
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
     trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
-    infinite number of patients, and the rest is the interaction of patients with runs.
+    infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
+    over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
     """
 
     a: str
@@ -84,6 +108,8 @@ class Comparison:
     detectable: float | None = None
     typical_case: TypicalCase | None = None
     flags: tuple[Reason, ...] = ()
+    unseen_failures: Unseen | None = None
+    withheld: Verdict | None = None
 
 
 @dataclass(frozen=True)

@@ -219,9 +219,10 @@ class Endpoint:
     probabilities.
     display_of_several, high_of_several: `display` and `high` with more than two classes.
     companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
-    poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. share_of, share_below: the
+    poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. failed: the value
+    of a failed case, where the range has no end. share_of, share_below: the
     share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
-    unknown.
+    unknown. distance_from_zero: values have a sign, and a case counts by their size.
     chance: "prevalence" where that is the value of guessing. references: keys of `report.text.references`, of its
     estimator. rules: codes of sentences for the methods paragraph. curve: the figure that shows its values.
     in_contrast: shown with the primary endpoint where a split by case is contrasted with that by patient.
@@ -247,9 +248,11 @@ class Endpoint:
     companions: tuple[str, ...] = ()
     fails_below: float | None = None
     fewest_cases: int = 0
+    failed: float | None = None
     share_of: str = ""
     share_below: float = 0.0
     direction_known: bool = True
+    distance_from_zero: bool = False
     chance: str = ""
     references: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
@@ -320,8 +323,17 @@ class Endpoint:
         column = self.column(list(fold.metrics))
         if column is None:
             return np.asarray(self.needed_function()(fold.scores, fold.truth))
-        values = fold.metrics[column]
+        values = self.judged(fold.metrics[column])
         return values if column == self.name else (values < self.share_below).astype(float)
+
+    def judged(self, values: Array) -> Array:
+        """Return the values of a column as they are compared: their size, where the sign is no merit."""
+        return np.abs(values) if self.distance_from_zero else values
+
+    @property
+    def best(self) -> float:
+        """The best possible value."""
+        return 0.0 if self.distance_from_zero else self.high if self.higher_is_better else self.low
 
     def influence(self, fold: Fold, positive: int | None, n_patients: int) -> Influence:
         """Return all patients' influence on the endpoint within one fold, for all columns; see `Kind.influence`."""

@@ -21,15 +21,15 @@ from equipoise.statistics.judgement import NAN, Comparison, TypicalCase, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.power import Components, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.unseen_failures import skewed, unseen_failures
 from equipoise.statistics.verdict import (
     Evidence,
     Question,
-    decide,
+    decide_guarded,
     flags,
     obstacle,
     paired_differences,
     single_run_reason,
-    turned,
     verdict_reason,
 )
 
@@ -75,10 +75,10 @@ def _candidate(analysis: Analysis, pair: Pair, question: Question, why: Reason |
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
     if why is not None:
-        return _Candidate(pair, compare_as_trained(arms, a, b), None, why)
+        return _Candidate(pair, skewed(analysis, pair, compare_as_trained(arms, a, b)), None, why)
     pooled = int((arms.seeds > 1).sum()) >= FEWEST_POOLED and equal_spread_p(arms) >= EQUAL_SPREAD
     contrast = compare(arms, a, b, pooled=pooled, shared_seeds=_shared(analysis, *pair, question))
-    return _Candidate(pair, contrast, _resampled(analysis, *pair), None)
+    return _Candidate(pair, skewed(analysis, pair, contrast), _resampled(analysis, *pair), None)
 
 
 def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
@@ -134,15 +134,18 @@ def _comparison(
     evidence = Evidence(contrast, float(family.p[k]), equal, new, interval, ninety)
     grid: tuple[Needed, ...] = ()
     smallest, patients = None, None
+    unseen = unseen_failures(analysis, a, b, contrast.difference, question.deterministic)
+    withheld: Verdict | None = None
     if candidate.why is not None:
         verdict: Verdict = "single_run"
-        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question)
+        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question, unseen)
     else:
-        verdict = turned(decide(evidence, question), analysis.endpoint.sign)
-        reason = verdict_reason(analysis, a, b, evidence, verdict, question, len(family.p))
+        verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
+        reason = verdict_reason(analysis, a, b, evidence, verdict, question, len(family.p), unseen)
         grid, patients, smallest, advice = _what_is_needed(analysis, a, b, question)
         if verdict == "not_enough_data":
-            reason = Reason(reason.code, **reason.facts, new_data=_new_data_note(evidence, question), advice=advice)
+            facts = reason.facts | {"new_data": _new_data_note(evidence, question), "advice": advice}
+            reason = Reason(reason.code, **facts)
     new_data = candidate.new_data
     return Comparison(
         a=a,
@@ -174,6 +177,8 @@ def _comparison(
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
         flags=flags(analysis),
+        unseen_failures=unseen,
+        withheld=withheld,
     )
 
 

@@ -53,6 +53,7 @@ class Panel:
     """Aligned predictions; column c of every fold belongs to `arm[c]`, `seed[c]`.
 
     `faults` holds the reason for every arm that cannot be paired with the others; such arms have no columns.
+    `repeated` names, per arm, the seeds of each training run where several were one (see `repeated_runs`).
     """
 
     arm: tuple[str, ...]
@@ -63,6 +64,7 @@ class Panel:
     n_cases: int
     faults: dict[str, Reason] = field(default_factory=dict)
     warnings: tuple[Reason, ...] = ()
+    repeated: dict[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
     def columns(self, arm: str) -> NDArray[np.int64]:
         """Return the column numbers of one arm, in order of seed."""

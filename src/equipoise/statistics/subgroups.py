@@ -18,6 +18,7 @@ from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.multiplicity import holm
 from equipoise.statistics.panel import Fold, Panel, align
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.repeated_runs import without_repeats
 
 Array = NDArray[np.float64]
 NOT_STATED = "not stated"
@@ -93,8 +94,8 @@ def subgroups(
     `positive` is the index of the positive class (None: the average over classes, or a metric per case). Cases without
     a value form their own group.
     """
-    panel = align(predictions, arms=arms)
     measured = endpoint_named(endpoint, list(predictions.metrics), predictions.classes, custom)
+    panel = without_repeats(align(predictions, arms=arms), measured, deterministic)
     described = []
     for name, values in attributes.items():
         groups = _groups(panel, values, measured, positive, deterministic)

@@ -1,14 +1,15 @@
 """The verdict on two arms: refusals, the verdict itself, and the reason with its numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
-from equipoise.statistics.judgement import Verdict
+from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.unseen_failures import guarded, reason_of
 
 FEWEST_SEEDS = 3
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
@@ -18,7 +19,8 @@ FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is 
 class Question:
     """The question about every pair: `margin` is the smallest difference that matters.
 
-    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial).
+    `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `turned`: why
+    the classes of the scores may be exchanged.
     """
 
     margin: float | None
@@ -28,6 +30,7 @@ class Question:
     deterministic: frozenset[str]
     patients_known: bool
     shared_seeds: bool
+    turned: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Ve
     for arm in (a, b):
         if arm in analysis.refused:
             return "refused", analysis.refused[arm]
+    if question.turned is not None and analysis.endpoint.needs == "scores":
+        return "refused", question.turned
     reason = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
     return ("refused", reason) if reason else _seed_obstacle(analysis, a, b, question)
 
@@ -71,6 +76,18 @@ def decide(evidence: Evidence, question: Question) -> Verdict:
     return "not_enough_data"
 
 
+def decide_guarded(
+    evidence: Evidence, question: Question, sign: int, unseen: Unseen | None
+) -> tuple[Verdict, Verdict | None]:
+    """Return the verdict, and that of the tests alone where failures that nobody saw may undo it (else None)."""
+    tested = turned(decide(evidence, question), sign)
+    verdict = guarded(tested, unseen, question.margin)
+    if tested == "equivalent" and verdict != tested:
+        # Then the difference may matter, and an arm that is certainly better is still the better one.
+        verdict = guarded(turned(decide(evidence, replace(question, margin=None)), sign), unseen, None)
+    return verdict, None if verdict in (tested, "a_better", "b_better") else tested
+
+
 def turned(verdict: Verdict, sign: int) -> Verdict:
     """Return the verdict for an endpoint with this sign (-1: lower is better)."""
     if sign > 0 or verdict not in ("a_better", "b_better"):
@@ -88,7 +105,7 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
         return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
     first, second = arms.index(a), arms.index(b)
     # Two perfect arms have no variance, so every test would call them equal with certainty; the cases are too easy.
-    best = analysis.endpoint.high if analysis.endpoint.higher_is_better else analysis.endpoint.low
+    best = analysis.endpoint.best
     if arms.mean[first] == arms.mean[second] == best:
         return Reason("both_perfect", endpoint=analysis.endpoint.label, best=best)
     return None
@@ -122,6 +139,11 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}
     fewest = min(trained, key=lambda arm: seeds[arm], default="")
+    copied = next((arm for arm in trained if arm in analysis.panel.repeated and seeds[arm] < FEWEST_SEEDS), None)
+    if copied is not None:
+        groups = analysis.panel.repeated[copied]
+        given = sum(map(len, groups))
+        return "refused", Reason("copied_runs", arm=copied, given=given, distinct=len(groups), fewest=FEWEST_SEEDS)
     if fewest and seeds[fewest] == 1:
         return "single_run", Reason("one_seed", arm=fewest, fewest=FEWEST_SEEDS)
     if fewest and seeds[fewest] < FEWEST_SEEDS:
@@ -130,26 +152,40 @@ def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tu
 
 
 def single_run_reason(
-    analysis: Analysis, a: str, b: str, evidence: Evidence, why: Reason, question: Question
+    analysis: Analysis,
+    a: str,
+    b: str,
+    evidence: Evidence,
+    why: Reason,
+    question: Question,
+    unseen: Unseen | None = None,
 ) -> Reason:
     """Return the reason for two trained networks, whose methods have no verdict."""
     first, second = _better(analysis, a, b, evidence)
     difference = _difference(analysis, first, second, evidence, question.level)
-    clear = evidence.p_adjusted < question.alpha
+    clear = evidence.p_adjusted < question.alpha and not (unseen and unseen.reverses)
     return Reason("trained_networks", stands_out=clear, first=first, difference=difference, why=why)
 
 
 def verdict_reason(
-    analysis: Analysis, a: str, b: str, evidence: Evidence, verdict: Verdict, question: Question, family: int
+    analysis: Analysis,
+    a: str,
+    b: str,
+    evidence: Evidence,
+    verdict: Verdict,
+    question: Question,
+    family: int,
+    unseen: Unseen | None = None,
 ) -> Reason:
-    """Return the reason with the numbers of the verdict."""
+    """Return the reason with the numbers of the verdict; `unseen`: the failures that the data do not exclude."""
     name, better = analysis.endpoint.label, _better(analysis, a, b, evidence)
     test = {"endpoint": name, "p": evidence.p_adjusted, "family": family}
     if verdict in ("a_better", "b_better"):
         winner, loser = better
         difference = _difference(analysis, winner, loser, evidence, question.level)
         secondary = question.role != "primary"
-        return Reason("better", **test, winner=winner, loser=loser, difference=difference, secondary=secondary)
+        numbers = test | {"winner": winner, "loser": loser, "difference": difference, "secondary": secondary}
+        return Reason("better", **numbers, **_unseen(unseen, analysis))
     if verdict == "equivalent":
         return Reason(
             "equivalent",
@@ -161,7 +197,15 @@ def verdict_reason(
             margin=question.margin or 0.0,
             smaller=better[0] if evidence.p_adjusted < question.alpha else None,
         )
-    return Reason("undecided", **test, a=a, b=b, difference=_difference(analysis, a, b, evidence, question.level))
+    numbers = test | {"a": a, "b": b, "difference": _difference(analysis, a, b, evidence, question.level)}
+    # What the tests alone would have said: then failures that nobody saw are the reason.
+    tested = decide(evidence, question)
+    margin = question.margin if tested == "equivalent" else None
+    return Reason("undecided", **numbers, **_unseen(None if tested == verdict else unseen, analysis, margin))
+
+
+def _unseen(unseen: Unseen | None, analysis: Analysis, margin: float | None = None) -> dict[str, Reason]:
+    return {} if unseen is None else {"unseen": reason_of(unseen, analysis.endpoint, margin)}
 
 
 def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str, str]:
@@ -181,10 +225,7 @@ def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence,
 
 def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:
     """Return per-case differences of a metric (cases,), averaged over seeds and repeats of cross-validation."""
-    name, panel = analysis.endpoint.name, analysis.panel
-    values = [
-        fold.metrics[name][panel.columns(a)].mean(axis=0) - fold.metrics[name][panel.columns(b)].mean(axis=0)
-        for fold in panel.folds
-    ]
+    panel, by_fold = analysis.panel, [analysis.endpoint.case_values(fold) for fold in analysis.panel.folds]
+    values = [each[panel.columns(a)].mean(axis=0) - each[panel.columns(b)].mean(axis=0) for each in by_fold]
     cases, number = np.unique(np.concatenate([fold.case for fold in panel.folds]), return_inverse=True)
     return np.asarray(np.bincount(number, np.concatenate(values), len(cases)) / np.bincount(number))

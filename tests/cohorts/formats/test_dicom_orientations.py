@@ -103,6 +103,7 @@ def check(folder, order, signs, turn, kind):
         assert scan.planes[k].position == pytest.approx(tuple(source.ImagePositionPatient))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [hd.seg.SegmentationTypeValues.BINARY, hd.seg.SegmentationTypeValues.LABELMAP])
 @pytest.mark.parametrize("part", range(4))
 def test_every_orientation_is_read_and_its_segmentation_placed(tmp_path, kind, part):
@@ -114,6 +115,7 @@ def test_every_orientation_is_read_and_its_segmentation_placed(tmp_path, kind, p
             check(tmp_path / f"{number}", order, mirrored, (17, 23, 31), kind)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", [(17, 23, 31), (45, 0, 0), (0, 45, 0), (44, 44, 44)])
 def test_oblique_series_too(tmp_path, turn):
     check(tmp_path / "o", (0, 1, 2), (1, 1, 1), turn, hd.seg.SegmentationTypeValues.BINARY)
@@ -135,6 +137,7 @@ def test_a_pad_byte_that_is_not_zero_is_remarked(tmp_path):
         assert any("pads" in remark for remark in found.remarks) == (pad != b"\0" and held % 2 == 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lost", "stated", "said"),
     [(0, None, "numbered from 2"), (0, 5, "states 5 images"), (4, 5, "states 5 images"), (4, None, ""), (None, 5, "")],
@@ -156,6 +159,7 @@ def test_a_missing_outermost_slice_is_said_where_anything_tells(tmp_path, lost, 
     assert (said in " ".join(scan.remarks)) if said else scan.remarks == ()
 
 
+@pytest.mark.long
 def test_scouts_are_left_out_and_two_stacks_stay_refused(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 99, (9, ROWS, COLUMNS))
     write_series(tmp_path / "s", pixels, np.eye(3), number=lambda k: k + 2)

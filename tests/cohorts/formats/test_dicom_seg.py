@@ -74,6 +74,7 @@ def test_frames_written_in_any_order_and_without_empty_ones_find_their_slices(ct
     assert found.remarks == ()
 
 
+@pytest.mark.long
 def test_overlapping_segments_stay_apart(ct, tmp_path):
     _, images, scan = ct
     truth = np.zeros((3, 512, 512, 2), np.uint8)
@@ -97,6 +98,7 @@ def test_probabilities_keep_their_values(ct, tmp_path):
     assert found.label_map(0.75).sum() == 4
 
 
+@pytest.mark.long
 def test_label_maps_are_split_into_segments(ct, tmp_path):
     _, images, scan = ct
     truth = np.zeros((3, 512, 512), np.uint8)
@@ -110,6 +112,7 @@ def test_label_maps_are_split_into_segments(ct, tmp_path):
     assert np.array_equal(masks[wanted[1]], truth == 2)
 
 
+@pytest.mark.long
 def test_the_real_segmentations_agree_with_highdicom(ct, shared_data):
     files, images, scan = ct
     uids = [image.SOPInstanceUID for image in images]
@@ -124,6 +127,7 @@ def test_the_real_segmentations_agree_with_highdicom(ct, shared_data):
     assert len(files) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["seg_image_ct_binary", "seg_image_ct_binary_overlap", "seg_image_ct_true_fractional"])
 def test_highdicom_samples_agree_with_its_own_volume(shared_data, name):
     path = shared_data / "dicom_samples" / "highdicom" / f"{name}.dcm"

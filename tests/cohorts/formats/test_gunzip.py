@@ -10,6 +10,7 @@ from equipoise.cohorts.formats.gunzip import GzipBytes
 from equipoise.cohorts.formats.refusal import RefusedFile
 
 
+@pytest.mark.long
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 400), st.integers(0, 30))
 def test_members_read_in_pieces_equal_the_standard_library(parts, step, padding):
     raw = b"".join(gzip.compress(part) for part in parts) + bytes(padding)
@@ -27,6 +28,7 @@ def test_a_large_stream_crosses_the_feed_size():
     assert stream.finish()
 
 
+@pytest.mark.long
 def test_what_is_left_over_is_noticed_without_inflating_it():
     stream = GzipBytes(gzip.compress(bytes(100_000_000)), "x.gz")
     stream.read(10)
@@ -48,6 +50,7 @@ def test_what_follows_the_stream_is_refused(tail):
         stream.read(1000)
 
 
+@pytest.mark.long
 def test_thousands_of_tiny_members_are_refused():
     stream = GzipBytes(gzip.compress(b"a") * 5000, "x.gz")
     with pytest.raises(RefusedFile, match="far more gzip members"):

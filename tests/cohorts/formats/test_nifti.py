@@ -243,6 +243,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
         read_nifti(str(tmp_path) + "\0.nii")
 
 
+@pytest.mark.long
 def test_every_flipped_bit_of_a_gz_is_refused_or_changes_nothing(tmp_path):
     data = np.random.default_rng(5).integers(0, 4, (6, 6, 6)).astype(np.uint8)
     path = write(tmp_path / "g.nii.gz", data, np.eye(4))
@@ -262,6 +263,7 @@ def test_every_flipped_bit_of_a_gz_is_refused_or_changes_nothing(tmp_path):
     assert unchanged < 80  # only the gzip header's time, name and system carry no checksum
 
 
+@pytest.mark.long
 def test_bombs_and_impossible_claims_allocate_nothing(tmp_path):
     raw = write(tmp_path / "a.nii", np.zeros((4, 4, 4), np.int16), np.eye(4)).read_bytes()
     bomb = tmp_path / "bomb.nii.gz"
@@ -292,6 +294,7 @@ def test_the_real_files_agree_with_nibabel_and_simpleitk(shared_data):
         assert scan.spacing_mm == itk.GetSpacing()[::-1]
 
 
+@pytest.mark.long
 def test_nibabel_is_imported_only_when_a_file_is_read():
     code = "import sys, equipoise.cohorts.formats.nifti; assert 'nibabel' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -40,6 +40,7 @@ def agree(path, image):
     return scan
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_all_orientations_agree_with_simpleitk(tmp_path, name):
     for order, signs in ORIENTATIONS:

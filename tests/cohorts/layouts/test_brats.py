@@ -87,6 +87,7 @@ def test_patients_from_ids(case, patient):
     assert patient_of(case) == patient
 
 
+@pytest.mark.long
 def test_every_problem_is_named_and_can_be_excluded(tmp_path):
     write_case(tmp_path, "BraTS2021_00000")
     write_case(tmp_path, "BraTS2021_00001", without=("t1ce",))

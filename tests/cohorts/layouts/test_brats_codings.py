@@ -21,6 +21,7 @@ def cases(root: Path, write, group: str, values: Sequence[int], number: int = 4,
         write.volume(root / name / f"{name}-seg.nii.gz", values)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("group", "ending"), [("GLI", "-000"), ("SSA", "-000"), ("MEN", "-000"), ("MET", "-001"), ("GoAT", "")]
 )
@@ -35,6 +36,7 @@ def test_groups_of_one_coding_are_read(tmp_path: Path, write, started: Callable,
     assert np.isin(mask, cohort.regions["ET"]).sum() == (stored == 3).sum()
 
 
+@pytest.mark.long
 def test_children_are_asked_for_the_year_and_the_tissues_are_named(tmp_path: Path, write, started: Callable) -> None:
     cases(tmp_path, write, "PED", (0, 1, 2, 3))
     for read in (lambda: started(tmp_path), lambda: brats(tmp_path)):
@@ -52,6 +54,7 @@ def test_children_are_asked_for_the_year_and_the_tissues_are_named(tmp_path: Pat
         assert np.isin(mask, cohort.regions["WT"]).sum() == (stored > 0).sum()
 
 
+@pytest.mark.long
 def test_a_resection_cavity_is_no_enhancing_tumour(tmp_path: Path, write, started: Callable) -> None:
     cases(tmp_path, write, "GLI", (0, 1, 2, 3, 4))
     protocol, cohort = started(tmp_path)
@@ -65,6 +68,7 @@ def test_a_resection_cavity_is_no_enhancing_tumour(tmp_path: Path, write, starte
         brats(tmp_path)
 
 
+@pytest.mark.long
 def test_a_four_without_a_three_tells_nothing(tmp_path: Path, write, started: Callable) -> None:
     cases(tmp_path, write, "GLI", (0, 1, 2, 4))
     with pytest.raises(CohortError, match="holds the label 4"):
@@ -87,6 +91,7 @@ def test_radiotherapy_has_one_image_and_one_volume(tmp_path: Path, write, starte
     assert protocol.cohort.settings == {"modalities": ["t1ce"]}
 
 
+@pytest.mark.long
 def test_groups_of_other_tissues_do_not_mix_and_unknown_ones_are_asked(tmp_path: Path, write) -> None:
     cases(tmp_path / "a", write, "GLI", (0, 1, 2, 3), 2)
     cases(tmp_path / "a", write, "SSA", (0, 1, 2, 3), 2)

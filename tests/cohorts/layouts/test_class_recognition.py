@@ -34,6 +34,7 @@ def dicom(path: Path, patient: str, series: str, z: float | None, seed: int = 0)
     return path
 
 
+@pytest.mark.long
 def test_a_series_is_one_case_and_its_header_knows_the_patient(tmp_path: Path, started: Callable) -> None:
     for number, name in enumerate(("benign", "malignant")):
         for n in range(4):
@@ -51,6 +52,7 @@ def test_a_series_is_one_case_and_its_header_knows_the_patient(tmp_path: Path, s
     assert len(cohort.cases[0].sha256) == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["", ".dicom", ".IMA", ".dcm"])
 def test_dicom_under_any_name_is_told_by_its_mark(tmp_path: Path, started: Callable, ending: str) -> None:
     for name in ("norm", "path"):
@@ -62,6 +64,7 @@ def test_dicom_under_any_name_is_told_by_its_mark(tmp_path: Path, started: Calla
     assert len(set(cohort.patients)) == 8
 
 
+@pytest.mark.long
 def test_pictures_of_one_series_without_a_place_are_cases_by_themselves(tmp_path: Path, started: Callable) -> None:
     for number, name in enumerate(("norm", "path")):
         for n in range(3):
@@ -72,6 +75,7 @@ def test_pictures_of_one_series_without_a_place_are_cases_by_themselves(tmp_path
     assert cohort.spatial_dims == 2
 
 
+@pytest.mark.long
 def test_two_series_in_one_folder_are_two_cases(tmp_path: Path, started: Callable) -> None:
     for number, name in enumerate(("norm", "path")):
         for n in range(2):
@@ -85,6 +89,7 @@ def test_two_series_in_one_folder_are_two_cases(tmp_path: Path, started: Callabl
     assert len(set(cohort.patients)) == 4
 
 
+@pytest.mark.long
 def test_one_id_for_all_is_no_patient(tmp_path: Path, started: Callable) -> None:
     for number, name in enumerate(("norm", "path")):
         for n in range(3):
@@ -164,6 +169,7 @@ def test_classes_with_numbers_or_odd_words_stay_classes(
     assert cohort.classes == names
 
 
+@pytest.mark.long
 def test_archives_of_kaggle(tmp_path: Path, write, started: Callable) -> None:
     """One folder in another, official parts, a test part without classes, and what an archive of macOS holds."""
     root = tmp_path / "archive" / "chest_xray"

@@ -16,6 +16,7 @@ def describe(root: Path, **content) -> None:
     (root / "dataset.json").write_text(json.dumps(content))
 
 
+@pytest.mark.long
 def test_listed_files_may_be_links_to_a_store(tmp_path: Path, write, started: Callable) -> None:
     root = tmp_path / "Task02_Heart"
     for folder, values in (("imagesTr", None), ("labelsTr", (0, 1))):
@@ -38,6 +39,7 @@ def test_listed_files_may_be_links_to_a_store(tmp_path: Path, write, started: Ca
             decathlon(root)
 
 
+@pytest.mark.long
 def test_a_datalist_of_monai(tmp_path: Path, write, started: Callable) -> None:
     """No modality and no labels: channels from the files, classes from what the masks hold."""
     pairs = []

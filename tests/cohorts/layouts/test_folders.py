@@ -173,6 +173,7 @@ def test_patterns_that_do_not_fit_are_named():
         patient_of("a", r"(\d+)")
 
 
+@pytest.mark.long
 def test_the_real_jpeg_slices_read_as_a_cohort(shared_data, tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / kind).symlink_to(shared_data / "brats2021_slices_jpg" / kind)

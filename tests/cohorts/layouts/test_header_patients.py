@@ -69,6 +69,7 @@ def test_class_folders_of_files_take_them_too(tmp_path):
     assert sorted(cohort.patients.tolist()) == ["P1", "P1", "P2", "P3"]
 
 
+@pytest.mark.long
 def test_a_column_that_contradicts_the_headers_leaks_and_is_said(tmp_path):
     cohort = table(tmp_path, ROWS)
     assert cohort.patients.tolist() == ["A", "B", "C", "D"]
@@ -78,6 +79,7 @@ def test_a_column_that_contradicts_the_headers_leaks_and_is_said(tmp_path):
     assert find_leaks(cohort, fold_of([0, 1], [2, 3])) == []
 
 
+@pytest.mark.long
 def test_one_study_under_two_names_leaks(tmp_path):
     rows = [("A", "P1", "1.1"), ("B", "Q1", "1.1"), ("C", "P2", "1.3"), ("D", "P3", "1.4")]
     cohort = table(tmp_path, rows)
@@ -85,6 +87,7 @@ def test_one_study_under_two_names_leaks(tmp_path):
     assert "StudyInstanceUID" in cohort.remarks[0].text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ANONYMOUS", "anon", "", "0", "000", "Unknown", "N/A", "xxxx", "none", "P1"])
 def test_one_name_for_everybody_names_nobody(tmp_path, name):
     cohort = table(tmp_path, [(column, name, study) for column, _, study in ROWS])
@@ -120,6 +123,7 @@ def test_other_formats_have_no_owners():
     assert owners_of(Scan(np.zeros((1, 2, 2)), (1.0, 1.0), None, {})) == {}
 
 
+@pytest.mark.long
 def test_a_column_names_the_series_of_a_folder_of_several(tmp_path):
     truth = {}
     for index in range(2):

@@ -20,6 +20,7 @@ def write(path, shape=(28, 28), n=(6, 4, 4), **more):
     return path, arrays
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "dims", "counts"),
     [

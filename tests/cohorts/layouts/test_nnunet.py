@@ -37,6 +37,7 @@ def test_the_list_of_version_1_names_cases_without_their_channel(tmp_path: Path,
     assert (len(cohort), cohort.problems) == (4, ())
 
 
+@pytest.mark.long
 def test_the_dataset_key_lists_files_anywhere_below(tmp_path: Path, write, started: Callable) -> None:
     dataset = {}
     for n in range(4):
@@ -161,6 +162,7 @@ def test_what_macos_leaves_behind_is_no_case(tmp_path: Path, write) -> None:
     assert len(nnunet(tmp_path)) == 4
 
 
+@pytest.mark.long
 def test_links_are_followed_and_a_folder_of_data_sets_is_named(tmp_path: Path, write, started: Callable) -> None:
     root = tmp_path / "raw" / "Dataset001_A"
     for folder, name, values in (("imagesTr", "c{}_0000.nii.gz", None), ("labelsTr", "c{}.nii.gz", (0, 1))):

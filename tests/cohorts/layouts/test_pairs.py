@@ -27,6 +27,7 @@ def is_same(image, picture: Path, mask: Path, values: tuple[int, ...]) -> bool:
     return np.array_equal(image.array[0], pixels) and np.array_equal(np.array(values)[image.mask], stored)
 
 
+@pytest.mark.long
 def test_a_folder_for_each_case_as_kits(tmp_path: Path, write, started: Callable) -> None:
     for n in range(6):
         write.volume(tmp_path / f"case_{n:05d}" / "imaging.nii.gz")
@@ -48,6 +49,7 @@ def test_a_folder_for_each_case_as_kits(tmp_path: Path, write, started: Callable
     assert cohort.problems == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("second", [9, 12])
 def test_frames_of_a_patient_as_acdc(tmp_path: Path, write, started: Callable, second: int) -> None:
     """The second frame differs between patients, or not: a frame is a case and never a structure."""
@@ -67,6 +69,7 @@ def test_frames_of_a_patient_as_acdc(tmp_path: Path, write, started: Callable, s
     assert all("4d" in exclusion.case for exclusion in cohort.excluded)
 
 
+@pytest.mark.long
 def test_channels_of_one_mask_as_ucsf_and_not_the_other_masks(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         folder, name = tmp_path / f"UCSF-PDGM-{n:04d}_nifti", f"UCSF-PDGM-{n:04d}"
@@ -88,6 +91,7 @@ def test_channels_of_one_mask_as_ucsf_and_not_the_other_masks(tmp_path: Path, wr
     assert chosen.fingerprint() == cohort.fingerprint()
 
 
+@pytest.mark.long
 def test_bids_with_derivatives_and_sessions(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         for session in ("ses-1", "ses-2"):
@@ -139,6 +143,7 @@ def structures(
     return truth
 
 
+@pytest.mark.long
 def test_a_file_for_each_structure_as_totalsegmentator(tmp_path: Path, write, started: Callable) -> None:
     truth = structures(tmp_path, write, {"aorta": 1, "liver": 2, "spleen": 3})
     (tmp_path / "meta.csv").write_text("image_id;age;split\n" + "".join(f"s{n:04d};{50 + n};train\n" for n in range(4)))
@@ -155,6 +160,7 @@ def test_a_file_for_each_structure_as_totalsegmentator(tmp_path: Path, write, st
     assert 2 not in cohort.cases[1].read().mask
 
 
+@pytest.mark.long
 def test_structures_that_overlap_are_named_and_may_be_left_out(tmp_path: Path, write, started: Callable) -> None:
     truth = structures(tmp_path, write, {"liver": 1, "spleen": 2}, image="mri.nii.gz")
     for n in range(4):
@@ -170,6 +176,7 @@ def test_structures_that_overlap_are_named_and_may_be_left_out(tmp_path: Path, w
     assert np.array_equal(cohort.cases[0].read().mask, truth["s0000"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("image", "mask"),
     [
@@ -216,6 +223,7 @@ def test_official_parts_and_endings_that_differ(tmp_path: Path, write, started: 
     assert cohort.channels == ("red", "green", "blue")
 
 
+@pytest.mark.long
 def test_two_modalities_beside_one_mask_are_two_channels(tmp_path: Path, write, started: Callable) -> None:
     for n in range(5):
         for kind in ("CT", "PT"):

@@ -90,6 +90,7 @@ def test_arrays_with_their_labels_masks_and_patients(tmp_path):
         recognise(file)
 
 
+@pytest.mark.long
 def test_real_files(shared_data):
     assert recognise(shared_data / "brats").source == "brats"
     assert recognise(shared_data / "adrenalmnist3d" / "adrenalmnist3d.npz").source == "medmnist"

@@ -80,6 +80,7 @@ def test_one_column_for_each_class(tmp_path: Path, write, started: Callable) -> 
     assert [problem.problem for problem in cohort.problems] == ["2 of its 3 columns of classes hold 1"]
 
 
+@pytest.mark.long
 def test_many_findings_are_asked_and_uncertain_ones_stay_apart(tmp_path: Path, write, started: Callable) -> None:
     root = tmp_path / "CheXpert-v1.0-small"
     names = [f"train/patient{n:05d}/study1/view1_frontal.jpg" for n in range(12)]

@@ -65,6 +65,7 @@ def test_large_nodules_agree_with_the_database_of_all_readings(readings):
     assert compared > 100
 
 
+@pytest.mark.long
 def test_small_nodules_and_other_marks_are_kept_apart(readings):
     small = [mark for reading in readings for mark in reading.small_nodules()]
     others = [mark for reading in readings for session in reading.sessions for mark in session.non_nodules]

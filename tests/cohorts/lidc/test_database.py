@@ -105,6 +105,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_database(other)
 
 
+@pytest.mark.long
 def test_reading_leaves_the_file_and_its_folder_alone(database: LidcDatabase) -> None:
     folder = find_database().parent
     assert not list(folder.glob("*.sqlite-*"))

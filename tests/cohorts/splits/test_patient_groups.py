@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
@@ -49,6 +50,7 @@ def test_known_patients_are_not_guessed() -> None:
     assert with_guessed_patients(cohort) is cohort
 
 
+@pytest.mark.long
 def test_the_fingerprint_changes_with_the_groups() -> None:
     cohort = cohort_of([f"c{n}" for n in range(12)], patients_known=False)
     assert with_guessed_patients(cohort).fingerprint() != cohort.fingerprint()

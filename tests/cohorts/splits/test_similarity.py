@@ -75,6 +75,7 @@ def test_signatures_hardly_move_under_shift_and_half_turn(stock: np.ndarray, pic
     np.testing.assert_allclose(half, plain, rtol=1e-2, atol=1)
 
 
+@pytest.mark.long
 def test_many_pictures_equal_few(pictures: np.ndarray) -> None:
     whitening = Whitening.of(pictures)
     many = np.resize(pictures, (600, SIDE, SIDE))

@@ -59,12 +59,14 @@ def test_no_patient_in_two_parts_and_shares_near_target_on_seeds_0_to_99(lidc: C
     assert len(tests) == 100
 
 
+@pytest.mark.long
 def test_patients_with_many_cases_spread_over_the_parts(lidc: Cohort) -> None:
     _, owner, sizes = np.unique(lidc.patients, return_inverse=True, return_counts=True)
     many = [np.mean(sizes[owner[split(lidc, seed=seed)[0].test]] >= 5) for seed in range(30)]
     assert np.mean(many) == pytest.approx(np.mean(sizes[owner] >= 5), rel=0.25)
 
 
+@pytest.mark.long
 def test_the_seed_alone_decides_and_the_order_of_cases_does_not(lidc: Cohort) -> None:
     first, again, other = split(lidc, seed=4)[0], split(lidc, seed=4)[0], split(lidc, seed=5)[0]
     np.testing.assert_array_equal(first.test, again.test)
@@ -74,6 +76,7 @@ def test_the_seed_alone_decides_and_the_order_of_cases_does_not(lidc: Cohort) ->
     assert {lidc.cases[i].id for i in first.test} == {backwards.cases[i].id for i in turned.test}
 
 
+@pytest.mark.long
 def test_kfold_tests_every_case_once_per_repeat(lidc: Cohort) -> None:
     folds = split(lidc, scheme="kfold", folds=5, repeats=2, seed=1)
     assert len(folds) == 10
@@ -97,6 +100,7 @@ def test_given_parts_are_kept_and_validation_is_carved_by_patient() -> None:
     assert list(split(cohort_of(rows, parts=parts), scheme="given")[0].validation) == list(range(10))
 
 
+@pytest.mark.long
 def test_a_rare_class_reaches_every_part_when_it_has_as_many_patients_as_parts() -> None:
     rows = [(f"p{index}", 0) for index in range(200)] + [(f"rare{index}", 1) for index in range(3)]
     cohort = cohort_of(rows)
@@ -113,6 +117,7 @@ def test_tasks_without_labels_split_by_patient_alone() -> None:
     assert (len(fold.validation), len(fold.test)) == (9, 9)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2)), min_size=30, max_size=120),

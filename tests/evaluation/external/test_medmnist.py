@@ -12,6 +12,7 @@ from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.medmnist import file_name, read_scores
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flag", ["pneumoniamnist", "bloodmnist"])
 def test_scores_and_truth_give_the_auc_in_the_name(made: Path, flag: str) -> None:
     for path in sorted((made / "medmnist" / flag).rglob("*.csv")):

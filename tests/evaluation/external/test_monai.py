@@ -24,6 +24,7 @@ def test_raw_metrics_have_monais_own_means(made: Path) -> None:
         assert found[metric].mean() == pytest.approx(own["mean"], abs=6e-5)
 
 
+@pytest.mark.long
 def test_monais_dice_and_distance_are_ours(made: Path) -> None:
     files = sorted((made / "masks/careful").iterdir())
     ours = measure(pairs_with(files, made / "masks/truth")[0], {"whole": (1, 2), "core": (2,)}, silent).columns

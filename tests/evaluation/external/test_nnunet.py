@@ -17,6 +17,7 @@ def masks(made: Path, arm: str, case: str) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arm", ["careful", "careless"])
 def test_every_number_is_that_of_the_masks(made: Path, arm: str) -> None:
     found = read_summary(made / "nnunet_regions" / arm / "summary.json", {"whole": (1, 2), "core": (2,)}).columns

@@ -69,6 +69,7 @@ def test_compiled_equals_the_loop_to_the_last_bit(rule, per, settings) -> None:
     assert taken == {"compiled": 8, "loop": 2}
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.parametrize(("rule", "per"), MEMBERS)
 def test_the_number_of_threads_changes_no_bit(rule, per, monkeypatch) -> None:
@@ -79,6 +80,7 @@ def test_the_number_of_threads_changes_no_bit(rule, per, monkeypatch) -> None:
     assert same(params, expected)
 
 
+@pytest.mark.long
 @settings(max_examples=50, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 3_000_000), min_size=1, max_size=40),

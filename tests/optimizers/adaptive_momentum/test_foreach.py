@@ -33,6 +33,7 @@ def test_foreach_counts_as_the_loop_and_moves_the_same(stream, drive, rule, per,
         assert all(torch.equal(a, b) for a, b in zip(ends[0][1], ends[1][1], strict=True))
 
 
+@pytest.mark.long
 def test_gradients_are_left_as_they_were(stream) -> None:
     """Callers may still want them (logging, clipping statistics, accumulation)."""
     for path in ("loop", "foreach", "auto"):

@@ -85,6 +85,7 @@ def test_a_group_added_in_mid_run_starts_afresh(stream, drive, member) -> None:
     assert torch.equal(late.detach(), alone.detach())
 
 
+@pytest.mark.long
 @members
 def test_resumes_bit_for_bit_through_a_saved_state(stream, drive, member) -> None:
     grads = [[grad] for grad in stream((300,), 300)]
@@ -260,6 +261,7 @@ def test_weight_decay_is_decoupled_and_uses_the_learning_rate_alone(drive) -> No
     assert param.tolist() == pytest.approx([8 * 0.95**2] * 2)
 
 
+@pytest.mark.long
 def test_adam_in_a_users_script_is_replaced_in_one_line() -> None:
     def script(make) -> float:
         generator = torch.Generator().manual_seed(0)

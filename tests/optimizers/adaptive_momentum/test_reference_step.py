@@ -160,6 +160,7 @@ def test_the_clamp_is_reached_held_and_left(drive) -> None:
     assert counts(-1.0, 9) == [3, 2, 1, 0, -1, -2, -3, -4, -4]
 
 
+@pytest.mark.long
 def test_a_leak_never_reaches_its_bound(drive) -> None:
     param = torch.nn.Parameter(torch.zeros(1))
     optimizer = AdaptiveMomentum([param], 1e-3, rule="bounded", alpha=1.0, gamma=0.1, leak=True, path="loop")
@@ -214,6 +215,7 @@ def test_elements_neither_know_their_place_nor_their_tensor(rule, seed, cut) -> 
     assert torch.equal(end([torch.arange(cut), torch.arange(cut, 36)]), whole)
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31))
 @pytest.mark.parametrize(

@@ -21,12 +21,14 @@ def noise_only(rule: str, kappa: float, steps: int, elements: int = 4000) -> np.
     return -kappa * optimizer.state[param]["count"].double().numpy()
 
 
+@pytest.mark.long
 def test_literal_rates_walk_at_random_in_pure_noise() -> None:
     logs = noise_only("paper", 0.01, 900)
     assert logs.std() == pytest.approx(0.01 * math.sqrt(900), rel=0.05)
     assert abs(logs.mean()) < 4 * 0.3 / math.sqrt(logs.size)
 
 
+@pytest.mark.long
 def test_agreement_spreads_evenly_between_its_bounds_in_pure_noise() -> None:
     logs = noise_only("agreement", 0.3, 600)  # steps enough to cross the room of 2 ln(10) / 0.3 = 15 counts
     bound = 0.3 * math.floor(math.log(10) / 0.3)
@@ -48,6 +50,7 @@ def median_log_rate(optimizer: AdaptiveMomentum, param: torch.Tensor) -> float:
     return -group["alpha"] * group["gamma"] * float(optimizer.state[param]["count"].double().median())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kappa", [0.05, 0.1])
 def test_literal_rates_grow_on_a_noisy_quadratic(kappa: float) -> None:
     """d(log eta) / dt = kappa^2 / pi: the rule anneals the wrong way."""
@@ -61,6 +64,7 @@ def test_literal_rates_grow_on_a_noisy_quadratic(kappa: float) -> None:
     assert slope == pytest.approx(kappa**2 / math.pi, rel=0.25)
 
 
+@pytest.mark.long
 def test_agreement_anneals_as_one_over_time_on_a_noisy_quadratic() -> None:
     """With lag-1 agreement (momentum 0), 1 / eta_t = 1 / eta_0 + kappa h t / pi: Robbins and Monro, unscheduled."""
     kappa, param = 0.02, torch.nn.Parameter(torch.zeros(2000))
@@ -72,6 +76,7 @@ def test_agreement_anneals_as_one_over_time_on_a_noisy_quadratic() -> None:
         assert eta == pytest.approx(1 / (2 + kappa * t / math.pi), rel=0.15)
 
 
+@pytest.mark.long
 def test_without_a_floor_literal_descent_from_above_stops_short() -> None:
     """On h theta^2 / 2 from above the residual stays at exp(-eta h / kappa); from below it vanishes."""
     ends = {}
@@ -86,6 +91,7 @@ def test_without_a_floor_literal_descent_from_above_stops_short() -> None:
     assert abs(ends[-1.0]) < 1e-6
 
 
+@pytest.mark.long
 def test_literal_descent_is_one_sided_exponentiated_gradient() -> None:
     """With |g| = 1: theta_t - theta_1 = (eta / kappa)(exp(-kappa n_t) - 1) - (kappa / 2) sum eta_i + O(kappa^2)."""
     kappa, eta0, steps = 0.01, 0.1, 400

@@ -28,6 +28,7 @@ def test_the_table_holds_the_mean_curve_of_the_runs() -> None:
     assert any(">⅛<" in part for part in figure.panels[0].parts)
 
 
+@pytest.mark.long
 def test_the_rule_is_drawn_in_every_panel() -> None:
     runs, patient = [(_marks(0), np.arange(30))], np.arange(30)
     figure = froc_figure({"a": runs, "b": runs}, {}, ("spot rule", [(_marks(5), patient)]), "slice")
@@ -39,6 +40,7 @@ def test_the_rule_is_drawn_in_every_panel() -> None:
     assert "false positives per slice" in figure.panels[1].inline()
 
 
+@pytest.mark.long
 def test_the_band_is_wider_where_patients_are_fewer() -> None:
     widths = []
     for patients in (80, 8):

@@ -48,6 +48,7 @@ def test_infinite_values_draw_nothing_wrong() -> None:
     assert "inf" not in drawing.inline()
 
 
+@pytest.mark.long
 @given(st.floats(-1e4, 1e4), st.floats(1e-4, 1e4), st.integers(2, 8))
 def test_ticks_are_few_and_inside(low: float, span: float, about: int) -> None:
     ticks = nice_ticks(low, low + span, about)

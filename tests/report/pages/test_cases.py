@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from equipoise.trials.audit import audit
 
@@ -17,6 +18,7 @@ def columns(cases: int) -> dict[str, list[object]]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_few_cases_stand_on_the_page_and_all_in_the_file(tmp_path: Path) -> None:
     table = columns(2)
     audit(table, out=tmp_path, cases_are_patients=True)
@@ -30,6 +32,7 @@ def test_few_cases_stand_on_the_page_and_all_in_the_file(tmp_path: Path) -> None
     assert [row["case"] for row in rows] == table["case"]
 
 
+@pytest.mark.long
 def test_many_cases_stand_in_the_file_alone(tmp_path: Path) -> None:
     audit(columns(40), out=tmp_path, cases_are_patients=True)
     assert "Case by case" not in (tmp_path / "report.html").read_text(encoding="utf-8")

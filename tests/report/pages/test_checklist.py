@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from equipoise.report.pages.checklist import CLAIM, TRIPOD, checklists, counts
 from equipoise.report.summary import results_of
 from equipoise.runfolder.read import read_folder
@@ -20,6 +22,7 @@ def test_every_item_is_there_once() -> None:
     assert len({row[0] for row in TRIPOD}) == len(TRIPOD) == 52
 
 
+@pytest.mark.long
 def test_what_the_run_knows_is_filled(make_folder: Make) -> None:
     claim = _drafts(make_folder(patients=120))["CLAIM 2024"]
     assert claim["7"][1].startswith("lidc-contours: ")
@@ -31,6 +34,7 @@ def test_what_the_run_knows_is_filled(make_folder: Make) -> None:
     assert "AUC with 95 % intervals: unet-adam 0." in claim["37"][1]
 
 
+@pytest.mark.long
 def test_what_only_the_author_knows_is_left_open(make_folder: Make) -> None:
     drafts = _drafts(make_folder(patients=120))
     for name, number in (("CLAIM 2024", "3"), ("CLAIM 2024", "33"), ("CLAIM 2024", "44"), ("TRIPOD+AI", "17")):
@@ -39,6 +43,7 @@ def test_what_only_the_author_knows_is_left_open(make_folder: Make) -> None:
     assert drafts["CLAIM 2024"]["14"][0] == "author"  # this cohort's notes say nothing of its truth
 
 
+@pytest.mark.long
 def test_patients_failures_and_uncertainty_come_from_the_run(make_folder: Make) -> None:
     drafts = _drafts(make_folder(patients=300))
     claim, tripod = drafts["CLAIM 2024"], drafts["TRIPOD+AI"]
@@ -64,6 +69,7 @@ def test_nothing_is_invented_without_results_or_protocol(make_folder: Make) -> N
     assert {claim[number][0] for number in ("9", "25", "26", "37", "38", "39")} == {"author"}
 
 
+@pytest.mark.long
 def test_counts_cover_all_items(make_folder: Make) -> None:
     run = read_folder(make_folder(patients=60))
     for items in checklists(run, results_of(run)).values():

@@ -128,6 +128,7 @@ def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str])
     assert len(page.pictures) == MOST_CASES[2] + 2 * MOST_PAIRS[2]
 
 
+@pytest.mark.long
 def test_the_same_in_a_few_lines(everything: tuple[Inspection, str]) -> None:
     found, _ = everything
     size, spacing, intensity, sites = summary(found.cohort, found.rows)
@@ -139,6 +140,7 @@ def test_the_same_in_a_few_lines(everything: tuple[Inspection, str]) -> None:
     assert re.fullmatch(r"site: <A & B> \d+ patients, 100 cases; C \d+ patients, 50 cases", sites)
 
 
+@pytest.mark.long
 def test_the_page_asks_the_network_for_nothing(everything: tuple[Inspection, str]) -> None:
     _, text = everything
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
@@ -148,6 +150,7 @@ def test_the_page_asks_the_network_for_nothing(everything: tuple[Inspection, str
     assert len(text) < 2_000_000
 
 
+@pytest.mark.long
 def test_masks_have_a_legend_and_volumes(tmp_path: Path) -> None:
     cohort = phantom(task="segmentation", cases=6, size=12, spatial_dims=3, classes=3)
     page = Page(render_inspection(inspected(cohort)))
@@ -166,6 +169,7 @@ def test_unknown_and_guessed_patients_are_called_so() -> None:
     assert "Patients guesses" in Page(render_inspection(inspected(replace(unknown, patients_guessed=True)))).text
 
 
+@pytest.mark.long
 def test_grids_that_differ_are_counted() -> None:
     cases = tuple(
         Case(str(n), str(n), partial(Image, np.ones((1, 8 + n % 5, 9)), (1.0, 0.5)), n % 2) for n in range(30)
@@ -184,6 +188,7 @@ def test_histograms_count_every_value() -> None:
     assert len([part for part in histogram("x", np.linspace(0, 1, 100), "y").parts if "bar" in part]) == 20
 
 
+@pytest.mark.long
 def test_check_writes_the_page_and_says_where_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     protocol = tmp_path / "protocol.toml"
     protocol.write_text(

@@ -74,6 +74,7 @@ def test_the_verdict_comes_before_every_figure_and_number_table(reported: Path) 
     assert words.index("Which arm is best?") < words.index("Is any network better than the diameter rule?")
 
 
+@pytest.mark.long
 def test_every_picture_has_words(reported: Path) -> None:
     _, page = _page(reported)
     drawings = [attrs for tag, attrs in page.seen if tag == "svg"]
@@ -84,6 +85,7 @@ def test_every_picture_has_words(reported: Path) -> None:
     assert all(attrs["alt"] and str(attrs["src"]).startswith("data:image/png;base64,") for attrs in images)
 
 
+@pytest.mark.long
 def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
     words = _page(reported)[1].text()
     for wanted in (
@@ -95,6 +97,7 @@ def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
         assert wanted.replace(" ", "") in words.replace(" ", ""), wanted
 
 
+@pytest.mark.long
 def test_figures_are_files_with_their_numbers(reported: Path) -> None:
     names = {path.stem for path in (reported / "figures").glob("*.svg")}
     assert names == {path.stem for path in (reported / "figures").glob("*.csv")}
@@ -198,6 +201,7 @@ def test_one_arm_may_have_failed(make_folder: Make) -> None:
     assert "unet-adam , seed 0, seed 1 and seed 2 (missing)" in words
 
 
+@pytest.mark.long
 def test_every_job_may_have_failed(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     shutil.rmtree(folder / "jobs")

@@ -76,6 +76,7 @@ def test_the_first_line_says_what_it_is(page: str) -> None:
     assert "no ledger proves when the test set was opened" in body[: body.index("<h1>")]
 
 
+@pytest.mark.long
 def test_the_page_has_every_section_that_predictions_can_fill(page: str) -> None:
     found = re.findall(r'<section id="([^"]+)"', page)
     for section in ("sources", "differences", "endpoints", "roc", "confusion", "examples", "calibration", "net-benefit",
@@ -102,6 +103,7 @@ def test_the_checklists_leave_training_to_the_author(page: str) -> None:
     assert "Primary: AUC" in told
 
 
+@pytest.mark.long
 def test_one_run_each_is_not_said_to_be_readers(tmp_path: Path) -> None:
     table = {
         "arm": ["x"] * 60 + ["y"] * 60, "case": [str(i) for i in range(60)] * 2, "truth": ["n", "p"] * 60,

@@ -100,6 +100,7 @@ def test_without_a_second_run_nothing_is_shown(make_folder: Callable[..., Path])
     assert 'id="contrast"' not in (folder / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_a_second_run_that_is_not_finished_is_shown_with_what_it_has(make_folder: Callable[..., Path]) -> None:
     folder = make_folder()
     shutil.copytree(folder, folder / BY_CASE)

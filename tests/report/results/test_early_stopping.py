@@ -2,6 +2,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from equipoise.report import summarise
 from equipoise.report.text.methods import methods
 
@@ -13,6 +15,7 @@ def _stop(folder: Path, arm: str, seed: int, epoch: int) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped_epoch": epoch}))
 
 
+@pytest.mark.long
 def test_runs_that_stopped_early_are_told(make_folder: Make) -> None:
     folder = make_folder()
     for seed, epoch in enumerate([5, 7]):
@@ -32,6 +35,7 @@ def test_runs_that_stopped_early_are_told(make_folder: Make) -> None:
     assert "an equal limit of epochs, before which early stopping ended 3 runs;" in paragraph
 
 
+@pytest.mark.long
 def test_whole_budgets_are_equal(make_folder: Make) -> None:
     folder = make_folder()
     results = summarise(folder)

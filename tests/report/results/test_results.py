@@ -47,6 +47,7 @@ def _fail(folder: Path, arm: str, seed: int, reason: str = "the loss became NaN"
     )
 
 
+@pytest.mark.long
 def test_the_promised_fields_are_there(make_folder: Make) -> None:
     results = write_results(folder := make_folder())
     assert json.loads((folder / "results.json").read_text(encoding="utf-8")) == results
@@ -91,6 +92,7 @@ def test_estimates_agree_with_scikit_learn(make_folder: Make) -> None:
     assert arm["confusion_runs"] == 3
 
 
+@pytest.mark.long
 def test_models_are_named_and_their_settings_kept(make_folder: Make) -> None:
     arm = summarise(make_folder(patients=60))["arms"][0]
     assert (arm["model"], arm["optimizer"]) == ("unet", "adam")
@@ -106,6 +108,7 @@ def test_four_classes_give_a_macro_auc(make_folder: Make) -> None:
     assert results["arms"][0]["operating_point"] is None
 
 
+@pytest.mark.long
 def test_operating_point_is_chosen_on_validation(make_folder: Make) -> None:
     results = summarise(folder := make_folder())
     point = results["arms"][0]["operating_point"]
@@ -119,11 +122,13 @@ def test_operating_point_is_chosen_on_validation(make_folder: Make) -> None:
     assert point["thresholds"][0] in held.scores[:, 1]
 
 
+@pytest.mark.long
 def test_costs_are_medians_over_runs(make_folder: Make) -> None:
     cost = summarise(make_folder())["arms"][0]["cost"]
     assert cost == {"train_seconds": 19.0, "latency_ms": pytest.approx(1.8), "peak_memory_mb": 610.0, "pareto": True}
 
 
+@pytest.mark.long
 def test_arms_with_one_network_share_its_latency(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     for seed, latency in enumerate((9.0, 9.5, 10.0)):
@@ -161,6 +166,7 @@ def test_numbers_come_from_predictions_alone(make_folder: Make) -> None:
     assert before == after
 
 
+@pytest.mark.long
 def test_a_failed_and_a_missing_job_are_rows_of_failures(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     _fail(folder, "unet-adam", 1)
@@ -176,6 +182,7 @@ def test_a_failed_and_a_missing_job_are_rows_of_failures(make_folder: Make) -> N
     assert results["arms"][0]["seeds"] == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_an_arm_without_any_run_stays_and_is_refused(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     for seed in range(3):
@@ -198,6 +205,7 @@ def test_a_run_without_test_predictions_says_so(make_folder: Make) -> None:
     assert results["recommendation"]["accuracy"]["arm"] is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, "single_run"), (2, "refused")])
 def test_too_few_seeds_give_no_verdict(make_folder: Make, seeds: int, verdict: str) -> None:
     results = summarise(make_folder(seeds=seeds, patients=120))
@@ -205,6 +213,7 @@ def test_too_few_seeds_give_no_verdict(make_folder: Make, seeds: int, verdict: s
     assert json.dumps(results, allow_nan=False)
 
 
+@pytest.mark.long
 def test_a_second_opening_makes_it_exploratory(make_folder: Make) -> None:
     folder = make_folder(patients=60)
     Ledger(folder).append(TEST_OPENED, jobs=12)
@@ -214,6 +223,7 @@ def test_a_second_opening_makes_it_exploratory(make_folder: Make) -> None:
     assert "opened 2 times" in results["warnings"][0]
 
 
+@pytest.mark.long
 def test_without_baselines_it_warns(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     shutil.rmtree(folder / "baselines")

@@ -59,6 +59,7 @@ def tuned(make_folder: Make) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_every_draw_is_a_row_with_its_value_or_its_reason(tuned: Path) -> None:
     tuning = summarise(tuned)["tuning"]
     first, second = tuning["arms"]
@@ -69,6 +70,7 @@ def test_every_draw_is_a_row_with_its_value_or_its_reason(tuned: Path) -> None:
     assert (tuning["metric"], tuning["lower_is_better"], tuning["equal"]) == ("validation_loss", True, True)
 
 
+@pytest.mark.long
 def test_a_failed_draw_counts_as_the_worst_value_of_all(tuned: Path) -> None:
     rows = {(row["arm"], row["draws"]): row for row in summarise(tuned)["tuning"]["best_after"]}
     assert rows["unet-adam", 1]["expected"] == pytest.approx((0.5 + 0.3 + 0.7 + 0.4) / 4)
@@ -76,6 +78,7 @@ def test_a_failed_draw_counts_as_the_worst_value_of_all(tuned: Path) -> None:
     assert rows["densenet-adam", 1]["expected"] == pytest.approx((0.6 + 0.35 + 0.35 + 0.7) / 4)
 
 
+@pytest.mark.long
 def test_ranks_after_all_draws_are_those_of_the_chosen(tuned: Path) -> None:
     rows = summarise(tuned)["tuning"]["ranks"]
     assert {row["arm"]: row["rank"] for row in rows if row["draws"] == 4} == {"unet-adam": 1.0, "densenet-adam": 2.0}
@@ -83,6 +86,7 @@ def test_ranks_after_all_draws_are_those_of_the_chosen(tuned: Path) -> None:
         assert sum(row["rank"] for row in rows if row["draws"] == draws) == pytest.approx(3)
 
 
+@pytest.mark.long
 def test_selection_by_the_primary_endpoint_reads_its_column(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     tune(folder, LOSSES, select="primary")
@@ -92,6 +96,7 @@ def test_selection_by_the_primary_endpoint_reads_its_column(make_folder: Make) -
     assert tuning["arms"][0]["draws"][1]["value"] == pytest.approx(0.7)
 
 
+@pytest.mark.long
 def test_untuned_twins_are_no_arms_and_change_no_comparison_of_arms(tuned: Path, make_folder: Make) -> None:
     results = summarise(tuned)
     assert [entry["name"] for entry in results["arms"]] == ["unet-adam", "densenet-adam"]
@@ -110,6 +115,7 @@ def test_untuned_twins_are_no_arms_and_change_no_comparison_of_arms(tuned: Path,
     assert (alone["tuning"], alone["untuned"]) == (None, [])
 
 
+@pytest.mark.long
 def test_an_arm_with_chosen_settings_shows_them(tuned: Path) -> None:
     results = summarise(tuned)
     assert results["arms"][0]["settings"]["optimizer"] == {"lr": 0.1}
@@ -118,6 +124,7 @@ def test_an_arm_with_chosen_settings_shows_them(tuned: Path) -> None:
     assert chosen_settings(None, "a") == {"model": {}, "optimizer": {}}
 
 
+@pytest.mark.long
 def test_missing_draws_are_told_and_nothing_breaks(tuned: Path) -> None:
     for name in LOSSES:
         shutil.rmtree(tuned / "jobs" / name / "draws")
@@ -146,6 +153,7 @@ def test_figures_carry_every_number(tuned: Path) -> None:
     assert "4 draws, 1 failed" in curves.panels[0].description
 
 
+@pytest.mark.long
 def test_the_page_and_the_methods_tell_the_budget(tuned: Path) -> None:
     write_report(tuned)
     page = (tuned / "report.html").read_text(encoding="utf-8")
@@ -155,6 +163,7 @@ def test_the_page_and_the_methods_tell_the_budget(tuned: Path) -> None:
     assert "failed: it diverged" in page
 
 
+@pytest.mark.long
 def test_the_page_says_that_budgets_were_unequal(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     tune(folder, {"unet-adam": [0.5, 0.3], "densenet-adam": [0.4]}, equal=False)

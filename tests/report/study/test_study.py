@@ -51,6 +51,7 @@ def test_a_folder_without_a_plan_is_no_study(tmp_path: Path) -> None:
         study_results(tmp_path)
 
 
+@pytest.mark.long
 def test_every_number_follows_from_the_trials(study: Path) -> None:
     results = report_study(study)
     assert (study / "b" / "one" / "report.html").is_file()
@@ -68,6 +69,7 @@ def test_every_number_follows_from_the_trials(study: Path) -> None:
     assert brier[lowest] == 1.0
 
 
+@pytest.mark.long
 def test_pairs_of_optimizers_have_their_differences(study: Path) -> None:
     found = judged(study)["ranks"]["tuned"]["auc"]
     rank = {row["optimizer"]: row["rank"] for row in found["arms"]}
@@ -79,6 +81,7 @@ def test_pairs_of_optimizers_have_their_differences(study: Path) -> None:
     assert all(row[1:].count("") == 1 for row in table.rows)
 
 
+@pytest.mark.long
 def test_the_target_is_the_median_of_the_best_losses(study: Path) -> None:
     results = judged(study)
     bests = []
@@ -90,6 +93,7 @@ def test_the_target_is_the_median_of_the_best_losses(study: Path) -> None:
     assert row["target"] == pytest.approx(np.median(bests))
 
 
+@pytest.mark.long
 def test_a_run_that_failed_is_worst_and_never_reaches_the_target(study: Path) -> None:
     for place in ("a/one", "a/two", "b/one"):
         for seed in range(3):
@@ -112,6 +116,7 @@ def test_a_run_that_failed_is_worst_and_never_reaches_the_target(study: Path) ->
     assert "†" in (study / "tables.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_trial_that_was_not_run_is_a_row_with_its_reason(study: Path) -> None:
     results = judged(study)
     assert [row["status"] for row in results["trials"]] == ["finished"] * 3 + ["missing"]
@@ -146,6 +151,7 @@ def test_a_difference_is_claimed_only_where_there_is_one() -> None:
     assert "no other was shown to lie behind it" in answer_for(0.001, -0.1).answer
 
 
+@pytest.mark.long
 def test_tables_are_the_same_in_markdown(study: Path) -> None:
     tables = study_tables(judged(study))
     assert all(len(row) == len(table.heads) for table in tables for row in table.rows)

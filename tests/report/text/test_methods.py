@@ -2,6 +2,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from equipoise.report.summary import results_of
 from equipoise.report.text.methods import methods
 from equipoise.runfolder.read import read_folder
@@ -14,6 +16,7 @@ def _text(folder: Path) -> tuple[str, list[str]]:
     return methods(results_of(run), run.lock)
 
 
+@pytest.mark.long
 def test_references_are_numbered_as_they_appear(make_folder: Make) -> None:
     text, references = _text(make_folder(patients=120))
     cited = [int(number) for group in re.findall(r"\[([\d,]+)\]", text) for number in group.split(",")]
@@ -22,6 +25,7 @@ def test_references_are_numbered_as_they_appear(make_folder: Make) -> None:
     assert any(reference.startswith("Hillis SL") for reference in references)
 
 
+@pytest.mark.long
 def test_the_paragraph_says_what_was_done(make_folder: Make) -> None:
     text, _ = _text(make_folder(patients=120))
     for words in (
@@ -31,6 +35,7 @@ def test_the_paragraph_says_what_was_done(make_folder: Make) -> None:
         assert words in text
 
 
+@pytest.mark.long
 def test_other_cohorts_do_not_cite_this_one(make_folder: Make) -> None:
     run = read_folder(make_folder(patients=60))
     results = results_of(run)

@@ -27,6 +27,7 @@ def codes() -> set[str]:
     return {node.value for node in texts if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
+@pytest.mark.long
 def test_every_code_has_a_sentence_and_every_sentence_a_code() -> None:
     assert codes() == set(WRITERS)
 

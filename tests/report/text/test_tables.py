@@ -22,6 +22,7 @@ NAMES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_endpoints_stand_in_one_order_for_all(make_folder: Make) -> None:
     table = endpoint_table(summarise(make_folder(patients=120)), NAMES)
     assert table["heads"] == ["AUC", "accuracy", "Brier score", "average precision (prevalence 0.51)"]
@@ -30,12 +31,14 @@ def test_endpoints_stand_in_one_order_for_all(make_folder: Make) -> None:
     assert all(len(cells) == 4 for _, _, cells in table["rows"])
 
 
+@pytest.mark.long
 def test_an_endpoint_without_a_value_gives_its_reason(make_folder: Make) -> None:
     results = summarise(make_folder(patients=60))
     results["arms"][0]["endpoints"]["auc"] = {"estimate": None, "reason": "one class only"}
     assert endpoint_table(results, NAMES)["rows"][0][2][0] == ("–", "one class only")
 
 
+@pytest.mark.long
 def test_rates_name_the_classes_and_the_operating_point(make_folder: Make) -> None:
     results = summarise(make_folder(patients=120))
     table = rate_table(results, NAMES)
@@ -59,6 +62,7 @@ def test_a_common_cause_is_read_once() -> None:
     assert grouped_failures({"failures": rows[:1], "cohort": {"folds": 5}})[0]["runs"] == "fold 0 seed 0"
 
 
+@pytest.mark.long
 def test_every_number_of_a_verdict_is_there(make_folder: Make) -> None:
     results = summarise(make_folder(patients=120))
     table = statistics_table(results, NAMES)
@@ -72,6 +76,7 @@ def test_every_number_of_a_verdict_is_there(make_folder: Make) -> None:
     assert "8 degrees of freedom" in table["spread"]
 
 
+@pytest.mark.long
 def test_refused_comparisons_have_no_numbers(make_folder: Make) -> None:
     results = summarise(make_folder(patients=60))
     for pair in (*results["comparisons"], *results["baseline_comparisons"]):
@@ -79,6 +84,7 @@ def test_refused_comparisons_have_no_numbers(make_folder: Make) -> None:
     assert statistics_table(results, NAMES) is None
 
 
+@pytest.mark.long
 def test_sentences_stand_beside_their_numbers(make_folder: Make) -> None:
     results = summarise(make_folder(patients=120))
     found = sentences(results, "comparisons", NAMES, "AUC")
@@ -86,6 +92,7 @@ def test_sentences_stand_beside_their_numbers(make_folder: Make) -> None:
     assert all("U-Net" in pair["sentence"] for pair in found if pair["a"] == "unet-adam")
 
 
+@pytest.mark.long
 def test_the_numbers_behind_an_estimate_name_their_method(make_folder: Make) -> None:
     rows = dict(estimate_table(summarise(make_folder(patients=300)), NAMES))
     mean, runs, spread, error, freedom, found, second, counts = rows["U-Net"]

@@ -38,6 +38,7 @@ def test_size_carries_its_own_effect_and_no_more() -> None:
         assert roc_auc_score(cohort.labels, sizes) == pytest.approx(bayes_auc(size_effect), abs=0.04)
 
 
+@pytest.mark.long
 def test_affine_scaling_per_image_keeps_the_information() -> None:
     cohort = phantom(cases=800, effect=2.0)
     scores = []

@@ -35,6 +35,7 @@ def real(shared_data, tmp_path_factory):
     return folder, *written(shared_data, FEW_SLICES, folder)
 
 
+@pytest.mark.long
 def test_simpleitk_reads_the_same_grid_and_values(real):
     folder, _, series, facts = real
     reader = sitk.ImageSeriesReader()
@@ -57,6 +58,7 @@ def test_files_carry_the_identifiers_of_the_reading(real):
             assert z[outline.sop_uid] == pytest.approx(outline.z_mm, abs=1e-3)
 
 
+@pytest.mark.long
 def test_whole_scans_show_bright_what_readers_outlined(real):
     folder, reading, series, _ = real
     (case,) = lidc(folder, task="segmentation", view="scan", min_readers=1, agreement=0.25).cases

@@ -19,6 +19,7 @@ def phantoms(tmp_path_factory):
     return folder, write_lidc(folder, patients=4, nodules=2)
 
 
+@pytest.mark.long
 def test_nodules_come_back_with_their_sizes_and_ratings(phantoms):
     folder, written = phantoms
     cohort = lidc(folder, min_readers=1, size=24)
@@ -40,6 +41,7 @@ def test_nodules_come_back_with_their_sizes_and_ratings(phantoms):
     assert cohort.notes[0].startswith(f"{small} marks below 3 mm and {others} of non-nodules")
 
 
+@pytest.mark.long
 def test_masks_of_crops_hold_the_volume_that_was_written(phantoms):
     folder, written = phantoms
     cohort = lidc(folder, task="segmentation", size=40, spacing_mm=0.6, agreement=0.5, min_readers=2)
@@ -53,6 +55,7 @@ def test_masks_of_crops_hold_the_volume_that_was_written(phantoms):
         np.testing.assert_array_equal(image.array[0], scan.series.hounsfield[:, ::-1, ::-1])
 
 
+@pytest.mark.long
 def test_a_faulty_series_is_one_problem_and_the_others_stay(tmp_path):
     written = write_lidc(tmp_path, patients=2, nodules=1, fault="gap")
     cohort = lidc(tmp_path, min_readers=1)
@@ -62,6 +65,7 @@ def test_a_faulty_series_is_one_problem_and_the_others_stay(tmp_path):
     assert {case.patient for case in cohort.cases} == {written[1].patient}
 
 
+@pytest.mark.long
 def test_a_slice_that_is_there_twice_is_left_out(tmp_path):
     write_lidc(tmp_path, patients=1, nodules=1, fault="copy")
     cohort = lidc(tmp_path, min_readers=1)
@@ -69,6 +73,7 @@ def test_a_slice_that_is_there_twice_is_left_out(tmp_path):
     assert cohort.cases[0].read().array.shape == (1, 48, 48, 48)
 
 
+@pytest.mark.long
 def test_an_unreadable_series_is_one_problem_and_the_others_stay(tmp_path):
     write_lidc(tmp_path, patients=2, nodules=1)
     for file in (tmp_path / "PHANTOM-0001").rglob("*.dcm"):
@@ -90,6 +95,7 @@ def paths(file):
     return set(walk(ElementTree.parse(file).getroot(), ""))
 
 
+@pytest.mark.long
 def test_the_readings_have_the_schema_of_the_real_ones(phantoms, shared_data):
     real = set().union(*(paths(file) for file in sorted((shared_data / "lidc_xml").glob("LIDC*.xml"))[:8]))
     for scan in phantoms[1]:
@@ -97,6 +103,7 @@ def test_the_readings_have_the_schema_of_the_real_ones(phantoms, shared_data):
         assert len(read_lidc_xml(scan.xml).sessions) == 4
 
 
+@pytest.mark.long
 def test_outlines_enclose_exactly_their_region():
     generator = np.random.default_rng(0)
     row, column = np.mgrid[:45, :45]
@@ -113,6 +120,7 @@ def test_outlines_enclose_exactly_their_region():
         np.testing.assert_array_equal(found, inside)
 
 
+@pytest.mark.long
 def test_the_seed_decides(tmp_path):
     first, again, other = (write_lidc(tmp_path / str(n), patients=1, seed=seed)[0] for n, seed in enumerate((3, 3, 4)))
     assert first.nodules == again.nodules != other.nodules

@@ -24,6 +24,7 @@ def chosen(settings, shape, seed=0):
     return draw(Augmentation.from_settings(settings, d), shape[0], d, torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_same_draws_give_the_same_bits_whatever_torchs_stream(shape):
     images, masks = batch(shape)

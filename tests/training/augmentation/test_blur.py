@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from equipoise.training.augmentation.blur import blur, smoothing
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.05, 6), min_size=2, max_size=2), st.sampled_from([(2, 2, 11, 23), (2, 1, 6, 9, 14)]))
 def test_blurring_equals_scipys(sigmas, shape):

@@ -33,6 +33,7 @@ def test_the_displacement_is_mapped_with_the_image():
     torch.testing.assert_close(mapped, torch.einsum("nij,njyx->niyx", linear.float(), plain), atol=1e-5, rtol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("d", [2, 3])
 def test_nothing_folds_at_the_largest_allowed_movement(d):
     signs = torch.rand((20, d, *[POINTS] * d), generator=torch.Generator().manual_seed(1)) < 0.5

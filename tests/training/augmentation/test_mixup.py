@@ -19,6 +19,7 @@ def test_images_and_classes_are_mixed_in_the_same_shares():
     assert (soft.max(1).values < 1).sum() > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_the_shares_have_their_beta_distribution(alpha):
     n = 4000

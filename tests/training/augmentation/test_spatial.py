@@ -97,6 +97,7 @@ def test_images_that_are_not_moved_keep_their_bits_beside_those_that_are():
 PLAN = {"rotate_degrees": 30, "flip": ["horizontal", "vertical"], "scale": [0.8, 1.2], "shift": 0.1, "elastic": 0.08}
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([2, 3]))
 def test_masks_follow_images_exactly(seed, d):

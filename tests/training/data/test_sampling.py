@@ -31,6 +31,7 @@ def test_one_class_is_a_plain_shuffle():
     assert sorted(order.tolist()) == list(range(9))
 
 
+@pytest.mark.long
 def test_every_place_of_the_order_is_as_likely_to_hold_one_class_as_another():
     labels = np.repeat([0, 1, 2], [60, 25, 5])
     orders = np.stack([balanced_order(labels, 30, generator(f"draw {n}")).numpy() for n in range(400)])
@@ -51,6 +52,7 @@ def test_classes_are_mixed_and_do_not_come_in_runs():
     assert np.mean(changes) == pytest.approx(50, abs=5 * 5 / np.sqrt(50))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [4, 10])
 def test_every_case_of_a_class_is_as_likely_to_be_drawn(count):
     labels = np.repeat([0, 1], [8, 2])

@@ -39,6 +39,7 @@ def test_of_a_linear_network_the_map_is_weight_times_pixel() -> None:
     torch.testing.assert_close(integrated_gradients(model, images, classes), wanted.detach())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 @pytest.mark.parametrize("factory", [UNet, DenseNet])
 def test_maps_add_up_to_the_logit(factory, spatial_dims: int) -> None:
@@ -49,6 +50,7 @@ def test_maps_add_up_to_the_logit(factory, spatial_dims: int) -> None:
     assert found.gap.max() < 0.02
 
 
+@pytest.mark.long
 def test_equals_captum() -> None:
     captum = pytest.importorskip("captum.attr", reason="captum is among the development pins only")
     model = _seeded(lambda: DenseNet(2, 3, 2, task="classification", preset="tiny"))
@@ -83,6 +85,7 @@ def test_a_map_that_is_the_image_itself_is_found_out() -> None:
     assert found.likeness == pytest.approx(1.0)
 
 
+@pytest.mark.long
 def test_a_missing_modality_has_no_part_in_the_map() -> None:
     model = _seeded(lambda: LateFusion(2, 2, 2, preset="tiny"))
     images = _images(2, 2, 16, 16)

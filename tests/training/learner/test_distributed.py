@@ -116,6 +116,7 @@ def trained(tmp_path_factory):
     return jobs, alone
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["plain", "odd", "average", "mixed", "masks", "patches"])
 def test_the_numbers_are_those_of_one_process_but_for_rounding(trained, name):
     two, one = (part[name] for part in trained)
@@ -133,12 +134,14 @@ def test_the_numbers_are_those_of_one_process_but_for_rounding(trained, name):
         np.testing.assert_allclose(*(np.array(r.split(",")[:-1], float) for r in (a, b)), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_is_the_same_failure(trained):
     two, one = (part["spoilt"].done() for part in trained)
     assert two["status"] == "failed"
     assert two["reason"] == one["reason"]
 
 
+@pytest.mark.long
 def test_a_batch_that_cannot_be_shared_is_refused(trained):
     two, one = (part["few"].done() for part in trained)
     assert one["status"] == "finished"

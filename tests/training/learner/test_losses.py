@@ -153,6 +153,7 @@ def test_the_edge_of_a_patch_is_no_surface():
     assert float(boundary(smooth=1.0, overlapping=True)(SURE * full, full)) == 0.0
 
 
+@pytest.mark.long
 def test_boundary_draws_an_outline_to_the_truth():
     truth, said = _masks(4, 2)
     target = torch.from_numpy(truth)[None, None].float()
@@ -187,6 +188,7 @@ def test_coarse_regions_are_the_shares_of_their_voxels():
     assert float(seen[1]) == 0.75
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlapping", [False, True])
 @pytest.mark.parametrize("size", [(17, 22), (16, 18, 21)])
 def test_every_head_of_a_deeply_supervised_network_learns(size, overlapping):

@@ -54,6 +54,7 @@ def _slow(answer, image: np.ndarray, patch: tuple[int, ...], overlap: float) -> 
     return (top / bottom)[(slice(None), *(slice(m, m + s) for (m, _), s in zip(margin, size, strict=True)))]
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_equals_the_slow_reference(data: st.DataObject) -> None:

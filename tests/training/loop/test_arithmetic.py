@@ -76,6 +76,7 @@ def samples():
     return Samples(images, np.arange(6) % 2, names, names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "precision"),
     [

@@ -113,6 +113,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     for attempt in range(3):
         folder = tmp_path / str(attempt)

@@ -80,6 +80,7 @@ def test_a_file_that_does_not_fit_is_refused(job, tmp_path):
         fresh(replace(job, arm=arm_of(pretrained="missing.safetensors")), "own")
 
 
+@pytest.mark.long
 def test_frozen_parameters_and_their_statistics_stay_through_training(job, tmp_path):
     start = file_of(fresh(job, "other"), tmp_path / "net.safetensors")
     job = replace(job, arm=arm_of(pretrained="net.safetensors", freeze=["encoder.*"]))

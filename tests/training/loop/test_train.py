@@ -73,6 +73,7 @@ def with_model(job, name, **settings):
     )
 
 
+@pytest.mark.long
 def test_a_job_learns_and_leaves_its_files(job):
     done = train(job)
     assert done["status"] == "finished"
@@ -143,6 +144,7 @@ def test_two_runs_of_one_job_are_equal_and_seeds_differ(job, tmp_path):
     assert history_without_times(job) != history_without_times(other)
 
 
+@pytest.mark.long
 def test_training_leaves_the_callers_random_stream_alone(job):
     torch.manual_seed(5)
     wanted = torch.rand(3)
@@ -151,6 +153,7 @@ def test_training_leaves_the_callers_random_stream_alone(job):
     assert torch.equal(torch.rand(3), wanted)
 
 
+@pytest.mark.long
 def test_divergence_is_a_recorded_failure_that_names_the_cases(job):
     done = train(with_model(job, "Tiny", explode=True))
     assert done["status"] == "failed"
@@ -165,6 +168,7 @@ def test_a_model_that_breaks_is_a_recorded_failure(job):
     assert "KeyError" in done["reason"]
 
 
+@pytest.mark.long
 def test_a_finite_loss_far_above_the_prior_is_a_divergence(job, monkeypatch):
     monkeypatch.setattr(train_module, "NO_USE_FACTOR", 1e-3)
     done = train(job)
@@ -224,6 +228,7 @@ def test_every_setting_trains_and_resumes_bit_equal(job, tmp_path, monkeypatch, 
     assert history_without_times(job) == history_without_times(other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("frozen", "change"),
     [
@@ -243,6 +248,7 @@ def test_mirrored_and_partly_frozen_jobs_resume_bit_equal(job, tmp_path, monkeyp
     assert history_without_times(job) == history_without_times(other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("select", ["loss", "primary"])
 def test_early_stopping_waits_its_epochs_and_is_recorded(job, tmp_path, monkeypatch, select):
     values = iter(
@@ -261,6 +267,7 @@ def test_early_stopping_waits_its_epochs_and_is_recorded(job, tmp_path, monkeypa
     assert len(history_without_times(job)) == 4
 
 
+@pytest.mark.long
 def test_patience_that_is_not_used_up_changes_nothing(job, tmp_path):
     other = replace(job, folder=tmp_path / "jobs" / "b", training=TrainingSection(epochs=4, batch_size=16, patience=4))
     assert train(job)["stopped_epoch"] is None
@@ -283,6 +290,7 @@ def test_the_average_is_what_is_kept(job):
     assert not torch.equal(kept["body.1.running_mean"], state["model"]["body.1.running_mean"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["schedule_free_adamw", "sam", "lion", "momentum", "adaptive_momentum"])
 def test_optimizers_with_needs_train_and_resume_bit_equal(job, tmp_path, monkeypatch, name):
     arm = Arm.model_validate({"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": name})

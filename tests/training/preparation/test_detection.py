@@ -35,6 +35,7 @@ def score(name, **settings):
     return table, cpm(table.candidates.marks(table.case[order], table.metrics["findings"][order].astype(int)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, {"sign": -1.0}, {"slope": 3.0}, {"dims": 3, "n": 6}])
 def test_the_spot_rule_finds_the_channel_the_sign_and_the_kind(settings):
     table, found = score("spot-rule", **settings)

@@ -20,12 +20,13 @@ from equipoise.evaluation.external.reading import Columns, Reading, case_names
 METRICS, VALUES = "MONAI metric CSV (MetricsSaver)", "MONAI CSVSaver file"
 _METRICS = (
     (r"surface_?dice|nsd", "surface_dice"),
-    (r"dice", "dice"),
+    (r"dice(_?(score|coefficient|metric))?|dsc", "dice"),
     (r"iou|jaccard", "iou"),
-    (r"hausdorff.*95|hd_?95", "hd95"),
-    (r"hausdorff|hd", "hausdorff"),
-    (r"assd|average_surface|surface_distance", "assd"),
+    (r"(hausdorff|hd)(_?distance)?_?95|hd95", "hd95"),
+    (r"hausdorff(_?distance)?|hd", "hausdorff"),
+    (r"assd|average_surface(_distance)?|surface_distance", "assd"),
 )
+_BEFORE = r"(?:(?:val|valid|validation|test|mean|avg|average|metric)_)*"
 
 
 def read_rows(path: Path) -> tuple[list[list[str]], str]:
@@ -83,11 +84,11 @@ def read_values(path: Path, options: AuditOptions, has_truth: bool) -> Reading:
 def metric_named(name: str) -> str | None:
     """Return our name of the metric in a file's name, None where it names none.
 
-    >>> metric_named("val_mean_dice"), metric_named("hausdorff95"), metric_named("predictions")
+    >>> metric_named("val_mean_dice"), metric_named("hausdorff95"), metric_named("dice_loss")
     ('dice', 'hd95', None)
     """
-    # The first pattern wins, and more specific ones come first: "surface_dice" also contains "dice".
-    return next((ours for pattern, ours in _METRICS if re.search(pattern, name.lower())), None)
+    # The whole name, because "dice_loss" holds the name of a metric whose better direction is the opposite.
+    return next((ours for pattern, ours in _METRICS if re.fullmatch(f"{_BEFORE}(?:{pattern})", name.lower())), None)
 
 
 def numbers(cells: list[list[str]], path: Path) -> NDArray[np.float64]:

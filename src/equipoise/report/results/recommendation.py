@@ -1,9 +1,12 @@
 """Recommend an arm by fixed rules: of arms that the data do not distinguish, the cheapest.
 
+0. An arm or a baseline that could not be judged (a missing or unusable prediction) stays in the field: nothing was
+   shown about it, so nothing is recommended over it.
 1. An arm is a candidate if it was shown better than the strongest trivial baseline; without a candidate the baseline
    itself is recommended for every need, and nothing where no comparison with it allowed a verdict. A latency limit then
    removes the candidates that are slower.
 2. Candidates tied with the best estimate are those not shown worse than it.
+   Where a comparison of the best with another of them allows no verdict, none is named for accuracy and balance.
 3. accuracy: the tied arm with the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
    memory: the candidate with the lowest peak memory, likewise. balanced: the tied arm with the smallest product of
    latency, memory and parameters. Latency and memory are measured, so these may change from one machine or day to
@@ -63,6 +66,13 @@ def recommend(
     usable = [arm for arm in arms if _estimate(arm, endpoint) is not None]
     if not usable:
         return {need: _advice(None, [], None, Reason("no_result")) for need in needs}
+    unjudged = next(
+        (e for e in (*arms, *baselines) if _in_field(e, max_latency_ms) and _estimate(e, endpoint) is None), None
+    )
+    if unjudged is not None:
+        why = (unjudged["endpoints"].get(endpoint) or {}).get("reason") or None
+        reason = Reason("arm_unjudged", arm=str(unjudged["name"]), why=why)
+        return {need: _advice(None, [], None, reason) for need in needs}
     # The strongest baseline and not each of them: beating a weak rule is no reason to use a network.
     strongest = best_baseline(baselines, endpoint, sign)
     against = [pair for pair in against_baseline if strongest is not None and pair["b"] == strongest["name"]]
@@ -89,6 +99,10 @@ def _for_need(
     lost = {_loser(pair) for pair in comparisons if _winner(pair) == best["name"]}
     tied = [arm for arm in candidates if arm["name"] not in lost]
     price, why, whatever = _PRICES[need]
+    open_pair = next((pair for pair in comparisons if _is_open(pair, str(best["name"]), tied)), None)
+    if open_pair is not None and not whatever:
+        reason = Reason("pair_unjudged", a=open_pair["a"], b=open_pair["b"], why=open_pair.get("reason") or None)
+        return _advice(None, [str(one["name"]) for one in tied], beats, reason)
     group = candidates if whatever else tied
     arm = _cheapest(group, price)
     return _advice(str(arm["name"]), _others(tied, arm), beats, _reason(arm, group, why, whatever, lost))
@@ -114,6 +128,17 @@ def mark_pareto(arms: Sequence[dict[str, Any]], endpoint: str, sign: int) -> Non
             other is not None and other != own and all(o <= mine for o, mine in zip(other, own, strict=True))
             for _, other in points
         )
+
+
+def _in_field(entry: Entry, max_latency_ms: float) -> bool:
+    """Return whether an arm without a result could have been chosen; only a limit of latency takes it out."""
+    return max_latency_ms == inf or _latency(entry) <= max_latency_ms
+
+
+def _is_open(pair: Entry, best: str, tied: Sequence[Entry]) -> bool:
+    """Return whether the pair is of the best arm and a tied one, and allows no verdict."""
+    names = {str(one["name"]) for one in tied}
+    return pair["verdict"] in UNJUDGED and best in (pair["a"], pair["b"]) and {pair["a"], pair["b"]} <= names
 
 
 def _reason(arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None]) -> Reason:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from equipoise.report.results.warnings import run_warnings, unequal_budgets
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.endpoints import endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
@@ -87,8 +88,13 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
     endpoints = own_endpoints(run.lock, run.path, test.metrics)
-    for name in run.lock["endpoints"].get("lower_is_better") or ():  # stated in an audit, for a column of its table
-        endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=False, low=-math.inf, high=math.inf)
+    plan = run.lock["endpoints"]
+    # Stated in an audit, for a column of its table whose name is not known.
+    for key, higher in (("lower_is_better", False), ("stated_higher", True)):
+        for name in (name for name in plan.get(key) or () if not of_case(name, plan.get("structures")).direction_known):
+            endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=higher, low=-math.inf, high=math.inf)
+    for name, value in (plan.get("failure_values") or {}).items():
+        endpoints[name] = replace(endpoints.get(name) or of_case(name), failed=value)
     return endpoints
 
 
@@ -161,6 +167,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
+        below_chance=bool(plan.get("below_chance")),
         custom=_own(run, test),
         **options,
     )

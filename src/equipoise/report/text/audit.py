@@ -26,8 +26,16 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
     advice = results["recommendation"][QUALITY]
     if advice["arm"] is not None and len(results["arms"]) > 1:
         return f"{names[advice['arm']]}, as far as quality goes: every other arm was shown to be worse."
+    known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
+    if any(known) and not all(known) and len(results["arms"]) > 1:
+        return f"No recommendation: {advice['reason']}"
     if advice["tied_with"] and any(pair["verdict"] == "single_run" for pair in results["comparisons"]):
         return f"Of these networks {names[_highest(results)]} scored best; one run each says nothing of the methods."
+    if advice["tied_with"] and any(
+        pair["verdict"] == "refused" and {pair["a"], pair["b"]} <= set(advice["tied_with"])
+        for pair in results["comparisons"]
+    ):
+        return f"No recommendation: {advice['reason']}"
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
         return f"Any of {listed(tied)}: these predictions do not put one above the others; take the cheapest."

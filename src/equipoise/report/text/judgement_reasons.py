@@ -1,5 +1,7 @@
 """Sentences, by code, on arms, cases and folds that could not be used, and on cautions about them."""
 
+from collections.abc import Sequence
+
 from equipoise.report.text.amounts import p_text
 
 
@@ -97,6 +99,15 @@ def same_predictions(a: str, b: str) -> str:
     return f"{a} and {b} have the same predictions in every run, case by case."
 
 
+def repeated_runs(arm: str, seeds: Sequence[int], distinct: int) -> str:
+    """Name runs that are one."""
+    named = ", ".join(str(seed) for seed in seeds)
+    return (
+        f"The runs {named} of {arm} have the same predictions (equal, or nearly so) and count as one training run, so "
+        f"{arm} has {distinct} in all: a fixed seed or a copied file is the usual cause."
+    )
+
+
 def what_would_help(seeds_share: float, patients_share: float) -> str:
     """Describe the sources of uncertainty, and which would help more: seeds or patients."""
     more, less = ("seeds", "patients") if seeds_share > patients_share else ("patients", "seeds")
@@ -146,6 +157,7 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
 # function that is renamed loses the sentences of them.
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
-    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, what_would_help,
+    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, repeated_runs,
+    what_would_help,
     group_of_few_patients, group_of_few_events, group_without_arm, too_few_groups, no_variation_by_group, group_test,
 )  # fmt: skip

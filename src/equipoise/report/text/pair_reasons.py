@@ -1,6 +1,7 @@
 """Sentences, by code, on two arms: the verdict, the reason of a refusal, and the gain by more data."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from equipoise.report.text.amounts import amount, p_text, percent
 
@@ -35,6 +36,15 @@ def both_perfect(endpoint: str, best: float) -> str:
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
 
 
+def turned_classes(areas: Sequence[tuple[str, float]]) -> str:
+    """Describe scores that lie below chance in every arm."""
+    shown = ", ".join(f"{arm} {area:.3f}" for arm, area in areas)
+    return (
+        f"The AUC of every arm lies below 0.5 ({shown}), as if the classes of the scores or of the truth were "
+        "exchanged; correct them, or audit these predictions with --below-chance if they are right."
+    )
+
+
 def few_cases(cases: int, fewest: int, metric: str) -> str:
     """Describe few cases of a metric that failures decide."""
     return (
@@ -67,6 +77,15 @@ def few_seeds(arm: str, seeds: int, fewest: int) -> str:
     )
 
 
+def copied_runs(arm: str, given: int, distinct: int, fewest: int) -> str:
+    """Describe runs that are copies of each other."""
+    are = f"{distinct} training run{'s' * (distinct > 1)}"
+    return (
+        f"{given} runs of {arm} were given, and they are {are}: the others have the same predictions, so the spread of "
+        f"training is unknown. Train {arm} with at least {fewest} different seeds, or give every run once."
+    )
+
+
 def no_variation(a: str, b: str) -> str:
     """Describe two arms that are alike everywhere."""
     return f"{a} and {b} do not differ on any patient or run, so there is no variation to judge by."
@@ -83,10 +102,36 @@ def trained_networks(stands_out: bool, difference: str, first: str, why: str) ->
     return f"{clear}: {difference}. {why}"
 
 
-def better(endpoint: str, winner: str, loser: str, p: float, family: int, difference: str, secondary: bool) -> str:
+def better(
+    endpoint: str, winner: str, loser: str, p: float, family: int, difference: str, secondary: bool, unseen: str = ""
+) -> str:
     """Describe a verdict for one arm."""
-    weight = " A secondary endpoint, so exploratory." if secondary else ""
-    return f"{winner} has a better {endpoint} than {loser}: {difference}; {_adjusted(p, family)}.{weight}"
+    weight = "A secondary endpoint, so exploratory." if secondary else ""
+    verdict = f"{winner} has a better {endpoint} than {loser}: {difference}; {_adjusted(p, family)}."
+    return " ".join(filter(None, (verdict, weight, unseen)))
+
+
+def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
+    """State the rate of failures that would reverse a difference, and the rate that the patients cannot exclude."""
+    failing = f"{arm} fails ({_failed(**facts)}) in {percent(rate)} of patients more"
+    return f"If {failing}, this is reversed; {_possible(**facts)}."
+
+
+def unseen_beyond_margin(arm: str, rate: float, **facts: Any) -> str:
+    """State the rate of failures that would lead beyond the margin, and the rate that the patients cannot exclude."""
+    failing = f"{arm} or the other arm fails ({_failed(**facts)}) in {percent(rate)} of patients more"
+    return f"If {failing}, the difference exceeds the margin; {_possible(**facts)}."
+
+
+def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
+    return f"{endpoint} {failed:.3g}{' ' * bool(unit)}{unit}"
+
+
+def _possible(seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
+    """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
+    some = "without such a failure" if seen == 0 else f"with {seen:.2g} such failures"
+    remedy = f" (a failure that costs less can be stated: --failure-value {assumed}=VALUE)" if assumed else ""
+    return f"{patients} patients {some} cannot exclude a rate of {percent(excluded)}{remedy}"
 
 
 def equivalent(
@@ -100,11 +145,19 @@ def equivalent(
 
 
 def undecided(
-    a: str, b: str, endpoint: str, p: float, family: int, difference: str, new_data: str = "", advice: str = ""
+    a: str,
+    b: str,
+    endpoint: str,
+    p: float,
+    family: int,
+    difference: str,
+    new_data: str = "",
+    advice: str = "",
+    unseen: str = "",
 ) -> str:
     """State that there is no verdict, and the gain by more data."""
     no_difference = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
-    return " ".join(filter(None, (no_difference, new_data, advice)))
+    return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float]) -> str:
@@ -165,7 +218,8 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, both_perfect, few_cases, few_failures, one_seed, few_seeds,
-    no_variation, only_large_differences, trained_networks, better, equivalent, undecided, difference,
-    new_data_undecided, detectable_only, more_seeds_needed, enough_patients, more_patients_needed,
+    no_verdict, unknown_patients, few_events, few_patients, both_perfect, turned_classes, few_cases, few_failures,
+    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, better, equivalent,
+    undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
+    more_patients_needed, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

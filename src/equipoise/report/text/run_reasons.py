@@ -88,6 +88,16 @@ def no_result() -> str:
     return "No arm finished with a result."
 
 
+def arm_unjudged(arm: str, why: str | None) -> str:
+    """State that nothing is known of an arm that stays in the field."""
+    return f"{arm} could not be judged, so no arm can be put above it. {why or ''}".strip()
+
+
+def pair_unjudged(a: str, b: str, why: str | None) -> str:
+    """State that the choice between two arms was not judged."""
+    return f"{a} and {b} could not be judged against each other. {why or ''}".strip()
+
+
 def baseline_unjudged(baseline: str, why: str) -> str:
     """State that there is no verdict on the trivial rule."""
     return f"No comparison with the trivial baseline {baseline} allows a verdict. {why}"
@@ -141,7 +151,7 @@ def unknown_cost() -> str:
 
 WRITERS = (
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
-    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result,
-    baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top, cheapest_of_all,
-    cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
+    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
+    pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
+    cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip

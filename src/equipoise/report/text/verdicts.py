@@ -51,7 +51,21 @@ def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: i
     if pair["verdict"] == "single_run":
         return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {numbers}."
     tested = plural(patients, "patient")
+    if pair.get("withheld"):
+        return f"{a} and {b} cannot be judged safely with these {tested}: {numbers}. {_unseen(pair, names)}"
     return f"{a} and {b} cannot be told apart with these {tested}: {numbers}. {_needed(pair, patients)}".strip()
+
+
+def _unseen(pair: Entry, names: Mapping[str, str]) -> str:
+    """Return why a verdict is withheld: failures that nobody saw might undo it."""
+    unseen = pair["unseen_failures"]
+    arm, rate = names.get(unseen["arm"], unseen["arm"]), unseen["reversing"]
+    undone = f"Failures of {arm} in {100 * rate:.2g} % of patients more would reverse the difference"
+    if pair["withheld"] == "equivalent":
+        rate = (pair["margin"] - unseen["difference"]) / unseen["loss"]
+        undone = f"Failures of one arm in {100 * rate:.2g} % of patients more would lead beyond the margin"
+    seen = f"{unseen['seen']:.2g} were" if unseen["seen"] else "none was"
+    return f"{undone}; {seen} seen, and these patients cannot exclude {100 * unseen['excluded']:.2g} %."
 
 
 def _numbers(label: str, difference: float, low: float, high: float) -> str:

@@ -106,9 +106,10 @@ def case_value(
     own: Mapping[str, Metric],
 ) -> float:
     """Compute the primary endpoint of one case; a failure rate is the share of cases below the endpoint's threshold."""
-    endpoint = of_case(primary)
+    endpoint = of_case(primary, truth)
     column = endpoint.column(metric_columns(truth, own)) or primary
     value = one_metric(column, truth, answer, tuple(spacing_mm), own)
+    value = abs(value) if endpoint.distance_from_zero else value
     return value if column == primary else float(value < endpoint.share_below)
 
 

@@ -1,0 +1,56 @@
+"""Which values of a table's column are better: whole known names say it, everything else is asked.
+
+A direction that is guessed wrongly makes the worst arm win, so a name that merely begins like a metric's ("dice_loss",
+"lesion_miss_rate") says nothing.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from equipoise.errors import PredictionError
+from equipoise.statistics.endpoints import of_case
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The directions that the caller stated, and the structures whose names may follow a metric's (None: any)."""
+
+    higher: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()
+    structures: Collection[str] | None = None
+
+    def check(self, names: Iterable[str], columns: Collection[str]) -> None:
+        """Raise PredictionError where a direction is not known, stated twice, or stated against a known name.
+
+        names: the endpoints to judge; columns: the metrics of the table, which a stated name must be one of.
+        """
+        both = sorted({*self.higher} & {*self.lower})
+        if both:
+            raise PredictionError(f"{both[0]!r} was stated as better when higher and when lower; keep one of them")
+        for name in (*self.higher, *self.lower):
+            self._refuse_contradiction(name, columns)
+        for name in names:
+            if (
+                name not in self.higher
+                and name not in self.lower
+                and not of_case(name, self.structures).direction_known
+            ):
+                raise PredictionError(f"whether a larger {name!r} is better is not known; {self._remedy(name)}")
+
+    def _refuse_contradiction(self, name: str, columns: Collection[str]) -> None:
+        record = of_case(name, self.structures)
+        if name not in columns or not record.direction_known or record.higher_is_better == (name in self.higher):
+            return
+        better = "larger" if record.higher_is_better else "smaller"
+        raise PredictionError(
+            f"a {better} {name!r} is better by its definition, and the opposite was stated; leave the statement out, "
+            "or rename the column if it is another quantity"
+        )
+
+    def _remedy(self, name: str) -> str:
+        remedy = f"say so (--higher-is-better {name} or --lower-is-better {name})"
+        like = of_case(name)
+        if not like.direction_known:
+            return remedy
+        region = like.region.removeprefix("_")
+        return f"{remedy}, or, if {region!r} is a structure, name the structures (--regions {region})"

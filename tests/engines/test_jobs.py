@@ -1,0 +1,51 @@
+"""Jobs on an engine: in their order, with a second chance for those whose process died."""
+
+from pathlib import Path
+
+import pytest
+
+from equipoise.engines.jobs import run_jobs
+from equipoise.engines.local import DIED, Failure
+from equipoise.protocol import Arm, TrainingSection
+from equipoise.runfolder.job import Job
+
+ARM = Arm.model_validate({"name": "net", "model": "unet"})
+
+
+def job(seed: int) -> Job:
+    places = (Path("job"), Path("samples"), Path())
+    return Job(ARM, 0, seed, *places, "classification", ("x", "y"), 1, 2, TrainingSection(), {}, "auc")
+
+
+class Answers:
+    """An engine that gives each job its next answer."""
+
+    def __init__(self, **answers):
+        self.answers = {int(name[1:]): list(given) for name, given in answers.items()}
+        self.asked = []
+
+    def run(self, _function, jobs, _tick):
+        for index, each in enumerate(list(jobs)):
+            self.asked.append(each.seed)
+            yield index, self.answers[each.seed].pop(0)
+
+
+def outcome(engine, seeds):
+    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], lambda: None)]
+
+
+def test_a_job_whose_process_died_is_tried_again_after_all_others():
+    engine = Answers(s0=[Failure(DIED, "signal 9"), "done 0"], s1=["done 1"], s2=["done 2"])
+    assert outcome(engine, [0, 1, 2]) == [(1, "done 1"), (2, "done 2"), (0, "done 0")]
+    assert engine.asked == [0, 1, 2, 0]
+
+
+def test_a_job_that_raised_is_not_tried_again():
+    failure = Failure("ValueError", "no such layer")
+    engine = Answers(s0=[failure], s1=["done 1"])
+    assert outcome(engine, [0, 1]) == [(0, failure), (1, "done 1")]
+
+
+def test_a_full_disk_is_no_property_of_the_arm():
+    with pytest.raises(OSError, match="no space left"):
+        outcome(Answers(s0=[Failure("OSError", "no space left")]), [0])

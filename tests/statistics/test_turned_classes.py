@@ -1,0 +1,89 @@
+"""Where every arm lies below chance, the coding of the classes is asked about before anything is judged."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from equipoise.cli import main
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.reasons import sentence
+from equipoise.statistics import judge
+from equipoise.trials.audit import audit
+
+Maker = Callable[..., Predictions]
+
+
+def turned(table: Predictions) -> Predictions:
+    """The same scores under each other's names."""
+    return replace(table, scores=table.scores[:, ::-1].copy())
+
+
+def columns(table: Predictions) -> dict[str, Any]:
+    """The table as a user has it."""
+    names = ("arm", "seed", "case", "patient")
+    scores = {f"score_{name}": table.scores[:, k] for k, name in enumerate(table.classes)}
+    return {name: getattr(table, name) for name in names} | {"truth": np.array(table.classes)[table.truth]} | scores
+
+
+@pytest.mark.parametrize("primary", ["auc", "accuracy", "brier", "average_precision"])
+def test_exchanged_classes_are_asked_about(binary: Maker, primary: str) -> None:
+    table = turned(binary(60, (0.98, 0.8)))
+    with pytest.raises(PredictionError) as caught:
+        audit(columns(table), primary=primary)
+    first = table.where((table.arm == "a") & (table.seed == 0))
+    assert roc_auc_score(first.truth, first.scores[:, 1]) < 0.1
+    assert "the AUC of every arm lies below 0.5 (a 0.0" in str(caught.value)
+    assert "--below-chance" in str(caught.value)
+    found = judge(table, primary=primary, margin=0.05)
+    assert found.comparisons[0].verdict == "refused"
+    assert "exchanged" in sentence(found.comparisons[0].reason)
+    assert found.ranking == ()
+
+
+def test_a_confirmed_reading_is_judged_and_the_report_says_so(binary: Maker) -> None:
+    found = audit(columns(turned(binary(60, (0.98, 0.8)))), below_chance=True)
+    assert found["comparisons"][0]["verdict"] == "b_better"
+    assert any("as the caller stated" in one for one in found["warnings"])
+
+
+def test_one_arm_below_chance_is_a_poor_arm(binary: Maker) -> None:
+    table = binary(150, (0.85, 0.15))
+    assert judge(table, primary="auc", margin=0.05).comparisons[0].verdict == "a_better"
+    # Below one half, but not certainly: chance.
+    assert judge(binary(60, (0.49, 0.48)), primary="auc", margin=0.05).comparisons[0].verdict != "refused"
+
+
+def test_averages_over_several_classes_are_seen_too() -> None:
+    stream, n = np.random.default_rng(0), 90
+    truth = np.arange(n) % 3
+    scores = np.concatenate([stream.dirichlet(np.ones(3), n) - 0.5 * np.eye(3)[truth] for _ in range(6)])
+    table = Predictions(
+        case=np.tile(np.arange(n).astype(str), 6),
+        patient=np.tile(np.arange(n).astype(str), 6),
+        split=np.full(6 * n, "test"),
+        arm=np.repeat(["a", "b"], 3 * n),
+        fold=np.zeros(6 * n, dtype=np.int64),
+        seed=np.tile(np.repeat(np.arange(3), n), 2),
+        truth=np.tile(truth, 6),
+        scores=scores,
+        classes=("x", "y", "z"),
+    )
+    found = judge(table, primary="auc", margin=0.05).comparisons[0]
+    assert "exchanged" in sentence(found.reason)
+
+
+def test_the_command_asks_in_one_line(binary: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "scores.parquet"
+    pq.write_table(pa.table(columns(turned(binary(40, (0.98, 0.8))))), file)
+    assert main(["audit", str(file), "--quiet", "--out", str(tmp_path / "out")]) != 0
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert main(["audit", str(file), "--quiet", "--below-chance", "--out", str(tmp_path / "out")]) == 0
