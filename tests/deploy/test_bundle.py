@@ -135,6 +135,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(bundle, tmp_path,
 
 
 # What a forger changes together with its hash, so that only what the bundle computes can tell.
+@pytest.mark.long
 def test_swapped_classes_channels_and_a_changed_pipeline_are_refused(tmp_path):
     swaps = {
         "classes": lambda contract: contract["classes"].reverse(),
@@ -177,6 +178,7 @@ def test_golden_images_that_are_missing_or_pickled_are_refused(bundle, tmp_path)
         Bundle(bundle)
 
 
+@pytest.mark.long
 def test_golden_images_are_made_up_and_the_same_each_time(tmp_path):
     first, second = (make_bundle(tmp_path / name) for name in ("a", "b"))
     assert read_bundle(first).sha256 == read_bundle(second).sha256

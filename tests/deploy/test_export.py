@@ -148,6 +148,7 @@ def read_arms(folder):
     return [arm["name"] for arm in json.loads((folder / "lock.json").read_text())["arms"]]
 
 
+@pytest.mark.long
 def test_what_is_no_finished_run_is_refused(tmp_path):
     with pytest.raises(EquipoiseError, match="no run folder"):
         trained_job(tmp_path, "unet")

@@ -55,6 +55,7 @@ def test_a_source_that_changes_what_files_hold_is_told(tmp_path, change):
     assert "is for you to check" in note(reading)
 
 
+@pytest.mark.long
 def test_every_answer_to_a_file_says_so(tmp_path, monkeypatch):
     bundle = Bundle(make_bundle(tmp_path / "bundle"))
     nib.save(nib.Nifti1Image(np.ones((8, 9, 6), np.float32), np.diag([0.5, 1.0, 2.0, 1.0])), tmp_path / "v.nii")

@@ -81,7 +81,9 @@ def test_a_mask_lies_on_the_voxels_of_its_file_in_all_orientations(tmp_path):
     assert float(row["lesion_ml"]) == pytest.approx((expected["v0"] == 2).sum() * 0.001)
 
 
-@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii"])
+@pytest.mark.parametrize(
+    "suffix", [".nii", *(pytest.param(other, marks=pytest.mark.long) for other in (".nrrd", ".mha"))]
+)
 def test_a_mask_of_another_format_lies_where_its_image_lies(tmp_path, suffix):
     values, labels = volume(5)
     image = sitk.GetImageFromArray(values.transpose(2, 1, 0))
@@ -97,6 +99,7 @@ def test_a_mask_of_another_format_lies_where_its_image_lies(tmp_path, suffix):
         assert np.allclose(there, here, atol=1e-4)
 
 
+@pytest.mark.long
 def test_preparation_is_undone_as_the_trial_undoes_it(tmp_path):
     pipeline = Pipeline.from_settings({"scale": "none", "resample": [3.0, 1.5, 0.5], "size": [5, 7, 8]})
     contract = replace(contract_for(), pipeline=pipeline, window=Window(side=(4, 4, 4)))
@@ -112,6 +115,7 @@ def test_preparation_is_undone_as_the_trial_undoes_it(tmp_path):
     assert not (answer.masks["organ"] & answer.masks["lesion"]).any()
 
 
+@pytest.mark.long
 def test_overlapping_regions_are_files_of_their_own(tmp_path):
     contract = replace(contract_for(), regions={"all": (1, 2), "lesion": (2,)})
     values, labels = volume(1)
@@ -158,6 +162,7 @@ def test_failures_are_rows_and_the_same_command_resumes(tmp_path):
     assert "outside what the network was trained on" in strict.first_failure
 
 
+@pytest.mark.long
 def test_folders_that_are_not_ours_stay_as_they_are(tmp_path):
     bundle, image = make_bundle(tmp_path / "bundle"), save(tmp_path / "v.nii", volume()[0], affine())
     other = tmp_path / "other"
@@ -182,12 +187,14 @@ def test_folders_that_are_not_ours_stay_as_they_are(tmp_path):
         predict(bundle, [image], tmp_path / "out3", formats="nift")
 
 
+@pytest.mark.long
 def test_a_limit_of_memory_is_a_row(tmp_path):
     image = save(tmp_path / "v.nii", volume()[0], affine())
     summary = predict(make_bundle(tmp_path / "bundle"), [image], tmp_path / "out", most_gb=1e-6)
     assert "--max-memory allows" in summary.first_failure
 
 
+@pytest.mark.long
 def test_channels_come_by_name_or_from_a_table(tmp_path):
     contract = replace(contract_for(), channels=("t1", "flair"))
     bundle, images = make_bundle(tmp_path / "bundle", contract), tmp_path / "images"
@@ -210,6 +217,7 @@ def test_channels_come_by_name_or_from_a_table(tmp_path):
     assert np.array_equal(np.asarray(nib.load(tmp_path / "out2" / "a" / "mask.nii.gz").dataobj), volume(0)[1])
 
 
+@pytest.mark.long
 def test_a_folder_hides_nothing(tmp_path):
     bundle, images = make_bundle(tmp_path / "bundle"), tmp_path / "images"
     images.mkdir()
@@ -243,6 +251,7 @@ def test_pictures_get_a_picture_and_grey_stored_as_colour_is_grey(tmp_path):
             assert np.array_equal(np.asarray(mask), grey)
 
 
+@pytest.mark.long
 def test_classes_and_candidates_are_columns(tmp_path):
     label = make_bundle(tmp_path / "label", contract_for("label"))
     arrays = np.stack([np.full((6, 9, 8), value, np.float32) for value in (0.1, 1.9)])[:, None]
@@ -260,8 +269,8 @@ def test_classes_and_candidates_are_columns(tmp_path):
     assert np.allclose(candidate["world_ras_mm"], (affine(signs=(-1, 1, 1)) @ (2, 3, 4, 1))[:3], atol=1e-3)
 
 
-def test_images_from_python(tmp_path):
-    bundle = equipoise.Bundle(make_bundle(tmp_path / "bundle"))
+def test_images_from_python(tmp_path, pristine_bundle):
+    bundle = equipoise.Bundle(pristine_bundle)
     values, labels = volume()
     path = save(tmp_path / "v.nii.gz", values, affine())
     answer = bundle.predict(path)

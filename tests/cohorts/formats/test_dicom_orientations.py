@@ -252,6 +252,7 @@ def test_a_segmentation_of_our_own_lies_on_its_source_slices_in_every_orientatio
         assert (len(data.PixelData), data.PixelData[-1:]) == (80, b"\0")
 
 
+@pytest.mark.long
 def test_what_a_segmentation_says_of_itself(tmp_path):
     data = written_and_read(tmp_path / "s", (0, 1, 2), (1, 1, 1), (0, 0, 0))
     assert (data.PatientID, data.StudyInstanceUID, data.FrameOfReferenceUID) == ("P1", "1.2.3", "1.2.3.9")
