@@ -153,6 +153,12 @@ def test_swapped_classes_channels_and_a_changed_pipeline_are_refused(tmp_path):
             Bundle(forged)
 
 
+def test_widened_limits_are_refused(bundle):
+    edit(bundle, lambda record: record["limits"]["spacing_mm"].update(high=[99.0, 99.0, 99.0]))
+    with pytest.raises(EquipoiseError, match="training limits are not those"):
+        Bundle(bundle)
+
+
 def test_another_network_is_refused_by_its_answers(bundle):
     other = onnx_model(3, 1, 3, slopes=np.array([0.0, 1.001, 2.0]))
     change(bundle, NETWORK, other, rehash=True)
@@ -185,5 +191,5 @@ def test_golden_images_are_made_up_and_the_same_each_time(tmp_path):
     arrays = arrays_of((first / GOLDEN).read_bytes())
     assert arrays["image_0"].shape == (1, 6, 9, 8)
     assert {name.partition("_")[0] for name in arrays} == {
-        "contract", "image", "spacing", "affine", "prepared", "logits", "mask",
+        "contract", "limits", "image", "spacing", "affine", "prepared", "logits", "mask",
     }  # fmt: skip

@@ -28,7 +28,7 @@ LARGEST_SIDE = 40
 TOLERANCE = 1e-4
 """Largest difference of a probability between the machine of the export and this one."""
 PREPARED_TOLERANCE = 1e-4
-CONTRACT = "contract"
+CONTRACT, LIMITS = "contract", "limits"
 
 
 class WithMasks(Protocol):
@@ -105,6 +105,7 @@ def make_golden(predictor: Answering, limits: Mapping[str, Any]) -> bytes:
     """Return golden.npz: images with the network's answers, and the contract under which they were given."""
     contract = predictor.contract
     arrays: dict[str, NDArray[Any]] = {CONTRACT: np.frombuffer(contract.text().encode(), np.uint8)}
+    arrays[LIMITS] = np.frombuffer(_text(limits).encode(), np.uint8)
     for number, image in enumerate(golden_images(contract, limits)):
         prepared = predictor.prepare(image)
         arrays[f"image_{number}"] = image.array
@@ -119,6 +120,10 @@ def make_golden(predictor: Answering, limits: Mapping[str, Any]) -> bytes:
     # Written by hand and not by numpy.savez, which stores the time of day: two exports must be equal byte for byte.
     _save(stream, arrays)
     return stream.getvalue()
+
+
+def _text(limits: Mapping[str, Any]) -> str:
+    return json.dumps(limits, sort_keys=True)
 
 
 def _masks(predictor: Answering, image: Image) -> dict[str, NDArray[np.bool_]]:
@@ -149,6 +154,8 @@ def check_golden(files: BundleFiles, predictor: Answering) -> float:
             "the bundle's description is not the one under which its golden images were answered: "
             f"{_difference(arrays[CONTRACT].tobytes(), contract)} was changed; copy the bundle again"
         )
+    if arrays[LIMITS].tobytes().decode("utf-8", "replace") != _text(files.record["limits"]):
+        raise EquipoiseError("the bundle's training limits are not those of its export; copy the bundle again")
     worst, number = 0.0, 0
     while f"image_{number}" in arrays:
         worst = max(worst, _compare(arrays, number, predictor))
@@ -211,6 +218,7 @@ def _load(files: BundleFiles) -> dict[str, NDArray[Any]]:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:
         raise EquipoiseError(f"{GOLDEN} is not readable ({type(error).__name__}); copy the bundle again") from error
-    if CONTRACT not in arrays:
-        raise EquipoiseError(f"{GOLDEN} has no {CONTRACT}; copy the bundle again")
+    for name in (CONTRACT, LIMITS):
+        if name not in arrays:
+            raise EquipoiseError(f"{GOLDEN} has no {name}; copy the bundle again")
     return arrays

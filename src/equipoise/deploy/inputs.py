@@ -17,6 +17,7 @@ from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.reading import DICOM, VOLUMES, read_any, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan, with_finite_values
+from equipoise.cohorts.layouts.array_rows import open_arrays, rows
 from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, with_channels
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.tables import read_table
@@ -80,8 +81,8 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
         return _in_folder(path, contract, series_uid)
     if suffix_of(path) in TABLES:
         return _in_table(path, contract)
-    if suffix_of(path) == ".npz" and "images" in ArrayFile(path).names:
-        return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(len(ArrayFile(path)["images"]))]
+    if suffix_of(path) == ".npz" and "images" in open_arrays(path).names:
+        return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(len(rows(path, "images")))]
     return [CaseInput(_stem(path), (path,), series_uid)]
 
 
@@ -152,19 +153,19 @@ def _channel(stem: str, contract: Contract) -> tuple[int, int] | None:
 
 def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
     try:
-        rows = read_table(path)
+        lines = read_table(path)
     except (csv.Error, UnicodeDecodeError) as error:
         raise CohortError(
             f"{path} is no readable table ({error}); write a CSV with the columns case and image"
         ) from error
-    roles = columns_of(rows, None, str(path))
+    roles = columns_of(lines, None, str(path))
     columns = list(roles.images.values())
     if not columns:
-        raise CohortError(f"{path} has no column image, only {', '.join(rows[0])}; add the paths of the images")
+        raise CohortError(f"{path} has no column image, only {', '.join(lines[0])}; add the paths of the images")
     if len(columns) > 1:
         columns = [_column_of(channel, roles.images, path) for channel in contract.channels]
     cases = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(lines, start=1):
         files = tuple(path.parent / row[column] for column in columns)
         name = row[roles.case] if roles.case else _stem(files[0])
         absent = next((file for file in files if not file.exists()), None)
@@ -233,9 +234,9 @@ def _read(path: Path, case: CaseInput, contract: Contract) -> Scan:
 
 def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     """Read .npy, or .npz with `image` (or `images`), and perhaps `spacing_mm` and `affine`."""
-    arrays = ArrayFile(path)
+    arrays = open_arrays(path)  # kept open: a file of many images is read once
     key = "images" if row is not None else "image" if "image" in arrays.names else arrays.names[0]
-    values = arrays[key] if row is None else arrays[key][row]
+    values = arrays[key] if row is None else rows(path, key)[row]
     dims, count = contract.spatial_dims, len(contract.channels)
     if values.ndim == dims and count == 1:
         values = values[None]

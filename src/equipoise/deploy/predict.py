@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,19 @@ def _key(case: CaseInput, bundle: Bundle, settings: Settings) -> str:
         )
         for file in data_files(path) if path.is_dir() else beside:
             if file.is_file():
-                digest.update(f"{file.name}:{sha256_of(file)}|".encode())
+                digest.update(f"{file.name}:{_hash(file, *_state(file))}|".encode())
     return digest.hexdigest()
+
+
+def _state(file: Path) -> tuple[int, int]:
+    facts = file.stat()
+    return facts.st_mtime_ns, facts.st_size
+
+
+@lru_cache(maxsize=64)
+def _hash(file: Path, modified: int, size: int) -> str:  # noqa: ARG001 - they make the key of the cache
+    """Return the hash of a file, once for all images that lie in it."""
+    return sha256_of(file)
 
 
 def _bare(path: Path) -> str:
