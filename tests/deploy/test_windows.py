@@ -9,6 +9,7 @@ from deploy_bundles import contract_for
 from scipy.special import expit
 from scipy.special import softmax as scipy_softmax
 
+from equipoise.deploy import runtimes
 from equipoise.deploy.contract import Window
 from equipoise.deploy.windows import class_logits, collected, sigmoid, softmax, voxel_logits
 from equipoise.errors import EquipoiseError
@@ -90,3 +91,9 @@ def test_the_shares_of_every_voxel_sum_to_one():
     assert list(mirror_subsets((0, 2))) == [(), (2,), (4,), (2, 4)]
     with pytest.raises(EquipoiseError):
         check_windows((4,), (4,), 0.5, 1, ())
+
+
+@pytest.mark.parametrize(("text", "threads"), [("", 1), ("3", 3), ("4,2", 4), ("many", 1), ("0", 1)])
+def test_threads_are_those_of_the_environment(monkeypatch, text, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert runtimes._threads() == threads

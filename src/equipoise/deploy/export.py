@@ -5,7 +5,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import nn
 
 from equipoise import models
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, SCHEMA, WEIGHTS, prove_new, write_bundle
+from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, RECORD, SCHEMA, WEIGHTS, prove_new, write_bundle
 from equipoise.deploy.canaries import refuse_traces
 from equipoise.deploy.card import card
 from equipoise.deploy.contract import Contract
@@ -68,6 +68,35 @@ def export(
     evidence = evidence_of(trained, results)
     _refuse(evidence["overruled"], although, arm)
     weights = weights_of(trained)
+    proven = _proven(trained, weights, watch)
+    evidence["overruled"] += _arithmetic_changes(proven.parity, trained)
+    _refuse(evidence["overruled"], although, arm)
+    this_run = proven.parity["onnx"]["endpoint"]["torch"]
+    evidence |= {"although": although if evidence["overruled"] else "", "this_run": this_run}
+    record = _record(trained, proven, weights, evidence)
+    record["provenance"]["job_chosen_by"] = "named by the author" if job else "the median validation value of its arm"
+    files = _files(record, proven, weights)
+    places = (trained.run.path, trained.protocol.folder, trained.protocol.cohort_path)
+    everything = {**files, RECORD: json.dumps(record, ensure_ascii=False).encode()}
+    refuse_traces(everything, [place.resolve() for place in places if place])
+    written = write_bundle(out, record, files)
+    watch("exporting, steps", 4, 4)
+    names = {"bundle": out.name, "sha256": written.sha256, "job": trained.job.name}
+    return names | {"parity": proven.parity, "evidence": evidence}
+
+
+@dataclass(frozen=True)
+class _Proven:
+    """A network that was shown to answer as the trial did. limits: seen in training. parity: see `proof.compare`."""
+
+    contract: Contract
+    network: bytes
+    limits: dict[str, Any]
+    parity: dict[str, Any]
+
+
+def _proven(trained: TrainedJob, weights: bytes, watch: Watch) -> _Proven:
+    """Reproduce the trial's predictions, export the network, and compare both on the test cases."""
     with tempfile.TemporaryDirectory(prefix="equipoise-export-") as folder:
         watch("exporting, steps", 1, 4)
         parts = _staged(trained, Path(folder))
@@ -76,41 +105,26 @@ def export(
         watch("exporting, steps", 2, 4)
         images = training_images(trained)
         contract, network = _network(trained, weights, parts["test"], is_oriented(images))
-        predictor = Predictor(contract, onnx_network(network), limits_of(images))
+        limits = limits_of(images)
+        predictor = Predictor(contract, onnx_network(network), limits)
         watch("exporting, steps", 3, 4)
-        in_float32 = replace(learner, precision=torch.float32)
-        runtime = compare(trained, in_float32, predictor, parts["test"])
+        # In float32, as the runtime computes; what the trial's own arithmetic changes is told apart.
+        runtime = compare(trained, replace(learner, precision=torch.float32), predictor, parts["test"])
         refuse_disparity(runtime, "ONNX Runtime")
         parity = {"reproduction": reproduction, "onnx": runtime}
         if learner.precision != torch.float32:
             parity["arithmetic"] = compare(trained, learner, predictor, parts["test"])
-            evidence["overruled"] += _arithmetic_changes(parity["arithmetic"], trained)
-            _refuse(evidence["overruled"], although, arm)
-    evidence |= {"although": although or "", "this_run": runtime["endpoint"]["torch"]}
-    record = _record(trained, contract, weights, evidence, predictor.limits or {})
-    record["provenance"]["job_chosen_by"] = "named by the author" if job else "the median validation value of its arm"
-    test = [trained.cohort.cases[index] for index in trained.parts["test"]]
-    record["reading"] = read_alike(test, trained.protocol.cohort_path, contract)
-    files = {
-        NETWORK: network,
-        WEIGHTS: weights,
-        GOLDEN: make_golden(predictor, predictor.limits or {}),
-        PARITY: (json.dumps(parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-        CARD: card(record, parity).encode(),
-    }
-    places = (trained.run.path, trained.protocol.folder, trained.protocol.cohort_path)
-    refuse_traces(
-        {**files, "bundle.json": json.dumps(record, ensure_ascii=False).encode()},
-        [place.resolve() for place in places if place],
-    )
-    written = write_bundle(out, record, files)
-    watch("exporting, steps", 4, 4)
+    return _Proven(contract, network, limits, parity)
+
+
+def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[str, bytes]:
+    predictor = Predictor(proven.contract, onnx_network(proven.network), proven.limits)
     return {
-        "bundle": out.name,
-        "sha256": written.sha256,
-        "job": trained.job.name,
-        "parity": parity,
-        "evidence": evidence,
+        NETWORK: proven.network,
+        WEIGHTS: weights,
+        GOLDEN: make_golden(predictor, proven.limits),
+        PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
+        CARD: card(record, proven.parity).encode(),
     }
 
 
@@ -171,9 +185,10 @@ def _won(pair: Mapping[str, Any], arm: str) -> bool:
 
 
 def _arithmetic_changes(parity: Mapping[str, Any], trained: TrainedJob) -> list[str]:
-    if not parity["changed"]:
+    change = parity.get("arithmetic", {"changed": 0})
+    if not change["changed"]:
         return []
-    counts = f"{parity['changed']} of {parity['decisions']} decisions"
+    counts = f"{change['changed']} of {change['decisions']} decisions"
     return [f"the trial computed in {trained.job.training.precision}, and in float32 {counts} change"]
 
 
@@ -229,21 +244,16 @@ def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple
             raise EquipoiseError("the exported network answers other sides otherwise")
 
 
-def _record(
-    trained: TrainedJob,
-    contract: Contract,
-    weights: bytes,
-    evidence: Mapping[str, Any],
-    limits: Mapping[str, Any],
-) -> dict[str, Any]:
+def _record(trained: TrainedJob, proven: _Proven, weights: bytes, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Return bundle.json without its list of files."""
     job, run = trained.job, trained.run
     named = job.arm.model
     factory = resolve(named.name, models, "model", job.code)
+    test = [trained.cohort.cases[index] for index in trained.parts["test"]]
     return {
         "schema": SCHEMA,
         "research_only": True,
-        "contract": contract.to_json(),
+        "contract": proven.contract.to_json(),
         "network": {
             "name": named.name,
             "settings": named.settings,
@@ -265,8 +275,9 @@ def _record(
             "versions": _versions(),
         },
         "evidence": dict(evidence),
-        "limits": dict(limits),
-        "codes": dict.fromkeys(contract.regions),
+        "limits": proven.limits,
+        "reading": read_alike(test, trained.protocol.cohort_path, proven.contract),
+        "codes": dict.fromkeys(proven.contract.regions),
     }
 
 

@@ -35,6 +35,12 @@ def network_of(bundle: BundleFiles, runtime: str = "onnx", threads: int | None =
     return onnx_network(bundle.files[NETWORK], threads)
 
 
+def _threads() -> int:
+    """Return the number of threads that OMP_NUM_THREADS asks for; one where it says nothing that is a number."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return max(1, int(first)) if first.isdecimal() else 1
+
+
 def onnx_network(content: bytes, threads: int | None = None) -> Network:
     """Return an ONNX file as a network, answered by ONNX Runtime on the processor."""
     try:
@@ -45,7 +51,7 @@ def onnx_network(content: bytes, threads: int | None = None) -> Network:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", "1") or "1")
+    options.intra_op_num_threads = threads or _threads()
     # From bytes, never from the path: a file could otherwise name others beside it as parts of its weights.
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
