@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,9 +64,13 @@ class _InThisProcess:
 def jobs_in_this_process() -> Iterator[None]:
     """Within it, trials train in the process that runs them."""
     from equipoise.engines import local
+    from equipoise.trials import check, run
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "Workers", _InThisProcess)
+        # A broken kernel of this machine would end the tests; test_sound_layers tries layers in processes of their own.
+        for module in (run, check):
+            patch.setattr(module, "unsound_layers", lambda _trial, _workers: [])
         yield
 
 
@@ -210,6 +215,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(name.endswith("_trial") for name in getattr(item, "fixturenames", ())):
             item.add_marker("trial")
+
+
+EXAMPLE_DATA = {
+    "pneumonia": ("medmnist", "pneumoniamnist/pneumoniamnist_rebuilt.npz"),
+    "adrenal": ("medmnist", "adrenalmnist3d/adrenalmnist3d.npz"),
+    "hippocampus": ("decathlon", "msd_hippocampus"),
+    "lidc-nodules2d": ("arrays", "lidc_nodules2d/lidc_nodules2d_dev.npz"),
+    "cheng-segmentation": ("arrays", "cheng_t1c_128/cheng_brain_t1c_128_dev.npz"),
+    "cheng-detection": ("arrays", "cheng_t1c_128/cheng_brain_t1c_128_dev.npz"),
+    "cheng-split": ("arrays", "cheng_t1c_128/cheng_brain_t1c_128_dev.npz"),
+    "brats-pair": ("brats_pair:cohort", "brats"),
+}
+"""The source and the path of the examples' data in the folder of real images."""
+
+
+def _of_data(text: str, name: str, data: Path) -> str:
+    """The text of an example with the path of its data: where it says public:NAME, the reader and a path."""
+    source, path = EXAMPLE_DATA[name]
+    if not (data / path).exists():
+        pytest.skip(f"{path} is not in the folder of real images, {data}")
+    text = re.sub(r'\npath = "[^"]+"', "", text)
+    return re.sub(r'\nsource = "[^"]+"', f'\nsource = "{source}"\npath = "{data / path}"', text)
+
+
+@pytest.fixture(scope="session")
+def of_data() -> Callable[[str, str, Path], str]:
+    """A function of an example's text, its name and the folder of real images that gives the text with its data."""
+    return _of_data
 
 
 @pytest.fixture

@@ -25,7 +25,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     from equipoise.trials.init import example
 
     arguments.protocol = example("lidc-malignancy")
-    return _run(arguments)
+    code = _run(arguments)
+    if code == DONE and not arguments.json:
+        ct = f"equipoise fetch lidc-idri && equipoise run {example('lidc-nodules')} --out equipoise-ct"
+        _say(arguments, None, f"the same question on the CT itself (124 GB): {ct}")
+    return code
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -33,6 +37,19 @@ def _init(arguments: argparse.Namespace) -> int:
 
     file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
     _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
+    return DONE
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from equipoise.cohorts.public.fetch import described, fetch
+
+    above = Path(arguments.to) if arguments.to else None
+    patients = [name for name in arguments.patients.split(",") if name]
+    fetched = fetch(
+        arguments.name, above, mirror=arguments.mirror, offline=arguments.offline, pin=arguments.pin,
+        patients=patients, watch=_watch(arguments),
+    )  # fmt: skip
+    _say(arguments, *described(fetched, above))
     return DONE
 
 
@@ -103,10 +120,13 @@ def _audit(arguments: argparse.Namespace) -> int:
         truth=arguments.truth, regions=arguments.regions, classes=arguments.classes or (), metric=arguments.metric,
         higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
-        common_cases=arguments.common_cases, training=arguments.training, allow_trained=arguments.allow_trained,
-        below_chance=arguments.below_chance, failure_values=arguments.failure_value,
-        watch=_watch(arguments),
+        common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
+        ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
+        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance,
+        failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
+    # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
+    sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
@@ -214,6 +234,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a key of [cohort], such as coding=2023 (repeatable)",
     )
 
+    _fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
+
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
     check.add_argument("--page", metavar="FILE", help="also write a page with pictures of cases, leaks and problems")
@@ -281,6 +303,16 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     )
 
 
+def _fetch_options(fetch: argparse.ArgumentParser) -> None:
+    """Add the options of a download: what, whereto, from where, and what the user vouches for."""
+    fetch.add_argument("name", metavar="NAME", help="pneumoniamnist, pathmnist-64, msd-hippocampus, lidc-idri, …")
+    fetch.add_argument("--to", metavar="DIR", help="the folder above the data (default: the user's cache)")
+    fetch.add_argument("--from", dest="mirror", default="", metavar="URL", help="a mirror with the same paths")
+    fetch.add_argument("--offline", action="store_true", help="open no connection: verify what is there")
+    fetch.add_argument("--pin", metavar="SHA256", help="confirm a file whose publisher states no checksum")
+    fetch.add_argument("--patients", default="", metavar="NAMES", help="of lidc-idri: some patients, not all")
+
+
 def _audit_options(audit: argparse.ArgumentParser) -> None:
     """Add the options of an audit: what the files are, what is compared, and what is allowed."""
 
@@ -302,10 +334,23 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
     comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
     comparison.add_argument(
+        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
+        "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
     )
     files = audit.add_argument_group("what the files do not say")
+    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+    ))  # fmt: skip
+    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
+    files.add_argument(
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
+        "means: not annotated; its voxels count for no arm"
+    )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
     files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
     files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")

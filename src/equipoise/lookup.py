@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -59,14 +60,29 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
         sys.path.insert(0, str(folder))
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ProtocolError(
-            f"{kind} {name!r} cannot be imported ({error}); put {module_name} beside the protocol or install it"
-        ) from error
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        where = "put it beside the protocol or install it" if module_name.startswith(missing) else "install it"
+        raise ProtocolError(f"{kind} {name!r} cannot be imported ({error}): {missing} is missing; {where}") from error
+    # Of any kind, as a syntax error or a division by zero: the module is the user's own code, which runs here.
+    # SystemExit too, which would end the command without a word.
+    except (Exception, SystemExit) as error:
+        raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); mend {module_name}") from error
     if not hasattr(module, attribute):
         public = [public for public in vars(module) if not public.startswith("_")]
         raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")
     return getattr(module, attribute)
+
+
+def raised(error: BaseException) -> str:
+    """Return an exception of the user's own code as one line: its kind, its text and where it was raised."""
+    text = " ".join(str(error).split())[:300]
+    kind = type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{kind}: {text}"  # it names file and line itself
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" at {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{kind}: {text}{at}" if text else f"{kind}{at}"
 
 
 def module_hash(name: str) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.engines.jobs import run_jobs
-from equipoise.engines.local import DIED, Failure
+from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs
+from equipoise.engines.local import DIED, KILLED, Failure
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 
@@ -49,3 +49,27 @@ def test_a_job_that_raised_is_not_tried_again():
 def test_a_full_disk_is_no_property_of_the_arm():
     with pytest.raises(OSError, match="no space left"):
         outcome(Answers(s0=[Failure("OSError", "no space left")]), [0])
+
+
+def ended_twice(kind: str, text: str) -> object:
+    """The result of a job whose process ended so, twice."""
+    ((_, result),) = outcome(Answers(s1=[Failure(kind, text), Failure(kind, text)]), [1])
+    return result
+
+
+@pytest.mark.parametrize("kind", [KILLED, OUT_OF_MEMORY])
+def test_what_the_machine_lacks_is_an_interruption(kind):
+    result = ended_twice(kind, "it ended")
+    assert interrupted(result)
+    assert str(result) == "arm 'net': it ended in job net/0-1"
+
+
+def test_a_crash_names_arm_job_and_signal_and_is_no_interruption():
+    result = ended_twice(DIED, "the worker crashed (segmentation fault in a native library)")
+    assert not interrupted(result)
+    text = "arm 'net': the worker crashed (segmentation fault in a native library) in job net/0-1"
+    assert str(result) == text
+
+
+def test_a_result_is_never_an_interruption():
+    assert not any(map(interrupted, ({"status": "failed"}, "done", None)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from equipoise.engines.local import DIED, Failure, Workers
+from equipoise.engines.local import DIED, KILLED, Failure, Workers, ended_by
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
@@ -39,6 +39,20 @@ def test_a_process_that_dies_is_replaced_and_named():
     found = ended("os:_exit", [3])
     assert found[0].kind == DIED
     assert "exit code 3" in str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (-signal.SIGSEGV, DIED, "the worker crashed (segmentation fault in a native library)"),
+        (-signal.SIGKILL, KILLED, "the worker was killed (SIGKILL, as when memory runs out)"),
+        (-signal.SIGTERM, KILLED, "the worker was killed (SIGTERM, as at a scheduler's time limit)"),
+        (-63, DIED, "the worker crashed (signal 63)"),
+        (1, DIED, "the worker ended by itself (exit code 1)"),
+    ],
+)
+def test_the_end_of_a_process_is_told_by_its_signal(code, kind, text):
+    assert (ended_by(code).kind, str(ended_by(code))) == (kind, text)
 
 
 def test_the_watcher_is_called_while_waiting():

@@ -177,7 +177,7 @@ def test_shared_seeds_need_models_that_tuning_leaves_alone():
 
 
 HASHES = {
-    "adrenal.toml": "abae960f24fa4de24e86d59f023cc9210651687f1b13084af81a499c62a36497",
+    "adrenal.toml": "d9f0f1ef8a26b433e25bf1faf5ecb764887a387fe42bf4185dd4ffffc3bf52b6",
     "brats-pair.toml": "b65421de1cf158ec7d9554eb2e8ef3b36bbc5d5e472e284ebc8b76fa6e13b667",
     "cheng-detection.toml": "82e32283201292f165c1f546a79ccd9a74fe23ac3b37aed9e1db33c07e3d28ed",
     "cheng-segmentation.toml": "3abf00be82f5687a5559561e2d433cc889fa676b407f7f6f7a061d8e6a8da07f",
@@ -185,9 +185,11 @@ HASHES = {
     "lidc-detection.toml": "4b5dd706d4ebcde569c0beb87f55c59d249225e2ffedfb3cd38e8864058fa514",
     "lidc-malignancy.toml": "d4458564738ca4078d598d2ab4099630c4a368616da2322b822b5d42c722e1fe",
     "lidc-malignancy4.toml": "24180036dab642abfd8e9759f0680da68a5c7e550902d4391c64b3a0f9baa2dd",
-    "lidc-nodules.toml": "aa5ee931796e6ab6d228623ce8cded5d513ec219d3046889efce71ef7f2d5e8a",
+    "hippocampus.toml": "35d1b863a3cf6a667181e219cd0bd011f2a8469b3314b176148086d8537bbe8e",
+    "lidc-nodules.toml": "af25ae31521ae94180774491f6fdc4034adc9605326936411632304812fcb02e",
+    "lidc-nodules2d.toml": "aa5ee931796e6ab6d228623ce8cded5d513ec219d3046889efce71ef7f2d5e8a",
     "optimizers.toml": "b4e28e0a12c91d81e5eca05bfcc64a2850c995f03a34e5a03d79ff6ffb35150c",
-    "pneumonia.toml": "9229714a19559d05cc869d1a4f7874da5558a43f1e5a750ea9d0197cd8198534",
+    "pneumonia.toml": "f7419efa4c6548edd24b85a2db24627a4830aa98382f7e83a075a5cbcbf491a6",
     "quick.toml": "db2c4555341fd4e440f54ac52ef8acb54bb3581d343175c531dcc3624936e9da",
 }
 """Of the examples, as run folders hold them: a run is refused where its protocol has another."""

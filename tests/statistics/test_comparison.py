@@ -11,11 +11,12 @@ from equipoise.statistics.binormal import draw
 from equipoise.statistics.comparison import (
     Contrast,
     Design,
+    Error,
     compare,
     crossed_terms,
     design,
-    equal_spread_p,
     equivalence_p,
+    moderated,
     non_inferiority_p,
     pooled_variance,
     resampled_contrast,
@@ -89,15 +90,22 @@ def test_welch_form_is_the_formula() -> None:
     assert result.se_patients**2 + result.se_seeds**2 == pytest.approx(squared)
 
 
-def test_pooled_form_shares_the_spread_of_all_arms() -> None:
-    found = arms(auc=(0.85, 0.85, 0.8), sd=0.03)
-    variance, df = pooled_variance(found)
-    assert variance == pytest.approx(np.mean([v.var(ddof=1) for v in found.values]))
+def test_pooled_variance_is_the_mean_over_arms_of_equal_runs() -> None:
+    variance, df = pooled_variance(arms(auc=(0.85, 0.85, 0.8), sd=0.03))
+    assert variance == pytest.approx(np.mean([v.var(ddof=1) for v in arms(auc=(0.85, 0.85, 0.8), sd=0.03).values]))
     assert df == 6
-    patients = found.shared[0] + found.shared[1] - 2 * found.between[0, 1]
-    result = compare(found, 0, 1, pooled=True)
-    assert result.se**2 == pytest.approx(2 * variance / 3 + patients)
-    assert result.df == pytest.approx(min(result.se**4 / (2 * variance / 3) ** 2 * 6, 149))
+
+
+def test_moderated_form_leans_on_the_spread_of_all_arms() -> None:
+    """s~^2 = max(s^2, (d0 mean + d s^2) / (d0 + d)), written out; the test gains less than the weight of the mean."""
+    plain = arms(auc=(0.85, 0.85, 0.8), sd=0.03)
+    squares = [v.var(ddof=1) for v in plain.values]
+    own = [max(square, (0.5 * np.mean(squares) + 2 * square) / 2.5) / 3 for square in squares]
+    patients = plain.shared[0] + plain.shared[1] - 2 * plain.between[0, 1]
+    result = compare(moderated(plain), 0, 1)
+    squared = own[0] + own[1] + max(patients, 0)
+    df = squared**2 / ((own[0] ** 2 + own[1] ** 2) / 2.25)
+    assert (result.se, result.df) == pytest.approx((np.sqrt(squared), min(df, 149)))
 
 
 @pytest.mark.long
@@ -117,9 +125,10 @@ def test_two_single_runs_are_mlstatkits_delong(n: int, decimals: int) -> None:
 @pytest.mark.long
 @given(st.integers(0, 1_000), st.integers(1, 5), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_comparison_is_antisymmetric(seed: int, seeds: int, pooled: bool) -> None:
+def test_comparison_is_antisymmetric(seed: int, seeds: int, leaning: bool) -> None:
     found = arms(seed, (0.85, 0.83, 0.8), seeds, n=40)
-    one, other = compare(found, 0, 2, pooled=pooled), compare(found, 2, 0, pooled=pooled)
+    found = moderated(found) if leaning else found
+    one, other = compare(found, 0, 2), compare(found, 2, 0)
     assert one.difference == -other.difference
     assert (one.se, one.df, one.p) == pytest.approx((other.se, other.df, other.p), rel=1e-12)
     low, high = one.interval()
@@ -128,11 +137,35 @@ def test_comparison_is_antisymmetric(seed: int, seeds: int, pooled: bool) -> Non
     assert low <= one.difference <= high
 
 
-def test_standard_error_is_never_below_that_with_seeds_fixed() -> None:
+def test_a_method_is_never_surer_than_its_networks() -> None:
+    """The larger p and the wider interval of runs as readers and of runs fixed, each with its own df."""
+    wider = set()
     for seed in range(40):
-        found = arms(seed, sd=0.0, n=60)
-        fixed = found.between[0, 0] + found.between[1, 1] - 2 * found.between[0, 1]
-        assert compare(found, 0, 1).se ** 2 >= fixed * (1 - 1e-12)
+        sample = arms(seed, sd=0.0, n=60)
+        fixed = sample.between[0, 0] + sample.between[1, 1] - 2 * sample.between[0, 1]
+        own = sample.seed_variance / 3
+        patients = max(sample.shared[0] + sample.shared[1] - 2 * sample.between[0, 1], 0)
+        readers = own.sum() + patients
+        df = min(readers**2 / (own**2 / 2).sum(), 59)
+        result = compare(sample, 0, 1)
+        t = abs(result.difference)
+        expected = 2 * max(stats.t.sf(t / np.sqrt(readers), df), stats.t.sf(t / np.sqrt(fixed), 59))
+        assert result.p == pytest.approx(expected, rel=1e-9)
+        half = max(stats.t.ppf(0.975, df) * np.sqrt(readers), stats.t.ppf(0.975, 59) * np.sqrt(fixed))
+        assert result.interval()[1] - result.difference == pytest.approx(half, rel=1e-9)
+        wider.add(result.method)
+    assert wider == {"Welch", "Welch, wider with runs fixed"}
+
+
+def test_a_comparison_joined_by_a_second_error_must_pass_both() -> None:
+    readers = Contrast(0.04, 0.01, 3.0, 0.0, 0.01, "Welch")
+    both = readers.joined(Error(0.015, 100.0), "with runs fixed")
+    assert both.p == pytest.approx(2 * max(stats.t.sf(4, 3), stats.t.sf(0.04 / 0.015, 100)))
+    for level in (0.9, 0.95, 0.999):
+        half = max(stats.t.ppf(0.5 + level / 2, df) * se for se, df in ((0.01, 3), (0.015, 100)))
+        assert both.interval(level) == pytest.approx((0.04 - half, 0.04 + half))
+    # At 95 % the few degrees of freedom decide, at 80 % the larger standard error.
+    assert (both.se, both.df, both.method) == (0.01, 3.0, "Welch")
 
 
 def test_crossed_form_gains_where_seeds_are_shared() -> None:
@@ -167,18 +200,6 @@ def test_unequal_numbers_of_seeds_weigh_as_they_are() -> None:
     assert result.seeds.tolist() == [3, 5]
     own = [found.value[:3].var(ddof=1) / 3, found.value[3:].var(ddof=1) / 5]
     assert compare(result, 0, 1).se_seeds ** 2 == pytest.approx(sum(own))
-
-
-def test_equal_spread_is_bartletts_test() -> None:
-    found = arms(auc=(0.85, 0.85, 0.8, 0.8), seeds=4, sd=0.02)
-    assert equal_spread_p(found) == pytest.approx(stats.bartlett(*found.values).pvalue, rel=1e-9)
-
-
-def test_equal_spread_where_some_arms_never_vary() -> None:
-    steady = design(np.array([0.8, 0.8, 0.8, 0.7, 0.8, 0.9]), np.eye(6) * 1e-4, ["a"] * 3 + ["b"] * 3, 100)
-    assert equal_spread_p(steady) == 0.0
-    same = design(np.array([0.8, 0.8, 0.8, 0.7, 0.7, 0.7]), np.eye(6) * 1e-4, ["a"] * 3 + ["b"] * 3, 100)
-    assert equal_spread_p(same) == 1.0
 
 
 def test_no_variation_at_all_has_no_p() -> None:

@@ -1,8 +1,11 @@
+from itertools import combinations
+
 import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.report.text.plans import plan_sentences
 from equipoise.report.text.reasons import sentence
+from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.planning import plan
 from equipoise.statistics.seed_spread import SeedSpread, pooled_spread
 
@@ -26,7 +29,8 @@ def classes(patients: int, prevalence: float = 0.3) -> dict[str, int]:
 def test_detectable_differences_are_the_simulated_ones(patients: int, sd: float) -> None:
     for seeds, expected in zip((3, 5, 10), TABLE[patients, sd], strict=True):
         found = plan(patients, classes(patients), seeds, spread=SeedSpread(sd, 0)).detectable
-        assert found == pytest.approx(expected, rel=0.07)
+        # The table has the pooled test's degrees of freedom; Welch's, estimated from three runs each, need more.
+        assert found == pytest.approx(expected, rel=0.16 if seeds == 3 else 0.07)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,29 @@ def test_known_seed_spreads_narrow_the_range() -> None:
 
 
 def test_comparisons_share_the_error() -> None:
-    assert plan(150, classes(150), 5, comparisons=6).detectable > plan(150, classes(150), 5).detectable
+    four = criterion(list(combinations(range(4), 2)))
+    assert plan(150, classes(150), 5, rule=four).detectable > plan(150, classes(150), 5).detectable
+
+
+def test_folds_are_paid_for_before_training() -> None:
+    """Five folds, three seeds: the fitted networks are told apart often, methods seldom; repeats mend it."""
+    chances = []
+    for rule in (Criterion(), Criterion(folds=5), Criterion(folds=5, repeats=5)):
+        planned = plan(300, classes(300), 3, margin=0.04, rule=rule)
+        chances.append(planned.power_at_margin)
+        assert planned.as_fitted == (None if rule.folds == 1 else chances[0])
+    assert chances[1] < chances[2] < chances[0]
+    assert any(
+        "With 5 folds" in words and f"{100 * chances[1]:.0f} %" in words
+        for words in plan_sentences(plan(300, classes(300), 3, margin=0.04, rule=Criterion(folds=5)))
+    )
+
+
+def test_patients_needed_are_enough_for_a_verdict_at_all() -> None:
+    """One patient in 15 has an event: ten events need 150 patients, however large the margin."""
+    planned = plan(150, {"benign": 140, "malignant": 10}, 10, margin=0.3, spread=SeedSpread(0.005, 40))
+    assert {entry.patients for entry in planned.needed} == {150}
+    assert {entry.patients for entry in plan(50, {"x": 100}, 3, endpoint="dice", margin=0.5).needed} == {15}
 
 
 @pytest.mark.parametrize("endpoint", ["accuracy", "brier", "nll", "average_precision", "sensitivity@0.9"])
@@ -71,10 +97,12 @@ def test_every_endpoint_can_be_planned(endpoint: str) -> None:
 
 
 def test_segmentation_is_planned_from_the_spread_of_cases() -> None:
-    """Dice spread 0.15, correlation 0.8, ten seeds, no seed spread: 2.8 standard errors of the mean difference."""
+    """Dice spread 0.15, correlation 0.8, ten seeds, no seed spread: the edge of the test and .84 standard errors."""
     found = plan(400, {"tumour": 400}, 10, endpoint="dice", margin=0.02, spread=SeedSpread(0.0, 20))
     squared = (0.15**2 * 0.2 + 0.15**2 * 0.2 / 10) / 400
-    assert found.detectable == pytest.approx(2.8 * squared**0.5, rel=0.03)
+    # A difference must exceed what failures change that 400 patients without one do not exclude: 3/400 of the range.
+    edge = max(1.96 * squared**0.5, 3 / 400)
+    assert found.detectable == pytest.approx(edge + 0.8416 * squared**0.5, rel=0.03)
 
 
 def test_a_test_set_too_small_for_any_verdict_is_told() -> None:

@@ -1,15 +1,17 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from equipoise.statistics.comparison import design
+from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.planning import plan
 from equipoise.statistics.power import (
-    FACTOR,
     Components,
     components,
     detectable,
@@ -21,21 +23,50 @@ from equipoise.statistics.power import (
 )
 from equipoise.statistics.seed_spread import SeedSpread
 
+FIVE = list(combinations(range(5), 2))
 PARTS = Components(seed=1e-4, error=6e-5, patients=1.2e-4, n_patients=150, seed_df=4)
 
 
-def test_power_is_that_of_a_t_test() -> None:
-    """No patient terms: two means of five seeds each, 8 degrees of freedom."""
-    alone = Components(seed=4e-4, error=0.0, patients=0.0, n_patients=100, seed_df=8)
-    se = np.sqrt(2 * 4e-4 / 5)
-    expected = TTestPower().power(effect_size=0.05 / se / np.sqrt(9), nobs=9, alpha=0.05, alternative="two-sided")
-    assert power(alone, 100, 5, 0.05) == pytest.approx(expected, abs=1e-6)
+def test_power_against_a_rule_is_that_of_a_t_test() -> None:
+    """No patient terms and one trained arm: the mean of its seeds against a number, seeds - 1 degrees of freedom."""
+    alone = Components(seed=4e-4, error=0.0, patients=0.0, n_patients=100, seed_df=8, trained=1)
+    for seeds in (3, 5, 10):
+        expected = TTestPower().power(effect_size=0.03 / 0.02, nobs=seeds, alpha=0.05, alternative="two-sided")
+        assert power(alone, 10**6, seeds, 0.03) == pytest.approx(expected, abs=2e-3)
+
+
+def test_power_of_two_arms_is_that_of_welchs_test() -> None:
+    generator = np.random.default_rng(0)
+    runs = generator.normal(0, 0.02, (2, 40_000, 4))
+    p = stats.ttest_ind(runs[0] + 0.04, runs[1], axis=1, equal_var=False).pvalue
+    parts = Components(seed=4e-4, error=0.0, patients=0.0, n_patients=100, seed_df=8)
+    assert power(parts, 10**6, 4, 0.04) == pytest.approx(np.mean(p < 0.05), abs=0.01)
 
 
 def test_patients_needed_is_the_smallest_number_with_enough_power() -> None:
-    for seeds in (3, 5, 10):
-        raw = next(n for n in range(2, 5_000) if power(PARTS, n, seeds, 0.05) >= 0.8)
-        assert patients_needed(PARTS, seeds, 0.05) == int(np.ceil(raw * FACTOR))
+    for rule in (Criterion(), criterion(FIVE)):
+        for seeds in (5, 10):
+            fewest = next(n for n in range(20, 5_000) if power(PARTS, n, seeds, 0.05, rule) >= 0.8)
+            assert patients_needed(PARTS, seeds, 0.05, rule) == pytest.approx(fewest, rel=0.01)
+
+
+def test_a_family_needs_more_patients_than_a_pair() -> None:
+    alone, of_five = (patients_needed(PARTS, 10, 0.05, rule) for rule in (Criterion(), criterion(FIVE)))
+    assert alone is not None
+    assert of_five is not None
+    assert of_five > 1.3 * alone
+
+
+def test_no_number_is_below_that_of_a_verdict() -> None:
+    """A difference of half the scale would be seen in two patients; the judgement refuses fewer than the floor."""
+    for entry in needed(replace(PARTS, patient_df=149), 0.5, fewest=34):
+        assert (entry.patients, entry.low) == (34, 34)
+
+
+def test_the_pilots_own_patients_widen_the_range() -> None:
+    known, guess = (needed(replace(PARTS, seed_df=400, patient_df=df), 0.05, seeds=[10])[0] for df in (0, 9))
+    assert None not in (known.low, known.high, guess.low, guess.high)
+    assert guess.low < known.low <= 1.1 * known.patients <= 1.2 * known.high < 1.2 * guess.high
 
 
 def test_seeds_may_be_what_is_missing() -> None:
@@ -56,7 +87,7 @@ def test_detectable_difference_has_eighty_percent_power(
     parts = Components(sd**2, error, patients, 100, 8)
     assert power(parts, n, seeds, detectable(parts, n, seeds)) == pytest.approx(0.8, abs=1e-4)
     assert (
-        detectable(parts, 2 * n, seeds) <= detectable(parts, n, seeds) * 1.01
+        detectable(parts, 2 * n, seeds) <= detectable(parts, n, seeds) * 1.03
     )  # fewer patients, more degrees of freedom
     assert detectable(parts, n, seeds + 1) <= detectable(parts, n, seeds) * 1.01
 
@@ -76,7 +107,7 @@ def test_components_read_the_design() -> None:
     assert parts.error == pytest.approx(5e-5)
     assert parts.patients == pytest.approx(2e-4)
     assert parts.seed == pytest.approx(4e-4 - 5e-5)
-    assert (parts.n_patients, parts.seed_df, parts.trained) == (120, 4, 2)
+    assert (parts.n_patients, parts.seed_df, parts.trained, parts.patient_df) == (120, 4, 2, 119)
     rule = components(design(value[:4], covariance[:4, :4], ["a"] * 3 + ["b"], 120, {"b"}), 0, 1)
     assert rule.trained == 1
 

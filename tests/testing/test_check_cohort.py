@@ -20,10 +20,10 @@ from equipoise.cohorts.lidc.scans import lidc
 from equipoise.errors import CohortError, EquipoiseError
 from equipoise.testing import check_cohort
 from equipoise.testing.cohort import CLAUSES
-from equipoise.testing.model import ContractViolation
 from equipoise.testing.phantoms.brats import write_brats
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.testing.phantoms.lidc import write_lidc
+from equipoise.testing.violation import ContractViolation
 
 
 def pixels(index: int, image: Image) -> Image:

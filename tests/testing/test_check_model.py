@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from equipoise import models
 from equipoise.errors import EquipoiseError
-from equipoise.testing import check_model
-from equipoise.testing.model import CLAUSES, SIDES, ContractViolation
+from equipoise.testing import check_model, model_sizes
+from equipoise.testing.model import CLAUSES, SIDES
+from equipoise.testing.model_sizes import answers_other_sizes
+from equipoise.testing.violation import ContractViolation
 
 
 class Plain(nn.Module):
@@ -119,7 +122,58 @@ class ZeroStart(Plain):
         nn.init.zeros_(self.last.weight)
 
 
+class Softmax(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).softmax(1)
+
+
+class Sigmoid(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).sigmoid()
+
+
+class Lazy(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.LazyConv2d(8, 3, padding=1), nn.LazyLinear(out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.first(x).relu().flatten(2).mean(2))
+
+
+class RaisesKeyError(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return {}["skip"]
+
+
+class Exits(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise SystemExit(3)
+
+
+class CannotBeBuilt(Plain):
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+        super().__init__(in_channels, out_channels, spatial_dims)
+        1 / 0  # noqa: B018
+
+
+class FlattensAll(Plain):
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+        super().__init__(in_channels, out_channels, spatial_dims)
+        self.last = nn.Linear(8 * 48 * 48, out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.convolution(x).flatten(1))
+
+
 BREAKERS = {
+    Softmax: "all answers lie in .* as those of a softmax",
+    Sigmoid: "all answers lie in .* as those of a sigmoid",
+    Lazy: "first.weight, first.bias, last.weight get their sizes at the first batch",
+    RaisesKeyError: r"KeyError: 'skip' \(test_check_model.py, line",
+    Exits: "SystemExit: 3",
+    CannotBeBuilt: "builds a torch module.*ZeroDivisionError",
+    FlattensAll: "cannot be multiplied.*average over space before the linear layer",
     WrongShape: "Logits have the shape",
     ListInEvaluation: "evaluation returns list",
     FixedClasses: "Other numbers of channels and classes",
@@ -219,3 +273,49 @@ def test_swin_unetr_passes_with_its_fixed_size() -> None:
     pytest.importorskip("einops", reason="MONAI's SwinUNETR needs einops")
     build = foreign("SwinUNETR", feature_size=12)
     check_model(build, spatial_dims=[2], tasks=["segmentation"], size=[64, 64], odd_sizes=False)
+
+
+def test_a_protocols_spelling_is_taken() -> None:
+    report = check_model({"name": "unet", "preset": "tiny"}, spatial_dims=2, tasks="classification", size=16)
+    assert {(task, dims) for _, task, dims in report.clauses} == {("classification", 2)}
+    asked = check_model("deeplab", settings={"preset": "tiny", "task": "segmentation"}, spatial_dims=2, size=[16, 16])
+    assert {task for _, task, _ in asked.clauses} == {"segmentation"}
+    with pytest.raises(EquipoiseError, match="'resnet' is unknown; allowed: DeepLab"):
+        check_model("resnet")
+
+
+def test_detection_asks_for_a_network_of_masks() -> None:
+    report = check_model({"name": "unet", "preset": "tiny"}, spatial_dims=[2], tasks=["detection"], size=16)
+    assert {task for _, task, _ in report.clauses} == {"detection"}
+
+
+class BranchesOnSizes(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x[..., :-1] if x.shape[-1] % 2 else x)
+
+
+def test_an_exported_network_must_answer_as_its_model() -> None:
+    model, images = Plain(1, 2, 2).eval(), torch.randn(2, 1, 6, 6)
+    assert model_sizes._compared(model, model, images) is None
+    with torch.no_grad():
+        assert "answers the size (7, 9) otherwise" in str(model_sizes._compared(model, Plain(1, 2, 2).eval(), images))
+    fixed = nn.Sequential(nn.Flatten(1), nn.Linear(36, 2))
+    assert "refuses the size (7, 9)" in str(model_sizes._compared(model, fixed, images))
+
+
+@pytest.mark.long
+def test_a_network_that_branches_on_sizes_is_remarked() -> None:
+    report = check_model(BranchesOnSizes, spatial_dims=[2], tasks=["classification"], export=True)
+    (remark,) = report.remarks
+    assert "do not branch on sizes" in remark
+    assert "remark: exported, it" in str(report)
+    assert check_model(Plain, spatial_dims=[2], tasks=["classification"], export=True).remarks == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+@pytest.mark.parametrize("name", ["UNet", "DeepLab", "DenseNet", "LateFusion"])
+def test_built_in_networks_can_be_exported_with_free_sizes(name: str, task: str, dims: int) -> None:
+    network = getattr(models, name)(2, 3, dims, task=task, preset="tiny")
+    assert answers_other_sizes(network, torch.randn(2, 2, *(48 if dims == 2 else 24,) * dims)) is None

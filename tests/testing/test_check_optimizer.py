@@ -1,5 +1,6 @@
 """The optimizers' contract suite passes what is sound and names the clause that is not."""
 
+import copy
 import math
 import random
 
@@ -9,7 +10,7 @@ import torch
 from equipoise import optimizers
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers import AdaptiveMomentum
-from equipoise.testing import check_optimizer
+from equipoise.testing import check_optimizer, optimizer_rates
 
 FLIP = "treats mirror images alike (sign flip)"
 PLACES = "commutes with permutations of elements"
@@ -122,3 +123,133 @@ def test_a_small_difference_may_be_allowed() -> None:
 def test_a_wrong_closed_form_is_found() -> None:
     with pytest.raises(EquipoiseError, match="follows its closed form"):
         check_optimizer(lambda params: torch.optim.SGD(params, 0.01), closed_form=lambda k, sign: 0.01 * k)
+
+
+class Cached(torch.optim.Adam):
+    """Steps with the learning rate of its construction."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr=lr)
+        self.kept = lr
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["lr"] = self.kept
+        return super().step(closure)
+
+
+class Blind(torch.optim.SGD):
+    """Steps with the learning rate of its construction, and leaves that of its groups as it is."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr=lr)
+        self.kept = lr
+
+    def step(self, closure=None):
+        before = [group["lr"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["lr"] = self.kept
+        super().step(closure)
+        for group, lr in zip(self.param_groups, before, strict=True):
+            group["lr"] = lr
+
+
+class OneGroup(torch.optim.Optimizer):
+    """Steps every group with the learning rate of one of them."""
+
+    def __init__(self, params, which=0):
+        super().__init__(params, {"lr": 0.05})
+        self.which = which
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    param.sub_(param.grad, alpha=self.param_groups[self.which]["lr"])
+
+
+class Wrapped(torch.optim.Optimizer):
+    """Its groups are those of the wrapped optimizer until a state is loaded."""
+
+    def __init__(self, params, lr=0.1):
+        self.inner = torch.optim.SGD(params, lr=lr, momentum=0.9)
+        super().__init__(self.inner.param_groups, {"lr": lr})
+        self.param_groups, self.state = self.inner.param_groups, self.inner.state
+
+    def step(self, closure=None):
+        return self.inner.step(closure)
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state):
+        self.inner.load_state_dict(state)
+
+
+class Rateless(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {"speed": 0.1})
+
+    def step(self, closure=None):
+        return None
+
+
+class Subclassed(torch.Tensor):
+    """As the states of 8-bit optimizers: more than its values."""
+
+
+class EightBit(torch.optim.SGD):
+    def step(self, closure=None):
+        super().step(closure)
+        for param in self.param_groups[0]["params"]:
+            self.state[param]["codes"] = torch.zeros(4, dtype=torch.uint8).as_subclass(Subclassed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "clause"),
+    [
+        (Cached, "follows a learning rate that changes"),
+        (Blind, "follows a learning rate that changes"),
+        (torch.optim.Rprop, "follows a learning rate that changes"),
+        (OneGroup, "follows the learning rate of each group"),
+        (lambda params: OneGroup(params, -1), "follows the learning rate of each group"),
+        (Rateless, "has learning rates"),
+    ],
+)
+def test_a_learning_rate_that_is_not_followed_is_named(kind, clause) -> None:
+    with pytest.raises(EquipoiseError, match=f"breaks the clause '{clause}'"):
+        check_optimizer(kind)
+
+
+def test_stale_groups_after_a_load_are_named() -> None:
+    ended, detail = optimizer_rates.resumes_under_schedule(Wrapped, copy.deepcopy)
+    assert not ended
+    assert "learning rate 0.1 after a load, and had 0.05" in detail
+    assert optimizer_rates.resumes_under_schedule(torch.optim.Adam, copy.deepcopy)[0]
+
+
+@pytest.mark.long
+def test_a_state_that_no_checkpoint_can_hold_is_named() -> None:
+    with pytest.raises(EquipoiseError, match="'state survives saving and loading'.*cannot hold the Subclassed"):
+        check_optimizer(lambda params: EightBit(params, 0.01))
+
+
+def test_whatever_it_raises_is_one_sentence_with_its_clause() -> None:
+    class Raises(torch.optim.SGD):
+        def step(self, closure=None):
+            raise ZeroDivisionError("float division by zero")
+
+    with pytest.raises(EquipoiseError, match="'takes scalars and empty tensors': ZeroDivisionError"):
+        check_optimizer(lambda params: Raises(params, 0.1))
+    with pytest.raises(EquipoiseError, match="cannot be built: TypeError"):
+        check_optimizer(lambda params, lr: None)
+    with pytest.raises(EquipoiseError, match="is a dict; it must be"):
+        check_optimizer(lambda params: {})
+
+
+@pytest.mark.long
+def test_the_protocols_spelling_is_taken() -> None:
+    assert check_optimizer({"name": "sgd", "lr": 0.01}).name == "SGD"
+    with pytest.raises(EquipoiseError, match="did you mean 'Adam'"):
+        check_optimizer("adamm")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from equipoise.testing.model import ContractViolation
 from equipoise.testing.optimizer import OptimizerReport
 from equipoise.testing.optimizer_problems import quadratic, rosenbrock
+from equipoise.testing.violation import ContractViolation
 
 
 def test_the_minima_of_the_problems_are_known():

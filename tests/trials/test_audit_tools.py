@@ -41,7 +41,7 @@ def test_monai_metrics_have_monais_means() -> None:
         rows = (MADE / "monai" / arm / "mean_dice_raw.csv").read_text(encoding="utf-8").splitlines()[1:]
         mean = np.mean([float(row.rpartition(",")[2]) for row in rows])
         assert estimates(found, "dice")[arm] == pytest.approx(mean, abs=1e-6)
-    assert found["comparisons"][0]["verdict"] == "single_run"
+    assert (found["comparisons"][0]["verdict"], found["comparisons"][0]["about"]) == ("a_better", "networks")
 
 
 def test_monai_scores_with_a_list_of_truths() -> None:

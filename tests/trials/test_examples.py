@@ -32,11 +32,11 @@ def few(path, inner, per_part, task="classification", **settings):
 """
 
 
-def small(name: str, folder: Path, data: Path, per_part: int, **changes: str) -> Protocol:
+def small(of_data, name: str, folder: Path, data: Path, per_part: int, **changes: str) -> Protocol:
     """An example with few cases, tiny networks, one epoch and two seeds; its paths point to the data."""
     (folder / "few_for_examples.py").write_text(FEW.replace("CODE", repr(str(EXAMPLES))))
     text = (EXAMPLES / f"{name}.toml").read_text()
-    text = text.replace("../../shared/data", str(data))
+    text = of_data(text, name, data)
     text = re.sub(
         r'\nsource = "([^"]+)"', rf'\nsource = "few_for_examples:few"\ninner = "\1"\nper_part = {per_part}', text
     )
@@ -55,13 +55,14 @@ def small(name: str, folder: Path, data: Path, per_part: int, **changes: str) ->
     [
         ("pneumonia", 16, {}),
         ("adrenal", 6, {}),
-        ("lidc-nodules", 24, {"size": "32"}),
+        ("lidc-nodules2d", 24, {"size": "32"}),
         ("cheng-segmentation", 24, {}),
         ("cheng-detection", 24, {}),
+        ("hippocampus", 8, {}),
     ],
 )
-def test_an_example_gives_a_complete_report(name, per_part, changes, shared_data, tmp_path):
-    protocol = small(name, tmp_path, shared_data, per_part, **changes)
+def test_an_example_gives_a_complete_report(name, per_part, changes, shared_data, of_data, tmp_path):
+    protocol = small(of_data, name, tmp_path, shared_data, per_part, **changes)
     results = equipoise.run(protocol, tmp_path / "run")
     assert not results["failures"]
     for arm in results["arms"]:
@@ -71,9 +72,10 @@ def test_an_example_gives_a_complete_report(name, per_part, changes, shared_data
         assert f'id="{section}"' in page, section
 
 
-def test_two_brats_cases_run_end_to_end(shared_data, tmp_path):
+def test_two_brats_cases_run_end_to_end(shared_data, of_data, tmp_path):
     """The whole example on real volumes at 3 mm: one case trains, the other is scored on every endpoint."""
-    text = (EXAMPLES / "brats-pair.toml").read_text().replace("../../shared/data", str(shared_data))
+    text = (EXAMPLES / "brats-pair.toml").read_text()
+    text = of_data(text, "brats-pair", shared_data)
     (tmp_path / "brats_pair.py").write_text((EXAMPLES / "brats_pair.py").read_text())
     text = re.sub(r"\nepochs = \d+", "\nepochs = 1", text)
     text = re.sub(r"\npatches_per_case = \d+", "\npatches_per_case = 2", text)

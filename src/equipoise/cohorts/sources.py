@@ -2,22 +2,27 @@
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import as_detection
+from equipoise.cohorts.public.catalogue import entry_named
+from equipoise.cohorts.public.fetched import PublicFolder
 from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
-from equipoise.lookup import nearest, resolve
+from equipoise.lookup import nearest, raised, resolve
 from equipoise.protocol import CohortSection
 from equipoise.tasks import task_named
 
 _MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
     "lidc": "equipoise.cohorts.lidc.scans",
+    "lidc_nodules": "equipoise.cohorts.lidc.nodules",
     "brats": "equipoise.cohorts.layouts.brats",
     "medmnist": "equipoise.cohorts.layouts.medmnist",
     "nnunet": "equipoise.cohorts.layouts.nnunet",
@@ -39,12 +44,46 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+PUBLIC = "public:"
+"""Begins the name of a source whose data `equipoise fetch` brought."""
+
+
+def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSection, Path]:
+    """Return the section of the reader behind a source "public:NAME", and the path of its verified data.
+
+    above: the folder that `equipoise fetch --to` was given. Settings of the protocol precede those of the catalogue.
+    """
+    entry = entry_named(section.source.removeprefix(PUBLIC))
+    if entry.ask:
+        raise ProtocolError(
+            f"{section.source} is given to those who accept its terms: ask for it at {entry.ask}, then set "
+            f'source = "{entry.reader}" and its path'
+        )
+    data = PublicFolder(entry, above).verified()
+    if entry.file is not None and not entry.file.is_archive:
+        data = data / entry.file.name
+    elif not entry.archive:
+        data = described_folder(data)
+    known = {**entry.settings, **section.settings, "source": entry.reader, "task": section.task}
+    return CohortSection.model_validate(known), data
+
+
+def described_folder(data: Path) -> Path:
+    """Return the one folder with a dataset.json below the data of a Decathlon task."""
+    described = sorted(data.rglob("dataset.json"))
+    if len(described) != 1:
+        raise CohortError(f"{data} holds {len(described)} files dataset.json and one is expected; fetch it again")
+    return described[0].parent
+
+
 def load(section: CohortSection, path: Path | None = None, code: Path | None = None) -> Cohort:
     """Load the cohort that a protocol's [cohort] table describes.
 
     path: the table's path, absolute; code: the folder of the user's own modules.
     Raises ProtocolError for an unknown source or key, CohortError for data that cannot be used.
     """
+    if section.source.startswith(PUBLIC):
+        return load(*fetched(section, path), code)
     task = task_named(section.task, code)
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
@@ -67,7 +106,23 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             f"the source {section.source!r} gives a {cohort.task} cohort and cohort.task is {section.task!r}; "
             f'set task = "{cohort.task}"'
         )
-    return replace(cohort, recipe=recipe)
+    return replace(cohort, recipe=recipe, cases=_guarded(cohort, section.source) if own else cohort.cases)
+
+
+def _guarded(cohort: Cohort, name: str) -> tuple[Case, ...]:
+    """Return the cases of a source of one's own; whatever reading one raises becomes a sentence with its name."""
+    return tuple(replace(case, read=partial(_read, case.read, name, case.id)) for case in cohort.cases)
+
+
+def _read(read: Callable[[], Image], name: str, case: str) -> Image:
+    try:
+        return read()
+    except EquipoiseError:
+        raise
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise CohortError(f"the source {name!r} cannot read its case {case!r} ({raised(error)}); mend it") from error
 
 
 def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -> Cohort:
@@ -78,6 +133,13 @@ def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -
     except (TypeError, ValueError, OSError) as error:
         raise CohortError(
             f"the source {name!r} failed on {path or 'its data'}: {error}; mend the path or the settings"
+        ) from error
+    # Of any kind: a source of the user's own may raise anything; one of ours has no other errors.
+    except (Exception, SystemExit) as error:
+        if ":" not in name:
+            raise
+        raise CohortError(
+            f"the source {name!r} failed on {path or 'its data'} ({raised(error)}); mend its module"
         ) from error
     if not isinstance(cohort, Cohort):
         raise CohortError(f"the source {name!r} returned {type(cohort).__name__}; it must return equipoise.Cohort")

@@ -3,24 +3,36 @@
 import contextlib
 import os
 import queue
+import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+from equipoise.child_process import PYTHON, import_path
 from equipoise.engines.worker import receive, send
 
-DIED = "died"
+DIED, KILLED = "died", "killed"
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2")
+"""Signals that a crash never sends: of the system out of memory, of a scheduler at its time limit, of a person."""
+_CRASHES = {
+    "SIGSEGV": "segmentation fault in a native library",
+    "SIGBUS": "bus error in a native library",
+    "SIGILL": "illegal instruction in a native library",
+    "SIGFPE": "arithmetic error in a native library",
+    "SIGABRT": "a native library gave up",
+}
 TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The outcome of a call without a result: `kind` is an exception's name, or "died" if the process ended."""
+    """The outcome of a call without a result.
+
+    kind: an exception's name; "killed" where a signal from outside ended the process, "died" where it ended by itself.
+    """
 
     # A value and not an exception, because a failed arm becomes a row of the results and must not end the trial.
 
@@ -29,6 +41,21 @@ class Failure:
 
     def __str__(self) -> str:
         return self.text
+
+
+def ended_by(code: int) -> Failure:
+    """Describe the end of a worker process by its exit code, which is minus the signal that ended it.
+
+    >>> str(ended_by(-11))
+    'the worker crashed (segmentation fault in a native library)'
+    """
+    if code >= 0:
+        return Failure(DIED, f"the worker ended by itself (exit code {code})")
+    name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
+    if name in _FROM_OUTSIDE:
+        why = ", as when memory runs out" if name == "SIGKILL" else ", as at a scheduler's time limit"
+        return Failure(KILLED, f"the worker was killed ({name}{why})")
+    return Failure(DIED, f"the worker crashed ({_CRASHES.get(name, name)})")
 
 
 def available_cores() -> int:
@@ -112,8 +139,7 @@ class _Worker:
         except (EOFError, OSError):
             code = self._close(process)
             self.process = None
-            reason = f"signal {-code}, as when memory runs out" if code < 0 else f"exit code {code}"
-            return Failure(DIED, f"its process ended by itself ({reason})")
+            return ended_by(code)
         return value if kind == "result" else Failure(kind, value)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -122,9 +148,9 @@ class _Worker:
         count = str(self.threads)
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
         environment = KEPT_MEMORY | environment
-        # The parent's path, so that a user's module beside the protocol is found; "" means the current folder there.
-        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        command = [sys.executable, "-m", "equipoise.engines.worker"]
+        # The parent's path, so that a user's module beside the protocol is found.
+        environment["PYTHONPATH"] = os.pathsep.join(import_path())
+        command = [*PYTHON, "-m", "equipoise.engines.worker"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
     def stop(self) -> None:

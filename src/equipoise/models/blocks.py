@@ -134,10 +134,18 @@ def fit_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
     Halving drops or keeps the odd slice. A missing slice repeats the last one; a surplus slice is cut.
     """
-    # A concatenation, because the backward pass of replicate padding is not deterministic on a GPU. The last plane is
-    # appended whether it is needed or not: a branch on sizes would be frozen into an exported network.
+    # An exported network must hold for every size, so its trace may not branch on sizes; elsewhere that saves copies.
+    if torch.compiler.is_exporting():
+        for axis, side in enumerate(size, start=2):
+            planes = torch.arange(side, device=x.device).clamp(max=x.shape[axis] - 1)
+            x = x.index_select(axis, planes)
+        return x
+    # A concatenation, because the backward pass of replicate padding is not deterministic on a GPU.
     for axis, side in enumerate(size, start=2):
-        x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis).narrow(axis, 0, side)
+        if x.shape[axis] < side:
+            x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis)
+        elif x.shape[axis] > side:
+            x = x.narrow(axis, 0, side)
     return x
 
 

@@ -1,9 +1,10 @@
 """Lion, which steps along the sign of an interpolated momentum."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers.closure import ClosureOptimizer
@@ -36,6 +37,10 @@ class Lion(ClosureOptimizer):
                 "to at least 0 and betas to two numbers in [0, 1)."
             )
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay})
+
+    @staticmethod
+    def _state_names(group: Mapping[str, Any], param: Tensor) -> tuple[Collection[str], Collection[str]]:  # noqa: ARG004
+        return ("exp_avg",), ()
 
     def _update(self) -> None:
         for group in self.param_groups:

@@ -1,7 +1,7 @@
 """Muon for whole networks: orthogonalised momentum for kernels, Adam's direction for the rest."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -62,6 +62,11 @@ class Muon(ClosureOptimizer):
             "orthogonal": orthogonal,
         }
         super().__init__(params, defaults)
+
+    @staticmethod
+    def _state_names(group: Mapping[str, Any], param: Tensor) -> tuple[Collection[str], Collection[str]]:
+        matrix = group["orthogonal"] and param.dim() >= 2
+        return ("momentum_buffer",) if matrix else ("step", "exp_avg", "exp_avg_sq"), ()
 
     def _update(self) -> None:
         for group in self.param_groups:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from equipoise.errors import EquipoiseError
+from equipoise.optimizers.saved_state import check_saved_state
 
 
 class SAM(SGD):
@@ -65,6 +66,11 @@ class SAM(SGD):
             param.copy_(before)
         super().step()
         return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state that SAM saved; raises EquipoiseError for any other."""
+        check_saved_state(self, state_dict, lambda _group, _param: ((), ("momentum_buffer",)))
+        super().load_state_dict(state_dict)
 
     def _climb(self) -> list[tuple[Tensor, Tensor]]:
         """Move every parameter uphill along the joint gradient; return each one with its value before.

@@ -1,5 +1,6 @@
 """One job of a trial (an arm on a fold with a seed), as data that can be sent to another process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ class Job:
     code: the folder of the user's own modules. own: names of the user's own endpoints of a case's masks.
     draw: the number of a draw of tuning, None for a job of the trial itself.
     ignores: whether masks may hold voxels that nobody labelled.
+    routes: by precision, (layer, route) of layers that this machine computes soundly only in another layout or
+    precision.
     """
 
     arm: Arm
@@ -42,6 +45,7 @@ class Job:
     own: tuple[str, ...] = ()
     draw: int | None = None
     ignores: bool = False
+    routes: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

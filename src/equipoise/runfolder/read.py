@@ -94,6 +94,7 @@ class RunFolder:
     """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
 
     sources: the files of an audit's predictions (path, kind, arms, cases, sha256); empty for a trial of our own.
+    outlines: an audit's masks by (arm, case), as planes for pictures; the arm "" is the truth.
     """
 
     path: Path
@@ -101,11 +102,12 @@ class RunFolder:
     cases: tuple[dict[str, str], ...]
     jobs: tuple[JobRecord, ...]
     baselines: tuple[JobRecord, ...]
-    thumbnails: Planes
+    thumbnails: Mapping[str, NDArray[np.uint8]]
     ledger: LedgerState
     problems: tuple[str, ...] = ()
     draws: tuple[JobRecord, ...] = ()
     sources: tuple[Mapping[str, Any], ...] = ()
+    outlines: Mapping[tuple[str, str], NDArray[np.uint8]] = field(default_factory=dict)
 
     def arms(self) -> list[str]:
         """Return the names of the arms in the order of the plan."""

@@ -40,6 +40,7 @@ def judge(
     shared_seeds: bool = False,
     patients_known: bool = True,
     common_cases: bool = False,
+    networks: bool = False,
     below_chance: bool = False,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
@@ -51,8 +52,9 @@ def judge(
     a separate family; the rule's seed variance is 0 and the degrees of freedom are those of the trained arm.
     `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
-    with `shared_seeds` a seed means the same initialisation and data order in every arm. Where every trained arm's AUC
-    is below one half, the classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores.
+    with `shared_seeds` a seed means the same initialisation and data order in every arm. `networks`: the verdicts are
+    about these trained networks, and patients alone are sampled. Where every trained arm's AUC is below one half, the
+    classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -70,7 +72,15 @@ def judge(
         analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
     turned = None if below_chance else _turned(predictions, analyses, positive, deterministic)
     question = Question(
-        margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, turned
+        margin,
+        level,
+        1 - alpha,
+        "primary",
+        frozenset(deterministic),
+        patients_known,
+        shared_seeds,
+        turned,
+        networks,
     )
     comparisons: list[Comparison] = []
     for analysis in analyses:
@@ -224,7 +234,12 @@ def _variance(analysis: Analysis, comparisons: list[Comparison], trained: list[s
     pairs = [
         c
         for c in comparisons
-        if c.role == "primary" and c.se > 0 and c.a in trained and c.b in trained and c.verdict != "single_run"
+        if c.role == "primary"
+        and c.se > 0
+        and c.a in trained
+        and c.b in trained
+        and c.verdict != "single_run"
+        and c.about == "methods"
     ]
     if arms is None or not pairs:
         return None

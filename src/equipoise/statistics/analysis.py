@@ -10,6 +10,7 @@ from equipoise.errors import PredictionError
 from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import Estimates, estimates
 from equipoise.statistics.intervals import Bounds
+from equipoise.statistics.jackknife import MANY_EVENTS, jackknife
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.kinds import Endpoint, Estimate
 from equipoise.statistics.panel import Panel
@@ -30,6 +31,7 @@ class Analysis:
 
     `events` counts patients with a case of the rarer class (None for endpoints that rare classes do not limit), `cases`
     the positive and negative cases; for an average over `several` classes, those of the rarest and of the others.
+    `positive` is the index of the positive class, if there is one.
     """
 
     endpoint: Endpoint
@@ -41,6 +43,7 @@ class Analysis:
     cases: tuple[int, int]
     warnings: tuple[Reason, ...] = ()
     several: bool = False
+    positive: int | None = None
 
     @property
     def arms(self) -> Design:
@@ -70,7 +73,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     estimated = estimates(per_fold)
     arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
-    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, several=positive is None)
+    return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, positive is None, positive)
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:
@@ -83,7 +86,7 @@ def interval(analysis: Analysis, arm: str) -> Interval:
     mean, variance, df = float(analysis.design.mean[k]), analysis.design.arm_variance(k), analysis.design.arm_df(k)
     seeds = int(analysis.design.seeds[k])
     columns = panel.columns(arm)
-    bounds, beside = _bounds(analysis, mean, variance, df, float(analysis.estimates.independent[columns].mean()), seeds)
+    bounds, beside = _bounds(analysis, mean, variance, df, columns)
     beside = beside or _resampled(panel, endpoint, columns)
     # The estimate lies inside its interval, also where a bound that was computed on another scale is rounded past it.
     return Interval(
@@ -105,14 +108,28 @@ def interval(analysis: Analysis, arm: str) -> Interval:
 
 
 def _bounds(
-    analysis: Analysis, mean: float, variance: float, df: float, independent: float, seeds: int
+    analysis: Analysis, mean: float, variance: float, df: float, columns: NDArray[np.int64]
 ) -> tuple[Bounds, Bounds | None]:
     patients = analysis.estimates.n_patients if analysis.estimates else 0
+    independent = float(analysis.estimates.independent[columns].mean()) if analysis.estimates else NAN
+    seeds = len(columns)
     few = analysis.events is not None and analysis.events < FEWEST_EVENTS
     estimate = Estimate(
         mean, variance, independent, df, seeds, patients, analysis.events, few, analysis.cases, analysis.several
     )
+    if analysis.endpoint.kind.jackknifed and (analysis.events or 0) < MANY_EVENTS:
+        estimate = _jackknifed(analysis, estimate, columns)
     return analysis.endpoint.kind.interval(analysis.endpoint, estimate)
+
+
+def _jackknifed(analysis: Analysis, estimate: Estimate, columns: NDArray[np.int64]) -> Estimate:
+    """Return the estimate with the jackknife's bias, and its variance where that is larger."""
+    left_out = jackknife(analysis.panel, analysis.positive, columns)
+    if left_out is None:
+        return estimate
+    fixed = analysis.arms.between[(analysis.arms.index(analysis.panel.arm[columns[0]]),) * 2]
+    larger = max(left_out.variance / fixed, 1.0) if fixed > 0 else 1.0
+    return replace(estimate, bias=left_out.bias, inflation=larger)
 
 
 def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> Bounds | None:

@@ -6,13 +6,15 @@ between seeds and the covariance that all seeds share because they are tested on
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, stdtr
+from scipy.special import stdtr
 
 from equipoise.protocol import FEWEST_SHARED
 from equipoise.statistics.intervals import quantile
+from equipoise.statistics.moderation import moderated_variances
 from equipoise.statistics.skewness import hall, hall_inverse
 
 Array = NDArray[np.float64]
@@ -27,7 +29,8 @@ class Design:
     mean variance of one seed over patients, `shared` the mean covariance of two seeds of one arm (C2), `between` the
     covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm with
     identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom spent.
-    `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all.
+    `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all;
+    `seed_df` are the degrees of freedom of `seed_variance`.
     """
 
     names: tuple[str, ...]
@@ -41,6 +44,7 @@ class Design:
     values: tuple[Array, ...]
     member: tuple[NDArray[np.int64], ...]
     columns: Array
+    seed_df: Array
 
     def index(self, name: str) -> int:
         """Return the position of an arm."""
@@ -72,13 +76,46 @@ class Design:
         return np.asarray(self.between + np.diag(np.where(self.seeds > 1, extra, 0.0)))
 
 
+class Error(NamedTuple):
+    """A standard error with its degrees of freedom.
+
+    `skew` is the skewness of the estimate where it matters (see `skewness`): every test is then the stricter of
+    Student's t and Hall's, and the interval covers both.
+    """
+
+    se: float
+    df: float
+    skew: float = 0.0
+
+    def half(self, level: float) -> float:
+        """Return half the width of Student's interval at this confidence level."""
+        return quantile(0.5 + level / 2, self.df) * self.se
+
+    def interval(self, difference: float, level: float) -> tuple[float, float]:
+        """Return the interval of a difference."""
+        t = quantile(0.5 + level / 2, self.df)
+        above, below = max(t, hall_inverse(t, self.skew)), min(-t, hall_inverse(-t, self.skew))
+        return difference - above * self.se, difference - below * self.se
+
+    def two_sided(self, difference: float) -> float:
+        """Return the p of no difference."""
+        t = difference / self.se
+        return float(2 * stdtr(self.df, -min(abs(t), abs(hall(t, self.skew)))))
+
+    def beyond(self, distance: float) -> float:
+        """Return the one-sided p of an estimate that lies this far above the border of the hypothesis."""
+        t = distance / self.se
+        return float(stdtr(self.df, -min(t, hall(t, self.skew))))
+
+
 @dataclass(frozen=True)
 class Contrast:
     """A difference of two arms (first minus second) with its standard error and degrees of freedom.
 
-    `se_patients` and `se_seeds` are its two parts: the first vanishes with many patients, the second with many seeds.
-    `skew` is the skewness of the estimate where it matters (see `skewness`): every test is then the stricter of
-    Student's t and Hall's, and the interval covers both.
+    `also` holds further errors of the same difference, each of which must agree: the p is the largest of all, the
+    interval the widest. `se`, `df`
+    and `skew` are those of the widest 95 % interval. `se_patients` and `se_seeds` are the two
+    parts of the error with runs as readers: the first vanishes with many patients, the second with many seeds.
     """
 
     difference: float
@@ -88,24 +125,40 @@ class Contrast:
     se_seeds: float
     method: str
     skew: float = 0.0
+    also: tuple[Error, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Error, ...]:
+        """All errors that are not 0."""
+        return tuple(error for error in (Error(self.se, self.df, self.skew), *self.also) if error.se > 0)
 
     @property
     def p(self) -> float:
         """The two-sided p of no difference; NaN where the standard error is 0."""
-        if self.se == 0:
-            return float("nan")
-        t = self.difference / self.se
-        return float(2 * stdtr(self.df, -min(abs(t), abs(hall(t, self.skew)))))
+        return max((error.two_sided(self.difference) for error in self.errors), default=float("nan"))
 
     def turned(self) -> "Contrast":
         """Return the same comparison as second minus first."""
-        return replace(self, difference=-self.difference, skew=-self.skew)
+        also = tuple(error._replace(skew=-error.skew) for error in self.also)
+        return replace(self, difference=-self.difference, skew=-self.skew, also=also)
+
+    def p_worse(self, margin: float) -> float:
+        """Return the one-sided p that the difference is -margin or less, the largest of all errors."""
+        return max((error.beyond(self.difference + margin) for error in self.errors), default=float("nan"))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return the confidence interval of the difference."""
-        t = quantile(0.5 + level / 2, self.df)
-        above, below = max(t, hall_inverse(t, self.skew)), min(-t, hall_inverse(-t, self.skew))
-        return self.difference - above * self.se, self.difference - below * self.se
+        """Return the confidence interval of the difference, the widest of all errors."""
+        bounds = [error.interval(self.difference, level) for error in self.errors] or [(self.difference,) * 2]
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    def joined(self, error: Error, name: str) -> "Contrast":
+        """Return the comparison that must also hold by this error; `name` enters `method` where it is the widest."""
+        now = Error(self.se, self.df, self.skew)
+        if error.half(0.95) <= now.half(0.95):
+            return replace(self, also=(*self.also, error))
+        words = [word for word in self.method.split(", ") if not word.startswith("wider")]
+        method = ", ".join([*words, f"wider {name}"])
+        return replace(self, se=error.se, df=error.df, skew=error.skew, method=method, also=(now, *self.also))
 
 
 def design(
@@ -127,7 +180,14 @@ def design(
     variance = np.where(np.array(spread) > ROUNDING**2, spread, 0.0)
     columns = tuple(np.flatnonzero(row) for row in member)
     mean = np.array([v.mean() for v in values])
-    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance)
+    df = (seeds - 1).astype(np.float64)
+    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance, df)
+
+
+def moderated(design: Design) -> Design:
+    """Return the design with seed variances that lean on those of all arms; see `moderated_variances`."""
+    variance, df = moderated_variances(design.seed_variance, design.seed_df)
+    return replace(design, seed_variance=variance, seed_df=df)
 
 
 def pooled_variance(design: Design) -> tuple[float, int]:
@@ -136,44 +196,22 @@ def pooled_variance(design: Design) -> tuple[float, int]:
     return (float((design.seed_variance * (design.seeds - 1)).sum() / df), df) if df else (0.0, 0)
 
 
-def equal_spread_p(design: Design) -> float:
-    """Return Bartlett's p of equal seed variances over arms with several seeds; 0 where some but not all are 0."""
-    several = design.seeds > 1
-    variance, df = design.seed_variance[several], design.seeds[several] - 1.0
-    if len(variance) < 2 or not variance.any():
-        return 1.0
-    if not variance.all():
-        return 0.0
-    total = df.sum()
-    statistic = total * np.log((df * variance).sum() / total) - (df * np.log(variance)).sum()
-    correction = 1 + ((1 / df).sum() - 1 / total) / (3 * (len(df) - 1))
-    return float(chdtrc(len(df) - 1, statistic / correction))
-
-
-def compare(design: Design, a: int, b: int, *, pooled: bool = False, shared_seeds: bool = False) -> Contrast:
-    """Compare arms a and b: Welch form, with `pooled` the seed variance of all arms (three arms or more).
+def compare(design: Design, a: int, b: int, *, shared_seeds: bool = False) -> Contrast:
+    """Compare arms a and b: Welch form, each arm with its own spread between seeds.
 
     With `shared_seeds` (equal initialisation and data order in both arms) and at least five seeds it is the crossed
     form.
     """
     if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
-    difference = float(design.mean[a] - design.mean[b])
-    own = np.array([design.seed_variance[k] / design.seeds[k] for k in (a, b)])
-    freedom = np.array([design.seeds[k] - 1 for k in (a, b)])
+    own = [float(design.seed_variance[k] / design.seeds[k]) for k in (a, b)]
     patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
-    if pooled:
-        variance, df_pooled = pooled_variance(design)
-        own = np.array([variance / design.seeds[k] if design.seeds[k] > 1 else 0.0 for k in (a, b)])
-    squared = float(own.sum() + patients)
+    squared = sum(own) + patients
+    spent = sum(part**2 / float(design.seed_df[k]) for part, k in zip(own, (a, b), strict=True) if part > 0)
     # No spread between the seeds of either arm: `_contrast` limits the degrees of freedom to patients - 1.
-    if own.sum() == 0:
-        df = np.inf
-    elif pooled:
-        df = squared**2 / own.sum() ** 2 * df_pooled
-    else:
-        df = squared**2 / float(sum(w**2 / f for w, f in zip(own, freedom, strict=True) if f))
-    return _contrast(design, (a, b), difference, squared, patients, df, "pooled" if pooled else "Welch")
+    df = squared**2 / spent if spent > 0 else np.inf
+    difference = float(design.mean[a] - design.mean[b])
+    return _contrast(design, (a, b), difference, squared, patients, df, "Welch")
 
 
 def compare_as_trained(design: Design, a: int, b: int) -> Contrast:
@@ -209,8 +247,7 @@ def non_inferiority_p(contrast: Contrast, margin: float) -> float:
     """Return the one-sided p that the difference is -margin or less; NaN where the standard error is 0."""
     if contrast.se == 0:
         return float("nan")
-    t = (contrast.difference + margin) / contrast.se
-    return float(stdtr(contrast.df, -min(t, hall(t, contrast.skew))))
+    return contrast.p_worse(margin)
 
 
 def _crossed(design: Design, a: int, b: int) -> Contrast:
@@ -242,13 +279,12 @@ def _different_seeds(design: Design, a: int, b: int) -> float:
 def _contrast(
     design: Design, pair: tuple[int, int], difference: float, squared: float, patients: float, df: float, method: str
 ) -> Contrast:
-    # With few seeds the estimated variance may by chance fall below that of these very networks, seeds fixed; a claim
-    # about the method cannot be surer than one about its networks.
-    fixed = design.fixed_variance(*pair)
-    if fixed > squared:
-        method += ", not below seeds fixed"
     own = float(design.between[pair[0], pair[0]] + design.between[pair[1], pair[1]])
-    total = max(squared, fixed)
-    se = float(np.sqrt(total)) if total > ROUNDING * own else 0.0
+    se = float(np.sqrt(squared)) if squared > ROUNDING * own else 0.0
     seeds = float(np.sqrt(max(squared - patients, 0.0)))
-    return Contrast(difference, se, float(min(df, design.n_patients - 1)), float(np.sqrt(patients)), seeds, method)
+    most = design.n_patients - 1.0
+    readers = Contrast(difference, se, float(min(df, most)), float(np.sqrt(patients)), seeds, method)
+    # A claim about the method cannot be surer than one about these very networks, whose test has more degrees of
+    # freedom: the larger p of both keeps its size and finds more than the larger standard error with the fewer ones.
+    fixed = design.fixed_variance(*pair)
+    return readers.joined(Error(float(np.sqrt(fixed)), most), "with runs fixed") if fixed > 0 else readers

@@ -15,7 +15,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation import detection
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.statistics import case_values, influence, own
-from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, SideRecall
+from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, Precision, SidePrecision, SideRecall
 
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 
@@ -31,7 +31,7 @@ AUC = Endpoint(
     summary="Area under the ROC curve: how often a positive case has a higher score than a negative one.",
 )  # fmt: skip
 AVERAGE_PRECISION = Endpoint(
-    "average_precision", Kind.RANK, needs="scores", display="average precision", by_class=True, chance="prevalence",
+    "average_precision", Precision(), needs="scores", display="average precision", by_class=True, chance="prevalence",
     compute=influence.average_precision, summary="Mean over positive cases of the precision at their score.",
 )  # fmt: skip
 ACCURACY = Endpoint(
@@ -51,6 +51,14 @@ SPECIFICITY = Endpoint(
     "specificity", SideRecall(of_positives=False), needs="scores", display="specificity", by_class=True,
     summary="Share of negative cases that are called negative.",
 )  # fmt: skip
+PPV = Endpoint(
+    "ppv", SidePrecision(of_positives=True), needs="scores", display="PPV", by_class=True,
+    summary="Positive predictive value: share of cases called positive that are.",
+)  # fmt: skip
+NPV = Endpoint(
+    "npv", SidePrecision(of_positives=False), needs="scores", display="NPV", by_class=True,
+    summary="Negative predictive value: share of cases called negative that are.",
+)  # fmt: skip
 BRIER = Endpoint(
     "brier", Kind.MEAN, needs="scores", higher_is_better=False, display="Brier score", probabilities=True,
     classes_alike=True,
@@ -63,8 +71,12 @@ NLL = Endpoint(
     classes_alike=True, compute=case_values.log_loss, failed=case_values.LARGEST_LOSS,
     summary="Mean negative logarithm of the probability of the true class.",
 )  # fmt: skip
-OF_SCORES = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, BRIER, NLL)
+OF_SCORES = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, PPV, NPV, BRIER, NLL)
 """Endpoints of classifiers, made from class scores."""
+OF_CALLS = (SENSITIVITY, SPECIFICITY, PPV, NPV)
+"""Endpoints of a positive class at a threshold."""
+CALLED = (BALANCED_ACCURACY, ACCURACY, *OF_CALLS)
+"""Endpoints that called classes suffice for, without scores."""
 
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
 AT_SPECIFICITY = Endpoint(
@@ -193,6 +205,8 @@ _QUANTITIES = frozenset(
 
 PRIMARY_OF_SCORES, SECONDARY_OF_SCORES = AUC, (ACCURACY, BRIER, AVERAGE_PRECISION)
 """Default endpoints of an audit of scores."""
+PRIMARY_OF_CANDIDATES = CPM
+"""Default endpoint of an audit of detectors."""
 PRIMARY_OF_MASKS, SECONDARY_OF_MASKS = DICE, (DICE, HD95)
 """Default endpoints of an audit of masks: every column that begins with these."""
 KNOWN = (*OF_SCORES, AT_SPECIFICITY, *OF_CANDIDATES, *OF_MASKS)
@@ -231,6 +245,15 @@ def endpoint_named(
     raise PredictionError(
         f"no endpoint {name!r} can be computed from these predictions; they offer {', '.join(offered)}"
     )
+
+
+def at_threshold(threshold: float) -> dict[str, Endpoint]:
+    """Return sensitivity, specificity, PPV and NPV where a score of the threshold or more is called positive."""
+    return {
+        one.name: replace(one, kind=replace(one.kind, threshold=threshold))
+        for one in OF_CALLS
+        if isinstance(one.kind, SideRecall | SidePrecision)
+    }
 
 
 def described(name: str, classes: int = 2) -> Endpoint:

@@ -213,6 +213,22 @@ def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fol
     return mean_influence(right.astype(float), masks, fold.patient, n_patients)
 
 
+def ratio_influence(counted: Array, of: Array, name: str, fold: Fold, n_patients: int) -> Influence:
+    """Return the influence on the share of `counted` among the cases `of`, both (columns, n) and of own cases each.
+
+    The delta method for a ratio of means, as for a predictive value, whose denominator a method chooses itself.
+    """
+    size = of.sum(axis=1).astype(float)
+    if not size.all():
+        raise PredictionError(f"{name} is undefined in fold {fold.number}: an arm calls no case so")
+    value = counted.sum(axis=1) / size
+    case = (counted - value[:, None] * of) / size[:, None]
+    count = int(_seen(fold.patient, n_patients).sum())
+    part = _by_patient(case, fold.patient, n_patients)
+    independent = (case**2).sum(axis=1) * size / np.maximum(size - 1, 1)
+    return Influence(value, (part,), (count,), _seen(fold.patient, n_patients), independent)
+
+
 def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patients: int) -> Influence:
     """Return the influence on a user's pooled metric, by leaving out one patient (or group of patients) at a time."""
     patients, inverse = np.unique(fold.patient, return_inverse=True)
@@ -235,6 +251,10 @@ def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patie
 
 def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients: int) -> Influence:
     """Return the influence on a metric of candidates, exactly, by leaving out one patient at a time."""
+    if not fold.marks:
+        raise PredictionError(
+            "the predictions hold numbers of findings and no candidates; give the table of candidates with their scores"
+        )
     value, part = detection_influence(fold.marks, metric, fold.patient, n_patients)
     present = _seen(fold.patient, n_patients)
     n = int(present.sum())

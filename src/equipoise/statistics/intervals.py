@@ -1,6 +1,8 @@
 """Intervals of one arm's endpoint, by the methods that kept their coverage in simulations of that kind of metric."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isinf
 
 import numpy as np
 from scipy.optimize import brentq
@@ -18,9 +20,10 @@ class Bounds:
     method: str
 
 
+@lru_cache(4_096)
 def quantile(probability: float, df: float) -> float:
     """Return a quantile of Student's t; infinite degrees of freedom give the normal."""
-    return float(ndtri(probability) if np.isinf(df) else stdtrit(df, probability))
+    return float(ndtri(probability) if isinf(df) else stdtrit(df, probability))
 
 
 def newcombe5(auc: float, positives: float, negatives: float, level: float = 0.95) -> tuple[float, float]:

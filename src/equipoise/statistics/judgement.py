@@ -73,7 +73,12 @@ class Comparison:
 
     `low`, `high`, `p` are of this comparison alone; `p_adjusted` and `simultaneous` hold for the whole family.
     `equivalence` is the 90 % interval and `p_equivalence` its Holm-adjusted TOST p. `p_new_data` is that of the method
-    trained on new data (cross-validation only). NaN and None: not computed, for the `reason`.
+    trained on new data (cross-validation only), with which `low`, `high`, `p` and the rest must agree; `fitted` and
+    `p_fitted` (adjusted for the family) are about the fitted networks alone. NaN and None: not computed, for the
+    `reason`.
+    `about` says of what the verdict speaks: of the methods, or of these trained networks (patients alone are sampled).
+    `non_inferior` names the arms shown to be worse than the other by less than the margin, if at all (simultaneous 95 %
+    intervals).
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
     over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
@@ -104,12 +109,16 @@ class Comparison:
     p_non_inferior: float = NAN
     p_new_data: float = NAN
     new_data: tuple[float, float] = (NAN, NAN)
+    p_fitted: float = NAN
+    fitted: tuple[float, float] = (NAN, NAN)
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
     typical_case: TypicalCase | None = None
     flags: tuple[Reason, ...] = ()
     unseen_failures: Unseen | None = None
     withheld: Verdict | None = None
+    about: Literal["methods", "networks"] = "methods"
+    non_inferior: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +17,13 @@ from equipoise.statistics.influence import (
     need_both_classes,
     one_versus_rest,
     rank_influence,
+    ratio_influence,
     recall_influence,
 )
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
 from equipoise.statistics.panel import Fold
 
+_EDGE = 0.01  # a corrected estimate stays inside (0, 1), where the logit exists
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -32,7 +34,8 @@ class Estimate:
 
     `variance` includes clusters of cases and seeds, `independent` neither. `events` counts patients of the rarer class
     (None where classes do not limit the endpoint; `few`: too few of them), `cases` the positive and negative cases, for
-    an average over `several` classes those of the rarest and of the others.
+    an average over `several` classes those of the rarest and of the others. `bias` of the mean and `inflation` of its
+    variance come from the jackknife, for kinds that ask for it.
     """
 
     mean: float
@@ -45,6 +48,8 @@ class Estimate:
     few: bool
     cases: tuple[int, int]
     several: bool
+    bias: float = 0.0
+    inflation: float = 1.0
 
     @property
     def se(self) -> float:
@@ -69,6 +74,10 @@ class Kind(ABC):
     """Whether a median over cases and a bootstrap are reported with the mean, because per-case values may be skewed."""
     suspects_constants: ClassVar[bool] = False
     """Whether equal scores in all cases look like a result (an AUC of one half) although nothing was learned."""
+    jackknifed: ClassVar[bool] = False
+    """Whether the interval needs the jackknife's bias and variance."""
+    ends: ClassVar[bool] = False
+    """Whether the variance vanishes towards the ends of the range, so that small groups may seem to have none."""
     source: ClassVar[str] = "influence"
     """The source of the covariance over patients: "placements", "jackknife" or "influence"."""
 
@@ -79,6 +88,10 @@ class Kind(ABC):
     @abstractmethod
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         """Return the interval of one arm, and a second one to report with it where there is one."""
+
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return the cases that count for a rate (columns, n), of those in a mask (n,); None for what is no rate."""
+        return None
 
     def value(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> float:
         """Return the metric of the fold's first column alone."""
@@ -100,6 +113,11 @@ class _Mean(Kind):
 
 class _Rate(_Mean):
     typical_case = False
+    ends = True
+
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return the cases that count, of all."""
+        return endpoint.case_values(fold), np.ones(len(fold.case), dtype=bool)
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         """Return the interval of a share by the adjusted Wilson method."""
@@ -115,7 +133,13 @@ class _Rate(_Mean):
         return sum(cases)
 
 
-class ClassRecall(_Rate):
+class _Balanced(_Rate):
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
+        """Return None: there is no one set of cases of which it is the share."""
+        return None
+
+
+class ClassRecall(_Balanced):
     """The mean over all classes of the share of a class's cases that are classified correctly."""
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
@@ -124,27 +148,77 @@ class ClassRecall(_Rate):
         right = fold.scores.argmax(axis=2) == fold.truth
         return recall_influence(right, masks, endpoint.name, fold, n_patients)
 
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """As `Kind.interval`; the rarest class limits the degrees of freedom as well as the size."""
+        return super().interval(
+            endpoint, replace(estimate, df=min(estimate.df, max((estimate.events or 2) - 1.0, 1.0)))
+        )
+
+    def _counted(self, cases: tuple[int, int]) -> int:
+        # A rare class that is all right by chance has no variance, and all cases would seem to support the mean. Of
+        # equal recalls the mean over two classes is as certain as a share of this many cases.
+        return max(int(4 / sum(1 / max(side, 1) for side in cases)), 1)
+
 
 @dataclass(frozen=True)
 class SideRecall(_Rate):
-    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly."""
+    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly.
+
+    threshold: the score from which a case is called positive; None where the highest score decides.
+    """
 
     of_positives: bool
+    threshold: float | None = None
+
+    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask]:
+        """Return the cases that are called rightly, of the side."""
+        truth = fold.truth == needed_positive(positive, endpoint.name)
+        right = called_positive(fold, int(positive or 0), self.threshold) == truth
+        return right, truth if self.of_positives else ~truth
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
         """As `Kind.influence`; raises PredictionError without a positive class, and where the side has no test case."""
-        if positive is None:
-            raise PredictionError(f"{endpoint.name} needs a positive class; name it with `positive` in the endpoints")
-        truth = fold.truth == positive
-        right = (fold.scores.argmax(axis=2) == positive) == truth
-        masks = (truth,) if self.of_positives else (~truth,)
-        return recall_influence(right, masks, endpoint.name, fold, n_patients)
+        right, side = self.hits(endpoint, fold, positive)
+        return recall_influence(right, (side,), endpoint.name, fold, n_patients)
 
     def _counted(self, cases: tuple[int, int]) -> int:
         return cases[0] if self.of_positives else cases[1]
 
 
-class _Rank(_Rate):
+@dataclass(frozen=True)
+class SidePrecision(_Balanced):
+    """The share of cases called positive (or, with `of_positives` false, called negative) that are so.
+
+    threshold: as in `SideRecall`.
+    """
+
+    of_positives: bool
+    threshold: float | None = None
+
+    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
+        """As `Kind.influence`; raises PredictionError without a positive class, and where no case is called so."""
+        truth = fold.truth == needed_positive(positive, endpoint.name)
+        called = called_positive(fold, int(positive or 0), self.threshold)
+        if not self.of_positives:
+            truth, called = ~truth, ~called
+        return ratio_influence((called & truth).astype(float), called.astype(float), endpoint.name, fold, n_patients)
+
+
+def needed_positive(positive: int | None, name: str) -> int:
+    """Return the positive class; raises PredictionError where none is named."""
+    if positive is None:
+        raise PredictionError(f"{name} needs a positive class; name it with `positive` in the endpoints")
+    return positive
+
+
+def called_positive(fold: Fold, positive: int, threshold: float | None) -> Mask:
+    """Return the cases (columns, n) called positive: by a score of the threshold or more, else by the highest score."""
+    if threshold is not None:
+        return np.asarray(fold.scores[:, :, positive] >= threshold)
+    return np.asarray(fold.scores.argmax(axis=2) == positive)
+
+
+class _Rank(_Balanced):
     suspects_constants = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
@@ -160,6 +234,22 @@ class _Rank(_Rate):
         if 0 < estimate.mean < 1 and estimate.variance > 0:
             return Bounds(*logit_interval(estimate.mean, estimate.se, estimate.df), "logit"), None
         return super().interval(endpoint, estimate)
+
+
+class Precision(_Rank):
+    """Average precision, whose estimate is too high and too sure where positive cases are few."""
+
+    jackknifed = True
+
+    def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
+        """As `Kind.interval`: on the logit scale around the estimate and around it without its bias, the wider ends."""
+        if not (0 < estimate.mean < 1 and estimate.variance > 0):
+            return super().interval(endpoint, estimate)
+        df = min(estimate.df, max((estimate.events or 2) - 1.0, 1.0))
+        se = float(np.sqrt(estimate.variance * estimate.inflation))
+        centre = min(max(estimate.mean - estimate.bias, _EDGE), 1 - _EDGE)
+        lows, highs = zip(*(logit_interval(value, se, df) for value in (estimate.mean, centre)), strict=True)
+        return Bounds(min(lows), max(highs), "logit with jackknife"), None
 
 
 class Area(_Rank):

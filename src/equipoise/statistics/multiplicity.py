@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +55,13 @@ def max_t(
     members, places = np.unique(np.array(pairs), return_inverse=True)
     first, second = places.reshape(len(pairs), 2).T
     covariance = covariance[np.ix_(members, members)]
-    draws = normal_draws(covariance, DRAWS, seed)
+    draws = normal_draws(covariance, DRAWS, seed).T.copy()  # (arms, draws): the largest over rows is the fast one
     spread = np.diag(covariance)[first] + np.diag(covariance)[second] - 2 * covariance[first, second]
     scale = np.sqrt(np.maximum(spread, 0.0))
     # A contrast of equal arms has no variance and no z; it cannot be the largest one either.
     usable = scale > 1e-12
-    contrasts = np.abs(draws[:, first[usable]] - draws[:, second[usable]]) / scale[usable]
-    largest = np.sort(contrasts.max(axis=1)) if usable.any() else np.zeros(DRAWS)
+    contrasts = np.abs(draws[first[usable]] - draws[second[usable]]) / scale[usable, None]
+    largest = np.sort(contrasts.max(axis=0)) if usable.any() else np.zeros(DRAWS)
     z = -ndtri(raw / 2)
     beyond = 1.0 - np.searchsorted(largest, z, side="left") / DRAWS
     critical = float(np.clip(np.quantile(largest, 1 - alpha), -ndtri(alpha / 2), -ndtri(alpha / 2 / len(raw))))
@@ -72,8 +73,13 @@ def normal_draws(covariance: Array, draws: int, seed: int) -> Array:
     # By eigenvalues and not by Cholesky, which fails for singular matrices: two equal arms already make one.
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    standard = np.random.default_rng(seed).standard_normal((draws, len(covariance)))
-    return np.asarray(standard @ root.T)
+    return np.asarray(_standard(draws, len(covariance), seed) @ root.T)
+
+
+@lru_cache(8)
+def _standard(draws: int, arms: int, seed: int) -> Array:
+    """Return the same standard normal draws (draws, arms) for every endpoint of a judgement."""
+    return np.random.default_rng(seed).standard_normal((draws, arms))
 
 
 def level_of(critical: float) -> float:

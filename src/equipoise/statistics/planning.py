@@ -12,10 +12,12 @@ from equipoise.statistics.analysis import FEWEST_EVENTS
 from equipoise.statistics.binormal import Cohort, draw
 from equipoise.statistics.comparison import design
 from equipoise.statistics.covariance import estimates
+from equipoise.statistics.criterion import Criterion
 from equipoise.statistics.endpoints import AUC, described
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.panel import Fold
 from equipoise.statistics.power import (
+    ALONE,
     SEEDS,
     Components,
     Needed,
@@ -27,6 +29,7 @@ from equipoise.statistics.power import (
     seeds_needed,
 )
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.seed_spread import SeedSpread
 
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
@@ -50,6 +53,8 @@ class Plan:
     `alike` and `unlike` are its values if the arms' scores were more or less correlated than assumed, which changes it
     most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
     name conditions that refuse a verdict in any case; below `fewest_seeds` no number of patients detects the `margin`.
+    Under cross-validation (`folds` above 1) everything is about the method trained on new data; `as_fitted` is the
+    power at the margin for the networks of these folds alone.
     """
 
     endpoint: str
@@ -69,6 +74,8 @@ class Plan:
     label: str
     margin: float | None
     fewest_seeds: int | None
+    folds: int
+    as_fitted: float | None
 
 
 def plan(
@@ -79,33 +86,33 @@ def plan(
     endpoint: str | Endpoint = AUC,
     margin: float | None = None,
     spread: SeedSpread | None = None,
-    comparisons: int = 1,
+    rule: Criterion = ALONE,
     auc: float = 0.85,
     correlation: float = 0.8,
-    alpha: float = 0.05,
 ) -> Plan:
     """Plan for a test set of this size; classes do not matter to a per-case metric such as Dice.
 
     The variance over patients comes from a model cohort of the same prevalence and cases per patient, with arms of the
-    given AUC and correlated scores; the variance over seeds from `spread`. Several comparisons share alpha
-    (Bonferroni).
+    given AUC and correlated scores; the variance over seeds from `spread`. `rule` is the family of comparisons with its
+    level and folds.
     """
     spread = spread or SeedSpread()
     measured = described(endpoint) if isinstance(endpoint, str) else endpoint
     cases, share = _check(measured, n_patients, n_cases_per_class, seeds)
     lesions = max(1, round(2 * cases / n_patients - 1))
-    level = alpha / comparisons
+    floor = _floor(measured, n_patients, cases, share)
+    rule = replace(rule, unseen=_unseen(measured))
     # The share is rounded, so that similar designs use the same cached simulation.
     parts, alike, unlike = (
         replace(_model(measured, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
         for rho in (correlation, ALIKE, UNLIKE)
     )
-    smallest = detectable(parts, n_patients, seeds, level)
-    low, high = _range(parts, n_patients, seeds, level, smallest)
+    smallest = detectable(parts, n_patients, seeds, rule)
+    low, high = _range(parts, n_patients, seeds, rule, smallest)
     counts = sorted({seeds, *SEEDS})
-    chance = power(parts, n_patients, seeds, margin, level) if margin is not None else None
-    grid = needed(parts, margin, level, counts) if margin is not None else ()
-    equal = power_of_equivalence(parts, n_patients, seeds, margin, level) if margin is not None else None
+    chance = power(parts, n_patients, seeds, margin, rule) if margin is not None else None
+    grid = needed(parts, margin, rule, counts, floor) if margin is not None else ()
+    equal = power_of_equivalence(parts, n_patients, seeds, margin, rule) if margin is not None else None
     return Plan(
         endpoint=measured.name,
         patients=n_patients,
@@ -113,17 +120,19 @@ def plan(
         detectable=smallest,
         low=low,
         high=high,
-        alike=detectable(alike, n_patients, seeds, level),
-        unlike=detectable(unlike, n_patients, seeds, level),
+        alike=detectable(alike, n_patients, seeds, rule),
+        unlike=detectable(unlike, n_patients, seeds, rule),
         power_at_margin=chance,
         equivalence_at_margin=equal,
         needed=grid,
-        more=_purchases(parts, n_patients, seeds, counts, level),
+        more=_purchases(parts, n_patients, seeds, counts, rule),
         warnings=_too_few(measured, n_patients, cases, share),
-        assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, comparisons),
+        assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, rule),
         label=measured.label,
         margin=margin,
-        fewest_seeds=seeds_needed(parts, margin, alpha=level) if margin is not None else None,
+        fewest_seeds=seeds_needed(parts, margin, rule=rule) if margin is not None else None,
+        folds=rule.folds,
+        as_fitted=_as_fitted(parts, n_patients, seeds, margin, rule),
     )
 
 
@@ -159,6 +168,25 @@ def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tup
     return ()
 
 
+def _floor(endpoint: Endpoint, patients: int, cases: int, share: float) -> int:
+    """Return the fewest patients of such a cohort with which a verdict is given."""
+    events = min(round(share * cases), patients) if share < 1.0 and endpoint.by_class else None
+    return fewest_patients(endpoint, patients, cases, events)
+
+
+def _unseen(endpoint: Endpoint) -> float:
+    """Return what failures that nobody saw may change, times the patients: at most 3/n of the whole range."""
+    guarded = endpoint.kind.typical_case and endpoint.needs == "cases"
+    return 3.0 * (endpoint.high - endpoint.low) if guarded else 0.0
+
+
+def _as_fitted(parts: Components, patients: int, seeds: int, margin: float | None, rule: Criterion) -> float | None:
+    """Return the power at the margin without the test for new training data; None outside cross-validation."""
+    if margin is None or rule.folds < 2:
+        return None
+    return power(parts, patients, seeds, margin, replace(rule, folds=1))
+
+
 def _case_sd(endpoint: Endpoint) -> float:
     """Return the assumed spread of a per-case metric between cases, a share of its range."""
     return CASE_SD * (endpoint.high - endpoint.low)
@@ -186,18 +214,18 @@ def _model(endpoint: Endpoint, prevalence: float, lesions: int, auc: float, corr
 
 
 def _purchases(
-    parts: Components, patients: int, seeds: int, counts: Sequence[int], alpha: float
+    parts: Components, patients: int, seeds: int, counts: Sequence[int], rule: Criterion
 ) -> tuple[Purchase, ...]:
     """Return the detectable difference with up to four times the patients and with no fewer seeds than planned."""
     return tuple(
-        Purchase(factor, count, detectable(parts, factor * patients, count, alpha))
+        Purchase(factor, count, detectable(parts, factor * patients, count, rule))
         for factor in (1, 2, 4)
         for count in counts
         if count >= seeds
     )
 
 
-def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: float) -> tuple[float, float]:
+def _range(parts: Components, patients: int, seeds: int, rule: Criterion, middle: float) -> tuple[float, float]:
     """Return the detectable difference at both ends of the seed spread's 80 % interval (half and double a guess)."""
     if parts.seed_df == 0:
         half, double = replace(parts, seed=parts.seed / 4), replace(parts, seed=parts.seed * 4)
@@ -205,7 +233,7 @@ def _range(parts: Components, patients: int, seeds: int, alpha: float, middle: f
         half, double = (
             replace(parts, seed=parts.seed * parts.seed_df / float(chdtri(parts.seed_df, tail))) for tail in (0.1, 0.9)
         )
-    low, high = (detectable(p, patients, seeds, alpha) for p in (half, double))
+    low, high = (detectable(p, patients, seeds, rule) for p in (half, double))
     return min(low, middle), max(high, middle)
 
 
@@ -216,7 +244,7 @@ def _assumptions(
     lesions: int,
     auc: float,
     correlation: float,
-    comparisons: int,
+    rule: Criterion,
 ) -> Reason:
     """Return the plan's assumptions; the rarer class's share is None for a per-case metric."""
     per_case = share == 1.0
@@ -230,5 +258,5 @@ def _assumptions(
         seed_sd=spread.sd,
         seed_df=spread.df,
         elsewhere=spread.elsewhere,
-        comparisons=comparisons,
+        comparisons=len(rule.pairs),
     )

@@ -1,19 +1,25 @@
-"""Power: the patients and seeds that a difference needs, and the difference that a design can detect."""
+"""Power: the patients and seeds that a difference needs, and the difference that a design can detect.
+
+One function of sample size serves `check` before a trial and the judgement after it. Everything is at the level and by
+the tests of the judgement (`criterion`), and no number is below what a verdict needs at all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import chdtri, nctdtr, ndtr
+from scipy.special import chdtri, ndtr
 
 from equipoise.statistics.comparison import Design, pooled_variance
-from equipoise.statistics.intervals import quantile
+from equipoise.statistics.criterion import DRAWS, Criterion, Variances, joined, thresholds
 
+Array = NDArray[np.float64]
 POWER = 0.8
 SEEDS = (3, 5, 10)
-FACTOR = 1.15  # simulated power was 2-4 points below the formula with the guarded standard error
 MOST = 10_000_000
+ALONE = Criterion()
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Components:
 
     `seed` is the variance between training runs beyond that due to patients, with `seed_df` degrees of freedom; `error`
     a single run's own patient variance (not shared with other runs of the arm); `patients` the variance of the
-    difference that all runs share. `trained` is 2, or 1 against a deterministic rule.
+    difference that all runs share, both with `patient_df` degrees of freedom (0: known). `trained` is 2, or 1 against a
+    deterministic rule.
     """
 
     seed: float
@@ -31,13 +38,12 @@ class Components:
     n_patients: int
     seed_df: int
     trained: int = 2
+    patient_df: int = 0
 
-    def terms(self, n: float, seeds: int) -> tuple[float, float]:
-        """Return squared standard error and degrees of freedom with n patients and this number of seeds per arm."""
-        square = self.seed + self.error * self.n_patients / n
-        own = self.trained * square / seeds
-        total = own + self.patients * self.n_patients / n
-        return total, total**2 / own**2 * self.trained * (seeds - 1) if own > 0 else np.inf
+    def of(self, n: Array, seeds: int) -> Variances:
+        """Return the variances with n patients (N,) and this number of seeds per arm."""
+        fixed = self.error * self.n_patients / n
+        return Variances(self.seed + fixed, fixed, self.patients * self.n_patients / n, n, seeds, self.trained)
 
 
 @dataclass(frozen=True)
@@ -50,97 +56,106 @@ class Needed:
     high: int | None
 
 
-def components(design: Design, a: int, b: int, pool: tuple[float, int] | None = None) -> Components:
-    """Return the pair's variance components; `pool` is a seed mean square with its df (default: of all arms)."""
+def components(
+    design: Design, a: int, b: int, pool: tuple[float, int] | None = None, events: int | None = None
+) -> Components:
+    """Return the pair's variance components; `pool` is a seed mean square with its df (default: of all arms).
+
+    `events`: the patients of the rarer class, where they and not all patients tell of the variance over patients.
+    """
     square, df = pool or pooled_variance(design)
     trained = [k for k in (a, b) if design.seeds[k] > 1]
     error = float(np.mean([max(design.error[k] - design.shared[k], 0.0) for k in trained])) if trained else 0.0
     patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
-    return Components(max(square - error, 0.0), error, patients, design.n_patients, df, max(len(trained), 1))
+    known = max((design.n_patients if events is None else events) - 1, 1)
+    return Components(max(square - error, 0.0), error, patients, design.n_patients, df, max(len(trained), 1), known)
 
 
-def power(parts: Components, n: float, seeds: int, difference: float, alpha: float = 0.05) -> float:
-    """Return the probability that the two-sided t test detects the difference."""
-    squared, df = parts.terms(n, seeds)
-    if squared <= 0:
+def power(parts: Components, n: float, seeds: int, difference: float, rule: Criterion = ALONE) -> float:
+    """Return the probability that the judgement tells the arms apart whose true difference this is."""
+    return float(_powers(parts.of(np.array([float(n)]), seeds), difference, rule)[0])
+
+
+def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float, rule: Criterion = ALONE) -> float:
+    """Return the probability that two one-sided tests show equal arms to be equivalent within the margin."""
+    variances = parts.of(np.array([float(n)]), seeds)
+    total = float(variances.total[0])
+    if total <= 0:
         return 1.0
-    shift, edge = difference / np.sqrt(squared), quantile(1 - alpha / 2, df)
-    if np.isinf(df) or df > 1e6:
-        return float(ndtr(shift - edge) + ndtr(-shift - edge))
-    chance = float(1 - nctdtr(df, shift, edge) + nctdtr(df, shift, -edge))
-    # scipy's noncentral t underflows to NaN at shifts beyond about 37, where the power is 1 or 0.
-    return chance if np.isfinite(chance) else float(shift > edge)
+    level = 2 * rule.level / len(rule.pairs)  # two-sided; Holm's first step
+    edges = thresholds(variances, rule, level, level)[0]
+    return float(np.maximum(2 * ndtr((margin - edges) / np.sqrt(total)) - 1, 0.0).mean())
 
 
-def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float, alpha: float = 0.05) -> float:
-    """Return the probability that two one-sided tests show equal arms to be equivalent within the margin.
-
-    The estimated standard error is itself uncertain: the power is averaged over quantiles of its chi-square
-    distribution.
-    """
-    squared, df = parts.terms(n, seeds)
-    if squared <= 0:
-        return 1.0
-    ranks = (np.arange(200) + 0.5) / 200
-    spread = np.ones(1) if np.isinf(df) else np.sqrt(chdtri(df, ranks) / df)
-    room = margin / np.sqrt(squared) - quantile(1 - alpha, df) * spread
-    return float(np.maximum(2 * ndtr(room) - 1, 0.0).mean())
-
-
-def patients_needed(parts: Components, seeds: int, difference: float, alpha: float = 0.05) -> int | None:
-    """Return the smallest number of patients with 80 % power, times 1.15; None where seeds alone prevent that power.
+def patients_needed(
+    parts: Components, seeds: int, difference: float, rule: Criterion = ALONE, fewest: int = 2
+) -> int | None:
+    """Return the smallest number of patients with 80 % power, at least `fewest`; None where seeds prevent that power.
 
     >>> patients_needed(Components(0.0, 0.0, 0.0009, 100, 8), 3, 0.05)
-    326
+    285
     """
-    if power(parts, MOST, seeds, difference, alpha) < POWER:
-        return None
-    # Power rises with the number of patients, so bisection finds the smallest one.
-    low, high = 2, MOST
-    while low < high:
-        middle = (low + high) // 2
-        if power(parts, middle, seeds, difference, alpha) >= POWER:
-            high = middle
-        else:
-            low = middle + 1
-    return int(np.ceil(low * FACTOR))
+    return _crossings([parts], seeds, difference, rule, fewest)[0]
 
 
 def needed(
-    parts: Components, difference: float, alpha: float = 0.05, seeds: Sequence[int] = SEEDS
+    parts: Components, difference: float, rule: Criterion = ALONE, seeds: Sequence[int] = SEEDS, fewest: int = 2
 ) -> tuple[Needed, ...]:
-    """Return the patients needed for each number of seeds; the range is by an 80 % interval of the seed variance."""
-    square = parts.seed + parts.error
-    bounds = [
-        max(square * parts.seed_df / float(chdtri(parts.seed_df, tail)) - parts.error, 0.0)
-        if parts.seed_df
-        else parts.seed
-        for tail in (0.1, 0.9)
-    ]
+    """Return the patients needed for each number of seeds, at least `fewest`, with the range of what is uncertain.
+
+    The range is from the lower ends of 80 % intervals of the variances, between runs and over patients, to the upper.
+    """
+    variants = [_at(parts, 0.1), parts, _at(parts, 0.9)]
     out = []
     for count in seeds:
-        low, middle, high = (
-            patients_needed(replace(parts, seed=s), count, difference, alpha)
-            for s in (bounds[0], parts.seed, bounds[1])
-        )
-        out.append(Needed(count, rounded(middle, 2), rounded(low, 1), rounded(high, 1)))
+        low, middle, high = _crossings(variants, count, difference, rule, fewest)
+        out.append(Needed(count, _no_fewer(middle, 2, fewest), _no_fewer(low, 1, fewest), _no_fewer(high, 1, fewest)))
     return tuple(out)
 
 
+def _crossings(
+    variants: Sequence[Components], seeds: int, difference: float, rule: Criterion, fewest: int
+) -> list[int | None]:
+    """Return the fewest patients with 80 % power for each of the components; None where no number is enough."""
+    # Power rises with the number of patients, so a grid shows where it crosses; a finer grid follows between its two
+    # nearest points, for all components at once.
+    count = len(variants)
+    low, high = np.full(count, float(max(fewest, 2))), np.full(count, float(MOST))
+    never, at_once = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    for index, points in enumerate((16, 8, 8, 8)):
+        grid = np.geomspace(low, high, points)  # (points, variants)
+        parts = [v.of(grid[:, k], seeds) for k, v in enumerate(variants)]
+        enough = _powers(joined(parts), difference, rule).reshape(count, points).T >= POWER
+        if index == 0:
+            never, at_once = ~enough[-1], enough[0]
+        first = np.clip(np.argmax(enough, axis=0), 1, points - 1)
+        low, high = grid[first - 1, range(count)], grid[first, range(count)]
+    whole = np.where(at_once, max(fewest, 2), np.ceil(high))
+    return [None if none else int(n) for n, none in zip(whole, never, strict=True)]
+
+
 def seeds_needed(
-    parts: Components, difference: float, n: float = MOST, alpha: float = 0.05, most: int = 200
+    parts: Components, difference: float, n: float = MOST, rule: Criterion = ALONE, most: int = 200
 ) -> int | None:
     """Return the fewest seeds, from 3, with 80 % power for n patients (default: practically infinite); else None."""
-    return next((s for s in range(3, most + 1) if power(parts, n, s, difference, alpha) >= POWER), None)
+    if power(parts, n, most, difference, rule) < POWER:
+        return None
+    low, high = 2, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(parts, n, middle, difference, rule) >= POWER else (middle, high)
+    return high
 
 
-def detectable(parts: Components, n: float, seeds: int, alpha: float = 0.05) -> float:
+def detectable(parts: Components, n: float, seeds: int, rule: Criterion = ALONE) -> float:
     """Return the difference that n patients and this number of seeds detect with 80 % power."""
-    squared = parts.terms(n, seeds)[0]
-    if squared <= 0:
+    variances = parts.of(np.array([float(n)]), seeds)
+    total = float(variances.total[0])
+    if total <= 0:
         return 0.0
-    edge = 1.5 * (quantile(1 - alpha / 2, parts.terms(n, seeds)[1]) + 1.0)  # beyond it the power exceeds 80 %
-    return float(brentq(lambda d: power(parts, n, seeds, d, alpha) - POWER, 0.0, edge * np.sqrt(squared), xtol=1e-9))
+    edges = _edges(variances, rule)[0] / np.sqrt(total)
+    most = float(edges.max()) + 2.0  # beyond it the power exceeds 80 %
+    return float(brentq(lambda d: _passed(d, edges) - POWER, 0.0, most, xtol=1e-9)) * float(np.sqrt(total))
 
 
 def rounded(number: int | None, digits: int) -> int | None:
@@ -150,3 +165,42 @@ def rounded(number: int | None, digits: int) -> int | None:
     (1000, 1100, None)
     """
     return None if number is None else int(float(f"{number:.{digits - 1}e}"))
+
+
+def _no_fewer(number: int | None, digits: int, fewest: int) -> int | None:
+    """Round, but not below the number that a verdict needs at all."""
+    return None if number is None else max(rounded(number, digits) or 0, fewest)
+
+
+def _powers(variances: Variances, difference: float, rule: Criterion) -> Array:
+    """Return the power for each of the variances (N,)."""
+    total = variances.total
+    spread = np.sqrt(np.where(total > 0, total, 1.0))
+    edges = _edges(variances, rule) / spread[:, None]
+    return np.where(total > 0, _passed((difference / spread)[:, None], edges), 1.0)
+
+
+def _edges(variances: Variances, rule: Criterion) -> Array:
+    """Return the thresholds (N, draws) of a difference at the levels of the judgement."""
+    total = np.maximum(variances.total, np.finfo(float).tiny)
+    share = np.clip(1 - variances.patients / total, 0.0, 1.0)
+    levels = np.array([rule.adjusted(variances.seeds, float(one)) for one in share])
+    out = np.empty((len(total), DRAWS))
+    for level in np.unique(levels):
+        same = levels == level
+        out[same] = thresholds(variances.where(same), rule, rule.level, float(level))
+    return out
+
+
+def _passed(shift: float | Array, edges: Array) -> Array:
+    """Return the probability that a unit normal about the shift lies beyond the edges on either side."""
+    return np.asarray((ndtr(shift - edges) + ndtr(-shift - edges)).mean(axis=-1))
+
+
+def _at(parts: Components, tail: float) -> Components:
+    """Return the components at one end of their 80 % intervals (`tail` .1: the lower, .9: the upper)."""
+    square = parts.seed + parts.error
+    run = square * parts.seed_df / float(chdtri(parts.seed_df, tail)) if parts.seed_df else square
+    over = parts.patient_df / float(chdtri(parts.patient_df, tail)) if parts.patient_df else 1.0
+    error = parts.error * over
+    return replace(parts, seed=max(run - error, 0.0), error=error, patients=parts.patients * over)

@@ -19,8 +19,8 @@ from equipoise.statistics.reasons import Reason
 
 Array = NDArray[np.float64]
 NEARLY = 0.02
-"""Root mean square of the differences, in standard deviations over cases. Runs of networks trained apart measured 0.1
-and more here; values rounded to three digits, or with noise of a thousandth, stay below."""
+"""Root mean square of the differences, in standard deviations over cases. The nearest two runs trained apart in small
+trials here were 0.18 apart; values rounded to three digits, or with noise of a thousandth, stay below."""
 SINGLE_PRECISION = 1e-6  # the same in units of scores: the second file was written with fewer bits
 MOST_DIGITS = 6  # values with more digits were not rounded
 FEWEST_VALUES = 10  # of a fold, or of rounded values; fewer may agree by chance

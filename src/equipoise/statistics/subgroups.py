@@ -14,6 +14,7 @@ from scipy.special import fdtrc
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import FEWEST_EVENTS, Analysis, analyse, interval
 from equipoise.statistics.endpoints import Endpoint, endpoint_named
+from equipoise.statistics.group_variance import pooled_covariance
 from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.multiplicity import holm
 from equipoise.statistics.panel import Fold, Panel, align
@@ -57,11 +58,16 @@ class Attribute:
 
 @dataclass(frozen=True)
 class _Group:
-    """The endpoint within one group: its analysis, and each patient's influence scaled for the covariance."""
+    """The endpoint within one group: its analysis, and each patient's influence scaled for the covariance.
+
+    parts: the influence (columns, patients) of each class of cases, mean over folds; counts: their patients.
+    """
 
     subgroup: Subgroup
     analysis: Analysis
     scaled: Array
+    parts: tuple[Array, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 def thirds(values: Mapping[str, float]) -> dict[str, str]:
@@ -145,7 +151,9 @@ def _group(
         sum(part.total * np.sqrt(part.present.sum() / max(part.present.sum() - 1, 1)) for part in parts) / len(parts)
     )
     intervals = {arm: interval(analysis, arm) for arm in arms}
-    return _Group(Subgroup(value, patients, panel.n_cases, intervals, None), analysis, scaled)
+    own = tuple(np.mean([part.parts[k] for part in parts], axis=0) for k in range(len(parts[0].parts)))
+    counts = tuple(sum(part.counts[k] for part in parts) for k in range(len(parts[0].parts)))
+    return _Group(Subgroup(value, patients, panel.n_cases, intervals, None), analysis, scaled, own, counts)
 
 
 def _too_small(patients: int, analysis: Analysis) -> Reason | None:
@@ -163,7 +171,10 @@ def _nothing(patients: int, cases: int, reason: Reason) -> Interval:
 
 
 def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, attribute: str) -> Heterogeneity:
-    """Test equal values over groups (Wald); the covariance includes patients with cases in several groups."""
+    """Test equal values over groups; the covariance includes patients with cases in several groups.
+
+    A rate or a rank metric of one arm is tested with the variance that equal groups would have, others with their own.
+    """
     subject = {"endpoint": endpoint.label, "a": a, "b": b, "attribute": attribute}
     arms = [a] if b is None else [a, b]
     usable = [g for g in groups if g.subgroup.reason is None and all(arm not in g.analysis.refused for arm in arms)]
@@ -183,7 +194,11 @@ def _test(groups: Sequence[_Group], a: str, b: str | None, endpoint: Endpoint, a
         seeds += _interaction(runs, moved)
     # Differences from the first group: the test is the same whichever group is the reference.
     contrast = np.eye(len(usable))[1:] - np.eye(len(usable))[:1]
-    spread = contrast @ (patients @ patients.T + seeds * np.eye(len(usable))) @ contrast.T
+    covariance = patients @ patients.T
+    if b is None and endpoint.kind.ends:
+        own = [[part[g.analysis.panel.columns(a)].mean(axis=0) for part in g.parts] for g in usable]
+        covariance = pooled_covariance(own, [g.counts for g in usable])
+    spread = contrast @ (covariance + seeds * np.eye(len(usable))) @ contrast.T
     change = contrast @ value
     degrees = len(change)
     if np.linalg.matrix_rank(spread) < degrees:

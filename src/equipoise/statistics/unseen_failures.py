@@ -46,8 +46,12 @@ def skewed(analysis: Analysis, pair: tuple[str, str], contrast: Contrast) -> Con
     for fold in panel.folds:
         total = analysis.endpoint.influence(fold, None, panel.n_patients).total
         moved.append(total[panel.columns(pair[0])].mean(axis=0) - total[panel.columns(pair[1])].mean(axis=0))
-    skew = skewness_of(np.mean(moved, axis=0), analysis.arms.n_patients, contrast.se)
-    return contrast if skew == 0 else replace(contrast, skew=skew, method=f"{contrast.method}, skewness corrected")
+    influence, n = np.mean(moved, axis=0), analysis.arms.n_patients
+    skew = skewness_of(influence, n, contrast.se)
+    also = tuple(error._replace(skew=skewness_of(influence, n, error.se)) for error in contrast.also)
+    if skew == 0 and all(error.skew == 0 for error in also):
+        return contrast
+    return replace(contrast, skew=skew, also=also, method=f"{contrast.method}, skewness corrected")
 
 
 def guarded(verdict: Verdict, unseen: Unseen | None, margin: float | None) -> Verdict:

@@ -20,7 +20,8 @@ class Question:
     """The question about every pair: `margin` is the smallest difference that matters.
 
     `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `turned`: why
-    the classes of the scores may be exchanged.
+    the classes of the scores may be exchanged. `networks`: the question is about these trained networks and not about
+    methods, so that patients alone are sampled.
     """
 
     margin: float | None
@@ -31,6 +32,7 @@ class Question:
     patients_known: bool
     shared_seeds: bool
     turned: Reason | None = None
+    networks: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
 
 
 def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
+    if question.networks:
+        return None
     arms = analysis.arms
     trained = [arm for arm in (a, b) if arm not in question.deterministic]
     seeds = {arm: int(arms.seeds[arms.index(arm)]) for arm in trained}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.cohort import IGNORED, Image
 from equipoise.errors import EquipoiseError
-from equipoise.testing.model import ContractViolation
+from equipoise.testing.violation import ContractViolation
 
 Factory = Callable[..., Cohort]
 MOST_READ = 12

@@ -4,15 +4,21 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
+from equipoise import models
 from equipoise.errors import EquipoiseError
+from equipoise.lookup import resolve
 from equipoise.models.adapter import in_order
 from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
+from equipoise.testing.model_sizes import answers_other_sizes
+from equipoise.testing.violation import ContractViolation, as_violation
 
 Factory = Callable[..., nn.Module]
 TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
@@ -22,10 +28,6 @@ TOLERANCE = 1e-4
 """Largest allowed difference, in units of the largest logit, between a case alone and the same case in a batch."""
 
 
-class ContractViolation(EquipoiseError, AssertionError):
-    """A model, an optimizer or a cohort breaks a clause of its contract; the message names the clause and the fault."""
-
-
 @dataclass(frozen=True)
 class ModelReport:
     """The clauses that were checked and hold: one (clause, task, spatial dimensions) per row.
@@ -33,13 +35,16 @@ class ModelReport:
     Attributes:
         name: the factory's name.
         clauses: rows in the order they were checked.
+        remarks: what no trial depends on, one sentence each: for example that the network cannot be exported.
     """
 
     name: str
     clauses: tuple[tuple[str, str, int], ...]
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.name}: {clause} ({task}, {dims}D)" for clause, task, dims in self.clauses)
+        held = [f"{self.name}: {clause} ({task}, {dims}D)" for clause, task, dims in self.clauses]
+        return "\n".join([*held, *(f"{self.name}: remark: {remark}" for remark in self.remarks)])
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class _Trial:
     """A factory, a task and a number of dimensions under test."""
 
     factory: Factory
+    name: str
     task: str
     spatial_dims: int
     settings: Mapping[str, object]
@@ -59,11 +65,19 @@ class _Trial:
         """Build the network with weights drawn from `seed`; the state of torch's generator is restored."""
         channels = self.in_channels if in_channels is None else in_channels
         classes = self.out_channels if out_channels is None else out_channels
-        with torch.random.fork_rng(devices=[]):
+        clause = "builds a torch module"
+        with torch.random.fork_rng(devices=[]), as_violation(self.subject(clause)):
             torch.manual_seed(seed)
             model = in_order(self.factory)(channels, classes, self.spatial_dims, **self.settings)
         if not isinstance(model, nn.Module):
-            raise self.violation("builds a torch module", f"returned {type(model).__name__}")
+            raise self.violation(clause, f"returned {type(model).__name__}")
+        lazy = [name for name, parameter in model.named_parameters() if isinstance(parameter, UninitializedParameter)]
+        if lazy:
+            raise self.violation(
+                clause,
+                f"{', '.join(lazy[:3])} get their sizes at the first batch, but optimizers and pretrained weights need "
+                "them before; give these layers their sizes (nn.Conv2d in place of nn.LazyConv2d)",
+            )
         return model
 
     def images(self, size: Sequence[int] | None = None, channels: int | None = None) -> torch.Tensor:
@@ -77,53 +91,96 @@ class _Trial:
         spatial = tuple(size or self.size) if task_named(self.task).answers_voxels else ()
         return (self.cases, classes, *spatial)
 
+    def subject(self, clause: str) -> str:
+        """Return the beginning of the sentence of a clause that does not hold."""
+        return f"model {self.name} breaks the clause '{clause}' ({self.task} in {self.spatial_dims}D)"
+
     def violation(self, clause: str, fault: str) -> ContractViolation:
         """Make the error for a clause that does not hold."""
-        name = getattr(self.factory, "__name__", repr(self.factory))
-        where = f"{self.task} in {self.spatial_dims}D"
-        return ContractViolation(f"model {name} breaks the clause '{clause}' ({where}): {fault}.")
+        return ContractViolation(f"{self.subject(clause)}: {fault}.")
 
 
 def check_model(
-    factory: Factory,
+    factory: Factory | str | Mapping[str, Any],
     *,
-    spatial_dims: Sequence[int] = (2, 3),
-    tasks: Sequence[str] = TASKS,
+    spatial_dims: int | Sequence[int] | None = None,
+    tasks: str | Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     in_channels: int = 2,
     out_channels: int = 3,
-    size: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
+    size: int | Sequence[int] | Mapping[int, Sequence[int]] | None = None,
     odd_sizes: bool = True,
+    export: bool = False,
 ) -> ModelReport:
     """Check that `factory` keeps the contract `(in_channels, out_channels, spatial_dims, **settings) -> nn.Module`.
 
     Args:
-        factory: the class or function that a protocol would name.
-        spatial_dims: dimensions that the network supports.
-        tasks: tasks that it supports; passed as `task=` only where the factory takes it, as in a trial.
+        factory: the class or function that a protocol would name; or the model as a protocol spells it, "unet",
+            "my_nets:Net" or {"name": "unet", "preset": "tiny"}.
+        spatial_dims: dimensions that the network supports, one number or several; by default 2 and 3.
+        tasks: tasks that it supports, one or several, as a protocol spells them ("detection" asks for a network of
+            masks); passed as `task=` only where the factory takes it, as in a trial. By default the task in the
+            settings, else classification and segmentation.
         settings: settings to build it with.
         in_channels: channels of the test images; a network with one more channel and one class is built as well.
         out_channels: classes of the test.
         size: spatial size of the test images, one for all or by dimensions; by default 48x48 and 32x32x32.
         odd_sizes: also test sizes that no power of two divides; turn it off for a network with a fixed input size.
+        export: also export the network with free sizes and let it answer three odd shapes (some seconds for each task
+            and dimension); what fails is a remark of the report, because no trial depends on it.
 
     Raises:
         ContractViolation: the first clause that does not hold.
     """
+    factory, name, given = _named(factory, dict(settings or {}))
     rows: list[tuple[str, str, int]] = []
+    remarks: list[str] = []
     clauses = [c for c in CLAUSES if odd_sizes or c is not _any_size]
-    for dims in spatial_dims:
-        for task in tasks:
-            given = dict(settings or {})
-            if "task" in inspect.signature(factory).parameters:
-                given["task"] = task
-            sides = size.get(dims) if isinstance(size, Mapping) else size
-            spatial = tuple(sides) if sides else (SIDES[dims],) * dims
-            trial = _Trial(factory, task, dims, given, in_channels, out_channels, spatial)
+    for dims in _several(spatial_dims, tuple(SIDES)):
+        for task in _several(tasks, (str(given["task"]),) if "task" in given else TASKS):
+            spatial = _sides(size, dims)
+            trial = _Trial(
+                factory, name, task, dims, _with_task(factory, given, task), in_channels, out_channels, spatial
+            )
             for clause in clauses:
-                clause(trial)
+                with as_violation(trial.subject(_clause(clause))):
+                    clause(trial)
                 rows.append((_clause(clause), task, dims))
-    return ModelReport(getattr(factory, "__name__", repr(factory)), tuple(rows))
+            fault = answers_other_sizes(trial.build(), trial.images()) if export else None
+            remarks += [] if fault is None else [f"{fault} ({task}, {dims}D)"]
+    return ModelReport(name, tuple(rows), tuple(remarks))
+
+
+def _named(factory: Factory | str | Mapping[str, Any], settings: dict[str, Any]) -> tuple[Factory, str, dict[str, Any]]:
+    """Return the factory, its name and its settings; a protocol's spelling is resolved as in a trial."""
+    if callable(factory):
+        return factory, getattr(factory, "__name__", repr(factory)), settings
+    spelt = {"name": factory} if isinstance(factory, str) else dict(factory)
+    name = str(spelt.pop("name", ""))
+    return resolve(name, models, "model", Path.cwd()), name, spelt | settings
+
+
+def _several(given: Any, default: Sequence[Any]) -> Sequence[Any]:
+    """Return one value or several as a sequence."""
+    if given is None:
+        return default
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+def _sides(size: int | Sequence[int] | Mapping[int, Sequence[int]] | None, dims: int) -> tuple[int, ...]:
+    sides = size.get(dims) if isinstance(size, Mapping) else size
+    if dims not in SIDES:
+        raise EquipoiseError(
+            f"networks work in 2 or 3 spatial dimensions, not {dims!r}; pass spatial_dims=2, 3 or both."
+        )
+    return (sides or SIDES[dims],) * dims if isinstance(sides, int | None) else tuple(sides)
+
+
+def _with_task(factory: Factory, settings: dict[str, Any], task: str) -> dict[str, Any]:
+    """Return the settings with the task where the factory takes it, under the network's name as in a trial."""
+    network = task_named(task).network
+    takes = "task" in inspect.signature(factory).parameters and "task" not in settings
+    return settings | ({"task": network} if takes else {})
 
 
 def _logits(output: Any) -> torch.Tensor:
@@ -144,6 +201,25 @@ def _shape(trial: _Trial) -> None:
             raise trial.violation(_clause(_shape), f"expected {expected}, found {shape}")
 
 
+def _scores(trial: _Trial) -> None:
+    """Answers are logits, not probabilities."""
+    model, images = trial.build().eval(), trial.images()
+    with torch.no_grad():
+        answers = [_logits(model(images * factor)) for factor in (1, 30)]
+        # Weights 30 times as large move logits out of [0, 1]; the answers of a softmax or sigmoid stay there.
+        for parameter in model.parameters():
+            parameter.mul_(30)
+        answers.append(_logits(model(images)))
+    inside = all(bool((answer >= 0).all() and (answer <= 1).all()) for answer in answers)
+    # Constant answers (a head that starts at zero) are no probabilities yet; other clauses see whether they train.
+    if inside and any(bool(answer.any()) for answer in answers):
+        sums = all(bool(torch.allclose(answer.sum(1), torch.ones(()), atol=1e-3)) for answer in answers)
+        kind = "a softmax" if sums else "a sigmoid"
+        raise trial.violation(
+            _clause(_scores), f"all answers lie in [0, 1], as those of {kind}; leave it out, the loss applies it"
+        )
+
+
 def _other_channels(trial: _Trial) -> None:
     """Other numbers of channels and classes are taken."""
     channels = trial.in_channels + 1
@@ -158,11 +234,8 @@ def _any_size(trial: _Trial) -> None:
     """Sizes that no power of two divides are taken, and differ by axis."""
     size = tuple(side + step for side, step in zip(trial.size, (1, 3, 5), strict=False))
     model = trial.build().eval()
-    try:
-        with torch.no_grad():
-            shape = tuple(model(trial.images(size)).shape)
-    except (RuntimeError, ValueError, EquipoiseError) as error:
-        raise trial.violation(_clause(_any_size), f"size {size} fails with {error}") from error
+    with as_violation(f"{trial.subject(_clause(_any_size))}, size {size}"), torch.no_grad():
+        shape = tuple(model(trial.images(size)).shape)
     if shape != trial.expected(size):
         raise trial.violation(_clause(_any_size), f"size {size} gives shape {shape}")
 
@@ -271,6 +344,7 @@ def _clause(check: Callable[[_Trial], None]) -> str:
 
 CLAUSES: tuple[Callable[[_Trial], None], ...] = (
     _shape,
+    _scores,
     _untouched,
     _other_channels,
     _any_size,

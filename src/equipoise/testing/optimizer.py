@@ -1,15 +1,19 @@
 """Contract suite of optimizers: check that one converges, resumes and repeats as a trial assumes."""
 
-import io
 import math
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from equipoise.testing.model import ContractViolation
+from equipoise import optimizers
+from equipoise.lookup import resolve
+from equipoise.testing import optimizer_rates
 from equipoise.testing.optimizer_problems import (
     SHAPE,
     Descent,
@@ -19,6 +23,8 @@ from equipoise.testing.optimizer_problems import (
     quadratic,
     rosenbrock,
 )
+from equipoise.testing.violation import ContractViolation, as_violation
+from equipoise.training.loop import checkpoint
 
 LR_SCALES = (1.0, 10.0, 0.1, 100.0, 0.01, 0.001, 0.5, 0.2, 0.05, 0.02, 5.0, 2.0)
 """Multiples of the factory's learning rate at which convergence is tested, in this order."""
@@ -67,6 +73,10 @@ class OptimizerReport:
 
         return "\n".join(line(clause) for clause in self.clauses)
 
+    def clause(self, name: str) -> AbstractContextManager[None]:
+        """Return a block in which any exception breaks the clause of that name."""
+        return as_violation(f"{self.name} breaks the clause {name!r}")
+
     def add(self, name: str, held: bool, detail: str = "", *, mandatory: bool = True) -> None:
         """Record a clause.
 
@@ -75,11 +85,12 @@ class OptimizerReport:
         """
         self.clauses.append(Clause(name, held, mandatory, detail))
         if mandatory and not held:
-            raise ContractViolation(f"{self.name} breaks the clause {name!r} ({detail}); mend its step or state.")
+            because = f" ({detail})" if detail else ""
+            raise ContractViolation(f"{self.name} breaks the clause {name!r}{because}; mend its step or state.")
 
 
 def check_optimizer(
-    factory: Factory,
+    factory: Factory | str | Mapping[str, Any],
     *,
     reference: Factory | None = None,
     tolerance: float = 0.0,
@@ -88,12 +99,14 @@ def check_optimizer(
     """Check an optimizer against the requirements of a trial, and describe its behaviour.
 
     Mandatory: it converges on a quadratic and on Rosenbrock's function at one of twelve learning rates, leaves
-    parameters without gradients alone, takes scalars and empty tensors, repeats and resumes bit for bit, and
-    its state survives saving and loading. Described only: whether it treats mirror images alike (sign flip),
-    whether it commutes with a permutation of elements, and what a loss multiplied by 4 does.
+    parameters without gradients alone, takes scalars and empty tensors, follows the learning rate that a schedule
+    sets in each of its groups, repeats and resumes bit for bit, also in the middle of a schedule, and its state
+    survives a trial's checkpoint. Described only: whether it treats mirror images alike (sign flip), whether it
+    commutes with a permutation of elements, and what a loss multiplied by 4 does.
 
     Args:
-        factory: makes the optimizer from a list of parameters, as `lambda params: Adam(params, lr=1e-3)`.
+        factory: makes the optimizer from a list of parameters, as `lambda params: Adam(params, lr=1e-3)`; or the
+            optimizer as a protocol spells it, "adam", "my_rules:Mine" or {"name": "adam", "lr": 1e-3}.
         reference: makes a slow twin that must take the same steps.
         tolerance: relative difference allowed between the two; 0 requires equal bits.
         closed_form: size of the k-th step under gradients that all equal `sign`: (k = 1, 2, ...; sign = 1 or
@@ -105,19 +118,68 @@ def check_optimizer(
     Raises:
         ContractViolation: naming the first mandatory clause that does not hold.
     """
-    report = OptimizerReport(type(factory([torch.nn.Parameter(torch.zeros(2, 2))])).__name__)
-    _leaves_others_alone(report, factory)
+    factory, name = _factory(factory)
+    with as_violation(f"the optimizer {name} cannot be built"):
+        built = factory([torch.nn.Parameter(torch.zeros(2, 2))])
+        if not isinstance(built, torch.optim.Optimizer):
+            raise ContractViolation(
+                f"the optimizer {name} is a {type(built).__name__}; it must be a torch.optim.Optimizer."
+            )
+    report = OptimizerReport(type(built).__name__)
+    with report.clause("has learning rates"):
+        report.add("has learning rates", *optimizer_rates.has_rates(factory))
+    with report.clause("takes scalars and empty tensors"):
+        _leaves_others_alone(report, factory)
+    _follows_rates(report, factory)
     _converges(report, factory, "converges on a quadratic", quadratic, torch.full((10,), 2.0), 400, 0.01)
     # The valley's floor has a loss of about 4 where the descent enters it, so a loss below 1 (1/24.2 of the start)
     # shows that the optimizer moved along the curved valley and did not only fall into it.
     _converges(report, factory, "converges on Rosenbrock", rosenbrock, torch.tensor([-1.2, 1.0]), 2000, 1 / 24.2)
-    _repeats_and_resumes(report, factory)
+    with report.clause("repeats bit for bit"):
+        _repeats(report, factory)
+    _resumes(report, factory)
     if reference is not None:
         _equals(report, factory, reference, tolerance)
     if closed_form is not None:
         _follows(report, factory, closed_form)
-    _describe(report, factory)
+    with report.clause("runs on a mirrored, permuted or multiplied problem"):
+        _describe(report, factory)
     return report
+
+
+def _factory(named: Factory | str | Mapping[str, Any]) -> tuple[Factory, str]:
+    """Return the factory that a protocol's spelling means, and its name for messages."""
+    if callable(named):
+        return named, getattr(named, "__name__", repr(named))
+    settings = {"name": named} if isinstance(named, str) else dict(named)
+    name = str(settings.pop("name", ""))
+    optimizer = resolve(name, optimizers, "optimizer", Path.cwd())
+    return lambda params: optimizer(params, **settings), name
+
+
+def _follows_rates(report: OptimizerReport, factory: Factory) -> None:
+    """Record whether the learning rates that a schedule sets are followed, in all groups and in each."""
+    name = "follows a learning rate that changes"
+    with report.clause(name):
+        report.add(name, *optimizer_rates.follows_changes(factory))
+    name = "follows the learning rate of each group"
+    with report.clause(name):
+        groups = optimizer_rates.follows_groups(factory)
+        if groups is None:
+            # Described and not refused: a trial itself makes one group.
+            report.add(name, False, "it takes one group only", mandatory=False)
+        else:
+            report.add(name, *groups)
+
+
+def _copied(state: Any) -> Any:
+    """Return a state as a trial's checkpoint saves and loads it."""
+    with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
+        checkpoint.save(Path(folder), 1, {"state": state})
+        loaded = checkpoint.load_latest(Path(folder))
+    if loaded is None:
+        raise ContractViolation("the checkpoint of its state cannot be read again")
+    return loaded["state"]
 
 
 def _leaves_others_alone(report: OptimizerReport, factory: Factory) -> None:
@@ -140,7 +202,8 @@ def _converges(
     first = float(loss(start, 0))
     best, at = math.inf, 1.0
     for scale in LR_SCALES:
-        last = float(loss(Descent.start(factory, start, scale).run(loss, steps, anneal=True), 0))
+        with report.clause(name):
+            last = float(loss(Descent.start(factory, start, scale).run(loss, steps, anneal=True), 0))
         if last < best:
             best, at = last, scale
         if best < share * first:
@@ -149,29 +212,32 @@ def _converges(
     report.add(name, best < share * first, detail)
 
 
-def _repeats_and_resumes(report: OptimizerReport, factory: Factory) -> None:
-    start = _start()
-    whole = Descent.start(factory, start).run(noisy_quadratic, 2 * STEPS)
-    again = Descent.start(factory, start).run(noisy_quadratic, 2 * STEPS)
+def _repeats(report: OptimizerReport, factory: Factory) -> None:
+    whole = Descent.start(factory, _start()).run(noisy_quadratic, 2 * STEPS)
+    again = Descent.start(factory, _start()).run(noisy_quadratic, 2 * STEPS)
     report.add("repeats bit for bit", torch.equal(whole, again))
 
-    first = Descent.start(factory, start)
+
+def _resumes(report: OptimizerReport, factory: Factory) -> None:
+    first = Descent.start(factory, _start())
     first.run(noisy_quadratic, STEPS)
-    saved = io.BytesIO()
-    torch.save(first.optimizer.state_dict(), saved)
-    saved.seek(0)
-    second = Descent.start(factory, first.param.detach())
-    second.optimizer.load_state_dict(torch.load(saved, weights_only=True))
-    second.steps = first.steps
-    same = _same(first.optimizer.state_dict(), second.optimizer.state_dict())
-    report.add("state survives saving and loading", same)
-    first.run(noisy_quadratic, STEPS)
-    resumed = second.run(noisy_quadratic, STEPS)
-    # Compared with a run that was paused but not saved: switching between training and evaluation weights may round
-    # (schedule-free), so an uninterrupted run may differ in the last bit.
-    paused = Descent(first.param, first.optimizer, first.steps).param.detach()
-    held = torch.equal(second.param.detach(), paused) and bool(resumed.isfinite().all())
-    report.add("resumes bit for bit", held)
+    name = "state survives saving and loading"
+    with report.clause(name):
+        second = Descent.start(factory, first.param.detach())
+        second.optimizer.load_state_dict(_copied(first.optimizer.state_dict()))
+        second.steps = first.steps
+        report.add(name, _same(first.optimizer.state_dict(), second.optimizer.state_dict()))
+    name = "resumes bit for bit"
+    with report.clause(name):
+        first.run(noisy_quadratic, STEPS)
+        resumed = second.run(noisy_quadratic, STEPS)
+        # Compared with a run that was paused but not saved: switching between training and evaluation weights may round
+        # (schedule-free), so an uninterrupted run may differ in the last bit.
+        paused = Descent(first.param, first.optimizer, first.steps).param.detach()
+        report.add(name, torch.equal(second.param.detach(), paused) and bool(resumed.isfinite().all()))
+    name = "resumes bit for bit while the learning rate changes"
+    with report.clause(name):
+        report.add(name, *optimizer_rates.resumes_under_schedule(factory, _copied))
 
 
 def _equals(report: OptimizerReport, factory: Factory, reference: Factory, tolerance: float) -> None:

@@ -19,11 +19,21 @@ from equipoise.evaluation.external import (
     masks,
     monai,
     nnunet,
+    parse_columns,
     parse_regions,
     read_column,
     split_arm,
 )
-from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
+from equipoise.evaluation.external.agreement import (
+    alike_means,
+    common,
+    disjoint,
+    not_trained,
+    same_truths,
+    unpredicted,
+)
+from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
+from equipoise.evaluation.external.likeness import alike_cases, alike_patients
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
@@ -33,6 +43,10 @@ from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
 from equipoise.statistics.directions import Directions
 from equipoise.statistics.endpoints import (
+    CALLED,
+    OF_CALLS,
+    OF_CANDIDATES,
+    PRIMARY_OF_CANDIDATES,
     PRIMARY_OF_MASKS,
     PRIMARY_OF_SCORES,
     SECONDARY_OF_MASKS,
@@ -48,6 +62,10 @@ _APART = "No case was predicted by more than one arm, so arms cannot be compared
 _NO_FOLDER = Path(os.devnull)  # no file of the current folder may be read as one of the run
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
+_NETWORKS = (
+    "Every arm has one training run, so the verdicts are about these trained networks on patients like these, "
+    "and not about the methods"
+)
 _NAMED_BY_TOOL = (masks.KIND, nnunet.KIND, monai.METRICS, monai.VALUES)
 
 
@@ -70,6 +88,11 @@ def audit(
     patients: str | Path | Mapping[str, str] | None = None,
     cases_are_patients: bool = False,
     common_cases: bool = False,
+    columns: str | Mapping[str, Any] | None = None,
+    scores: str | None = None,
+    ignore: Sequence[int] = (),
+    threshold: float | None = None,
+    images: str | Path | None = None,
     training: str | Path | None = None,
     allow_trained: bool = False,
     below_chance: bool = False,
@@ -85,6 +108,10 @@ def audit(
     primary: the endpoint compared, also your own `module:attribute`; for masks "auc" means the mean Dice. margin: the
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
     the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
+    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does
+    not say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
+    threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
+    images: folder of images named by case, for the example cases of the report.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
     cases. below_chance: the scores are right, although every arm's AUC is below one half. failure_values: metric to the
@@ -100,8 +127,9 @@ def audit(
     options = AuditOptions(
         truth=None if truth is None else Path(truth), regions=parse_regions(regions), classes=tuple(classes),
         metric=metric, patients=_patients(patients), cases_are_patients=cases_are_patients, subgroups=tuple(subgroups),
-        own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)),
-    )  # fmt: skip
+        own=_own_metrics([primary, *(secondary or ())], parse_regions(regions)), columns=parse_columns(columns),
+        calls=tuple(one.name for one in CALLED), scores=scores, positive=positive, primary=primary,
+        ignore=tuple(ignore), )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
     notes += [_APART] if disjoint(table) else []
@@ -110,11 +138,12 @@ def audit(
     structures = _structures(collected, regions)
     directions = Directions(tuple(higher_is_better), tuple(lower_is_better), structures)
     endpoint, note = _primary(table, primary, structures)
+    notes += _threshold_note(table, threshold, positive)
     plan: dict[str, Any] = {
-        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures), "margin": margin,
-        "family": control or "all", "alpha": 0.05, "positive": positive, "subgroups": list(subgroups),
-        "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
-        **({"below_chance": True} if below_chance else {}),
+        "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures, threshold),
+        "margin": margin, "family": control or "all", "alpha": 0.05, "positive": positive,
+        "subgroups": list(subgroups), "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
+        **({"below_chance": True} if below_chance else {}), **({} if threshold is None else {"threshold": threshold}),
         "structures": None if structures is None else sorted(structures),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
@@ -126,7 +155,14 @@ def audit(
     elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
         refuse_turned(table, positive)
     run = _as_run(table, plan, collected, own, [*note, *notes])
-    results = results_of(run)
+    if images is not None:
+        truths = {case: truth for (_, case), (truth, _) in collected.masks.items()}
+        pictures = ImagesByCase(Path(images), truths)
+        run = replace(run, thumbnails=pictures, outlines=OutlinesByCase(collected.masks))
+        run = replace(run, problems=(*run.problems, *_pictured(run, pictures)))
+    if run.lock["networks"] and len(run.arms()) > 1:
+        run = replace(run, problems=(*run.problems, _NETWORKS))
+    results = results_of(run) | {"assumptions": list(collected.notes)}
     if out is not None:
         _write(Path(out), run, results)
     return results
@@ -154,7 +190,7 @@ def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collect
 def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
     if given is None or isinstance(given, Mapping):
         return given
-    return read_column(Path(given), "case", ("patient",), "list of patients")
+    return read_column(Path(given), "case", "patient", "list of patients")
 
 
 def _agreed(
@@ -162,7 +198,10 @@ def _agreed(
 ) -> tuple[Predictions, list[str]]:
     """Return the rows that can be judged together, and sentences about assumptions and omissions."""
     notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
+    notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
+    notes += [*more, *alike_patients(table)]
+    table, more = alike_means(table)
     notes += more
     if common_cases:
         table, more = common(table)
@@ -176,6 +215,9 @@ def _primary(table: Predictions, requested: str, structures: Collection[str] | N
     """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
     if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return requested, []
+    if table.candidates is not None:
+        chosen = PRIMARY_OF_CANDIDATES.name
+        return chosen, [f"The predictions are candidates of detectors, so the arms are compared by {chosen}"]
     usual = PRIMARY_OF_MASKS.name
     offered = [*(name for name in table.metrics if of_case(name, structures).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
@@ -183,15 +225,43 @@ def _primary(table: Predictions, requested: str, structures: Collection[str] | N
 
 
 def _secondary(
-    table: Predictions, primary: str, requested: Sequence[str] | None, structures: Collection[str] | None
+    table: Predictions,
+    primary: str,
+    requested: Sequence[str] | None,
+    structures: Collection[str] | None,
+    threshold: float | None = None,
 ) -> list[str]:
     if requested is not None:
         return list(requested)
+    if table.classes and _calls_only(table):
+        two = len(table.classes) == 2
+        return [one.name for one in CALLED if one.name != primary and (two or one.classes_alike)]
     if table.classes:
-        return [one.name for one in SECONDARY_OF_SCORES if one.name != primary]
+        at = [one.name for one in OF_CALLS] if threshold is not None else []
+        return [name for name in (*at, *(one.name for one in SECONDARY_OF_SCORES)) if name != primary]
+    if table.candidates is not None:
+        return [one.name for one in OF_CANDIDATES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
     names = [name for name in table.metrics if of_case(name, structures).beginning in usual and name != primary]
     return names[:_MOST_SECONDARY]
+
+
+def _calls_only(table: Predictions) -> bool:
+    """Whether the scores are called classes: 1 for one class, 0 for the others."""
+    return bool(np.isin(table.scores, (0.0, 1.0)).all() and (table.scores.sum(axis=1) == 1).all())
+
+
+def _threshold_note(table: Predictions, threshold: float | None, positive: str | None) -> list[str]:
+    """Say what a threshold means; refuse one where no class is the positive one."""
+    if threshold is None:
+        return []
+    if not table.classes or (positive is None and len(table.classes) != 2) or not np.isfinite(threshold):
+        classes = ", ".join(table.classes) or "none"
+        raise PredictionError(
+            f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
+        )
+    one = positive or table.classes[1]
+    return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
 
 
 def _failure_values(table: Predictions, plan: Mapping[str, Any], values: dict[str, float]) -> dict[str, Any]:
@@ -212,7 +282,7 @@ def _structures(collected: Collected, regions: Any) -> frozenset[str] | None:
     """Return the structures whose names may follow a metric's; None where a tool's file named the columns."""
     if all(source.kind in _NAMED_BY_TOOL for source in collected.sources):
         return None
-    return frozenset({*_regions(collected.predictions), *parse_regions(regions)})
+    return frozenset({*_regions(collected.predictions), *parse_regions(regions), *collected.structures})
 
 
 def _as_run(
@@ -251,12 +321,26 @@ def _as_run(
         "seeds": sorted(set(table.seed.tolist())),
         "jobs": [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in keys],
         "versions": {"equipoise": version("equipoise"), "numpy": np.__version__, "python": platform.python_version()},
-        "own": own, "code_folder": str(Path.cwd()),
+        "own": own, "code_folder": str(Path.cwd()), "networks": _one_run_each(keys),
+        "calls_only": bool(table.classes) and _calls_only(table),
     }  # fmt: skip
     sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
         _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
     )
+
+
+def _pictured(run: RunFolder, pictures: ImagesByCase) -> list[str]:
+    """Say how many cases have no image of their name."""
+    cases = [str(row["case"]) for row in run.cases]
+    lost = [case for case in cases if case not in set(pictures)]
+    return [f"{len(lost)} of {len(cases)} cases have no image of their name, {lost[0]!r} first"] if lost else []
+
+
+def _one_run_each(jobs: Sequence[tuple[str, int, int]]) -> bool:
+    """Whether each of several arms has one training run: then the question is about these trained networks."""
+    runs = {(arm, seed) for arm, _, seed in jobs}
+    return len(runs) == len({arm for arm, _ in runs})
 
 
 def _own(table: Predictions, names: Sequence[str]) -> dict[str, Any]:

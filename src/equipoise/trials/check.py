@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from equipoise.report.pages.cohort_page import Inspection, render_inspection, su
 from equipoise.report.text.plans import plan_as_json, plan_sentences
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics import planning
+from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
 from equipoise.trials.run import seed_spreads, try_arms
+from equipoise.trials.sound_layers import unsound_layers, with_routes
 
 PARTS = ("train", "validation", "test")
 
@@ -207,6 +210,8 @@ def _forecasts(trial: Trial) -> list[Forecast]:
     requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
     # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
     with local.Workers(training.threads) as workers:
+        trial = with_routes(trial, unsound_layers(trial, workers))
+        requests = [(trial.jobs[number], *request[1:]) for number, request in enumerate(requests)]
         try_arms(trial, workers)
         forecasts = [
             result for _, result in workers.run("equipoise.training.loop.preflight:forecast", requests, lambda: None)
@@ -244,9 +249,7 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
     """Plan for the test set (of all folds); or return the sentence that states why this is impossible."""
     # Each case once: repeated cross-validation tests a case several times and has no more patients for it.
     test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
-    arms = len(trial.protocol.arms)
     endpoints = trial.protocol.endpoints
-    pairs = arms * (arms - 1) // 2 if endpoints.family == "all" else arms - 1
     seeds = len(trial.protocol.training.seeds)
     primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
     task = cohort.task_record
@@ -260,9 +263,18 @@ def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
             seeds,
             endpoint=primary,
             margin=endpoints.margin,
-            comparisons=max(1, pairs),
+            rule=_rule(trial.protocol),
             spread=recall(seed_spreads(), endpoints.primary, cohort.name),
-            alpha=nominal_alpha(endpoints.looks, seeds, endpoints.alpha) if endpoints.looks else endpoints.alpha,
         ), None
     except EquipoiseError as error:
         return None, str(error)
+
+
+def _rule(protocol: Protocol) -> Criterion:
+    """Return what a difference between two arms will have to pass: the level, the family, and the folds."""
+    endpoints, arms, seeds = protocol.endpoints, len(protocol.arms), len(protocol.training.seeds)
+    alpha = nominal_alpha(endpoints.looks, seeds, endpoints.alpha) if endpoints.looks else endpoints.alpha
+    pairs = list(combinations(range(arms), 2)) if endpoints.family == "all" else [(0, arm) for arm in range(1, arms)]
+    split = protocol.split
+    folds, repeats = (split.folds, split.repeats) if split.scheme == "kfold" else (1, 1)
+    return criterion(pairs or [(0, 1)], alpha, folds=folds, repeats=repeats)

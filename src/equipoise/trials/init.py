@@ -14,10 +14,12 @@ from tomlkit.exceptions import TOMLKitError
 
 from equipoise.atomic_write import write_text
 from equipoise.cohorts import sources
+from equipoise.cohorts.layouts.class_name_files import UNNAMED, names_of_values
 from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve
+from equipoise.protocol import CohortSection
 from equipoise.tasks import CLASSIFICATION, task_named
 
 LARGEST = {2: 224, 3: 64}
@@ -44,7 +46,12 @@ def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None =
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     settings = dict(settings or {})
-    values = _of_data(Path(source), settings) if Path(source).exists() or "/" in source else _named(source, settings)
+    if source.startswith(sources.PUBLIC):
+        values = _of_public(source, settings)
+    elif Path(source).exists() or "/" in source:
+        values = _of_data(Path(source), settings)
+    else:
+        values = _named(source, settings)
     names = [name.replace("_", "-") for name in sources.__all__]
     # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson` or `toml`, which quote them.
     environment = Environment(  # noqa: S701
@@ -112,12 +119,27 @@ def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _of_public(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template needs to know of data that `equipoise fetch` brought."""
+    above = Path(keys["path"]) if "path" in keys else None
+    section, data = sources.fetched(CohortSection(source=source), above)
+    name = source.removeprefix(sources.PUBLIC)
+    if section.source == "lidc-nodules":
+        return _named(source, {"label": "malignancy", **keys}) | {"name": name}
+    values = _of_data(data, {key: value for key, value in keys.items() if key != "path"})
+    # The path is that of `--to`, and not the data's own, which the source knows.
+    settings = {key: value for key, value in values["settings"].items() if key != "path"}
+    path = {"path": str(above.resolve())} if above else {}
+    return values | {"name": name, "source": source, "settings": path | settings}
+
+
 def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
     recognised = recognise(path, keys)
     masks = task_named(str(keys.get("task", recognised.task))).has_masks
     look = first_look(path, recognised)
-    settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **mask_classes(recognised)}
+    named, unnamed = _named_classes(path, mask_classes(recognised))
+    settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
     training = {"batch_size": BATCH[masks, look.dims]}
     # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs
     # the voxels at full resolution, and whole volumes may not fit into memory.
@@ -130,11 +152,21 @@ def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
         "scheme": recognised.scheme,
         "patients": "stated" if known else "guessed",
         "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
-        "remarks": recognised.remarks,
+        "remarks": (*recognised.remarks, *(() if "classes" in keys else unnamed)),
         "masks": masks,
         "preprocessing": _grid(look, masks),
         "training": training,
     }
+
+
+def _named_classes(path: Path, classes: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the settings of the masks' classes with the names that a file beside the images gives; else a remark."""
+    if "classes" not in classes or not path.is_dir():
+        return dict(classes), ()
+    names = names_of_values(path, classes.get("values") or range(len(classes["classes"])))
+    if names is None:
+        return dict(classes), (UNNAMED,)
+    return {**classes, "classes": names}, ()
 
 
 def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
-from equipoise.engines.jobs import Engine, run_jobs, workers_of
+from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
@@ -33,6 +33,7 @@ from equipoise.runfolder.paths import (
     candidates_beside,
     samples_folder,
 )
+from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import per_case_functions
 from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.data.samples import Samples, staged
@@ -47,6 +48,7 @@ from equipoise.training.tuning.draws import (
 )
 from equipoise.trials.lock import claimed, lock
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 
 
 def seed_spreads() -> Path:
@@ -61,10 +63,18 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     """
     first = first_samples(trial)
     arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
-    ((_, outcome),) = workers.run("equipoise.training.loop.preflight:preflight", [(arms, first)], lambda: None)
-    if isinstance(outcome, local.Failure):
-        raise ProtocolError(outcome.text)
-    record: dict[str, Any] = outcome
+    # One call for each arm, so that a worker that dies names the arm.
+    requests = [([job], first) for job in arms]
+    outcomes = dict(workers.run("equipoise.training.loop.preflight:preflight", requests, lambda: None))
+    record: dict[str, Any] = {}
+    for number, job in enumerate(arms):
+        outcome = outcomes[number]
+        if isinstance(outcome, local.Failure):
+            named = outcome.kind in (local.DIED, local.KILLED)
+            raise ProtocolError(f"arm {job.arm.name!r}: {outcome.text} in its first step" if named else outcome.text)
+        record = {
+            key: {**record.get(key, {}), **part} if isinstance(part, dict) else part for key, part in outcome.items()
+        }
     return record
 
 
@@ -97,15 +107,20 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         with workers_of(trial.protocol.training.threads) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
-            record = {"leaks": [vars(leak) for leak in leaks]} | try_arms(trial, workers)
+            unsound = unsound_layers(trial, workers)
+            trial = with_routes(trial, unsound)
+            record = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound} | try_arms(trial, workers)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                unsound = agreed(read_lock(trial.out).get("unsound_layers", []), unsound, trial.out)
+                trial = with_routes(trial, unsound)
                 trial = _settle(trial, ledger, workers)
-                trial = _tune(trial, ledger, workers, watch)
+                # Again after tuning, which chooses settings, and so the layers, of a network.
+                trial = with_routes(_tune(trial, ledger, workers, watch), unsound)
                 for look in trial.protocol.endpoints.looks or (None,):
                     part = _up_to(trial, look)
                     _train(part, part.jobs, "training", ledger, workers, watch)
@@ -262,8 +277,11 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         """Report the epochs that lie behind all jobs."""
         watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
 
+    stopped: list[str] = []
     for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, tick):
-        if isinstance(result, local.Failure):
+        if interrupted(result):
+            stopped.append(str(result))
+        elif isinstance(result, local.Failure):
             job.write_end(status="failed", reason=result.text)
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
@@ -274,6 +292,11 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         if done is not None and job.name not in recorded:
             ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])
     tick()
+    if stopped:
+        raise Interrupted(
+            f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
+            f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
+        )
 
 
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
@@ -294,6 +317,8 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
     for done, (job, result) in enumerate(ended, start=1):
+        if interrupted(result):
+            raise Interrupted(f"{result}, while it predicted; run the same command again")
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))

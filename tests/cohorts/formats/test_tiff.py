@@ -226,3 +226,44 @@ def test_cuts_odd_pages_and_limits_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "c.tif", RNG.normal(size=(4, 4)).astype(np.complex64))
     with pytest.raises(RefusedFile, match="neither integers nor real"):
         read(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("offset", [0, 4, 20])
+def test_pixels_that_lie_in_the_header_or_the_directory_are_refused(tmp_path, offset):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((6, 7), 9, np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["StripOffsets"]
+        place = tag.offset + 8
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 4] = offset.to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(RefusedFile, match="where its header or directory is"):
+        read_picture(path)
+
+
+def test_a_stack_whose_pages_point_elsewhere_is_refused(tmp_path):
+    """ImageJ reads the planes behind each other, others where the pages say; where these differ, nobody knows."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.arange(5 * 6 * 7, dtype=np.uint8).reshape(5, 6, 7), imagej=True, metadata={"axes": "ZYX"})
+    assert read_picture(path).array.shape == (1, 5, 6, 7)
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[2].aspage().tags["StripOffsets"]
+        place, offset = tag.offset + 8, tag.value[0]
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 4] = (offset - 42).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(RefusedFile, match="where ImageJ reads them"):
+        read_picture(path)
+
+
+def test_colours_stored_in_an_unknown_way_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((6, 7, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags["PlanarConfiguration"].offset + 8
+    raw = bytearray(path.read_bytes())
+    raw[place] = 0
+    path.write_bytes(raw)
+    with pytest.raises(RefusedFile, match=r"how its colours are stored|malformed"):
+        read_picture(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.errors import PredictionError
+from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation import external
 from equipoise.evaluation.external.audit_options import labels_of, parse_regions, read_column
 
@@ -34,18 +34,18 @@ def test_names_without_labels_must_be_as_many_as_labels(names: str) -> None:
 def test_lists_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_text("case,patient\n007,p1\nb,p2\nb,p2\n", encoding="utf-8")
-    assert read_column(path, "case", ("patient",), "list") == {"007": "p1", "b": "p2"}
+    assert read_column(path, "case", "patient", "list") == {"007": "p1", "b": "p2"}
     for text, said in (
         ("case,patient\na,p1\na,p2\n", "'p1' and 'p2'"),
         ("case,who\na,b\n", "'patient'"),
         ("case,patient\na,\n", "empty cell"),
-        ("", "no row"),
+        ("", "empty"),
     ):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(PredictionError, match=said):
-            read_column(path, "case", ("patient",), "list")
-    with pytest.raises(PredictionError, match="not readable"):
-        read_column(tmp_path / "absent.csv", "case", ("patient",), "list")
+        with pytest.raises(EquipoiseError, match=said):
+            read_column(path, "case", "patient", "list")
+    with pytest.raises(EquipoiseError, match="cannot be opened"):
+        read_column(tmp_path / "absent.csv", "case", "patient", "list")
 
 
 def test_the_old_name_of_the_options_still_works_with_a_warning() -> None:

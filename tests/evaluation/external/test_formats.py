@@ -47,5 +47,5 @@ def test_what_cannot_be_audited_says_what_it_is(made: Path, tmp_path: Path) -> N
     ):
         (tmp_path / name).write_text(text, encoding="utf-8")
         refused(tmp_path / name, said)
-    (tmp_path / "latin.csv").write_bytes(b"f\xe4ll,1\n")
-    refused(tmp_path / "latin.csv", "not a readable CSV")
+    (tmp_path / "latin.csv").write_bytes(b"f\x81ll,1\n")
+    refused(tmp_path / "latin.csv", "no text in UTF-8")

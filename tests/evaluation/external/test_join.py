@@ -71,3 +71,19 @@ def test_patients_truth_and_subgroups_are_looked_up_by_case() -> None:
         join([part("a", case=["1"], dice=[0.1])], stated, None)
     with pytest.raises(PredictionError, match="'A' and 'C'"):
         join([one, part("b", case=["1"], score_x=[0.2], score_y=[0.8], site=["C"])], stated, {"1": "x", "2": "y"})
+
+
+def fold_of(number: int, *cases: str) -> Part:
+    return part("one", number, case=list(cases), dice=[0.5] * len(cases))
+
+
+def test_folds_that_share_a_case_are_refused_by_its_name() -> None:
+    folds = [fold_of(0, "c0", "c1", "c2"), fold_of(1, "c3", "c4", "c5"), fold_of(2, "c6", "c7", "c8")]
+    assert set(join(folds, PATIENTS, None).predictions.fold.tolist()) == {0, 1, 2}
+    with pytest.raises(PredictionError, match=r"'c1' is in fold 0 and in fold 2 of arm 'one'"):
+        join([*folds[:2], fold_of(2, "c6", "c7", "c1")], PATIENTS, None)
+
+
+def test_folds_that_all_predict_the_test_set_are_runs() -> None:
+    same = [fold_of(number, "a", "b", "c") for number in range(3)]
+    assert set(join(same, PATIENTS, None).predictions.seed.tolist()) == {0, 1, 2}

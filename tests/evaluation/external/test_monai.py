@@ -79,3 +79,15 @@ def test_a_called_class_is_no_score(tmp_path: Path) -> None:
     path.write_text("a.png,1\nb.png,0\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="predicted class"):
         read_values(path, AuditOptions(), True)
+
+
+def test_a_mean_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "hd95_raw.csv"
+    path.write_text("filename,class0,class1,mean,mean\nc0.nii.gz,3,5,4\nc1.nii.gz,2,4,3\n", encoding="utf-8")
+    assert read_metrics(path, {}, None).columns["hd95"].tolist() == [4, 3]
+
+
+def test_structures_that_monai_left_out_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "mean_dice_raw.csv"
+    path.write_text("filename,class0,class1,mean\nc0.nii.gz,nan,0.5,0.5\nc1.nii.gz,0.5,0.7,0.6\n", encoding="utf-8")
+    assert any("1 of 4 structures of cases are not a number" in note for note in read_metrics(path, {}, None).notes)

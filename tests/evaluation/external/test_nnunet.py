@@ -36,10 +36,10 @@ def test_the_mean_differs_from_nnunets_only_by_the_empty_case(made: Path) -> Non
     path = made / "nnunet_labels/careful/summary.json"
     own = json.loads(path.read_text(encoding="utf-8"))["mean"]
     found = read_summary(path, {})
-    assert found.columns["dice_1"].mean() == pytest.approx(own["1"]["Dice"], abs=1e-12)
+    assert found.columns["dice_label_1"].mean() == pytest.approx(own["1"]["Dice"], abs=1e-12)
     empty = found.columns["case"] == "p06_b"
-    assert found.columns["dice_2"][empty].tolist() == [1.0]
-    assert found.columns["dice_2"][~empty].mean() == pytest.approx(own["2"]["Dice"], abs=1e-12)
+    assert found.columns["dice_label_2"][empty].tolist() == [1.0]
+    assert found.columns["dice_label_2"][~empty].mean() == pytest.approx(own["2"]["Dice"], abs=1e-12)
     assert "neither mask" in found.notes[0]
 
 

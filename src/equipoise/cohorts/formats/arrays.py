@@ -5,7 +5,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
 from typing import IO, Any
@@ -32,6 +32,44 @@ _KINDS = frozenset("buifUSM")
 _AGAIN = "copy or save the file again"
 
 
+def members_of(entries: Sequence[zipfile.ZipInfo], path: str | PathLike[str]) -> dict[str, zipfile.ZipInfo]:
+    """Return the arrays of an .npz file by name; RefusedFile for too many, or two of one name."""
+    if len(entries) > _MOST_MEMBERS:
+        raise RefusedFile(path, f"it holds {len(entries)} arrays", "split it into smaller files")
+    members = {info.filename.removesuffix(".npy"): info for info in entries if info.filename.endswith(".npy")}
+    # A zip file may hold two members of one name, and readers differ in which of them wins, so two tools could
+    # see two data sets in one file.
+    if len(members) != sum(info.filename.endswith(".npy") for info in entries):
+        raise RefusedFile(path, "two of its arrays have one name", "save it again")
+    return members
+
+
+def check_member(info: zipfile.ZipInfo, name: str, path: str | PathLike[str], most_bytes: int) -> None:
+    """Refuse an array that is packed in a way numpy never uses, or whose claimed size is impossible or too large."""
+    # numpy writes stored or deflated members only. For bzip2 and LZMA the bound on the ratio below does not hold,
+    # so a bomb packed with them could not be told from an honest file.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise RefusedFile(path, f"its array {name!r} is packed in a way numpy never uses", "save it again")
+    # The directory's claim is compared with what deflate can yield at most, because zipfile would inflate a bomb
+    # in full before anybody could look at its size.
+    if info.file_size > min(most_bytes, DEFLATE_RATIO * max(info.compress_size, 1) + 64):
+        reason = f"its array {name!r} claims {info.file_size} bytes, more than it can hold or the limit allows"
+        raise RefusedFile(path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
+
+
+def read_header(stream: IO[bytes], path: str | PathLike[str], what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns come first, and the type of an array; RefusedFile for objects and bad headers."""
+    try:
+        version = npy.read_magic(stream)
+        shape, fortran, dtype = _HEADERS[version](stream, max_header_size=_LONGEST_HEADER)
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise RefusedFile(path, f"{what} has a malformed header", _AGAIN) from error
+    if dtype.hasobject or dtype.kind not in _KINDS:
+        reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"
+        raise RefusedFile(path, reason, "save it as numbers or text")
+    return shape, fortran, dtype
+
+
 class ArrayFile:
     """The arrays of one .npy or .npz file; the file's bytes were read and hashed once.
 
@@ -56,15 +94,7 @@ class ArrayFile:
         if name == "":
             return self._array(io.BytesIO(self._raw), len(self._raw), "its array")
         info = self._members()[name]
-        # numpy writes stored or deflated members only. For bzip2 and LZMA the bound on the ratio below does not hold,
-        # so a bomb packed with them could not be told from an honest file.
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise RefusedFile(self._path, f"its array {name!r} is packed in a way numpy never uses", "save it again")
-        # The directory's claim is compared with what deflate can yield at most, because zipfile would inflate a bomb
-        # in full before anybody could look at its size.
-        if info.file_size > min(self._limits.array_bytes, DEFLATE_RATIO * max(info.compress_size, 1) + 64):
-            reason = f"its array {name!r} claims {info.file_size} bytes, more than it can hold or the limit allows"
-            raise RefusedFile(self._path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
+        check_member(info, name, self._path, self._limits.array_bytes)
         try:
             with self._zip() as archive:
                 content = archive.read(info)  # to the member's end, where its CRC is checked
@@ -81,24 +111,10 @@ class ArrayFile:
                 entries = archive.infolist()
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError) as error:
             raise RefusedFile(self._path, f"its directory is corrupt ({error})", _AGAIN) from error
-        if len(entries) > _MOST_MEMBERS:
-            raise RefusedFile(self._path, f"it holds {len(entries)} arrays", "split it into smaller files")
-        members = {info.filename.removesuffix(".npy"): info for info in entries if info.filename.endswith(".npy")}
-        # A zip file may hold two members of one name, and readers differ in which of them wins, so two tools could
-        # see two data sets in one file.
-        if len(members) != sum(info.filename.endswith(".npy") for info in entries):
-            raise RefusedFile(self._path, "two of its arrays have one name", "save it again")
-        return members
+        return members_of(entries, self._path)
 
     def _array(self, stream: IO[bytes], size: int, what: str) -> NDArray[Any]:
-        try:
-            version = npy.read_magic(stream)
-            shape, fortran, dtype = _HEADERS[version](stream, max_header_size=_LONGEST_HEADER)
-        except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-            raise RefusedFile(self._path, f"{what} has a malformed header", _AGAIN) from error
-        if dtype.hasobject or dtype.kind not in _KINDS:
-            reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"
-            raise RefusedFile(self._path, reason, "save it as numbers or text")
+        shape, fortran, dtype = read_header(stream, self._path, what)
         claimed, stored = math.prod(shape) * dtype.itemsize, size - stream.tell()
         # A negative size makes the product of the shape agree with almost anything, so the sign is checked beside the
         # sum of bytes.

@@ -48,9 +48,9 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> tuple[
     return raw, hashlib.sha256(raw).hexdigest()
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
+def sha256(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits, read in pieces so that memory stays small."""
-    check_size(path)
+    check_size(path, limits)
     digest = hashlib.sha256()
     with Path(path).open("rb") as stream:
         while piece := stream.read(_CHUNK):

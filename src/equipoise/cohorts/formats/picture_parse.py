@@ -1,4 +1,4 @@
-"""One PNG, JPEG, BMP or TIFF file → pixels; runs only inside the sandbox's child process."""
+"""One PNG, JPEG, BMP, GIF or TIFF file → pixels; runs only inside the sandbox's child process."""
 
 import hashlib
 import io
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
+from equipoise.cohorts.formats.gif_check import check_gif
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 
-_FORMATS = ("PNG", "JPEG", "BMP")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 _GREY = frozenset({"1", "L", "I", "I;16", "I;16L", "I;16B", "F"})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -91,14 +92,16 @@ def _greys(palette: NDArray[np.uint8]) -> list[int] | None:
 
 
 def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], NDArray[Any]]:
-    """Read a PNG, JPEG or BMP file, of one page."""
+    """Read a PNG, JPEG, BMP or GIF file, of one page."""
     if raw.startswith(_PNG_SIGNATURE):
         _check_png(raw)
+    if raw.startswith(b"GIF8"):
+        check_gif(raw)
     Pillow.MAX_IMAGE_PIXELS = None  # our own limit is checked below, before any pixel is decoded
     try:
         picture = Pillow.open(io.BytesIO(raw), formats=_FORMATS)
     except UnidentifiedImageError as error:
-        raise RefusedFile("", "it is no PNG, JPEG, BMP or TIFF file", "convert it to one of these") from error
+        raise RefusedFile("", "it is no PNG, JPEG, BMP, GIF or TIFF file", "convert it to one of these") from error
     # An animated PNG would otherwise give its first picture without a word.
     if (frames := int(getattr(picture, "n_frames", 1))) != 1:
         raise RefusedFile("", f"it holds {frames} pictures", "save every picture as a file of its own")

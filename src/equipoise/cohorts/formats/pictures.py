@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP and TIFF files as arrays; decoded in the sandbox, for picture decoders too have been attacked."""
+"""PNG, JPEG, BMP, GIF and TIFF files as arrays; decoded in the sandbox, for picture decoders too have been attacked."""
 
 from os import PathLike, fspath
 
@@ -6,7 +6,7 @@ from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
 from equipoise.cohorts.formats.scan import Scan
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
 
 
 def read_picture(

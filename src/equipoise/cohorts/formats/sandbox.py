@@ -15,7 +15,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.child_process import PYTHON, import_path
 from equipoise.cohorts.formats.checksums import check_size
 from equipoise.cohorts.formats.limits import DEFAULT, MIB, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
@@ -105,7 +105,7 @@ class Sandbox:
             # Decoders gain nothing from threads of BLAS, while their stacks count against the limit of address space.
             quiet = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-                [sys.executable, "-c", _START, json.dumps(sys.path)],
+                [*PYTHON, "-c", _START, json.dumps(import_path())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -105,6 +105,10 @@ def _task(name: str) -> Callable[..., Found]:
         from equipoise.cohorts.formats.picture_parse import parse_picture
 
         return parse_picture
+    if name == "dicom_contours":
+        from equipoise.cohorts.formats.rtstruct_parse import parse_contours
+
+        return parse_contours
     from equipoise.cohorts.formats import dicom_parse
 
     return dicom_parse.parse_header if name == "dicom_header" else dicom_parse.parse_pixels

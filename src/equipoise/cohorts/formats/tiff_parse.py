@@ -31,6 +31,7 @@ _MM = {
     "microns": 1e-3, "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
 }  # fmt: skip
 _AGAIN = "copy the file again from its source"
+_HEADER_BYTES, _TAG_BYTES = 8, 12
 _SEPARATE = "save every page as a file of its own"
 
 
@@ -81,6 +82,8 @@ def _check_kind(page: TiffPage) -> None:
         raise RefusedFile("", f"its colours are {name}", "save it as grey or RGB")
     if page.fillorder != 1:
         raise RefusedFile("", "its bits are stored in reverse order", "save it again")
+    if page.planarconfig not in (1, 2):
+        raise RefusedFile("", "it does not say how its colours are stored", "save it again")
     if page.sampleformat not in (1, 2, 3):
         raise RefusedFile("", "its pixels are neither integers nor real numbers", "convert them to integers or floats")
 
@@ -95,6 +98,7 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
     planes = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
     if count < each * int(planes):  # tifffile takes one page where the others are cut off
         raise RefusedFile("", f"it states {planes} planes and {count // each} are there", _AGAIN)
+    _check_places(pages[0])
     if len(pages) == 1 and each < count:  # ImageJ's and others' stacks behind a single page
         return _contiguous(file, pages[0], raw, count)
     if len(pages) * each != count:
@@ -105,9 +109,30 @@ def _pixels(file: TiffFile, series: Any, raw: bytes) -> NDArray[Any]:
             pages[0].shape, pages[0].dtype, pages[0].photometric, pages[0].compression,
         ):  # fmt: skip
             raise RefusedFile("", "its pages differ in kind", _SEPARATE)
+        _check_places(page)
+    if file.is_imagej and int(planes) > 1:
+        _check_behind_each_other(pages, count // len(pages))
     if pages[0].compression not in _OWN:
         return np.concatenate([_pillow_page(page, raw).reshape(-1) for page in pages])
     return np.concatenate([_own_page(file, page, raw).reshape(-1) for page in pages])
+
+
+def _check_places(page: TiffPage) -> None:
+    """Refuse pixels that lie in the file's header or in the page's own directory."""
+    # Fuzzing found strips at byte 0, of which the header became pixels; other readers show zeros there.
+    end = page.offset + 2 + _TAG_BYTES * len(page.tags)
+    for start, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if start < _HEADER_BYTES or (start < end and start + size > page.offset):
+            raise RefusedFile("", "its pixels lie where its header or directory is", _AGAIN)
+
+
+def _check_behind_each_other(pages: list[TiffPage], count: int) -> None:
+    """Refuse an ImageJ stack whose pages point elsewhere than behind each other, where ImageJ itself reads them."""
+    first = pages[0]
+    if first.compression in _RAW and first.dtype is not None and first.bitspersample % 8 == 0:
+        size = count * first.dtype.itemsize
+        if any(page.dataoffsets[:1] != (first.dataoffsets[0] + k * size,) for k, page in enumerate(pages)):
+            raise RefusedFile("", "its pages do not lie where ImageJ reads them", _AGAIN)
 
 
 def _contiguous(file: TiffFile, page: TiffPage, raw: bytes, count: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""BraTS as it is distributed: the namings of 2017–2021 and of 2023 on, every group's coding, patients from ids."""
+"""BraTS as it is distributed: the namings of 2012 to 2021 and of 2023 on, every group's coding, patients."""
 
 import re
 from collections import defaultdict
@@ -9,7 +9,7 @@ from pathlib import Path
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.volume_claim import Nonfinite
-from equipoise.cohorts.layouts.brats_codings import CODINGS, EARLY, Coding, certain_coding, what_values_mean
+from equipoise.cohorts.layouts.brats_codings import BY_JOINT, CODINGS, EARLY, Coding, certain_coding, what_values_mean
 from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
@@ -23,13 +23,25 @@ _DATED_ID = re.compile(r"(?i:brats)1[789]_([^_]+)_[^_]+_\d+")
 _FILE = re.compile(
     r"(?P<id>.+)(?P<joint>[-_])(?P<kind>seg|gtv|t1|t1ce|t2|flair|t1n|t1c|t2w|t2f)\.nii(\.gz)?", re.IGNORECASE
 )
+# VSD.Brain.XX.O.MR_T1c.54515.mha, and VSD.Brain_3more.XX.O.OT.54517.mha for the truth: 2013 to 2016.
+_VSD_FILE = re.compile(
+    r"VSD\.Brain(_\dmore)?(\.XX)?\.(XX|O)(\.MR_(?P<kind>T1c?|T2|Flair)|(?P<truth>\.OT))(\.\d+)?\.mha"
+)
+_FILE_2012 = re.compile(r"(?P<id>(Sim)?BRATS_[HL]G\d+)_(?P<kind>T1|T1C|T2|FLAIR|truth)\.mha")
+_MHA_KINDS = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair", "truth": "seg"}
+_TIMED_ID = re.compile(r"(?P<patient>brats_(2013|tcia)_pat\d+)_\d+")
+_GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG"}
 _STRAY_MASK = re.compile(r"(?i).*segm?\.nii(\.gz)?")
 """Such as the one of BraTS20_Training_355, W39_1998.09.19_Segm.nii."""
 
 
 @dataclass
 class ScanFiles:
-    """The files of one case by what they are (t1, t1c …, seg), before anything is opened."""
+    """The files of one case by what they are (t1, t1c …, seg), before anything is opened.
+
+    joint: what stands between the id and the kind: "_" to 2021, "-" from 2023 on, "." for the names of 2013 to 2016,
+        "/" for those of 2012.
+    """
 
     id: str
     folder: Path
@@ -99,7 +111,7 @@ def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
     # without an error wherever a case had no oedema. So a group whose codings contradict each other is asked about.
     if coding != "auto":
         return coding
-    certain = certain_coding(scan.group) if scan.group or scan.joint == "_" else None
+    certain = certain_coding(scan.group) if scan.group else BY_JOINT.get(scan.joint)
     if certain is None:
         raise CohortError(
             f"{path} holds {scan.id} of the group {scan.group or '?'}, whose masks were published in several "
@@ -118,6 +130,8 @@ def patient_of(case: str) -> str:
     """
     if match := _NEW_ID.fullmatch(case):
         return match[1]
+    if match := _TIMED_ID.fullmatch(case):
+        return match["patient"]
     return case.rpartition("_")[0] if _DATED_ID.fullmatch(case) else case
 
 
@@ -131,7 +145,34 @@ def brats_scans(folder: Path) -> list[ScanFiles]:
             key = (match["id"], match["joint"], file.parent)
             scans.setdefault(key, ScanFiles(id=match["id"], folder=file.parent, joint=match["joint"]))
             scans[key].by_kind[match["kind"].lower()] = file
+        elif named := _mha(file):
+            case, joint, kind, folder = named
+            scan = scans.setdefault((case, joint, folder), ScanFiles(id=case, folder=folder, joint=joint))
+            if kind in scan.by_kind:
+                raise CohortError(f"{folder} holds two files of {kind} ({file.name} and another); leave one there.")
+            scan.by_kind[kind] = file
     return [scan for _, scan in sorted(scans.items())]
+
+
+def _mha(file: Path) -> tuple[str, str, str, Path] | None:
+    """Return case, joint, kind and case folder of a MetaImage file of 2012 to 2016; None for other names."""
+    if match := _FILE_2012.fullmatch(file.name):
+        return match["id"], "/", _MHA_KINDS[match["kind"].lower()], file.parent
+    match = _VSD_FILE.fullmatch(file.name)
+    if match is None:
+        return None
+    # Each file may lie in a folder of its own name.
+    folder = file.parent.parent if file.parent.name.startswith("VSD.Brain") else file.parent
+    # The cases of 2013 are numbers, which recur among high and low grades.
+    case = f"{folder.parent.name}-{folder.name}" if folder.name.isdecimal() else folder.name
+    return case, ".", "seg" if match["truth"] else _MHA_KINDS[match["kind"].lower()], folder
+
+
+def _grade(scan: ScanFiles) -> dict[str, str]:
+    """Return the grade that a folder above the case, or the id of 2012, tells."""
+    names = [folder.name.lower() for folder in scan.folder.parents[:2]] if scan.joint == "." else []
+    names += re.findall(r"_([hl]g)\d", scan.id.lower()) if scan.joint == "/" else []
+    return next(({"grade": _GRADES[name]} for name in names if name in _GRADES), {})
 
 
 def values_by_group(scans: Sequence[ScanFiles]) -> Mapping[str | None, list[Path]]:
@@ -154,7 +195,9 @@ def _entry(scan: ScanFiles, coding: str, modalities: Sequence[str]) -> CaseFiles
         patient=patient_of(scan.id),
         images=tuple(scan.by_kind.get(name, scan.folder / missing(name)) for name in names),
         mask=scan.mask or scan.folder / missing("seg"),
-        attributes={"naming": "2023" if is_new else EARLY} | ({"site": site[1]} if site else {}),
+        attributes={"naming": "2023" if is_new else BY_JOINT.get(scan.joint, EARLY)}
+        | _grade(scan)
+        | ({"site": site[1]} if site else {}),
         codes=CODINGS[coding].codes,
         hint=_hint(CODINGS[coding], coding),
     )

@@ -1,7 +1,9 @@
 """What the mask values of BraTS mean, by group and year: the same number is another tissue elsewhere.
 
-To 2021 (Baid et al. 2021): 1 necrotic core, 2 oedema, 4 enhancing tumour. From 2023 on, for adult glioma, Africa,
-meningioma, metastases and the mixed set (GLI, SSA, MEN, MET, GoAT): 1 necrotic or non-enhancing core, 2 oedema, 3
+2012 (Menze et al. 2015): 1 oedema, 2 tumour core. 2013 to 2016: 1 necrosis, 2 oedema, 3 non-enhancing tumour,
+4 enhancing tumour. 2017 to 2021 (Baid et al. 2021): 1 necrotic core, 2 oedema, 4 enhancing tumour. From 2023 on, for
+adult glioma, Africa, meningioma, metastases and the mixed set (GLI, SSA, MEN, MET, GoAT): 1 necrotic or
+non-enhancing core, 2 oedema, 3
 enhancing tumour. Data after treatment (GLI 2024, MET 2025) add 4, the resection cavity (de Verdier et al. 2024).
 Children (PED): as 2023 in 2023; in 2024 1 enhancing tumour, 2 non-enhancing tumour, 3 cyst, 4 oedema (Kazerooni et al.
 2024). Radiotherapy of meningioma (MEN-RT 2024): 1 gross tumour volume (LaBella et al. 2024).
@@ -28,6 +30,12 @@ class Coding:
 
 
 CODINGS: Mapping[str, Coding] = {
+    "2012": Coding({0: 0, 1: 1, 2: 2}, ("background", "oedema", "tumour core"), {"WT": (1, 2), "TC": (2,)}),
+    "2013-2016": Coding(
+        {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
+        ("background", "necrosis", "oedema", "non-enhancing tumour", "enhancing tumour"),
+        {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)},
+    ),
     "2017-2021": Coding({0: 0, 1: 1, 2: 2, 4: 3}, _GLIOMA, _GLIOMA_REGIONS),
     "2023": Coding({0: 0, 1: 1, 2: 2, 3: 3}, _GLIOMA, _GLIOMA_REGIONS),
     "2024-post-treatment": Coding(
@@ -48,6 +56,8 @@ BY_GROUP: Mapping[str, tuple[str, ...]] = {
 SAME_TISSUES = frozenset({"GLI", "MET"})
 """Groups whose codings agree in every value that they share: the smaller holds until a mask has the other's value."""
 EARLY = "2017-2021"
+BY_JOINT: Mapping[str, str] = {"_": EARLY, ".": "2013-2016", "/": "2012"}
+"""The coding of data without a group, by how their names are joined (see `brats.ScanFiles`)."""
 
 
 def certain_coding(group: str | None) -> str | None:

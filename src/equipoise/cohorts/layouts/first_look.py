@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.formats.reading import read_stored
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
-from equipoise.cohorts.layouts.array_rows import rows
+from equipoise.cohorts.layouts.array_rows import image_rows
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.volumes import probe
@@ -78,7 +78,7 @@ def first_look(path: Path, layout: Recognised) -> FirstLook:
 
 
 def _of_array(path: Path, layout: Recognised) -> FirstLook:
-    images = rows(path, "images" if layout.source == "arrays" else "train_images")
+    images = image_rows(path, "images" if layout.source == "arrays" else "train_images")
     flat = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
     shape = images.shape[1:3] if flat else images.shape[1:4]
     unclear = layout.source == "arrays" and not flat

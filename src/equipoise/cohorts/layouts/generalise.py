@@ -1,7 +1,7 @@
 """From the paths of a data set's files to patterns with fields: what recurs stays, what differs becomes a field."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ _TOKEN = re.compile(r"[^-_. ]+")
 # whole data set unknown because of them.
 _NEARLY_ALL = 0.9
 _MOSTLY = 0.5
+_MOST_KINDS, _FEWEST_OF_A_KIND = 4, 3
 _FOLDER_FIELDS = ("patient", "session", "series", "folder")
 
 
@@ -31,10 +32,19 @@ def mask_patterns(masks: Sequence[str], images: Sequence[str]) -> list[MaskPatte
     What recurs in every folder (frame01, tumor, liver) is a case where each has its own image, a structure in a folder
     of masks, and else a pattern of its own.
     """
-    by_depth: defaultdict[int, list[str]] = defaultdict(list)
+    by_depth: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    kinds = _kinds(masks)
     for path in masks:
-        by_depth[path.count("/")].append(path)
+        folder = path.rpartition("/")[0].rpartition("/")[2]
+        by_depth[path.count("/"), folder if folder in kinds else ""].append(path)
     return [pattern for _, together in sorted(by_depth.items()) for pattern in _of_one_depth(sorted(together), images)]
+
+
+def _kinds(masks: Sequence[str]) -> set[str]:
+    """Return the few names of folders that say mask and hold many each: they are kinds of masks, and no cases."""
+    folders = Counter(path.rpartition("/")[0].rpartition("/")[2] for path in masks)
+    saying = {name: count for name, count in folders.items() if says_mask(name)}
+    return set(saying) if len(saying) <= _MOST_KINDS and min(saying.values(), default=0) >= _FEWEST_OF_A_KIND else set()
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ PARTS = {
 }  # fmt: skip
 IMAGES = (*sorted(SUFFIXES), *sorted(VOLUMES.keys() - {".hdr", ".hdr.gz"}), *sorted(DICOM))
 """How the names of images end; of a .hdr and .img pair, the .img is the image."""
+MANUAL = "manual"
+"""Says that someone drew it: DRIVE's 1st_manual, HRF's manual1."""
 _MASK_PARTS = ("mask", "segment", "groundtruth", "annotation", "delineation", "labelmap")
 """Say mask wherever they stand in a word."""
 # Short words count as whole words alone: "label" is part of "labelled", which says nothing of masks.
 _MASK_WORDS = frozenset({
     "seg", "segs", "segm", "label", "labels", "labelstr", "labelsts", "gt", "gts", "gtv", "truth", "msk", "msks", "roi",
     "rois", "annot", "annots", "contour", "contours",
+    MANUAL,
 })  # fmt: skip
 _IMAGE_WORDS = frozenset({
     "image", "images", "img", "imgs", "imaging", "imagestr", "imagests", "volume", "volumes", "vol", "original",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Case, Cohort
-from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
+from equipoise.cohorts.layouts.array_rows import AXES, axes_of, image_rows, open_arrays, read_row, rows
 from equipoise.cohorts.layouts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
 
@@ -51,7 +51,7 @@ def medmnist(
         )
     labels = {part: _labels(file, part) for part in parts_there}
     names = _classes(classes, np.concatenate(list(labels.values())), file)
-    first = rows(file, f"{parts_there[0]}_images")
+    first = image_rows(file, f"{parts_there[0]}_images")
     meaning = axes_of(
         first, axes or ("nzyx" if first.ndim == 4 and first.shape[-1] > 3 else None), f"{parts_there[0]}_images"
     )
@@ -78,7 +78,7 @@ def refuse_multilabel(file: Path, labels: NDArray[Any]) -> None:
 
 
 def _labels(file: Path, part: str) -> NDArray[np.int64]:
-    labels, images = rows(file, f"{part}_labels"), rows(file, f"{part}_images")
+    labels, images = rows(file, f"{part}_labels"), image_rows(file, f"{part}_images")
     refuse_multilabel(file, labels)
     # Labels stored as floats are refused, for a NaN among them would become some whole number.
     if len(labels) != len(images) or labels.dtype.kind not in "bui":

@@ -1,21 +1,26 @@
 """Whether the files below a folder are images with masks, and the patterns that say which belong together."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.generalise import MaskPattern, image_patterns, mask_patterns
 from equipoise.cohorts.layouts.image_names import (
+    MANUAL,
     PARTS,
     image_files,
     says_image,
     says_mask,
     says_modality,
     stem_and_ending,
+    words,
 )
+from equipoise.cohorts.layouts.tables import read_table
 from equipoise.cohorts.layouts.templates import Template
-from equipoise.errors import CohortError
+from equipoise.errors import CohortError, EquipoiseError
 
 # BIDS has participants.tsv, TotalSegmentator meta.csv.
 _TABLES = ("participants.tsv", "meta.csv", "metadata.csv", "clinical.csv")
@@ -59,7 +64,7 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
     fitting = [pair for pair in fitting if len(pair[0].paths) >= _FEWEST_PAIRED * max(len(p.paths) for p, _ in fitting)]
     if not fitting:
         return None
-    chosen = _beside_their_images(fitting)
+    chosen = _drawn_first(fitting) or _beside_their_images(fitting)
     if chosen is None:
         offered = ", ".join(mask.text for mask, _ in fitting[:4])
         raise CohortError(
@@ -69,6 +74,15 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
     described = _described(root, *chosen, images)
     others = tuple(f"left out: {mask.text}" for mask, _ in fitting if mask is not chosen[0])
     return replace(described, remarks=described.remarks + others[:8])
+
+
+def _drawn_first(fitting: Sequence[tuple[MaskPattern, list[str]]]) -> tuple[MaskPattern, list[str]] | None:
+    """The first drawing by hand, where other kinds are called mask: those are the field of view (DRIVE, HRF)."""
+    drawn = [pair for pair in fitting if MANUAL in words(pair[0].text)]
+    numbers = [re.findall(rf"(\d)(?:st|nd)?_?{MANUAL}|{MANUAL}_?(\d)", pair[0].text.lower()) for pair in drawn]
+    first = [pair for pair, each in zip(drawn, numbers, strict=True) if "1" in {n for one in each for n in one}]
+    drawn = first if len(drawn) > 1 else drawn
+    return drawn[0] if len(drawn) == 1 and len(fitting) > 1 else None
 
 
 def _beside_their_images(
@@ -124,8 +138,8 @@ def _described(root: Path, mask: MaskPattern, patterns: Sequence[str], images: S
         settings["channels"] = _channel_names(patterns)
     if "structure" in fields:
         settings["classes"] = ["background", *sorted({each["structure"] for each in mask.fields})]
-    table = next((name for name in _TABLES if (root / name).is_file()), None)
-    if table is not None and "patient" in fields:
+    table, parts_of_table = _table_of(root, mask, fields)
+    if table is not None:
         settings["table"] = table
     complete, some = image_patterns(mask, images)
     others = sorted({*complete, *some} - set(patterns))
@@ -140,9 +154,30 @@ def _described(root: Path, mask: MaskPattern, patterns: Sequence[str], images: S
         tuple(root / path for path in sorted(listed)),
         tuple(root / path for path in mask.paths),
         "patient" in fields,
-        {"train", "test"} <= parts,
+        {"train", "test"} <= parts or {"train", "test"} <= parts_of_table,
         tuple(remarks[:8]),
     )
+
+
+def _table_of(root: Path, mask: MaskPattern, fields: set[str]) -> tuple[str | None, set[str | None]]:
+    """Return the table that tells more of the patients or cases, and the parts that its column of parts names.
+
+    A table of another name is taken where one of its columns holds all cases, and another their parts.
+    """
+    table = next((name for name in _TABLES if (root / name).is_file()), None)
+    others = [file.name for file in sorted(root.iterdir()) if file.suffix.lower() in (".csv", ".tsv")]
+    for name in [table] if table else others:
+        try:
+            rows = read_table(root / name)
+            part = columns_of(rows, where=name).part
+        except EquipoiseError:  # a table of something else
+            continue
+        ids = {each.get("patient") or each.get("case") for each in mask.fields}
+        whole = any(ids <= {row[column] for row in rows} for column in rows[0])
+        parts = {PARTS.get(row[part].lower()) for row in rows} if part and whole else set()
+        if (table is not None and ("patient" in fields or whole)) or {"train", "test"} <= parts:
+            return name, parts
+    return None, set()
 
 
 def _channel_names(patterns: Sequence[str]) -> list[str]:

@@ -92,7 +92,7 @@ def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     if described := [child for child in data_folders(path) if (child / NAME).is_file()]:
         return _one_of(path, described, user_settings)
     names = list(itertools.islice(data_files(path), _LOOKED_AT))
-    if any(name.name.lower().startswith("brats") and name.name.endswith((".nii", ".nii.gz")) for name in names):
+    if any(_is_of_brats(name.name) for name in names):
         scans = brats_scans(path)
         if scans:
             images = _some(file for scan in scans for kind, file in scan.by_kind.items() if kind not in ("seg", "gtv"))
@@ -103,6 +103,11 @@ def _folder(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
     if {".xml", ".dcm"} <= suffixes:
         return Recognised("lidc", "classification", settings={"label": "malignancy"})
     return _tables_pairs_or_classes(path, user_settings)
+
+
+def _is_of_brats(name: str) -> bool:
+    is_new = name.lower().startswith("brats") and name.endswith((".nii", ".nii.gz"))
+    return is_new or (name.startswith(("VSD.Brain", "BRATS_", "SimBRATS_")) and name.endswith(".mha"))
 
 
 def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recognised | None:

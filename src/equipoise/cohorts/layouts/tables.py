@@ -30,7 +30,7 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
     column, or has rows of another length than the header.
     """
     raw, _ = read_bytes(path, TABLE_LIMITS)
-    text = _decoded(raw, path)
+    text = decoded(raw, path)
     lines = _separated(text, path)
     header = [cell.strip() for cell in lines[0][1]]
     if len(set(header)) != len(header):
@@ -39,11 +39,12 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
         if len(line) != len(header):
             reason = f"its row {number} has {len(line)} values for {len(header)} columns"
             raise RefusedFile(path, reason, "mend the row, with quotes around values that hold the separator")
-    columns = [_with_points([line[index].strip() for _, line in lines[1:]]) for index in range(len(header))]
+    columns = [with_points([line[index].strip() for _, line in lines[1:]]) for index in range(len(header))]
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _decoded(raw: bytes, path: str | PathLike[str]) -> str:
+def decoded(raw: bytes, path: str | PathLike[str]) -> str:
+    """Return the text of a file in UTF-8, UTF-16 with a mark, or Windows-1252."""
     # Windows-1252 takes nearly every byte, so it comes last: before UTF-8 it would turn names into nonsense silently.
     encodings = ["utf-16"] if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "cp1252"]
     for encoding in encodings:
@@ -86,10 +87,10 @@ def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool =
     return filled
 
 
-def _with_points(values: Sequence[str]) -> Sequence[str]:
+def with_points(values: Sequence[str]) -> Sequence[str]:
     """Return a column whose numbers have decimal commas, with points; any other column as it is.
 
-    >>> _with_points(["3,5", "", "4"]), _with_points(["1,234", "5,678"])
+    >>> with_points(["3,5", "", "4"]), with_points(["1,234", "5,678"])
     (['3.5', '', '4'], ['1,234', '5,678'])
     """
     filled = [value for value in values if value]

@@ -295,7 +295,7 @@ def case_mask(entry: CaseFiles, image: Scan, nonfinite: Nonfinite = "refuse") ->
     mask, scans = np.zeros(image.array.shape[1:], np.uint8), []
     for path, index in sources:
         _check_exists(path, "the mask")
-        scan = read_mask(path, image, nonfinite)
+        scan = read_mask(path, image, nonfinite, None if index is not None else entry.codes)
         check_same_grid(path, scan, entry.images[0], image)
         if index is None:
             mask, remarks = _classes_of(scan, path, entry.codes, entry.hint)
@@ -317,13 +317,20 @@ def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -
     return remarks
 
 
-def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse") -> Scan:
-    """Return the stored values of a mask file; a DICOM segmentation is placed on the grid of the image."""
+def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse", codes: Mapping[int, int] | None = None) -> Scan:
+    """Return the stored values of a mask file; DICOM segmentations and structure sets are placed on the image's grid.
+
+    codes: the values that are meant; a structure set's other structures (the body, support of the couch) are left out.
+    """
     if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
         return read_stored(path, nonfinite=nonfinite)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
+    from equipoise.cohorts.formats.rtstruct import is_structures, read_structures
 
-    segments = read_segmentation(path, image)
+    if is_structures(path):
+        segments = read_structures(path, image, numbers=None if codes is None else set(codes))
+    else:
+        segments = read_segmentation(path, image)
     labels = segments.label_map()[None]
     return Scan(labels, image.spacing_mm, image.affine, segments.sha256, remarks=segments.remarks)
 

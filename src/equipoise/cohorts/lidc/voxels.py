@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.lidc.consensus import Marks, mark_volume
+from equipoise.cohorts.lidc.consensus import Marks, mark_volume, nodule_centre
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,7 @@ def read_crop(
     centre_mm: (x, y, z) from the first column, row and slice; planes: axial, coronal and sagittal as three channels of
     2D instead of the cube. Only the slices of the cube are read.
     """
-    slices, rows, columns = scan.shape
-    offsets = (np.arange(size) - (size - 1) / 2) * spacing_mm
-    z = np.clip((centre_mm[2] + offsets) / scan.slice_mm, 0, slices - 1)
-    y = np.clip(rows - 1 - (centre_mm[1] - offsets) / scan.pixel_mm, 0, rows - 1)  # +y is anterior, rows grow backwards
-    x = np.clip(columns - 1 - (centre_mm[0] - offsets) / scan.pixel_mm, 0, columns - 1)
+    z, y, x = _crop_places(scan, centre_mm, size, spacing_mm)
     low, high = math.floor(z[0]), math.ceil(z[-1])
     volume = _hounsfield(scan.files[low : high + 1], scan).array[0].astype(np.float32)
     mask = np.zeros(scan.shape, np.uint8) if stamped else None
@@ -129,6 +125,38 @@ def read_crop(
         return Image(_planes(volume, places), (spacing_mm,) * 2)
     inside = None if mask is None else (_sample(mask.astype(np.float32), places) >= 0.5 - 1e-6).astype(np.uint8)
     return Image(_sample(volume, places)[None], (spacing_mm,) * 3, inside)
+
+
+def read_votes(
+    scan: CtScan, marks: Marks, group: Sequence[int], size: int, spacing_mm: float
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Read the cube of the CT around a nodule, rounded to whole HU, and how many of its readers outlined each voxel.
+
+    Both (z, y, x) of size³ voxels of spacing_mm; each reader's outline is interpolated linearly and cut at one half.
+    """
+    z, y, x = _crop_places(scan, tuple(nodule_centre(marks, group)), size, spacing_mm)
+    low, high = math.floor(z[0]), math.ceil(z[-1])
+    places = (z - low, y, x)
+    volume = _hounsfield(scan.files[low : high + 1], scan).array[0].astype(np.float32)
+    cube = np.clip(np.rint(_sample(volume, places)), -32768, 32767).astype(np.int16)
+    votes = np.zeros(cube.shape, np.uint8)
+    for reader in group:
+        mask = np.zeros(scan.shape, np.uint8)
+        stamp(marks, (reader,), 1.0, scan).put(mask)
+        votes += _sample(mask[low : high + 1, ::-1, ::-1].astype(np.float32), places) >= 0.5 - 1e-6
+    return cube, votes
+
+
+def _crop_places(
+    scan: CtScan, centre_mm: Sequence[float], size: int, spacing_mm: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions of a cube's voxels on the scan's grid in RAS+, in voxels along z, y and x."""
+    slices, rows, columns = scan.shape
+    offsets = (np.arange(size) - (size - 1) / 2) * spacing_mm
+    z = np.clip((centre_mm[2] + offsets) / scan.slice_mm, 0, slices - 1)
+    y = np.clip(rows - 1 - (centre_mm[1] - offsets) / scan.pixel_mm, 0, rows - 1)  # +y is anterior, rows grow backwards
+    x = np.clip(columns - 1 - (centre_mm[0] - offsets) / scan.pixel_mm, 0, columns - 1)
+    return z, y, x
 
 
 def _planes(volume: NDArray[np.float32], places: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:

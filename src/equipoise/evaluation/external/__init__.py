@@ -9,6 +9,7 @@ from typing import Any
 from equipoise.evaluation.external.arm_names import split_arm
 from equipoise.evaluation.external.audit_options import AuditOptions, parse_regions, read_column
 from equipoise.evaluation.external.collection import Collected, Source, collect, collect_table
+from equipoise.evaluation.external.roles import parse_columns
 
 __all__ = [
     "AuditOptions",
@@ -16,6 +17,7 @@ __all__ = [
     "Source",
     "collect",
     "collect_table",
+    "parse_columns",
     "parse_regions",
     "read_column",
     "split_arm",

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,31 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     note = f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as asked."
     table, more = _kept(table, ~np.isin(table.case, lost), note)
     return table, [*notes, *more]
+
+
+def alike_means(table: Predictions) -> tuple[Predictions, list[str]]:
+    """Make a mean over structures no number where it leaves out one that another arm's mean contains; note the number.
+
+    Such means (MONAI's, over what is not NaN) are of different structures, and flatter the arm that missed one.
+    """
+    metrics, notes = dict(table.metrics), []
+    _, position = np.unique(table.case, return_inverse=True)
+    for name, means in table.metrics.items():
+        parts = [values for other, values in table.metrics.items() if other.startswith(f"{name}_")]
+        if not parts or not np.isnan(parts).any():
+            continue
+        lost = np.isnan(parts)
+        defined = np.stack([np.bincount(position, ~one, position.max() + 1)[position] > 0 for one in lost])
+        unlike = (lost & defined).any(axis=0) & np.isfinite(means)
+        if unlike.any():
+            metrics[name] = np.where(unlike, np.nan, means)
+            arms = ", ".join(sorted(set(table.arm[unlike].tolist())))
+            notes.append(
+                f"{int((lost & defined).sum())} structures of {int(unlike.sum())} cases have no {name} in "
+                f"{arms} and have one in another arm: means that leave them out are of other structures and "
+                f"flatter, so they were not used; compare one structure (--primary {name}_…), or give the masks."
+            )
+    return replace(table, metrics=metrics), notes
 
 
 def disjoint(table: Predictions) -> bool:

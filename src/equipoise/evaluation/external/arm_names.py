@@ -7,10 +7,11 @@ from pathlib import Path
 from equipoise.evaluation.external.reading import stem
 
 _SAYS_NOTHING = re.compile(
-    r"summary|validation|predictions?|predicted|results?|metrics?|masks?|scores|output|postprocessed|fold_\w+|.+_raw",
+    r"summary|validation|predictions?|predicted|results?|metrics?|masks?|scores|output|postprocessed|fold_\w+"
+    r"|fold[ -]?\d+|.+_raw",
     re.IGNORECASE,
 )
-_FOLD = re.compile(r"fold_(\d+)", re.IGNORECASE)
+_FOLD = re.compile(r"fold[ _-]?(\d+)", re.IGNORECASE)
 
 
 def split_arm(given: str) -> tuple[str | None, str]:
@@ -45,7 +46,7 @@ def fold_in(path: Path) -> int | None:
     >>> fold_in(Path("nnUNetTrainer__3d_fullres/fold_3/validation/summary.json"))
     3
     """
-    matches = [_FOLD.fullmatch(part) for part in path.parts]
+    matches = [_FOLD.fullmatch(part) for part in (*path.parts[:-1], path.stem)]
     return next((int(one[1]) for one in reversed(matches) if one), None)
 
 

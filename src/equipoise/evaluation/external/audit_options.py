@@ -1,12 +1,13 @@
 """Options of an audit that its files do not contain: truth, regions, classes, patients."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.roles import with_roles
+from equipoise.evaluation.external.table_file import table_columns
 from equipoise.evaluation.segmentation import Metric
 
 Regions = Mapping[str, tuple[int, ...]]
@@ -21,6 +22,9 @@ class AuditOptions:
     classes: names of the classes, in the order of the scores. metric: the quantity in an unnamed column of values.
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
     own: metrics of the caller's own for each case of masks, by name.
+    calls: endpoints that called classes suffice for. columns: role → columns of tables, see `parse_columns`. scores:
+    "probabilities" or "logits", where tables do not say. positive: the class that a single score is about. primary: the
+    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm.
     """
 
     truth: Path | None = None
@@ -31,6 +35,12 @@ class AuditOptions:
     cases_are_patients: bool = False
     subgroups: tuple[str, ...] = ()
     own: Mapping[str, Metric] = field(default_factory=lambda: MappingProxyType({}))
+    calls: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    scores: str | None = None
+    positive: str | None = None
+    primary: str = "auc"
+    ignore: tuple[int, ...] = ()
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:
@@ -76,27 +86,23 @@ def labels_of(regions: Regions, labels_present: Sequence[int]) -> dict[str, tupl
     return {name: labels or (labels_present[index],) for index, (name, labels) in enumerate(regions.items())}
 
 
-def read_column(path: Path, key: str, value: Sequence[str], description: str) -> dict[str, str]:
-    """Read key → value from a CSV with these columns (`value`: its allowed spellings); refuse a key with two values."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PredictionError(f"the {description} {path} is not readable ({error}); give a CSV file") from error
-    column = next((name for name in value if rows and name in rows[0]), None)
-    if column is None or key not in rows[0]:
+def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
+    """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
+    columns, _ = table_columns(path)
+    columns, _ = with_roles(columns, str(path), {})
+    if key not in columns or value not in columns or not len(columns[key]):
+        listed = ", ".join(columns)
         raise PredictionError(
-            f"the {description} {path} has no row with the columns {key!r} and {value[0]!r}; add them"
+            f"the {description} {path} has no row with the columns {key!r} and {value!r} (it has {listed}); add them"
         )
     values: dict[str, str] = {}
-    for row in rows:
-        name, cell = row[key] or "", row[column] or ""
+    for name, cell in zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True):
         if not name or not cell:
             raise PredictionError(
-                f"the {description} {path} has an empty cell in column {key!r} or {column!r}; fill it in"
+                f"the {description} {path} has an empty cell in column {key!r} or {value!r}; fill it in"
             )
         if values.setdefault(name, cell) != cell:
             raise PredictionError(
-                f"the {description} {path} gives case {name!r} the {column} {values[name]!r} and {cell!r}; keep one"
+                f"the {description} {path} gives case {name!r} the {value} {values[name]!r} and {cell!r}; keep one"
             )
     return values

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external import masks, medmnist, monai, nnunet
+from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions, read_column
+from equipoise.evaluation.external.class_columns import with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Reading
-from equipoise.evaluation.external.tables import columns_of, table_columns
+from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
+from equipoise.evaluation.external.structures import description
+from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
 
@@ -52,7 +55,8 @@ class Source:
 class Collected:
     """The table of all sources; `unpredicted` are cases of the truth that are in no source.
 
-    attributes: subgroup → case → value. notes: sentences about the assumptions made.
+    attributes: subgroup → case → value. notes: sentences about the assumptions made. masks: (arm, case) → the true and
+    the predicted mask of the first run. structures: those that tables themselves name.
     """
 
     predictions: Predictions
@@ -60,6 +64,8 @@ class Collected:
     notes: tuple[str, ...]
     unpredicted: tuple[str, ...] = ()
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    masks: Mapping[tuple[str, str], tuple[Path, Path]] = field(default_factory=dict)
+    structures: frozenset[str] = frozenset()
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:
@@ -75,19 +81,52 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
         options = options if inner is None else replace(options, truth=inner)
     truth = _truth(options)
     named = _named(inputs, options.truth)
+    options, notes_on_structures = _structures(named, options)
     masked = [source for source in named if source.kind is Kind.MASK]
-    mask_parts, notes, lost = _masks(masked, options, watch) if masked else ([], [], [])
-    parts = [_part(source, options, truth is not None) for source in named if source.kind is not Kind.MASK]
+    paired: dict[tuple[str, str], tuple[Path, Path]] = {}
+    mask_parts, notes, lost = _masks(masked, options, watch, paired) if masked else ([], [], [])
+    parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
+    parts, notes_on_detectors = _detected(parts, options)
+    notes += notes_on_detectors
     parts = [*parts, *mask_parts]
-    notes += [note for part in parts for note in part.reading.notes]
-    return _collected(parts, options, truth, notes, lost)
+    notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
+    return replace(_collected(parts, options, truth, notes, lost), masks=paired)
+
+
+def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOptions, list[str]]:
+    """Take the structures of a dataset.json beside masks or summaries, where the caller states none."""
+    labelled = [source.path for source in inputs if source.kind in (Kind.MASK, Kind.NNUNET)]
+    if options.ignore and not any(source.kind is Kind.MASK for source in inputs):
+        raise PredictionError(
+            "there are no masks to ignore voxels of (--ignore): values that were made elsewhere cannot be made again; "
+            "give the masks"
+        )
+    if len({source.kind in (Kind.MASK, Kind.NNUNET) for source in inputs}) > 1 and any(
+        source.kind is Kind.MONAI_METRICS for source in inputs
+    ):
+        if not options.regions:
+            raise PredictionError(
+                "MONAI's files number classes and the others have labels, so that which structures are one is "
+                "not certain; name them in order for all (--regions NAME,NAME)"
+            )
+        return options, []
+    if options.regions or not labelled:
+        return options, []
+    beside = [options.truth] if options.truth is not None else []
+    described = description([*beside, *labelled])
+    if described is None:
+        return options, []
+    ignore = tuple(dict.fromkeys((*options.ignore, *described.ignore)))
+    return replace(options, regions=described.regions, ignore=ignore), [described.note()]
 
 
 def collect_table(table: Any, options: AuditOptions) -> Collected:
     """Collect a table in memory: a pyarrow.Table, a dictionary of columns or a data frame."""
     name = "the table"
-    part = Part("", Reading(name, "table in memory", columns_of(table, name)))
-    return _collected([part], options, _truth(options), [], [])
+    truth = _truth(options)
+    part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
+    parts, notes = _detected([part], options)
+    return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 
 
 def _collected(
@@ -97,15 +136,18 @@ def _collected(
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
     return Collected(
-        joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes
-    )
+        joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes,
+        structures=frozenset(one for part in parts for one in part.reading.structures),
+    )  # fmt: skip
 
 
 def _truth(options: AuditOptions) -> dict[str, str] | None:
     """Read case → class of a truth given as CSV; None for a truth of another kind."""
-    if options.truth is None or options.truth.suffix.lower() != ".csv":
+    if options.truth is None or options.truth.suffix.lower() not in SUFFIXES:
         return None
-    return read_column(options.truth, "case", ("truth", "label"), "truth")
+    if detections.true_findings(options.truth) is not None:
+        return None
+    return read_column(options.truth, "case", "truth", "truth")
 
 
 def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) -> tuple[list[Input], Path | None]:
@@ -126,7 +168,11 @@ def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) ->
     summaries = [path / "summary.json"] if (path / "summary.json").is_file() else _folds(path)
     if summaries:
         return [Input(own, summary, kind_of(summary)) for summary in summaries], None
-    tables = [file for file in files if file.suffix.lower() in (".csv", ".parquet")]
+    folds = [child for child in sorted(path.iterdir()) if child.is_dir() and fold_in(Path(child.name)) is not None]
+    if folds:
+        inner = [child / "validation" if (child / "validation").is_dir() else child for child in folds]
+        return [source for child in inner for source in _opened(own, child, options, True)[0]], None
+    tables = [file for file in files if file.suffix.lower() in SUFFIXES]
     raw = [file for file in tables if file.stem.endswith("_raw")]
     if raw:
         return [Input(own, file, kind_of(file)) for file in raw], None
@@ -146,6 +192,11 @@ def _subfolders(arm: str | None, path: Path, options: AuditOptions, has_masks: b
     arms = [child for child in folders if child not in truths and child != options.truth]
     if has_masks:
         raise PredictionError(f"{path} holds masks without a truth; name the folder of true masks (truth)")
+    if any((child / "segmentations").is_dir() for child in arms):
+        raise PredictionError(
+            f"{path} holds a folder per case with a mask per structure, as TotalSegmentator writes; give one "
+            "file of labels per case (TotalSegmentator's multilabel output), named by it"
+        )
     if not arms or len(truths) > 1:
         raise PredictionError(
             f"{path} holds nothing that can be audited, or two folders of truth; give tables, a summary.json, or a "
@@ -185,33 +236,72 @@ def _only_numbered(path: Path) -> bool:
     return name is not None and name.run.replace(".", "").isdigit()
 
 
-def _part(source: Input, options: AuditOptions, has_truth: bool) -> Part:
+def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None) -> Part:
     path, arm = source.path, str(source.arm)
     if source.kind is Kind.NNUNET:
         return Part(arm, nnunet.read_summary(path, options.regions), fold_in(path))
     if source.kind is Kind.MONAI_METRICS:
         return Part(arm, monai.read_metrics(path, options.regions, options.metric))
     if source.kind is Kind.MONAI_VALUES:
-        return Part(arm, monai.read_values(path, options, has_truth))
+        return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
-    columns, digest = table_columns(path)
-    return Part(arm, Reading(str(path), source.kind.value, columns, (), digest))
+    columns, digest = table_columns(path, next(iter(options.columns.get("sheet", ())), None))
+    return Part(arm, _reading(columns, str(path), source.kind.value, options, truth, digest), fold_in(path))
 
 
-def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[list[Part], list[str], list[str]]:
-    """Measure the inputs that are masks, all together so that every arm has the same structures."""
+def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], list[str]]:
+    """Match candidates of detectors with the true findings; other parts stay as they are."""
+    detectors = [part for part in parts if part.reading.kind == detections.KIND]
+    if not detectors:
+        return parts, []
+    if len(detectors) < len(parts):
+        other = next(part for part in parts if part not in detectors)
+        raise PredictionError(f"{other.reading.path} holds no candidates as the other files do; audit it alone")
+    split = [
+        Part(arm or part.arm, reading, part.fold)
+        for part in detectors
+        for arm, reading in detections.by_arm(part.reading)
+    ]
+    findings = detections.true_findings(options.truth)
+    readings, notes = detections.matched([part.reading for part in split], findings, options.patients)
+    return [replace(part, reading=reading) for part, reading in zip(split, readings, strict=True)], notes
+
+
+def _reading(
+    columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
+) -> Reading:
+    """Return a table whose columns have the names of their roles."""
+    raw = columns
+    columns, notes = with_roles(raw, source, options.columns, options.metric, options.subgroups)
+    if detections.has_places(columns):
+        return Reading(source, detections.KIND, columns, tuple(notes), digest)
+    columns, more = with_scores(columns, source, options, truth)
+    columns, aside = without_words(columns, source, options.subgroups)
+    structures = structures_of(raw, columns)
+    return Reading(source, kind, columns, (*notes, *more, *aside), digest, structures=structures)
+
+
+def _masks(
+    inputs: list[Input], options: AuditOptions, watch: Watch, paired: dict[tuple[str, str], tuple[Path, Path]]
+) -> tuple[list[Part], list[str], list[str]]:
+    """Measure the inputs that are masks, all together so that every arm has the same structures.
+
+    paired: is filled with the masks of every arm and case.
+    """
     owned_pairs: list[tuple[int, MaskPair]] = []
     notes: list[str] = []
     lost: set[str] | None = None
     for index, source in enumerate(inputs):
         pairs, more, missing = _pairs(source, options)
         owned_pairs += [(index, pair) for pair in pairs]
+        for pair in pairs:
+            paired.setdefault((pair.arm or str(source.arm), pair.case), (pair.truth, pair.prediction))
         notes += more
         lost = set(missing) if lost is None else lost & set(missing)
     # In the order of the truths, so that each true mask is read once for all arms and only one is in memory.
     owned_pairs.sort(key=lambda entry: (str(entry[1].truth), entry[0]))
-    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own)
+    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own, options.ignore)
     owner = np.array([index for index, _ in owned_pairs])
     arms = np.array([pair.arm for _, pair in owned_pairs])
     parts = []
@@ -221,7 +311,8 @@ def _masks(inputs: list[Input], options: AuditOptions, watch: Watch) -> tuple[li
         if arms[rows].all():
             columns["arm"] = arms[rows]
         digest = hashlib.sha256("\n".join(sorted(measured.digests[row] for row in rows)).encode()).hexdigest()
-        parts.append(Part(str(source.arm), Reading(str(source.path), masks.KIND, columns, (), digest)))
+        reading = Reading(str(source.path), masks.KIND, columns, (), digest)
+        parts.append(Part(str(source.arm), reading, fold_in(source.path)))
     return parts, [*notes, *measured.notes], sorted(lost or ())
 
 

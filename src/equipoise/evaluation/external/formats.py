@@ -1,14 +1,13 @@
 """Recognise the kind of predictions in a file or folder by its content."""
 
-import csv
 from enum import Enum
 from pathlib import Path
 
 from equipoise.cohorts.formats.arrays import ArrayFile
-from equipoise.cohorts.formats.checksums import check_size
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.mask_file import is_mask
+from equipoise.evaluation.external.table_file import EXCEL, TEXT, text_rows
 
 _SUMMARY = {"mean", "median", "max", "min", "std", "notnans"}
 
@@ -18,6 +17,7 @@ class Kind(Enum):
 
     CSV = "table of predictions (CSV)"
     PARQUET = "table of predictions (Parquet)"
+    EXCEL = "table of predictions (Excel)"
     NNUNET = nnunet.KIND
     MONAI_METRICS = monai.METRICS
     MONAI_VALUES = monai.VALUES
@@ -36,7 +36,9 @@ def kind_of(path: Path) -> Kind:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return Kind.PARQUET
-    if suffix == ".csv":
+    if suffix in EXCEL:
+        return Kind.EXCEL
+    if suffix in TEXT:
         return _csv(path)
     if suffix == ".json":
         return _json(path)
@@ -45,13 +47,13 @@ def kind_of(path: Path) -> Kind:
     if is_mask(path):
         return Kind.MASK
     raise PredictionError(
-        f"{path} is of no kind that can be audited; known are tables (.csv, .parquet), nnU-Net's summary.json, MONAI's "
-        "and MedMNIST's CSV files, and masks (.nii, .nii.gz, .npy, .npz, .png)"
+        f"{path} is of no kind that can be audited; known are tables (.csv, .tsv, .xlsx, .parquet: save it as .csv), "
+        "nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, and masks (.nii, .nii.gz, .npy, .npz, .png)"
     )
 
 
 def _csv(path: Path) -> Kind:
-    head = _first_row(path)
+    head = text_rows(path)[0][0]
     if head[0] == "filename" and head[-1] == "mean":
         return Kind.MONAI_METRICS
     if head[0] == "class" and _SUMMARY & set(head[1:]):
@@ -66,18 +68,6 @@ def _csv(path: Path) -> Kind:
     if path.name == "metrics.csv":
         raise PredictionError(f"{path} holds MONAI's means over all cases; give the _raw.csv files beside it")
     return Kind.MONAI_VALUES
-
-
-def _first_row(path: Path) -> list[str]:
-    check_size(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            row = next((row for row in csv.reader(file) if row), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PredictionError(f"{path} is not a readable CSV file ({error}); save it again") from error
-    if not row:
-        raise PredictionError(f"{path} has no row; save it again")
-    return [cell.strip() for cell in row]
 
 
 def _json(path: Path) -> Kind:

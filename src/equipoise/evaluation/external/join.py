@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.detections import Candidates
+from equipoise.evaluation.external.likeness import plain
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions, concatenate
@@ -47,9 +50,25 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
-        tables.append(from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients))
+        table = from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients)
+        tables.append(_with_candidates(table, part.reading.candidates))
     tables, note = _same_columns(tables)
     return Joined(concatenate(tables), attributes, [*notes, *note])
+
+
+def _with_candidates(table: Predictions, candidates: Candidates | None) -> Predictions:
+    """Add a detector's candidates to the cases of one arm and run."""
+    if candidates is None:
+        return table
+    patient = dict(zip(table.case.tolist(), table.patient.tolist(), strict=True))
+    n = len(candidates.case)
+    own = CandidateTable(
+        case=candidates.case, patient=np.array([patient[case] for case in candidates.case.tolist()], dtype=str),
+        split=np.full(n, "test"), arm=np.full(n, table.arm[0]), fold=np.full(n, table.fold[0]),
+        seed=np.full(n, table.seed[0]), candidate=candidates.candidate, place_mm=candidates.place_mm,
+        score=candidates.score, finding=candidates.finding, irrelevant=candidates.irrelevant,
+    )  # fmt: skip
+    return replace(table, candidates=own)
 
 
 def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> None:
@@ -60,7 +79,10 @@ def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> 
         # NaN, the only value unequal to itself, is how a table marks an empty number: it is an empty word here.
         text = "" if value is None or value != value else str(value)
         if known.setdefault(case, text) != text:
-            raise PredictionError(f"{path} gives case {case!r} the {name} {known[case]!r} and {text!r}; keep one")
+            raise PredictionError(
+                f"{path} gives case {case!r} the {name} {known[case]!r} and {text!r}; keep one, or, if {name} "
+                f"names the arms, say so (--columns arm={name})"
+            )
 
 
 def _same_columns(tables: list[Predictions]) -> tuple[list[Predictions], list[str]]:
@@ -107,11 +129,19 @@ def _completes(columns: Columns, others: Columns) -> bool:
 
 
 def _numbered(arm: str, parts: list[Part]) -> tuple[list[Part], list[str]]:
-    """Number the parts of an arm in their order: as folds if no case is in two parts, else as training runs."""
+    """Number the parts of an arm in their order: as folds if no case is in two parts, else as training runs.
+
+    Raises PredictionError for parts that are neither: some of their cases, not all, are in two of them.
+    """
     if len(parts) < 2 or any({"seed", "fold", "arm"} & part.reading.columns.keys() for part in parts):
         return parts, []
-    cases = [case for part in parts for case in set(part.reading.columns["case"].tolist())]
-    apart = len(set(cases)) == len(cases)
+    owned = [set(part.reading.columns["case"].tolist()) for part in parts if "case" in part.reading.columns]
+    if len(owned) < len(parts):
+        return parts, []
+    apart = len(set().union(*owned)) == sum(map(len, owned))
+    folds = [part.fold for part in parts]
+    if not apart:
+        _refuse_overlap(arm, parts, owned, all(fold is not None for fold in folds) and len(set(folds)) == len(folds))
     column, word = ("fold", "folds") if apart else ("seed", "training runs")
     numbers = [part.fold if apart and part.fold is not None else index for index, part in enumerate(parts)]
     if len(set(numbers)) < len(numbers):
@@ -124,6 +154,27 @@ def _numbered(arm: str, parts: list[Part]) -> tuple[list[Part], list[str]]:
     return out, [f"The {len(parts)} files of {arm} were read as {len(parts)} {word} of it."]
 
 
+def _refuse_overlap(arm: str, parts: list[Part], owned: list[set[str]], are_folds: bool) -> None:
+    """Refuse parts that share some of their cases: folds with a case in two of them, or unlike runs."""
+    shared, first, second = max(
+        ((len(owned[i] & owned[j]) / min(len(owned[i]), len(owned[j])), i, j)
+         for j in range(len(parts)) for i in range(j)),
+        key=lambda entry: entry[0],
+    )  # fmt: skip
+    # Runs on one test set share nearly all cases, and a run that lacks a few is judged, or not, by name later.
+    if shared == 1 if are_folds else shared > 0.5:
+        return
+    pairs = [(i, j) for j in range(len(parts)) for i in range(j) if owned[i] & owned[j]]
+    first, second = pairs[0]
+    both = sorted(owned[first] & owned[second])
+    names = [f"fold {parts[k].fold}" if are_folds else parts[k].reading.path for k in (first, second)]
+    more = f" (and {len(both) - 1} more)" if len(both) > 1 else ""
+    raise PredictionError(
+        f"case {both[0]!r}{more} is in {names[0]} and in {names[1]} of arm {arm!r}, whose other cases differ; in folds "
+        "each case is tested once, in training runs every time: remove it from one, or give the same cases"
+    )
+
+
 def _with(columns: Columns, path: str, column: str, values: Mapping[str, str]) -> Columns:
     """Add a column whose values are looked up by case."""
     if column in columns or "case" not in columns:  # without cases, from_table refuses by name
@@ -131,7 +182,9 @@ def _with(columns: Columns, path: str, column: str, values: Mapping[str, str]) -
     cases = columns["case"].astype(str).tolist()
     unknown = [case for case in cases if case not in values]
     if unknown:
+        near = [case for case in values if plain(case) == plain(unknown[0])]
+        hint = f" (the list has {near[0]!r}, which looks like it; name them alike)" if near else ""
         raise PredictionError(
-            f"{len(unknown)} cases of {path} have no {column} in the list given, first {unknown[0]!r}; add them"
+            f"{len(unknown)} cases of {path} have no {column} in the list given, first {unknown[0]!r}{hint}; add them"
         )
     return {**columns, column: np.array([values[case] for case in cases])}

@@ -4,7 +4,7 @@ A structure that is in neither mask of a case counts as agreement (Dice 1, dista
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from equipoise.evaluation.external.audit_options import Regions, labels_of
 from equipoise.evaluation.external.mask_file import MaskFile, read_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair
 from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.structures import LabelCount, foreign_labels, structures
 from equipoise.evaluation.segmentation import NO_OTHER, Metric, case_metrics
 from equipoise.progress import Watch
 
@@ -34,16 +35,21 @@ class Measured:
 
 
 def measure(
-    pairs: Sequence[MaskPair], regions: Regions, watch: Watch, own: Mapping[str, Metric] = NO_OTHER
+    pairs: Sequence[MaskPair],
+    regions: Regions,
+    watch: Watch,
+    own: Mapping[str, Metric] = NO_OTHER,
+    ignore: Sequence[int] = (),
 ) -> Measured:
     """Measure every pair: columns `<metric>_<region>`, and `<metric>`, their mean over regions.
 
-    Without regions every label, or channel, is a region named by its number. own: metrics of anyone, beside the others.
+    Without regions every label of the truth, or channel, is a region named by its number. own: metrics of anyone,
+    beside the others. ignore: labels of the truth whose voxels are background in both masks.
     """
     rows: list[dict[Key, Row]] = []
     digests = []
     notes: dict[str, dict[Path, None]] = {}
-    labels: dict[int, bool] = {}
+    labels = LabelCount()
     truth: MaskFile | None = None
     for done, pair in enumerate(pairs):
         watch("measuring masks", done, len(pairs))
@@ -54,16 +60,14 @@ def measure(
         for one in (truth, prediction):
             for note in one.notes:
                 notes.setdefault(note, {})[one.path] = None
-        labels |= dict.fromkeys(set(prediction.labels()) - set(labels), False) | dict.fromkeys(truth.labels(), True)
-        rows.append(_row(truth, prediction, regions, own))
+        labels.add(pair.truth, truth.labels(), pair.prediction, prediction.labels())
+        rows.append(_row(*_annotated(truth, prediction, ignore), regions, own))
         digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
     watch("measuring masks", len(pairs), len(pairs))
-    names = _names(labels, regions, truth)
+    names = _names(structures(labels, regions, ignore), regions, truth)
     columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names, own)}
     notes_made = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
-    foreign = [label for label, is_true in sorted(labels.items()) if not is_true]
-    if foreign:
-        notes_made.append(f"The label {foreign[0]} is in predictions and in no true mask; check how labels are coded.")
+    notes_made += foreign_labels(labels, regions, ignore)
     return Measured(columns, tuple(digests), tuple(notes_made))
 
 
@@ -74,6 +78,16 @@ def _comparable(prediction: MaskFile, truth: MaskFile) -> None:
             f"{prediction.path} has {forms[0]} and {truth.path.name} {forms[1]}; save both in one form"
         )
     check_same_grid(prediction.path, prediction.scan, truth.path, truth.scan)
+
+
+def _annotated(truth: MaskFile, prediction: MaskFile, ignore: Sequence[int]) -> tuple[MaskFile, MaskFile]:
+    """Return both masks with background where the truth has a label to ignore."""
+    if not ignore:
+        return truth, prediction
+    if truth.channels:
+        raise PredictionError(f"{truth.path} has channels and no label to ignore; save a label per voxel")
+    known = ~np.isin(truth.voxels, ignore)
+    return replace(truth, voxels=truth.voxels * known), replace(prediction, voxels=prediction.voxels * known)
 
 
 def _row(truth: MaskFile, prediction: MaskFile, regions: Regions, own: Mapping[str, Metric]) -> dict[Key, Row]:

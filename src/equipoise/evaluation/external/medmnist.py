@@ -16,8 +16,9 @@ from scipy.stats import rankdata
 from equipoise.cohorts.formats.arrays import ArrayFile
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.monai import numbers, read_rows, score_columns
+from equipoise.evaluation.external.monai import numbers, score_columns
 from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.table_file import text_rows
 
 KIND = "MedMNIST evaluator CSV"
 _NAME = re.compile(r"([a-z0-9]*mnist[a-z0-9]*)(?:_(\d+))?_(train|val|test)(.*)\.csv", re.IGNORECASE)
@@ -56,7 +57,7 @@ def read_scores(path: Path, options: AuditOptions) -> Reading:
     if name.split != "test":
         raise PredictionError(f"{path} holds scores of the part {name.split!r}; a verdict needs those of 'test'")
     truth = _truth(path, options.truth, name)
-    rows, digest = read_rows(path)
+    rows, digest = text_rows(path)
     values = numbers([row[1:] for row in rows], path)
     place = numbers([row[:1] for row in rows], path)[:, 0]
     order = np.argsort(place, kind="stable")

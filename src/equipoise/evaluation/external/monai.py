@@ -4,18 +4,16 @@ CSVSaver names neither its columns nor the truth. With a truth its values are cl
 of a metric, which the file's name or the caller gives.
 """
 
-import csv
-import io
 import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions, Regions
 from equipoise.evaluation.external.reading import Columns, Reading, case_names
+from equipoise.evaluation.external.table_file import text_rows
 
 METRICS, VALUES = "MONAI metric CSV (MetricsSaver)", "MONAI CSVSaver file"
 _METRICS = (
@@ -29,22 +27,14 @@ _METRICS = (
 _BEFORE = r"(?:(?:val|valid|validation|test|mean|avg|average|metric)_)*"
 
 
-def read_rows(path: Path) -> tuple[list[list[str]], str]:
-    """Read the rows of a CSV file that are not empty, and its SHA-256."""
-    raw, digest = read_bytes(path)
-    try:
-        rows = [row for row in csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline="")) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PredictionError(f"{path} is not a readable CSV file ({error}); save it again") from error
-    if not rows:
-        raise PredictionError(f"{path} has no row; save it again")
-    return rows, digest
-
-
 def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
     """Read the columns `<metric>_<class>` of one `<metric>_raw.csv`, and `<metric>`, MONAI's mean over classes."""
-    rows, digest = read_rows(path)
-    classes, body = rows[0][1:-1], rows[1:]
+    rows, digest = text_rows(path)
+    header, body = list(rows[0]), rows[1:]
+    # MONAI's saver adds "mean" to one list of names again for each further metric of a folder.
+    while body and len(header) > len(body[0]) and header[-2:] == ["mean", "mean"]:
+        header.pop()
+    classes = header[1:-1]
     values = numbers([row[1:] for row in body], path)
     if values.shape[1:] != (len(classes) + 1,):
         raise PredictionError(f"{path} has rows of other lengths than its header; save it again")
@@ -55,12 +45,20 @@ def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
     columns |= {f"{name}_{class_name}": values[:, index] for index, class_name in enumerate(classes)}
     columns[name] = values[:, -1]
     notes = _unnamed([row[0] for row in body], path)
+    lost = int(np.isnan(values[:, :-1]).sum())
+    if lost:
+        cells = values.shape[0] * (values.shape[1] - 1)
+        left_out = (
+            f"In {path} {lost} of {cells} structures of cases are not a number: MONAI leaves them out of its "
+            "mean, also where a method missed the structure."
+        )
+        notes = (*notes, left_out)
     return Reading(str(path), METRICS, columns, notes, digest)
 
 
 def read_values(path: Path, options: AuditOptions, has_truth: bool) -> Reading:
     """Read CSVSaver's rows as class scores where there is a truth, else as values of one metric."""
-    rows, digest = read_rows(path)
+    rows, digest = text_rows(path)
     values = numbers([row[1:] for row in rows], path)
     columns: Columns = {"case": case_names([row[0] for row in rows])}
     notes = _unnamed([row[0] for row in rows], path)

@@ -78,7 +78,7 @@ def _labels(key: str) -> tuple[int, ...]:
 def _named(keys: Sequence[str], regions: Regions, path: Path) -> list[str]:
     labels = [_labels(key) for key in keys]
     if not regions:
-        return ["+".join(map(str, label_set)) for label_set in labels]
+        return [f"label_{'+'.join(map(str, label_set))}" for label_set in labels]  # as masks name them
     bare = all(not labels_of_region for labels_of_region in regions.values())
     named_labels = list(zip(regions, labels, strict=False)) if bare else list(labels_of(regions, []).items())
     known = {labels_of_region: name for name, labels_of_region in named_labels}

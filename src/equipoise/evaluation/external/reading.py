@@ -16,7 +16,8 @@ _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg",
 class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
-    kind: in words, for the report. sha256: of a single file, "" for a folder.
+    kind: in words, for the report. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases.
+    structures: those that a table itself names.
     """
 
     path: str
@@ -24,6 +25,8 @@ class Reading:
     columns: Columns
     notes: tuple[str, ...] = ()
     sha256: str = ""
+    candidates: Any = None
+    structures: tuple[str, ...] = ()
 
 
 def stem(name: str) -> str:

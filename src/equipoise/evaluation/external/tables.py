@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.table_file import as_numbers, columns_of, number, table_columns
 from equipoise.evaluation.predictions import SCORE, Predictions
 
 _TEXT = ("arm", "case", "patient", "truth", "split")
@@ -30,24 +27,6 @@ def read_table(path: Path, *, cases_are_patients: bool = False) -> Predictions:
     return from_table(table_columns(path)[0], str(path), arm=path.stem, cases_are_patients=cases_are_patients)
 
 
-def table_columns(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """Read the columns of a CSV or Parquet file by name, and the file's SHA-256."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            with pq.ParquetFile(path) as file:
-                table = file.read()
-        elif path.suffix.lower() == ".csv":
-            # Text, because ids such as 007 are names: read as numbers, they would lose their zeros.
-            options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(_TEXT, pa.string()))
-            table = pyarrow.csv.read_csv(path, convert_options=options)
-        else:
-            raise PredictionError(f"{path} is neither .csv nor .parquet; save the predictions as one of them")
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise PredictionError(f"{path} is not a readable table ({reason}); save the predictions again") from error
-    return columns_of(table, str(path)), sha256(path)
-
-
 def from_table(
     table: Any, source: str = "the table", *, arm: str = "", cases_are_patients: bool = False
 ) -> Predictions:
@@ -57,10 +36,16 @@ def from_table(
     if not n or any(values.shape != (n,) for values in columns.values()):
         raise PredictionError(f"{source} has no rows, or columns of different lengths; give one row per case and arm")
     if "arm" not in columns and not arm:
-        raise PredictionError(f"{source} has no column 'arm'; name the method that made each row")
+        raise PredictionError(
+            f"{source} has no column 'arm' (it has {', '.join(columns)}); name the method that made each row, "
+            "or say which column holds it (--columns arm=NAME)"
+        )
     if "case" not in columns:
         names_of_columns = ", ".join(columns)
-        raise PredictionError(f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row")
+        raise PredictionError(
+            f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row, or say "
+            "which column holds it (--columns case=NAME)"
+        )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
             f"{source} has no column 'patient', so cases of one person are not recognised; give a list of case and "
@@ -82,17 +67,6 @@ def from_table(
     )  # fmt: skip
 
 
-def columns_of(table: Any, source: str) -> dict[str, NDArray[Any]]:
-    """Return the columns of a pyarrow.Table, a dictionary of columns or a data frame."""
-    # Data frames are recognised by an attribute and not by their class, because pandas is not a dependency.
-    if isinstance(table, pa.Table):
-        return {name: np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in table.column_names}
-    if isinstance(table, Mapping) or hasattr(table, "columns"):
-        keys = table.keys() if isinstance(table, Mapping) else table.columns
-        return {str(key): np.asarray(table[key]) for key in keys}
-    raise PredictionError(f"{source} is a {type(table).__name__}; give a file, a dictionary of columns or a data frame")
-
-
 def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
     if any(value is None or value == "" or value != value for value in values.tolist()):
         raise PredictionError(f"{source} has an empty cell in column {name!r}; fill it in")
@@ -107,18 +81,22 @@ def _splits(values: NDArray[np.str_], source: str) -> NDArray[np.str_]:
 
 
 def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
+    numbers = as_numbers(values)
+    if numbers is not None:
+        return numbers
     try:
-        return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        [number(cell) for cell in values.tolist()]
+    except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(
-            f"{source} has a cell in column {name!r} that is no number ({error}); mend it, remove the column, or name "
-            "it as a subgroup"
+            f"{source} has a cell in column {name!r} that is no number ({error}); if it names the arms, say so "
+            f"(--columns arm={name}); else mend it, remove the column, or name it as a subgroup (--subgroup {name})"
         ) from error
+    return values.astype(np.float64)
 
 
 def _whole(columns: Mapping[str, NDArray[Any]], name: str, n: int, source: str) -> NDArray[np.int64]:
     values = _numbers(columns[name], name, source) if name in columns else np.zeros(n)
-    if not np.isfinite(values).all() or (values != np.floor(values)).any():
+    if not (np.abs(values) < 1e15).all() or (values != np.floor(values)).any():
         raise PredictionError(f"{source} has a cell in column {name!r} that is no whole number; number them from 0")
     return values.astype(np.int64)
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -91,6 +91,8 @@ class AdaptiveMomentum(ClosureOptimizer):
     >>> w.item()
     0.5
     """
+
+    plain_only = False
 
     def __init__(
         self,
@@ -190,6 +192,12 @@ class AdaptiveMomentum(ClosureOptimizer):
         moments = settings.rule.follows_agreement + settings.rule.normalised
         for name in _MOMENTS[:moments]:
             state[name] = torch.zeros_like(real, dtype=settings.table.dtype)
+
+    @staticmethod
+    def _state_names(group: Mapping[str, Any], param: Tensor) -> tuple[Collection[str], Collection[str]]:  # noqa: ARG004
+        rule = RULES.get(group["rule"])
+        moments = 0 if rule is None else rule.follows_agreement + rule.normalised
+        return ("step", "count", *_MOMENTS[:moments]), ()
 
     def rates(self, *, pooled: bool = False) -> list[RateQuantiles]:
         """Return quantiles of the learning rates eta_t (equation 2) after the last step.

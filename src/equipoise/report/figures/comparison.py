@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.text.words import VERDICT_NOTES, interval, listed, number
+from equipoise.report.text.words import VERDICT_NOTES, interval, listed, number, sampled
 
 
 def overview_figure(
@@ -38,12 +38,17 @@ def overview_figure(
     scale = Scale(label, ((best, "reference"),) if best is not None else (), limits=limits)
     title = f"{label} of every arm and baseline"
     seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
+    over = sampled(entries)
     runs_wide = max((len(r.runs) for r in rows), default=0)
     return Figure(
         "overview",
         title,
-        f"Marker: mean {label} of one training run; bar: 95 % interval over patients and training runs; thin strokes: "
-        "the single runs." + _hollow(bool(rules), any(entry.get("untuned_of") for entry in entries)),
+        (
+            f"Marker: mean {label} of one training run; bar: 95 % interval over {over}; thin strokes: the single runs."
+            if over != "patients"
+            else f"Marker: {label} of the trained network; bar: 95 % interval over patients."
+        )
+        + _hollow(bool(rules), any(entry.get("untuned_of") for entry in entries)),
         (draw_rows(rows, scale, title, seen),),
         ("name", "estimate", "low", "high", *(f"run_{i + 1}" for i in range(runs_wide))),
         tuple(table),
@@ -78,8 +83,10 @@ def forest_figure(
     scale = Scale(f"difference in {label}", ((0.0, "zero"),), shade, _symmetric(rows, margin), _ENDS)
     title = f"Differences in {label} between all pairs of arms"
     seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in rows)
+    single = comparisons and all(str(pair.get("method") or "clustered").startswith("clustered") for pair in comparisons)
+    over = "patients" if single else "patients and training runs"
     caption = (
-        f"Difference of the mean {label} with its own 95 % interval over patients and training runs (thick) and the "
+        f"Difference of the {'' if single else 'mean '}{label} with its own 95 % interval over {over} (thick) and the "
         "one that holds for all comparisons together (thin), on which the verdicts rest. "
         + (f"Shaded: differences below the margin that matters (±{number(margin)}). " if margin else "")
         + "Filled: a verdict; hollow: the data do not decide."

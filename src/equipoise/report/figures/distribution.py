@@ -19,6 +19,7 @@ _BINS = 20
 def distribution_figure(arms: Mapping[str, Predictions], metric: str, label: str, noun: str) -> Figure | None:
     """Draw one histogram per arm on common axes; None where no arm has the metric."""
     values = {arm: test.metrics[metric] for arm, test in arms.items() if metric in test.metrics}
+    values = {arm: own for arm, own in values.items() if np.isfinite(own).any()}
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()]) if values else np.empty(0)
     if not finite.size:
         return None

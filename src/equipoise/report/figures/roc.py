@@ -41,13 +41,19 @@ def roc_figure(
     return Figure(
         "roc",
         title,
-        "Solid: mean sensitivity over the training runs at each false-positive rate; band: pointwise 95 %, from 500 "
-        "draws of patients and runs with replacement (a picture; the verdicts come from the comparison above)."
-        + (f" Dashed: the {line[0]}." if line else "")
-        + " Dotted: guessing.",
+        _words(max(map(len, shown.values())) > 1) + (f" Dashed: the {line[0]}." if line else "") + " Dotted: guessing.",
         tuple(_panel(arm, numbers[arm], b, line, areas.get(arm, "")) for arm, b in bands.items()),
         ("arm", "false_positive_rate", SENSITIVITY.name, "low", "high"),
         tuple(rows),
+    )
+
+
+def _words(several_runs: bool) -> str:
+    line = f"mean {SENSITIVITY.display} over the training runs" if several_runs else SENSITIVITY.display
+    drawn = "patients and runs" if several_runs else "patients"
+    return (
+        f"Solid: {line} at each false-positive rate; band: pointwise 95 %, from 500 draws of {drawn} with "
+        "replacement (a picture; the verdicts come from the comparison above)."
     )
 
 

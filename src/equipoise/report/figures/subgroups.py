@@ -10,11 +10,17 @@ from equipoise.report.text.words import interval, number
 
 
 def subgroup_figure(
-    subgroup: Mapping[str, Any], arms: Sequence[str], names: Mapping[str, str], label: str, noun: str
+    subgroup: Mapping[str, Any],
+    arms: Sequence[str],
+    names: Mapping[str, str],
+    label: str,
+    noun: str,
+    over: str = "patients and training runs",
 ) -> Figure:
     """Draw one attribute of results.json's `subgroups`; a group that is too small is shown as such.
 
     arms: without baselines; names: display names of arms and baselines; noun: the word for a case (nodule, case).
+    over: what the intervals are about.
     """
     rows, table = [], []
     for group in subgroup["groups"]:
@@ -35,7 +41,7 @@ def subgroup_figure(
     return Figure(
         f"subgroups-{subgroup['attribute']}",
         title,
-        f"{label} of every arm within each group of test {noun}s, with 95 % intervals over patients and training runs. "
+        f"{label} of every arm within each group of test {noun}s, with 95 % intervals over {over}. "
         f"Looked at after the fact; tests are adjusted for their number. {variation}",
         (draw_rows(rows, scale, title, seen),),
         ("group", "name", "patients", "cases", "estimate", "low", "high"),

@@ -30,7 +30,7 @@ from equipoise.report.results.calibration import Rows, calibration_rows, mean_er
 from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
-from equipoise.report.text.words import case_noun, endpoint_name, interval, number
+from equipoise.report.text.words import case_noun, endpoint_name, interval, number, sampled
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import on_curve
 
@@ -47,10 +47,10 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     drawn = [
         overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]) if known else None,
         forest_figure(results["comparisons"], names, label, plan.get("margin")) if compared else None,
-        variance_figure(results["comparisons"], names, advice),
+        variance_figure([p for p in results["comparisons"] if p.get("about") != "networks"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         *(
-            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock))
+            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock), sampled(results["arms"]))
             for subgroup in results["subgroups"]
         ),
         *_tuning(run, results),
@@ -88,7 +88,7 @@ def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str])
     """Make the figures that need the class scores of every test case: ROC, calibration and net benefit."""
     tests = _tests(run)
     scored = {name: one for name, one in tests.items() if one.classes and np.isfinite(one.scores).all()}
-    if not scored:
+    if not scored or run.lock.get("calls_only"):
         return []
     index = positive_index(run)
     classes = list(results["cohort"]["classes"])

@@ -45,6 +45,7 @@ from equipoise.report.text.words import (
     listed,
     number,
     p_value,
+    sampled,
     seconds,
     split_unit,
 )
@@ -117,6 +118,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
         references=references,
         interval=interval,
+        sampled=sampled([*results["arms"], *results["untuned"]]),
         endpoint_name=endpoint_name,
     )
 
@@ -156,7 +158,10 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
         return detection_galleries(run.finished(best), run.path)
     if not test.classes:
         plan = results["endpoints"]
-        return mask_galleries(run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path)
+        audited = run if run.sources else None
+        return mask_galleries(
+            run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path, audit=audited
+        )
     size = run.lock["cohort"].get("size_attribute")
     # The size helps to judge a miss: a small lesion is missed more easily.
     notes = {row["case"]: _size_note(row.get(size, "")) for row in run.cases if size}

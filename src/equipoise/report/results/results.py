@@ -26,7 +26,7 @@ from equipoise.report.results.warnings import run_warnings, unequal_budgets
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
-from equipoise.statistics.endpoints import endpoint_named, of_case
+from equipoise.statistics.endpoints import at_threshold, endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
 
 SCHEMA = 1
@@ -43,7 +43,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     tuning = tuning_results(run, sign > 0)
     arms, baselines = [_arm(run, arm, judged, tuning) for arm in run.lock["arms"]], _baselines(run, judged)
     untuned, beside = _untuned(run)
-    comparisons = [_comparison(pair) for pair in judged.comparisons] if judged else []
+    comparisons = [_comparison(pair, run) for pair in judged.comparisons] if judged else []
     rules = {entry["name"] for entry in baselines}
     primary = [pair for pair in comparisons if pair["role"] == "primary"]
     between = [pair for pair in primary if pair["b"] not in rules]
@@ -64,7 +64,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "secondary_comparisons": [pair for pair in comparisons if pair["role"] != "primary"],
         "subgroups": subgroup_results(run, test, positive_index(run)) if test and judged else [],
         "ranking": judged.ranking if judged else [],
-        "arithmetic": run.ledger.settled,
+        "arithmetic": _arithmetic(run),
         "missing_modalities": _missing(run, arms),
         "contrast": _contrast(run, [*arms, *baselines]),
         "variance": judged.variance if judged else None,
@@ -86,9 +86,17 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     return safe
 
 
+def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
+    """Return the measured choice of precision and compiling, and the layers that run another way; None without both."""
+    unsound = run.lock.get("unsound_layers")
+    chosen = {**(run.ledger.settled or {}), **({"unsound_layers": unsound} if unsound else {})}
+    return chosen or None
+
+
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
     endpoints = own_endpoints(run.lock, run.path, test.metrics)
     plan = run.lock["endpoints"]
+    endpoints |= {} if plan.get("threshold") is None else at_threshold(float(plan["threshold"]))
     # Stated in an audit, for a column of its table whose name is not known.
     for key, higher in (("lower_is_better", False), ("stated_higher", True)):
         for name in (name for name in plan.get(key) or () if not of_case(name, plan.get("structures")).direction_known):
@@ -166,6 +174,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         planned_seeds=None if run.sources else look or len(run.lock["seeds"]),
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
+        networks=bool(run.lock.get("networks")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
         custom=_own(run, test),
@@ -187,7 +196,7 @@ def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     entries = [
         _arm(run, plan, judged, None) | {"untuned_of": arm} for (arm, _), plan in zip(pairs, run.untuned(), strict=True)
     ]
-    return entries, [_comparison(pair) for pair in judged.comparisons if pair.role == "primary"]
+    return entries, [_comparison(pair, run) for pair in judged.comparisons if pair.role == "primary"]
 
 
 def _arm(
@@ -275,9 +284,10 @@ def _interval(value: Interval) -> dict[str, Any]:
     return safe
 
 
-def _comparison(pair: Comparison) -> dict[str, Any]:
+def _comparison(pair: Comparison, run: RunFolder) -> dict[str, Any]:
     plain: dict[str, Any] = json_safe(pair)
-    return plain
+    # A trial's verdicts are always about methods.
+    return plain if run.sources else {key: plain[key] for key in plain if key not in ("about", "non_inferior")}
 
 
 def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:

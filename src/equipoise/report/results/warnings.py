@@ -60,5 +60,8 @@ def _of_cohort(run: RunFolder) -> list[Reason]:
         warnings.append(Reason("guessed_patients"))
     elif not run.lock["cohort"].get("patients_known", True):
         warnings.append(Reason("no_patients_stated"))
+    for entry in run.lock.get("unsound_layers") or ():
+        layers = tuple((row["layer"], row["fault"], row["route"]) for row in entry["layers"])
+        warnings.append(Reason("unsound_layers", arm=entry["arm"], precision=entry["precision"], layers=layers))
     # "telling" is the key of version 0.1 for attributes that predict the class; locks keep it.
     return [*warnings, *(Reason("warning_of_lock", text=text) for text in run.lock.get("telling") or ())]

@@ -25,7 +25,10 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
     """Return the answer which arm to use, as far as predictions allow one."""
     advice = results["recommendation"][QUALITY]
     if advice["arm"] is not None and len(results["arms"]) > 1:
-        return f"{names[advice['arm']]}, as far as quality goes: every other arm was shown to be worse."
+        chosen = f"{names[advice['arm']]}, as far as quality goes: every other"
+        if _of_networks(results):
+            return f"Of these trained networks {chosen} one was shown to be worse on patients like these."
+        return f"{chosen} arm was shown to be worse."
     known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
     if any(known) and not all(known) and len(results["arms"]) > 1:
         return f"No recommendation: {advice['reason']}"
@@ -36,10 +39,21 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         for pair in results["comparisons"]
     ):
         return f"No recommendation: {advice['reason']}"
+    if (
+        advice["tied_with"]
+        and _of_networks(results)
+        and any(pair["verdict"] == "not_enough_data" for pair in results["comparisons"])
+    ):
+        return "These predictions do not say: no difference between these trained networks can be told from chance."
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
         return f"Any of {listed(tied)}: these predictions do not put one above the others; take the cheapest."
     return "Predictions of one arm do not say." if len(results["arms"]) == 1 else "These predictions do not say."
+
+
+def _of_networks(results: Entry) -> bool:
+    """Whether the verdicts are about single trained networks."""
+    return any(pair.get("about") == "networks" for pair in results["comparisons"])
 
 
 def _highest(results: Entry) -> str:

@@ -124,14 +124,17 @@ def _differences(results: Results, cite: Cite) -> str:
     if not methods:
         return ""
     if all(method.startswith("clustered") for method in methods):
-        return "Every arm was trained once, so differences speak of these networks and not of the methods."
+        return (
+            "Every arm was trained once, so that patients alone were sampled: verdicts are about these trained "
+            "networks, and not about the methods."
+        )
     crossed = all(method.startswith("crossed") for method in methods)
     how = "crossed with arms, whose runs shared their seeds" if crossed else "nested in arms"
-    spread = "pooled over arms" if any(method.startswith("pooled") for method in methods) else "of the two arms"
     return (
         f"Differences were tested with training runs as readers {how} {cite('rockette', 'hillis')}: the variance "
-        f"between runs ({spread}) and that over patients both entered the standard error, which was never taken below "
-        "that with runs fixed, and degrees of freedom were those of Hillis."
+        "between runs of the two arms and that over patients both entered the standard error, and degrees of freedom "
+        "were those of Hillis; each difference was also tested with its runs fixed, and the larger p and the wider "
+        "interval count."
     )
 
 
@@ -147,6 +150,8 @@ def _family(results: Results, cite: Cite) -> str:
         if len(pairs) > 1
         else ""
     )
+    if out and any("moderated" in str(pair.get("method")) for pair in pairs):
+        out += f", from variances between runs moderated over arms {cite('smyth')}"
     level = f"the level was {plan['alpha']:g}"
     if not plan.get("margin") or _unjudged(results):
         return f"{out}; {level}." if out else f"T{level[1:]}."
@@ -180,8 +185,8 @@ def _folds(results: Results, cite: Cite) -> str:
     if not any(pair.get("p_new_data") is not None for pair in results["comparisons"]):
         return ""
     return (
-        f"Metrics were averaged over folds; such intervals speak of the fitted models {cite('ledell')}, and a verdict "
-        f"on the method also needed the corrected resampled t test {cite('nadeau')}."
+        f"Metrics were averaged over folds; of the test of the fitted models {cite('ledell')} and the corrected "
+        f"resampled t test of the methods {cite('nadeau')} the larger p and the wider interval count."
     )
 
 

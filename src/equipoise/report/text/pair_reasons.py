@@ -102,6 +102,14 @@ def trained_networks(stands_out: bool, difference: str, first: str, why: str) ->
     return f"{clear}: {difference}. {why}"
 
 
+def of_these_networks(verdict: str) -> str:
+    """State that a verdict is about single trained networks."""
+    return (
+        f"Of these trained networks, on patients like these: {verdict} One run each says nothing of how the "
+        "methods would do when trained again."
+    )
+
+
 def better(
     endpoint: str, winner: str, loser: str, p: float, family: int, difference: str, secondary: bool, unseen: str = ""
 ) -> str:
@@ -219,7 +227,7 @@ def _adjusted(p: float, family: int) -> str:
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
     no_verdict, unknown_patients, few_events, few_patients, both_perfect, turned_classes, few_cases, few_failures,
-    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, better, equivalent,
-    undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
+    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks, better,
+    equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
     more_patients_needed, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

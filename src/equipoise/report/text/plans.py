@@ -8,7 +8,7 @@ from equipoise.report.text.amounts import amount
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics.planning import ALIKE, UNLIKE, Plan
 
-_IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds")
+_IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds", "folds", "as_fitted")
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -36,7 +36,20 @@ def plan_sentences(plan: Plan) -> list[str]:
     bought = f"Twice the patients would show {amount(doubled.detectable)}"
     bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
     warnings = [sentence(reason) for reason in plan.warnings]
-    return [*warnings, first, likeness, bought, *([] if plan.margin is None else _about_margin(plan, plan.margin))]
+    margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
+    return [*warnings, first, likeness, bought, *margin, *_about_folds(plan)]
+
+
+def _about_folds(plan: Plan) -> list[str]:
+    """State the price of a verdict on the method under cross-validation, before anybody trains."""
+    if plan.as_fitted is None or plan.power_at_margin is None:
+        return []
+    sentence_of_folds = (
+        f"With {plan.folds} folds a verdict must also hold for new training data (corrected resampled t): the networks "
+        f"of these folds alone would differ by the margin visibly in {100 * plan.as_fitted:.0f} % of trials, the "
+        f"methods in {100 * plan.power_at_margin:.0f} %; more repeats raise the latter."
+    )
+    return [sentence_of_folds]
 
 
 def _about_margin(plan: Plan, margin: float) -> list[str]:

@@ -12,6 +12,8 @@ REFERENCES = {
     "Stat Med 2007;26:596–619.",
     "hothorn": "Hothorn T, Bretz F, Westfall P. Simultaneous inference in general parametric models. Biom J "
     "2008;50:346–363.",
+    "smyth": "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression in microarray "
+    "experiments. Stat Appl Genet Mol Biol 2004;3:3.",
     "schuirmann": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach for "
     "assessing the equivalence of average bioavailability. J Pharmacokinet Biopharm 1987;15:657–680.",
     "holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65–70.",

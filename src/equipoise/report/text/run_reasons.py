@@ -65,6 +65,15 @@ def nothing_predicted() -> str:
     return "No test predictions were found, so nothing can be judged; the same command finishes the run."
 
 
+def unsound_layers(arm: str, precision: str, layers: Sequence[tuple[str, str, str]]) -> str:
+    """Describe layers that this machine computes soundly in another layout or precision only: (name, fault, route)."""
+    name, fault, route = layers[0]
+    what = f"the layer {name}" if name else "the whole network"
+    more = f", and {plural(len(layers) - 1, 'other layer')} for such reasons" if len(layers) > 1 else ""
+    wrong = f"This machine's build of torch computes {what} of {arm} wrongly in {precision} ({fault})"
+    return f"{wrong}; it ran as {route}{more}."
+
+
 def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     """Describe leaks that the protocol allows."""
     return (
@@ -151,7 +160,7 @@ def unknown_cost() -> str:
 
 WRITERS = (
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
-    warning_of_lock, nothing_predicted, allowed_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
-    pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
+    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, guessed_patients, no_patients_stated, no_result,
+    arm_unjudged, pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
     cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip

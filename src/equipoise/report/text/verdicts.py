@@ -33,6 +33,29 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
 
 def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
     """Return the verdict on one pair with its numbers."""
+    if pair.get("about") == "networks" and pair["verdict"] not in UNJUDGED:
+        return _of_networks(pair, names, label, patients)
+    return _pair_sentence(pair, names, label, patients)
+
+
+def _of_networks(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
+    """Return the verdict on two trained networks, of which patients alone are sampled."""
+    sentence = _pair_sentence(pair, names, label, patients).replace(
+        "would be needed with as many runs", "would be needed"
+    )
+    known = list(pair["non_inferior"]) if pair["verdict"] in ("not_enough_data", "a_better", "b_better") else []
+    winner = _winner(pair)
+    shown = [arm for arm in known if arm != winner]
+    for arm in shown:
+        other = pair["b"] if arm == pair["a"] else pair["a"]
+        sentence += (
+            f" {names[arm]} is not inferior to {names[other]} by the margin of {number(pair['margin'], 3)}: "
+            "the interval excludes it."
+        )
+    return f"Of these trained networks, {sentence} One run each says nothing of the methods."
+
+
+def _pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
     a, b = names[pair["a"]], names[pair["b"]]
     # A refused pair may have numbers all the same. They are not shown here, since a reader would take a verdict from
     # them.
@@ -123,6 +146,8 @@ def _range(pair: Entry) -> str:
     """Return the range of the patients needed, for the number of runs of this trial; else empty."""
     for need in pair.get("needed") or ():
         if need["patients"] == pair["patients_needed"] and need["low"] is not None:
+            if need["high"] is not None and about(need["low"]) == about(need["high"]):
+                return ""
             high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
             return f" (range {about(need['low'])} {high})"
     return ""

@@ -1,6 +1,6 @@
 """Names and numbers in the form of medical journals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from equipoise.statistics.endpoints import described
@@ -93,6 +93,16 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−")
+
+
+def sampled(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Name what intervals are about: patients, and training runs where some arm has several.
+
+    >>> sampled([{"seeds": [0]}, {"seeds": [0]}]), sampled([{"seeds": [0, 1]}])
+    ('patients', 'patients and training runs')
+    """
+    several = any(len(entry.get("seeds") or ()) > 1 for entry in entries)
+    return "patients and training runs" if several else "patients"
 
 
 def interval(low: float | None, high: float | None, decimals: int = 3) -> str:

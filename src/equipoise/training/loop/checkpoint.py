@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from equipoise.atomic_write import write_atomic, write_json
+from equipoise.errors import EquipoiseError
 
 KEPT = 2
 _LAYOUTS = {"channels_last": torch.channels_last, "channels_last_3d": torch.channels_last_3d}
@@ -29,6 +30,12 @@ def _has(tensor: torch.Tensor, layout: torch.memory_format) -> bool:
 def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
     """Convert nested dictionaries, lists, tuples and scalars to JSON values, and move the tensors to `tensors`."""
     if isinstance(value, torch.Tensor):
+        if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided:
+            # A subclass (as of 8-bit states) is more than its values, which safetensors alone would keep.
+            kind = type(value).__name__ if value.layout is torch.strided else "sparse tensor"
+            raise EquipoiseError(
+                f"a checkpoint cannot hold the {kind} at {name.strip('/')}; keep plain dense tensors in the state"
+            )
         plain = value.detach().cpu()
         tensors[name] = plain.contiguous().clone()
         # The order in memory decides the order of sums: a resumed job needs the layout that it had.
@@ -42,7 +49,9 @@ def pack(value: Any, tensors: dict[str, torch.Tensor], name: str = "") -> Any:
         return {kind: [pack(item, tensors, f"{name}/{index}") for index, item in enumerate(value)]}
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
-    raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {name}; keep tensors and plain values there")
+    raise EquipoiseError(
+        f"a checkpoint cannot hold the {type(value).__name__} at {name.strip('/')}; keep tensors and plain values there"
+    )
 
 
 def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -28,15 +28,18 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.distributed import ALONE, Ranks
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region, without_ignored
+from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
 from equipoise.training.learner.weight_average import WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
+from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, reproducible, seeded
 from equipoise.training.loop.diagnostics import Observation
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
 from equipoise.training.loop.initial_weights import frozen_norm_layers
 from equipoise.training.loop.layout import layout_of
+from equipoise.training.loop.optimizer_state import load_optimizer
 from equipoise.training.tasks import endpoint_of, training_of
 
 ATTEMPTS = 2
@@ -65,8 +68,8 @@ class DivergedError(Exception):
 def train(job: Job) -> dict[str, Any]:
     """Train one job, or resume it from its last checkpoint, and return the contents of done.json.
 
-    A failure of the arm (divergence, an exception of its model) is returned and written like any other end; OSError is
-    raised, because a full disk is not a property of the arm.
+    A failure of the arm (divergence, an exception of its model) is returned and written like any other end. OSError and
+    MemoryError are raised, because a full disk or memory is not a property of the arm.
     """
     done = job.done()
     if done is not None:
@@ -78,11 +81,13 @@ def train(job: Job) -> dict[str, Any]:
             warnings.simplefilter("always")
             end = _Training(job, ranks).run()
         end["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
-    except OSError:
-        raise
     except (DivergedError, EquipoiseError) as error:
         end = {"status": "failed", "reason": str(error)}
     except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
+        if isinstance(error, OSError) and not of_the_arm(error, job):
+            raise
         end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
     return job.write_end(**end, processes=ranks.count) if ranks.leads else end
 
@@ -238,7 +243,7 @@ class _Training:
             return
         self.progress = Progress(**state["progress"])
         self.learner.model.load_state_dict(state["model"])
-        self.learner.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.learner.optimizer, state["optimizer"])
         self.learner.schedule.load_state_dict(state["schedule"])
         if self.learner.average is not None:
             self.learner.average.load_state_dict(state["average"])
@@ -253,7 +258,10 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
     layout = layout_of(job.spatial_dims, device, built_in=":" not in job.arm.model.name)
     move: Any = model.to  # its types know no memory format of volumes
     model = move(memory_format=layout)
-    if training.compile is True:
+    # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
+    routes = job.routes.get("bfloat16" if training.precision == "bfloat16" else "float32", ())
+    apply_routes(model, routes, layout)
+    if training.compile is True and ("", NOT_COMPILED) not in routes:
         # One kernel per shape: a resumed job meets the shapes in another order, and must use the same kernels.
         model.compile(dynamic=False)
     optimizer = build_optimizer(job, model)
@@ -266,7 +274,6 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
         loss_of(job),
         schedule(training.schedule.name, optimizer, steps, **training.schedule.settings),
         device,
-        # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
         torch.bfloat16 if training.precision == "bfloat16" else torch.float32,
         training.clip_norm,
         layout,

@@ -1,0 +1,1 @@
+"""Public data: their addresses, their download, and the check that what lies on the disk is what was published."""

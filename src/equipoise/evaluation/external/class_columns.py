@@ -1,0 +1,281 @@
+"""Make class scores of the columns that classifiers leave: `y_true, y_prob`, one column per class, or called classes.
+
+Whether a column holds probabilities or logits is never guessed: values outside 0 to 1 without a name or a statement
+are a question. Called classes have no curve, so only endpoints of calls are computed from them.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from equipoise.cohorts.layouts.columns import bare
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.predictions import SCORE
+
+LOGITS, PROBABILITIES = "logits", "probabilities"
+_PER_CLASS = re.compile(r"(prob|proba|probability|p|pred_prob|y_prob|y_proba|y_score|logit|logits)_(.+)", re.IGNORECASE)
+_AFTER_CLASS = re.compile(r"(.+)_(prob|proba|probability|score|logit)", re.IGNORECASE)
+_SCORES = (
+    "score", "scores", "yscore", "yprob", "yproba", "prob", "proba", "probability", "predprob", "predproba",
+    "ypredproba", "ypredprob", "confidence", "logit", "logits", "decisionfunction", "risk", "likelihood", "predscore",
+    "predictionscore",
+)  # fmt: skip
+_CALLED = (
+    "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
+    "predclass", "yhat", "called", "output",
+)  # fmt: skip
+_NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
+_POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
+"""Truths that a single score is about, with the other one."""
+
+
+def with_scores(
+    columns: Columns, source: str, options: AuditOptions, truth: Mapping[str, str] | None
+) -> tuple[Columns, list[str]]:
+    """Return the columns with `truth` and one `score_<class>` per class, where the table is a classifier's; and notes.
+
+    truth: case → class, for tables without a truth of their own.
+    """
+    # The same prefix in other letters, as spreadsheets write it.
+    columns = {SCORE + key[len(SCORE) :] if key.lower().startswith(SCORE) else key: v for key, v in columns.items()}
+    own = "truth" in columns
+    labels = columns["truth"].tolist() if own else [(truth or {}).get(str(case)) for case in columns.get("case", ())]
+    if not own and not (truth and labels):
+        _refuse_bare_scores(columns, source)
+        return columns, []
+    named = sorted({name.removeprefix(SCORE) for name in columns if name.startswith(SCORE)})
+    texts = _truths([label for label in labels if label is not None], named)
+    if own:
+        columns = {**columns, "truth": np.array(_truths(labels, named), dtype=object)}
+    columns, notes = _per_class(columns, source, set(texts))
+    blank = sum(str(text).lower() in _NO_TRUTH for text in texts)
+    if blank:
+        raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
+    if any(name.startswith(SCORE) for name in columns):
+        return _completed(columns, source, options, sorted(set(texts)), notes)
+    return _from_one(columns, source, options, texts, notes)
+
+
+def _truths(labels: list[Any], classes: list[str]) -> list[Any]:
+    """Return truths as text; whole numbers with a point (1.0) lose it, unless a class is named so."""
+    texts = [label if label is None or label != label else str(label).strip() for label in labels]
+    written = {text for text in texts if isinstance(text, str)}
+    numbers = as_numbers(np.array(sorted(written), dtype=object)) if written else None
+    if numbers is None or not _whole(numbers) or written & set(classes):
+        return texts
+    whole = {text: str(int(value)) for text, value in zip(sorted(written), numbers, strict=True)}
+    pointed = any("." in text for text in written)
+    return [whole[text] if pointed and isinstance(text, str) else text for text in texts]
+
+
+def _whole(numbers: NDArray[np.float64]) -> bool:
+    return bool((np.isfinite(numbers) & (np.abs(numbers) < 1e15) & (numbers == np.rint(numbers))).all())
+
+
+def _refuse_bare_scores(columns: Columns, source: str) -> None:
+    """Refuse probabilities without a truth, of which no metric can be made."""
+    bare_scores = [name for name in columns if bare(name) in _SCORES and bare(name) not in ("score", "scores")]
+    if bare_scores:
+        raise PredictionError(
+            f"{source} has the scores {bare_scores[0]!r} and no truth; add a column 'truth', name it (--columns "
+            "truth=NAME), or give a CSV of case and truth (--truth)"
+        )
+
+
+def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns, list[str]]:
+    """Rename a family of columns, one per class (prob_<class>, <class>_score), to `score_<class>`."""
+    if any(name.startswith(SCORE) for name in columns):
+        return columns, []
+    for pattern, place in ((_PER_CLASS, 2), (_AFTER_CLASS, 1)):
+        matches = {name: match for name in columns if (match := pattern.fullmatch(name))}
+        classes = {name: match[place] for name, match in matches.items()}
+        if len(matches) < 2 or not truths <= set(classes.values()) or len(set(classes.values())) < len(classes):
+            continue
+        logits = any("logit" in match[3 - place].lower() for match in matches.values())
+        renamed = {SCORE + classes[name] if name in classes else name: values for name, values in columns.items()}
+        if logits:
+            renamed = _softmax(renamed, source)
+        kind = "logits" if logits else "scores"
+        return renamed, [f"The columns {', '.join(classes)} of {source} were read as {kind} of the classes."]
+    return columns, []
+
+
+def _softmax(columns: Columns, source: str) -> Columns:
+    names = [name for name in columns if name.startswith(SCORE)]
+    scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
+    with np.errstate(invalid="ignore"):  # an infinite logit gives no number, which the statistics refuse by name
+        return {**columns, **dict(zip(names, softmax(scores, axis=1).T, strict=True))}
+
+
+def _completed(
+    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+) -> tuple[Columns, list[str]]:
+    """Add the score of the other of two classes where a table has one; turn stated logits into probabilities."""
+    names = [name for name in columns if name.startswith(SCORE)]
+    others = [truth for truth in truths if SCORE + truth not in names]
+    if len(names) == 1 and len(others) == 1 and len(truths) <= 2:
+        positive = names[0].removeprefix(SCORE)
+        table, more = _two(columns, names[0], positive, others[0], source, options)
+        return table, [*notes, *more]
+    if options.scores == LOGITS and len(names) > 1:
+        return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
+    return columns, notes
+
+
+def _from_one(
+    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+) -> tuple[Columns, list[str]]:
+    """Read one column of scores or of called classes."""
+    if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
+        _refuse_unknown_arms(columns, source, options)
+        return columns, notes
+    score = _one(columns, _SCORES, "score", source)
+    if score is not None and _only_calls(columns[score], truths):
+        columns = {"prediction" if name == score else name: values for name, values in columns.items()}
+        score = None
+    called = _one(columns, _CALLED, "prediction", source)
+    if score is None and called is not None and _is_fraction(columns[called]):
+        score, called = called, None
+    if score is not None:
+        if called is not None:
+            columns = {name: values for name, values in columns.items() if name != called}
+            notes.append(f"The called classes in {called!r} of {source} were left aside; the scores decide.")
+        positive, negative = _sides(truths, source, options)
+        table, more = _two(columns, score, positive, negative, source, options)
+        return table, [*notes, *more]
+    if called is None:
+        return columns, notes
+    return _calls(columns, called, source, options, truths, notes)
+
+
+def _one(columns: Columns, names: tuple[str, ...], role: str, source: str) -> str | None:
+    if role in columns:
+        return role
+    fitting = [name for name in columns if bare(name) in names]
+    if len(fitting) > 1:
+        raise PredictionError(
+            f"{source} has {len(fitting)} columns that could be the {role} ({', '.join(fitting)}); say which one is, "
+            f"such as --columns {role}={fitting[0]}"
+        )
+    return fitting[0] if fitting else None
+
+
+def _only_calls(values: NDArray[Any], truths: list[str]) -> bool:
+    """Whether a column holds classes alone: then it is no score, whatever its name."""
+    cells = {str(cell) for cell in _truths(values.tolist(), [])}
+    return bool(cells) and (cells <= set(truths) or cells <= {"0", "1"})
+
+
+def _is_fraction(values: NDArray[Any]) -> bool:
+    numbers = as_numbers(values)
+    return numbers is not None and bool((numbers[np.isfinite(numbers)] % 1 != 0).any())
+
+
+def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, str]:
+    """Return the class that a single score is about, and the other one."""
+    seen = sorted(set(truths))
+    if len(seen) > 2:
+        raise PredictionError(
+            f"{source} has one score and {len(seen)} classes ({', '.join(seen[:4])}); give a column "
+            "score_<class> for each"
+        )
+    if options.positive is not None:
+        others = [one for one in seen if one != options.positive]
+        if len(others) != 1:
+            raise PredictionError(f"{source} has the classes {', '.join(seen)}; name one of them with --positive")
+        return options.positive, others[0]
+    for one in seen:
+        partner = _POSITIVES.get(one.lower())
+        if one.lower() in _POSITIVES and {other.lower() for other in seen} <= {one.lower(), partner, "-1"}:
+            return one, next((other for other in seen if other != one), str(partner))
+    if len(seen) == 1 and seen[0].lower() in _POSITIVES.values():
+        positive = next(one for one, other in _POSITIVES.items() if other == seen[0].lower())
+        return positive, seen[0]
+    raise PredictionError(
+        f"{source} has one score, and which of its classes ({', '.join(seen)}) it is about is not certain; say so "
+        f"(--positive {seen[-1]})"
+    )
+
+
+def _two(
+    columns: Columns, name: str, positive: str, negative: str, source: str, options: AuditOptions
+) -> tuple[Columns, list[str]]:
+    """Make the scores of two classes of that of one, the positive class second."""
+    score, notes = _probability(_score_numbers(columns[name], name, source), name, source, options)
+    if name != SCORE + positive or notes:
+        notes.append(f"The column {name!r} of {source} was read as the probability of {positive!r}.")
+    rest = {key: values for key, values in columns.items() if key != name}
+    return {**rest, SCORE + negative: 1 - score, SCORE + positive: score}, notes
+
+
+def _probability(
+    score: NDArray[np.float64], name: str, source: str, options: AuditOptions
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Return probabilities; refuse values of which it is not certain whether they are logits."""
+    finite = score[np.isfinite(score)]
+    inside = bool(((finite >= 0) & (finite <= 1)).all())
+    kind = options.scores or (LOGITS if "logit" in name.lower() and not inside else None)
+    if kind == LOGITS:
+        return expit(score), [f"The scores {name!r} of {source} are logits: the logistic function was taken."]
+    if kind is None and "logit" in name.lower():
+        raise PredictionError(
+            f"{source} has the column {name!r} with values from 0 to 1 alone; say what they are (--scores logits, or "
+            "--scores probabilities)"
+        )
+    if not inside:
+        low, high = finite.min(), finite.max()
+        raise PredictionError(
+            f"{source} has scores in {name!r} from {low:.4g} to {high:.4g}, which are no probabilities; give "
+            "probabilities, or say that they are logits (--scores logits)"
+        )
+    return score, []
+
+
+def _score_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
+    numbers = as_numbers(values)
+    if numbers is None:
+        raise PredictionError(f"{source} has a cell in column {name!r} that is no number; mend it")
+    return numbers
+
+
+def _calls(
+    columns: Columns, name: str, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+) -> tuple[Columns, list[str]]:
+    """Make scores of 0 and 1 of called classes, for endpoints that need no more."""
+    called = _truths(columns[name].tolist(), [])
+    classes = sorted(set(truths))
+    foreign = [str(one) for one in called if one not in classes]
+    if foreign and not {*map(str, called), *classes} <= {"0", "1"}:
+        raise PredictionError(f"{source} has the called class {foreign[0]!r} in {name!r}, which is no truth; mend it")
+    if options.primary not in options.calls:
+        raise PredictionError(
+            f"{source} has called classes in {name!r} and no class scores, so no {options.primary} can be "
+            "computed; add score_<class> columns, or judge the calls (--primary balanced_accuracy; also "
+            f"{', '.join(options.calls)})"
+        )
+    classes = sorted({*classes, *map(str, called)}) if len(classes) < 2 else classes
+    if options.positive in classes and len(classes) == 2:
+        classes.sort(key=lambda one: one == options.positive)
+    own = np.array([str(one) for one in called])
+    scores = {SCORE + one: (own == one).astype(float) for one in classes}
+    rest = {key: values for key, values in columns.items() if key != name}
+    return {**rest, **scores}, [*notes, f"The column {name!r} of {source} holds called classes, which have no curve."]
+
+
+def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -> None:
+    """Refuse number columns beside a truth that may be arms or class scores, in a table without arms."""
+    known = {"arm", "case", "patient", "truth", "split", "seed", "fold", *options.subgroups}
+    unknown = [name for name in columns if name not in known and as_numbers(columns[name]) is not None]
+    if unknown and "arm" not in columns and options.primary not in unknown:
+        raise PredictionError(
+            f"{source} has the columns {', '.join(unknown)} beside the truth, and what they are is not "
+            f"certain; if each is an arm, say so (--columns arms={'+'.join(unknown)}), if one is the score, --columns "
+            f"score={unknown[0]}, and class scores are called score_<class>"
+        )

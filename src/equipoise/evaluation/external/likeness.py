@@ -1,0 +1,57 @@
+"""Ids that differ by blanks, capitals, a suffix or zeros in front: one case, or one person, under two names."""
+
+import re
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.reading import stem
+from equipoise.evaluation.predictions import Predictions
+
+
+def plain(name: str) -> str:
+    """Return an id without what people and tools write differently.
+
+    >>> plain(" Case_007.nii.gz"), plain("case 7")
+    ('case7', 'case7')
+    """
+    # Between two digits a separator tells numbers apart: 1-23 and 12-3 are two names.
+    text = re.sub(r"(?<!\d)[\s_\-]+|[\s_\-]+(?!\d)", "", stem(name.strip()).lower())
+    return re.sub(r"\d+", lambda digits: str(int(digits[0])), text)
+
+
+def alike_cases(table: Predictions, *, common_cases: bool) -> list[str]:
+    """Refuse arms that lack a case under its name and have one that looks like it, or note them."""
+    cases = {arm: set(table.case[table.arm == arm].tolist()) for arm in table.arms()}
+    everywhere = set.intersection(*cases.values())
+    for arm, own in cases.items():
+        own_plain = {plain(case): case for case in own - everywhere}
+        for other, others in cases.items():
+            twins = [(own_plain[plain(case)], case) for case in sorted(others - own) if plain(case) in own_plain]
+            if not twins:
+                continue
+            text = (
+                f"case {twins[0][0]!r} of {arm} and case {twins[0][1]!r} of {other} look alike and are two names "
+                f"({len(twins)} such cases)"
+            )
+            if not common_cases:
+                raise PredictionError(f"{text}; name each case alike in all files, or leave them out (common cases)")
+            return [f"{text[0].upper()}{text[1:]}; they were left out, as asked."]
+    return []
+
+
+def alike_patients(table: Predictions) -> list[str]:
+    """Note patients whose ids look alike: taken for two people, their cases would count as independent."""
+    groups: dict[str, list[str]] = {}
+    for patient in sorted(set(table.patient.tolist())):
+        groups.setdefault(plain(patient), []).append(patient)
+    twins = [group for group in groups.values() if len(group) > 1]
+    if not twins or _are_cases(table):
+        return []
+    note = (
+        f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were taken for two people "
+        f"({len(twins)} such groups); if they are one, name them alike."
+    )
+    return [note]
+
+
+def _are_cases(table: Predictions) -> bool:
+    return bool((table.patient == table.case).all())

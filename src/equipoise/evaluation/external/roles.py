@@ -1,0 +1,246 @@
+"""Which column of a table is what: by the names that tools use, or as the caller says (`--columns case=StudyID`).
+
+A name is compared without capitals and signs. What is certain is read and noted; where two columns could have one role,
+or a column has none, the caller is asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.layouts.columns import bare
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
+from equipoise.evaluation.external.reading import Columns, stem
+from equipoise.evaluation.external.table_file import MISSING, as_numbers
+from equipoise.lookup import nearest
+
+ROLES = ("arm", "case", "patient", "truth", "split", "seed", "fold", "score", "prediction", "value")
+"""Roles of single columns; `arms` names the columns of a wide table, `sheet` the sheet of an Excel file."""
+_STATED = (*ROLES, "arms", "sheet")
+_IDS = ("arm", "case", "patient", "truth", "split")
+# Tiers: the first that fits decides, and two columns in one tier are a question.
+_TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "arm": (("arm",), (
+        "algorithm", "algorithmname", "algname", "algo", "method", "methodname", "model", "modelname", "classifier",
+        "network", "architecture", "approach", "team", "product",
+    )),
+    "case": (("case", "caseid", "casename"), (
+        "imageid", "image", "imagename", "filename", "file", "filepath", "img", "imgname", "seriesuid",
+        "seriesinstanceuid", "scan", "scanid", "study", "studyid", "studyuid", "accession", "accessionnumber", "sample",
+        "sampleid", "exam", "examid", "lesionid", "noduleid",
+    ), ("id", "uid", "name", "subjectname")),
+    "patient": (("patient", "patientid"), (
+        "subject", "subjectid", "participant", "participantid", "mrn", "pid", "patientno", "patientname",
+    )),
+    "truth": (("truth",), (
+        "ytrue", "true", "truelabel", "trueclass", "gt", "groundtruth", "reference", "referencestandard", "actual",
+    ), ("label", "target", "class", "y", "diagnosis", "outcome", "labels", "targets")),
+    "split": (("split",), ("subset", "part", "partition")),
+    "seed": (("seed",), ("run", "runid", "repeat", "repetition", "replicate", "trainingrun", "randomstate")),
+    "fold": (("fold",), ("cvfold", "foldid", "kfold")),
+    "value": (("value", "metricvalue"),),
+}  # fmt: skip
+_METRICS = {
+    "dice": ("dice", "dsc", "dicescore", "dicecoefficient", "dicesimilaritycoefficient", "meandice", "globalbindsc"),
+    "iou": ("iou", "jaccard", "jaccardindex"),
+    "hd95": ("hd95", "hausdorff95", "hausdorffdistance95", "95hd"),
+    "assd": ("assd", "averagesymmetricsurfacedistance"),
+}
+_METRIC_OF = {spelling: metric for metric, spellings in _METRICS.items() for spelling in spellings}
+_PARTS = {"train", "validation", "val", "test"}
+_INDEX = ("", "Unnamed: 0", "__index_level_0__")
+
+
+def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
+    """Read roles from a mapping, or from the command line's spelling; several columns are joined by "+".
+
+    >>> parse_columns("case=StudyID,arms=unet+vit")
+    {'case': ('StudyID',), 'arms': ('unet', 'vit')}
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        pairs = [part.partition("=") for part in given.split(",") if part.strip()]
+        roles = {role.strip(): tuple(name.strip() for name in names.split("+")) for role, _, names in pairs}
+    else:
+        roles = {str(role): (name,) if isinstance(name, str) else tuple(name) for role, name in given.items()}
+    for role, names in roles.items():
+        if role not in _STATED:
+            raise PredictionError(f"columns: the role {role!r} is unknown; {nearest(role, _STATED)}")
+        if not all(names) or (len(names) != 1 and role != "arms"):
+            raise PredictionError(f"columns: {role!r} needs one name of a column, such as --columns {role}=NAME")
+    return roles
+
+
+def with_roles(
+    raw: Columns,
+    source: str,
+    by_role: Mapping[str, tuple[str, ...]],
+    metric: str | None = None,
+    subgroups: Sequence[str] = (),
+) -> tuple[Columns, list[str]]:
+    """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
+
+    metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
+    columns that the caller has given another purpose, unless their name is that of a role.
+    """
+    columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
+    notes = [f"The numbered column {name!r} of {source} was left aside." for name in raw if name not in columns]
+    missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
+    if missing:
+        raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
+    roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
+    measured = any(_METRIC_OF.get(bare(name)) for name in columns)
+    structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
+    wide = by_role.get("arms", ())
+    for role in _TIERS:
+        taken = {*roles, *wide, structure or "", *(name for name in subgroups if name not in ROLES)}
+        name = None if role in roles.values() else _of_role(role, columns, taken, source)
+        # In a wide table the names of the arms are those of columns.
+        if name is not None and not (role == "arm" and wide):
+            roles[name] = role
+    notes += [
+        f"The column {name!r} of {source} was read as the {role}." for name, role in roles.items() if name != role
+    ]
+    renamed = {roles.get(name, name): values for name, values in columns.items()}
+    _add_case(renamed, source, notes)
+    renamed = _long(renamed, wide, source, metric) if wide else renamed
+    renamed = _named_metrics(_clean(renamed, source, notes), source, metric, notes)
+    if structure is not None and structure not in subgroups:
+        renamed, more = by_structure(renamed, structure, source)
+        notes += more
+    return renamed, notes
+
+
+def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tuple[Columns, list[str]]:
+    """Leave columns of words without a role aside, unless rows differ by them alone: then one may name the arms."""
+    free = [name for name in columns if name not in (*ROLES, *subgroups) and not name.lower().startswith("score_")]
+    words = [name for name in free if _only_words(columns[name])]
+    if not words or "case" not in columns:
+        return columns, []
+    keys = [columns[name].astype(str).tolist() for name in ("arm", "seed", "fold", "split", "case") if name in columns]
+    rows = list(zip(*keys, strict=True))
+    if len(set(rows)) < len(rows):
+        raise PredictionError(
+            f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
+            f"(--columns arm={words[0]}), else keep one row for each case"
+        )
+    note = f"The columns {', '.join(words)} of {source} hold words and were left aside (--subgroup tells cases apart)."
+    return {name: values for name, values in columns.items() if name not in words}, [note]
+
+
+def _only_words(values: NDArray[Any]) -> bool:
+    cells = [cell for cell in values.tolist() if isinstance(cell, str) and cell.strip().lower() not in MISSING]
+    return bool(cells) and all(as_numbers(np.array([cell], dtype=object)) is None for cell in set(cells))
+
+
+def structures_of(raw: Columns, columns: Columns) -> tuple[str, ...]:
+    """Return the structures that a table named by a column of its own, or panoptica before its metrics."""
+    column = column_of_structures(raw)
+    named = set() if column is None or column in columns else {str(value) for value in raw[column].tolist()}
+    groups = {group for group, dash, quantity in map(_split, raw) if dash and _METRIC_OF.get(bare(quantity))}
+    return tuple(sorted({one for one in named | groups if any(key.endswith(f"_{one}") for key in columns)}))
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    return name.partition("-")
+
+
+def _is_index(name: str, values: NDArray[Any]) -> bool:
+    if name not in _INDEX:
+        return False
+    numbers = as_numbers(values)
+    return numbers is not None and np.array_equal(numbers, np.arange(len(numbers)))
+
+
+def _of_role(role: str, columns: Columns, taken: set[str], source: str) -> str | None:
+    """Return the one free column that a role's names fit, None without one."""
+    if role in columns and role not in taken:
+        return role
+    for tier in _TIERS[role]:
+        names = [name for name in columns if name not in taken and bare(name) in tier and _fits(role, columns[name])]
+        if len(names) > 1:
+            raise PredictionError(
+                f"{source} has {len(names)} columns that could be the {role} ({', '.join(names)}); say which one is, "
+                f"such as --columns {role}={names[0]}"
+            )
+        if names:
+            return names[0]
+    return None
+
+
+def _fits(role: str, values: NDArray[Any]) -> bool:
+    if role == "split":
+        return {str(value).strip().lower() for value in values.tolist()} <= _PARTS
+    if role in ("seed", "fold"):
+        numbers = as_numbers(values)
+        return numbers is not None and np.array_equal(numbers, np.rint(numbers))
+    return True
+
+
+def _add_case(columns: Columns, source: str, notes: list[str]) -> None:
+    """Name each case after its patient where a table has patients alone, one row each in every arm and run."""
+    if "case" in columns or "patient" not in columns:
+        return
+    keys = [columns[name].astype(str).tolist() for name in ("arm", "seed", "fold", "patient") if name in columns]
+    rows = list(zip(*keys, strict=True))
+    if len(set(rows)) == len(rows):
+        columns["case"] = columns["patient"]
+        notes.append(f"{source} has one row per patient, so that patients are its cases.")
+
+
+def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None) -> Columns:
+    """Turn a table with a column per arm into one with a row per arm and case."""
+    name = "score" if "truth" in columns else metric
+    if name is None:
+        raise PredictionError(
+            f"{source} has a column per arm and no truth, so its values are those of a metric; name it "
+            "(--metric dice), or give the truth"
+        )
+    n = len(columns[wide[0]])
+    shared = {key: np.tile(values, len(wide)) for key, values in columns.items() if key not in wide}
+    if "case" not in shared:
+        shared["case"] = np.tile(np.array([f"row-{index + 1}" for index in range(n)]), len(wide))
+    return {**shared, "arm": np.repeat(np.array(wide), n), name: np.concatenate([columns[arm] for arm in wide])}
+
+
+def _clean(columns: Columns, source: str, notes: list[str]) -> Columns:
+    """Take blanks around ids away, and the suffixes and folders of images' file names."""
+    for role in _IDS:
+        if role not in columns:
+            continue
+        values = [value if value is None or value != value else str(value) for value in columns[role].tolist()]
+        trimmed = [value.strip() if isinstance(value, str) else value for value in values]
+        if trimmed != values:
+            notes.append(f"Blanks around the {role}s of {source} were taken away.")
+        columns[role] = np.array(trimmed, dtype=object)
+    if "case" in columns:
+        names = [stem(value) if isinstance(value, str) else value for value in columns["case"].tolist()]
+        arms = columns["arm"].tolist() if "arm" in columns else [""] * len(names)
+        pairs = {*zip(arms, names, strict=True)}, {*zip(arms, columns["case"].tolist(), strict=True)}
+        if len(pairs[0]) == len(pairs[1]) and names != columns["case"].tolist():
+            notes.append(f"The cases of {source} are named by their files, without folder and suffix.")
+            columns["case"] = np.array(names, dtype=object)
+    return columns
+
+
+def _named_metrics(columns: Columns, source: str, metric: str | None, notes: list[str]) -> Columns:
+    """Give known metrics our names; a column `value` is the metric that the caller names."""
+    columns = dict(columns)
+    if "value" in columns and "truth" not in columns:
+        if metric is None:
+            raise PredictionError(f"{source} has a column of values without a name; say what they are (--metric dice)")
+        columns[metric] = columns.pop("value")
+    for name in [name for name in columns if name not in ROLES]:
+        group, dash, quantity = name.partition("-")  # panoptica: GROUP-METRIC
+        ours = _METRIC_OF.get(bare(name)) or _METRIC_OF.get(bare(quantity)) if dash else _METRIC_OF.get(bare(name))
+        if ours is None:
+            continue
+        ours = f"{ours}_{group}" if dash and bare(name) not in _METRIC_OF and group != "ungrouped" else ours
+        if ours != name and ours not in columns:
+            columns[ours] = columns.pop(name)
+            notes.append(f"The column {name!r} of {source} was read as {ours}.")
+    return columns

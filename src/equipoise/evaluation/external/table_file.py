@@ -1,0 +1,232 @@
+"""Read a table as people keep them: CSV with any usual separator and encoding, Parquet, one sheet of an Excel file.
+
+Cells of text files stay text, because ids such as 007 are names: read as numbers, they would lose their zeros.
+Decimal commas become points where that is certain (`cohorts.layouts.tables`).
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from equipoise.cohorts.formats.checksums import check_size, read_bytes, sha256
+from equipoise.cohorts.formats.limits import MIB, Limits
+from equipoise.cohorts.layouts.tables import decoded, with_points
+from equipoise.errors import PredictionError
+
+TEXT = (".csv", ".tsv")
+EXCEL = (".xlsx", ".xlsm")
+SUFFIXES = (*TEXT, ".parquet", *EXCEL)
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "#n/a", "."})
+"""Words, in small letters, by which tables mark a missing number."""
+_SEPARATORS = (",", ";", "\t", "|")
+_LIMITS = Limits(file_bytes=512 * MIB)
+_LOOKED_AT = 50
+_LARGEST_WORKBOOK = 512 * MIB
+Columns = dict[str, NDArray[Any]]
+
+
+def table_columns(path: Path, sheet: str | None = None) -> tuple[Columns, str]:
+    """Read the columns of a table by name, and the file's SHA-256.
+
+    sheet: of an Excel file with several. Raises PredictionError or RefusedFile, in one sentence.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path), sha256(path)
+    if suffix in EXCEL:
+        return _workbook(path, sheet), sha256(path)
+    if suffix in TEXT:
+        return _text(path)
+    raise PredictionError(
+        f"{path} is no table that is read ({', '.join(SUFFIXES)}); save the predictions as one of them"
+    )
+
+
+def columns_of(table: Any, source: str) -> Columns:
+    """Return the columns of a pyarrow.Table, a dictionary of columns or a data frame."""
+    # Data frames are recognised by an attribute and not by their class, because pandas is not a dependency.
+    if isinstance(table, pa.Table):
+        _refuse_twins(table.column_names, source)
+        return {name: np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in table.column_names}
+    if isinstance(table, Mapping) or hasattr(table, "columns"):
+        keys = list(table.keys() if isinstance(table, Mapping) else table.columns)
+        _refuse_twins([str(key) for key in keys], source)
+        return {str(key): np.asarray(table[key]) for key in keys}
+    raise PredictionError(f"{source} is a {type(table).__name__}; give a file, a dictionary of columns or a data frame")
+
+
+def text_rows(path: Path) -> tuple[list[list[str]], str]:
+    """Read the rows of a text table that are not empty, cells without spaces around them, and its SHA-256."""
+    text, separator, digest = _decoded_text(path)
+    try:
+        rows = [
+            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        ]
+    except csv.Error as error:
+        raise PredictionError(f"{path} is not a readable CSV file ({error}); save it again") from error
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise PredictionError(f"{path} has no row; save it again")
+    return rows, digest
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return a column as numbers, NaN where a cell is missing; None where a cell is another word.
+
+    >>> as_numbers(np.array(["0.5", "NA", "2"], dtype=object)).tolist(), as_numbers(np.array(["a"]))
+    ([0.5, nan, 2.0], None)
+    """
+    if values.dtype.kind in "fiub":
+        return values.astype(np.float64)
+    try:
+        return np.array([number(cell) for cell in values.tolist()], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def number(cell: Any) -> float:
+    """Convert one cell; NaN where it is missing, ValueError or TypeError where it is no number."""
+    if cell is None:
+        return float("nan")
+    if not isinstance(cell, str):
+        return float(cell)
+    if cell.strip().lower() in MISSING:
+        return float("nan")
+    if "_" in cell:  # Python alone reads 1_000 as a number
+        raise ValueError(f"could not convert string to float: {cell!r}")
+    return float(cell)
+
+
+def _decoded_text(path: Path) -> tuple[str, str, str]:
+    """Return the text of a file, its separator and its SHA-256."""
+    raw, digest = read_bytes(path, _LIMITS)
+    text = decoded(raw, path).lstrip("\r\n")
+    first, _, rest = text.partition("\n")
+    # Tools that write tables for Excel put "sep=;" into the first line, which is no header.
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=") + 1:
+        return rest, first.strip()[-1], digest
+    return text, _separator(text), digest
+
+
+def _separator(text: str) -> str:
+    """Return the separator by which the first lines have the most columns, of those that give all one length."""
+    head = text.split("\n", _LOOKED_AT)[:_LOOKED_AT]
+    readings = []
+    for separator in _SEPARATORS:
+        if separator not in head[0]:
+            continue
+        try:
+            lengths = [len(row) for row in csv.reader(head, delimiter=separator) if any(cell.strip() for cell in row)]
+        except csv.Error:
+            continue
+        readings.append((len(set(lengths)) == 1, lengths[0] if lengths else 0, separator))
+    return max(readings, key=lambda reading: reading[:2])[2] if readings else ","
+
+
+def _text(path: Path) -> tuple[Columns, str]:
+    text, separator, digest = _decoded_text(path)
+    try:
+        names = [
+            " ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        ]
+        _refuse_twins(names, str(path))
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(text.encode()),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise PredictionError(
+            f"{path} is not a readable table ({' '.join(str(error).split())}); save the predictions again"
+        ) from error
+    columns = {}
+    for name in names:
+        # One line, because ids stand in sentences.
+        cells = [" ".join(cell.split()) if "\n" in cell else cell.strip() for cell in table[name].to_pylist()]
+        columns[name] = np.array(with_points(cells), dtype=object)
+    return columns, digest
+
+
+def _parquet(path: Path) -> Columns:
+    try:
+        with pq.ParquetFile(path) as file:  # read_table would import pandas
+            return columns_of(file.read(), str(path))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise PredictionError(f"{path} is not a readable table ({reason}); save the predictions again") from error
+
+
+def _workbook(path: Path, sheet: str | None) -> Columns:
+    check_size(path, _LIMITS)
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise PredictionError(
+            f"{path} is an Excel file, which needs openpyxl; pip install 'equipoise[excel]', or save it as CSV"
+        ) from error
+    try:
+        # Excel files are zip archives: a small one may unpack to more than the memory.
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _LARGEST_WORKBOOK:
+            raise PredictionError(f"{path} unpacks to {unpacked // MIB} MiB; save the table as CSV")
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = {one.title: _filled([list(row) for row in one.iter_rows(values_only=True)]) for one in book.worksheets}
+        book.close()
+    except PredictionError:
+        raise
+    except Exception as error:  # openpyxl raises errors of every kind on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PredictionError(f"{path} is not a readable Excel file ({reason}); save it as CSV") from error
+    return _sheet(path, {name: rows for name, rows in sheets.items() if rows}, sheet)
+
+
+def _sheet(path: Path, sheets: Mapping[str, list[list[str]]], sheet: str | None) -> Columns:
+    if not sheets or (sheet is not None and sheet not in sheets):
+        listed = ", ".join(sheets) or "none"
+        raise PredictionError(f"{path} has no filled sheet {sheet or ''}".rstrip() + f" (filled: {listed}); name one")
+    if len(sheets) > 1 and sheet is None:
+        first = next(iter(sheets))
+        raise PredictionError(
+            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
+        )
+    header, *body = sheets[sheet or next(iter(sheets))]
+    _refuse_twins(header, str(path))
+    return {
+        name: np.array(with_points([row[index] for row in body]), dtype=object) for index, name in enumerate(header)
+    }
+
+
+def _filled(rows: list[list[Any]]) -> list[list[str]]:
+    """Return the rows and columns of a sheet that hold anything, every cell as text."""
+    texts = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
+    texts = [row for row in texts if any(row)]
+    width = max((len(row) for row in texts), default=0)
+    texts = [[*row, *[""] * (width - len(row))] for row in texts]
+    used = [index for index in range(width) if any(row[index] for row in texts)]
+    return [[row[index] for index in used] for row in texts]
+
+
+def _cell(cell: Any) -> str:
+    # Excel keeps every number as a fraction; a whole one is an id or a class far more often than 3.0 is meant.
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell).strip()
+
+
+def _refuse_twins(names: Sequence[str], source: str) -> None:
+    twins = [name for index, name in enumerate(names) if name in names[:index]]
+    if twins:
+        raise PredictionError(f"{source} has two columns {twins[0]!r}; rename one, or remove it")

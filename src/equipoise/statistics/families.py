@@ -1,0 +1,197 @@
+"""Decide a family of comparisons: contrasts, adjustment over the family, verdicts; `pairs` adds what explains them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.statistics.analysis import Analysis
+from equipoise.statistics.comparison import (
+    Contrast,
+    Design,
+    Error,
+    compare,
+    compare_as_trained,
+    equivalence_p,
+    moderated,
+    resampled_contrast,
+)
+from equipoise.statistics.criterion import Criterion, criterion
+from equipoise.statistics.judgement import NAN, Unseen, Verdict
+from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.paired_rates import paired_rates
+from equipoise.statistics.reasons import Reason
+from equipoise.statistics.unseen_failures import skewed, unseen_failures
+from equipoise.statistics.verdict import Evidence, Question, decide_guarded, obstacle
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair with its numbers, before the adjustment for the family.
+
+    `contrast` rests on the two arms alone, `family` on the spreads of all arms, both on `new_data` as well where folds
+    tell of it; `fitted` does without: it is about the fitted networks.
+    """
+
+    pair: Pair
+    contrast: Contrast
+    family: Contrast
+    fitted: Contrast
+    new_data: Contrast | None
+    why: Reason | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a pair and the numbers that it rests on.
+
+    `withheld` is the verdict of the tests alone, where failures that nobody saw (`unseen`) may undo it.
+    `simultaneous` excludes 0 where the adjusted p is below alpha. `p_fitted` is adjusted over the family of `family`
+    comparisons; `rule` is what a difference has to pass in a trial of this kind.
+    """
+
+    candidate: Candidate
+    evidence: Evidence
+    verdict: Verdict
+    withheld: Verdict | None
+    unseen: Unseen | None
+    simultaneous: tuple[float, float]
+    p_fitted: float
+    rule: Criterion
+    family: int
+
+
+def decisions(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> dict[Pair, Decision | Reason]:
+    """Decide every pair that can be tested, adjusted for all of them; return the reason for each of the others."""
+    done: dict[Pair, Decision | Reason] = {}
+    candidates = []
+    leaning = moderated(analysis.design) if analysis.design else None
+    for pair in pairs:
+        barrier = obstacle(analysis, *pair, question)
+        if leaning is None or (barrier and barrier[0] == "refused"):
+            done[pair] = barrier[1] if barrier else Reason("no_predictions", arm=pair[0])
+            continue
+        candidate = candidate_of(analysis, leaning, pair, question, barrier[1] if barrier else None)
+        if candidate.contrast.se == 0:
+            done[pair] = Reason("no_variation", a=pair[0], b=pair[1])
+        else:
+            candidates.append(candidate)
+    for decision in _decided(analysis, candidates, question):
+        done[decision.candidate.pair] = decision
+    return {pair: done[pair] for pair in pairs}
+
+
+def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Question) -> list[Decision]:
+    if not candidates:
+        return []
+    places = [(analysis.arms.index(c.pair[0]), analysis.arms.index(c.pair[1])) for c in candidates]
+    family = adjusted(analysis, candidates, places, question.alpha)
+    new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
+    known, fitted = np.isfinite(new_data), np.full(len(candidates), NAN)
+    if known.any():
+        new_data[known] = holm(new_data[known])
+        fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
+    equal = np.full(len(candidates), NAN)
+    if question.margin is not None:
+        equal = holm([_equivalence(c, question.margin) for c in candidates])
+    rule, out = _rule(analysis, candidates, places, question.alpha), []
+    for k, candidate in enumerate(candidates):
+        evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
+        unseen = unseen_failures(analysis, *candidate.pair, candidate.contrast.difference, question.deterministic)
+        verdict: Verdict = "single_run"
+        withheld: Verdict | None = None
+        if candidate.why is None:
+            verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
+        simultaneous = _simultaneous(candidate, family, question.alpha)
+        numbers = simultaneous, float(fitted[k]), rule, len(places)
+        out.append(Decision(candidate, evidence, verdict, withheld, unseen, *numbers))
+    return out
+
+
+def _evidence(candidate: Candidate, question: Question, p: tuple[float, float, float]) -> Evidence:
+    """Return the pair's own intervals with the p of its family: of no difference, no equivalence, no new data."""
+    contrast = candidate.contrast
+    return Evidence(contrast, *p, contrast.interval(question.level), contrast.interval(2 * question.level - 1))
+
+
+def _rule(
+    analysis: Analysis, candidates: Sequence[Candidate], places: Sequence[tuple[int, int]], alpha: float
+) -> Criterion:
+    """Return what a difference has to pass, for the power of such trials."""
+    several = int((analysis.arms.seed_variance > 0).sum())
+    if not any(candidate.new_data for candidate in candidates):
+        return criterion(places, alpha, arms=several)
+    tested = len(analysis.panel.folds)
+    repeats = max(1, round(sum(len(fold.case) for fold in analysis.panel.folds) / analysis.panel.n_cases))
+    return criterion(places, alpha, arms=several, folds=max(2, tested // repeats), repeats=repeats)
+
+
+def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Question, why: Reason | None) -> Candidate:
+    """Compare a pair by itself, by the spreads of all arms (`leaning`) and over folds.
+
+    `why` is what forbids a verdict on the methods. Then, or where the question asks for it, the trained networks are
+    compared.
+    """
+    arms = analysis.arms
+    a, b = (arms.index(name) for name in pair)
+    new_data = _resampled(analysis, *pair)
+    if why is not None or question.networks:
+        trained = skewed(analysis, pair, compare_as_trained(arms, a, b))
+        score = paired_rates(analysis, *pair, trained) if question.networks else None
+        fitted = family = score or trained
+    else:
+        shared = _shared(analysis, *pair, question)
+        fitted, family = (skewed(analysis, pair, compare(form, a, b, shared_seeds=shared)) for form in (arms, leaning))
+    return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
+
+
+def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:
+    """Return the comparison that must also hold for new training data, where folds tell of it."""
+    if new_data is None or new_data.se == 0:
+        return contrast
+    return contrast.joined(Error(new_data.se, new_data.df), "for new training data")
+
+
+def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
+    """Return whether the two arms finished the same seeds, and a seed means the same in both."""
+    seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
+    return question.shared_seeds and seeds[0] == seeds[1]
+
+
+def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
+    """Return the corrected resampled t over folds, where folds tested different cases (cross-validation)."""
+    if analysis.estimates is None or len(analysis.panel.folds) < 2:
+        return None
+    folds = analysis.estimates.by_fold
+    difference = folds[:, analysis.panel.columns(a)].mean(axis=1) - folds[:, analysis.panel.columns(b)].mean(axis=1)
+    share = float(np.mean([len(fold.case) for fold in analysis.panel.folds])) / analysis.panel.n_cases
+    # Models of several folds that were all tested on the same cases: the overlap of their training sets is unknown.
+    if share == 1.0:
+        return None
+    return resampled_contrast(difference, share / (1 - share))
+
+
+def adjusted(
+    analysis: Analysis, candidates: Sequence[Candidate], places: Sequence[tuple[int, int]], alpha: float
+) -> Adjusted:
+    """Adjust over the family; an adjusted p is never below that of the two arms alone."""
+    if len(candidates) == 1:
+        return max_t([candidates[0].contrast.p], places, analysis.arms.covariance(), alpha=alpha)
+    joint = max_t([c.family.p for c in candidates], places, analysis.arms.covariance(), alpha=alpha)
+    return Adjusted(np.maximum(joint.p, [c.contrast.p for c in candidates]), joint.critical)
+
+
+def _equivalence(candidate: Candidate, margin: float) -> float:
+    """Return the TOST p: the larger of that by the two arms alone and that by the spreads of all arms."""
+    return max(equivalence_p(candidate.contrast, margin), equivalence_p(candidate.family, margin))
+
+
+def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple[float, float]:
+    """Return the interval that excludes 0 where the adjusted p is below alpha."""
+    own = candidate.contrast.interval(1 - alpha)
+    if len(family.p) == 1:
+        return own
+    joint = candidate.family.interval(level_of(family.critical))
+    return min(own[0], joint[0]), max(own[1], joint[1])

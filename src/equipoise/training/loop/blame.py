@@ -1,0 +1,48 @@
+"""Tell an arm's own fault from the machine's: only the former is a failure that counts in the verdict."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from equipoise.runfolder.job import Job
+
+_OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc")
+_HERE = Path(__file__).resolve().parents[2]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: in Python, in torch's allocators, or on the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator and libraries below it raise a plain RuntimeError, told by its text alone.
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
+
+
+def of_the_arm(error: BaseException, job: Job) -> bool:
+    """Whether an error passed through the user's own code: a model, optimizer, loss or task of the job."""
+    own = _own_code(job)
+    frames = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+    return any(_within(file.resolve(), own, job.code) for file in frames if file.is_file())
+
+
+def _own_code(job: Job) -> set[Path]:
+    """Return the files and package folders of the modules that the job names."""
+    names = (job.arm.model.name, job.arm.optimizer.name, job.training.loss, job.task)
+    places = set()
+    for name in names:
+        module = sys.modules.get(name.partition(":")[0].partition(".")[0]) if ":" in name else None
+        file = getattr(module, "__file__", None)
+        if file:
+            path = Path(file).resolve()
+            places.add(path.parent if path.name == "__init__.py" else path)
+    return places
+
+
+def _within(file: Path, own: set[Path], code: Path) -> bool:
+    if any(file == place or place in file.parents for place in own):
+        return True
+    # Helpers beside the protocol too; this package and installed ones may lie below the same folder.
+    installed = (_HERE, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+    return code.resolve() in file.parents and not any(place in file.parents for place in installed)

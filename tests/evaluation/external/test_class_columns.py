@@ -1,0 +1,95 @@
+"""Class scores of the columns that classifiers leave; logits, probabilities and calls are told apart or asked."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.special import softmax as softmax_of_scipy
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external import AuditOptions
+from equipoise.evaluation.external.class_columns import with_scores
+from equipoise.trials.audit import audit
+
+CALLS = ("accuracy", "balanced_accuracy")
+
+
+def read(options: AuditOptions | None = None, **columns: list[Any]) -> dict[str, np.ndarray]:
+    made = {name: np.array(values, dtype=object) for name, values in columns.items()}
+    return with_scores(made, "t", options or AuditOptions(), None)[0]
+
+
+@pytest.mark.parametrize("truth", [[0, 1, 1], ["0.0", "1.0", "1.0"], ["no", "yes", "yes"], ["False", "True", "True"]])
+@pytest.mark.parametrize("name", ["y_prob", "probability", "y_score", "y_pred"])
+def test_one_column_is_the_probability_of_the_positive_class(name: str, truth: list[Any]) -> None:
+    columns = read(truth=truth, **{name: [0.2, 0.7, 0.9]})
+    positive = f"score_{'1' if str(truth[1]) == '1.0' else truth[1]}"
+    assert columns[positive].tolist() == [0.2, 0.7, 0.9]
+    assert list(columns)[-1] == positive  # the second class is the positive one
+
+
+def test_which_class_a_score_is_about_is_asked() -> None:
+    with pytest.raises(PredictionError, match="--positive"):
+        read(truth=["benign", "malignant"], y_prob=[0.2, 0.7])
+    columns = read(AuditOptions(positive="malignant"), truth=["benign", "malignant"], y_prob=[0.2, 0.7])
+    assert columns["score_malignant"].tolist() == [0.2, 0.7]
+
+
+def test_logits_are_told_from_probabilities_or_asked() -> None:
+    values = [-2.0, 0.5, 3.0]
+    assert read(truth=[0, 1, 1], logit=values)["score_1"].tolist() == expit(values).tolist()
+    with pytest.raises(PredictionError, match="--scores logits"):
+        read(truth=[0, 1, 1], score=values)
+    stated = read(AuditOptions(scores="logits"), truth=[0, 1, 1], score=values)
+    assert stated["score_1"].tolist() == expit(values).tolist()
+    with pytest.raises(PredictionError, match="say what they are"):
+        read(truth=[0, 1, 1], logit=[0.1, 0.5, 0.9])
+
+
+def test_a_column_per_class_in_other_spellings() -> None:
+    values = {"logit_a": [1.0, 2.0], "logit_b": [0.0, 1.0], "logit_c": [3.0, 0.0]}
+    columns = read(truth=["a", "b"], **values)
+    expected = softmax_of_scipy(np.array(list(values.values())).T, axis=1)
+    assert np.stack([columns[f"score_{one}"] for one in "abc"], axis=1) == pytest.approx(expected)
+    assert "score_benign" in read(truth=["benign"], benign_prob=[0.3], malignant_prob=[0.7])
+    assert read(truth=["0", "1"], Score_0=[0.4, 0.1], Score_1=[0.6, 0.9])["score_1"].tolist() == [0.6, 0.9]
+    assert read(truth=["0", "1"], score_1=[0.6, 0.9])["score_0"] == pytest.approx([0.4, 0.1])
+
+
+def test_called_classes_have_no_curve() -> None:
+    called = {"truth": [0, 1, 1, 0], "y_pred": [0, 1, 0, 0]}
+    with pytest.raises(PredictionError, match="judge the calls"):
+        read(AuditOptions(calls=CALLS), **called)
+    columns = read(AuditOptions(calls=CALLS, primary="accuracy"), **called)
+    assert columns["score_1"].tolist() == [0, 1, 0, 0]
+    with pytest.raises(PredictionError, match="no truth; mend"):
+        read(AuditOptions(calls=CALLS, primary="accuracy"), truth=["a", "b"], prediction=["a", "q"])
+
+
+def test_a_missing_truth_is_counted() -> None:
+    with pytest.raises(PredictionError, match="2 rows without a truth"):
+        read(truth=[0, "", "NA", 1], y_prob=[0.1, 0.2, 0.3, 0.4])
+
+
+def test_columns_beside_a_truth_may_be_arms_and_are_asked() -> None:
+    with pytest.raises(PredictionError, match=r"--columns arms=resnet\+vit"):
+        read(case=["a"], truth=[1], resnet=[0.2], vit=[0.4])
+    with pytest.raises(PredictionError, match="no truth"):
+        read(case=["a"], y_prob=[0.2])
+
+
+def test_numbers_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 90)
+    score = np.clip(truth * 0.2 + rng.random(90) * 0.8, 0, 1)
+    table = {"subject_id": [f"s{i}" for i in range(90)], "y_true": truth, "y_prob": score, "model": ["a"] * 90}
+    arm = audit(table)["arms"][0]
+    assert arm["endpoints"]["auc"]["estimate"] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    calls = {**table, "y_pred": (score > 0.5).astype(int)}
+    del calls["y_prob"]
+    found = audit(calls, primary="balanced_accuracy")
+    expected = balanced_accuracy_score(truth, score > 0.5)
+    assert found["arms"][0]["endpoints"]["balanced_accuracy"]["estimate"] == pytest.approx(expected, abs=1e-12)
+    assert "brier" not in found["arms"][0]["endpoints"]

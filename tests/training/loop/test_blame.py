@@ -1,0 +1,49 @@
+"""What is the machine's fault is told from what is the arm's."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from equipoise.training.loop.blame import of_the_arm, out_of_memory
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError("No space left on device"), False),
+    ],
+)
+def test_memory_that_ran_out_is_recognised(error, memory):
+    assert out_of_memory(error) == memory
+
+
+def test_an_error_belongs_to_the_arm_whose_code_it_passed_through(tmp_path, monkeypatch):
+    (tmp_path / "own_net_for_blame.py").write_text("def read():\n    return open('/not/there')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_net_for_blame")
+    named = SimpleNamespace(name="own_net_for_blame:Net")
+    job = SimpleNamespace(
+        arm=SimpleNamespace(model=named, optimizer=SimpleNamespace(name="adam")),
+        training=SimpleNamespace(loss="dice"),
+        task="segmentation",
+        code=tmp_path / "elsewhere",
+    )
+    with pytest.raises(OSError, match="there") as raised:
+        module.read()
+    assert of_the_arm(raised.value, job)
+    job.arm.model = SimpleNamespace(name="unet")
+    assert not of_the_arm(raised.value, job)
+    job.code = tmp_path  # a helper beside the protocol
+    assert of_the_arm(raised.value, job)
+    with pytest.raises(OSError, match="there") as raised:
+        Path("/not/there").read_bytes()
+    assert not of_the_arm(raised.value, job)
+    del sys.modules["own_net_for_blame"]
