@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
 from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.external import (
     AuditOptions,
@@ -39,8 +40,9 @@ from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
 from equipoise.report.summary import results_of
+from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
-from equipoise.runfolder.read import JobRecord, LedgerState, RunFolder
+from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.directions import Directions
 from equipoise.statistics.endpoints import (
     CALLED,
@@ -132,6 +134,8 @@ def audit(
         ignore=tuple(ignore), )  # fmt: skip
     collected = _collected(predictions, options, watch)
     table, notes = _agreed(collected, common_cases, training, allow_trained)
+    table, spelled = _one_spelling(table)
+    notes += spelled
     notes += [_APART] if disjoint(table) else []
     if cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")
@@ -154,7 +158,7 @@ def audit(
         notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
     elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
         refuse_turned(table, positive)
-    run = _as_run(table, plan, collected, own, [*note, *notes])
+    run = _with_left_out(_as_run(table, plan, collected, own, [*note, *notes]), collected.predictions, table)
     if images is not None:
         truths = {case: truth for (_, case), (truth, _) in collected.masks.items()}
         pictures = ImagesByCase(Path(images), truths)
@@ -166,6 +170,25 @@ def audit(
     if out is not None:
         _write(Path(out), run, results)
     return results
+
+
+def _one_spelling(table: Predictions) -> tuple[Predictions, list[str]]:
+    """Give every patient one name, and say where names were joined."""
+    spellings = one_spelling(table.patient.tolist())
+    if not spellings:
+        return table, []
+    names = np.array([spellings.get(name, name) for name in table.patient.tolist()])
+    return replace(table, patient=names), [spelling_note(spellings)]
+
+
+def _with_left_out(run: RunFolder, before: Predictions, after: Predictions) -> RunFolder:
+    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails."""
+    tested, judged = (len(set(table.case[table.split == "test"].tolist())) for table in (before, after))
+    if tested == judged:
+        return run
+    caution = f"{tested - judged} of {tested} test cases were left out, which an arm lacks or has with another truth"
+    ledger = replace(run.ledger, cautions=(*run.ledger.cautions, caution))
+    return replace(run, lock={**run.lock, "left_out": {"cases": tested - judged, "of": tested}}, ledger=ledger)
 
 
 def _write(out: Path, run: RunFolder, results: dict[str, Any]) -> None:
