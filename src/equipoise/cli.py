@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from equipoise import __version__
+from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
@@ -146,38 +147,18 @@ def _advise(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-<<<<<<< HEAD
-def _export(arguments: argparse.Namespace) -> int:
-    from equipoise.deploy.export import export
-    from equipoise.report import summarise
+def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
+    """Return a command that says what came of an act, and ends with 1 where a part of it failed."""
 
-    written = export(
-        arguments.folder, arguments.arm, arguments.out, results=summarise(Path(arguments.folder)), job=arguments.job,
-        although=arguments.although, protocol=arguments.protocol, watch=_watch(arguments),
-    )  # fmt: skip
-    text = f"wrote {arguments.out}, the bundle {written['sha256'][:12]} of {written['job']}; next: fill in its CARD.md"
-    _say(arguments, written, text)
-    return DONE
+    def command(arguments: argparse.Namespace) -> int:
+        """Act, and say what came of it."""
+        value, text, failed = act(arguments, _watch(arguments))
+        _say(arguments, value, text)
+        return REFUSED if failed else DONE
+
+    return command
 
 
-def _verify(arguments: argparse.Namespace) -> int:
-    from equipoise.deploy.verify import verify
-
-    checked = verify(arguments.bundle, sha256=arguments.name, runtime=arguments.runtime)
-    _say(arguments, checked.as_json(), checked.text())
-    return DONE
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from equipoise.deploy.predict import predict
-
-    summary = predict(
-        arguments.bundle, arguments.inputs, arguments.out, formats=arguments.formats, series_uid=arguments.series,
-        strict=arguments.strict, most_gb=arguments.max_memory, runtime=arguments.runtime, watch=_watch(arguments),
-    )  # fmt: skip
-    _say(arguments, summary.as_json(), summary.text())
-    return REFUSED if summary.failed else DONE
-=======
 def _ledger(arguments: argparse.Namespace) -> int:
     from equipoise.runfolder.deposit import verification, write_deposit
     from equipoise.runfolder.read import read_folder
@@ -195,7 +176,6 @@ def _ledger(arguments: argparse.Namespace) -> int:
     verdict = "verified" if state["verified"] else "not verified"
     _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"]]))
     return DONE if state["verified"] else REFUSED
->>>>>>> main
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
@@ -274,41 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
 
     _reading_commands(add)
-    _deploying_commands(add)
+    add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
-
-
-def _deploying_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    """Add the commands that take an arm into use."""
-    export = add("export", _export, "prove that an arm can be rebuilt, and write it as a bundle of data")
-    export.add_argument("folder", metavar="RUN", help="the run folder")
-    export.add_argument("--arm", required=True, metavar="NAME", help="the arm to export")
-    export.add_argument("--job", metavar="FOLD-SEED", help="a training run (default: the median validation value)")
-    export.add_argument("--although", metavar="REASON", help="export what the trial speaks against; the card says so")
-    export.add_argument("--protocol", metavar="FILE", help="the protocol's file, where data and code lie now")
-    export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
-
-    verify = add("verify", _verify, "check a bundle's files, and answer its golden images on this machine")
-    verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    verify.add_argument("--name", metavar="NAME", help="the SHA-256 that its author states, at least 12 digits")
-    _runtime(verify)
-
-    predict = add("predict", _predict, "answer new images with a bundle; the same command resumes")
-    predict.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders of them, DICOM series, or a table")
-    predict.add_argument("--out", required=True, metavar="DIR", help="folder of the answers")
-    predict.add_argument(
-        "--as", dest="formats", default="nifti,json", metavar="KINDS",
-        help="of nifti, seg and json, joined by commas (default: %(default)s)",
-    )  # fmt: skip
-    predict.add_argument("--series", metavar="UID", help="the DICOM series meant in a folder of several")
-    predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
-    predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
-    _runtime(predict)
-
-
-def _runtime(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", default="onnx", choices=["onnx", "torch"], help="default: %(default)s")
 
 
 def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

@@ -20,9 +20,10 @@ from equipoise.deploy.onnx_file import strip
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
 from equipoise.deploy.torch_network import torch_network
-from equipoise.deploy.trained import trained_job
+from equipoise.deploy.trained import _refuse_untrusted, trained_job
 from equipoise.errors import EquipoiseError
 from equipoise.report import summarise
+from equipoise.runfolder.read import read_folder
 
 OLD = "tests/data/run-of-0.1"
 
@@ -32,7 +33,7 @@ def exported(segmentation_trial, tmp_path_factory):
     """The segmenter of the shared trial as a bundle, and what the export returned."""
     out = tmp_path_factory.mktemp("exported") / "bundle"
     run = segmentation_trial.run
-    written = export(run, "unet", out, results=summarise(run), although="a test")
+    written = export(run, "unet", out, results=summarise(run, True), although="a test", trust_code=True)
     return SimpleNamespace(path=out, written=written, trial=segmentation_trial)
 
 
@@ -53,7 +54,7 @@ def test_a_bundle_gives_the_numbers_of_its_trial(exported):
 
 def test_both_runtimes_and_the_run_itself_answer_alike(exported):
     onnx_way, torch_way = Bundle(exported.path), Bundle(exported.path, runtime="torch")
-    loaded = equipoise.load(exported.trial.run).arm("unet")
+    loaded = equipoise.load(exported.trial.run, trust_code=True).arm("unet")
     assert f"{loaded.job}" == exported.written["job"]
     draw = np.random.default_rng(0)
     for sides in ((24, 20), (37, 29), (19, 50)):
@@ -95,13 +96,39 @@ def test_weights_of_another_seed_or_of_no_training_are_refused(exported, tmp_pat
     name = exported.written["job"].split("/")[1]
     shutil.copy(here / other / "checkpoint" / "model.safetensors", here / name / "checkpoint" / "model.safetensors")
     with pytest.raises(EquipoiseError, match=r"do not reproduce its predictions|not the file that the ledger recorded"):
-        export(trial.run, "unet", tmp_path / "new", results=summarise(trial.run), job=name, although="a test")
+        export(
+            trial.run,
+            "unet",
+            tmp_path / "new",
+            results=summarise(trial.run, True),
+            job=name,
+            although="a test",
+            trust_code=True,
+        )
     assert not (tmp_path / "new").exists()
+
+
+def test_code_that_a_run_folder_names_is_not_run_unasked(tmp_path):
+    folder = shutil.copytree(f"{OLD}/classification", tmp_path / "run")
+    plan = (folder / "protocol.toml").read_text()
+    (folder / "protocol.toml").write_text(re.sub(r'source = "[^"]*"', 'source = "stranger:cohort"', plan))
+    (tmp_path / "stranger.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(EquipoiseError):
+        trained_job(folder, read_arms(folder)[0])
+    with pytest.raises(EquipoiseError, match="is not run unasked"):
+        _refuse_untrusted(read_folder(folder), read_arms(folder)[0], None, False)
 
 
 @pytest.mark.slow
 def test_two_exports_are_one_file_for_file(exported, tmp_path):
-    export(exported.trial.run, "unet", tmp_path / "again", results=summarise(exported.trial.run), although="a test")
+    export(
+        exported.trial.run,
+        "unet",
+        tmp_path / "again",
+        results=summarise(exported.trial.run, True),
+        although="a test",
+        trust_code=True,
+    )
     for file in (*FILES, RECORD):
         assert (tmp_path / "again" / file).read_bytes() == (exported.path / file).read_bytes(), file
 
@@ -111,7 +138,7 @@ def test_classifiers_one_of_them_of_ones_own(classification_trial, tmp_path, cap
     for arm in ("unet", "own"):
         out = tmp_path / arm
         command = ["export", str(classification_trial.run), "--arm", arm, "--out", str(out), "--quiet", "--json"]
-        assert cli.main([*command, "--although", "a test"]) == cli.DONE
+        assert cli.main([*command, "--although", "a test", "--trust-code"]) == cli.DONE
         written = json.loads(capsys.readouterr().out)
         assert written["parity"]["reproduction"]["difference"] == 0.0
         assert written["parity"]["onnx"]["changed_clearly"] == 0
@@ -125,7 +152,7 @@ def test_classifiers_one_of_them_of_ones_own(classification_trial, tmp_path, cap
 @pytest.mark.slow
 def test_a_detector(detection_trial, tmp_path):
     run = detection_trial.run
-    written = export(run, "unet", tmp_path / "bundle", results=summarise(run), although="a test")
+    written = export(run, "unet", tmp_path / "bundle", results=summarise(run, True), although="a test", trust_code=True)
     onnx_parity = written["parity"]["onnx"]
     assert onnx_parity["endpoint"]["onnx"] == pytest.approx(onnx_parity["endpoint"]["torch"], abs=1e-9)
     assert onnx_parity["changed_clearly"] == 0

@@ -53,18 +53,20 @@ def export(
     job: str | None = None,
     although: str | None = None,
     protocol: str | Path | None = None,
+    trust_code: bool = False,
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Write the bundle of an arm to the new folder `out`; return its name, job and parity.
 
     results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median validation
     value. although: why an arm is exported that the trial does not recommend. protocol: where data and code lie now.
+    trust_code: run code of the author's own that the folder names, as a network or a source of cases.
 
     Raises EquipoiseError (one sentence) for everything that would make the bundle promise what it does not hold.
     """
     out = Path(out)
     prove_new(out)
-    trained = trained_job(run, arm, job, protocol)
+    trained = trained_job(run, arm, job, protocol, trust_code)
     evidence = evidence_of(trained, results)
     _refuse(evidence["overruled"], although, arm)
     weights = weights_of(trained)

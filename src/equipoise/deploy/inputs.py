@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.formats.array_stream import LargeArrayFile
 from equipoise.cohorts.formats.arrays import ArrayFile
 from equipoise.cohorts.formats.dicom import has_preamble
 from equipoise.cohorts.formats.file_names import data_files
@@ -253,7 +254,9 @@ def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     return Scan(values, spacing, affine, {str(path): arrays.sha256}, header=header, remarks=remark)
 
 
-def _placed(arrays: ArrayFile, path: Path, dims: int) -> tuple[tuple[float, ...], NDArray[np.float64] | None]:
+def _placed(
+    arrays: ArrayFile | LargeArrayFile, path: Path, dims: int
+) -> tuple[tuple[float, ...], NDArray[np.float64] | None]:
     """Return spacing and affine as far as the file states them; refuse two that contradict each other."""
     affine = arrays["affine"].astype(np.float64) if "affine" in arrays.names and dims == 3 else None
     if affine is not None and (affine.shape != (4, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9):

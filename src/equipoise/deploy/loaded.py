@@ -29,7 +29,7 @@ class LoadedRun:
 
     def arm(self, name: str, job: str | None = None) -> "LoadedArm":
         """Return the training run of an arm with the median validation value, or the run named FOLD-SEED."""
-        return LoadedArm(trained_job(self.folder.path, name, job, self.protocol))
+        return LoadedArm(trained_job(self.folder.path, name, job, self.protocol, self.folder.trusted))
 
 
 class LoadedArm(Predictor):
@@ -58,9 +58,10 @@ class LoadedArm(Predictor):
         return self.trained.job.name
 
 
-def load(run: str | Path, protocol: str | Path | None = None) -> LoadedRun:
+def load(run: str | Path, protocol: str | Path | None = None, *, trust_code: bool = False) -> LoadedRun:
     """Load a finished run; its data are needed to rebuild an arm, and are looked for as `equipoise export` does.
 
-    protocol: the protocol's file, where data and code no longer lie beside the run folder.
+    protocol: the protocol's file, where data and code no longer lie beside the run folder. trust_code: run code of the
+    author's own that the folder names.
     """
-    return LoadedRun(read_folder(Path(run)), protocol)
+    return LoadedRun(read_folder(Path(run), trust_code), protocol)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,13 @@ from equipoise.cohorts.sources import load
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.deploy.contract import TRUTHS, Contract, Window
 from equipoise.errors import EquipoiseError
-from equipoise.lookup import nearest
+from equipoise.lookup import is_imported, nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
-from equipoise.protocol.toml import read_text
+from equipoise.protocol.toml import read_text, tables
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
+from equipoise.runfolder.own_code import check_code
 from equipoise.runfolder.paths import CHECKPOINT, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.training.loop.arm import code_hashes
@@ -53,19 +55,27 @@ class TrainedJob:
         return Pipeline.from_settings(self.protocol.preprocessing)
 
 
-def trained_job(run: str | Path, arm: str, job: str | None = None, protocol: str | Path | None = None) -> TrainedJob:
+def trained_job(
+    run: str | Path,
+    arm: str,
+    job: str | None = None,
+    protocol: str | Path | None = None,
+    trust_code: bool = False,
+) -> TrainedJob:
     """Return a training run of an arm: the one with the median validation value, or that named FOLD-SEED by `job`.
 
-    protocol: where the protocol lies now, if data or code are no longer beside the run folder.
+    protocol: where the protocol lies now, if data or code are no longer beside the run folder. trust_code: whether code
+    that the folder names may be run.
     Raises EquipoiseError (one sentence) for a run that has not ended or does not agree with its ledger, data that are
     not those of the trial, and tasks that a bundle does not know.
     """
-    folder = read_folder(Path(run))
+    folder = read_folder(Path(run), trust_code)
     refuse_unsound(folder)
     names = [*folder.arms(), *(str(twin["name"]) for twin in folder.untuned())]
     if arm not in names:
         raise EquipoiseError(f"{run} has no arm {arm!r}; {nearest(arm, names)}")
     record, values = _chosen(folder, arm, job)
+    _refuse_untrusted(folder, arm, protocol, trust_code)
     plan, cohort = _data(folder, protocol)
     _refuse_task(plan)
     here = _job(folder, plan, cohort, record)
@@ -152,6 +162,33 @@ def _places(folder: RunFolder, protocol: str | Path | None) -> Iterator[Path]:
     recorded = folder.lock.get("code_folder")
     places = [] if recorded is None else [Path(os.path.normpath(folder.path.resolve() / str(recorded)))]
     yield from dict.fromkeys([*places, folder.path.resolve().parent, Path.cwd(), folder.path.resolve()])
+
+
+def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, trusted: bool) -> None:
+    """Raise EquipoiseError before code that the run folder names would run without permission."""
+    place = next(iter(_places(folder, protocol)))
+    for what, name in _own_code(folder, arm):
+        digest = (folder.lock.get("code") or {}).get(name)
+        if digest is not None:
+            check_code(name, what, digest, place, trusted)
+        elif not (trusted or is_imported(name)):
+            raise EquipoiseError(
+                f"the {what} {name!r} is code that this run folder names, and code of a run folder is not run unasked; "
+                "read it, then add --trust-code"
+            )
+
+
+def _own_code(folder: RunFolder, arm: str) -> Iterator[tuple[str, str]]:
+    """Yield what code of the author's own an arm needs: of its cohort, its network and its optimizer."""
+    plan = tables(read_text(folder.path / PROTOCOL), PROTOCOL)
+    source = plan.get("cohort", {}).get("source", "")
+    entries = (*folder.lock["arms"], *folder.untuned())
+    chosen: dict[str, Any] = next((entry for entry in entries if entry["name"] == arm), {})
+    named = [("cohort source", source), *((part, chosen.get(part)) for part in ("model", "optimizer"))]
+    for what, value in named:
+        name = value.get("name", "") if isinstance(value, dict) else str(value or "")
+        if ":" in name:
+            yield what, name
 
 
 def _refuse_task(plan: Protocol) -> None:
