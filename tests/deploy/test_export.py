@@ -15,13 +15,14 @@ import equipoise
 from equipoise import cli
 from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, PARITY, RECORD, WEIGHTS, read_bundle
 from equipoise.deploy.canaries import refuse_traces
-from equipoise.deploy.export import evidence_of, export
+from equipoise.deploy.export import _proven, evidence_of, export
 from equipoise.deploy.onnx_file import strip
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
 from equipoise.deploy.torch_network import torch_network
 from equipoise.deploy.trained import _refuse_untrusted, trained_job
 from equipoise.errors import EquipoiseError
+from equipoise.progress import silent
 from equipoise.report import summarise
 from equipoise.runfolder.read import read_folder
 
@@ -90,12 +91,17 @@ def test_weights_of_another_seed_or_of_no_training_are_refused(exported, tmp_pat
     change(forged, NETWORK, onnx_model(2, 1, 2), rehash=True)
     with pytest.raises(EquipoiseError, match="otherwise than where it was exported"):
         Bundle(forged)
-    # in the run folder itself: the predictions are not those of these weights
+    # of a run of version 0.1, whose ledger holds no weights, the predictions tell
+    trained = trained_job(exported.trial.run, "unet", trust_code=True)
+    weights = (jobs / other / "checkpoint" / "model.safetensors").read_bytes()
+    with pytest.raises(EquipoiseError, match="do not reproduce its predictions"):
+        _proven(trained, weights, silent)
+    # in the run folder itself, the ledger does
     trial = exported.trial.copy(tmp_path / "trial")
     here = trial.run / "jobs" / "unet"
     name = exported.written["job"].split("/")[1]
     shutil.copy(here / other / "checkpoint" / "model.safetensors", here / name / "checkpoint" / "model.safetensors")
-    with pytest.raises(EquipoiseError, match=r"do not reproduce its predictions|not the file that the ledger recorded"):
+    with pytest.raises(EquipoiseError, match="is not the file that"):
         export(
             trial.run,
             "unet",
