@@ -117,6 +117,7 @@ def test_another_environment_is_remarked(plan, tmp_path, caplog):
     assert json.loads((tmp_path / "lock.json").read_text())["environment"]["torch"] == "2.14"
 
 
+@pytest.mark.long
 def test_runs_in_different_environments_are_a_warning(tmp_path):
     recorded = Path(__file__).resolve().parents[1] / "data" / "recorded-run"
     assert not any("environment" in warning for warning in summarise(recorded)["warnings"])
