@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from equipoise import __version__
+from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
@@ -146,6 +147,18 @@ def _advise(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
+    """Return a command that says what came of an act, and ends with 1 where a part of it failed."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        """Act, and say what came of it."""
+        value, text, failed = act(arguments, _watch(arguments))
+        _say(arguments, value, text)
+        return REFUSED if failed else DONE
+
+    return command
+
+
 def _ledger(arguments: argparse.Namespace) -> int:
     from equipoise.runfolder.deposit import verification, write_deposit
     from equipoise.runfolder.read import read_folder
@@ -241,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
 
     _reading_commands(add)
+    add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
 
 
