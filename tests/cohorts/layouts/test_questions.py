@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.nnunet import nnunet
@@ -195,3 +196,18 @@ def test_patients_that_may_be_one_person_are_refused(
 
 def test_patients_that_differ_are_kept() -> None:
     check_patients(["1.1", "1.10", "10", "100", "1", "P1", "P10", "P01", "1", "1"], "it")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("by_class", [True, False])
+def test_pictures_of_two_depths_are_remarked_on(tmp_path: Path, started: Callable, by_class: bool) -> None:
+    for n in range(8):
+        grey = RNG.integers(0, 255, (9, 8))
+        deep = n % 2 == 1 if by_class else n < 4
+        file = tmp_path / "NP"[n % 2] / f"{n}.png"
+        file.parent.mkdir(exist_ok=True)
+        Picture.fromarray((grey * 257).astype(np.uint16) if deep else grey.astype(np.uint8)).save(file)
+    _, cohort = started(tmp_path)
+    remark = next(remark for remark in cohort.remarks if "it has 16 bits and others have 8" in remark.text)
+    assert remark.files == 4
+    assert ("the depth tells the class" in remark.text) == by_class
