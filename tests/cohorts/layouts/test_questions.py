@@ -211,3 +211,13 @@ def test_pictures_of_two_depths_are_remarked_on(tmp_path: Path, started: Callabl
     remark = next(remark for remark in cohort.remarks if "it has 16 bits and others have 8" in remark.text)
     assert remark.files == 4
     assert ("the depth tells the class" in remark.text) == by_class
+
+
+def test_a_folder_of_unlabelled_images_is_no_class(tmp_path: Path, write, started: Callable) -> None:
+    for name in ("N", "P", "Unlabeled"):
+        for n in range(3):
+            write.picture(tmp_path / name / f"{n}.png")
+    with pytest.raises(CohortError, match="a folder Unlabeled, which is no class by its name") as error:
+        started(tmp_path)
+    _, cohort = started(tmp_path, **stated(str(error.value)))
+    assert cohort.class_counts() == {"N": 3, "P": 3}

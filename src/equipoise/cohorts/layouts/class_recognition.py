@@ -43,6 +43,9 @@ _CASE_WORDS = frozenset({
     "record",
 })  # fmt: skip
 """Words whose numbers are cases."""
+_UNLABELLED = frozenset(
+    {"unlabeled", "unlabelled", "unannotated", "unlabeleddata", "unlabelleddata", "unsup", "nolabel"}
+)
 _MOST_CONSECUTIVE = 20
 _MOST_UNKNOWN = 10
 _LOOKED_AT = 5_000
@@ -129,8 +132,20 @@ def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Seque
             f"them; list the cases with their labels in a manifest.csv, or if they are classes say so: "
             f"`equipoise init {path} --set classes='{classes}'`."
         )
+    _refuse_unlabelled(path, names)
     _refuse_masks_by_content(path, files)
     return False
+
+
+def _refuse_unlabelled(path: Path, names: Sequence[str]) -> None:
+    """Refuse a folder of what nobody labelled, which would be a class that a network learns to tell."""
+    without = [name for name in names if "".join(words(name)) in _UNLABELLED]
+    if without:
+        classes = "[" + ", ".join(f'"{name}"' for name in names if name not in without) + "]"
+        raise CohortError(
+            f"{path} has a folder {without[0]}, which is no class by its name; say which folders are classes: "
+            f"`equipoise init {path} --set classes='{classes}'`."
+        )
 
 
 def _refuse_masks_by_content(path: Path, files: Mapping[Path, Sequence[Path]]) -> None:
