@@ -11,6 +11,7 @@ from typing import Any
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import as_detection
+from equipoise.cohorts.layouts.patients import check_patients
 from equipoise.cohorts.public.catalogue import entry_named
 from equipoise.cohorts.public.fetched import PublicFolder
 from equipoise.cohorts.store import content_key
@@ -97,6 +98,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     cohort = _call(source, section.source, path, settings)
     if task.has_findings and cohort.task_record.has_masks:
         cohort = as_detection(cohort, section.task)  # so every source with masks serves detection
+    if cohort.patients_known and ":" not in section.source:
+        check_patients(cohort.patients.tolist(), f"cohort {cohort.name}")
     # A user's own code may change while its settings and the files stay the same.
     own = ":" in section.source
     layout = {"layout": cohort.recipe} if cohort.recipe else {}

@@ -137,8 +137,8 @@ def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs to know of the data at a path."""
     recognised = recognise(path, keys)
     masks = task_named(str(keys.get("task", recognised.task))).has_masks
-    look = first_look(path, recognised)
-    named, unnamed = _named_classes(path, mask_classes(recognised))
+    look = first_look(path, recognised, None if (axes := keys.get("axes")) is None else str(axes))
+    named, unnamed = _named_classes(path, mask_classes(recognised, keys, path))
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
     training = {"batch_size": BATCH[masks, look.dims]}
     # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs

@@ -8,6 +8,7 @@ from PIL import Image
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.pictures import read_picture
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.layouts.mask_values import whole_values
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
@@ -267,3 +268,34 @@ def test_colours_stored_in_an_unknown_way_are_refused(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(RefusedFile, match=r"how its colours are stored|malformed"):
         read_picture(path)
+
+
+def test_half_precision_is_read_exactly(tmp_path):
+    half = np.random.default_rng(0).normal(0, 40, (9, 8)).astype(np.float16)
+    tifffile.imwrite(tmp_path / "half.tif", half)
+    scan = read(tmp_path / "half.tif")
+    assert scan.array.dtype == np.float32
+    assert np.array_equal(scan.array[0], tifffile.imread(tmp_path / "half.tif"))
+
+
+def test_a_stack_of_imagej_without_a_depth_has_one_unit_of_it(tmp_path):
+    stack = np.zeros((4, 9, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "unit": "um"})
+    with tifffile.TiffFile(tmp_path / "s.tif") as file:
+        assert "spacing" not in file.imagej_metadata
+    assert np.allclose(read(tmp_path / "s.tif").spacing_mm, (1e-3, 5e-4, 5e-4))
+
+
+def test_bits_whose_0_is_white_are_an_image_and_no_mask(tmp_path):
+    inside = np.zeros((9, 8), bool)
+    inside[2:4, 3:6] = True
+    tifffile.imwrite(tmp_path / "m.tif", inside)  # as scikit-image writes a mask
+    # The two readers of most people disagree, so that neither reading may be taken without a word.
+    assert np.array_equal(tifffile.imread(tmp_path / "m.tif"), inside)
+    assert np.array_equal(np.array(Image.open(tmp_path / "m.tif")), ~inside)
+    scan = read(tmp_path / "m.tif")
+    assert np.array_equal(scan.array[0], ~inside)
+    with pytest.raises(RefusedFile, match="programs disagree on what is inside; save it as a .png"):
+        whole_values(scan, tmp_path / "m.tif")
+    tifffile.imwrite(tmp_path / "b.tif", inside, photometric="minisblack")
+    assert np.array_equal(whole_values(read(tmp_path / "b.tif"), tmp_path / "b.tif")[0], inside)

@@ -183,7 +183,9 @@ def test_minus_one_is_asked_about_and_can_be_stated(tmp_path):
     nib.save(nib.Nifti1Image(stored, np.eye(4)), tmp_path / "m.nii")
     nib.save(nib.Nifti1Image(stored * 7, np.eye(4)), tmp_path / "i.nii")
     (tmp_path / "manifest.csv").write_text("case,patient,image,mask\na,p,i.nii,m.nii\n")
-    with pytest.raises(CohortError, match=r"hold -1, which may mean .* cohort.values = \[-1, 0, 1\]"):
+    with pytest.raises(
+        CohortError, match=r"hold -1, which may mean .*equipoise init DATA .*--set values='\[-1, 0, 1\]'"
+    ):
         mask_classes(Recognised("manifest", "segmentation", masks=(tmp_path / "m.nii",)))
     stated = manifest(tmp_path / "manifest.csv", task="segmentation", classes=["x", "y", "z"], values=[-1, 0, 1])
     assert np.array_equal(stated.cases[0].read().mask, (stored + 1).T)

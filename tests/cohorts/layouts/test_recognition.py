@@ -86,7 +86,7 @@ def test_arrays_with_their_labels_masks_and_patients(tmp_path):
     found = recognise(file)
     assert found.settings == {"images": "images", "table": "a.csv", "masks": "masks", "groups": "subject_id"}
     np.savez(file, pictures=np.zeros((2, 4, 4)))
-    with pytest.raises(CohortError, match="no layout that is recognised"):
+    with pytest.raises(CohortError, match="holds the arrays pictures, whose names do not say"):
         recognise(file)
 
 

@@ -20,6 +20,7 @@ from tifffile import TiffFile, TiffPage
 
 from equipoise.cohorts.formats.limits import DEFLATE_RATIO, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.remarks import WHITE_IS_0
 
 _RAW, _LZW, _DEFLATE, _PACKBITS = (1,), (5,), (8, 32946), (32773,)
 _OWN = frozenset({*_RAW, *_LZW, *_DEFLATE, *_PACKBITS})
@@ -292,7 +293,7 @@ def _understood(pixels: NDArray[Any], axes: str, page: TiffPage, file: TiffFile)
     palette = None
     if page.photometric == _MINISWHITE:
         pixels = _inverted(pixels, page)
-        remarks.append("its stored 0 is white; it was inverted, so that bright means more")
+        remarks.append(WHITE_IS_0)
     if page.photometric == _PALETTE:
         table = np.asarray(page.colormap)
         wide = table.max(initial=0) > 255  # some writers keep 8 bits where 16 belong
@@ -306,6 +307,8 @@ def _understood(pixels: NDArray[Any], axes: str, page: TiffPage, file: TiffFile)
         pixels = pixels[..., 0]
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
+    if pixels.dtype == np.float16:  # what a network saved in half precision: single precision holds it exactly
+        pixels = pixels.astype(np.float32)
     spacing = _spacing(file, page)
     if spacing is not None:
         remarks.append("its spacing is the one that ImageJ or OME states in it")
@@ -335,7 +338,8 @@ def _spacing(file: TiffFile, page: TiffPage) -> tuple[float, float, float] | Non
         if unit is None or any(value is None for value in per_unit):
             return None
         y, x = (unit / value for value in per_unit if value)
-        return _checked((float(details.get("spacing", 0) or 0) * unit or 1.0, y, x))
+        # ImageJ writes no depth where it is 1 of the unit, which may be a micrometre and not a millimetre.
+        return _checked((float(details.get("spacing", 0) or 1.0) * unit, y, x))
     if file.is_ome:
         return _ome_spacing(file)
     return None

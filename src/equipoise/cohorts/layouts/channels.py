@@ -6,10 +6,12 @@ some files. As such files may all be of one class, leaving them out would tell t
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.cohort import Remark
 from equipoise.cohorts.formats.scan import Scan
 
 COLOURS = 3
@@ -61,3 +63,18 @@ def with_channels(scans: Sequence[Scan], count: int) -> NDArray[np.generic]:
     elif total == 1 and count == COLOURS:
         arrays *= COLOURS
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def depth_remarks(cases: Sequence[tuple[str, int | None, np.dtype[Any]]]) -> tuple[Remark, ...]:
+    """What is to be said of pictures of 8 bits among those of 16: the same grey is 257 times as much in the others.
+
+    cases: id, label and dtype of the image, for every case.
+    """
+    if not {np.dtype(np.uint8), np.dtype(np.uint16)} <= {dtype for *_, dtype in cases}:
+        return ()
+    deep = [(case, label) for case, label, dtype in cases if dtype == np.uint16]
+    text = "it has 16 bits and others have 8, so that equal greys are not equal numbers; save all alike"
+    shallow = {label for _, label, dtype in cases if dtype == np.uint8}
+    if shallow.isdisjoint(label for _, label in deep) and None not in shallow:
+        text += ": no class has both, and the depth tells the class"
+    return (Remark(text, len(deep), deep[0][0]),)

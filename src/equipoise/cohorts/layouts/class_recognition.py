@@ -3,12 +3,15 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from equipoise.cohorts.formats.dicom import find_series
 from equipoise.cohorts.formats.file_names import data_folders
-from equipoise.cohorts.formats.reading import DICOM
+from equipoise.cohorts.formats.reading import DICOM, read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.beside import masks_beside
 from equipoise.cohorts.layouts.image_names import (
@@ -40,10 +43,16 @@ _CASE_WORDS = frozenset({
     "record",
 })  # fmt: skip
 """Words whose numbers are cases."""
+_UNLABELLED = frozenset(
+    {"unlabeled", "unlabelled", "unannotated", "unlabeleddata", "unlabelleddata", "unsup", "nolabel"}
+)
 _MOST_CONSECUTIVE = 20
 _MOST_UNKNOWN = 10
 _LOOKED_AT = 5_000
 _PROBED = 12
+_READ_OF_A_FOLDER = 3
+_FEW_VALUES = 8
+"""No photograph or scan holds so few values, and hardly a mask more."""
 
 
 # KiTS (case_00000), TotalSegmentator (s0000), UCSF-PDGM and BIDS (sub-01) keep a folder for each patient. They were
@@ -123,7 +132,47 @@ def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Seque
             f"them; list the cases with their labels in a manifest.csv, or if they are classes say so: "
             f"`equipoise init {path} --set classes='{classes}'`."
         )
+    _refuse_unlabelled(path, names)
+    _refuse_masks_by_content(path, files)
     return False
+
+
+def _refuse_unlabelled(path: Path, names: Sequence[str]) -> None:
+    """Refuse a folder of what nobody labelled, which would be a class that a network learns to tell."""
+    without = [name for name in names if "".join(words(name)) in _UNLABELLED]
+    if without:
+        classes = "[" + ", ".join(f'"{name}"' for name in names if name not in without) + "]"
+        raise CohortError(
+            f"{path} has a folder {without[0]}, which is no class by its name; say which folders are classes: "
+            f"`equipoise init {path} --set classes='{classes}'`."
+        )
+
+
+def _refuse_masks_by_content(path: Path, files: Mapping[Path, Sequence[Path]]) -> None:
+    """Refuse folders of which some hold pictures and others hold what masks hold, whatever their names are."""
+    # Names cannot tell all of them: a folder A of images beside a folder B of their masks was a classification "A
+    # against B", which any network solves. Where all folders hold few values, such as shapes, nothing speaks of masks.
+    probed = list(files)[:: max(1, -(-len(files) // _PROBED))]
+    counts = {folder: _counts_of_values(files[folder]) for folder in probed}
+    flat = sorted({f.name for f, n in counts.items() if n and max(n) <= _FEW_VALUES and max(n) > 1})
+    rich = sorted({f.name for f, n in counts.items() if n and min(n) > _FEW_VALUES})
+    if flat and rich:
+        classes = "[" + ", ".join(f'"{name}"' for name in sorted({f.name for f in files})[:4]) + "]"
+        raise CohortError(
+            f"{path} has a folder {flat[0]} whose images hold at most {_FEW_VALUES} values, as masks do, beside "
+            f"{rich[0]} with images; if they are masks, rename the folder masks and {rich[0]} images, or list both in "
+            f"a manifest.csv; if they are classes say so: `equipoise init {path} --set classes='{classes}'`."
+        )
+
+
+def _counts_of_values(files: Sequence[Path]) -> list[int]:
+    """Return how many values some of the pictures and volumes hold; files of DICOM are images and are not read."""
+    named = [file for file in files if is_image_name(file.name) and file.suffix.lower() not in DICOM]
+    counts = []
+    for file in named[:: max(1, -(-len(named) // _READ_OF_A_FOLDER))]:
+        with suppress(RefusedFile):  # `equipoise check` names it
+            counts.append(len(np.unique(read_any(file, nonfinite="zero").array)))
+    return counts
 
 
 def _any_mask(files: Mapping[Path, Sequence[Path]]) -> bool:

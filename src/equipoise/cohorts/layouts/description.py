@@ -14,6 +14,7 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 NAME = "dataset.json"
 _LIMITS = Limits(file_bytes=64 * MIB)
 _IGNORE = "ignore"
+_BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
     # Masks are kept in 8 bits, of which the highest value is IGNORED.
     if len(values) < 2 or values[0] < 0 or ignored & set(values) or len(values) > IGNORED:
         raise wrong
+    _check_background(values_by_name, root)
     regions = {}
     # The documentation of nnU-Net itself spells the enhancing tumour as a plain 3 beside lists. Read as a class alone,
     # that region was not judged, and nothing said so.
@@ -93,6 +95,17 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
         regions = {name: tuple(codes[value] for value in group) for name, group in foreground.items()}
     classes = tuple(names.get(value, f"label {value}") for value in values)
     return Labels(classes, codes | dict.fromkeys(ignored, IGNORED), regions)
+
+
+def _check_background(values_by_name: Mapping[str, tuple[int, ...]], root: Path) -> None:
+    """Refuse a background that is not 0: 0 would be judged as background, whatever structure it is called."""
+    background = next((values for name, values in values_by_name.items() if name.lower() == _BACKGROUND), (0,))
+    other = [name for name, values in values_by_name.items() if 0 in values and name.lower() != _BACKGROUND]
+    if background != (0,) or (other and any(name.lower() == _BACKGROUND for name in values_by_name)):
+        shown = (
+            f"{_BACKGROUND!r} is {', '.join(map(str, background))}" if background != (0,) else f"{other[0]!r} holds 0"
+        )
+        raise RefusedFile(root / NAME, f'in its "labels" {shown}', "give 0 to the background and to nothing else")
 
 
 def _values(value: Any) -> tuple[int, ...]:

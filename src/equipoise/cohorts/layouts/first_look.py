@@ -1,6 +1,6 @@
 """Sizes, spacings and mask values of a few images of a source, for a first protocol; nothing is checked yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.formats.reading import read_stored
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
-from equipoise.cohorts.layouts.array_rows import image_rows
+from equipoise.cohorts.layouts.array_rows import AXES, axes_of, image_rows
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.volumes import probe
@@ -21,6 +21,8 @@ from equipoise.tasks import task_named
 
 MOST_VALUES = 32
 """A mask with more values than this was compressed with losses, or is no mask."""
+_WHITE = 255
+_MOST_CHANNELS = 4
 LIDC_CUBE = 48  # voxels a side that `lidc` cuts around a nodule
 
 
@@ -60,14 +62,15 @@ class FirstLook:
         return extent
 
 
-def first_look(path: Path, layout: Recognised) -> FirstLook:
+def first_look(path: Path, layout: Recognised, axes: str | None = None) -> FirstLook:
     """What the images that `recognise` names, or the array at `path`, look like.
 
+    axes: what the user says of an array's axes, see `array_rows.AXES`; CohortError asks where its shape leaves a doubt.
     Files that cannot be read are passed over: `equipoise check` names them. Images of which no file is named are taken
     for the cubes that `lidc` cuts.
     """
     if layout.source in ("medmnist", "arrays"):
-        return _of_array(path, layout)
+        return _of_array(path, layout, axes)
     scans = [scan for scan in map(_probed, layout.images) if scan is not None]
     scans = [scan for scan in scans if len(scan.spacing_mm) == len(scans[0].spacing_mm)]
     if not scans:
@@ -77,12 +80,38 @@ def first_look(path: Path, layout: Recognised) -> FirstLook:
     return FirstLook(shapes, np.array([scan.spacing_mm for scan in scans]))
 
 
-def _of_array(path: Path, layout: Recognised) -> FirstLook:
-    images = image_rows(path, "images" if layout.source == "arrays" else "train_images")
-    flat = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
-    shape = images.shape[1:3] if flat else images.shape[1:4]
-    unclear = layout.source == "arrays" and not flat
-    return FirstLook(np.array([shape], np.int64), np.ones((1, len(shape))), "nzyx" if unclear else None)
+def _of_array(path: Path, layout: Recognised, axes: str | None) -> FirstLook:
+    key = str(layout.settings.get("images", "images")) if layout.source == "arrays" else "train_images"
+    images = image_rows(path, key)
+    meaning = axes_of(images, axes or _likely_axes(images.shape, key, path), key)
+    shape = [images.shape[index] for index, letter in enumerate(meaning) if letter in "zyx"]
+    unclear = layout.source == "arrays" and not (images.ndim == 3 or meaning == "nyxc")
+    return FirstLook(np.array([shape], np.int64), np.ones((1, len(shape))), meaning if unclear else None)
+
+
+def _likely_axes(shape: Sequence[int], key: str, path: Path) -> str:
+    """Return the axes of an array of images; CohortError asks where channels and slices cannot be told apart."""
+    if len(shape) == 3:
+        return "nyx"
+    if len(shape) == 4 and shape[-1] == 3:
+        return "nyxc"
+    # torch keeps pictures as (n, 3, y, x) and Keras grey ones as (n, y, x, 1). Both were taken for volumes of 3 slices
+    # or of a single voxel along x, and no later step can notice that.
+    if len(shape) == 4 and min(shape[1], shape[-1]) > _MOST_CHANNELS:
+        return "nzyx"
+    fitting = ", ".join(axes for axes in AXES if len(axes) == len(shape))
+    if not fitting:
+        raise CohortError(f"{path} has an array {key!r} of shape {tuple(shape)}; give one of 3 to 5 axes, cases first.")
+    raise CohortError(
+        f"{path} has an array {key!r} of shape {tuple(shape)}, in which channels and slices cannot be told apart; say "
+        f"what its axes are, such as `equipoise init {path} --set axes={_shown_axes(shape)}` (n case, c channel; known "
+        f"are {fitting})."
+    )
+
+
+def _shown_axes(shape: Sequence[int]) -> str:
+    last = shape[-1] < shape[1]
+    return {4: "nyxc" if last else "ncyx", 5: "nzyxc" if last else "nczyx"}[len(shape)]
 
 
 def _probed(file: Path) -> Scan | None:
@@ -92,28 +121,48 @@ def _probed(file: Path) -> Scan | None:
         return None
 
 
-def mask_classes(layout: Recognised) -> dict[str, Any]:
+def mask_classes(
+    layout: Recognised, user_settings: Mapping[str, Any] | None = None, data: str | Path = "DATA"
+) -> dict[str, Any]:
     """The settings `classes` and, where masks do not store 0, 1, 2 …, `values` of a source that must be told; else
     nothing.
 
-    Raises CohortError where the masks hold too many values to be classes.
+    user_settings: with `classes` and `values` there is nothing to ask. data: where it lies, for commands in messages.
+    Raises CohortError where the masks hold too many values to be classes, or values that leave a doubt.
     """
     if not task_named(layout.task).has_masks or not (layout.needs_classes or layout.source == "manifest"):
         return {}
+    if {"classes", "values"} <= set(user_settings or {}):
+        return {}
     # Background is a class also where all masks that were looked at are filled to the edge.
-    values = sorted(_stored_values(layout.masks) | {0})
+    stored = _stored_values(layout.masks)
+    values = sorted(stored | {0})
     if values[0] < 0:
         raise CohortError(
-            f"the mask {layout.masks[0]} or others hold {values[0]}, which may mean background or not labelled; run "
-            f"`equipoise init manifest` and say what it is with cohort.classes and cohort.values = {values}"
+            f"the mask {layout.masks[0]} or others hold {values[0]}, which may mean background or not labelled; say "
+            f"what each value is, background first: {_stating(data, sorted(stored))}."
         )
     if len(values) > MOST_VALUES:
         raise CohortError(
             f"the mask {layout.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
             "number per class, without lossy compression"
         )
+    # 0, 1 and 255: the border that VOC does not judge, or files of which some store the same class as 255. As a class
+    # of its own it would be trained on and judged without a word.
+    if len(values) > 2 and values == [*range(len(values) - 1), _WHITE]:
+        raise CohortError(
+            f"the masks {layout.masks[0]} and others hold {', '.join(map(str, values))}: {_WHITE} may mean not "
+            f"labelled, or in some files what others store as {values[-2]}; mend the masks, or if it is a class of "
+            f"its own say so: {_stating(data, values)}."
+        )
     names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}
     return names if values == list(range(len(values))) else names | {"values": values}
+
+
+def _stating(data: str | Path, values: Sequence[int]) -> str:
+    """The command that gives stored values their classes."""
+    names = ", ".join(f'"{name}"' for name in ["background", *(f"label {value}" for value in values[1:])])
+    return f"`equipoise init {data} --set classes='[{names}]' --set values='{list(values)}'`"
 
 
 def _stored_values(files: Sequence[Path]) -> set[int]:

@@ -12,6 +12,7 @@ _TOKEN = re.compile(r"[^-_. ]+")
 # A few cases may lack their image, and are then named as problems; a pattern that had to hold for all would make the
 # whole data set unknown because of them.
 _NEARLY_ALL = 0.9
+_SMALL_SET = 5
 _MOSTLY = 0.5
 _MOST_KINDS, _FEWEST_OF_A_KIND = 4, 3
 _FOLDER_FIELDS = ("patient", "session", "series", "folder")
@@ -234,11 +235,13 @@ def _patterns_with(
 
 
 def _counted(texts: set[str], mask: MaskPattern, present: set[str]) -> tuple[list[str], dict[str, int]]:
-    """The patterns that all cases have, or all but a tenth where none is so common; the others with their number."""
+    """The patterns that all cases have, or all but a tenth or one where none is so common; the others with a count."""
     total = len(mask.fields)
     counts = {text: sum(_filled(text, fields) in present for fields in mask.fields) for text in texts}
     most = max(counts.values(), default=0)
-    complete = sorted(text for text, count in counts.items() if count == most and most >= _NEARLY_ALL * total)
+    # One stray mask is more than a tenth of a small set, and hid all the others.
+    enough = min(_NEARLY_ALL * total, total - 1) if total >= _SMALL_SET else _NEARLY_ALL * total
+    complete = sorted(text for text, count in counts.items() if count == most and most >= enough)
     return complete, {text: count for text, count in counts.items() if text not in complete and count}
 
 

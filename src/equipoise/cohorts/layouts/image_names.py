@@ -22,7 +22,8 @@ _MASK_PARTS = ("mask", "segment", "groundtruth", "annotation", "delineation", "l
 # Short words count as whole words alone: "label" is part of "labelled", which says nothing of masks.
 _MASK_WORDS = frozenset({
     "seg", "segs", "segm", "label", "labels", "labelstr", "labelsts", "gt", "gts", "gtv", "truth", "msk", "msks", "roi",
-    "rois", "annot", "annots", "contour", "contours",
+    "rois", "annot", "annots", "contour", "contours", "lbl",
+    "lbls",
     MANUAL,
 })  # fmt: skip
 _IMAGE_WORDS = frozenset({

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.remarks import WHITE_IS_0
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.layouts.channels import is_colour, is_grey_in_colour
 
@@ -35,6 +36,11 @@ def whole_values(
     if is_colour(scan):
         remarks = (ONE_COLOUR,)
     stored = scan.array[0]
+    # tifffile and scikit-image write a mask of true and false so that 0 is white, and read it back as it was; by the
+    # standard, and for Pillow, inside and outside are then exchanged.
+    if WHITE_IS_0 in scan.remarks and stored.max(initial=0) <= 1:
+        reason = "its bits say that 0 is white, so that programs disagree on what is inside"
+        raise RefusedFile(path, reason, "save it as a .png, 0 being background")
     if stored.dtype.kind == "f":
         nearest = np.rint(stored)
         wrong = ~(np.abs(stored - nearest) <= WHOLE)  # also where they are no numbers

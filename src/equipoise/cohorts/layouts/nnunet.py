@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
 
 IMAGES, MASKS = "imagesTr", "labelsTr"
 _FIRST_CHANNEL = re.compile(r"(.+)_0000")
+_ANY_CHANNEL = re.compile(r"(.+)_(\d{4})")
 _SIDECAR_LIMITS = Limits(file_bytes=MIB)
 
 
@@ -43,6 +44,7 @@ def nnunet(
     else:
         ending = file_ending(description, root)
         files = _below(root, ending, len(channels))
+        _check_channels(root, ending, files, channels)
     entries = [
         CaseFiles(
             case, patient_of(case, patient_pattern), images, mask, codes=labels.codes,
@@ -50,7 +52,7 @@ def nnunet(
         )
         for case, (images, mask) in sorted(files.items())
     ]  # fmt: skip
-    notes = () if patient_pattern else (UNKNOWN_PATIENTS,)
+    notes = (*(() if patient_pattern else (UNKNOWN_PATIENTS,)), *_count_note(description, len(files)))
     known = patient_pattern is not None
     classes, regions, ignores = labels.classes, labels.regions, labels.ignores
     layout = Layout("nnunet", root, "segmentation", classes, channels, regions, notes, known, ignores)
@@ -69,6 +71,9 @@ def file_ending(description: Mapping[str, Any], root: Path) -> str:
     # A dataset.json of version 1 states no ending, and files may end in .nii where .nii.gz was the rule: where all
     # masks end alike, that ending is taken.
     ending = description.get("file_ending")
+    # "nii.gz" without its point ends the names as well, and would be looked for as CASE._0000nii.gz.
+    if isinstance(ending, str) and ending and not ending.startswith("."):
+        ending = f".{ending}"
     present = Counter(stem_and_ending(file.name)[1] for file in _files(root / MASKS))
     present.pop("", None)
     if isinstance(ending, str) and (not present or any(file.name.endswith(ending) for file in _files(root / MASKS))):
@@ -102,6 +107,22 @@ def _below(root: Path, ending: str, channels: int) -> dict[str, tuple[tuple[Path
         case: (_channel_files(root, case, ending, channels), root / MASKS / f"{case}{ending}")
         for case in masks | images
     }
+
+
+def _check_channels(root: Path, ending: str, cases: Collection[str], channels: Sequence[str]) -> None:
+    """Refuse a channel that has files and no name, which would be left out without a word; nnU-Net refuses it too."""
+    for file in _files(root / IMAGES):
+        match = _ANY_CHANNEL.fullmatch(file.name.removesuffix(ending)) if file.name.endswith(ending) else None
+        if match and match[1] in cases and int(match[2]) >= len(channels):
+            reason = f"{IMAGES} holds {file.name}, and it names {len(channels)} channels ({', '.join(channels)})"
+            raise RefusedFile(root / NAME, reason, "name every channel, or take the files of the others away")
+
+
+def _count_note(description: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    training_count = description.get("numTraining")
+    if not isinstance(training_count, int) or isinstance(training_count, bool) or training_count == count:
+        return ()
+    return (f'{NAME} states "numTraining": {training_count}, and there are {count} cases.',)
 
 
 def _channel_files(root: Path, case: str, ending: str, channels: int) -> tuple[Path, ...]:

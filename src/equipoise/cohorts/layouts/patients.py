@@ -15,6 +15,8 @@ _PERSON = re.compile(
     r"(?:^|[^A-Za-z])(?P<word>(?i:patient|pat|subject|subj|sub|participant|person|donor|volunteer)[-_ ]?)\d[A-Za-z0-9]*"
 )
 
+_WHOLE_NUMBER = re.compile(r"0*(\d+?)(?:\.0*)?")
+
 
 def patient_of(case: str, pattern: str | None) -> str:
     """Return the first group of the pattern where it is found in a case's name, the name itself without a pattern.
@@ -49,3 +51,20 @@ def person_pattern(paths: Iterable[str]) -> str | None:
     if len(words) != 1 or None in matches or len(people) < 2:
         return None
     return f"(?:^|[^A-Za-z])({re.escape(words.pop())}\\d[A-Za-z0-9]*)"
+
+
+def check_patients(patients: Iterable[str], where: str) -> None:
+    """Refuse patients that may be one person written in two ways: 7, 7.0 and 007, or P7 and p7.
+
+    Raises CohortError, for two parts that share a person would look as if they did not.
+    """
+    alike: dict[str, str] = {}
+    for patient in patients:
+        # Numbers alone lose zeros, and only whole ones do: 1.1 and 1.10 are the first and the tenth patient of site 1.
+        number = _WHOLE_NUMBER.fullmatch(patient.strip())
+        other = alike.setdefault(number[1] if number else "".join(patient.casefold().split()), patient)
+        if other != patient:
+            raise CohortError(
+                f"{where} has the patients {other!r} and {patient!r}, which may be one person: they differ in "
+                "capitals, spaces or zeros alone; write them alike, or make them differ in more than that."
+            )

@@ -19,6 +19,7 @@ from equipoise.cohorts.layouts.nnunet import IMAGES, MASKS
 from equipoise.cohorts.layouts.pair_recognition import find_pairs
 from equipoise.cohorts.layouts.recognised import Recognised
 from equipoise.cohorts.layouts.table_recognition import SUFFIXES, FoundTable, find_table, first_readable, tables_in
+from equipoise.cohorts.layouts.unread_files import unread_files
 from equipoise.errors import CohortError
 from equipoise.tasks import task_named
 
@@ -52,7 +53,9 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
     else:
         raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
     if known is None:
-        raise CohortError(f"{path} has no layout that is recognised; known are {KNOWN}; or write a manifest.csv")
+        raise CohortError(
+            f"{path} has no layout that is recognised{unread_files(path)}; known are {KNOWN}; or write a manifest.csv"
+        )
     return known
 
 
@@ -67,7 +70,7 @@ def _file(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
         return _of_table(find_table(path, user_settings))
     if path.name == NAME:
         return _described(path.parent)
-    return recognise_arrays(path) if path.suffix == ".npz" and zipfile.is_zipfile(path) else None
+    return recognise_arrays(path, user_settings) if path.suffix == ".npz" and zipfile.is_zipfile(path) else None
 
 
 def _of_table(table: FoundTable, *, named: bool = True) -> Recognised:

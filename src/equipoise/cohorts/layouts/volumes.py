@@ -22,7 +22,14 @@ from equipoise.cohorts.formats.reading import DICOM, read_any, read_stored, suff
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.formats.volume_claim import Nonfinite
-from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, common_channels, with_channels
+from equipoise.cohorts.layouts.channels import (
+    AS_COLOUR,
+    AS_GREY,
+    channel_options,
+    common_channels,
+    depth_remarks,
+    with_channels,
+)
 from equipoise.cohorts.layouts.header_patients import owners_of, with_header_patients
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.sound_files import SoundFiles
@@ -84,7 +91,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Examined:
-    """A sound case: what its files hold. contents: hashes of its image alone. options: see `channels`."""
+    """A sound case: what its files hold. contents: hashes of its image alone. options, dtype: see `channels`."""
 
     entry: CaseFiles
     case: Case
@@ -93,6 +100,7 @@ class Examined:
     options: frozenset[int]
     remarks: tuple[tuple[str, str], ...]
     read: Callable[..., Image]
+    dtype: np.dtype[Any]
 
 
 def make_cohort(
@@ -137,7 +145,10 @@ def make_cohort(
         problems=() if excluded else tuple(problem for _, problem in problems),
         notes=layout.notes,
         patients_known=layout.patients_known,
-        remarks=_counted(sound, len(channels)),
+        remarks=(
+            *_counted(sound, len(channels)),
+            *depth_remarks([(one.case.id, one.case.label, one.dtype) for one in sound]),
+        ),
         ignores=layout.ignores,
         recipe=_recipe([one.entry for one in sound], len(channels)),
     )
@@ -261,7 +272,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     )
     shape = (sum(scan.array.shape[0] for scan in images), *first.array.shape[1:])
     contents = frozenset(digest for scan in images for digest in scan.sha256.values())
-    return Examined(entry, case, shape, contents, channel_options(images), tuple(remarks), read)
+    return Examined(entry, case, shape, contents, channel_options(images), tuple(remarks), read, first.array.dtype)
 
 
 def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:

@@ -111,7 +111,12 @@ def _grids(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
 
 
 def _spacings(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    return Counter(" × ".join(number(value, 2) for value in row["spacing_mm"]) for row in rows)
+    return Counter(" × ".join(map(_spacing, row["spacing_mm"])) for row in rows)
+
+
+def _spacing(value_mm: float) -> str:
+    """Two decimals, and three digits of what is smaller than 0.1 mm, as pixels of microscopes are."""
+    return number(value_mm, 2) if value_mm >= 0.1 else f"{value_mm:.3g}"
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
