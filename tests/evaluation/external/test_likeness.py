@@ -44,3 +44,15 @@ def test_a_list_of_patients_with_other_names_is_told() -> None:
     names = [f"c{i}" for i in range(6)]
     with pytest.raises(PredictionError, match="which looks like it"):
         audit(table(names, names), patients={f"C0{i}": f"p{i}" for i in range(6)})
+
+
+@pytest.mark.parametrize("other", ["u-net", "U Net", "UNET", "unet "])
+def test_two_names_of_one_arm_are_asked_about(other: str) -> None:
+    names = [f"c{i}" for i in range(6)]
+    columns = table(names, names) | {"arm": ["unet"] * 6 + [other] * 6}
+    if other.strip() == "unet":  # blanks around a name are taken away: twelve rows of one arm
+        with pytest.raises(PredictionError, match="more than one test row"):
+            audit(columns, cases_are_patients=True)
+        return
+    with pytest.raises(PredictionError, match=f"the arms 'unet' and '{other}' look alike"):
+        audit(columns, cases_are_patients=True)

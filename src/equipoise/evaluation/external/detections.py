@@ -108,7 +108,9 @@ def _matched(reading: Reading, findings: Mapping[str, Findings], cases: NDArray[
     case, place, score = _cases(reading.columns, path), _places(reading.columns, path), None
     score = _column(reading.columns, _SCORES, path)
     if not np.isfinite(score).all():
-        raise PredictionError(f"{path} has a candidate of {case[~np.isfinite(score)][0]!r} without a score; mend it")
+        raise PredictionError(
+            f"{path} has a candidate of {str(case[~np.isfinite(score)][0])!r} without a score; mend it"
+        )
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in Candidates.__dataclass_fields__}
     axes = place.shape[1]
     none = Findings(np.empty((0, axes)), np.empty(0), np.empty(0, dtype=bool))

@@ -18,6 +18,18 @@ def plain(name: str) -> str:
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), text)
 
 
+def alike_arms(table: Predictions) -> None:
+    """Refuse two arms whose names look alike: the runs of one method would be compared with each other."""
+    names: dict[str, str] = {}
+    for arm in table.arms():
+        other = names.setdefault(plain(arm), arm)
+        if other != arm:
+            raise PredictionError(
+                f"the arms {other!r} and {arm!r} look alike and are two names; name an arm alike in all rows, or give "
+                "two arms names that differ by more than capitals, blanks and zeros"
+            )
+
+
 def alike_cases(table: Predictions, *, common_cases: bool) -> list[str]:
     """Refuse arms that lack a case under its name and have one that looks like it, or note them."""
     cases = {arm: set(table.case[table.arm == arm].tolist()) for arm in table.arms()}
