@@ -14,6 +14,7 @@ from equipoise.statistics.endpoints import AUC, endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
+from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
@@ -64,6 +65,7 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
+    refuse_wide_margin(measured, margin)
     panel = without_repeats(panel, measured, deterministic)
     companions = _companions(measured, predictions)
     analyses = []
