@@ -1,4 +1,4 @@
-"""A margin is the smallest difference that matters; one as wide as the endpoint's range calls any two arms equivalent."""
+"""A margin is the smallest difference that matters; one as wide as the endpoint's range makes all arms equivalent."""
 
 import math
 

@@ -34,7 +34,7 @@ from equipoise.evaluation.external.agreement import (
 )
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
 from equipoise.evaluation.external.fold_sets import whole_folds
-from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients
+from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
@@ -202,7 +202,7 @@ def _agreed(
     alike_arms(collected.predictions)
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
-    notes += [*more, *alike_patients(table), *whole_folds(table, allowed=allow_trained)]
+    notes += [*more, *alike_patients(table), *twin_cases(table), *whole_folds(table, allowed=allow_trained)]
     table, more = alike_means(table)
     notes += more
     if common_cases:

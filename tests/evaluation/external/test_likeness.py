@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
@@ -56,3 +57,27 @@ def test_two_names_of_one_arm_are_asked_about(other: str) -> None:
         return
     with pytest.raises(PredictionError, match=f"the arms 'unet' and '{other}' look alike"):
         audit(columns, cases_are_patients=True)
+
+
+def test_one_image_under_two_names_is_told() -> None:
+    """Every case of 30 stands twice, as another patient's: 60 patients are said to be independent."""
+    stream = np.random.default_rng(0)
+    values = {arm: stream.random(30) for arm in "ab"}
+
+    def doubled(decimals: int) -> dict[str, Any]:
+        rows = [
+            (arm, f"{i:02d}{copy}", round(float(values[arm][i]), decimals))
+            for arm in "ab"
+            for copy in "xy"
+            for i in range(30)
+        ]
+        return {name: [row[k] for row in rows] for k, name in enumerate(("arm", "case", "dice"))}
+
+    def told(columns: dict[str, Any]) -> list[str]:
+        return [one for one in audit(columns, cases_are_patients=True)["warnings"] if "stands twice" in one]
+
+    assert "'00x' and '00y'" in told(doubled(9))[0]
+    assert "60 of 60 cases" in told(doubled(9))[0]
+    assert told(doubled(1)) == []  # one digit: equal by chance
+    single = {name: values_[:30] + values_[60:90] for name, values_ in doubled(9).items()}
+    assert told(single) == []
