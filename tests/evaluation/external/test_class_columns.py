@@ -123,3 +123,12 @@ def test_the_confidence_in_whichever_class_was_called_is_asked_about() -> None:
 def test_a_table_without_rows_is_refused_in_words() -> None:
     with pytest.raises(PredictionError, match="a header and no rows"):
         read(truth=[], score=[])
+
+
+def test_scores_of_classes_that_do_not_add_up_are_told() -> None:
+    def notes(second: list[float]) -> list[str]:
+        columns = {"truth": ["0", "1"], "score_0": [0.8, 0.3], "score_1": second}
+        return with_scores({k: np.array(v, dtype=object) for k, v in columns.items()}, "t", AuditOptions(), None)[1]
+
+    assert notes([0.2, 0.7]) == notes([0.19, 0.71]) == []
+    assert "add up to 1.2 to 1.2 in 1 of 2 rows and not to 1" in notes([0.2, 0.9])[0]

@@ -108,3 +108,12 @@ def test_means_over_other_structures_are_not_compared() -> None:
     # A quantity that only begins like a mean's name is none of its parts.
     plain = [part(arm, case=["1"], dice=[0.5], **more) for arm, more in (("a", {"dice_loss": [0.5]}), ("b", {}))]
     assert set(join(plain, PATIENTS, None).predictions.metrics) == {"dice"}
+
+
+def test_a_table_shows_by_its_numbers_what_its_mean_is_over() -> None:
+    liver, tumour = np.array([0.9, 0.8]), np.array([0.1, 0.4])
+    one = part("a", case=["1", "2"], dice=liver, dice_liver=liver)
+    both = part("b", case=["1", "2"], dice=(liver + tumour) / 2, dice_liver=liver, dice_tumour=tumour)
+    assert set(join([one, both], PATIENTS, None).predictions.metrics) == {"dice_liver"}
+    other = part("b", case=["1", "2"], dice=[0.3, 0.3], dice_liver=liver, dice_std=tumour)
+    assert set(join([one, other], PATIENTS, None).predictions.metrics) == {"dice", "dice_liver"}

@@ -81,3 +81,9 @@ def test_one_image_under_two_names_is_told() -> None:
     assert told(doubled(1)) == []  # one digit: equal by chance
     single = {name: values_[:30] + values_[60:90] for name, values_ in doubled(9).items()}
     assert told(single) == []
+
+
+def test_constant_numbers_are_no_twins() -> None:
+    names = [f"c{i}" for i in range(12)]
+    found = audit(table(names, names) | {"dice": [0.9] * 12 + [0.8] * 12}, cases_are_patients=True)
+    assert not any("stands twice" in one for one in found["warnings"])

@@ -31,6 +31,8 @@ _CALLED = (
     "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
     "predclass", "yhat", "called", "output",
 )  # fmt: skip
+SUM_TOLERANCE = 0.02
+"""Of the sum of a case's probabilities: what two decimals of several classes leave."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
 _POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
 """Truths that a single score is about, with the other one."""
@@ -128,7 +130,27 @@ def _completed(
         return table, [*notes, *more]
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
-    return columns, notes
+    return columns, [*notes, *_other_sums(columns, names, source)]
+
+
+def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
+    """Note scores from 0 to 1 that do not add up to 1, as those of one network per class or of two arms."""
+    numbers = [as_numbers(columns[name]) for name in names]
+    known = [one for one in numbers if one is not None]
+    if len(known) < max(2, len(names)):
+        return []
+    scores = np.stack(known, axis=1)
+    rows = np.isfinite(scores).all(axis=1)
+    unlike = rows & (abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE)
+    if not unlike.any() or scores[rows].min() < 0 or scores[rows].max() > 1:
+        return []
+    sums = scores[unlike].sum(axis=1)
+    note = (
+        f"The scores {', '.join(names)} of {source} add up to {sums.min():.3g} to {sums.max():.3g} in {len(sums)} of "
+        f"{len(scores)} rows and not to 1: they are no probabilities of classes, and what treats them so (accuracy, "
+        "Brier score, log-likelihood) may mislead."
+    )
+    return [note]
 
 
 def _from_one(

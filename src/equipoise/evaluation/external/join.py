@@ -103,7 +103,9 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
     extra = sorted({name for table in tables for name in table.metrics} - set(shared))
     if not shared or not extra:
         return ordered, []
-    means = [name for name in shared if any(f"{name}_{one}" in extra for one in structures)]
+    means = [
+        name for name in shared if any(f"{name}_{one}" in extra for one in structures) or _unlike_means(tables, name)
+    ]
     shared = [name for name in shared if name not in means]
     if means and not shared:
         raise PredictionError(
@@ -115,6 +117,17 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
     if means:
         notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were left aside.")
     return kept, notes
+
+
+def _unlike_means(tables: Sequence[Predictions], name: str) -> bool:
+    """Whether a metric is the mean of its `name_…` columns in some tables, and these columns are not the same."""
+    parts = set()
+    for table in tables:
+        own = sorted(one for one in table.metrics if one.startswith(f"{name}_"))
+        values = np.array([table.metrics[one] for one in own])
+        if own and np.allclose(values.mean(axis=0), table.metrics[name], rtol=0, atol=1e-3):
+            parts.add(tuple(own))
+    return len(parts) > 1
 
 
 def _merged(parts: list[Part]) -> list[Part]:

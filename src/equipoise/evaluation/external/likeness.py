@@ -13,6 +13,10 @@ TELLING = 0.9
 """Share of different cases whose numbers must differ in a run, for equal numbers to be no chance."""
 
 
+FEWEST_DISTINCT = 10
+"""Different cases that are needed to tell so: constant numbers are equal whatever the images."""
+
+
 def plain(name: str) -> str:
     """Return an id without what people and tools write differently.
 
@@ -80,7 +84,7 @@ def twin_cases(table: Predictions) -> list[str]:
     cases, rows = _numbers_by_case(test)
     distinct, group, size = np.unique(rows, axis=0, return_inverse=True, return_counts=True, equal_nan=False)
     telling = [c for c in range(rows.shape[1]) if len(np.unique(rows[:, c])) >= TELLING * len(distinct)]
-    if len(telling) < 2:
+    if len(telling) < 2 or len(distinct) < FEWEST_DISTINCT:
         return []
     owner = dict(zip(test.case.tolist(), test.patient.tolist(), strict=True))
     groups = [cases[group.ravel() == one].tolist() for one in np.flatnonzero(size > 1)]
