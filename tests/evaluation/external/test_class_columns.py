@@ -116,6 +116,10 @@ def test_the_confidence_in_whichever_class_was_called_is_asked_about() -> None:
         assert read(truth=truth, confidence=probability.tolist(), **more)["score_1"].tolist() == probability.tolist()
     stated = AuditOptions(scores="probabilities")
     assert read(stated, truth=truth, confidence=confidence)["score_1"].tolist() == confidence
+    assert read(truth=truth, prob=confidence)["score_1"].tolist() == confidence  # too few to tell
+    many = np.linspace(0.5, 0.99, 40).tolist()
+    with pytest.raises(PredictionError, match="no score in 'prob' of t is below 0.5"):
+        read(truth=[0, 1] * 20, prob=many)
     # A network that calls everything positive has no score below one half, and its calls say so.
     assert read(truth=truth, prob=[0.5, 0.6, 0.6, 0.9], pred=[1] * 4)["score_1"].tolist() == [0.5, 0.6, 0.6, 0.9]
 

@@ -31,6 +31,8 @@ _CALLED = (
     "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
     "predclass", "yhat", "called", "output",
 )  # fmt: skip
+MANY_SCORES = 20
+"""Different scores, none below one half, that are needed to ask what they are about where neither name nor calls tell."""
 SUM_TOLERANCE = 0.02
 """Of the sum of a case's probabilities: what two decimals of several classes leave."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
@@ -284,6 +286,8 @@ def _refuse_confidence(
         return
     calls = np.array(_truths(columns[called].tolist(), []), dtype=str) if called is not None else None
     if calls is not None and (calls == positive).all():
+        return
+    if calls is None and "confidence" not in bare(name) and len(np.unique(score[known])) < MANY_SCORES:
         return
     raise PredictionError(
         f"no score in {name!r} of {source} is below 0.5, as if it were the confidence in the called class and not "
