@@ -32,7 +32,7 @@ _CALLED = (
     "predclass", "yhat", "called", "output",
 )  # fmt: skip
 MANY_SCORES = 20
-"""Different scores, none below one half, that are needed to ask what they are about where neither name nor calls tell."""
+"""Different scores, none below one half, needed to ask what they are about where neither name nor calls tell."""
 SUM_TOLERANCE = 0.02
 """Of the sum of a case's probabilities: what two decimals of several classes leave."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
