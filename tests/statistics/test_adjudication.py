@@ -315,3 +315,12 @@ def test_where_the_uncertainty_comes_from(binary: Maker) -> None:
 def test_questions_that_make_no_sense_are_refused(binary: Maker, settings: dict[str, object], words: str) -> None:
     with pytest.raises(PredictionError, match=words):
         judge(binary(20), **{"primary": "auc", "margin": 0.03, **settings})
+
+
+def test_a_run_that_stands_under_two_arms_is_named(binary: Maker) -> None:
+    table = binary(60, (0.9, 0.7))
+    scores = table.scores.copy()
+    scores[(table.arm == "b") & (table.seed == 2)] = scores[(table.arm == "a") & (table.seed == 1)]
+    told = [sentence(one) for one in judge(replace(table, scores=scores), primary="auc", margin=0.05).warnings]
+    assert any("Run 1 of a and run 2 of b have the same predictions, case by case:" in one for one in told)
+    assert not any("same predictions" in sentence(one) for one in judge(table, primary="auc", margin=0.05).warnings)

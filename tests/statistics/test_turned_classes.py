@@ -88,3 +88,14 @@ def test_the_command_asks_in_one_line(binary: Maker, tmp_path: Path, capsys: pyt
     assert main(["audit", str(file), "--quiet", "--out", str(tmp_path / "out")]) != 0
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert main(["audit", str(file), "--quiet", "--below-chance", "--out", str(tmp_path / "out")]) == 0
+
+
+def test_one_turned_arm_of_an_audit_is_asked_about(binary: Maker) -> None:
+    table = binary(60, (0.9, 0.7))
+    best = table.arm == "a"
+    scores = np.where(best[:, None], table.scores[:, ::-1], table.scores)
+    assert roc_auc_score(table.truth[best], scores[best, 1]) < 0.2
+    with pytest.raises(PredictionError, match=r"the AUC of 1 of 2 arms lies below 0\.5 \(a 0\.") as caught:
+        audit(columns(replace(table, scores=scores)))
+    assert "--below-chance" in str(caught.value)
+    assert audit(columns(replace(table, scores=scores)), below_chance=True)["comparisons"][0]["verdict"] == "b_better"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -14,11 +15,12 @@ from equipoise.statistics.endpoints import AUC, endpoint_named
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
+from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.repeated_runs import without_repeats
+from equipoise.statistics.repeated_runs import FEWEST_VALUES, without_repeats
 from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
 
@@ -66,6 +68,7 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
+    refuse_wide_margin(measured, margin)
     panel = without_repeats(panel, measured, deterministic)
     companions = _companions(measured, predictions)
     analyses = []
@@ -191,22 +194,41 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
 
 
 def _twins(analysis: Analysis) -> list[Reason]:
-    """Find arms with the same predictions as another arm in every run: a copied file looks like perfect agreement."""
+    """Find arms that share all runs, or some, with another arm: a copied file looks like perfect agreement."""
     arms, panel = analysis.design, analysis.panel
     out = []
     for a, b in combinations(range(len(arms.names)), 2) if arms is not None else ():
         # Equal metrics first, which is cheap: only then are the scores of all cases compared.
-        if arms is None or not np.array_equal(arms.values[a], arms.values[b]):
+        if arms is None or not np.isin(arms.values[a], arms.values[b]).any():
             continue
         first, second = arms.member[a], arms.member[b]
-        same = all(
-            np.array_equal(fold.scores[first], fold.scores[second])
-            and all(np.array_equal(values[first], values[second]) for values in fold.metrics.values())
-            for fold in panel.folds
-        )
-        if same:
+        if len(first) == len(second) and all(map(partial(_equal, panel), first, second)):
             out.append(Reason("same_predictions", a=arms.names[a], b=arms.names[b]))
+            continue
+        shared = [(int(i), int(j)) for i in first for j in second if _varies(panel, i) and _equal(panel, i, j)]
+        if shared:
+            i, j = shared[0]
+            one, other = (arms.names[a], panel.seed[i]), (arms.names[b], panel.seed[j])
+            out.append(Reason("shared_run", a=one[0], seed_a=one[1], b=other[0], seed_b=other[1], runs=len(shared)))
     return out
+
+
+def _equal(panel: Panel, i: int, j: int) -> bool:
+    """Whether two columns of the panel have the same predictions, case by case."""
+    return all(
+        np.array_equal(fold.scores[i], fold.scores[j])
+        and all(np.array_equal(values[i], values[j]) for values in fold.metrics.values())
+        for fold in panel.folds
+    )
+
+
+def _varies(panel: Panel, i: int) -> bool:
+    """Whether a column's values differ over cases: two runs may collapse alike, and then nothing was copied."""
+    return any(
+        len(np.unique(values)) >= FEWEST_VALUES
+        for fold in panel.folds
+        for values in (*fold.scores[i].T, *(metric[i] for metric in fold.metrics.values()))
+    )
 
 
 def _ranking(analysis: Analysis, trained: list[str], comparisons: Sequence[Comparison]) -> tuple[Rank, ...]:

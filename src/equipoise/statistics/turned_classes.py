@@ -1,15 +1,17 @@
-"""Notice scores that say the opposite of the truth in every arm, as exchanged classes make them.
+"""Notice scores that say the opposite of the truth, as exchanged classes make them.
 
-With exchanged classes the worst network has the lowest AUC and so the best one looks worst. One arm below chance is a
-poor arm; all arms certainly below it are a coding to be asked about.
+With exchanged classes the worst network has the lowest AUC and so the best one looks worst. In a trial, whose scores
+one program wrote, one arm below chance is a poor arm, and all arms certainly below it are a coding to be asked about.
+Predictions made elsewhere were written by several programs: there one arm is enough to ask.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.endpoints import AUC
+from equipoise.statistics.judgement import Interval
 from equipoise.statistics.panel import align
 from equipoise.statistics.reasons import Reason
 
@@ -21,11 +23,20 @@ def turned_classes(analysis: Analysis, deterministic: Collection[str] = ()) -> R
 
     analysis: of the AUC (see `area_of`).
     """
-    arms = () if analysis.design is None else analysis.design.names
-    areas = {arm: interval(analysis, arm) for arm in arms if arm not in deterministic}
-    if not areas or any(not area.high < CHANCE for area in areas.values()):
+    areas = _areas(analysis, deterministic)
+    if not areas or len(_below(areas)) < len(areas):
         return None
-    return Reason("turned_classes", areas=tuple((arm, area.estimate) for arm, area in areas.items()))
+    return Reason("turned_classes", areas=_below(areas))
+
+
+def _areas(analysis: Analysis, deterministic: Collection[str] = ()) -> dict[str, Interval]:
+    arms = () if analysis.design is None else analysis.design.names
+    return {arm: interval(analysis, arm) for arm in arms if arm not in deterministic}
+
+
+def _below(areas: Mapping[str, Interval]) -> tuple[tuple[str, float], ...]:
+    """Return the arms whose AUC lies below one half with its interval."""
+    return tuple((arm, area.estimate) for arm, area in areas.items() if area.high < CHANCE)
 
 
 def area_of(analyses: Collection[Analysis], positive: int | None, deterministic: Collection[str] = ()) -> Analysis:
@@ -35,15 +46,20 @@ def area_of(analyses: Collection[Analysis], positive: int | None, deterministic:
 
 
 def refuse_turned(table: Predictions, positive: str | None) -> None:
-    """Raise PredictionError, which asks, where the scores of every arm lie below chance; nothing without scores."""
+    """Raise PredictionError, which asks, where the scores of an arm lie below chance; nothing without scores."""
     if not table.classes or table.candidates is not None or positive not in (None, *table.classes):
         return
     second = 1 if len(table.classes) == 2 else None
     index = second if positive is None else table.classes.index(positive)
-    reason = turned_classes(analyse(align(table), AUC, index))
-    if reason is not None:
-        shown = ", ".join(f"{arm} {area:.3f}" for arm, area in reason.facts["areas"])
-        raise PredictionError(
-            f"the AUC of every arm lies below 0.5 ({shown}), as if the classes of the scores or of the truth were "
-            "exchanged; correct the columns, or confirm that they are right (--below-chance)"
-        )
+    areas = _areas(analyse(align(table), AUC, index))
+    below = _below(areas)
+    if not below:
+        return
+    shown = ", ".join(f"{arm} {area:.3f}" for arm, area in below)
+    whose = (
+        "every arm lies below 0.5" if len(below) == len(areas) else f"{len(below)} of {len(areas)} arms lies below 0.5"
+    )
+    raise PredictionError(
+        f"the AUC of {whose} ({shown}), as if the classes of the scores or of the truth were "
+        "exchanged; correct the columns, or confirm that they are right (--below-chance)"
+    )

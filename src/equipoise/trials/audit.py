@@ -34,7 +34,8 @@ from equipoise.evaluation.external.agreement import (
     unpredicted,
 )
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
-from equipoise.evaluation.external.likeness import alike_cases, alike_patients
+from equipoise.evaluation.external.fold_sets import whole_folds
+from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
@@ -118,13 +119,13 @@ def audit(
     images: folder of images named by case, for the example cases of the report.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
-    cases. below_chance: the scores are right, although every arm's AUC is below one half. failure_values: metric to the
+    cases. below_chance: the scores are right, although an arm's AUC is below one half. failure_values: metric to the
     value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
     patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
-    allow_trained.
+    allow_trained (judge although test cases were trained on, also by folds that divide a patient).
     """
     if out is not None:
         # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
@@ -161,7 +162,7 @@ def audit(
     if growing is not None:
         notes.append(f"Patients are added between looks, all of which hold together; sharpest at {growing:,} patients")
     if below_chance:
-        notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
+        notes.append("The classes of the scores are right also where an AUC is below 0.5, as the caller stated")
     elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
         refuse_turned(table, positive)
     run = _with_left_out(_as_run(table, plan, collected, own, [*note, *notes]), collected.predictions, table)
@@ -227,9 +228,10 @@ def _agreed(
 ) -> tuple[Predictions, list[str]]:
     """Return the rows that can be judged together, and sentences about assumptions and omissions."""
     notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
+    alike_arms(collected.predictions)
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
-    notes += [*more, *alike_patients(table)]
+    notes += [*more, *alike_patients(table), *twin_cases(table), *whole_folds(table, allowed=allow_trained)]
     table, more = alike_means(table)
     notes += more
     if common_cases:

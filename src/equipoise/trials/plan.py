@@ -24,6 +24,7 @@ from equipoise.protocol import Protocol
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation.staging import plan_jobs, samples_of
@@ -68,6 +69,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     # First what costs nothing: a mistyped endpoint is reported before guessing patients reads every image.
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
+    _check_margin(protocol, cohort)
     cohort.task_record.check(cohort)  # now, and not after hours of training
     cohort = with_one_spelling(cohort)
     if protocol.split.patients == "guessed":
@@ -81,6 +83,13 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     tuning = plan_draws(protocol)
     draws = draw_jobs(protocol, jobs, tuning)
     return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draws, cards.through(cohort))
+
+
+def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
+    try:
+        refuse_wide_margin(endpoint_of(protocol.endpoints.primary, cohort, protocol.folder), protocol.endpoints.margin)
+    except PredictionError as error:
+        raise ProtocolError(f"endpoints.margin: {error}") from error
 
 
 def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:

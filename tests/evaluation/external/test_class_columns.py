@@ -93,3 +93,46 @@ def test_numbers_are_those_of_scikit_learn() -> None:
     expected = balanced_accuracy_score(truth, score > 0.5)
     assert found["arms"][0]["endpoints"]["balanced_accuracy"]["estimate"] == pytest.approx(expected, abs=1e-12)
     assert "brier" not in found["arms"][0]["endpoints"]
+
+
+def test_logits_that_become_equal_are_refused() -> None:
+    """Percentages stated as logits keep their order only as far as the logistic function tells them apart."""
+    percent = [10.0, 40.0, 60.0, 97.0]
+    assert roc_auc_score([0, 0, 1, 1], percent) == 1 > roc_auc_score([0, 0, 1, 1], expit(percent))
+    with pytest.raises(PredictionError, match="from 10 to 97, of which the logistic function makes different ones"):
+        read(AuditOptions(scores="logits"), truth=[0, 0, 1, 1], score=percent)
+    same = [-60.0, -50.0, 30.0, 30.0]
+    assert read(AuditOptions(scores="logits"), truth=[0, 0, 1, 1], score=same)["score_1"].tolist() == list(expit(same))
+
+
+def test_the_confidence_in_whichever_class_was_called_is_asked_about() -> None:
+    probability = np.array([0.1, 0.3, 0.6, 0.9])
+    confidence = np.maximum(probability, 1 - probability).tolist()
+    called = (probability > 0.5).astype(int).tolist()
+    truth = [0, 0, 1, 1]
+    for more in ({}, {"pred": called}):
+        with pytest.raises(PredictionError, match="no score in 'confidence' of t is below 0.5"):
+            read(truth=truth, confidence=confidence, **more)
+        assert read(truth=truth, confidence=probability.tolist(), **more)["score_1"].tolist() == probability.tolist()
+    stated = AuditOptions(scores="probabilities")
+    assert read(stated, truth=truth, confidence=confidence)["score_1"].tolist() == confidence
+    assert read(truth=truth, prob=confidence)["score_1"].tolist() == confidence  # too few to tell
+    many = np.linspace(0.5, 0.99, 40).tolist()
+    with pytest.raises(PredictionError, match="no score in 'prob' of t is below 0.5"):
+        read(truth=[0, 1] * 20, prob=many)
+    # A network that calls everything positive has no score below one half, and its calls say so.
+    assert read(truth=truth, prob=[0.5, 0.6, 0.6, 0.9], pred=[1] * 4)["score_1"].tolist() == [0.5, 0.6, 0.6, 0.9]
+
+
+def test_a_table_without_rows_is_refused_in_words() -> None:
+    with pytest.raises(PredictionError, match="a header and no rows"):
+        read(truth=[], score=[])
+
+
+def test_scores_of_classes_that_do_not_add_up_are_told() -> None:
+    def notes(second: list[float]) -> list[str]:
+        columns = {"truth": ["0", "1"], "score_0": [0.8, 0.3], "score_1": second}
+        return with_scores({k: np.array(v, dtype=object) for k, v in columns.items()}, "t", AuditOptions(), None)[1]
+
+    assert notes([0.2, 0.7]) == notes([0.19, 0.71]) == []
+    assert "add up to 1.2 to 1.2 in 1 of 2 rows and not to 1" in notes([0.2, 0.9])[0]

@@ -83,3 +83,16 @@ def test_numbers_of_findings_without_candidates_are_no_traceback() -> None:
     table = {"arm": ["a", "b"] * 20, "case": [f"c{i // 2}" for i in range(40)], "findings": [1] * 40}
     found = audit(table, primary="cpm", cases_are_patients=True)
     assert "give the table of candidates" in found["comparisons"][0]["reason"]
+
+
+def test_a_candidate_or_finding_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    net, truth, _, _ = files(tmp_path)
+    patients = {f"1.2.{scan}": f"p{scan}" for scan in range(40)}
+    for file, word in ((net, "candidate"), (truth, "finding")):
+        text = file.read_text(encoding="utf-8")
+        line = text.splitlines()[3]
+        file.write_text(f"{text}\n{line}\n", encoding="utf-8")
+        with pytest.raises(EquipoiseError, match=f"has a {word} of '{line.partition(',')[0]}' 2 times"):
+            audit(net, truth=truth, patients=patients)
+        file.write_text(text, encoding="utf-8")
+    assert audit(net, truth=truth, patients=patients)["arms"]

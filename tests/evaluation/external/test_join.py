@@ -87,3 +87,33 @@ def test_folds_that_share_a_case_are_refused_by_its_name() -> None:
 def test_folds_that_all_predict_the_test_set_are_runs() -> None:
     same = [fold_of(number, "a", "b", "c") for number in range(3)]
     assert set(join(same, PATIENTS, None).predictions.seed.tolist()) == {0, 1, 2}
+
+
+def judged(arm: str, **dice: list[float]) -> Part:
+    """A file of a tool: the Dice of structures, and their mean."""
+    columns = {f"dice_{name}": np.array(values) for name, values in dice.items()}
+    mean = np.mean(list(columns.values()), axis=0)
+    return Part(arm, Reading("f", "k", {"case": np.array(["1", "2"]), **columns, "dice": mean}, structures=tuple(dice)))
+
+
+def test_means_over_other_structures_are_not_compared() -> None:
+    one, both = judged("a", liver=[0.9, 0.8]), judged("b", liver=[0.9, 0.7], tumour=[0.1, 0.2])
+    found = join([one, both], PATIENTS, None)
+    assert set(found.predictions.metrics) == {"dice_liver"}
+    assert any("means dice are over other structures" in note for note in found.notes)
+    with pytest.raises(PredictionError, match="the files judge other structures"):
+        join([one, judged("b", tumour=[0.1, 0.2])], PATIENTS, None)
+    same = join([both, judged("c", tumour=[0.4, 0.2], liver=[0.1, 0.7])], PATIENTS, None)
+    assert {"dice", "dice_liver", "dice_tumour"} == set(same.predictions.metrics)
+    # A quantity that only begins like a mean's name is none of its parts.
+    plain = [part(arm, case=["1"], dice=[0.5], **more) for arm, more in (("a", {"dice_loss": [0.5]}), ("b", {}))]
+    assert set(join(plain, PATIENTS, None).predictions.metrics) == {"dice"}
+
+
+def test_a_table_shows_by_its_numbers_what_its_mean_is_over() -> None:
+    liver, tumour = np.array([0.9, 0.8]), np.array([0.1, 0.4])
+    one = part("a", case=["1", "2"], dice=liver, dice_liver=liver)
+    both = part("b", case=["1", "2"], dice=(liver + tumour) / 2, dice_liver=liver, dice_tumour=tumour)
+    assert set(join([one, both], PATIENTS, None).predictions.metrics) == {"dice_liver"}
+    other = part("b", case=["1", "2"], dice=[0.3, 0.3], dice_liver=liver, dice_std=tumour)
+    assert set(join([one, other], PATIENTS, None).predictions.metrics) == {"dice", "dice_liver"}

@@ -91,3 +91,13 @@ def test_structures_that_monai_left_out_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "mean_dice_raw.csv"
     path.write_text("filename,class0,class1,mean\nc0.nii.gz,nan,0.5,0.5\nc1.nii.gz,0.5,0.7,0.6\n", encoding="utf-8")
     assert any("1 of 4 structures of cases are not a number" in note for note in read_metrics(path, {}, None).notes)
+
+
+def test_a_mean_that_its_classes_do_not_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mean_dice_raw.csv"
+    rows = "filename,a,b,mean\nc0.nii,0.8,nan,0.8\nc1.nii,0.8,0.6,{}\nc2.nii,nan,nan,nan\n"
+    file.write_text(rows.format(0.7))
+    assert read_metrics(file, {}, None).columns["dice"][:2].tolist() == [0.8, 0.7]
+    file.write_text(rows.format(0.9))
+    with pytest.raises(PredictionError, match=r"the mean 0\.9 of c1\.nii is not that of its classes \(0\.7\)"):
+        read_metrics(file, {}, None)

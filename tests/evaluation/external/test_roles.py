@@ -7,6 +7,7 @@ import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.roles import parse_columns, with_roles, without_words
+from equipoise.trials.audit import audit
 
 
 def table(**columns: list[Any]) -> dict[str, np.ndarray]:
@@ -83,3 +84,13 @@ def test_words_without_a_role_are_left_aside_unless_rows_differ_by_them() -> Non
     assert "dice" in without_words(table(case=["a", "b"], dice=["1", "x"]), "t", ())[0]
     with pytest.raises(PredictionError, match="--columns arm=vendor"):
         without_words(table(case=["a", "a"], dice=[1, 1], vendor=["x", "y"]), "t", ())
+
+
+@pytest.mark.parametrize("name", ["1-dice", "1 - Dice", "100-DSC", "one-dice"])
+def test_what_is_lacking_to_a_metric_is_no_metric_of_a_structure(name: str) -> None:
+    values = [0.1, 0.2]
+    columns, _ = with_roles(table(case=["a", "b"], **{name: values}), "t", {})
+    assert columns[name].tolist() == values
+    with pytest.raises(PredictionError, match=f"whether a larger '{name}' is better is not known"):
+        audit({"arm": ["x", "x", "y", "y"], "case": ["a", "b"] * 2, name: values * 2}, cases_are_patients=True)
+    assert "dice_liver" in with_roles(table(case=["a", "b"], **{"liver-dice": values}), "t", {})[0]

@@ -31,6 +31,10 @@ _CALLED = (
     "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
     "predclass", "yhat", "called", "output",
 )  # fmt: skip
+MANY_SCORES = 20
+"""Different scores, none below one half, needed to ask what they are about where neither name nor calls tell."""
+SUM_TOLERANCE = 0.02
+"""Of the sum of a case's probabilities: what two decimals of several classes leave."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
 _POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
 """Truths that a single score is about, with the other one."""
@@ -50,6 +54,8 @@ def with_scores(
     if not own and not (truth and labels):
         _refuse_bare_scores(columns, source)
         return columns, []
+    if not labels:
+        raise PredictionError(f"{source} has a header and no rows; save the predictions again")
     named = sorted({name.removeprefix(SCORE) for name in columns if name.startswith(SCORE)})
     texts = _truths([label for label in labels if label is not None], named)
     if own:
@@ -126,7 +132,27 @@ def _completed(
         return table, [*notes, *more]
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
-    return columns, notes
+    return columns, [*notes, *_other_sums(columns, names, source)]
+
+
+def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
+    """Note scores from 0 to 1 that do not add up to 1, as those of one network per class or of two arms."""
+    numbers = [as_numbers(columns[name]) for name in names]
+    known = [one for one in numbers if one is not None]
+    if len(known) < max(2, len(names)):
+        return []
+    scores = np.stack(known, axis=1)
+    rows = np.isfinite(scores).all(axis=1)
+    unlike = rows & (abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE)
+    if not unlike.any() or scores[rows].min() < 0 or scores[rows].max() > 1:
+        return []
+    sums = scores[unlike].sum(axis=1)
+    note = (
+        f"The scores {', '.join(names)} of {source} add up to {sums.min():.3g} to {sums.max():.3g} in {len(sums)} of "
+        f"{len(scores)} rows and not to 1: they are no probabilities of classes, and what treats them so (accuracy, "
+        "Brier score, log-likelihood) may mislead."
+    )
+    return [note]
 
 
 def _from_one(
@@ -144,10 +170,11 @@ def _from_one(
     if score is None and called is not None and _is_fraction(columns[called]):
         score, called = called, None
     if score is not None:
+        positive, negative = _sides(truths, source, options)
+        _refuse_confidence(columns, score, called, positive, truths, source, options)
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
             notes.append(f"The called classes in {called!r} of {source} were left aside; the scores decide.")
-        positive, negative = _sides(truths, source, options)
         table, more = _two(columns, score, positive, negative, source, options)
         return table, [*notes, *more]
     if called is None:
@@ -223,7 +250,7 @@ def _probability(
     inside = bool(((finite >= 0) & (finite <= 1)).all())
     kind = options.scores or (LOGITS if "logit" in name.lower() and not inside else None)
     if kind == LOGITS:
-        return expit(score), [f"The scores {name!r} of {source} are logits: the logistic function was taken."]
+        return _logistic(finite, score, name, source)
     if kind is None and "logit" in name.lower():
         raise PredictionError(
             f"{source} has the column {name!r} with values from 0 to 1 alone; say what they are (--scores logits, or "
@@ -236,6 +263,48 @@ def _probability(
             "probabilities, or say that they are logits (--scores logits)"
         )
     return score, []
+
+
+def _refuse_confidence(
+    columns: Columns,
+    name: str,
+    called: str | None,
+    positive: str,
+    truths: list[str],
+    source: str,
+    options: AuditOptions,
+) -> None:
+    """Refuse scores that may be about the class that was called, whichever it is, unless they were stated.
+
+    No such score is below one half; beside called classes, some case called negative has a score above one half.
+    """
+    score = as_numbers(columns[name])
+    if options.scores is not None or score is None or len(set(truths)) != 2:
+        return
+    known = np.isfinite(score)
+    if not known.any() or score[known].min() < 0.5 or score[known].max() > 1:
+        return
+    calls = np.array(_truths(columns[called].tolist(), []), dtype=str) if called is not None else None
+    if calls is not None and (calls == positive).all():
+        return
+    if calls is None and "confidence" not in bare(name) and len(np.unique(score[known])) < MANY_SCORES:
+        return
+    raise PredictionError(
+        f"no score in {name!r} of {source} is below 0.5, as if it were the confidence in the called class and not "
+        f"the probability of {positive!r}; give that, or say that it is (--scores probabilities)"
+    )
+
+
+def _logistic(
+    finite: NDArray[np.float64], score: NDArray[np.float64], name: str, source: str
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Take the logistic function; refuse scores so large that it makes different ones equal and their order is lost."""
+    if len(np.unique(expit(finite))) < len(np.unique(finite)):
+        raise PredictionError(
+            f"{source} has scores in {name!r} from {finite.min():.4g} to {finite.max():.4g}, of which the logistic "
+            "function makes different ones equal; give probabilities (percentages divided by 100)"
+        )
+    return expit(score), [f"The scores {name!r} of {source} are logits: the logistic function was taken."]
 
 
 def _score_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ class Collected:
     """The table of all sources; `unpredicted` are cases of the truth that are in no source.
 
     attributes: subgroup → case → value. notes: sentences about the assumptions made. masks: (arm, case) → the true and
-    the predicted mask of the first run. structures: those that tables themselves name.
+    the predicted mask of the first run. structures: those that tables themselves name, or that tools' files judge.
     """
 
     predictions: Predictions

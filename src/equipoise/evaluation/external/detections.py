@@ -55,6 +55,7 @@ def true_findings(path: Path | None) -> dict[str, Findings] | None:
     columns, _ = with_roles(columns, str(path), {})
     case, place = _cases(columns, str(path)), _places(columns, str(path))
     diameter = _column(columns, _DIAMETERS, str(path))
+    _refuse_twice(case, place, f"{path} has a finding of")
     relevant = columns.get("relevant")
     counts = np.ones(len(case)) if relevant is None else as_numbers(relevant)
     if counts is None or not np.isin(counts, (0.0, 1.0)).all():
@@ -63,6 +64,17 @@ def true_findings(path: Path | None) -> dict[str, Findings] | None:
         name: Findings(place[case == name], diameter[case == name], counts[case == name] == 1)
         for name in dict.fromkeys(case.tolist())
     }
+
+
+def _refuse_twice(case: NDArray[np.str_], numbers: NDArray[np.float64], what: str) -> None:
+    """Refuse equal rows: a candidate that stands twice is two false positives, a finding two to be found."""
+    number = np.unique(case, return_inverse=True)[1]
+    rows, first, times = np.unique(np.column_stack([number, numbers]), axis=0, return_index=True, return_counts=True)
+    if len(rows) == len(case):
+        return
+    most = times.argmax()
+    place = ", ".join(f"{one:g}" for one in numbers[first[most]])
+    raise PredictionError(f"{what} {str(case[first[most]])!r} {times[most]} times ({place}); keep it once")
 
 
 def matched(
@@ -108,7 +120,10 @@ def _matched(reading: Reading, findings: Mapping[str, Findings], cases: NDArray[
     case, place, score = _cases(reading.columns, path), _places(reading.columns, path), None
     score = _column(reading.columns, _SCORES, path)
     if not np.isfinite(score).all():
-        raise PredictionError(f"{path} has a candidate of {case[~np.isfinite(score)][0]!r} without a score; mend it")
+        raise PredictionError(
+            f"{path} has a candidate of {str(case[~np.isfinite(score)][0])!r} without a score; mend it"
+        )
+    _refuse_twice(case, np.column_stack([place, score]), f"{path} has a candidate of")
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in Candidates.__dataclass_fields__}
     axes = place.shape[1]
     none = Findings(np.empty((0, axes)), np.empty(0), np.empty(0, dtype=bool))

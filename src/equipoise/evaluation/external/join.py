@@ -1,6 +1,6 @@
 """Join the readings of several files in one prediction table with arms, runs, folds, patients and truths."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,7 +52,7 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
         table = from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients)
         tables.append(_with_candidates(table, part.reading.candidates))
-    tables, note = _same_columns(tables)
+    tables, note = _same_columns(tables, {one for part in parts for one in part.reading.structures})
     return Joined(concatenate(tables), attributes, [*notes, *note])
 
 
@@ -85,8 +85,11 @@ def _describe(known: dict[str, str], name: str, columns: Columns, path: str) -> 
             )
 
 
-def _same_columns(tables: list[Predictions]) -> tuple[list[Predictions], list[str]]:
-    """Bring classes to the order of the first table and keep the metrics that all tables have; notes name the rest."""
+def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tuple[list[Predictions], list[str]]:
+    """Bring classes to the order of the first table and keep the metrics that all tables have; notes name the rest.
+
+    A mean over other structures than another table's mean is another quantity under the same name: it is not kept.
+    """
     first = tables[0].classes
     ordered = []
     for table in tables:
@@ -100,8 +103,31 @@ def _same_columns(tables: list[Predictions]) -> tuple[list[Predictions], list[st
     extra = sorted({name for table in tables for name in table.metrics} - set(shared))
     if not shared or not extra:
         return ordered, []
+    means = [
+        name for name in shared if any(f"{name}_{one}" in extra for one in structures) or _unlike_means(tables, name)
+    ]
+    shared = [name for name in shared if name not in means]
+    if means and not shared:
+        raise PredictionError(
+            f"the files judge other structures: not every one has {', '.join(extra[:6])}, and their mean {means[0]} is "
+            "over those that each has; evaluate all arms on the same structures, or name them alike (--regions)"
+        )
     kept = [replace(table, metrics={name: table.metrics[name] for name in shared}) for table in ordered]
-    return kept, [f"Not every file has {', '.join(extra)}, so they were left aside."]
+    notes = [f"Not every file has {', '.join(extra)}, so they were left aside."]
+    if means:
+        notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were left aside.")
+    return kept, notes
+
+
+def _unlike_means(tables: Sequence[Predictions], name: str) -> bool:
+    """Whether a metric is the mean of its `name_…` columns in some tables, and these columns are not the same."""
+    parts = set()
+    for table in tables:
+        own = sorted(one for one in table.metrics if one.startswith(f"{name}_"))
+        values = np.array([table.metrics[one] for one in own])
+        if own and np.allclose(values.mean(axis=0), table.metrics[name], rtol=0, atol=1e-3):
+            parts.add(tuple(own))
+    return len(parts) > 1
 
 
 def _merged(parts: list[Part]) -> list[Part]:

@@ -38,6 +38,7 @@ def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
     values = numbers([row[1:] for row in body], path)
     if values.shape[1:] != (len(classes) + 1,):
         raise PredictionError(f"{path} has rows of other lengths than its header; save it again")
+    _refuse_other_mean(values, [row[0] for row in body], path)
     if regions:
         classes = _renamed(regions, len(classes), path)
     name = metric or metric_named(path.stem.removesuffix("_raw")) or path.stem.removesuffix("_raw")
@@ -53,7 +54,22 @@ def read_metrics(path: Path, regions: Regions, metric: str | None) -> Reading:
             "mean, also where a method missed the structure."
         )
         notes = (*notes, left_out)
-    return Reading(str(path), METRICS, columns, notes, digest)
+    return Reading(str(path), METRICS, columns, notes, digest, structures=tuple(classes))
+
+
+def _refuse_other_mean(values: NDArray[np.float64], files: list[str], path: Path) -> None:
+    """Refuse rows (classes, then their mean) whose mean is not that of their classes: edited, or another quantity."""
+    parts, means = values[:, :-1], values[:, -1]
+    known = ~np.isnan(parts)
+    with np.errstate(invalid="ignore"):  # of no number, or of infinities of both signs: no number, as MONAI writes
+        expected = np.where(known, parts, 0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    unlike = ~np.isclose(means, expected, rtol=1e-3, atol=1e-4, equal_nan=True)
+    if unlike.any():
+        row = int(np.flatnonzero(unlike)[0])
+        raise PredictionError(
+            f"{path}: the mean {means[row]:.4g} of {files[row]} is not that of its classes ({expected[row]:.4g}); "
+            "write the file again with MONAI"
+        )
 
 
 def read_values(path: Path, options: AuditOptions, has_truth: bool) -> Reading:
@@ -76,7 +92,7 @@ def read_values(path: Path, options: AuditOptions, has_truth: bool) -> Reading:
     if width > 1:
         columns |= {f"{name}_{region}": values[:, index] for index, region in enumerate(regions)}
     columns[name] = values.mean(axis=1)
-    return Reading(str(path), VALUES, columns, notes, digest)
+    return Reading(str(path), VALUES, columns, notes, digest, structures=tuple(regions) if width > 1 else ())
 
 
 def metric_named(name: str) -> str | None:

@@ -57,7 +57,7 @@ def read_summary(path: Path, regions: Regions) -> Reading:
         f"In {path} {empty:.0f} of {len(rows) * len(keys)} structures of cases are in neither mask: nnU-Net leaves "
         "them out of its means, here they agree (Dice 1)."
     )
-    return Reading(str(path), KIND, columns, (note,) if empty else (), digest)
+    return Reading(str(path), KIND, columns, (note,) if empty else (), digest, structures=tuple(names))
 
 
 def _keys(row: Any, path: Path) -> list[str]:

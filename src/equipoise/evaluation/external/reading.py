@@ -17,7 +17,7 @@ class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
     kind: in words, for the report. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases.
-    structures: those that a table itself names.
+    structures: those that a table itself names, or that a tool's file judges.
     """
 
     path: str

@@ -53,6 +53,9 @@ _METRIC_OF = {spelling: metric for metric, spellings in _METRICS.items() for spe
 _PARTS = {"train", "validation", "val", "test"}
 _INDEX = ("", "Unnamed: 0", "__index_level_0__")
 
+_WHOLES = ("1", "1.0", "100", "one")
+"""What a difference to the whole begins with: 1-dice, 100-dsc."""
+
 
 def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
     """Read roles from a mapping, or from the command line's spelling; several columns are joined by "+".
@@ -146,7 +149,9 @@ def structures_of(raw: Columns, columns: Columns) -> tuple[str, ...]:
 
 
 def _split(name: str) -> tuple[str, str, str]:
-    return name.partition("-")
+    """Divide GROUP-METRIC, as panoptica writes it; "1-dice" is no Dice of a group "1" but what is lacking to it."""
+    group, dash, quantity = name.partition("-")
+    return (name, "", "") if group.strip() in _WHOLES else (group, dash, quantity)
 
 
 def _is_index(name: str, values: NDArray[Any]) -> bool:
@@ -235,7 +240,7 @@ def _named_metrics(columns: Columns, source: str, metric: str | None, notes: lis
             raise PredictionError(f"{source} has a column of values without a name; say what they are (--metric dice)")
         columns[metric] = columns.pop("value")
     for name in [name for name in columns if name not in ROLES]:
-        group, dash, quantity = name.partition("-")  # panoptica: GROUP-METRIC
+        group, dash, quantity = _split(name)
         ours = _METRIC_OF.get(bare(name)) or _METRIC_OF.get(bare(quantity)) if dash else _METRIC_OF.get(bare(name))
         if ours is None:
             continue

@@ -99,6 +99,15 @@ def same_predictions(a: str, b: str) -> str:
     return f"{a} and {b} have the same predictions in every run, case by case."
 
 
+def shared_run(a: str, seed_a: int, b: str, seed_b: int, runs: int) -> str:
+    """Describe a run that stands under two arms."""
+    more = f" ({runs} such pairs)" if runs > 1 else ""
+    return (
+        f"Run {seed_a} of {a} and run {seed_b} of {b} have the same predictions, case by case{more}: one file under "
+        "two arms is the usual cause, and it draws their means together."
+    )
+
+
 def repeated_runs(arm: str, seeds: Sequence[int], distinct: int) -> str:
     """Name runs that are one."""
     named = ", ".join(str(seed) for seed in seeds)
@@ -157,7 +166,8 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
 # function that is renamed loses the sentences of them.
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
-    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions, repeated_runs,
+    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions,
+    shared_run, repeated_runs,
     what_would_help,
     group_of_few_patients, group_of_few_events, group_without_arm, too_few_groups, no_variation_by_group, group_test,
 )  # fmt: skip

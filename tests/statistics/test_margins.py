@@ -1,0 +1,34 @@
+"""A margin that no difference can exceed makes every pair of arms equivalent, and is refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics import judge
+from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.margins import refuse_wide_margin
+
+
+@pytest.mark.parametrize(("name", "classes", "widest"), [("auc", "ab", 1), ("brier", "ab", 1), ("brier", "abc", 2)])
+def test_a_margin_as_wide_as_the_range_is_refused(name: str, classes: str, widest: float) -> None:
+    endpoint = endpoint_named(name, classes=tuple(classes))
+    refuse_wide_margin(endpoint, 0.99 * widest)
+    refuse_wide_margin(endpoint, None)
+    for margin in (widest, 3.0):
+        with pytest.raises(PredictionError, match=f"the margin {margin:g} of {name} is as wide as its range, 0 to"):
+            refuse_wide_margin(endpoint, margin)
+
+
+def test_a_range_without_an_end_takes_any_margin() -> None:
+    refuse_wide_margin(endpoint_named("hd95", ("hd95",)), 300.0)
+    refuse_wide_margin(endpoint_named("volume_error_ml", ("volume_error_ml",)), 300.0)
+
+
+def test_points_in_place_of_a_share_call_no_arms_equivalent(binary: Callable[..., Predictions]) -> None:
+    """Five points written as 5: the arms differ by far more than .05."""
+    table = binary(60, (0.95, 0.6))
+    assert judge(table, primary="auc", margin=0.05).comparisons[0].verdict == "a_better"
+    with pytest.raises(PredictionError, match="a hundredth of the range is 0.01"):
+        judge(table, primary="auc", margin=5.0)
