@@ -65,13 +65,14 @@ class NearEnds:
     def p_worse(self, margin: float) -> float:
         """Return the one-sided p that the difference is -margin or less."""
         lows, highs = self._bounds(_T)
-        if -margin <= self.difference:
-            return float(stdtr(self.df, -np.interp(margin, -lows, _T)))
-        return float(stdtr(self.df, np.interp(-margin, highs, _T)))
+        return _p_beyond(self.df, self.difference + margin, self.difference - lows, highs - self.difference)
 
     def p_equivalence(self, margin: float) -> float:
         """Return the larger of two one-sided p (Schuirmann), as `comparison.equivalence_p`."""
-        return max(self.p_worse(margin), self.turned().p_worse(margin))
+        lows, highs = self._bounds(_T)
+        below, above = self.difference - lows, highs - self.difference
+        worse = _p_beyond(self.df, self.difference + margin, below, above)
+        return max(worse, _p_beyond(self.df, margin - self.difference, above, below))
 
     def _bounds(self, t: Array) -> tuple[Array, Array]:
         """Return the ends of the interval of the difference at rising quantiles (N,); they never draw together."""
@@ -84,6 +85,16 @@ class NearEnds:
     def _distance(self, of_first: Array, of_second: Array) -> Array:
         squared = of_first**2 + of_second**2 - 2 * self.correlation * of_first * of_second
         return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def _p_beyond(df: float, inside: float, towards: Array, away: Array) -> float:
+    """Return the one-sided p of an estimate that lies so far inside the border of the hypothesis.
+
+    towards, away: how far the interval reaches at the quantiles `_T`, towards the border and on the other side.
+    """
+    if inside >= 0:
+        return float(stdtr(df, -np.interp(inside, towards, _T)))
+    return float(stdtr(df, np.interp(-inside, away, _T)))
 
 
 def near_ends(analysis: Analysis, a: str, b: str) -> NearEnds | None:

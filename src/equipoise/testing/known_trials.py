@@ -334,7 +334,7 @@ def _discriminant(features: Array, truth: Codes) -> Array:
     return np.asarray(np.linalg.solve(within / (len(truth) - 2), groups[1].mean(axis=0) - groups[0].mean(axis=0)))
 
 
-def sample_size(design: Design, pilot: int = 3_000, runs: int = 12) -> int | None:
+def sample_size(design: Design, pilot: int = 20_000, runs: int = 12) -> int | None:
     """Return the patients that the product asks for, so that a difference of the margin is found in 80 % of trials.
 
     The variances over patients come from one large pilot with that difference, because an area varies more the lower it
