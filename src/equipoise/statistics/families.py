@@ -180,8 +180,10 @@ def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:
 
 def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
     """Return whether the two arms finished the same seeds, and a seed means the same in both."""
+    if not question.shared_seeds:
+        return False
     seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
-    return question.shared_seeds and seeds[0] == seeds[1]
+    return seeds[0] == seeds[1]
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
