@@ -14,6 +14,7 @@ from scipy.special import expit, logit, stdtr
 
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.intervals import quantile
+from equipoise.statistics.kinds import Endpoint
 
 Array = NDArray[np.float64]
 _T = np.linspace(0.0, 12.0, 601)  # quantiles of Student's t among which bounds are looked up; beyond, p is 0
@@ -97,10 +98,15 @@ def _p_beyond(df: float, inside: float, towards: Array, away: Array) -> float:
     return float(stdtr(df, np.interp(-inside, away, _T)))
 
 
+def has_ends(endpoint: Endpoint) -> bool:
+    """Return whether the endpoint is a rate or an area between 0 and 1, which hardly varies there."""
+    return endpoint.kind.ends and (endpoint.low, endpoint.high) == (0.0, 1.0)
+
+
 def near_ends(analysis: Analysis, a: str, b: str) -> NearEnds | None:
     """Return the comparison of two arms by their own intervals; None for a metric that is no rate and no area."""
     endpoint, arms = analysis.endpoint, analysis.arms
-    if not endpoint.kind.ends or (endpoint.low, endpoint.high) != (0.0, 1.0):
+    if not has_ends(endpoint):
         return None
     places = [arms.index(name) for name in (a, b)]
     patients = arms.n_patients if analysis.events is None else analysis.events
