@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import hashlib
 import importlib
 import json
 import os
@@ -85,6 +86,31 @@ def in_this_process() -> Iterator[None]:
 def jobs_here() -> Iterator[None]:
     """Trials of this test run their jobs in the process of the tests."""
     with jobs_in_this_process():
+        yield
+
+
+@contextmanager
+def _openings_of(name: str) -> Iterator[None]:
+    """Within it, trials of this process know no opening of the test set but those made within."""
+    from equipoise.runfolder import opening_registry
+
+    place = Path(os.environ["EQUIPOISE_CACHE"]) / "openings" / hashlib.sha256(name.encode()).hexdigest()[:16]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening_registry, "cache_folder", lambda: place)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def openings_of_this_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Trials that a module's tests share are the first on their phantoms, whatever other modules have opened."""
+    with _openings_of(request.node.nodeid):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def openings_of_this_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A trial of one test is no further look at the phantoms of another."""
+    with _openings_of(request.node.nodeid):
         yield
 
 

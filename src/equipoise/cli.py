@@ -10,9 +10,11 @@ from types import FrameType
 from typing import Any
 
 from equipoise import __version__
+from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
+from equipoise.sinks import printable
 
 # Commands import what they need inside their function: `--help` and a mistyped option answer at once, without the
 # seconds that numpy, scipy and torch take to load.
@@ -106,8 +108,10 @@ def _report(arguments: argparse.Namespace) -> int:
     from equipoise.report import is_study_folder, report_study, write_report
 
     if is_study_folder(Path(arguments.folder)):
-        return _say_study(arguments, report_study(Path(arguments.folder)), Path(arguments.folder))
-    _say_results(arguments, write_report(Path(arguments.folder), arguments.figure, Path.cwd()), Path(arguments.folder))
+        results = report_study(Path(arguments.folder), arguments.trust_code)
+        return _say_study(arguments, results, Path(arguments.folder))
+    folder, trust = Path(arguments.folder), arguments.trust_code
+    _say_results(arguments, write_report(folder, arguments.figure, Path.cwd(), trust_code=trust), folder)
     return DONE
 
 
@@ -122,7 +126,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
         ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
-        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance,
+        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance, growing=arguments.growing,
         failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
@@ -134,10 +138,44 @@ def _audit(arguments: argparse.Namespace) -> int:
 def _advise(arguments: argparse.Namespace) -> int:
     from equipoise.report import advise, summarise
 
-    advice = advise(summarise(Path(arguments.folder)), arguments.prefer, arguments.max_latency_ms)
+    results = summarise(Path(arguments.folder), arguments.trust_code)
+    advice = advise(results, arguments.prefer, arguments.max_latency_ms)
+    if results["exploratory_reasons"]:
+        advice["exploratory"] = results["exploratory_reasons"]
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['arm']}. {advice['reason']}"
     _say(arguments, advice, text)
     return DONE
+
+
+def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
+    """Return a command that says what came of an act, and ends with 1 where a part of it failed."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        """Act, and say what came of it."""
+        value, text, failed = act(arguments, _watch(arguments))
+        _say(arguments, value, text)
+        return REFUSED if failed else DONE
+
+    return command
+
+
+def _ledger(arguments: argparse.Namespace) -> int:
+    from equipoise.runfolder.deposit import verification, write_deposit
+    from equipoise.runfolder.read import read_folder
+
+    folder = Path(arguments.folder)
+    run = read_folder(folder, arguments.trust_code)
+    if arguments.action == "deposit":
+        file = Path(arguments.out or folder.resolve().with_name(f"{folder.resolve().name}-deposit.json"))
+        deposit = write_deposit(run, file)
+        text = f"{file}: head {deposit['head']} of {deposit['events']} events; leave it with somebody else"
+        _say(arguments, deposit, text)
+        return DONE
+    state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
+    chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
+    verdict = "verified" if state["verified"] else "not verified"
+    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"]]))
+    return DONE if state["verified"] else REFUSED
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
@@ -145,7 +183,9 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
 
     names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
     sentences = [verdict.answer for verdict in answers(results, names)]
-    text = "\n".join([*sentences, f"report: {folder / REPORT}"])
+    # First, as on the page: a verdict is read before what follows it.
+    first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
+    text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 
 
@@ -154,7 +194,7 @@ def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
 
     # Under torchrun every process runs this command; only the first may print, or the output would appear repeatedly.
     if leads():
-        sys.stdout.write((json.dumps(value) if arguments.json else text) + "\n")
+        sys.stdout.write((json.dumps(value) if arguments.json else printable(text)) + "\n")
 
 
 def _write(file: Path, text: str) -> None:
@@ -214,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
 
     _reading_commands(add)
+    add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
 
 
@@ -235,6 +276,17 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     advise.add_argument(
         "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
     )
+
+    ledger = add("ledger", _ledger, "verify a run folder against its ledger, or deposit the ledger's head elsewhere")
+    ledger.add_argument("action", choices=["verify", "deposit"], help="what to do")
+    ledger.add_argument("folder", metavar="DIR", help="the run folder")
+    ledger.add_argument("--deposit", metavar="FILE", help="verify: compare with a file that was deposited")
+    ledger.add_argument("--out", metavar="FILE", help="deposit: the file to write (default: DIR-deposit.json)")
+    for command in (report, advise, ledger):
+        command.add_argument(
+            "--trust-code", action="store_true",
+            help="run code that the folder names (tasks and endpoints of one's own); read it first",
+        )  # fmt: skip
 
 
 def _fetch_options(fetch: argparse.ArgumentParser) -> None:
@@ -270,6 +322,10 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument(
         "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
         "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
+        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
+        "every look, narrowest at N patients"
     )  # fmt: skip
     comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
@@ -324,6 +380,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(arguments, Interrupted("stopped before anything was begun"), INTERRUPTED)
     except EquipoiseError as error:
         return _complain(arguments, error, REFUSED)
+    except OSError as error:
+        # A command that writes names the remedy for itself; this is the rest, as a report into a read-only folder.
+        return _complain(arguments, EquipoiseError(f"a file could not be read or written ({error})"), REFUSED)
 
 
 def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int:
@@ -332,5 +391,5 @@ def _complain(arguments: argparse.Namespace, error: Exception, code: int) -> int
     # On stdout too, so that a program that reads JSON sees the error where it expects the result.
     if arguments.json:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-    sys.stderr.write(f"equipoise: {error}\n")
+    sys.stderr.write(f"equipoise: {printable(str(error))}\n")
     return code

@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,37 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
     return getattr(package, names[_plain(name)])
 
 
+_IMPORTED: set[str] = set()
+"""Modules of the user's own that this process has imported: their code has been run at its user's request."""
+
+
+def is_imported(name: str) -> bool:
+    """Return whether `imported` has already run the module of a `module:attribute` name in this process."""
+    return name.partition(":")[0] in _IMPORTED
+
+
+def source_of(name: str, folder: Path | None) -> Path | None:
+    """Return the source file of the module in a `module:attribute` name without running any of it; None without one.
+
+    `folder` is searched first, as by `imported`; a module that is loaded already keeps its file.
+    """
+    module_name = name.partition(":")[0]
+    if is_imported(name):
+        loaded = getattr(sys.modules.get(module_name), "__file__", None)
+        return None if loaded is None else Path(loaded)
+    places: Iterable[str] | None = [*([] if folder is None else [str(folder)]), *sys.path]
+    spec = None
+    package = ""
+    # Part by part with the finder alone: `importlib.util.find_spec` runs the packages that hold a module.
+    for part in module_name.split("."):
+        package = f"{package}.{part}" if package else part
+        spec = None if places is None else PathFinder.find_spec(package, list(places))
+        if spec is None:
+            return None
+        places = spec.submodule_search_locations
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
 def imported(name: str, kind: str, folder: Path | None) -> Any:
     """Import the object behind a `module:attribute` name; `folder` is searched first.
 
@@ -68,6 +100,7 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     # SystemExit too, which would end the command without a word.
     except (Exception, SystemExit) as error:
         raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); mend {module_name}") from error
+    _IMPORTED.add(module_name)
     if not hasattr(module, attribute):
         public = [public for public in vars(module) if not public.startswith("_")]
         raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from equipoise.sinks import printable
+
 Watch = Callable[[str, int, int], None]
 """Called with a label, the number of steps done, and their total; any number of times."""
 
@@ -19,7 +21,7 @@ def silent(label: str, done: int, total: int) -> None:
 
 def remark(text: str) -> None:
     """Say what went wrong beside the task and changes nothing of it: a warning of the logger "equipoise"."""
-    logging.getLogger("equipoise").warning(text)
+    logging.getLogger("equipoise").warning("%s", printable(text))
 
 
 class Display:
@@ -37,7 +39,7 @@ class Display:
         now = self.clock()
         if label != self.label:
             self.label, self.started, self.shown, self.first = label, now, float("-inf"), done
-        line = f"{label} {done}/{total}{self._left(now, done, total)}"
+        line = f"{printable(label)} {done}/{total}{self._left(now, done, total)}"
         if self.stream.isatty():
             filled = WIDTH * done // max(1, total)
             end = "\n" if done >= total else ""

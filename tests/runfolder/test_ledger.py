@@ -67,3 +67,34 @@ def test_a_line_that_is_no_event_is_named(tmp_path):
     (tmp_path / LEDGER).write_text('{"a": 1}\n')
     with pytest.raises(LedgerError, match="no ledger event"):
         Ledger(tmp_path)
+
+
+def test_a_reader_changes_nothing_beside_a_writer(ledger, tmp_path):
+    with ledger.path.open("ab") as file:
+        file.write(b'{"number": 4, "ti')
+    before = ledger.path.read_bytes()
+    assert len(Ledger(tmp_path).events) == 4
+    assert ledger.path.read_bytes() == before
+
+
+def test_two_writers_are_noticed(ledger, tmp_path):
+    other = Ledger(tmp_path)
+    ledger.append("finished", job=4)
+    with pytest.raises(LedgerError, match="changed by another process"):
+        other.append("finished", job=5)
+    assert len(Ledger(tmp_path).events) == 5
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"number": true}', "null", "\ufeff{}"], ids=["deep", "other", "null", "bom"]
+)
+def test_no_line_is_a_traceback(ledger, tmp_path, line):
+    with ledger.path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(LedgerError, match="line 5 is no ledger event"):
+        Ledger(tmp_path)
+
+
+def test_the_head_stands_for_all_events(ledger, tmp_path):
+    assert Ledger(tmp_path).head == ledger.events[-1].hash
+    assert Ledger(tmp_path / "nowhere").head == ""

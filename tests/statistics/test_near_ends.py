@@ -76,6 +76,15 @@ def test_a_perfect_arm_of_few_patients_is_not_known_without_error() -> None:
     assert perfect.p_equivalence(0.9) < 1e-6
 
 
+def test_larger_errors_are_those_of_fewer_patients() -> None:
+    """Wilson's interval of 9 of 10, with errors twice as large, is that of a quarter of the cases."""
+    wide = NearEnds(ArmNearEnds(0.9, 0.0, 40), ArmNearEnds(0.3, 0.0, 40), 0.0, 1e9).widened(2.0)
+    assert wide.interval(0.95) == pytest.approx((0.1705, 0.8090), abs=6e-5)
+    assert HIGH.widened(1.5).interval(0.5)[0] == pytest.approx(
+        HIGH.interval(2 * stats.t.cdf(1.5 * stats.t.ppf(0.75, 199), 199) - 1)[0]
+    )
+
+
 def test_correlated_arms_at_the_end_never_gain_certainty_with_confidence() -> None:
     pair = NearEnds(ArmNearEnds(0.99, 0.01**2, 20), ArmNearEnds(0.97, 0.03**2, 20), 0.98, 199.0)
     lows = [pair.interval(level)[0] for level in np.linspace(0.1, 0.999, 40)]

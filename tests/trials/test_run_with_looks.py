@@ -10,6 +10,7 @@ import pytest
 import equipoise
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.report import write_report
+from equipoise.runfolder import opening_registry
 from equipoise.runfolder.ledger import Ledger
 
 PROTOCOL = """
@@ -66,7 +67,10 @@ def protocols(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stopped(protocols, in_this_process, tmp_path_factory):
     out = tmp_path_factory.mktemp("stopped") / "run"
-    return out, equipoise.run(protocols("0.9"), out)
+    with pytest.MonkeyPatch.context() as patch:
+        # Two margins of one question: each trial is the first on a machine of its own.
+        patch.setattr(opening_registry, "cache_folder", lambda: out.parent / "cache")
+        return out, equipoise.run(protocols("0.9"), out)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +91,7 @@ def whole(protocols, in_this_process, tmp_path_factory, beside_the_jobs):
     out = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "_train", train)
+        patch.setattr(opening_registry, "cache_folder", lambda: out.parent / "cache")
         return out, equipoise.run(protocols("0.0001"), out)
 
 

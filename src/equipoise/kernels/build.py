@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from equipoise.errors import EquipoiseError
@@ -21,6 +22,20 @@ def compiler() -> str | None:
     """Return the C compiler's command, from the environment variable CC or `cc`; None where neither is installed."""
     command = os.environ.get("CC") or "cc"
     return command if shutil.which(shlex.split(command)[0]) else None
+
+
+@cache
+def compiler_version() -> str | None:
+    """Return the first line of what the C compiler says of itself; None without one."""
+    command = compiler()
+    if command is None:
+        return None
+    question = [*shlex.split(command), "--version"]
+    try:
+        done = subprocess.run(question, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 (as `build`)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (done.stdout.splitlines() or [""])[0] or None
 
 
 def build(source: Path, *definitions: str, otherwise: str, parallel: bool = False) -> ctypes.CDLL:

@@ -50,6 +50,9 @@ class CohortSection(OpenSection):
 class SplitSection(Section):
     """The split; allow_leaks runs a trial whose parts share patients or images, and the report says so.
 
+    not_leaks: pairs of cases whose images are equal or nearly so, and which somebody looked at and found to be of
+    different patients; the lock and the report keep them.
+
     patients: "guessed" groups similar images and treats each group as one patient, where the source states none.
     unit: what is never divided between the parts: a patient, or only a case.
     contrast: "case" runs the same trial a second time, split by case, to show what such a split would claim.
@@ -64,8 +67,17 @@ class SplitSection(Section):
     unit: Literal["patient", "case"] = "patient"
     contrast: Literal["none", "case"] = "none"
     allow_leaks: bool = False
+    not_leaks: tuple[tuple[str, str], ...] = ()
 
     _arrays = tuples("fractions")
+
+    @field_validator("not_leaks", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        rows = value if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(row, list | tuple) and len(row) == 2 and row[0] != row[1] for row in rows):
+            raise ValueError('must be pairs of cases, as [["a", "b"]]')
+        return tuple(tuple(row) for row in rows)
 
     @field_validator("fractions")
     @classmethod
@@ -325,6 +337,9 @@ class Protocol(Section):
         plan = self.model_dump(mode="json")
         # Data that are moved are the same data; their content has its own hash, the cohort's fingerprint.
         plan["cohort"].pop("path")
+        # A plan without such pairs keeps the hash that it had before they could be stated.
+        if not plan["split"]["not_leaks"]:
+            plan["split"].pop("not_leaks")
         return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod

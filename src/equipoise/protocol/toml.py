@@ -30,7 +30,10 @@ def tables(text: str, name: str) -> dict[str, Any]:
     """Parse TOML text; raises ProtocolError, which shows `name`, for text that is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ProtocolError(f"{name} is not valid TOML: it is nested too deeply; mend it") from error
+    # ValueError beside TOML's own error, for numbers of thousands of digits.
+    except ValueError as error:
         raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
+from equipoise.errors import EquipoiseError
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.pages.assemble import all_figures
 from equipoise.report.pages.cases import write_cases
@@ -43,22 +44,24 @@ __all__ = [
 ]
 
 
-def example_cases(folder: Path) -> tuple[str | None, list[str]]:
+def example_cases(folder: Path, trust_code: bool = False) -> tuple[str | None, list[str]]:
     """Return the arm whose example cases the report shows, and these cases."""
-    run = read_folder(folder)
+    run = read_folder(folder, trust_code)
     results = results_of(run)
     shown = [example.case for gallery in example_galleries(run, results) for example in gallery.examples]
     return best_arm(results), list(dict.fromkeys(shown))
 
 
-def write_report(folder: Path, figures: Sequence[str] = (), code: Path | None = None) -> dict[str, Any]:
+def write_report(
+    folder: Path, figures: Sequence[str] = (), code: Path | None = None, *, trust_code: bool = False
+) -> dict[str, Any]:
     """Write results.json, report.html and figures/ (SVG and CSV) into a run folder; return the results.
 
     figures: the user's own functions, `module:function`, each `(run, results) -> Figure`. code: the folder of their
-    modules. Missing or unreadable jobs are rows of `failures`; only a folder without a readable lock.json is refused
-    (LedgerError).
+    modules. trust_code: whether code that the run folder itself names may be run. Missing or unreadable jobs are rows
+    of `failures`; only a folder without a readable lock.json is refused (LedgerError).
     """
-    run = read_folder(folder)
+    run = read_folder(folder, trust_code)
     results = results_of(run)
     write_pages(folder, run, results, figures, code)
     return results
@@ -71,6 +74,9 @@ def write_pages(
 
     own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
+    if (folder / FIGURES).is_symlink():
+        # A run folder from elsewhere could send the drawings over somebody's own files.
+        raise EquipoiseError(f"{folder / FIGURES} is a link to another folder; remove it, then make the report again")
     # Figures come before the first file: where one fails, the folder keeps the consistent files of the previous report.
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)
@@ -86,14 +92,14 @@ def is_study_folder(folder: Path) -> bool:
     return (folder / STUDY_PLAN).is_file()
 
 
-def report_study(folder: Path) -> dict[str, Any]:
+def report_study(folder: Path, trust_code: bool = False) -> dict[str, Any]:
     """Write the reports of all trials of a study again, then the study's own; return study.json."""
     plan = read_study_plan(folder)
     for cohort in plan["cohorts"]:
         for model in plan["models"]:
             trial = trial_folder(folder, cohort, model)
             if is_predicted(trial):
-                write_report(trial)
+                write_report(trial, trust_code=trust_code)
     return write_study(folder)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.atomic_write import write_json
 from equipoise.report.results import recommendation
 from equipoise.report.results.results import numbers_of
+from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.reasons import in_words
 from equipoise.runfolder.paths import RESULTS
 from equipoise.runfolder.read import RunFolder, read_folder
@@ -16,12 +17,16 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     results: dict[str, Any] = in_words(numbers_of(run))
     # Again after the conversion: different reasons may give the same sentence.
     results["warnings"] = list(dict.fromkeys(results["warnings"]))
+    results["exploratory_reasons"] = exploratory_reasons(run)
     return results
 
 
-def summarise(folder: Path) -> dict[str, Any]:
-    """Return the dictionary of results.json for a run folder; missing files are rows of `failures` and `warnings`."""
-    return results_of(read_folder(folder))
+def summarise(folder: Path, trust_code: bool = False) -> dict[str, Any]:
+    """Return the dictionary of results.json for a run folder; missing files are rows of `failures` and `warnings`.
+
+    trust_code: whether code that the folder names may be run; without it such a folder is refused (PredictionError).
+    """
+    return results_of(read_folder(folder, trust_code))
 
 
 def write_results(folder: Path) -> dict[str, Any]:

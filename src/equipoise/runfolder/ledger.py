@@ -14,6 +14,7 @@ from equipoise.runfolder.paths import LEDGER
 
 LOCKED = "locked"
 STARTED = "started"
+RESTARTED = "restarted"
 FINISHED = "finished"
 FAILED = "failed"
 SETTLED = "settled"
@@ -36,26 +37,37 @@ class Event:
 
 
 def _hash(number: int, time: str, kind: str, data: dict[str, Any], previous: str) -> str:
+    """Return the hash of an event, which contains the hash of the event before it."""
     # Canonical JSON: the hash must not depend on the order of keys or on white space, or old ledgers would break.
     content = json.dumps([number, time, kind, data, previous], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class Ledger:
-    """The ledger of one run folder; `Ledger(folder)` reads and verifies the existing events."""
+    """The ledger of one run folder; `Ledger(folder)` reads and verifies the existing events, and changes nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER
-        self.events = _read(self.path)
+        self.events, self._length = _read(self.path)
+
+    @property
+    def head(self) -> str:
+        """The hash of the last event, on which all events before it depend; empty without events."""
+        return self.events[-1].hash if self.events else ""
 
     def append(self, kind: str, **data: Any) -> Event:
-        """Append one event; it is on the disk when this returns."""
+        """Append one event; it is on the disk when this returns. Only for the process that has claimed the folder.
+
+        Raises LedgerError where another process has appended events since this one read the file.
+        """
+        self._cut_torn_line()
         number, time = len(self.events), datetime.now(UTC).isoformat(timespec="milliseconds")
-        previous = self.events[-1].hash if self.events else ""
+        previous = self.head
         event = Event(number, time, kind, data, previous, _hash(number, time, kind, data, previous))
         new = not self.path.is_file()
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(vars(event), sort_keys=True) + "\n")
+        line = (json.dumps(vars(event), sort_keys=True) + "\n").encode()
+        with self.path.open("ab") as file:
+            file.write(line)
             file.flush()
             # Callers act on the event only afterwards: an opening of the test set that a power cut erased could be
             # repeated unnoticed.
@@ -65,7 +77,21 @@ class Ledger:
         if new:
             sync(self.path.parent)
         self.events.append(event)
+        self._length += len(line)
         return event
+
+    def _cut_torn_line(self) -> None:
+        """Remove an incomplete last line (a crash while writing), to which the next event would be appended."""
+        # Here and not while reading: a reader that cut the file beside a writer would destroy an event that is being
+        # written.
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        if size == self._length:
+            return
+        with self.path.open("r+b") as file:
+            file.seek(self._length)
+            if size < self._length or b"\n" in file.read():
+                raise LedgerError(f"{self.path} was changed by another process meanwhile; run the same command again")
+            file.truncate(self._length)
 
     def count(self, kind: str) -> int:
         """Return the number of events of one kind."""
@@ -76,18 +102,18 @@ class Ledger:
         return next((event for event in reversed(self.events) if event.kind == kind), None)
 
 
-def _read(path: Path) -> list[Event]:
-    """Read a ledger file and verify its chain; an incomplete last line (a crash while writing) is cut off."""
+def _read(path: Path) -> tuple[list[Event], int]:
+    """Read and verify the events; return them with the bytes of their lines. An incomplete last line is left out."""
     if not path.is_file():
-        return []
-    content = path.read_bytes()
-    whole, newline, torn = content.rpartition(b"\n")
-    # Cut off in the file as well: the next event would otherwise be appended to the torn line and break the chain.
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(len(whole) + len(newline))
+        return [], 0
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"{path} is not readable ({error}); restore the original file") from error
+    whole, newline, _ = content.rpartition(b"\n")
     events: list[Event] = []
-    for number, line in enumerate(_text(path, whole).splitlines()):
+    # At line feeds alone: `splitlines` also divides at characters that a text within an event may hold.
+    for number, line in enumerate(_text(path, whole).split("\n") if newline else ()):
         event = _parse(path, number, line)
         previous = events[-1].hash if events else ""
         honest = _hash(event.number, event.time, event.kind, event.data, event.previous)
@@ -97,7 +123,7 @@ def _read(path: Path) -> list[Event]:
                 "restore the original file, or run the trial again into a new folder"
             )
         events.append(event)
-    return events
+    return events, len(whole) + len(newline)
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -109,8 +135,12 @@ def _text(path: Path, content: bytes) -> str:
 
 def _parse(path: Path, number: int, line: str) -> Event:
     try:
-        return Event(**json.loads(line))
-    except (ValueError, TypeError) as error:
+        event = Event(**json.loads(line))
+    except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(
             f"{path} line {number + 1} is no ledger event ({error}); restore the original file"
         ) from error
+    texts = (event.time, event.kind, event.previous, event.hash)
+    if type(event.number) is not int or not isinstance(event.data, dict) or not all(type(one) is str for one in texts):
+        raise LedgerError(f"{path} line {number + 1} is no ledger event: a value has another type; restore the file")
+    return event

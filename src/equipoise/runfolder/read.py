@@ -4,9 +4,10 @@ This is the only reader: reports, trials and studies read the files of a run thr
 """
 
 import csv
-import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,23 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.errors import LedgerError, PredictionError, ProtocolError
+from equipoise.errors import LedgerError, PredictionError
 from equipoise.evaluation.predictions import Predictions, read_parquet
-from equipoise.protocol import Protocol
-from equipoise.runfolder.ledger import LOCKED, PREDICTED, SETTLED, Ledger
-from equipoise.runfolder.openings import openings, up_to_look
+from equipoise.runfolder.ledger import PREDICTED, Ledger
+from equipoise.runfolder.ledger_state import LedgerState as LedgerState
+from equipoise.runfolder.ledger_state import open_ledger, state_of
+from equipoise.runfolder.lock_form import check_done, check_lock
+from equipoise.runfolder.openings import up_to_look
 from equipoise.runfolder.paths import (
     ATTRIBUTION_MAPS,
     ATTRIBUTIONS,
     BASELINES,
-    CANDIDATES,
     CASES,
     DONE,
     HISTORY,
-    LEDGER,
     LOCK,
     PREDICTIONS,
-    PROTOCOL,
     RATES,
     RESULTS,
     SLICES,
@@ -39,9 +39,11 @@ from equipoise.runfolder.paths import (
     THUMBNAILS,
     baseline_folders,
     draw_folder,
-    job_file,
     job_folder,
+    job_name,
 )
+from equipoise.runfolder.verify_content import without_foreign_tables
+from equipoise.sinks import original
 
 _LOCK_KEYS = ("protocol_sha256", "question", "name", "cohort", "split", "endpoints", "arms", "seeds", "jobs")
 _UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
@@ -70,23 +72,10 @@ class JobRecord:
     rates: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     draw: int | None = None
 
-
-@dataclass(frozen=True)
-class LedgerState:
-    """State of the ledger: openings of the test set, whether its chain is intact, a changed plan.
-
-    unplanned: openings that are not in the plan. look: number of seeds of the last planned look that was taken.
-    settled: the precision and compiling that a measurement chose for all arms, with its timings; None where the plan
-    states them.
-    """
-
-    test_openings: int
-    verified: bool
-    problem: str | None = None
-    plan_changed: bool = False
-    unplanned: int = 0
-    look: int | None = None
-    settled: Mapping[str, Any] | None = None
+    @property
+    def name(self) -> str:
+        """The job's name in the ledger."""
+        return job_name(self.arm, self.fold, self.seed)
 
 
 @dataclass(frozen=True)
@@ -94,6 +83,7 @@ class RunFolder:
     """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
 
     sources: the files of an audit's predictions (path, kind, arms, cases, sha256); empty for a trial of our own.
+    trusted: whether code that the lock names may be run (see `own_code`).
     outlines: an audit's masks by (arm, case), as planes for pictures; the arm "" is the truth.
     """
 
@@ -107,6 +97,7 @@ class RunFolder:
     problems: tuple[str, ...] = ()
     draws: tuple[JobRecord, ...] = ()
     sources: tuple[Mapping[str, Any], ...] = ()
+    trusted: bool = False
     outlines: Mapping[tuple[str, str], NDArray[np.uint8]] = field(default_factory=dict)
 
     def arms(self) -> list[str]:
@@ -128,17 +119,16 @@ class RunFolder:
         return [job for job in (*self.jobs, *self.baselines) if job.arm == arm and job.status == "finished"]
 
 
-def read_folder(path: Path) -> RunFolder:
-    """Read a run folder; raises LedgerError only where lock.json, which holds the plan, is missing or not readable."""
-    lock = read_lock(path)
+def read_folder(path: Path, trusted: bool = False) -> RunFolder:
+    """Read a run folder; raises LedgerError only where lock.json, which holds the plan, is missing or not readable.
+
+    trusted: whether code that the folder names may be run.
+    """
+    whole = read_lock(path)
     problems: list[str] = []
-    try:
-        ledger = _read_ledger(path, lock)
-        lock = up_to_look(lock, ledger.look)
-        jobs, draws = tuple(_read_job(path, plan) for plan in lock["jobs"]), _read_draws(path, lock)
-    # Valid JSON of another form, such as a list in place of a table, raises any of these.
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LedgerError(f"{path / LOCK} names no jobs that could be read ({error!r}); restore it") from error
+    record = open_ledger(path)
+    lock = up_to_look(whole, record.look(whole))
+    jobs, draws = tuple(_read_job(path, plan) for plan in lock["jobs"]), _read_draws(path, lock)
     baselines = tuple(_read_baseline(*place) for place in baseline_folders(path))
     if not baselines:
         problems.append(f"the folder {BASELINES}/ is missing or empty, so nothing says what a trivial rule reaches")
@@ -147,7 +137,11 @@ def read_folder(path: Path) -> RunFolder:
     problems += [complaint] if complaint else []
     thumbnails, complaint = _read_thumbnails(path / THUMBNAILS)
     problems += [complaint] if complaint else []
-    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems), draws)
+    jobs, foreign = without_foreign_tables(lock, cases, jobs)
+    baselines, more = without_foreign_tables(lock, cases, baselines)
+    # With the whole plan: the ledger may be ahead of the look that is reported.
+    ledger = state_of(record, path, whole, cases, jobs, baselines, trusted, [*foreign, *more])
+    return RunFolder(path, lock, cases, jobs, baselines, thumbnails, ledger, tuple(problems), draws, trusted=trusted)
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
@@ -162,6 +156,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
     missing = [key for key in _LOCK_KEYS if key not in lock]
     if missing:
         raise LedgerError(f"{path} has no {missing[0]!r}; restore it, or run the trial again")
+    check_lock(path, lock)
     return lock
 
 
@@ -180,7 +175,10 @@ def read_study_plan(folder: Path) -> dict[str, Any]:
 
 def read_done(folder: Path) -> dict[str, Any] | None:
     """Read how a job ended; None while it has not. Raises LedgerError where the file is damaged."""
-    return _read_json(folder / DONE, "delete it and resume the run")
+    done = _read_json(folder / DONE, "delete it and resume the run")
+    if done is not None:
+        check_done(folder / DONE, done)
+    return done
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any] | None:
@@ -291,9 +289,14 @@ def _number(text: str) -> float:
 def _read_cases(path: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(csv.DictReader(file)), None
+            rows = tuple(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return (), f"{path.name} is not readable ({error}), so patients per part are counted from lock.json alone"
+    # DictReader marks a line with too few fields by a None value, one with too many by a None key.
+    torn = any(None in row or None in row.values() for row in rows)
+    if torn or (rows and not {"case", "patient"} <= rows[0].keys()):
+        return (), f"{path.name} is no table of cases, so patients per part are counted from lock.json alone"
+    return tuple({original(name): original(value) for name, value in row.items()} for row in rows), None
 
 
 def _read_thumbnails(path: Path) -> tuple[Planes, str | None]:
@@ -306,7 +309,17 @@ def _read_thumbnails(path: Path) -> tuple[Planes, str | None]:
     return {name: picture for name, picture in pictures.items() if picture.ndim == 2}, None
 
 
-_NO_ARRAYS = (OSError, ValueError, zipfile.BadZipFile, EOFError)
+_NO_ARRAYS = (
+    OSError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+"""Exceptions of a damaged archive of arrays."""
 
 
 def _arrays(path: Path) -> Planes:
@@ -340,45 +353,3 @@ def read_attributions(folder: Path) -> tuple[dict[str, Any], Planes] | None:
         return checks, _arrays(folder / ATTRIBUTION_MAPS)
     except _NO_ARRAYS as error:
         raise LedgerError(f"{folder / ATTRIBUTION_MAPS} is not readable ({error})") from error
-
-
-def _read_ledger(path: Path, lock: dict[str, Any]) -> LedgerState:
-    changed = _plan_changed(path / PROTOCOL, lock)
-    try:
-        ledger = Ledger(path)
-    except LedgerError as error:
-        return LedgerState(0, False, str(error), changed)
-    if not ledger.events:
-        return LedgerState(0, False, f"{LEDGER} is missing or empty, so nothing proves when the test set was opened")
-    problem = _changed_since(path, ledger)
-    opened = openings(ledger.events, lock["endpoints"].get("looks") or ())
-    measured = ledger.last(SETTLED)
-    settled = None if measured is None else measured.data
-    return LedgerState(opened.total, problem is None, problem, changed, opened.unplanned, opened.look, settled)
-
-
-def _changed_since(path: Path, ledger: Ledger) -> str | None:
-    """Name the first file whose hash differs from the ledger's; None where all agree."""
-    locked, predicted = ledger.last(LOCKED), ledger.last(PREDICTED)
-    recorded = {LOCK: locked.data.get("lock_sha256")} if locked else {}
-    for key, file in (("sha256", PREDICTIONS), ("candidates_sha256", CANDIDATES)):
-        for job, digest in (predicted.data.get(key) or {}).items() if predicted else ():
-            recorded[job_file(job, file)] = digest
-    for name, digest in recorded.items():
-        # A missing file is reported as a missing job; here only a replaced or edited file counts.
-        if digest and (path / name).is_file() and hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
-            return f"{name} is not the file that {LEDGER} recorded; restore the original, or run the trial again"
-    return None
-
-
-def _plan_changed(path: Path, lock: dict[str, Any]) -> bool:
-    """Return whether the protocol file differs from the locked plan."""
-    try:
-        # The file's own hash first: a later version may add defaults, which would change the hash of the same plan.
-        if hashlib.sha256(path.read_bytes()).hexdigest() == lock.get("protocol_file_sha256"):
-            return False
-        return Protocol.load(path).sha256() != str(lock["protocol_sha256"])
-    except OSError:
-        return True
-    except ProtocolError:
-        return True

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from equipoise.statistics.always_valid import FEWEST, price
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import (
     Contrast,
@@ -161,14 +162,28 @@ def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Ques
     new_data, ends = _resampled(analysis, *pair), near_ends(analysis, *pair)
     if why is not None or question.networks:
         trained = skewed(compare_as_trained(arms, a, b), third, arms.n_patients)
-        score = paired_rates(analysis, *pair, trained) if question.networks else None
+        score = paired_rates(analysis, *pair, trained) if question.networks and question.growing is None else None
         fitted = family = score or trained
         ends = None if score else ends  # a score interval is right near the ends
     else:
         shared = _shared(analysis, *pair, question)
         plain = [compare(form, a, b, shared_seeds=shared) for form in (arms, leaning)]
         fitted, family = (skewed(form, third, arms.n_patients) for form in plain)
+    fitted, family = (_at_every_look(each, arms.n_patients, question.growing) for each in (fitted, family))
+    if ends is not None and question.growing is not None and arms.n_patients >= FEWEST:
+        ends = ends.widened(price(arms.n_patients, question.growing))
     return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why, ends)
+
+
+def _at_every_look(contrast: Contrast, patients: int, tightest: int | None) -> Contrast:
+    """Return the comparison that stays valid however often one looks while patients are added."""
+    if tightest is None or contrast.se == 0 or patients < FEWEST:
+        return contrast
+    factor = price(patients, tightest)
+    widest = tuple(Error(error.se * factor, error.df, error.skew) for error in contrast.errors)
+    for error in widest:
+        contrast = contrast.joined(error, "to be valid at every look")
+    return contrast
 
 
 def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:

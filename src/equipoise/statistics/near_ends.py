@@ -26,7 +26,7 @@ class ArmNearEnds:
 
     value: float
     variance: float
-    patients: int
+    patients: float
 
     def bounds(self, t: Array) -> tuple[Array, Array]:
         """Return the ends of its interval at these quantiles (N,): on the logit scale, at 0 and 1 Wilson's."""
@@ -56,6 +56,14 @@ class NearEnds:
     def turned(self) -> "NearEnds":
         """Return the same comparison as second minus first."""
         return replace(self, first=self.second, second=self.first)
+
+    def widened(self, factor: float) -> "NearEnds":
+        """Return the comparison with standard errors that are larger by a factor."""
+        first, second = (
+            ArmNearEnds(arm.value, arm.variance * factor**2, arm.patients / factor**2)
+            for arm in (self.first, self.second)
+        )
+        return replace(self, first=first, second=second)
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the confidence interval of the difference."""

@@ -14,7 +14,7 @@ from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
-from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
 from equipoise.errors import CohortError, EquipoiseError
@@ -29,7 +29,7 @@ from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals
+from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals, search_leaks
 from equipoise.trials.run import seed_spreads, try_arms
 from equipoise.trials.sound_layers import unsound_layers, with_routes
 
@@ -166,7 +166,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         cases, threads = _rows(cohort, cards), protocol.training.threads
         return Checked(cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads)
     cases = _rows(cohort, trial.cards)
-    leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
+    leaks = search_leaks(trial)
     detectable, unplanned = _detectable(trial)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     forecasts = _forecasts(trial)

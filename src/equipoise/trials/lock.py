@@ -2,7 +2,6 @@
 
 import csv
 import fcntl
-import hashlib
 import io
 import os
 import platform
@@ -18,15 +17,23 @@ from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
 from equipoise.errors import EquipoiseError, LedgerError
+from equipoise.lookup import source_of
+from equipoise.progress import remark
 from equipoise.protocol import Protocol
+from equipoise.runfolder.environments import environment_changes
+from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
+from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
 from equipoise.runfolder.ownership import RUN, claim, prove_ours
-from equipoise.runfolder.paths import CASES, CLAIM, LOCK, PROTOCOL
+from equipoise.runfolder.paths import BASELINES, CASES, CLAIM, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
+from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.verify import FULL_RECORD
+from equipoise.sinks import cells
 from equipoise.statistics.own import describe_own
 from equipoise.training.preparation.staging import own_metrics
 
-SCHEMA = 2
+SCHEMA = FULL_RECORD
 DRAWS_OF_SCIPY = 2
 """Locks of schema 1 hold draws of tuning from another scrambled Sobol sequence; all else reads alike."""
 PACKAGES = ("equipoise", "torch", "numpy", "scipy")
@@ -66,57 +73,60 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
     plan = describe(protocol, cohort, folds) | record
     file = folder / LOCK
     if file.is_file():
-        _verify(folder, plan)
+        _verify(folder, plan, protocol)
         ledger = Ledger(folder)
-        _verify_hash(folder, ledger)
+        _verify_record(folder, ledger)
+        refuse_replaced(ledger, Place.of(folder))
+        _remark_environment(folder, plan)
         return ledger
     claim(folder, RUN)
     write_text(folder / PROTOCOL, protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
-    plan |= {"protocol_file_sha256": _sha256(folder / PROTOCOL)}
+    plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
     if plan["own"] or ":" in cohort.task:
         # Relative, so that the run folder and the code can be moved together.
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
+        plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    place = Place.of(folder)
+    plan["prior_openings"] = prior_openings(plan, case_hashes(cohort, folds), place)
+    if plan["prior_openings"]:
+        again = sum(row["same_question"] for row in plan["prior_openings"])
+        remark(
+            f"{len(plan['prior_openings'])} other plans have opened test cases of this cohort on this machine, "
+            f"{again} of them for the same question; the report says so"
+        )
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)
     ledger = Ledger(folder)
-    ledger.append(LOCKED, protocol_sha256=plan["protocol_sha256"], lock_sha256=_sha256(file))
+    _record_lock(folder, ledger)
     return ledger
+
+
+def _record_lock(folder: Path, ledger: Ledger) -> None:
+    """Append the first event: the hashes of the plan's files."""
+    hashes = {"lock_sha256": sha256_of(folder / LOCK), "cases_sha256": sha256_of(folder / CASES)}
+    ledger.append(LOCKED, record=RECORD, protocol_sha256=read_lock(folder)["protocol_sha256"], **hashes)
 
 
 def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[str, Any]:
     """Return the plan as in lock.json: everything that decides the result."""
-    endpoints, training = protocol.endpoints, protocol.training
     names = [case.id for case in cohort.cases]
     task = cohort.task_record
     parts = ("train", "validation", "test")
+    plan = plan_of(protocol, len(folds))
+    positive = cohort.classes[1] if task.has_labels and len(cohort.classes) == 2 else None
+    split = [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds]
+    own = own_metrics(protocol, cohort) or protocol.endpoints.own
     return {
         "schema": SCHEMA,
-        "name": protocol.trial.name,
-        "question": protocol.trial.question,
-        "protocol_sha256": protocol.sha256(),
+        **plan,
         "cohort": describe_cohort(cohort),
-        "split": {
-            "scheme": protocol.split.scheme,
-            "unit": protocol.split.unit,
-            "folds": [{part: [names[i] for i in getattr(fold, part)] for part in parts} for fold in folds],
-        },
-        "endpoints": endpoints.model_dump(mode="json")
-        | {"positive": cohort.classes[1] if task.has_labels and len(cohort.classes) == 2 else None},
-        "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
-        "seeds": list(training.seeds),
-        "shared_seeds": training.shared_seeds,
-        "jobs": [
-            {"arm": arm.name, "fold": fold, "seed": seed}
-            for fold in range(len(folds))
-            for seed in training.seeds
-            for arm in (*protocol.arms, *protocol.untuned())
-        ],
-        "threads": training.threads,
-        "own": describe_own(own_metrics(protocol, cohort) or endpoints.own, protocol.folder, masks=task.has_masks),
+        "split": plan["split"] | {"folds": split},
+        "endpoints": plan["endpoints"] | {"positive": positive},
+        "own": describe_own(own, protocol.folder, masks=task.has_masks),
     }
 
 
@@ -157,14 +167,15 @@ def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
                 part_of[index][number] = part
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "patient", "label", *(f"part_{n}" for n in range(len(folds))), *attributes])
+    writer.writerow(cells(["case", "patient", "label", *(f"part_{n}" for n in range(len(folds))), *attributes]))
     for case, parts in zip(cohort.cases, part_of, strict=True):
         label = "" if case.label is None else cohort.classes[case.label]
-        writer.writerow([case.id, case.patient, label, *parts, *(case.attributes.get(name, "") for name in attributes)])
+        values = (case.attributes.get(name, "") for name in attributes)
+        writer.writerow(cells([case.id, case.patient, label, *parts, *values]))
     return text.getvalue()
 
 
-def _verify(folder: Path, plan: dict[str, Any]) -> None:
+def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
     """Compare the folder's lock with the plan; raise LedgerError with the first difference."""
     locked = read_lock(folder)
     checks = (
@@ -184,6 +195,9 @@ def _verify(folder: Path, plan: dict[str, Any]) -> None:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
+    other = next(plan_differences(locked, protocol), None)
+    if other is not None:
+        raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or run into a new folder")
 
 
 def _other_draws(schema: int) -> str:
@@ -194,18 +208,41 @@ def _other_draws(schema: int) -> str:
     return "was locked with other draws of tuning"
 
 
-def _verify_hash(folder: Path, ledger: Ledger) -> None:
-    """Require the lock file whose hash is the first event; an event that a crash prevented is added."""
-    locked = ledger.last(LOCKED)
-    digest = _sha256(folder / LOCK)
-    if locked is None and not ledger.events:
-        ledger.append(LOCKED, protocol_sha256=read_lock(folder)["protocol_sha256"], lock_sha256=digest)
-    elif locked is None or locked.data["lock_sha256"] != digest:
+def _verify_record(folder: Path, ledger: Ledger) -> None:
+    """Require the files whose hashes are in the first event; an event that a crash prevented is added.
+
+    Raises LedgerError where a file of the plan was changed, or where a folder in which work was done has no ledger.
+    """
+    if not ledger.events:
+        # A crash between the lock and its event leaves nothing else. With anything else the ledger was removed, and a
+        # new one would turn a second opening of the test set into the first.
+        worked = next((name for name in (JOBS, BASELINES, SAMPLES, RESULTS, REPORT) if (folder / name).exists()), None)
+        if worked is not None:
+            raise LedgerError(
+                f"{folder} holds {worked} and no {LEDGER}, so nothing says what was done there; restore {LEDGER}, or "
+                "run into a new folder with --out"
+            )
+        _record_lock(folder, ledger)
+        return
+    locked = ledger.events[0]
+    if locked.kind != LOCKED or locked.data.get("lock_sha256") != sha256_of(folder / LOCK):
         raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or run into a new folder")
+    if locked.data.get("cases_sha256", sha256_of(folder / CASES)) != sha256_of(folder / CASES):
+        raise LedgerError(f"{folder / CASES} was changed after locking; restore it, or run into a new folder")
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _remark_environment(folder: Path, plan: dict[str, Any]) -> None:
+    """Say that a run goes on in another environment; the report names the jobs that were trained in it."""
+    before, now = read_lock(folder).get("environment"), plan.get("environment")
+    if isinstance(before, dict) and isinstance(now, dict) and before != now:
+        changes = ", ".join(environment_changes(before, now))
+        remark(f"{folder} goes on in another environment ({changes}); the report names it where jobs differ")
+
+
+def _module_hash(name: str) -> str | None:
+    """Return the hash of the source of a module of the user's own; None for compiled code."""
+    file = source_of(name, None)
+    return None if file is None else sha256_of(file)
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from equipoise.cohorts.read_once import read_once
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
+from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.errors import CohortError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import metric_columns
@@ -68,11 +69,12 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
     cohort.task_record.check(cohort)  # now, and not after hours of training
+    cohort = with_one_spelling(cohort)
     if protocol.split.patients == "guessed":
         cohort = with_guessed_patients(cohort, cards)
     _check_ignored(protocol, cohort)
     _check_subgroups(protocol.endpoints.subgroups, cohort)
-    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "contrast", "patients"}))
+    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "not_leaks", "contrast", "patients"}))
     cohort = read_once(cohort, _first(protocol, cohort, folds))
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
@@ -131,14 +133,54 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
             f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
             f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
         )
-    if leaks and not trial.protocol.split.allow_leaks:
-        first_leak = leaks[0]
+    serious = [leak for leak in leaks if forbids(leak, cohort)]
+    if serious and not trial.protocol.split.allow_leaks:
+        first_leak = serious[0]
         reasons.append(
-            f"{len(leaks)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
-            f"({first_leak.kind}); `equipoise check` lists them: mend the patient ids, or set split.allow_leaks = true "
-            "and the report says so"
+            f"{len(serious)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
+            f"({first_leak.kind}); `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
+            "split.allow_leaks = true and the report says so"
         )
     return reasons
+
+
+def forbids(leak: Leak, cohort: Cohort) -> bool:
+    """Return whether a leak makes a trial invalid; else it is a warning."""
+    # Heads of different patients resemble each other, and where a source states its patients, likeness is no proof
+    # against it. Equal pixels are.
+    return leak.kind != "near" or not cohort.patients_known or cohort.patients_guessed
+
+
+def _remedy(leak: Leak, trial: Trial) -> str:
+    if (
+        leak.kind in ("equal", "near")
+        and trial.protocol.split.patients != "guessed"
+        and not trial.cohort.patients_known
+    ):
+        return 'set split.patients = "guessed", which keeps images that are alike together'
+    if leak.kind in ("equal", "near"):
+        return f'mend the patient ids, or set split.not_leaks = [["{leak.a}", "{leak.b}"]] for pairs that are no copies'
+    return "mend the patient ids"
+
+
+def search_leaks(trial: Trial) -> list[Leak]:
+    """Return the leaks across parts, without the pairs of images that the protocol says are none.
+
+    Raises ProtocolError for a pair that names no case of the cohort.
+    """
+    known = {case.id for case in trial.cohort.cases}
+    pairs = trial.protocol.split.not_leaks
+    unknown = next((name for pair in pairs for name in pair if name not in known), None)
+    if unknown is not None:
+        raise ProtocolError(
+            f"split.not_leaks: {trial.cohort.name} has no case {unknown!r}; {nearest(unknown, known)[:200]}"
+        )
+    different = {frozenset(pair) for pair in pairs}
+    leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
+    # Patients and studies that are shared by their names are no matter of likeness.
+    return [
+        leak for leak in leaks if leak.kind not in ("equal", "near") or frozenset((leak.a, leak.b)) not in different
+    ]
 
 
 def honest_leaks(trial: Trial) -> list[Leak]:
@@ -146,7 +188,7 @@ def honest_leaks(trial: Trial) -> list[Leak]:
 
     Raises CohortError where the trial would not be valid, or cannot be run.
     """
-    leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
+    leaks = search_leaks(trial)
     if trial.cards.remark is not None:
         remark(f"what was read of the images could not be kept for later ({trial.cards.remark})")
     for refusal in refusals(trial, leaks):

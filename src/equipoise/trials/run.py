@@ -1,6 +1,5 @@
 """Run a planned trial: lock, train, open the test set once, judge."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,8 +20,20 @@ from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
+from equipoise.runfolder.chronology import ends
+from equipoise.runfolder.evidence import beside_predictions, end_of_job, sha256_of
 from equipoise.runfolder.job import Job
-from equipoise.runfolder.ledger import FAILED, FINISHED, LOOKED, PREDICTED, SETTLED, STARTED, TEST_OPENED, TUNED, Ledger
+from equipoise.runfolder.ledger import (
+    FAILED,
+    FINISHED,
+    LOOKED,
+    PREDICTED,
+    SETTLED,
+    TEST_OPENED,
+    TUNED,
+    Ledger,
+)
+from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -46,6 +57,7 @@ from equipoise.training.tuning.draws import (
     draw_value,
     tuned_jobs,
 )
+from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import claimed, lock
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
@@ -110,6 +122,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
             record = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound} | try_arms(trial, workers)
+            record["not_leaks"] = [list(pair) for pair in trial.protocol.split.not_leaks]
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
@@ -125,10 +138,10 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     part = _up_to(trial, look)
                     _train(part, part.jobs, "training", ledger, workers, watch)
                     _predict(part, ledger, workers, watch, look)
-                    results = write_report(trial.out)
+                    results = write_report(trial.out, trust_code=True)
                     # The report exists before the maps are made: an error there must not cost the results.
                     if _explain(part, workers):
-                        results = write_report(trial.out)
+                        results = write_report(trial.out, trust_code=True)
                     # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
                     # large as the cohort, and can be made again from it.
                     shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
@@ -140,7 +153,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         if trial.protocol.split.contrast == "case":
             # After the main trial, which is complete by then, whatever happens to the contrast.
             _run(trial.protocol.by_case(), trial.out / BY_CASE, "local", watch)
-            results = write_report(trial.out)
+            results = write_report(trial.out, trust_code=True)
         return results
     except OSError as error:
         raise EquipoiseError(
@@ -152,7 +165,7 @@ def _explain(trial: Trial, workers: Engine) -> bool:
     """Make attribution maps of the report's example cases, once; return whether there are new ones."""
     if not trial.cohort.task_record.explained or (trial.out / ATTRIBUTIONS).is_file():
         return False
-    arm, cases = example_cases(trial.out)
+    arm, cases = example_cases(trial.out, trust_code=True)
     job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
     if job is None or not cases:
         return False
@@ -259,7 +272,10 @@ def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
 
 def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: Engine, watch: Watch) -> None:
     """Train every job that has not ended; the ledger gets an event for each end."""
-    waiting = [job for job in jobs if job.done() is None]
+    ended = ends(ledger.events)
+    for job in jobs:
+        refuse_changed(job, ended.get(job.name))
+    waiting = [job for job in jobs if not has_ended(job)]
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
@@ -269,7 +285,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
                 # times.
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
-        ledger.append(STARTED, jobs=[job.name for job in waiting])
+        begin(waiting, ledger)
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
 
@@ -286,17 +302,30 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
     # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
-    recorded = {event.data["job"] for event in ledger.events if event.kind in (FINISHED, FAILED)}
+    again = {job.name for job in waiting if job.name in ended}
     for job in jobs:
         done = job.done()
-        if done is not None and job.name not in recorded:
-            ledger.append(FINISHED if done["status"] == "finished" else FAILED, job=job.name, reason=done["reason"])
+        if done is not None and (job.name not in ended or job.name in again):
+            kind = FINISHED if done["status"] == "finished" else FAILED
+            ledger.append(kind, job=job.name, reason=done["reason"], files=end_of_job(job.folder))
     tick()
     if stopped:
         raise Interrupted(
             f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
             f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
         )
+
+
+def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
+    """Record an opening of the test set in the ledger, and in the registry of this machine."""
+    plan, cases = read_lock(trial.out), case_hashes(trial.cohort, trial.folds)
+    place = Place.of(trial.out)
+    data: dict[str, Any] = {} if look is None else {"look": look}
+    # Looked up again, because another plan may have opened the cases since this one was locked.
+    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
+    data |= {"prior_openings": prior} if prior else {}
+    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
+    register(plan, cases, place, ledger, event)
 
 
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
@@ -311,8 +340,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
     # somebody removed them, need a new opening, which makes the trial exploratory.
     if complete or not openings:
-        which = {} if look is None else {"look": look}
-        ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **which)
+        _open(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
@@ -324,8 +352,9 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         watch("predicting the test cases, jobs", done, len(missing))
     # Reports read these files much later; the hashes show whether they are still the files that were predicted here.
     files = {job.name: job.predictions_file for job in finished}
-    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    hashes = {name: sha256_of(file) for name, file in files.items()}
     with_candidates = trial.cohort.task_record.has_findings
     lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
-    beside = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in lists.items()}
-    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}))
+    beside = {name: sha256_of(file) for name, file in lists.items()}
+    everything = beside_predictions(trial.out, [job.folder for job in finished])
+    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import torch
 
 from equipoise.atomic_write import write_atomic, write_json
 from equipoise.errors import EquipoiseError
-from equipoise.training.loop.checkpoint import load_latest, pack, save, unpack
+from equipoise.training.loop.checkpoint import load_latest, load_undamaged, pack, save, unpack
 
 
 def state(number):
@@ -126,3 +127,30 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
         found = load_latest(folder)
         assert found is not None
         assert torch.equal(found["weight"], torch.full((200_000,), float(found["number"])))
+
+
+def test_no_flipped_bit_of_the_description_loads_another_state(tmp_path):
+    """100 bits, spread over the newest description: the state is the same, or the one before is taken and said."""
+    for number in (1, 2):
+        save(tmp_path, number, state(number))
+    description = tmp_path / "000002.json"
+    content = description.read_bytes()
+    taken_before = 0
+    for place in range(0, 8 * len(content), 8 * len(content) // 100 + 1):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        description.write_bytes(flipped)
+        loaded, damaged = load_undamaged(tmp_path)
+        assert equal(loaded, state(2 if not damaged else 1))
+        assert damaged in ([], ["000002"])
+        taken_before += bool(damaged)
+    assert taken_before > 80
+
+
+def test_a_description_of_before_without_a_hash_of_its_own_is_read(tmp_path):
+    save(tmp_path, 1, state(1))
+    description = tmp_path / "000001.json"
+    content = json.loads(description.read_text())
+    del content["state_sha256"]
+    description.write_text(json.dumps(content))
+    assert equal(load_latest(tmp_path), state(1))

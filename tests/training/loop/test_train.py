@@ -330,3 +330,29 @@ def test_a_member_of_the_family_leaves_its_rates_the_same_after_a_pause(job, tmp
     monkeypatch.undo()
     train(job)
     assert (job.folder / "rates.csv").read_bytes() == (other.folder / "rates.csv").read_bytes()
+
+
+@pytest.mark.long
+def test_a_damaged_checkpoint_and_another_environment_are_told(job, monkeypatch):
+    """What happened between two parts of a training stands in its outcome."""
+    from equipoise.training.loop import train as module
+
+    train_until(job, monkeypatch, 2)
+    newest = max((job.folder / "checkpoint").glob("[0-9]*.json"))
+    newest.write_bytes(newest.read_bytes()[:-40])
+    real = module.environment
+    monkeypatch.setattr(module, "environment", lambda threads: real(threads) | {"torch": "9.9"})
+    done = train(job)
+    assert done["status"] == "finished"
+    assert done["environment"]["torch"] == "9.9"
+    texts = "\n".join(done["warnings"])
+    assert f"the newest checkpoint was damaged ({newest.stem}), so training went on from epoch" in texts
+    assert "another environment" in texts
+    assert ", then 9.9" in texts
+
+
+def test_an_undisturbed_training_records_its_environment_and_no_more(job):
+    done = train(job)
+    assert done["environment"]["threads"] == job.training.threads
+    assert {"torch", "numpy", "device", "compiler", "instructions"} <= done["environment"].keys()
+    assert not [text for text in done["warnings"] if "environment" in text or "checkpoint" in text]

@@ -23,6 +23,7 @@ from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
 from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 from equipoise.cohorts.splits.split import PARTS, Fold
 
+_ROUNDS = 3  # of joining groups that are alike
 KEPT = 4  # candidates compared in full for each image
 DIMENSIONS = 24
 SAMPLE, SPECTRA = 4000, 1000  # pictures from which the common axes and the common spectrum are learnt
@@ -67,10 +68,20 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     leaks = list(dict.fromkeys(leaks))
     seen = set(equal)
     named = [(pair, "equal") for pair in equal]
-    named += [(pair, "near") for pair in _near_pairs(pictures, crossing) if pair not in seen]
+    named += [(pair, "near") for pair in _crossing_near_pairs(cohort, pictures, crossing, person) if pair not in seen]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
     pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
     return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
+
+
+def _crossing_near_pairs(cohort: Cohort, pictures: Bytes, crossing: Allowed, person: Ints) -> list[tuple[int, int]]:
+    """Return near-duplicates across the parts."""
+    if not cohort.patients_guessed:
+        return _near_pairs(pictures, crossing)
+    # The very search by which patients were guessed: another set of candidates has another threshold, and would name
+    # pairs that the guess had compared and left apart.
+    pairs = _near_pairs(pictures, partial(_differ, person))
+    return [pair for pair in pairs if crossing(np.array(pair[:1]), np.array(pair[1:]))[0]]
 
 
 def _study(case: Case) -> str:
@@ -83,6 +94,11 @@ def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> ND
     for row in parts:
         used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
     return used if person is None else np.asarray(used & (person[a] != person[b]))
+
+
+def _differ(owner: Ints, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Return which pairs belong to different owners."""
+    return np.asarray(owner[a] != owner[b])
 
 
 def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np.str_]:
@@ -100,10 +116,24 @@ def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np
         order = np.argsort(cohort.patients, kind="stable")
         same = np.flatnonzero(cohort.patients[order[1:]] == cohort.patients[order[:-1]])
         pairs += zip(order[same].tolist(), order[same + 1].tolist(), strict=True)
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(table)), (table[:, 0], table[:, 1])), shape=(len(cohort), len(cohort)))
-    _, label = connected_components(graph, directed=False)
+    label = _joined(pairs, len(cohort))
+    # Again between the groups, until no pair is left: the search for leaks compares different patients alone, and so
+    # sees candidates that a patient's own images had displaced.
+    for _ in range(_ROUNDS):
+        further = _near_pairs(pictures, partial(_differ, label))
+        if not further:
+            break
+        pairs += further
+        label = _joined(pairs, len(cohort))
     return np.array([f"guess-{value:05d}" for value in label])
+
+
+def _joined(pairs: Sequence[tuple[int, int]], cases: int) -> Ints:
+    """Return the number of the group of every case, (cases,): pairs, and chains of pairs, share one."""
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(table)), (table[:, 0], table[:, 1])), shape=(cases, cases))
+    label: Ints = connected_components(graph, directed=False)[1]
+    return label
 
 
 def _parts(cohort: Cohort, folds: Iterable[Fold]) -> NDArray[np.int8]:

@@ -10,6 +10,7 @@ from typing import Any
 from equipoise.atomic_write import write_text
 from equipoise.report.figures.svg import Drawing, standalone
 from equipoise.runfolder.paths import file_stem
+from equipoise.sinks import cells
 
 PANEL = 236.0
 """Width of one panel of a figure: four fit side by side on a desktop page, one on a phone, at legible sizes."""
@@ -37,8 +38,8 @@ class Figure:
         """Return the numbers as a CSV table."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([[_cell(value) for value in row] for row in self.rows])
+        writer.writerow(cells(self.columns))
+        writer.writerows([cells(_cell(value) for value in row) for row in self.rows])
         return text.getvalue()
 
 

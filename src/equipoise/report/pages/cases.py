@@ -11,6 +11,7 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.report.results.rows import part
 from equipoise.report.text.words import endpoint_name, number
 from equipoise.runfolder.read import RunFolder
+from equipoise.sinks import cells
 from equipoise.statistics.endpoints import in_case_table
 
 FEW = 60
@@ -54,12 +55,13 @@ def write_cases(run: RunFolder, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     scores = [f"score_{name}" for name in test.classes]
-    writer.writerow(["arm", "fold", "seed", "case", "patient", *(["truth"] if scores else []), *scores, *test.metrics])
+    truths = ["truth"] if scores else []
+    writer.writerow(cells(["arm", "fold", "seed", "case", "patient", *truths, *scores, *test.metrics]))
     for k in range(len(test)):
         truth = [test.classes[test.truth[k]]] if scores else []
         values = [*test.scores[k].tolist(), *(float(one[k]) for one in test.metrics.values())]
         row = [test.arm[k], test.fold[k], test.seed[k], test.case[k], test.patient[k], *truth, *values]
-        writer.writerow(row)
+        writer.writerow(cells(row))
     write_text(path, text.getvalue())
 
 

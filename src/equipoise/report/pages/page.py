@@ -22,10 +22,12 @@ from equipoise.report.results.rows import part
 from equipoise.report.text import audit
 from equipoise.report.text.characteristics import characteristics
 from equipoise.report.text.contrast import contrast_table
+from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
 from equipoise.report.text.missing_modality import missing_table
+from equipoise.report.text.second_readings import readings
 from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
@@ -45,10 +47,13 @@ from equipoise.report.text.words import (
     listed,
     number,
     p_value,
+    plural,
     sampled,
     seconds,
     split_unit,
 )
+from equipoise.runfolder.evidence import RECORD
+from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.read import RunFolder
 from equipoise.tasks import recorded_task
 
@@ -99,6 +104,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
         ],
         statistics=statistics_table(results, names),
+        readings=readings(results, names),
         estimates=estimate_table(results, names),
         characteristics=characteristics(run),
         contrast=contrast_table(results, names),
@@ -132,20 +138,7 @@ def display_names(run: RunFolder) -> dict[str, str]:
 
 def exploratory(run: RunFolder) -> str | None:
     """Return why the results are exploratory, for the first line; None where they are not."""
-    if run.sources:
-        return audit.WHY
-    reasons = []
-    # Predictions that were made again after all were recorded once are an opening of their own: somebody may have
-    # chosen with the numbers in sight.
-    if run.ledger.unplanned:
-        unplanned = f", {run.ledger.unplanned} of them unplanned" if run.lock["endpoints"].get("looks") else ""
-        reasons.append(f"the test set was opened {run.ledger.test_openings} times{unplanned}")
-    if run.ledger.plan_changed:
-        reasons.append("the protocol differs from the one that was locked")
-    # A record that was edited proves nothing about when the test set was opened.
-    if not run.ledger.verified:
-        reasons.append("its record could not be verified")
-    return listed(reasons) or None
+    return listed(exploratory_reasons(run)) or None
 
 
 def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Gallery]:
@@ -183,7 +176,8 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
         ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
         ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}, stratified by class"),
         ("Seeds", ", ".join(map(str, lock["seeds"]))),
-        ("Ledger", f"{chain}; test set opened {opened_in_words(results)}"),
+        ("Ledger", f"{chain}; test set opened {opened_in_words(results)}{_coverage(run.ledger)}"),
+        ("Head of the ledger", _head(run.ledger)),
         ("Software", versions),
         (
             "Machine",
@@ -192,6 +186,19 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
         ("Arithmetic", _arithmetic(run.ledger.settled)),
     ]
     return [(key, value) for key, value in rows if value]
+
+
+def _coverage(ledger: LedgerState) -> str:
+    """Say what a ledger of an earlier version does not hold."""
+    earlier = ledger.record < RECORD and ledger.events
+    return (
+        "; recorded by an earlier version, without hashes of trivial rules, cases and ends of jobs" if earlier else ""
+    )
+
+
+def _head(ledger: LedgerState) -> str:
+    """Return the hash that stands for the whole ledger, to be deposited elsewhere; empty without a ledger."""
+    return f"{ledger.head} ({plural(ledger.events, 'event')})" if ledger.head else ""
 
 
 def _arithmetic(settled: Mapping[str, Any] | None) -> str:

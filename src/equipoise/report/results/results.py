@@ -19,6 +19,7 @@ from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
 from equipoise.report.results.plain import json_safe
 from equipoise.report.results.recommendation import mark_pareto, recommend
+from equipoise.report.results.refusals import without_contradicted
 from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
@@ -28,6 +29,7 @@ from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import at_threshold, endpoint_named, of_case
 from equipoise.statistics.kinds import Endpoint, Kind
+from equipoise.statistics.reasons import Reason
 
 SCHEMA = 1
 _INTERVAL = ("estimate", "low", "high", "seed_sd", "se", "df", "n_patients", "n_cases", "n_events", "method", "reason")
@@ -36,7 +38,7 @@ _NO_RESULT = {"estimate": None, "low": None, "high": None, "seed_sd": None, "n_p
 
 def numbers_of(run: RunFolder) -> dict[str, Any]:
     """Return the dictionary of results.json for a run folder in memory, with a `Reason` for every sentence."""
-    task_endpoints(run.lock, run.path)  # refuses a changed task, also without predictions
+    task_endpoints(run.lock, run.path, run.trusted)  # refuses a changed task, also without predictions
     plan, test = run.lock["endpoints"], _test_rows(run, run.arms())
     judged = None if test is None else _judged(run, test)
     sign = 1 if test is None else _primary(run, test).sign
@@ -49,6 +51,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     between = [pair for pair in primary if pair["b"] not in rules]
     against = [pair for pair in primary if pair["b"] in rules]
     mark_pareto(arms, plan["primary"], sign)
+    second = _second_run(run)
     results = {
         "schema": SCHEMA,
         "protocol_sha256": run.lock["protocol_sha256"],
@@ -66,19 +69,19 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "ranking": judged.ranking if judged else [],
         "arithmetic": _arithmetic(run),
         "missing_modalities": _missing(run, arms),
-        "contrast": _contrast(run, [*arms, *baselines]),
+        "contrast": None if second is None else contrast([*arms, *baselines], second, numbers_of(second)),
         "variance": judged.variance if judged else None,
         "recommendation": recommendation(arms, between, plan["primary"], sign)
         if run.sources
         else recommend(arms, baselines, between, against, plan["primary"], sign),
-        "ledger": {
-            "test_openings": run.ledger.test_openings,
-            "unplanned_openings": run.ledger.unplanned,
-            "verified": run.ledger.verified,
-        },
+        **_record(run),
         "looks": _looks(run, test),
-        "exploratory": run.ledger.unplanned > 0 or run.ledger.plan_changed or not run.ledger.verified,
-        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged)],
+        "warnings": [
+            *unequal_budgets(tuning),
+            *stop_warnings([*arms, *untuned]),
+            *run_warnings(run, judged),
+            *_of_second_run(second),
+        ],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
     }
@@ -94,7 +97,7 @@ def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
 
 
 def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
-    endpoints = own_endpoints(run.lock, run.path, test.metrics)
+    endpoints = own_endpoints(run.lock, run.path, test.metrics, run.trusted)
     plan = run.lock["endpoints"]
     endpoints |= {} if plan.get("threshold") is None else at_threshold(float(plan["threshold"]))
     # Stated in an audit, for a column of its table whose name is not known.
@@ -125,12 +128,29 @@ def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str
     return rows
 
 
-def _contrast(run: RunFolder, own: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the contrast with the second run, split by case; None where there is none."""
-    if not (run.path / BY_CASE / LOCK).is_file():
-        return None
-    other = read_folder(run.path / BY_CASE)
-    return contrast(own, other, numbers_of(other))
+def _record(run: RunFolder) -> dict[str, Any]:
+    """Return what the ledger proves of the trial, and what an audit left out."""
+    return {
+        "ledger": {
+            "test_openings": run.ledger.test_openings,
+            "unplanned_openings": run.ledger.unplanned,
+            "verified": run.ledger.verified,
+        },
+        "prior_openings": run.ledger.prior_openings,
+        "exploratory": run.ledger.exploratory,
+        **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
+    }
+
+
+def _second_run(run: RunFolder) -> RunFolder | None:
+    """Return the second run, split by case; None where there is none."""
+    return read_folder(run.path / BY_CASE, run.trusted) if (run.path / BY_CASE / LOCK).is_file() else None
+
+
+def _of_second_run(second: RunFolder | None) -> list[Reason]:
+    """Name the first of what contradicts the record of the second run, from which the contrast is made."""
+    contradictions = () if second is None else second.ledger.contradictions
+    return [Reason("stated_problem", text=f"in {BY_CASE}/, {one.text}") for one in contradictions[:1]]
 
 
 def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
@@ -164,7 +184,7 @@ def _judged(run: RunFolder, test: Predictions, look: int | None = None) -> Judge
 
 def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options: Any) -> Judgement:
     plan = run.lock["endpoints"]
-    return judge(
+    judged = judge(
         test,
         primary=plan["primary"],
         secondary=tuple(plan["secondary"]),
@@ -177,9 +197,11 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         networks=bool(run.lock.get("networks")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
+        growing=plan.get("growing"),
         custom=_own(run, test),
         **options,
     )
+    return without_contradicted(judged, run.ledger.refused)
 
 
 def _untuned(run: RunFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

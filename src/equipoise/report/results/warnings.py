@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
 from equipoise.statistics.reasons import Reason
+
+_MOST = 20
+"""Contradictions that are listed; a folder of another trial would fill the page with them."""
 
 
 def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
@@ -18,7 +22,7 @@ def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
 
 def run_warnings(run: RunFolder, judged: Judgement | None) -> list[Reason]:
     """Collect the warnings of the ledger, the jobs, the data and the judgement, each once."""
-    warnings = [*_of_record(run), *_of_jobs(run)]
+    warnings = [*_of_record(run), *_of_jobs(run), *_of_environments(run)]
     if judged is None:
         warnings.append(Reason("nothing_predicted"))
     warnings += _of_cohort(run)
@@ -36,8 +40,13 @@ def _of_record(run: RunFolder) -> list[Reason]:
         warnings.append(Reason("opened_often", times=run.ledger.test_openings, unplanned=unplanned))
     if run.ledger.plan_changed:
         warnings.append(Reason("plan_changed"))
-    if run.ledger.problem:
-        warnings.append(Reason("stated_problem", text=run.ledger.problem))
+    texts = [one.text for one in run.ledger.contradictions] or ([run.ledger.problem] if run.ledger.problem else [])
+    warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
+    if len(texts) > _MOST:
+        warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
+    if run.ledger.prior_openings:
+        again = sum(bool(row.get("same_question")) for row in run.ledger.prior_openings)
+        warnings.append(Reason("prior_openings", number=len(run.ledger.prior_openings), same_question=again))
     return warnings
 
 
@@ -51,11 +60,30 @@ def _of_jobs(run: RunFolder) -> list[Reason]:
     return warnings
 
 
+def _of_environments(run: RunFolder) -> list[Reason]:
+    """Name what differs between the environments of jobs: a difference between arms may be one of these."""
+    jobs = [job for job in run.jobs if isinstance(job.done.get("environment"), Mapping)]
+    several = differing([job.done["environment"] for job in jobs])
+    return [Reason("environments_differ", values=tuple((key, tuple(one)) for key, one in several.items()))] * bool(
+        several
+    )
+
+
 def _of_cohort(run: RunFolder) -> list[Reason]:
     warnings = []
-    leaks = run.lock.get("leaks") or ()
-    if leaks:
-        warnings.append(Reason("allowed_leaks", pairs=len(leaks), kinds=tuple(sorted({one["kind"] for one in leaks}))))
+    leaks, cohort = run.lock.get("leaks") or (), run.lock["cohort"]
+    # Of stated patients, likeness alone is no leak that anybody had to allow.
+    known = cohort.get("patients_known", True) and not cohort.get("patients_guessed")
+    near = [one for one in leaks if one["kind"] == "near" and known]
+    allowed = [one for one in leaks if one not in near]
+    if allowed:
+        kinds = tuple(sorted({one["kind"] for one in allowed}))
+        warnings.append(Reason("allowed_leaks", pairs=len(allowed), kinds=kinds))
+    if near:
+        warnings.append(Reason("near_pairs", pairs=len(near), a=near[0]["a"], b=near[0]["b"]))
+    declared = run.lock.get("not_leaks") or ()
+    if declared:
+        warnings.append(Reason("not_leaks", pairs=len(declared), a=declared[0][0], b=declared[0][1]))
     if run.lock["cohort"].get("patients_guessed"):
         warnings.append(Reason("guessed_patients"))
     elif not run.lock["cohort"].get("patients_known", True):

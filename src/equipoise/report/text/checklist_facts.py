@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.errors import ProtocolError
-from equipoise.protocol import Named, Protocol, TrainingSection
+from equipoise.protocol import Named, TrainingSection
 from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.interim_analysis import opened_in_words
 from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
-from equipoise.runfolder.paths import PROTOCOL
+from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICITY, described
 
@@ -27,7 +26,7 @@ def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    cohort, noun, plan = results["cohort"], case_noun(run.lock), _protocol(run)
+    cohort, noun, plan = results["cohort"], case_noun(run.lock), read_protocol(run.path, run.lock, run.trusted)
     parts = [
         f"{name} {cohort['split_patients'][name]} patients / {cohort['split'][name]} {noun}s"
         for name in cohort["split"]
@@ -49,7 +48,7 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    cohort, noun, plan = results["cohort"], case_noun(run.lock), _protocol(run)
+    cohort, noun, plan = results["cohort"], case_noun(run.lock), read_protocol(run.path, run.lock, run.trusted)
     left_out = sum(row["cases"] for row in cohort["excluded"])
     events = [
         f"{part}: {', '.join(f'{count} {name}' for name, count in classes.items())}"
@@ -70,7 +69,7 @@ def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]
 
 
 def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    plan, arms = _protocol(run), results["arms"]
+    plan, arms = read_protocol(run.path, run.lock, run.trusted), results["arms"]
     models = "; ".join(
         f"{arm['name']}: {arm['model']} with {arm['optimizer']}"
         + (f", {arm['parameters']:,} parameters" if arm["parameters"] is not None else "")
@@ -206,14 +205,6 @@ def _disjoint(divided: int) -> str:
     if divided:
         return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
     return "Patients: no patient is in more than one part."
-
-
-def _protocol(run: RunFolder) -> Protocol | None:
-    try:
-        # A protocol that was lost or edited must not prevent the report; its facts are then left to the author.
-        return Protocol.load(run.path / PROTOCOL)
-    except ProtocolError:
-        return None
 
 
 def _beyond_defaults(training: TrainingSection) -> str:

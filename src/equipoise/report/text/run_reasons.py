@@ -45,6 +45,31 @@ def stated_problem(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
+def record_contradicted(arm: str, text: str) -> str:
+    """Refuse a verdict on an arm whose files and record disagree."""
+    return f"No verdict on {arm}: its files and its record contradict each other ({text})."
+
+
+def more_contradictions(number: int) -> str:
+    """Count the contradictions that are not listed."""
+    return f"The folder and its record contradict each other in {plural(number, 'further place')}."
+
+
+def prior_openings(number: int, same_question: int) -> str:
+    """Describe earlier openings of the same test cases on this machine."""
+    times = "once" if number == 1 else f"{number} times"
+    text = f"Test cases of this cohort had been opened {times} before by other plans on this machine"
+    if not same_question:
+        return f"{text}, for other questions."
+    return f"{text}, {same_question} of them for the same question, so these results are exploratory."
+
+
+def environments_differ(values: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Name in what the environments of the training runs differ."""
+    names = "; ".join(f"{key}: {', '.join(several)}" for key, several in values)
+    return f"The runs were not all trained in one environment ({names}), so differences may be due to that."
+
+
 def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
     """Describe a job that did not end."""
     return f"The job {arm}, fold {fold}, seed {seed} is missing: {text}."
@@ -80,6 +105,19 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
         f"{pairs} pairs of cases leak across the parts ({', '.join(kinds)}) and the protocol allowed it: the results "
         "are better than new patients would give."
     )
+
+
+def near_pairs(pairs: int, a: str, b: str) -> str:
+    """Describe images that are alike although the source states different patients."""
+    return (
+        f"In {plural(pairs, 'pair')} of cases in different parts the images are nearly alike, first {a} and {b}; the "
+        "source states different patients."
+    )
+
+
+def not_leaks(pairs: int, a: str, b: str) -> str:
+    """Describe pairs that the protocol declares to be no leaks."""
+    return f"The protocol says of {plural(pairs, 'pair')} of cases that they are no copies, first {a} and {b}."
 
 
 def guessed_patients() -> str:
@@ -159,8 +197,10 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
+    record_contradicted, more_contradictions, prior_openings, environments_differ,
     unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
-    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, guessed_patients, no_patients_stated, no_result,
-    arm_unjudged, pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
+    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
+    no_patients_stated, no_result, arm_unjudged,
+    pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
     cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Verdicts in plain sentences that a radiologist can quote: one per question."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 from typing import Any
 
@@ -24,11 +24,21 @@ class Answer:
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
     label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
-    first = [_best(results, names, label)]
+    first = [_with_omission(_best(results, names, label), results)]
     rule = _rule(results, names, label)
     if results.get("audit"):
         return [*first, Answer("Which one should be used?", audit.use(results, names))]
     return [*first, *([rule] if rule else []), _use(results, names)]
+
+
+def _with_omission(answer: Answer, results: Entry) -> Answer:
+    """Add to the first answer that cases were left out: the arm that lacks them may be the one that wins for it."""
+    omission = results.get("left_out")
+    if not omission:
+        return answer
+    number_of = f"{omission['cases']} of {omission['of']} test cases"
+    text = f"{number_of}, which an arm lacks or has with another truth, were left out."
+    return replace(answer, answer=f"{answer.answer} {text}")
 
 
 def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:

@@ -1,8 +1,8 @@
 """Checkpoints that survive `kill -9`: tensors as safetensors, everything else as JSON, never a pickle.
 
-A checkpoint is two files. The tensors are written first, then the JSON with their SHA-256; each is written under a
-temporary name, flushed to disk and renamed. The JSON's rename is the commit: a crash at any moment leaves the previous
-checkpoint intact. The last two are kept, so that a damaged newest one costs an epoch and not the job.
+A checkpoint is two files. The tensors are written first, then the JSON with their SHA-256 and its own; each is written
+under a temporary name, flushed to disk and renamed. The JSON's rename is the commit: a crash at any moment leaves the
+previous checkpoint intact. The last two are kept, so that a damaged newest one costs an epoch and not the job.
 """
 
 import contextlib
@@ -76,23 +76,40 @@ def save(folder: Path, number: int, state: dict[str, Any]) -> None:
     file = folder / f"{number:06d}.safetensors"
     write_atomic(file, lambda path: save_file(tensors, path))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    write_json(folder / f"{number:06d}.json", {"sha256": digest, "state": packed})
+    write_json(folder / f"{number:06d}.json", {"sha256": digest, "state_sha256": _digest(packed), "state": packed})
     for old in sorted(folder.glob("[0-9]*.json"))[:-KEPT]:
         old.unlink()
         with contextlib.suppress(FileNotFoundError):
             old.with_suffix(".safetensors").unlink()
 
 
+def _digest(packed: Any) -> str:
+    return hashlib.sha256(json.dumps(packed).encode()).hexdigest()
+
+
 def load_latest(folder: Path) -> dict[str, Any] | None:
     """Return the state of the newest undamaged checkpoint; None where there is none."""
+    return load_undamaged(folder)[0]
+
+
+def load_undamaged(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the state of the newest undamaged checkpoint, None where there is none, and the names of damaged ones."""
+    damaged: list[str] = []
     for description in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
-            content = json.loads(description.read_text(encoding="utf-8"))
-            file = description.with_suffix(".safetensors")
-            if hashlib.sha256(file.read_bytes()).hexdigest() != content["sha256"]:
-                continue
-            state: dict[str, Any] = unpack(content["state"], load_file(file))
-        except (OSError, ValueError, KeyError, SafetensorError):
-            continue
-        return state
-    return None
+            return _load(description), damaged
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
+            damaged.append(description.stem)
+    return None, damaged
+
+
+def _load(description: Path) -> dict[str, Any]:
+    """Read one checkpoint; ValueError where a hash differs."""
+    content = json.loads(description.read_text(encoding="utf-8"))
+    file = description.with_suffix(".safetensors")
+    # Checkpoints of version 0.1 have no hash of the state.
+    own = content.get("state_sha256", _digest(content["state"]))
+    if hashlib.sha256(file.read_bytes()).hexdigest() != content["sha256"] or own != _digest(content["state"]):
+        raise ValueError(f"{description.name} is not the checkpoint that was written")
+    state: dict[str, Any] = unpack(content["state"], load_file(file))
+    return state

@@ -8,10 +8,13 @@ import hashlib
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import torch
 import torch.utils.deterministic
+
+from equipoise.kernels.build import compiler_version
 
 _MEMORY: Any = torch.utils.deterministic  # a module that is an object with settings
 
@@ -40,6 +43,22 @@ def device() -> torch.device:
 def device_name() -> str:
     """Return the device's product name, for the record."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Return all that decides how a job computes, apart from the protocol: software, device, kernels, threads."""
+    cuda: Any = torch.version
+    return {
+        "python": platform.python_version(),
+        "equipoise": version("equipoise"),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "cuda": cuda.cuda if torch.cuda.is_available() else None,
+        "device": device_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "compiler": compiler_version(),
+        "threads": threads,
+    }
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.arm import code_hashes
 from equipoise.training.loop.cost import PeakMemory
-from equipoise.training.loop.determinism import device, device_name, generator, reproducible
+from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
@@ -32,7 +32,8 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     jobs, samples = first
     for job in jobs:
         _try(job, samples)
-    return {"device": device_name(), "code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
+    facts = {"device": device_name(), "environment": environment(jobs[0].training.threads)}
+    return facts | {"code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
 
 
 def _try(job: Job, samples: Samples) -> None:

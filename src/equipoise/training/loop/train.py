@@ -18,6 +18,7 @@ from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.lookup import imported
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
+from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
 from equipoise.runfolder.write import write_rows
@@ -34,7 +35,7 @@ from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.cost import PeakMemory, latency_ms
-from equipoise.training.loop.determinism import device, reproducible, seeded
+from equipoise.training.loop.determinism import device, environment, reproducible, seeded
 from equipoise.training.loop.diagnostics import Observation
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
 from equipoise.training.loop.initial_weights import frozen_norm_layers
@@ -59,6 +60,8 @@ class Progress:
     rates: list[dict[str, float]] = field(default_factory=list)
     chosen_epoch: int | None = None
     chosen_weights: dict[str, Tensor] = field(default_factory=dict)
+    environments: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class DivergedError(Exception):
@@ -80,7 +83,8 @@ def train(job: Job) -> dict[str, Any]:
             # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
             warnings.simplefilter("always")
             end = _Training(job, ranks).run()
-        end["warnings"] = sorted({str(warning.message) for warning in caught if warning.category is UserWarning})
+        texts = {str(warning.message) for warning in caught if warning.category is UserWarning}
+        end["warnings"] = sorted(texts | set(end["warnings"]))
     except (DivergedError, EquipoiseError) as error:
         end = {"status": "failed", "reason": str(error)}
     except Exception as error:
@@ -135,6 +139,8 @@ class _Training:
             "train_seconds": round(self.progress.seconds, 3),
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
+            "environment": self.progress.environments[-1],
+            "warnings": self.progress.notes,
         }
 
     def _latency_ms(self) -> float:
@@ -237,11 +243,27 @@ class _Training:
             if rows and self.ranks.leads:
                 write_rows(self.job.folder / name, rows)
 
+    def _note(self, damaged: list[str]) -> None:
+        """Keep, with the state itself, what a reader must know of this training: damage, and changes of environment."""
+        progress, now = self.progress, environment(self.job.training.threads)
+        if damaged:
+            epochs = "the beginning" if progress.epoch == 0 else f"epoch {progress.epoch}"
+            progress.notes.append(
+                f"the newest checkpoint was damaged ({', '.join(damaged)}), so training went on from {epochs}"
+            )
+        if progress.environments and progress.environments[-1] != now:
+            changes = ", ".join(environment_changes(progress.environments[-1], now))
+            progress.notes.append(f"training went on in another environment after epoch {progress.epoch}: {changes}")
+        if not progress.environments or progress.environments[-1] != now:
+            progress.environments.append(now)
+
     def _resume(self) -> None:
-        state = checkpoint.load_latest(self.job.folder / CHECKPOINT)
+        state, damaged = checkpoint.load_undamaged(self.job.folder / CHECKPOINT)
         if state is None:
+            self._note(damaged)
             return
         self.progress = Progress(**state["progress"])
+        self._note(damaged)
         self.learner.model.load_state_dict(state["model"])
         load_optimizer(self.learner.optimizer, state["optimizer"])
         self.learner.schedule.load_state_dict(state["schedule"])

@@ -1,0 +1,81 @@
+"""Code that a run folder names: compared with its locked hash before it runs, and run only where somebody asked for it.
+
+Run folders are what colleagues send. Opening a result must not execute what came with it.
+"""
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from equipoise.errors import PredictionError, ProtocolError
+from equipoise.lookup import is_imported, source_of
+from equipoise.protocol import Protocol
+from equipoise.protocol.toml import read_text, tables
+from equipoise.runfolder.paths import PROTOCOL
+
+CHANGED = (
+    "is not the one that was locked: its source has changed; restore the file, or run the trial again into a new folder"
+)
+
+
+def code_folder(lock: Mapping[str, Any], run: Path) -> Path:
+    """Return the folder of the user's own modules, which the lock states relative to the run folder."""
+    return (run / str(lock.get("code_folder", "."))).resolve()
+
+
+def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: bool) -> None:
+    """Raise PredictionError unless the module of a `module:attribute` name may be run; nothing of it has run by then.
+
+    what: the thing that is named, for the message. sha256: of the module's source, as locked.
+    Code that this process has run already, as the process of the trial itself, needs no further permission.
+    """
+    if is_imported(name):
+        return
+    file = source_of(name, folder)
+    if file is not None and _sha256(file) != sha256:
+        raise PredictionError(f"the {what} {name!r} {CHANGED}")
+    if not trusted:
+        place = "which is not at hand" if file is None else f"in {file}"
+        raise PredictionError(
+            f"the {what} {name!r} is code that this run folder names ({place}), and code of a run folder is not run "
+            "unasked; read it, then add --trust-code"
+        )
+
+
+@contextmanager
+def from_source() -> Iterator[None]:
+    """Within it, modules are imported from their source, whatever bytecode lies beside it."""
+    # The hash is that of the source: a folder that somebody prepared may hold other bytecode with the source's date.
+    before = sys.pycache_prefix
+    with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
+        sys.pycache_prefix = folder
+        try:
+            yield
+        finally:
+            sys.pycache_prefix = before
+
+
+def _sha256(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def read_protocol(run: Path, lock: Mapping[str, Any], trusted: bool) -> Protocol | None:
+    """Read the protocol of a run folder; None where it is missing, damaged, or names code that may not be run."""
+    path = run / PROTOCOL
+    try:
+        text = read_text(path)
+        cohort = tables(text, str(path)).get("cohort")
+        task = cohort.get("task") if isinstance(cohort, Mapping) else None
+        if isinstance(task, str) and ":" in task:
+            check_code(task, "task", (lock.get("code") or {}).get(task), code_folder(lock, run), trusted)
+        with from_source():
+            return Protocol.parse(text, str(path), code_folder(lock, run))
+    except (ProtocolError, PredictionError):
+        return None
