@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 class Estimates:
     """A metric of every column (columns,), its covariance (columns, columns), and the values per fold.
 
-    `independent` is the variance if cases were independent (columns,); `by_fold` is (folds, columns).
+    `independent` is the variance if cases were independent (columns,); `by_fold` is (folds, columns). `influence` is
+    that of the patients (columns, patients), in each fold.
     """
 
     value: Array
@@ -23,6 +24,7 @@ class Estimates:
     independent: Array
     n_patients: int
     by_fold: Array
+    influence: tuple[Array, ...] = ()
 
 
 def estimates(folds: Sequence[Influence]) -> Estimates:
@@ -36,14 +38,18 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
     patients = int(np.logical_or.reduce([fold.present for fold in folds]).sum())
     parts = range(len(folds[0].parts))
     covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
+    totals = tuple(fold.total for fold in folds)
     # Patients with cases of several classes contribute to several parts: the products of different parts, which the sum
     # of squares above lacks, are those of the total less those of the parts.
     if len(parts) > 1:
-        covariance = covariance + _gram([fold.total * _root(int(fold.present.sum())) for fold in folds])
+        covariance = covariance + _gram(
+            [total * _root(int(fold.present.sum())) for total, fold in zip(totals, folds, strict=True)]
+        )
         for k in parts:
             covariance = covariance - _gram([fold.parts[k] * _root(int(fold.present.sum())) for fold in folds])
     independent = np.asarray(np.sum([fold.independent for fold in folds], axis=0))
-    return Estimates(by_fold.mean(axis=0), np.asarray(covariance) / count**2, independent / count**2, patients, by_fold)
+    covariance, independent = np.asarray(covariance) / count**2, independent / count**2
+    return Estimates(by_fold.mean(axis=0), covariance, independent, patients, by_fold, totals)
 
 
 def _root(patients: int) -> float:

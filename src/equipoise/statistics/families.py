@@ -20,9 +20,10 @@ from equipoise.statistics.comparison import (
 from equipoise.statistics.criterion import Criterion, criterion
 from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
+from equipoise.statistics.near_ends import NearEnds, near_ends
 from equipoise.statistics.paired_rates import paired_rates
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.unseen_failures import skewed, unseen_failures
+from equipoise.statistics.unseen_failures import case_values_of, skewed, third_of, unseen_failures
 from equipoise.statistics.verdict import Evidence, Question, decide_guarded, obstacle
 
 Pair = tuple[str, str]
@@ -33,7 +34,8 @@ class Candidate:
     """A pair with its numbers, before the adjustment for the family.
 
     `contrast` rests on the two arms alone, `family` on the spreads of all arms, both on `new_data` as well where folds
-    tell of it; `fitted` does without: it is about the fitted networks.
+    tell of it; `fitted` does without: it is about the fitted networks. For rates and areas equivalence must also hold
+    by `near_ends`.
     """
 
     pair: Pair
@@ -42,6 +44,23 @@ class Candidate:
     fitted: Contrast
     new_data: Contrast | None
     why: Reason | None
+    near_ends: NearEnds | None = None
+
+    def p_equivalence(self, margin: float) -> float:
+        """Return the TOST p, the largest of all: by the two arms alone, by the spreads of all, and near the ends."""
+        p = max(equivalence_p(self.contrast, margin), equivalence_p(self.family, margin))
+        return p if self.near_ends is None else max(p, self.near_ends.p_equivalence(margin))
+
+    def p_worse(self, margin: float, sign: int) -> float:
+        """Return the one-sided p that the first arm is worse by the margin or more; sign -1: lower is better."""
+        forms = (self.contrast,) if self.near_ends is None else (self.contrast, self.near_ends)
+        return max((form if sign > 0 else form.turned()).p_worse(margin) for form in forms)
+
+    def equivalence(self, level: float) -> tuple[float, float]:
+        """Return the interval that must lie inside the margin, the widest of the pair's own."""
+        own = self.contrast.interval(level)
+        beside = own if self.near_ends is None else self.near_ends.interval(level)
+        return min(own[0], beside[0]), max(own[1], beside[1])
 
 
 @dataclass(frozen=True)
@@ -96,11 +115,13 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
         fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
     equal = np.full(len(candidates), NAN)
     if question.margin is not None:
-        equal = holm([_equivalence(c, question.margin) for c in candidates])
+        equal = holm([c.p_equivalence(question.margin) for c in candidates])
     rule, out = _rule(analysis, candidates, places, question.alpha), []
+    known = case_values_of(analysis, question.deterministic)
     for k, candidate in enumerate(candidates):
         evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
-        unseen = unseen_failures(analysis, *candidate.pair, candidate.contrast.difference, question.deterministic)
+        apart = candidate.contrast.difference
+        unseen = unseen_failures(analysis, *candidate.pair, apart, question.deterministic, known)
         verdict: Verdict = "single_run"
         withheld: Verdict | None = None
         if candidate.why is None:
@@ -113,8 +134,8 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
 
 def _evidence(candidate: Candidate, question: Question, p: tuple[float, float, float]) -> Evidence:
     """Return the pair's own intervals with the p of its family: of no difference, no equivalence, no new data."""
-    contrast = candidate.contrast
-    return Evidence(contrast, *p, contrast.interval(question.level), contrast.interval(2 * question.level - 1))
+    own = candidate.contrast.interval(question.level)
+    return Evidence(candidate.contrast, *p, own, candidate.equivalence(2 * question.level - 1))
 
 
 def _rule(
@@ -137,16 +158,21 @@ def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Ques
     """
     arms = analysis.arms
     a, b = (arms.index(name) for name in pair)
-    new_data = _resampled(analysis, *pair)
+    third = third_of(analysis, pair)
+    new_data, ends = _resampled(analysis, *pair), near_ends(analysis, *pair)
     if why is not None or question.networks:
-        trained = skewed(analysis, pair, compare_as_trained(arms, a, b))
+        trained = skewed(compare_as_trained(arms, a, b), third, arms.n_patients)
         score = paired_rates(analysis, *pair, trained) if question.networks and question.growing is None else None
         fitted = family = score or trained
+        ends = None if score else ends  # a score interval is right near the ends
     else:
         shared = _shared(analysis, *pair, question)
-        fitted, family = (skewed(analysis, pair, compare(form, a, b, shared_seeds=shared)) for form in (arms, leaning))
+        plain = [compare(form, a, b, shared_seeds=shared) for form in (arms, leaning)]
+        fitted, family = (skewed(form, third, arms.n_patients) for form in plain)
     fitted, family = (_at_every_look(each, arms.n_patients, question.growing) for each in (fitted, family))
-    return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
+    if ends is not None and question.growing is not None and arms.n_patients >= FEWEST:
+        ends = ends.widened(price(arms.n_patients, question.growing))
+    return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why, ends)
 
 
 def _at_every_look(contrast: Contrast, patients: int, tightest: int | None) -> Contrast:
@@ -169,8 +195,10 @@ def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:
 
 def _shared(analysis: Analysis, a: str, b: str, question: Question) -> bool:
     """Return whether the two arms finished the same seeds, and a seed means the same in both."""
+    if not question.shared_seeds:
+        return False
     seeds = [[analysis.panel.seed[c] for c in analysis.panel.columns(arm)] for arm in (a, b)]
-    return question.shared_seeds and seeds[0] == seeds[1]
+    return seeds[0] == seeds[1]
 
 
 def _resampled(analysis: Analysis, a: str, b: str) -> Contrast | None:
@@ -194,11 +222,6 @@ def adjusted(
         return max_t([candidates[0].contrast.p], places, analysis.arms.covariance(), alpha=alpha)
     joint = max_t([c.family.p for c in candidates], places, analysis.arms.covariance(), alpha=alpha)
     return Adjusted(np.maximum(joint.p, [c.contrast.p for c in candidates]), joint.critical)
-
-
-def _equivalence(candidate: Candidate, margin: float) -> float:
-    """Return the TOST p: the larger of that by the two arms alone and that by the spreads of all arms."""
-    return max(equivalence_p(candidate.contrast, margin), equivalence_p(candidate.family, margin))
 
 
 def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
-from equipoise.statistics.comparison import Contrast, non_inferiority_p, pooled_variance
+from equipoise.statistics.comparison import Contrast, pooled_variance
 from equipoise.statistics.families import Decision, Pair, decisions
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
@@ -66,7 +66,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         simultaneous=decision.simultaneous,
         equivalence=evidence.equivalence,
         p_equivalence=evidence.p_equivalence,
-        p_non_inferior=_non_inferior(contrast, question.margin, analysis.endpoint.sign),
+        p_non_inferior=NAN if question.margin is None else candidate.p_worse(question.margin, analysis.endpoint.sign),
         p_new_data=evidence.p_new_data,
         new_data=new_data.interval(question.level) if new_data else (NAN, NAN),
         p_fitted=decision.p_fitted,
@@ -97,6 +97,10 @@ def _not_inferior(decision: Decision, question: Question, sign: int) -> tuple[st
     if question.margin is None:
         return ()
     bounds, difference = decision.simultaneous, decision.candidate.contrast.difference
+    ends = decision.candidate.near_ends
+    if ends is not None:
+        beside = ends.interval(1 - question.alpha / decision.family)
+        bounds = min(bounds[0], beside[0]), max(bounds[1], beside[1])
     low, high = bounds if sign > 0 else (-bounds[1], -bounds[0])
     shift = 0.0 if decision.unseen is None else decision.unseen.shift
     ahead = (sign * difference, -sign * difference)
@@ -112,13 +116,6 @@ def _method(analysis: Analysis, contrast: Contrast, family: int) -> str:
     several = int((analysis.arms.seed_variance > 0).sum()) >= FEWEST_ARMS
     leans = family > 1 and several and contrast.method.startswith("Welch")
     return contrast.method + (", moderated over arms in the family" if leans else "")
-
-
-def _non_inferior(contrast: Contrast, margin: float | None, sign: int) -> float:
-    """Return the one-sided p that a is worse than b by the margin or more."""
-    if margin is None:
-        return NAN
-    return non_inferiority_p(contrast if sign > 0 else contrast.turned(), margin)
 
 
 def _new_data_note(decision: Decision, question: Question) -> Reason | None:

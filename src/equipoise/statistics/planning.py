@@ -10,11 +10,12 @@ from scipy.special import chdtri, expit, logit, ndtri
 from equipoise.errors import PredictionError
 from equipoise.statistics.analysis import FEWEST_EVENTS
 from equipoise.statistics.binormal import Cohort, draw
-from equipoise.statistics.comparison import design
+from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import estimates
 from equipoise.statistics.criterion import Criterion
 from equipoise.statistics.endpoints import AUC, described
 from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.near_ends import ArmNearEnds, NearEnds, has_ends
 from equipoise.statistics.panel import Fold
 from equipoise.statistics.power import (
     ALONE,
@@ -23,6 +24,7 @@ from equipoise.statistics.power import (
     Needed,
     components,
     detectable,
+    level_of_equivalence,
     needed,
     power,
     power_of_equivalence,
@@ -32,6 +34,7 @@ from equipoise.statistics.reasons import Reason
 from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.seed_spread import SeedSpread
 
+DRAWN = 400  # estimates of two equal arms
 SIMULATED = 5_000  # patients of the model cohort from which the patient variances are taken
 ALIKE, UNLIKE = 0.95, 0.5  # correlation of two arms' scores between which most trials lie
 CASE_SD = 0.15  # spread of a per-case metric such as Dice between cases as a share of its range, until one is known
@@ -102,9 +105,10 @@ def plan(
     lesions = max(1, round(2 * cases / n_patients - 1))
     floor = _floor(measured, n_patients, cases, share)
     rule = replace(rule, unseen=_unseen(measured))
+    areas = auc, _other_area(measured, auc, margin)
     # The share is rounded, so that similar designs use the same cached simulation.
     parts, alike, unlike = (
-        replace(_model(measured, round(share, 3), lesions, auc, rho), seed=spread.sd**2, seed_df=spread.df)
+        replace(_model(measured, round(share, 3), lesions, areas, rho), seed=spread.sd**2, seed_df=spread.df)
         for rho in (correlation, ALIKE, UNLIKE)
     )
     smallest = detectable(parts, n_patients, seeds, rule)
@@ -112,7 +116,8 @@ def plan(
     counts = sorted({seeds, *SEEDS})
     chance = power(parts, n_patients, seeds, margin, rule) if margin is not None else None
     grid = needed(parts, margin, rule, counts, floor) if margin is not None else ()
-    equal = power_of_equivalence(parts, n_patients, seeds, margin, rule) if margin is not None else None
+    cohort = (measured, round(share, 3), lesions, (auc, auc), correlation)
+    equal = None if margin is None else _equivalence(cohort, spread.sd**2, n_patients, seeds, margin, rule)
     return Plan(
         endpoint=measured.name,
         patients=n_patients,
@@ -192,25 +197,85 @@ def _case_sd(endpoint: Endpoint) -> float:
     return CASE_SD * (endpoint.high - endpoint.low)
 
 
-@cache
-def _model(endpoint: Endpoint, prevalence: float, lesions: int, auc: float, correlation: float) -> Components:
+def _model(
+    endpoint: Endpoint, prevalence: float, lesions: int, areas: tuple[float, float], correlation: float
+) -> Components:
     """Return the variance components of the model cohort; a per-case metric has an assumed spread between cases."""
     if prevalence == 1.0:
         square = _case_sd(endpoint) ** 2 * (1 - correlation)
         shrink = 0.5 + 0.5 * 2 / (lesions + 1)  # half of the spread is the patient's, so more lesions help only half
         return Components(0.0, shrink * square / 2, shrink * square, 1, 0)
+    return components(_model_arms(endpoint, prevalence, lesions, areas, correlation), 0, 1)
+
+
+@cache
+def _model_arms(
+    endpoint: Endpoint, prevalence: float, lesions: int, areas: tuple[float, float], correlation: float
+) -> Design:
+    """Return two arms of two runs each, of these areas, in the model cohort."""
     # By one large simulated cohort and not by a formula: the clustering of cases within patients enters through the
     # same code that later analyses the trial.
     cohort = Cohort(prevalence=prevalence, correlation=correlation, most_lesions=lesions)
-    sample = draw(np.random.default_rng(0), SIMULATED, (auc, auc), 2, 0.0, cohort)
-    shift = np.sqrt(2.0) * ndtri(auc)
+    sample = draw(np.random.default_rng(0), SIMULATED, areas, 2, 0.0, cohort)
+    shift = np.sqrt(2.0) * ndtri(areas[0])
     # Calibrated probabilities by Bayes' rule, so that accuracy and the Brier score can be planned as well as the AUC.
     probability = expit(logit(prevalence) + shift * sample.scores - shift**2 / 2)
     scores = np.stack([1 - probability, probability], axis=2)
     truth = sample.truth.astype(np.int64)
     fold = Fold(0, np.arange(len(truth)).astype(str), sample.patient, truth, scores, {})
     patient = estimates([endpoint.influence(fold, 1, SIMULATED)])
-    return components(design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED), 0, 1)
+    return design(patient.value, patient.covariance, ("a", "a", "b", "b"), SIMULATED)
+
+
+def _other_area(endpoint: Endpoint, auc: float, margin: float | None) -> float:
+    """Return the AUC of the arm that is worse by the margin: an area varies more the lower it is."""
+    if endpoint.name != AUC.name or margin is None:
+        return auc
+    return round(max(auc - margin, 0.5), 3)
+
+
+def _equivalence(
+    cohort: tuple[Endpoint, float, int, tuple[float, float], float],
+    seed: float,
+    n: int,
+    seeds: int,
+    margin: float,
+    rule: Criterion,
+) -> float:
+    """Return the share of trials that would show two equal arms of the model cohort to be equivalent."""
+    endpoint, share = cohort[:2]
+    by_t = power_of_equivalence(replace(_model(*cohort), seed=seed), n, seeds, margin, rule)
+    if share == 1.0 or not has_ends(endpoint):
+        return by_t
+    events, level = n * min(share, 1 - share), level_of_equivalence(rule)
+    return min(by_t, _shown_near_ends(_model_arms(*cohort), seed, n, events, seeds, margin, level))
+
+
+def _shown_near_ends(
+    arms: Design, seed: float, n: int, events: float, seeds: int, margin: float, level: float
+) -> float:
+    """Return how often the arms' own intervals (`near_ends`) would show equal arms to be equivalent.
+
+    By draws of both estimates and of their variances, which follow them and rest on `events` patients: arms that differ
+    by chance also differ in their variance. seed: the variance between runs beyond that over patients.
+    """
+    value, shared = float(arms.mean.mean()), float(arms.shared.mean())
+    variance = (shared + max(float((arms.error - arms.shared).mean()), 0.0) / seeds) * arms.n_patients / n
+    spread = value * (1 - value)
+    if variance <= 0 or spread <= 0:
+        return 1.0
+    between = float(np.clip(arms.between[0, 1] * arms.n_patients / n, 0.0, variance))
+    generator, total = np.random.default_rng(0), variance + seed / seeds
+    common, own = (generator.standard_normal((DRAWN, count)) for count in (1, 2))
+    values = expit(logit(value) + (np.sqrt(between) * common + np.sqrt(total - between) * own) / spread)
+    df = max(events - 1, 1.0)
+    variances = variance * values * (1 - values) / spread * generator.chisquare(df, (DRAWN, 2)) / df
+    passed = 0
+    for pair in zip(values, variances, strict=True):
+        first, second = (ArmNearEnds(float(own), float(square), n) for own, square in zip(*pair, strict=True))
+        low, high = NearEnds(first, second, between / variance, max(n - 1.0, 1.0)).interval(1 - level)
+        passed += -margin < low and high < margin
+    return passed / DRAWN
 
 
 def _purchases(

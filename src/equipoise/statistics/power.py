@@ -82,9 +82,14 @@ def power_of_equivalence(parts: Components, n: float, seeds: int, margin: float,
     total = float(variances.total[0])
     if total <= 0:
         return 1.0
-    level = 2 * rule.level / len(rule.pairs)  # two-sided; Holm's first step
+    level = level_of_equivalence(rule)
     edges = thresholds(variances, rule, level, level)[0]
     return float(np.maximum(2 * ndtr((margin - edges) / np.sqrt(total)) - 1, 0.0).mean())
+
+
+def level_of_equivalence(rule: Criterion) -> float:
+    """Return the two-sided level of the tests of equivalence: that of Holm's first step."""
+    return 2 * rule.level / len(rule.pairs)
 
 
 def patients_needed(

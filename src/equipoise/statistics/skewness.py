@@ -15,15 +15,24 @@ FEW = 10.0
 
 
 def skewness_of(influence: NDArray[np.float64], n: int, se: float) -> float:
-    """Return the skewness of an estimate with this standard error, from the influence of its n patients on it.
+    """Return the skewness of an estimate with this standard error, from the influence of its n patients on it."""
+    return skewness_by(third_cumulant(influence, n), n, se)
 
-    The third cumulant of n independent contributions, without bias, over the cube of the standard error: where training
-    runs add to the error, the estimate is less skewed than its patients. 0 where t needs no correction.
+
+def third_cumulant(influence: NDArray[np.float64], n: int) -> float:
+    """Return the third cumulant of n independent contributions, without bias; 0 of fewer than three."""
+    return float(n**2 / ((n - 1) * (n - 2)) * (influence**3).sum()) if n > 2 else 0.0
+
+
+def skewness_by(third: float, n: int, se: float) -> float:
+    """Return the skewness of an estimate of n patients with this third cumulant; 0 where t needs no correction.
+
+    Over the cube of the standard error: where training runs add to the error, the estimate is less skewed than its
+    patients.
     """
-    if n < 3 or se <= 0:
+    if se <= 0:
         return 0.0
-    unbiased = n**2 / ((n - 1) * (n - 2))
-    skew = float(unbiased * (influence**3).sum() / se**3)
+    skew = third / se**3
     return skew * (1 + FEW / n) if abs(skew) > SKEWED else 0.0
 
 

@@ -6,7 +6,7 @@ reverse is not given.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.skewness import skewness_of
+from equipoise.statistics.skewness import skewness_by, third_cumulant
 
 Array = NDArray[np.float64]
 ENOUGH = 5.0
@@ -37,18 +37,21 @@ def reason_of(unseen: Unseen, endpoint: Endpoint, margin: float | None = None) -
     return Reason("unseen_beyond_margin", rate=(margin - unseen.difference) / unseen.loss, **facts)
 
 
-def skewed(analysis: Analysis, pair: tuple[str, str], contrast: Contrast) -> Contrast:
-    """Return the contrast with the skewness of its patients, for a mean over cases."""
-    if not analysis.endpoint.kind.typical_case or contrast.se == 0:
+def third_of(analysis: Analysis, pair: tuple[str, str]) -> float:
+    """Return the third cumulant over patients of a difference of means over cases; 0 for other endpoints."""
+    if not analysis.endpoint.kind.typical_case or analysis.estimates is None:
+        return 0.0
+    first, second = (analysis.panel.columns(name) for name in pair)
+    moved = [each[first].mean(axis=0) - each[second].mean(axis=0) for each in analysis.estimates.influence]
+    return third_cumulant(np.mean(moved, axis=0), analysis.arms.n_patients)
+
+
+def skewed(contrast: Contrast, third: float, n: int) -> Contrast:
+    """Return the contrast with the skewness of its n patients, from the third cumulant of their contributions."""
+    if third == 0 or contrast.se == 0:
         return contrast
-    panel = analysis.panel
-    moved = []
-    for fold in panel.folds:
-        total = analysis.endpoint.influence(fold, None, panel.n_patients).total
-        moved.append(total[panel.columns(pair[0])].mean(axis=0) - total[panel.columns(pair[1])].mean(axis=0))
-    influence, n = np.mean(moved, axis=0), analysis.arms.n_patients
-    skew = skewness_of(influence, n, contrast.se)
-    also = tuple(error._replace(skew=skewness_of(influence, n, error.se)) for error in contrast.also)
+    skew = skewness_by(third, n, contrast.se)
+    also = tuple(error._replace(skew=skewness_by(third, n, error.se)) for error in contrast.also)
     if skew == 0 and all(error.skew == 0 for error in also):
         return contrast
     return replace(contrast, skew=skew, also=also, method=f"{contrast.method}, skewness corrected")
@@ -65,16 +68,40 @@ def guarded(verdict: Verdict, unseen: Unseen | None, margin: float | None) -> Ve
     return verdict
 
 
-def unseen_failures(
-    analysis: Analysis, a: str, b: str, difference: float, deterministic: Collection[str] = ()
-) -> Unseen | None:
-    """Return the failures that the data do not exclude; None for other endpoints, or where enough were seen."""
-    endpoint, panel = analysis.endpoint, analysis.panel
-    if not endpoint.kind.typical_case:
+@dataclass(frozen=True)
+class CaseValues:
+    """The values (columns, cases) of every fold, and that of a failed case: the same for every pair of a family."""
+
+    by_fold: list[Array]
+    failed: float
+
+
+def case_values_of(analysis: Analysis, deterministic: Collection[str] = ()) -> CaseValues | None:
+    """Return the values of cases of an endpoint that is a mean over cases; None for others."""
+    if not analysis.endpoint.kind.typical_case:
         return None
+    values = [analysis.endpoint.case_values(fold) for fold in analysis.panel.folds]
+    return CaseValues(values, failed_value(analysis, values, deterministic))
+
+
+def unseen_failures(
+    analysis: Analysis,
+    a: str,
+    b: str,
+    difference: float,
+    deterministic: Collection[str] = (),
+    known: CaseValues | None = None,
+) -> Unseen | None:
+    """Return the failures that the data do not exclude; None for other endpoints, or where enough were seen.
+
+    known: the values of cases, where they were computed before.
+    """
+    endpoint, panel = analysis.endpoint, analysis.panel
+    known = known or case_values_of(analysis, deterministic)
+    if known is None:
+        return None
+    values, failed = known.by_fold, known.failed
     arm, other = (a, b) if endpoint.sign * difference >= 0 else (b, a)
-    values = [endpoint.case_values(fold) for fold in panel.folds]
-    failed = failed_value(analysis, values, deterministic)
     mean = float(analysis.arms.mean[analysis.arms.index(arm)])
     loss = abs(failed - mean)
     rates = [_failing(analysis, values, panel.columns(name), failed, mean) for name in (arm, other)]

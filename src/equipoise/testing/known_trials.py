@@ -334,14 +334,15 @@ def _discriminant(features: Array, truth: Codes) -> Array:
     return np.asarray(np.linalg.solve(within / (len(truth) - 2), groups[1].mean(axis=0) - groups[0].mean(axis=0)))
 
 
-def sample_size(design: Design, pilot: int = 3_000, runs: int = 12) -> int | None:
+def sample_size(design: Design, pilot: int = 20_000, runs: int = 12) -> int | None:
     """Return the patients that the product asks for, so that a difference of the margin is found in 80 % of trials.
 
-    The variances over patients come from one large pilot, that between runs is the design's own.
+    The variances over patients come from one large pilot with that difference, because an area varies more the lower it
+    is; the variance between runs is the design's own.
     """
     large = replace(design, patients=pilot, seeds=(runs,) * len(design.seeds), spread=(0.0,) * len(design.seeds))
-    analysis = analysed_trial(large, np.random.default_rng(99))
-    parts = replace(components(analysis.arms, 0, 1), seed=float(np.mean(np.square(design.spread))))
+    analysis = analysed_trial(large, np.random.default_rng(99), design.margin)
+    parts = replace(components(analysis.arms, 0, len(design.seeds) - 1), seed=float(np.mean(np.square(design.spread))))
     places = [(design.names.index(a), design.names.index(b)) for a, b in design.pairs]
     rule = criterion(places, arms=len(design.seeds))
     return patients_needed(parts, min(design.seeds), design.margin, rule)

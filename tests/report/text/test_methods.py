@@ -30,6 +30,7 @@ def test_the_paragraph_says_what_was_done(make_folder: Make) -> None:
     text, _ = _text(make_folder(patients=120))
     for words in (
         "no patient in more than one part", "seeds 0, 1, 2", "primary endpoint was the AUC", "margin being ±0.030",
+        "interval recovered from those of both arms",
         "The test set was opened once.", "unet-adam (unet with adam)", "1,702 nodules were excluded", "torch 2.15.0",
     ):  # fmt: skip
         assert words in text

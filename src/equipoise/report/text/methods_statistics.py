@@ -9,6 +9,7 @@ from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_w
 from equipoise.report.text.references import Cite
 from equipoise.report.text.words import endpoint_name, listed, number
 from equipoise.statistics.endpoints import described
+from equipoise.statistics.near_ends import has_ends
 from equipoise.tasks import recorded_task
 
 Results = Mapping[str, Any]
@@ -155,8 +156,11 @@ def _family(results: Results, cite: Cite) -> str:
     level = f"the level was {plan['alpha']:g}"
     if not plan.get("margin") or _unjudged(results):
         return f"{out}; {level}." if out else f"T{level[1:]}."
+    tests = f"two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}"
+    if has_ends(described(results["endpoints"]["primary"])):
+        tests += f", and by the interval recovered from those of both arms {cite('zou')}, the larger p counting"
     equal = (
-        f"quivalence was tested by two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}, "
+        f"quivalence was tested by {tests}, "
         f"the margin being ±{number(plan['margin'], 3)}, and took precedence over a smaller difference; {level}."
     )
     return f"{out}; e{equal}" if out else f"E{equal}"

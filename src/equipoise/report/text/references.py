@@ -16,6 +16,7 @@ REFERENCES = {
     "experiments. Stat Appl Genet Mol Biol 2004;3:3.",
     "schuirmann": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach for "
     "assessing the equivalence of average bioavailability. J Pharmacokinet Biopharm 1987;15:657–680.",
+    "zou": "Zou GY. Toward using confidence intervals to compare correlations. Psychol Methods 2007;12:399–413.",
     "holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65–70.",
     "newcombe": "Newcombe RG. Confidence intervals for an effect size measure based on the Mann–Whitney statistic. "
     "Part 2: asymptotic methods and evaluation. Stat Med 2006;25:559–573.",
