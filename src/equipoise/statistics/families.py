@@ -1,7 +1,7 @@
 """Decide a family of comparisons: contrasts, adjustment over the family, verdicts; `pairs` adds what explains them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from equipoise.statistics.comparison import (
     resampled_contrast,
 )
 from equipoise.statistics.criterion import Criterion, criterion
+from equipoise.statistics.decisive import Decisive, level_tested, of_equivalence, widest
 from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.paired_rates import paired_rates
@@ -89,13 +90,15 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
     places = [(analysis.arms.index(c.pair[0]), analysis.arms.index(c.pair[1])) for c in candidates]
     family = adjusted(analysis, candidates, places, question.alpha)
     new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
+    single = new_data.copy()
     known, fitted = np.isfinite(new_data), np.full(len(candidates), NAN)
     if known.any():
         new_data[known] = holm(new_data[known])
         fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
-    equal = np.full(len(candidates), NAN)
+    alone = equal = np.full(len(candidates), NAN)
     if question.margin is not None:
-        equal = holm([_equivalence(c, question.margin) for c in candidates])
+        alone = np.array([_equivalence(c, question.margin) for c in candidates])
+        equal = holm(alone)
     rule, out = _rule(analysis, candidates, places, question.alpha), []
     for k, candidate in enumerate(candidates):
         evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
@@ -105,6 +108,14 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
         if candidate.why is None:
             verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
         simultaneous = _simultaneous(candidate, family, question.alpha)
+        if known[k]:
+            at = level_tested(float(single[k]), float(new_data[k]), question.alpha, int(known.sum()))
+            simultaneous = _also_of_new_data(candidate, simultaneous, at)
+        decisive = Decisive(*simultaneous, 1 - question.alpha)
+        if verdict == "equivalent":
+            tests = float(equal[k]), float(alone[k]), question.alpha, len(places)
+            decisive = of_equivalence((candidate.contrast, candidate.family), *tests)
+        evidence = replace(evidence, decisive=decisive)
         numbers = simultaneous, float(fitted[k]), rule, len(places)
         out.append(Decision(candidate, evidence, verdict, withheld, unseen, *numbers))
     return out
@@ -193,5 +204,11 @@ def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple
     own = candidate.contrast.interval(1 - alpha)
     if len(family.p) == 1:
         return own
-    joint = candidate.family.interval(level_of(family.critical))
-    return min(own[0], joint[0]), max(own[1], joint[1])
+    return widest([own, candidate.family.interval(level_of(family.critical))])
+
+
+def _also_of_new_data(candidate: Candidate, interval: tuple[float, float], level: float) -> tuple[float, float]:
+    """Return the interval that also holds the 0 which the test of new training data, at its level, does not reject."""
+    if candidate.new_data is None or candidate.new_data.se == 0:
+        return interval
+    return widest([interval, candidate.new_data.interval(1 - level)])

@@ -25,11 +25,11 @@ from equipoise.report.figures.rates import rate_figures
 from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
-from equipoise.report.pages.page import display_names
 from equipoise.report.results.calibration import Rows, calibration_rows, mean_error
 from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
+from equipoise.report.text.display_names import display_names
 from equipoise.report.text.words import case_noun, endpoint_name, interval, number, sampled
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import on_curve
@@ -43,14 +43,15 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
     known = any((entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None for entry in entries)
+    folds, runs = results["cohort"]["folds"], sampled(results["arms"])
     compared = any(pair["difference"] is not None for pair in results["comparisons"])
     drawn = [
-        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]) if known else None,
-        forest_figure(results["comparisons"], names, label, plan.get("margin")) if compared else None,
+        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"], folds) if known else None,
+        forest_figure(results["comparisons"], names, label, plan.get("margin"), runs) if compared else None,
         variance_figure([p for p in results["comparisons"] if p.get("about") != "networks"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         *(
-            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock), sampled(results["arms"]))
+            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock), sampled(results["arms"], folds))
             for subgroup in results["subgroups"]
         ),
         *_tuning(run, results),

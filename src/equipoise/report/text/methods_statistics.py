@@ -55,7 +55,7 @@ def _empty_masks(results: Results) -> str:
         return ""
     return (
         "Two empty masks counted as Dice 1, one empty mask as Dice 0 and as an HD95 of the image's diagonal; Dice "
-        "below 0.1 counted as a failure, and no case was left out."
+        "below 0.1 counted as a failure, and no test case was left out."
     )
 
 
@@ -186,7 +186,7 @@ def _folds(results: Results, cite: Cite) -> str:
         return ""
     return (
         f"Metrics were averaged over folds; of the test of the fitted models {cite('ledell')} and the corrected "
-        f"resampled t test of the methods {cite('nadeau')} the larger p and the wider interval count."
+        f"resampled t test of training on new data {cite('nadeau')} the larger p and the wider interval count."
     )
 
 
