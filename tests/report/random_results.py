@@ -145,7 +145,11 @@ def _folder(drawn: Drawn) -> RunFolder:
 def _rules(drawn: Drawn) -> tuple[JobRecord, ...]:
     once = replace(drawn, noise=0.0)
     size = _table(once, "size-rule", 0.7, 0, 0)
-    flat = replace(size, arm=np.full(len(size), "majority-class"), scores=np.ones_like(size.scores) * [1, 0, 0][: len(_classes(drawn))])
+    flat = replace(
+        size,
+        arm=np.full(len(size), "majority-class"),
+        scores=np.ones_like(size.scores) * [1, 0, 0][: len(_classes(drawn))],
+    )
     rules = [size, flat] if _classes(drawn) else [size]
     return tuple(JobRecord(str(one.arm[0]), 0, 0, "finished", done={}, predictions=one) for one in rules)
 
@@ -175,7 +179,7 @@ def _lock(drawn: Drawn, cases: Any) -> dict[str, Any]:
             "primary": str(primary), "secondary": [name for name in secondary if name != primary],
             "margin": margin if rng.random() < 0.7 else None, "family": "all", "alpha": 0.05,
             "positive": "malignant" if drawn.kind == "two" else None, "below_chance": True,
-            "subgroups": ["site"] if rng.random() < 0.3 else [], "structures": None,
+            "subgroups": ["site"] if rng.random() < 0.3 else [], "structures": None, "units_stated": not drawn.audited,
         },
         "arms": [{"name": arm, "model": "unet", "optimizer": "adam"} for arm in drawn.arms],
         "seeds": list(drawn.seeds), "jobs": [], "versions": {"equipoise": "0"}, "own": {}, "machine": "a machine",
@@ -186,7 +190,10 @@ def _lock(drawn: Drawn, cases: Any) -> dict[str, Any]:
 def _spoilt(drawn: Drawn, run: RunFolder) -> RunFolder:
     """Return the run with what goes wrong in some: a failed or missing job, a missing value, a missing case."""
     rng, jobs = drawn.rng, list(run.jobs)
-    fault, k = rng.choice(("none", "none", "none", "failed", "missing", "value", "case", "copies")), int(rng.integers(len(jobs)))
+    fault, k = (
+        rng.choice(("none", "none", "none", "failed", "missing", "value", "case", "copies")),
+        int(rng.integers(len(jobs))),
+    )
     table = jobs[k].predictions
     assert table is not None
     if fault == "failed" and not drawn.audited:
@@ -195,11 +202,18 @@ def _spoilt(drawn: Drawn, run: RunFolder) -> RunFolder:
         jobs[k] = replace(jobs[k], status="missing", reason="its predictions are missing", predictions=None, done={})
         run = replace(run, ledger=replace(run.ledger, verified=False, problem="a file is missing"))
     if fault == "value":
-        values = table.scores if len(table.classes) else table.metrics["dice" if "dice" in table.metrics else "findings"]
+        values = (
+            table.scores if len(table.classes) else table.metrics["dice" if "dice" in table.metrics else "findings"]
+        )
         if "findings" not in table.metrics:
             values[0] = np.nan
     if fault == "case" and len(table) > 30:
         jobs[k] = replace(jobs[k], predictions=table.where(np.arange(len(table)) > 0))
     if fault == "copies" and len(drawn.seeds) > 1 and drawn.folds == 1:
-        jobs[1] = replace(jobs[1], predictions=replace(jobs[0].predictions, seed=np.full(len(jobs[0].predictions), 1), arm=jobs[1].predictions.arm))
+        jobs[1] = replace(
+            jobs[1],
+            predictions=replace(
+                jobs[0].predictions, seed=np.full(len(jobs[0].predictions), 1), arm=jobs[1].predictions.arm
+            ),
+        )
     return replace(run, jobs=tuple(jobs))

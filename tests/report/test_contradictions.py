@@ -1,4 +1,4 @@
-"""Nothing on a page contradicts the numbers beside it: random results, rendered by the real functions and read again."""
+"""Nothing on a page contradicts the numbers beside it: random results, rendered by the real functions, read again."""
 
 import html
 import re
@@ -22,7 +22,7 @@ UNJUDGED = ("refused", "single_run")
 _INTERVAL = re.compile(r"(?<![\d.])(−?\d+\.\d+) to (−?\d+\.\d+)")
 _MEANS = re.compile(r"(−?[\d.]+) against (−?[\d.]+)(?: \w+)?, a difference of (−?[\d.]+)")
 _LINE = re.compile(r'<line x1="([\d.-]+)" y1="[\d.-]+" x2="([\d.-]+)" y2="[\d.-]+" class="s (?:whisker|thin)')
-_NOT_OF_METHODS = re.compile(r"nothing|not\b|too few", re.IGNORECASE)
+_NOT_OF_METHODS = re.compile(r"nothing|not\b|methods paragraph", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def sentences(page: Page) -> Iterator[str]:
         beside = "beyond the margin" in pair["reason"] or "less than matters" in pair["reason"]
         if pair["verdict"] in ("a_better", "b_better") and bool(pair["margin"]) != beside:
             yield f"nothing on the margin: {pair['reason']}"
-    if len(page.results["cohort"]["classes"]) > 2 and re.search(r"(?<!macro )\bAUC\b", page.text):
+    if len(page.results["cohort"]["classes"]) > 2 and re.search(r"(?<![Mm]acro )\bAUC\b", page.text):
         yield "the macro AUC is called AUC too"
 
 
@@ -131,7 +131,9 @@ def digits(page: Page) -> Iterator[str]:
     for first, second, gap in _MEANS.findall(page.text):
         if first == second and float(gap.strip(".").replace("−", "-")) != 0:
             yield f"{first} against {second} is called a difference"
-    for more, less in re.findall(r"squared standard error by (\d+) %, twice the patients by (\d+) %: more \w+ would", page.text):
+    for more, less in re.findall(
+        r"squared standard error by (\d+) %, twice the patients by (\d+) %: more \w+ would", page.text
+    ):
         if abs(int(more) - int(less)) < 5:
             yield f"{more} % against {less} % is called a difference"
     if re.search(r"\b(nan|inf|NaN)\b", page.text):
@@ -148,6 +150,12 @@ def _bounds(value: Any) -> Iterator[float]:
             yield from _bounds(inner)
     elif isinstance(value, float):
         yield value
+
+
+def units(page: Page) -> Iterator[str]:
+    """No unit is claimed where nothing stated a spacing."""
+    if page.run.sources and not page.results["endpoints"]["units_stated"] and re.search(r"\bmm\b", page.text):
+        yield "mm without a spacing"
 
 
 def ranges(page: Page) -> Iterator[str]:
@@ -187,8 +195,12 @@ def rates(page: Page) -> Iterator[str]:
             scores = page.run.finished(entry["name"])[0].predictions
             if scores is not None and len(set(scores.scores[:, 1].tolist())) == 1:
                 yield "a threshold among equal scores"
-    if "called so" in page.text:
+    if point_of(page) and "At another threshold" not in page.text:
         yield "a rate without its threshold"
+
+
+def point_of(page: Page) -> bool:
+    return any(entry.get("operating_point") for entry in (*page.results["arms"], *page.results["baselines"]))
 
 
 def planning(page: Page) -> Iterator[str]:
@@ -203,7 +215,7 @@ def planning(page: Page) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Page], Iterator[str]], ...] = (
-    drawn_intervals, sentences, recommendation, record, digits, ranges, single_runs, rates, planning,
+    drawn_intervals, sentences, recommendation, record, digits, units, ranges, single_runs, rates, planning,
 )  # fmt: skip
 
 

@@ -43,11 +43,12 @@ def write_results(folder: Path) -> dict[str, Any]:
 def advise(
     results: dict[str, Any], prefer: str = recommendation.QUALITY, max_latency_ms: float | None = None
 ) -> dict[str, Any]:
-    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
+    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason",
+    "display"}; `display` is the arm's name as the page prints it.
 
     prefer: one of `recommendation.PREFERENCES`; max_latency_ms: arms slower than this for one case are out (None: no
     limit). Raises EquipoiseError for another preference.
     """
     names = {rule["name"]: rule["display"] for rule in results["baselines"] if "display" in rule}
     advice: dict[str, Any] = in_words(recommendation.advise(results, prefer, max_latency_ms), names)
-    return advice
+    return advice | {"display": names.get(advice["arm"], advice["arm"])}

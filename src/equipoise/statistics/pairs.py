@@ -88,8 +88,8 @@ def _of_networks(reason: Reason, decision: Decision, question: Question, shown: 
     """Return the reason for a verdict on trained networks; also which of them is not inferior, where that is news."""
     a, b = decision.candidate.pair
     winner = {"a_better": a, "b_better": b}.get(decision.verdict)
-    told = [arm for arm in shown if arm != winner] if decision.verdict != "equivalent" else []
-    pairs = tuple(Reason("not_inferior", a=arm, b=b if arm == a else a, margin=question.margin) for arm in told)
+    others = [arm for arm in shown if arm != winner] if decision.verdict != "equivalent" else []
+    pairs = tuple(Reason("not_inferior", a=arm, b=b if arm == a else a, margin=question.margin) for arm in others)
     return Reason("of_these_networks", verdict=reason, shown=pairs)
 
 

@@ -30,7 +30,7 @@ from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
 from equipoise.report.text.display_names import display_names
-from equipoise.report.text.words import case_noun, endpoint_name, interval, number, sampled
+from equipoise.report.text.words import case_noun, interval, label_of, number, sampled
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import on_curve
 
@@ -38,7 +38,7 @@ from equipoise.statistics.endpoints import on_curve
 def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     """Return every figure for which the run has data."""
     names, plan, classes = display_names(run), results["endpoints"], list(results["cohort"]["classes"])
-    label = endpoint_name(plan["primary"], len(classes))
+    label = label_of(results, plan["primary"])
     entries = [*results["arms"], *results["baselines"]]
     everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
@@ -183,7 +183,7 @@ def _runs(jobs: Sequence[JobRecord], index: int | None) -> list[Run]:
 
 def _scores(results: dict[str, Any], endpoint: str) -> dict[str, str]:
     """Return the text of an endpoint with its interval, for each arm's curve, where the trial has it."""
-    label = endpoint_name(endpoint, len(results["cohort"]["classes"]))
+    label = label_of(results, endpoint)
     values = {arm["name"]: arm["endpoints"].get(endpoint) or {} for arm in results["arms"]}
     return {
         name: f"{label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"

@@ -42,6 +42,7 @@ from equipoise.report.text.words import (
     case_noun,
     endpoint_name,
     interval,
+    label_of,
     listed,
     number,
     p_value,
@@ -78,7 +79,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     """
     environment = _environment()
     names = display_names(run)
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     text, references = methods(results, run.lock)
     return environment.get_template("report.html.j2").render(
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files

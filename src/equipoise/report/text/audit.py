@@ -31,14 +31,26 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         return f"{chosen} arm was shown to be worse."
     known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
     if any(known) and not all(known) and len(results["arms"]) > 1:
+        undecided = f"no difference between {listed(tied)} can be told from chance"
+        if _of_networks(results) and _none_decided(results, advice["tied_with"]):
+            return f"These predictions do not say: {undecided}, which does not make these trained networks equal."
         return f"No recommendation: {advice['reason']}"
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
-        among = "Of these trained networks: " if _of_networks(results) else ""
         if all_equivalent(advice["tied_with"], results["comparisons"]):
-            return f"{among}any of {listed(tied)}, the cheapest best. {advice['reason']}"
-        return f"{among}no recommendation. {advice['reason']}"
+            which = "Of these trained networks any" if _of_networks(results) else "Any"
+            return f"{which} of {listed(tied)}; take the cheapest. {advice['reason']}"
+        undecided = f"no difference between {listed(tied)} can be told from chance"
+        if _of_networks(results) and _none_decided(results, advice["tied_with"]):
+            return f"These predictions do not say: {undecided}, which does not make these trained networks equal."
+        return f"No recommendation: {advice['reason']}"
     return "Predictions of one arm do not say." if len(results["arms"]) == 1 else "These predictions do not say."
+
+
+def _none_decided(results: Entry, arms: Sequence[str]) -> bool:
+    """Whether no comparison among these arms has a verdict for lack of data."""
+    pairs = [pair for pair in results["comparisons"] if {pair["a"], pair["b"]} <= set(arms)]
+    return bool(pairs) and all(pair["verdict"] == "not_enough_data" for pair in pairs)
 
 
 def _of_networks(results: Entry) -> bool:

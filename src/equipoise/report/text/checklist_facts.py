@@ -10,8 +10,8 @@ from equipoise.report.text.interim_analysis import opened_in_words
 from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import (
     case_noun,
-    endpoint_name,
     interval,
+    label_of,
     listed,
     number,
     percentage,
@@ -114,9 +114,9 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
-    label = endpoint_name(plan["primary"], classes)
-    names = [endpoint_name(name, classes) for name in (plan["primary"], *plan["secondary"])]
+    plan = results["endpoints"]
+    label = label_of(results, plan["primary"])
+    names = [label_of(results, name) for name in (plan["primary"], *plan["secondary"])]
     values = [
         f"{entry['name']} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
         for entry in (*results["arms"], *results["baselines"])
@@ -188,7 +188,7 @@ def _percent(rate: Mapping[str, Any]) -> str:
 
 def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
     detectable = [pair["detectable"] for pair in results["comparisons"] if pair.get("detectable")]
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     patients, seeds = results["cohort"]["split_patients"]["test"], len(run.lock["seeds"])
     reach = number(min(detectable)) if detectable else ""
     reach += (

@@ -7,7 +7,7 @@ from equipoise.report.results.recommendation import UNJUDGED
 from equipoise.report.text import audit
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.references import Cite
-from equipoise.report.text.words import endpoint_name, listed, number
+from equipoise.report.text.words import label_of, listed, number
 from equipoise.statistics.endpoints import described
 from equipoise.tasks import recorded_task
 
@@ -36,9 +36,9 @@ def statistics(results: Results, cite: Cite) -> list[str]:
 
 
 def _endpoints(results: Results) -> str:
-    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
-    name = endpoint_name(plan["primary"], classes)
-    secondary = listed([endpoint_name(one, classes) for one in plan["secondary"]])
+    plan = results["endpoints"]
+    name = label_of(results, plan["primary"])
+    secondary = listed([label_of(results, one) for one in plan["secondary"]])
     more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
     runs = " expected of a single training run, the mean over runs" if _several(results) else ""
     return f"The primary endpoint was the {name}{runs}{more}."

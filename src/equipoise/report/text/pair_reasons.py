@@ -98,15 +98,15 @@ def only_large_differences(events: int) -> str:
 
 def trained_networks(stands_out: bool, difference: str, first: str, why: str) -> str:
     """Describe two trained networks, whatever the methods."""
-    clear = f"This trained network of {first} scored better" if stands_out else "Neither trained network stands out"
+    clear = f"This trained network of {first} scored better" if stands_out else "Neither stands out"
     return f"{clear}: {difference}. {why}"
 
 
 def of_these_networks(verdict: str, shown: Sequence[str] = ()) -> str:
     """State that a verdict is about single trained networks; `shown`: sentences on what is not inferior."""
-    told = " ".join([verdict, *shown])
+    verdicts = " ".join([verdict, *shown])
     return (
-        f"Of these trained networks, on patients like these: {told} One run each says nothing of how the "
+        f"Of these trained networks, on patients like these: {verdicts} One run each says nothing of how the "
         "methods would do when trained again."
     )
 

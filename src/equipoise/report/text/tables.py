@@ -8,8 +8,8 @@ from equipoise.report.text.amounts import about
 from equipoise.report.text.verdicts import pair_sentence
 from equipoise.report.text.words import (
     decisive,
-    endpoint_name,
     interval,
+    label_of,
     listed,
     number,
     p_value,
@@ -23,12 +23,11 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     """Return rows of (name, is a baseline, cells) with a cell per endpoint, for all arms and baselines."""
     entries = [*results["arms"], *results["untuned"], *results["baselines"]]
     keys = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
-    classes = len(results["cohort"]["classes"])
     rows = []
     for entry in entries:
         cells = [entry["endpoints"].get(key) or {} for key in keys]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), _said_once([_cell(cell) for cell in cells])))
-    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in keys]
+    heads = [label_of(results, key) + _by_chance(key, results) for key in keys]
     return {"heads": heads, "rows": rows}
 
 

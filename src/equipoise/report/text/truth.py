@@ -14,11 +14,11 @@ def truth_in_words(results: Mapping[str, Any]) -> str:
     "Truth is the readers' opinion, not pathology. Left out beforehand: 4 cases (undecided)."
     """
     cohort = results["cohort"]
-    stated = " ".join(note for note in cohort.get("notes") or () if note.startswith("Truth"))
-    if not stated and results.get("audit"):
-        stated = "The truth is what the audited files state."
-    if not stated:
-        stated = "The truth is the source's own, and the source does not say how it was obtained."
+    origin = " ".join(note for note in cohort.get("notes") or () if note.startswith("Truth"))
+    if not origin and results.get("audit"):
+        origin = "The truth is what the audited files state."
+    if not origin:
+        origin = "The truth is the source's own, and the source does not say how it was obtained."
     rows = [row for row in cohort.get("excluded") or () if row["cases"]]
     reasons = [f"{plural(row['cases'], 'case')} ({row['reason']})" for row in rows]
-    return f"{stated} Left out beforehand: {'; '.join(reasons)}." if reasons else stated
+    return f"{origin} Left out beforehand: {'; '.join(reasons)}." if reasons else origin

@@ -10,9 +10,9 @@ from equipoise.report.text.amounts import about
 from equipoise.report.text.truth import truth_in_words
 from equipoise.report.text.words import (
     decisive,
-    endpoint_name,
     exceeds_margin,
     interval,
+    label_of,
     listed,
     number,
     plural,
@@ -36,7 +36,7 @@ class Answer:
 
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     first = [_with_omission(_best(results, names, label), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)

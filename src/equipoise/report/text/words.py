@@ -58,6 +58,12 @@ def endpoint_name(name: str, classes: int = 2) -> str:
     return described(name, classes).heading
 
 
+def label_of(results: Mapping[str, Any], name: str) -> str:
+    """Return the display name of an endpoint on the page of these results; without a unit that no source stated."""
+    record = described(name, len(results["cohort"]["classes"]))
+    return record.heading if results["endpoints"].get("units_stated", True) else record.label
+
+
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
     """Return the display name of a baseline; that of the size rule names its attribute.
 
