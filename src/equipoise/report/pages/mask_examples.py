@@ -44,8 +44,8 @@ def mask_galleries(
     means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
     # A stable sort keeps ties in the order of the cases, so that a report made again shows the same pictures.
     order = np.argsort(means if higher_is_better else -means, kind="stable")
-    stated = audit is None or audit.lock["endpoints"].get("units_stated", True)
-    label = described(metric).heading if stated else described(metric).label
+    in_units = audit is None or audit.lock["endpoints"].get("units_stated", True)
+    label = described(metric).heading if in_units else described(metric).label
     planes = _planes(folder, jobs[0]) if audit is None else _planes_of_audit(audit, jobs[0].arm)
     middle = order[max(0, (len(order) - most) // 2) :][:most]
     chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]

@@ -31,9 +31,6 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         return f"{chosen} arm was shown to be worse."
     known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
     if any(known) and not all(known) and len(results["arms"]) > 1:
-        undecided = f"no difference between {listed(tied)} can be told from chance"
-        if _of_networks(results) and _none_decided(results, advice["tied_with"]):
-            return f"These predictions do not say: {undecided}, which does not make these trained networks equal."
         return f"No recommendation: {advice['reason']}"
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
