@@ -22,6 +22,8 @@ UNJUDGED = ("refused", "single_run")
 _INTERVAL = re.compile(r"(?<![\d.])(−?\d+\.\d+) to (−?\d+\.\d+)")
 _MEANS = re.compile(r"(−?[\d.]+) against (−?[\d.]+)(?: \w+)?, a difference of (−?[\d.]+)")
 _LINE = re.compile(r'<line x1="([\d.-]+)" y1="[\d.-]+" x2="([\d.-]+)" y2="[\d.-]+" class="s (?:whisker|thin)')
+_SHADE = re.compile(r'<rect x="([\d.-]+)" y="[\d.-]+" width="([\d.-]+)" height="[\d.-]+" class="shade"')
+_ZERO = re.compile(r'<line x1="([\d.-]+)" [^>]*class="zero"')
 _NOT_OF_METHODS = re.compile(r"nothing|not\b|methods paragraph", re.IGNORECASE)
 
 
@@ -65,10 +67,26 @@ def drawn_intervals(page: Page) -> Iterator[str]:
         if verdict == "not_enough_data" and not low <= 0 <= high and not _pair(page, a, b)["withheld"]:
             yield f"{a}, {b} undecided with the interval {low} to {high} beside zero"
     if figure is not None:
-        bars = [_LINE.search(part) for part in figure.panels[0].parts]
-        known = [row for row in figure.rows if row[-3] is not None]
-        if sum(bar is not None for bar in bars) != len(known):
-            yield f"{len(known)} intervals, {sum(bar is not None for bar in bars)} bars"
+        yield from _drawn(figure)
+
+
+def _drawn(figure: Figure) -> Iterator[str]:
+    """The same, read off the drawing itself: bars against the shade of the margin and the line of zero."""
+    parts = figure.panels[0].parts
+    bars = [(float(bar[1]), float(bar[2])) for bar in map(_LINE.search, parts) if bar]
+    known = [row for row in figure.rows if row[-3] is not None]
+    if len(bars) != len(known):
+        yield f"{len(known)} intervals, {len(bars)} bars"
+        return
+    shade = next((hit for hit in map(_SHADE.search, parts) if hit), None)
+    zero = next(float(hit[1]) for hit in map(_ZERO.search, parts) if hit)
+    for row, (left, right) in zip(known, bars, strict=True):
+        start = float(shade[1]) if shade else 0.0
+        end = start + float(shade[2]) if shade else 0.0
+        if row[7] == "equivalent" and not start - 0.1 <= left <= right <= end + 0.1:
+            yield f"{row[0]}, {row[1]} are equivalent with a bar outside the margin"
+        if row[7] in ("a_better", "b_better") and left + 0.1 < zero < right - 0.1:
+            yield f"a better arm of {row[0]}, {row[1]} with a bar over zero"
 
 
 def _pair(page: Page, a: str, b: str) -> dict[str, Any]:

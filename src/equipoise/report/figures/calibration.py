@@ -79,8 +79,9 @@ def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, pos
         "net-benefit",
         "Would acting on it help?",
         f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold"
-        f"{' (mean over the trained networks)' if several else ''}: true positives gained, less false positives weighed by the odds of "
-        "the threshold. Thin: act on everyone; zero: act on no one." + (f" Dashed: the {rule[0]}." if rule else ""),
+        f"{' (mean over the trained networks)' if several else ''}: true positives gained, less false positives "
+        "weighed by the odds of the threshold. Thin: act on everyone; zero: act on no one."
+        + (f" Dashed: the {rule[0]}." if rule else ""),
         tuple(_benefit(arm, i, curve, other, top, positive) for i, (arm, curve) in enumerate(curves.items())),
         ("name", "threshold", "net_benefit", "act_on_all"),
         table,
