@@ -78,7 +78,7 @@ def _table(drawn: Drawn, arm: str, skill: float, fold: int, seed: int) -> Predic
     if classes:
         away = (drawn.truth[held][:, None] != np.arange(len(classes))).astype(float)
         scores = np.exp(-away * (skill + difficulty[:, None]) - 0.4 * rng.normal(size=away.shape))
-        scores = away[:, ::1] * 0 + scores / scores.sum(axis=1, keepdims=True)
+        scores = scores / scores.sum(axis=1, keepdims=True)
         if drawn.ends:
             scores = np.eye(len(classes))[drawn.truth[held]]
     elif drawn.kind == "masks":
@@ -209,11 +209,8 @@ def _spoilt(drawn: Drawn, run: RunFolder) -> RunFolder:
             values[0] = np.nan
     if fault == "case" and len(table) > 30:
         jobs[k] = replace(jobs[k], predictions=table.where(np.arange(len(table)) > 0))
-    if fault == "copies" and len(drawn.seeds) > 1 and drawn.folds == 1:
-        jobs[1] = replace(
-            jobs[1],
-            predictions=replace(
-                jobs[0].predictions, seed=np.full(len(jobs[0].predictions), 1), arm=jobs[1].predictions.arm
-            ),
-        )
+    first, second = jobs[0].predictions, jobs[min(1, len(jobs) - 1)].predictions
+    if fault == "copies" and len(drawn.seeds) > 1 and drawn.folds == 1 and first is not None and second is not None:
+        copied = replace(first, seed=second.seed[: len(first)], arm=second.arm[: len(first)])
+        jobs[1] = replace(jobs[1], predictions=copied)
     return replace(run, jobs=tuple(jobs))
