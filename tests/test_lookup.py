@@ -37,7 +37,7 @@ def test_own_code_beside_the_protocol(tmp_path):
 
 
 def test_missing_module_says_where_to_put_it():
-    with pytest.raises(ProtocolError, match="put not_there_at_all beside the protocol"):
+    with pytest.raises(ProtocolError, match="not_there_at_all is missing; put it beside the protocol"):
         resolve("not_there_at_all:Net", package, "model")
 
 

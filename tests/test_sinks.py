@@ -27,6 +27,7 @@ def test_what_is_harmless_stays(value):
     assert value is None or isinstance(value, int | float) or original(value) == value
 
 
+@pytest.mark.long
 @given(st.text())
 def test_every_text_comes_back(text):
     assert original(cell(text)) == text

@@ -1,7 +1,8 @@
 """Clinical trials between deep-learning models on medical images.
 
-`run(protocol, out)` and `audit(predictions, ...)` are the two ways to a verdict; names are imported when first used,
-so that `import equipoise` costs little.
+`run(protocol, out)` and `audit(predictions, ...)` are the two ways to a verdict, `load(run)` and `Bundle(path)` the two
+ways from a verdict to answers on new images. Names are imported when first used, so that `import equipoise` costs
+little.
 """
 
 from importlib import import_module
@@ -11,6 +12,8 @@ from equipoise import _moved
 
 if TYPE_CHECKING:
     from equipoise.cohorts import Case, Cohort
+    from equipoise.deploy.loaded import load
+    from equipoise.deploy.predictor import Bundle
     from equipoise.protocol import Protocol
     from equipoise.trials.audit import audit
     from equipoise.trials.run import run
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Bundle": "equipoise.deploy.predictor",
+    "load": "equipoise.deploy.loaded",
     "audit": "equipoise.trials.audit",
     "run": "equipoise.trials.run",
     "Protocol": "equipoise.protocol",
@@ -26,6 +31,7 @@ _PLACES = {
 }
 _ROOMS = (
     "tasks",
+    "deploy",
     "cohorts",
     "preprocessing",
     "models",
@@ -39,7 +45,7 @@ _ROOMS = (
     "trials",
 )
 
-__all__ = ["Case", "Cohort", "Protocol", "__version__", "audit", "run"]
+__all__ = ["Bundle", "Case", "Cohort", "Protocol", "__version__", "audit", "load", "run"]
 
 _moved.install()
 

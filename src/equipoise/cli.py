@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from equipoise import __version__
+from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
@@ -125,7 +126,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
         ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
-        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance,
+        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance, growing=arguments.growing,
         failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
@@ -144,6 +145,18 @@ def _advise(arguments: argparse.Namespace) -> int:
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
     _say(arguments, advice, text)
     return DONE
+
+
+def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
+    """Return a command that says what came of an act, and ends with 1 where a part of it failed."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        """Act, and say what came of it."""
+        value, text, failed = act(arguments, _watch(arguments))
+        _say(arguments, value, text)
+        return REFUSED if failed else DONE
+
+    return command
 
 
 def _ledger(arguments: argparse.Namespace) -> int:
@@ -241,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
 
     _reading_commands(add)
+    add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
 
 
@@ -308,6 +322,10 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument(
         "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
         "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
+        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
+        "every look, narrowest at N patients"
     )  # fmt: skip
     comparison.add_argument(
         "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"

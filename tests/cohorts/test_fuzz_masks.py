@@ -136,11 +136,13 @@ def test_the_sound_files_are_read(tmp_path):
     assert read_structures(tmp_path / "r.dcm", image()).masks.sum() > 80
 
 
+@pytest.mark.long
 def test_damaged_segmentations(tmp_path):
     tally = fuzz(tmp_path, segmentation()[0], read_segmentation, as_pydicom, 40)
     assert min(tally.values()) > 2
 
 
+@pytest.mark.long
 def test_damaged_structure_sets(tmp_path):
     tally = fuzz(tmp_path, structures(), read_structures, nothing_more, 40)
     assert min(tally.values()) > 2

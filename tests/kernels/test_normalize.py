@@ -85,6 +85,7 @@ def test_bfloat16_is_the_float32_result_rounded(by_case):
         assert torch.equal(one, other.to(one.dtype))
 
 
+@pytest.mark.long
 def test_threads_change_no_bit():
     x, weight, bias, pull = case(0, (4, 33, 40, 40))
     before, found = torch.get_num_threads(), []
@@ -108,6 +109,7 @@ def test_a_gradient_in_another_layout_is_taken():
     )
 
 
+@pytest.mark.long
 def test_what_is_not_a_number_stays_visible():
     x, weight, bias, _ = case(0, (2, 3, 4, 4), torch.bfloat16)
     x[0, 1, 2, 2] = float("nan")

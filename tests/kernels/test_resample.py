@@ -53,6 +53,7 @@ def test_threads_change_no_bit():
     assert torch.equal(found[0], found[2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(2, 2, 13, 17), (2, 1, 8, 9, 11)])
 @pytest.mark.parametrize("way", [resample, reference])
 def test_affine_maps_equal_scipys(way, shape):

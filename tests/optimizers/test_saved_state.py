@@ -48,6 +48,7 @@ def test_a_foreign_state_is_refused_in_words(name):
             ours.load_state_dict(stepped(getattr(torch.optim, foreign)).state_dict())
 
 
+@pytest.mark.long
 def test_of_each_other_only_what_works_is_taken():
     for saved, loading in itertools.permutations(OURS, 2):
         params = weights()

@@ -13,6 +13,7 @@ from equipoise.runfolder.read import read_folder
 Make = Callable[..., Path]
 
 
+@pytest.mark.long
 def test_a_whole_folder_has_no_problem(make_folder: Make) -> None:
     run = read_folder(make_folder())
     assert run.problems == ()

@@ -61,6 +61,7 @@ def failed_everywhere(run: Path) -> None:
     rehash(run)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forge", [other_margin, failed_everywhere])
 def test_a_whole_forgery_is_shown_by_the_deposit_alone(run: Path, deposit: Path, forge: Callable[[Path], None]) -> None:
     assert verification(read_folder(run), deposit)["verified"]
@@ -92,6 +93,7 @@ def test_events_after_the_deposit_do_not_contradict_it(run: Path, deposit: Path)
     assert verification(read_folder(run), deposit)["verified"]
 
 
+@pytest.mark.long
 def test_the_command_says_it_and_ends_with_one(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["ledger", "deposit", str(run)]) == 0
     file = tmp_path / "run-deposit.json"

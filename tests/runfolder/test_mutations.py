@@ -55,6 +55,7 @@ def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DATA / "recorded-run", tmp_path / "run"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lock.json", "ledger.jsonl", "cases.csv", "jobs/unet/0-1/done.json"])
 def test_half_a_file_is_a_sentence(name: str, run: Path) -> None:
     (run / name).write_bytes(WHOLE["cut"]((run / name).read_bytes()))

@@ -88,6 +88,7 @@ def test_a_changed_source_is_refused_before_it_runs(sent: Sent, capsys: pytest.C
     assert "its source has changed" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_bytecode_beside_a_harmless_source_is_not_run(sent: Sent) -> None:
     """The bytecode has the date and the size of the source that lies there, which is all that Python compares."""
     cached = Path(py_compile.compile(str(sent.source), doraise=True))
@@ -100,6 +101,7 @@ def test_bytecode_beside_a_harmless_source_is_not_run(sent: Sent) -> None:
     assert not sent.mark.exists()
 
 
+@pytest.mark.long
 def test_it_runs_where_the_reader_asks_for_it(sent: Sent, capsys: pytest.CaptureFixture) -> None:
     name = sent.name_endpoint()
     assert main(["report", str(sent.run), "--trust-code", "--json"]) == 0

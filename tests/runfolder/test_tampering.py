@@ -285,6 +285,7 @@ TAMPERINGS: dict[str, tuple[Edit, str, set[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_folder_that_nobody_touched_is_verified() -> None:
     results = summarise(RECORDED)
     assert results["ledger"] == {"test_openings": 1, "unplanned_openings": 0, "verified": True}
@@ -301,6 +302,7 @@ SAMPLE = [pytest.param(name, marks=[] if k % 6 == 0 else pytest.mark.long) for k
 """Every sixth runs with the quick tests: all take ten seconds."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SAMPLE)
 def test_it_is_named(name: str, run: Path) -> None:
     edit, words, refused = TAMPERINGS[name]

@@ -119,6 +119,7 @@ def test_a_planned_arm_without_any_prediction_stays_in_the_results(binary: Maker
     )
 
 
+@pytest.mark.long
 def test_a_control_arm_makes_a_smaller_family(binary: Maker) -> None:
     table = binary(150, (0.8, 0.85, 0.9))
     control = judge(table, primary="auc", margin=0.03, family="b")
@@ -128,6 +129,7 @@ def test_a_control_arm_makes_a_smaller_family(binary: Maker) -> None:
     assert control.comparisons[0].p_adjusted <= everyone.comparisons[0].p_adjusted
 
 
+@pytest.mark.long
 def test_a_rule_without_seeds_is_compared_with_every_trained_arm(binary: Maker) -> None:
     """Deep arms no better than the size rule: the rule's single run has no spread between runs."""
     trained = binary(400, (0.85, 0.852), 5, seed_sd=0.002)
@@ -185,6 +187,7 @@ def test_not_enough_data_says_what_would_be_enough(binary: Maker) -> None:
     assert found.detectable > 0.03
 
 
+@pytest.mark.long
 def test_equivalence_takes_precedence_over_a_small_difference(binary: Maker) -> None:
     found = judge(binary(3_000, (0.85, 0.87), 5, seed_sd=0.001), primary="auc", margin=0.05).comparisons[0]
     assert found.p_adjusted < 0.05
@@ -192,6 +195,7 @@ def test_equivalence_takes_precedence_over_a_small_difference(binary: Maker) -> 
     assert sentence(found.reason).endswith("b is better, but by less than the margin.")
 
 
+@pytest.mark.long
 def test_cross_validation_needs_both_analyses(binary: Maker) -> None:
     found = judge(binary(300, (0.78, 0.9), folds=5), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "b_better"
@@ -203,6 +207,7 @@ def test_cross_validation_needs_both_analyses(binary: Maker) -> None:
         assert "a method trained on new data may not" in sentence(noisy.reason)
 
 
+@pytest.mark.long
 def test_three_classes_are_averaged_or_one_is_named() -> None:
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 3, 120)
@@ -258,6 +263,7 @@ def test_segmentation_with_few_cases_or_few_failures_is_descriptive(
     assert np.isfinite(found.endpoints["b"]["dice"].low)
 
 
+@pytest.mark.long
 def test_looks_use_the_level_of_the_look(binary: Maker) -> None:
     table = binary(300, (0.80, 0.88), 3)
     early = judge(table, primary="auc", margin=0.03, looks=(3, 5), planned_seeds=3)
@@ -278,6 +284,7 @@ def test_a_users_endpoint_is_judged_like_any_other(binary: Maker) -> None:
     assert verdicts(found, "gap") == {("a", "b"): "b_better"}
 
 
+@pytest.mark.long
 def test_where_the_uncertainty_comes_from(binary: Maker) -> None:
     noisy = judge(binary(1_000, (0.85, 0.85), 5, seed_sd=0.03), primary="auc", margin=0.03).variance
     steady = judge(binary(100, (0.85, 0.85), 5, seed_sd=0.0), primary="auc", margin=0.03).variance

@@ -30,6 +30,7 @@ def analysed(made: Draw, name: str) -> Analysis:
     return analyse(panel, endpoint, 1 if name == "average_precision" else None)
 
 
+@pytest.mark.long
 def test_bias_and_variance_are_those_of_leaving_out_each_patient() -> None:
     made = draw(np.random.default_rng(0), 40, (0.85,), 2, 0.01, replace(RARE, prevalence=0.3))
     found = analysed(made, "average_precision")
@@ -54,6 +55,7 @@ def test_ties_and_many_groups_are_those_of_scikit_learn(monkeypatch: pytest.Monk
     assert precision_without(score, truth, member, 12) == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_the_average_over_classes_leaves_out_the_same_patients() -> None:
     stream, n = np.random.default_rng(3), 60
     truth = np.arange(n) % 3

@@ -69,6 +69,7 @@ def test_a_familys_p_lean_on_all_arms_and_a_pairs_own_do_not(binary: Maker) -> N
     assert {c.method.rpartition(", ")[2] for c in judged} == {"moderated over arms in the family"}
 
 
+@pytest.mark.long
 def test_cross_validation_gives_the_wider_interval_and_the_larger_p(binary: Maker) -> None:
     for generator in range(6):
         c = family(binary(200, (0.8, 0.86), folds=5, generator=generator), [("a", "b")])[0]

@@ -72,6 +72,7 @@ def test_turned_arms_turn_the_probabilities():
     assert one.below + one.within + one.above == pytest.approx(1.0)
 
 
+@pytest.mark.long
 def test_the_unit_of_the_metric_changes_nothing():
     spreads = [tuple(Spread(u**2 * 0.2, u**2 * 0.1, 2, 1 / 3) for _ in range(3)) for u in (1.0, 1000.0)]
     one, other = posterior(0.7, 0.1, spreads[0], 1.0), posterior(700.0, 1e5, spreads[1], 1000.0)

@@ -43,6 +43,7 @@ def test_power_of_two_arms_is_that_of_welchs_test() -> None:
     assert power(parts, 10**6, 4, 0.04) == pytest.approx(np.mean(p < 0.05), abs=0.01)
 
 
+@pytest.mark.long
 def test_patients_needed_is_the_smallest_number_with_enough_power() -> None:
     for rule in (Criterion(), criterion(FIVE)):
         for seeds in (5, 10):

@@ -83,6 +83,7 @@ def test_one_copied_fold_makes_two_runs_one(binary: Maker) -> None:
     assert panel.repeated == {"a": ((0, 1), (2,))}
 
 
+@pytest.mark.long
 def test_runs_of_their_own_are_not_copies(binary: Maker, segmentation: Maker) -> None:
     scores = align(binary(150, (0.9, 0.95), 5))
     assert without_repeats(scores, endpoint_named("auc", (), scores.classes)) is scores

@@ -78,6 +78,7 @@ def test_averages_over_several_classes_are_seen_too() -> None:
     assert "exchanged" in sentence(found.reason)
 
 
+@pytest.mark.long
 def test_the_command_asks_in_one_line(binary: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -130,7 +130,7 @@ def test_a_case_without_its_size_is_refused_by_the_record():
 def test_unknown_tasks_are_told_in_one_sentence():
     with pytest.raises(ProtocolError, match="'detecton' is unknown; did you mean 'detection'"):
         task_named("detecton")
-    with pytest.raises(ProtocolError, match="put no_such_module beside the protocol"):
+    with pytest.raises(ProtocolError, match="no_such_module is missing; put it beside the protocol"):
         task_named("no_such_module:TASK")
     assert recorded_task({}) is None
     assert recorded_task({"task": "detection"}) is DETECTION

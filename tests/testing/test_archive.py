@@ -65,6 +65,7 @@ def test_the_annotations_are_read_only_after_they_were_confirmed(served, tmp_pat
     assert main(["fetch", "lidc-idri", "--offline", "--quiet"]) == 0
 
 
+@pytest.mark.long
 def test_some_patients_and_later_the_others(served, scans):
     first = fetch("lidc-idri", mirror=served.address, pin=served.pin, patients=[scans[1].patient])
     assert [path.name for path in first.folder.glob("PHANTOM*")] == [scans[1].patient]

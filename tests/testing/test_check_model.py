@@ -275,6 +275,7 @@ def test_swin_unetr_passes_with_its_fixed_size() -> None:
     check_model(build, spatial_dims=[2], tasks=["segmentation"], size=[64, 64], odd_sizes=False)
 
 
+@pytest.mark.long
 def test_a_protocols_spelling_is_taken() -> None:
     report = check_model({"name": "unet", "preset": "tiny"}, spatial_dims=2, tasks="classification", size=16)
     assert {(task, dims) for _, task, dims in report.clauses} == {("classification", 2)}
@@ -284,6 +285,7 @@ def test_a_protocols_spelling_is_taken() -> None:
         check_model("resnet")
 
 
+@pytest.mark.long
 def test_detection_asks_for_a_network_of_masks() -> None:
     report = check_model({"name": "unet", "preset": "tiny"}, spatial_dims=[2], tasks=["detection"], size=16)
     assert {task for _, task, _ in report.clauses} == {"detection"}

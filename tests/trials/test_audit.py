@@ -130,6 +130,7 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
             audit(tmp_path / name)
 
 
+@pytest.mark.long
 def test_an_endpoint_of_ones_own_is_computed_from_predictions_made_elsewhere(
     table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +262,7 @@ def test_validation_rows_choose_operating_points(table: dict[str, Any]) -> None:
         audit(changed(table, split=np.full(720, "held out")))
 
 
+@pytest.mark.long
 def test_subgroups_are_columns_of_the_table(table: dict[str, Any]) -> None:
     site = np.where(ordered(table)["case"].astype(int) < 60, "A", "B")
     found = audit(changed(table, site=site), subgroups=["site"])

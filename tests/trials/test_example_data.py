@@ -77,6 +77,7 @@ def test_the_example_of_fetched_data_is_read_as_it_stands(shared_data, tmp_path,
     assert cohort.class_counts() == {"normal": len(cohort) - masses, "mass": masses}
 
 
+@pytest.mark.long
 def test_the_hippocampus_of_the_decathlon_is_read_to_the_voxel(shared_data, of_data):
     """Oracle: nibabel, which knows nothing of cohorts."""
     text = next(file for file in EXAMPLES if file.stem == "hippocampus").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import FINISHED, STARTED, Ledger
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.training.preparation.staging import plan_jobs
-from equipoise.trials import run as module
+from equipoise.trials import job_record as module
 from equipoise.trials.lock import lock
 
 TEXT = '[cohort]\nsource = "phantom"\n[training]\nseeds = [0, 1, 2]\n[[arms]]\nname = "a"\nmodel = "unet"\n'
@@ -75,11 +75,11 @@ def test_a_changed_plan_is_not_gone_on_with(plan, tmp_path, file, change):
 @pytest.mark.parametrize("name", ["done.json", "history.csv", "checkpoint/model.safetensors"])
 def test_a_file_that_was_edited_is_refused(begun, name):
     ledger, (job, *_) = begun
-    module._refuse_changed(job, ends(ledger.events)[job.name])
+    module.refuse_changed(job, ends(ledger.events)[job.name])
     file = job.folder / name
     file.write_bytes(file.read_bytes().replace(b"finished", b"finishes") + b" ")
     with pytest.raises(LedgerError, match=rf"{name} was changed after the job had ended"):
-        module._refuse_changed(job, ends(ledger.events)[job.name])
+        module.refuse_changed(job, ends(ledger.events)[job.name])
 
 
 @pytest.mark.parametrize("spoil", ["delete", "empty", "weights"])
@@ -91,10 +91,10 @@ def test_a_file_that_is_gone_is_made_anew_on_the_record(begun, spoil, caplog):
         job.done_file.write_bytes(b"")
     else:
         job.weights_file.unlink()
-    module._refuse_changed(job, ends(ledger.events)[job.name])
-    assert not module._has_ended(job)
+    module.refuse_changed(job, ends(ledger.events)[job.name])
+    assert not module.has_ended(job)
     with caplog.at_level(logging.WARNING, logger="equipoise"):
-        module._begin([job, *others], ledger)
+        module.begin([job, *others], ledger)
     assert "trained again, on the record" in caplog.text
     assert [event.kind for event in ledger.events[-2:]] == ["restarted", "started"]
     assert ledger.events[-2].data == {"jobs": [job.name]}
@@ -106,7 +106,7 @@ def test_weights_may_be_deleted_once_the_test_cases_are_predicted(begun):
     _, (job, *_) = begun
     job.weights_file.unlink()
     job.predictions_file.write_bytes(b"some")
-    assert module._has_ended(job)
+    assert module.has_ended(job)
 
 
 def test_another_environment_is_remarked(plan, tmp_path, caplog):
@@ -117,6 +117,7 @@ def test_another_environment_is_remarked(plan, tmp_path, caplog):
     assert json.loads((tmp_path / "lock.json").read_text())["environment"]["torch"] == "2.14"
 
 
+@pytest.mark.long
 def test_runs_in_different_environments_are_a_warning(tmp_path):
     recorded = Path(__file__).resolve().parents[1] / "data" / "recorded-run"
     assert not any("environment" in warning for warning in summarise(recorded)["warnings"])

@@ -65,7 +65,7 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
         shape=tuple(map(int, array.shape)),
         spacing_mm=tuple(map(float, image.spacing_mm)),
         label_voxels=voxels,
-        levels=tuple(map(_levels, array)),
+        levels=tuple(map(levels_of, array)),
         digest=hashlib.sha256(content).digest(),
         values=len(np.unique(array.reshape(-1)[:: max(1, array.size // _MOST_VALUES)])),
         picture=picture(array),
@@ -73,7 +73,7 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
     )
 
 
-def _levels(channel: NDArray[Any]) -> tuple[float, ...]:
+def levels_of(channel: NDArray[Any]) -> tuple[float, ...]:
     """Return the 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its values."""
     values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
     values = values[np.isfinite(values)]

@@ -15,6 +15,9 @@ PLATEAU = 4096
 AT_ONCE = 1 << 22
 """Voxels of balls that are checked together; it bounds the memory."""
 
+MOST_CANDIDATES = 200
+"""Candidates kept per scan, by descending score: an untrained model marks every voxel."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -29,6 +32,11 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.score)
+
+
+def most_suspicious(candidates: Candidates) -> Candidates:
+    """Return the first `MOST_CANDIDATES` candidates, which come by descending score."""
+    return Candidates(candidates.centre_mm[:MOST_CANDIDATES], candidates.score[:MOST_CANDIDATES])
 
 
 def connected_candidates(

@@ -11,8 +11,8 @@ from equipoise.atomic_write import PART, write_json
 from equipoise.errors import EquipoiseError
 from equipoise.runfolder.paths import CLAIM, LOCK, MARKER, RESULTS, STUDY_PLAN
 
-RUN, STUDY, AUDIT = "run", "study", "audit"
-_ARTICLE = {RUN: "a run", STUDY: "a study", AUDIT: "an audit"}
+RUN, STUDY, AUDIT, PREDICTIONS = "run", "study", "audit", "predictions"
+_ARTICLE = {RUN: "a run", STUDY: "a study", AUDIT: "an audit", PREDICTIONS: "predictions of a bundle"}
 _KEY = "equipoise"
 
 

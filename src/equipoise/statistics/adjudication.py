@@ -42,6 +42,7 @@ def judge(
     common_cases: bool = False,
     networks: bool = False,
     below_chance: bool = False,
+    growing: int | None = None,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -54,7 +55,8 @@ def judge(
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
     with `shared_seeds` a seed means the same initialisation and data order in every arm. `networks`: the verdicts are
     about these trained networks, and patients alone are sampled. Where every trained arm's AUC is below one half, the
-    classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores.
+    classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores. `growing`: patients
+    are added between judgements, all of which hold together; the number of patients at which they shall be sharpest.
     """
     _check(primary, margin, alpha, family)
     panel = align(predictions, arms=arms, common_cases=common_cases)
@@ -81,6 +83,7 @@ def judge(
         shared_seeds,
         turned,
         networks,
+        growing,
     )
     comparisons: list[Comparison] = []
     for analysis in analyses:

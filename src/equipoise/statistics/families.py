@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from equipoise.statistics.always_valid import FEWEST, price
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import (
     Contrast,
@@ -150,12 +151,24 @@ def candidate_of(analysis: Analysis, leaning: Design, pair: Pair, question: Ques
     new_data = _resampled(analysis, *pair)
     if why is not None or question.networks:
         trained = skewed(analysis, pair, compare_as_trained(arms, a, b))
-        score = paired_rates(analysis, *pair, trained) if question.networks else None
+        score = paired_rates(analysis, *pair, trained) if question.networks and question.growing is None else None
         fitted = family = score or trained
     else:
         shared = _shared(analysis, *pair, question)
         fitted, family = (skewed(analysis, pair, compare(form, a, b, shared_seeds=shared)) for form in (arms, leaning))
+    fitted, family = (_at_every_look(each, arms.n_patients, question.growing) for each in (fitted, family))
     return Candidate(pair, _with(fitted, new_data), _with(family, new_data), fitted, new_data, why)
+
+
+def _at_every_look(contrast: Contrast, patients: int, tightest: int | None) -> Contrast:
+    """Return the comparison that stays valid however often one looks while patients are added."""
+    if tightest is None or contrast.se == 0 or patients < FEWEST:
+        return contrast
+    factor = price(patients, tightest)
+    widest = tuple(Error(error.se * factor, error.df, error.skew) for error in contrast.errors)
+    for error in widest:
+        contrast = contrast.joined(error, "to be valid at every look")
+    return contrast
 
 
 def _with(contrast: Contrast, new_data: Contrast | None) -> Contrast:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from equipoise.statistics.posterior import Posterior
 from equipoise.statistics.power import Needed
 from equipoise.statistics.ranking import Rank
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.wins import Wins
 
 Verdict = Literal["a_better", "b_better", "equivalent", "not_enough_data", "single_run", "refused"]
 NAN = float("nan")
@@ -84,6 +86,7 @@ class Comparison:
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
     over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
+    `posterior` and `wins` are second readings of the primary comparison, on which no verdict rests.
     """
 
     a: str
@@ -119,6 +122,8 @@ class Comparison:
     flags: tuple[Reason, ...] = ()
     unseen_failures: Unseen | None = None
     withheld: Verdict | None = None
+    posterior: Posterior | None = None
+    wins: Wins | None = None
     about: Literal["methods", "networks"] = "methods"
     non_inferior: tuple[str, ...] = ()
     decisive: tuple[float, float] = (NAN, NAN)

@@ -11,9 +11,11 @@ from equipoise.statistics.comparison import Contrast, non_inferiority_p, pooled_
 from equipoise.statistics.families import Decision, Pair, decisions
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
+from equipoise.statistics.posterior import Posterior
 from equipoise.statistics.power import Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.refusal_floor import fewest_patients
+from equipoise.statistics.second_readings import posterior_of, wins_of
 from equipoise.statistics.verdict import Question, flags, paired_differences, single_run_reason, verdict_reason
 
 
@@ -77,6 +79,8 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         flags=flags(analysis),
         unseen_failures=decision.unseen,
         withheld=decision.withheld,
+        posterior=_posterior(analysis, decision, question),
+        wins=wins_of(analysis, (a, b), question) if question.role == "primary" else None,
         about="networks" if question.networks else "methods",
         non_inferior=shown,
         decisive=(low, high),
@@ -91,6 +95,14 @@ def _of_networks(reason: Reason, decision: Decision, question: Question, shown: 
     others = [arm for arm in shown if arm != winner] if decision.verdict != "equivalent" else []
     pairs = tuple(Reason("not_inferior", a=arm, b=b if arm == a else a, margin=question.margin) for arm in others)
     return Reason("of_these_networks", verdict=reason, shown=pairs)
+
+
+def _posterior(analysis: Analysis, decision: Decision, question: Question) -> Posterior | None:
+    """Return the posterior, for a primary endpoint with a margin."""
+    candidate = decision.candidate
+    if question.margin is None or question.role != "primary":
+        return None
+    return posterior_of(analysis, candidate.pair, candidate.fitted, candidate.new_data, question.margin)
 
 
 def _not_inferior(decision: Decision, question: Question, sign: int) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def hall(t: float, skew: float) -> float:
     """Return the transformed statistic, which is referred to Student's t.
 
     >>> round(hall(-2.0, 0.3), 3), hall(-2.0, 0.0)
-    (-1.574, -2.0)
+    (-1.577, -2.0)
     """
     return t + skew * t**2 / 3 + skew**2 * t**3 / 27 + skew / 6
 

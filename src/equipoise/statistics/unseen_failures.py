@@ -122,11 +122,15 @@ def failed_value(analysis: Analysis, values: list[Array], deterministic: Collect
     return middle - endpoint.sign * BEYOND * float(np.abs(every - middle).max())
 
 
+def failure_limit(endpoint: Endpoint, failed: float, mean: float) -> float:
+    """Return the value below which (above, where lower is better) a case counts as failed."""
+    # Where no threshold is known, a case fails that is nearer to a failed one than to the mean.
+    return (failed + mean) / 2 if endpoint.fails_below is None else endpoint.fails_below
+
+
 def _failing(analysis: Analysis, values: list[Array], columns: NDArray[np.int64], failed: float, mean: float) -> Array:
     """Return the share of an arm's runs that fail in each case, of all folds."""
-    below, sign = analysis.endpoint.fails_below, analysis.endpoint.sign
-    # Where no threshold is known, a case fails that is nearer to a failed one than to the mean.
-    limit = (failed + mean) / 2 if below is None else below
+    sign, limit = analysis.endpoint.sign, failure_limit(analysis.endpoint, failed, mean)
     return np.concatenate([(sign * each[columns] < sign * limit).mean(axis=0) for each in values])
 
 

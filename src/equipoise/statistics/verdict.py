@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.statistics.always_valid import FEWEST
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.decisive import Decisive
@@ -22,7 +23,8 @@ class Question:
 
     `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `turned`: why
     the classes of the scores may be exchanged. `networks`: the question is about these trained networks and not about
-    methods, so that patients alone are sampled.
+    methods, so that patients alone are sampled. `growing`: patients are added between looks, which are valid at any
+    number of them; the number at which they shall be sharpest.
     """
 
     margin: float | None
@@ -34,6 +36,7 @@ class Question:
     shared_seeds: bool
     turned: Reason | None = None
     networks: bool = False
+    growing: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
         return Reason("few_events", events=analysis.events, fewest=FEWEST_EVENTS)
     if arms.n_patients < FEWEST_EVENTS:
         return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
+    if question.growing is not None and arms.n_patients < FEWEST:
+        return Reason("few_patients_yet", patients=arms.n_patients, fewest=FEWEST)
     first, second = arms.index(a), arms.index(b)
     # Two perfect arms have no variance, so every test would call them equal with certainty; the cases are too easy.
     best = analysis.endpoint.best

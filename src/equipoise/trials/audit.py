@@ -59,6 +59,7 @@ from equipoise.statistics.endpoints import (
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
+from equipoise.trials.audit_statements import growth, threshold_note
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
@@ -99,6 +100,7 @@ def audit(
     training: str | Path | None = None,
     allow_trained: bool = False,
     below_chance: bool = False,
+    growing: int | None = None,
     failure_values: Mapping[str, float] | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
@@ -118,7 +120,8 @@ def audit(
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
     cases. below_chance: the scores are right, although every arm's AUC is below one half. failure_values: metric to the
-    value of a failed case (or "metric=value"), where its range has no worst end.
+    value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
+    patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -143,18 +146,21 @@ def audit(
     structures = _structures(collected, regions)
     directions = Directions(tuple(higher_is_better), tuple(lower_is_better), structures)
     endpoint, note = _primary(table, primary, structures)
-    notes += _threshold_note(table, threshold, positive)
+    notes += threshold_note(table, threshold, positive)
     plan: dict[str, Any] = {
         "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures, threshold),
         "margin": margin, "family": control or "all", "alpha": 0.05, "positive": positive,
         "subgroups": list(subgroups), "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
-        **({"below_chance": True} if below_chance else {}), **({} if threshold is None else {"threshold": threshold}),
+        **({"below_chance": True} if below_chance else {}), **growth(growing),
+        **({} if threshold is None else {"threshold": threshold}),
         "structures": None if structures is None else sorted(structures), "units_stated": units_stated(collected),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
     plan |= _failure_values(table, plan, parse_failure_values(failure_values))
     notes += [f"A failed case of {k} counts as {v:g}, as the caller stated" for k, v in plan["failure_values"].items()]
+    if growing is not None:
+        notes.append(f"Patients are added between looks, all of which hold together; sharpest at {growing:,} patients")
     if below_chance:
         notes.append("The classes of the scores are right also where every AUC is below 0.5, as the caller stated")
     elif not {plan["primary"], *plan["secondary"]} <= set(table.metrics):
@@ -273,19 +279,6 @@ def _secondary(
 def _calls_only(table: Predictions) -> bool:
     """Whether the scores are called classes: 1 for one class, 0 for the others."""
     return bool(np.isin(table.scores, (0.0, 1.0)).all() and (table.scores.sum(axis=1) == 1).all())
-
-
-def _threshold_note(table: Predictions, threshold: float | None, positive: str | None) -> list[str]:
-    """Say what a threshold means; refuse one where no class is the positive one."""
-    if threshold is None:
-        return []
-    if not table.classes or (positive is None and len(table.classes) != 2) or not np.isfinite(threshold):
-        classes = ", ".join(table.classes) or "none"
-        raise PredictionError(
-            f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
-        )
-    one = positive or table.classes[1]
-    return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
 
 
 def _failure_values(table: Predictions, plan: Mapping[str, Any], values: dict[str, float]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
-from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError, PredictionError, ProtocolError
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
@@ -28,12 +28,9 @@ from equipoise.runfolder.ledger import (
     FINISHED,
     LOOKED,
     PREDICTED,
-    RESTARTED,
     SETTLED,
-    STARTED,
     TEST_OPENED,
     TUNED,
-    Event,
     Ledger,
 )
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, register
@@ -60,6 +57,7 @@ from equipoise.training.tuning.draws import (
     draw_value,
     tuned_jobs,
 )
+from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import claimed, lock
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
@@ -276,8 +274,8 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     """Train every job that has not ended; the ledger gets an event for each end."""
     ended = ends(ledger.events)
     for job in jobs:
-        _refuse_changed(job, ended.get(job.name))
-    waiting = [job for job in jobs if not _has_ended(job)]
+        refuse_changed(job, ended.get(job.name))
+    waiting = [job for job in jobs if not has_ended(job)]
     if waiting:
         for number, fold in enumerate(trial.folds):
             for part in ("train", "validation"):
@@ -287,7 +285,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
                 # times.
                 staged = stage(trial.cohort, getattr(fold, part), trial.pipeline, place, targets)
                 _refuse_untrainable(trial, part, staged)
-        _begin(waiting, ledger)
+        begin(waiting, ledger)
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
 
@@ -316,48 +314,6 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
             f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
         )
-
-
-def _has_ended(job: Job) -> bool:
-    """Return whether a job has ended and left its predictions, or what they need; False also where that is damaged."""
-    try:
-        done = job.done()
-    except LedgerError:
-        return False
-    if done is None or done["status"] != FINISHED or job.draw is not None:  # a draw of tuning leaves no weights
-        return done is not None
-    return job.weights_file.is_file() or job.predictions_file.is_file()
-
-
-def _refuse_changed(job: Job, end: Event | None) -> None:
-    """Raise LedgerError where a job's readable files are others than those that the ledger recorded at its end.
-
-    Files that are missing or damaged are no reason: the job is trained again, and the ledger says so.
-    """
-    files = {} if end is None else end.data.get("files") or {}
-    if not files or not _has_ended(job):
-        return
-    for name, digest in files.items():
-        if sha256_of(job.folder / name) not in (digest, None):
-            raise LedgerError(
-                f"{job.folder / name} was changed after the job had ended; restore the original, or run into a new "
-                "folder with --out"
-            )
-
-
-def _begin(waiting: Sequence[Job], ledger: Ledger) -> None:
-    """Record which jobs begin, and which begin again although they had ended; what these left is removed."""
-    ended = ends(ledger.events)
-    again = [job for job in waiting if job.name in ended]
-    for job in again:
-        remark(f"{job.name} had ended, and what it left is missing or damaged; it is trained again, on the record")
-        for file in (job.done_file, job.predictions_file):
-            file.unlink(missing_ok=True)
-    if again:
-        ledger.append(RESTARTED, jobs=[job.name for job in again])
-    first = [job.name for job in waiting if job.name not in ended]
-    if first:
-        ledger.append(STARTED, jobs=first)
 
 
 def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:

@@ -1,5 +1,6 @@
 """DICOM in all 48 orientations: the image, highdicom's segmentation of it, and the file that every plane came from."""
 
+import dataclasses
 import itertools
 
 import highdicom as hd
@@ -13,6 +14,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.dicom_seg import read_segmentation
 from equipoise.cohorts.formats.reading import read_any
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.deploy.dicom import segmentation_bytes
+from equipoise.errors import CohortError
 
 SLICES, ROWS, COLUMNS = 5, 9, 7  # 9 × 7 bits fill an odd number of bytes
 ORIENTATIONS = [
@@ -157,8 +161,6 @@ def test_a_missing_outermost_slice_is_said_where_anything_tells(tmp_path, lost, 
 
 @pytest.mark.long
 def test_scouts_are_left_out_and_two_stacks_stay_refused(tmp_path):
-    from equipoise.cohorts.formats.refusal import RefusedFile
-
     pixels = np.random.default_rng(0).integers(0, 99, (9, ROWS, COLUMNS))
     write_series(tmp_path / "s", pixels, np.eye(3), number=lambda k: k + 2)
     truth = read_dicom_series(tmp_path / "s").array
@@ -200,3 +202,96 @@ def test_a_dicom_file_is_told_by_its_first_bytes_whatever_its_name(tmp_path):
     for name in ("IM0001", "1.2.840.113", "a.dicom", "b.IMA"):
         (tmp_path / name).write_bytes((tmp_path / "s" / "00.dcm").read_bytes())
         assert (read_any(tmp_path / name).array == 1).all()
+
+
+def written_and_read(folder, order, signs, turn):
+    """A mask of our own writing: by our reader, by highdicom at each source instance, and by place in the world."""
+    pixels = np.random.default_rng(7).integers(-900, 900, (SLICES, ROWS, COLUMNS))
+    axes = axes_of(order, signs, turn)
+    images = write_series(folder, pixels, axes, number=lambda k: SLICES - k)
+    scan = read_dicom_series(folder)
+    rng = np.random.default_rng(abs(hash((order, signs))) % 1000)
+    masks = {name: rng.random(scan.array.shape[1:]) < 0.3 for name in ("liver", "tumour")}
+    masks["tumour"][0] = False
+    path = folder.with_suffix(".dcm")
+    path.write_bytes(segmentation_bytes(masks, scan, arm="unet", bundle="ab" * 32))
+    again = read_segmentation(path, scan)
+    assert again.labels == ("liver", "tumour")
+    assert np.array_equal(again.masks, np.stack(list(masks.values())))
+    theirs = hd.seg.segread(path)
+    uids = [image.SOPInstanceUID for image in images]
+    frames = theirs.get_pixels_by_source_instance(uids, segment_numbers=[1, 2])
+    # what the network sees at a voxel, and the value that the source file stores at the same place
+    for number, mask in enumerate(masks.values()):
+        inside = np.moveaxis(mask, scan.plane_axis, 0)
+        values = np.moveaxis(scan.array[0], scan.plane_axis, 0)
+        for k, plane in enumerate(scan.planes):
+            frame = frames[uids.index(plane.sop_uid), :, :, number].astype(bool)
+            stored = pixels[uids.index(plane.sop_uid)]
+            assert sorted(stored[frame].tolist()) == sorted(values[k][inside[k]].tolist())
+    data = pydicom.dcmread(path)
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        place = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        there = [np.abs(np.array(image.ImagePositionPatient, float) - place).max() < 1e-4 for image in images]
+        source = images[there.index(True)]
+        reference = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        assert (reference, number in (1, 2)) == (source.SOPInstanceUID, True)
+    return data
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(4))
+def test_a_segmentation_of_our_own_lies_on_its_source_slices_in_every_orientation(tmp_path, part):
+    for number, (order, signs) in enumerate(ORIENTATIONS[part::4]):
+        right_handed = np.linalg.det(axes_of(order, signs, (0, 0, 0))) > 0
+        turn = (0, 0, 0) if right_handed else (17, 23, 31)
+        signs = signs if right_handed else (*signs[:2], -signs[2])
+        data = written_and_read(tmp_path / f"{number}", order, signs, turn)
+        # 2 segments × 5 slices × 63 pixels are 79 bytes: the pad is a zero byte, as the standard says
+        assert (len(data.PixelData), data.PixelData[-1:]) == (80, b"\0")
+
+
+@pytest.mark.long
+def test_what_a_segmentation_says_of_itself(tmp_path):
+    data = written_and_read(tmp_path / "s", (0, 1, 2), (1, 1, 1), (0, 0, 0))
+    assert (data.PatientID, data.StudyInstanceUID, data.FrameOfReferenceUID) == ("P1", "1.2.3", "1.2.3.9")
+    algorithm = data.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("unet", "ab" * 32)
+    assert "research only" in data.SeriesDescription
+    assert data.NumberOfFrames == 2 * SLICES  # empty planes as well
+    scan = read_dicom_series(tmp_path / "s")
+    again = segmentation_bytes({"liver": np.zeros(scan.array.shape[1:], bool)}, scan, arm="unet", bundle="ab" * 32)
+    (tmp_path / "empty.dcm").write_bytes(again)
+    assert not read_segmentation(tmp_path / "empty.dcm", scan).masks.any()
+
+
+def test_a_segmentation_is_not_written_beside_what_it_belongs_to(tmp_path):
+    write_series(tmp_path / "s", np.ones((SLICES, ROWS, COLUMNS), int), np.eye(3))
+    scan = read_dicom_series(tmp_path / "s")
+    masks = {"a": np.ones(scan.array.shape[1:], bool)}
+    file = tmp_path / "s" / "00.dcm"
+    file.write_bytes(file.read_bytes() + b"\0\0")
+    with pytest.raises(RefusedFile, match="changed since it was read"):
+        segmentation_bytes(masks, scan, arm="unet", bundle="ab")
+    with pytest.raises(CohortError, match="read from a DICOM series"):
+        segmentation_bytes(masks, dataclasses.replace(scan, planes=()), arm="unet", bundle="ab")
+    moved = scan.affine.copy()
+    moved[0, 3] += 0.2
+    scan = dataclasses.replace(read_dicom_series(tmp_path / "s"), affine=moved)
+    with pytest.raises(RefusedFile, match="voxels beside the mask's"):
+        segmentation_bytes(masks, scan, arm="unet", bundle="ab")
+
+
+def test_slices_a_little_beside_their_grid_get_their_masks(tmp_path):
+    """Scanners round positions: a real series lay .06 pixels beside the grid through its first and last slice."""
+    pixels = np.random.default_rng(1).integers(0, 99, (SLICES, ROWS, COLUMNS))
+    images = write_series(tmp_path / "s", pixels, np.eye(3))
+    images[2].ImagePositionPatient = [3.0 + 0.06, -7.0 - 0.08, 11.0 + 5.1]
+    images[2].save_as(tmp_path / "s" / f"{(2 * 7) % 11:02d}.dcm", enforce_file_format=True)
+    scan = read_dicom_series(tmp_path / "s")
+    masks = {"part": scan.array[0] > 50}
+    (tmp_path / "a.dcm").write_bytes(segmentation_bytes(masks, scan, arm="unet", bundle="ab"))
+    assert np.array_equal(read_segmentation(tmp_path / "a.dcm", scan).masks[0], masks["part"])
+    theirs = write_seg(tmp_path / "b.dcm", images, (pixels > 50).astype(np.uint8), hd.seg.SegmentationTypeValues.BINARY)
+    assert np.array_equal(read_segmentation(theirs, scan).masks[0], masks["part"])

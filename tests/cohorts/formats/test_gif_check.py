@@ -17,6 +17,7 @@ def gif(array, **options):
     return stream.getvalue()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (64, 48), (200, 301)])
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_whole_files_pass(size, levels):

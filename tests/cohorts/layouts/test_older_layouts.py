@@ -93,6 +93,7 @@ def drive(folder):
                 picture(folder / part / "2nd_manual" / f"{number:02d}_manual2.gif", mask)
 
 
+@pytest.mark.long
 def test_drive_is_judged_by_the_first_drawing_and_not_by_the_field_of_view(tmp_path):
     drive(tmp_path)
     known = recognise(tmp_path)

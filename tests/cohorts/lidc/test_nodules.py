@@ -129,6 +129,7 @@ def test_annotated_scans_without_their_series_are_left_out_and_counted(scans, tm
         lidc_nodules(folder, **SETTINGS)
 
 
+@pytest.mark.long
 def test_impossible_settings(scans, tmp_path):
     for settings, match in (({"task": "detection"}, "offers classification"), ({"view": "scan"}, 'the source "lidc"'),
                             ({"view": "cube"}, "cohort.view"), ({"size": 4}, "cohort.size")):  # fmt: skip

@@ -54,6 +54,7 @@ def test_what_is_no_table_is_refused_in_a_sentence(content: str, words: str, tmp
         table_columns(tmp_path / "t.csv")
 
 
+@pytest.mark.long
 def test_a_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()

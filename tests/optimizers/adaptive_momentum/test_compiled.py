@@ -109,6 +109,7 @@ def test_shares_cover_every_element_once_and_evenly(sizes, threads, per) -> None
     assert largest <= sum(sizes) / len(shares) + whole_tensors + 1
 
 
+@pytest.mark.long
 @needs_compiler
 def test_dtypes_and_leaks_the_kernel_does_not_know_go_to_the_loop() -> None:
     double = torch.nn.Parameter(torch.zeros(3, dtype=torch.float64))

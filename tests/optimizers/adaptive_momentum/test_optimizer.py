@@ -48,6 +48,7 @@ def test_literal_rule_equals_its_reference_to_the_last_bit(stream, drive, path, 
     assert torch.equal(param.detach(), literal_rule(theta, grads, 0.1, alpha, gamma, beta0))
 
 
+@pytest.mark.long
 def test_literal_rule_warns_once_when_a_rate_leaves_the_stated_range(drive) -> None:
     param = torch.nn.Parameter(torch.zeros(3))
     optimizer = AdaptiveMomentum.paper([param], alpha=1.0, gamma=0.1, ratio=10.0)

@@ -88,6 +88,7 @@ def test_the_page_has_every_section_that_predictions_can_fill(page: str) -> None
         assert f'href="#{section}"' not in page
 
 
+@pytest.mark.long
 def test_the_methods_claim_nothing_that_is_not_known(page: str) -> None:
     told = words(page, "methods")
     assert "90 test cases of 45 patients, 3 training runs each" in told

@@ -40,6 +40,7 @@ def test_facts_are_those_that_the_sentence_tells(file: Path) -> None:
         inspect.signature(WRITERS[call.args[0].value]).bind(**{keyword.arg: None for keyword in call.keywords})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", [file for file in SOURCES if file != RECORDS], ids=lambda file: file.name)
 def test_numbers_hold_no_sentence(file: Path) -> None:
     """A text that ends with a full stop and has four words is one; errors are raised as sentences, and stay."""

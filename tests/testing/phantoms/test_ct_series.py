@@ -45,6 +45,7 @@ def test_simpleitk_reads_the_same_grid_and_values(real):
     np.testing.assert_allclose(image.GetSpacing(), (facts["pixel_mm"], facts["pixel_mm"], 5.0), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_files_carry_the_identifiers_of_the_reading(real):
     folder, reading, series, facts = real
     headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in (folder / "series").glob("*.dcm")]

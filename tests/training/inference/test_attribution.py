@@ -59,6 +59,7 @@ def test_equals_captum() -> None:
     torch.testing.assert_close(integrated_gradients(model, images, classes), oracle.float(), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_the_map_lies_where_the_evidence_is_and_shuffled_weights_give_another() -> None:
     model, images, truth = _trained()
     found = attribute(model, images, truth, torch.Generator().manual_seed(0))

@@ -72,6 +72,7 @@ def test_a_planted_fault_is_found_and_a_route_is_sound(kind, fault, precision):
     assert fault_of(call, precision, CONTIGUOUS, layout) is None
 
 
+@pytest.mark.long
 def test_a_fault_of_half_precision_is_left_by_single_precision():
     call, layout = call_of(broken.HalfOnly(4, 8, 3, padding=1), (3, 4, 6, 6), "bfloat16")
     faults = {route: fault_of(call, "bfloat16", route, layout) for route in (None, *routes_for("bfloat16"))}

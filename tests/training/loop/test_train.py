@@ -332,6 +332,7 @@ def test_a_member_of_the_family_leaves_its_rates_the_same_after_a_pause(job, tmp
     assert (job.folder / "rates.csv").read_bytes() == (other.folder / "rates.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_and_another_environment_are_told(job, monkeypatch):
     """What happened between two parts of a training stands in its outcome."""
     from equipoise.training.loop import train as module

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from equipoise.cohorts import Case, Cohort, Image
+from equipoise.evaluation.candidates import MOST_CANDIDATES
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
 from equipoise.training.data.samples import Samples
-from equipoise.training.preparation.detection import MOST_CANDIDATES, marked
+from equipoise.training.preparation.detection import marked
 from equipoise.training.preparation.staging import plan_jobs, samples_of, stage
 from equipoise.training.tasks.detection import candidates_in
 

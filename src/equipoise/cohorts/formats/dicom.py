@@ -220,7 +220,7 @@ def _pick(candidates: Sequence[Series], series_uid: str | None, name: str) -> Se
         raise RefusedFile(name, f"it holds {what}", "give the folder that holds the images")
     if len(candidates) > 1:
         listed = "; ".join(map(str, candidates[:5])) + ("; …" if len(candidates) > 5 else "")
-        remedy = "give the folder of one series, or name one in the column series_uid of a manifest"
+        remedy = "give the folder of one series, or name one in the column series_uid of a manifest or with --series"
         raise RefusedFile(name, f"it holds {len(candidates)} series: {listed}", remedy)
     return candidates[0]
 

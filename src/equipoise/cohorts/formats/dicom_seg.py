@@ -20,8 +20,9 @@ from equipoise.cohorts.formats.scan import Scan
 
 Place = tuple[int, int]
 """An axis of the array, 0 to 2 for z, y, x, and the index along it."""
-GRID_TOLERANCE = 0.05
-"""How far, in voxels, a frame may lie beside the image's grid; rounding of positions needs some room."""
+GRID_TOLERANCE = 0.25
+"""How far, in voxels, a frame may lie beside the image's grid: as far as `dicom_geometry` lets the image's own slices
+lie beside the grid that is laid through them. Scanners round positions, and a real series was .06 voxels off."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
 from equipoise.report.text.missing_modality import missing_table
+from equipoise.report.text.second_readings import readings
 from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
@@ -104,6 +105,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
         ],
         statistics=statistics_table(results, names),
+        readings=readings(results, names),
         estimates=estimate_table(results, names),
         characteristics=characteristics(run),
         contrast=contrast_table(results, names),

@@ -200,6 +200,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         networks=bool(run.lock.get("networks")),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
+        growing=plan.get("growing"),
         custom=_own(run, test),
         **options,
     )

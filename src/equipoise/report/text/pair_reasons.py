@@ -31,6 +31,11 @@ def few_patients(patients: int, fewest: int) -> str:
     return f"Only {patients} test patients; below {fewest} only each arm's own interval is given."
 
 
+def few_patients_yet(patients: int, fewest: int) -> str:
+    """Describe an audit that grows and is looked at too early."""
+    return f"Only {patients} test patients so far; an audit that grows gives verdicts from {fewest} on."
+
+
 def both_perfect(endpoint: str, best: float) -> str:
     """Describe two arms at the end of the scale."""
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
@@ -265,7 +270,8 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, both_perfect, turned_classes, few_cases, few_failures,
+    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, both_perfect,
+    turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better,
     equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,

@@ -1,17 +1,15 @@
 """Sliding-window inference: apply a network for patches to a volume of any size, slab by slab.
 
-Patches overlap, and each voxel's logits are the mean over all patches that contain it, weighted by a Gaussian about
-the patch's centre (Isensee et al. 2021). The Gaussian is a product over axes, and so is its sum over a grid of
-patches: the profiles of each axis are divided by their sum beforehand, and the weighted logits simply add up. Patches
-are processed slab by slab along the first axis; planes that no later patch covers are finished and leave the
-accumulator, whose depth is that of one patch.
+Which windows there are and how they are weighted, `preprocessing.window_plan` says. Patches are processed slab by slab
+along the first axis; planes that no later patch covers are finished and leave the accumulator, whose depth is that of
+one patch.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, combinations, product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
+from equipoise.preprocessing.window_plan import axis_windows, check_windows, mirror_subsets
 
 Answer = Callable[[Tensor], Tensor]
-SIGMA = 1 / 8
-"""Standard deviation of the Gaussian, in sides of the patch."""
 CLASS_PROBABILITIES: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
 LIKELIEST_CLASS: Callable[[Tensor], Tensor] = partial(torch.argmax, dim=1)
 FINISHED_AT_ONCE = 1 << 21
@@ -32,10 +29,7 @@ FINISHED_AT_ONCE = 1 << 21
 
 @dataclass(frozen=True)
 class _Window:
-    """A patch's position along one axis: voxels [start, stop) of the image are [cut, cut + length) of the patch.
-
-    weight: (length,) share of this window in each of its voxels; the shares of a voxel's windows sum to one.
-    """
+    """An `AxisWindow` whose weights lie on the device that blends."""
 
     start: int
     stop: int
@@ -146,7 +140,7 @@ def _blended(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield pairs (first plane, logits (classes, planes, *rest)) that cover the first spatial axis in order."""
     spatial = image.shape[1:]
-    _check(spatial, patch, overlap, batch, mirror_axes)
+    check_windows(spatial, patch, overlap, batch, mirror_axes)
     axes = [_windows(size, side, overlap, device) for size, side in zip(spatial, patch, strict=True)]
     answer = mirrored(answer, mirror_axes)
     sums = torch.zeros((classes, min(patch[0], spatial[0]), *spatial[1:]), device=device)
@@ -166,21 +160,10 @@ def _blended(
 
 
 def _windows(size: int, side: int, overlap: float, device: torch.device) -> list[_Window]:
-    """Spread windows evenly over an axis of `size` voxels, the first at its start and the last at its end."""
-    step = max(1, int(side * (1 - overlap)))
-    count = max(0, math.ceil((size - side) / step)) + 1
-    # Evenly and not by fixed steps with a last window moved inwards, which would overlap its neighbour almost wholly.
-    starts = [round(index * (size - side) / (count - 1)) for index in range(count)] if count > 1 else [0]
-    length, cut = min(size, side), max(0, side - size) // 2
-    at = np.arange(side)[cut : cut + length]
-    profile = np.exp(-(((at - (side - 1) / 2) / (SIGMA * side)) ** 2) / 2)
-    total = np.zeros(size)
-    for start in starts:
-        total[start : start + length] += profile
-    shares = [(profile / total[start : start + length]).astype(np.float32) for start in starts]
+    """Return the windows of one axis with their weights on the device."""
     return [
-        _Window(start, start + length, cut, torch.from_numpy(share).to(device))
-        for start, share in zip(starts, shares, strict=True)
+        _Window(window.start, window.stop, window.cut, torch.from_numpy(window.weight).to(device))
+        for window in axis_windows(size, side, overlap)
     ]
 
 
@@ -214,7 +197,7 @@ def _move_up(sums: Tensor, planes: int) -> None:
 
 def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
     """Average the answer over all combinations of mirrored spatial axes; maps are mirrored back first."""
-    subsets = [subset for size in range(len(axes) + 1) for subset in combinations([axis + 2 for axis in axes], size)]
+    subsets = list(mirror_subsets(axes))
 
     def mean(patches: Tensor) -> Tensor:
         """Average the logits of all mirrored copies."""
@@ -230,25 +213,6 @@ def mirrored(answer: Answer, axes: Sequence[int]) -> Answer:
 def _groups(places: list[tuple[_Window, ...]], batch: int) -> Iterator[list[tuple[_Window, ...]]]:
     for first in range(0, len(places), batch):
         yield places[first : first + batch]
-
-
-def _check(
-    spatial: tuple[int, ...], patch: tuple[int, ...], overlap: float, batch: int, mirror_axes: Sequence[int]
-) -> None:
-    if len(spatial) not in (2, 3) or len(patch) != len(spatial) or min(patch) < 1 or min(spatial) < 1:
-        raise EquipoiseError(
-            f"a patch of sides {patch} does not fit an image of sides {spatial}; give one side of 1 or more an axis"
-        )
-    if not 0 <= overlap < 1 or batch < 1:
-        raise EquipoiseError(
-            f"an overlap of {overlap} with {batch} patches at once is not possible; the overlap is from 0 up to below "
-            "1, and at least one patch is answered at once"
-        )
-    if len(set(mirror_axes)) != len(mirror_axes) or not set(mirror_axes) <= set(range(len(spatial))):
-        raise EquipoiseError(
-            f"mirror axes {tuple(mirror_axes)} are not axes of the image; name each of {tuple(range(len(spatial)))} "
-            "at most once"
-        )
 
 
 def _check_answer(logits: Tensor, shape: tuple[int, ...]) -> None:

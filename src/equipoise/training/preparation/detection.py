@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from equipoise.cohorts import Cohort
 from equipoise.errors import PredictionError
-from equipoise.evaluation.candidates import Candidates, peak_candidates
+from equipoise.evaluation.candidates import Candidates, most_suspicious, peak_candidates
 from equipoise.evaluation.detection import cpm
 from equipoise.evaluation.finding_masks import findings_in
 from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
@@ -33,20 +33,12 @@ MOST_CASES = 50
 MOST_VOXELS = 2**28
 """Limits of the evenly spread training cases that the rule uses: their number, and voxels in all; at least 3 cases."""
 
-MOST_CANDIDATES = 200
-"""Candidates kept per scan, by descending score: an untrained model marks every voxel."""
-
 
 def marked(samples: Samples, index: int, split: str, candidates: Candidates) -> MarkedScan:
     """Map the candidates of a prepared case to its own grid and match them with its findings."""
     grid, prepared = samples.grids[index], samples.images[index].shape[1:]
     own = Candidates(grid.places_back(candidates.centre_mm, prepared), candidates.score)
     return MarkedScan.of(samples.cases[index], samples.patients[index], split, own, samples.findings[index])
-
-
-def most_suspicious(candidates: Candidates) -> Candidates:
-    """Return the first `MOST_CANDIDATES` candidates, which come by descending score."""
-    return Candidates(candidates.centre_mm[:MOST_CANDIDATES], candidates.score[:MOST_CANDIDATES])
 
 
 @dataclass(frozen=True)

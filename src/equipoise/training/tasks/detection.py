@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.candidates import Candidates, nested_candidates, peak_candidates
+from equipoise.evaluation.candidates import Candidates, most_suspicious, nested_candidates, peak_candidates
 from equipoise.evaluation.matched_scans import MarkedScan, detection_predictions, marks_of
 from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
-from equipoise.training.preparation.detection import marked, most_suspicious
+from equipoise.training.preparation.detection import marked
 from equipoise.training.tasks.detection_errors import error_planes
 from equipoise.training.tasks.segmentation import case_loss, segment, segment_one
 from equipoise.training.tasks.task_training import Planes, endpoint_of

@@ -98,7 +98,7 @@ def case_loss(learner: Learner, job: Job, probability: NDArray[np.float32], targ
     return float(learner.plain_loss(logits[None], expected[None]))
 
 
-def _case_value(
+def case_value(
     primary: str,
     truth: dict[str, NDArray[np.bool_]],
     answer: dict[str, NDArray[np.bool_]],
@@ -124,7 +124,7 @@ def _validate_masks(learner: Learner, samples: Samples, job: Job) -> tuple[float
         hard = target if target.ndim == job.spatial_dims else target.argmax(axis=0)
         spacing = samples.grids[index].prepared_spacing_mm
         answer = labelled_only(to_masks(job, probability), hard)
-        value = _case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
+        value = case_value(job.primary, region_masks(hard, job.regions), answer, spacing, own)
         values_here.append((loss, value))
     losses, values = zip(*learner.ranks.gathered(values_here), strict=True)
     return float(np.mean(losses)), float(np.mean(values))

@@ -1,0 +1,80 @@
+"""The commands that take an arm into use: their options, and one function each that acts and returns what to say."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from equipoise.progress import Watch
+
+Outcome = tuple[Any, str, bool]
+"""The result as plain values, the same in words, and whether a part of it failed."""
+Act = Callable[[argparse.Namespace, Watch], Outcome]
+
+
+def export_arm(arguments: argparse.Namespace, watch: Watch) -> Outcome:
+    """Write an arm as a bundle."""
+    from equipoise.deploy.export import export
+    from equipoise.report import summarise
+
+    results = summarise(Path(arguments.folder), arguments.trust_code)
+    written = export(
+        arguments.folder, arguments.arm, arguments.out, results=results, job=arguments.job,
+        although=arguments.although, protocol=arguments.protocol, trust_code=arguments.trust_code, watch=watch,
+    )  # fmt: skip
+    name = written["sha256"][:12]
+    return written, f"wrote {arguments.out}, the bundle {name} of {written['job']}; next: fill in its CARD.md", False
+
+
+def verify_bundle(arguments: argparse.Namespace, _: Watch) -> Outcome:
+    """Check a bundle on this machine."""
+    from equipoise.deploy.verify import verify
+
+    checked = verify(arguments.bundle, sha256=arguments.name, runtime=arguments.runtime)
+    return checked.as_json(), checked.text(), False
+
+
+def predict_images(arguments: argparse.Namespace, watch: Watch) -> Outcome:
+    """Answer new images."""
+    from equipoise.deploy.predict import predict
+
+    summary = predict(
+        arguments.bundle, arguments.inputs, arguments.out, formats=arguments.formats, series_uid=arguments.series,
+        strict=arguments.strict, most_gb=arguments.max_memory, runtime=arguments.runtime, watch=watch,
+    )  # fmt: skip
+    return summary.as_json(), summary.text(), bool(summary.failed)
+
+
+def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
+    """Add the commands that take an arm into use."""
+    export = add("export", export_arm, "prove that an arm can be rebuilt, and write it as a bundle of data")
+    export.add_argument("folder", metavar="RUN", help="the run folder")
+    export.add_argument("--arm", required=True, metavar="NAME", help="the arm to export")
+    export.add_argument("--job", metavar="FOLD-SEED", help="a training run (default: the median validation value)")
+    export.add_argument("--although", metavar="REASON", help="export what the trial speaks against; the card says so")
+    export.add_argument("--protocol", metavar="FILE", help="the protocol's file, where data and code lie now")
+    text = "run code of your own that the folder names; read it first"
+    export.add_argument("--trust-code", action="store_true", help=text)
+    export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
+
+    verify = add("verify", verify_bundle, "check a bundle's files, and answer its golden images on this machine")
+    verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
+    verify.add_argument("--name", metavar="NAME", help="the SHA-256 that its author states, at least 12 digits")
+    _runtime(verify)
+
+    predict = add("predict", predict_images, "answer new images with a bundle; the same command resumes")
+    predict.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders of them, DICOM series, or a table")
+    predict.add_argument("--out", required=True, metavar="DIR", help="folder of the answers")
+    predict.add_argument(
+        "--as", dest="formats", default="nifti,json", metavar="KINDS",
+        help="of nifti, seg and json, joined by commas (default: %(default)s)",
+    )  # fmt: skip
+    predict.add_argument("--series", metavar="UID", help="the DICOM series meant in a folder of several")
+    predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
+    predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
+    _runtime(predict)
+
+
+def _runtime(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runtime", default="onnx", choices=["onnx", "torch"], help="default: %(default)s")

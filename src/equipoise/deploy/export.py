@@ -1,0 +1,293 @@
+"""Export an arm of a finished trial as a bundle, after proving that the bundle answers as the trial did."""
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load
+from torch import nn
+
+from equipoise import models
+from equipoise.cohorts.cohort import Image
+from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, RECORD, SCHEMA, WEIGHTS, prove_new, write_bundle
+from equipoise.deploy.canaries import refuse_traces
+from equipoise.deploy.card import card
+from equipoise.deploy.contract import Contract
+from equipoise.deploy.file_reading import read_alike
+from equipoise.deploy.golden import make_golden
+from equipoise.deploy.limits import limits_of
+from equipoise.deploy.onnx_file import onnx_bytes
+from equipoise.deploy.predictor import Predictor
+from equipoise.deploy.proof import NEAR, compare, is_oriented, learner_of, refuse_disparity, reproduce
+from equipoise.deploy.runtimes import onnx_network
+from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, trained_job, weights_of
+from equipoise.errors import EquipoiseError
+from equipoise.lookup import resolve, source_hash
+from equipoise.progress import Watch, silent
+from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.paths import LOCK
+from equipoise.training.data.samples import Samples
+from equipoise.training.loop.arm import build_model, parameter_count
+from equipoise.training.preparation.staging import stage
+
+MOST_FOR_LIMITS = 200
+"""Training cases whose spacing, sides and intensities are looked at, evenly spread."""
+PACKAGES = ("equipoise", "torch", "numpy", "scipy", "onnx", "onnxruntime")
+VERDICTS = {"a": "a_better", "b": "b_better"}
+
+
+def export(
+    run: str | Path,
+    arm: str,
+    out: str | Path,
+    *,
+    results: Mapping[str, Any],
+    job: str | None = None,
+    although: str | None = None,
+    protocol: str | Path | None = None,
+    trust_code: bool = False,
+    watch: Watch = silent,
+) -> dict[str, Any]:
+    """Write the bundle of an arm to the new folder `out`; return its name, job and parity.
+
+    results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median validation
+    value. although: why an arm is exported that the trial does not recommend. protocol: where data and code lie now.
+    trust_code: run code of the author's own that the folder names, as a network or a source of cases.
+
+    Raises EquipoiseError (one sentence) for everything that would make the bundle promise what it does not hold.
+    """
+    out = Path(out)
+    prove_new(out)
+    trained = trained_job(run, arm, job, protocol, trust_code)
+    evidence = evidence_of(trained, results)
+    _refuse(evidence["overruled"], although, arm)
+    weights = weights_of(trained)
+    proven = _proven(trained, weights, watch)
+    evidence["overruled"] += _arithmetic_changes(proven.parity, trained)
+    _refuse(evidence["overruled"], although, arm)
+    this_run = proven.parity["onnx"]["endpoint"]["torch"]
+    evidence |= {"although": although if evidence["overruled"] else "", "this_run": this_run}
+    record = _record(trained, proven, weights, evidence)
+    record["provenance"]["job_chosen_by"] = "named by the author" if job else "the median validation value of its arm"
+    files = _files(record, proven, weights)
+    places = (trained.run.path, trained.protocol.folder, trained.protocol.cohort_path)
+    everything = {**files, RECORD: json.dumps(record, ensure_ascii=False).encode()}
+    refuse_traces(everything, [place.resolve() for place in places if place])
+    written = write_bundle(out, record, files)
+    watch("exporting, steps", 4, 4)
+    names = {"bundle": out.name, "sha256": written.sha256, "job": trained.job.name}
+    return names | {"parity": proven.parity, "evidence": evidence}
+
+
+@dataclass(frozen=True)
+class _Proven:
+    """A network that was shown to answer as the trial did. limits: seen in training. parity: see `proof.compare`."""
+
+    contract: Contract
+    network: bytes
+    limits: dict[str, Any]
+    parity: dict[str, Any]
+
+
+def _proven(trained: TrainedJob, weights: bytes, watch: Watch) -> _Proven:
+    """Reproduce the trial's predictions, export the network, and compare both on the test cases."""
+    with tempfile.TemporaryDirectory(prefix="equipoise-export-") as folder:
+        watch("exporting, steps", 1, 4)
+        parts = _staged(trained, Path(folder))
+        learner = learner_of(trained, weights, parts["validation"])
+        reproduction, _ = reproduce(trained, learner, parts)
+        watch("exporting, steps", 2, 4)
+        images = training_images(trained)
+        contract, network = _network(trained, weights, parts["test"], is_oriented(images))
+        limits = limits_of(images)
+        predictor = Predictor(contract, onnx_network(network), limits)
+        watch("exporting, steps", 3, 4)
+        # In float32, as the runtime computes; what the trial's own arithmetic changes is told apart.
+        runtime = compare(trained, replace(learner, precision=torch.float32), predictor, parts["test"])
+        refuse_disparity(runtime, "ONNX Runtime")
+        parity = {"reproduction": reproduction, "onnx": runtime}
+        if learner.precision != torch.float32:
+            parity["arithmetic"] = compare(trained, learner, predictor, parts["test"])
+    return _Proven(contract, network, limits, parity)
+
+
+def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[str, bytes]:
+    predictor = Predictor(proven.contract, onnx_network(proven.network), proven.limits)
+    return {
+        NETWORK: proven.network,
+        WEIGHTS: weights,
+        GOLDEN: make_golden(predictor, proven.limits),
+        PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
+        CARD: card(record, proven.parity).encode(),
+    }
+
+
+def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
+    if reasons and not (although or "").strip():
+        raise EquipoiseError(
+            f"{arm} is not exported: {'; '.join(reasons)}; to export it all the same, give your reason with "
+            "--although, and the card prints it"
+        )
+
+
+def evidence_of(trained: TrainedJob, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the trial says of the arm, with what speaks against exporting it under `overruled`."""
+    arm, endpoint = trained.job.arm.name, results["endpoints"]["primary"]
+    entry = next(one for one in (*results["arms"], *results["untuned"]) if one["name"] == arm)
+    value = entry["endpoints"][endpoint]
+    rule, pair = _strongest_rule(arm, results)
+    overruled = []
+    if pair is None or not _won(pair, arm):
+        missing = "the trial has no trivial rule to compare it with"
+        reason = missing if rule is None else f"the trial does not say that it beats {rule}"
+        overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
+    if results["exploratory"]:
+        overruled.append("the trial is exploratory: its test set was opened more often than planned")
+    others = [one for one in results["comparisons"] if arm in (one["a"], one["b"])]
+    return {
+        "trial": trained.run.lock["name"],
+        "question": trained.run.lock["question"],
+        "arm": arm,
+        "endpoint": endpoint,
+        **{key: value.get(key) for key in ("estimate", "low", "high", "method")},
+        "patients": value.get("n_patients"),
+        "baseline": {"name": rule, "verdict": pair and pair["verdict"], "reason": pair["reason"] if pair else "none"},
+        "comparisons": [
+            {"other": one["b"] if one["a"] == arm else one["a"], "verdict": one["verdict"], "reason": one["reason"]}
+            for one in others
+        ],
+        "exploratory": bool(results["exploratory"]),
+        "overruled": overruled,
+    }
+
+
+def _strongest_rule(arm: str, results: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
+    """Return the trivial rule with the best estimate, and its comparison with the arm."""
+    endpoint, sign = results["endpoints"]["primary"], 1 if results["endpoints"]["higher_is_better"] else -1
+    values = {one["name"]: one["endpoints"][endpoint]["estimate"] for one in results["baselines"]}
+    values = {name: value for name, value in values.items() if value is not None}
+    if not values:
+        return None, None
+    rule = max(values, key=lambda name: sign * values[name])
+    pairs = (pair for pair in results["baseline_comparisons"] if {pair["a"], pair["b"]} == {arm, rule})
+    return rule, next(pairs, None)
+
+
+def _won(pair: Mapping[str, Any], arm: str) -> bool:
+    side = "a" if pair["a"] == arm else "b"
+    return bool(pair["verdict"] == VERDICTS[side])
+
+
+def _arithmetic_changes(parity: Mapping[str, Any], trained: TrainedJob) -> list[str]:
+    change = parity.get("arithmetic", {"changed": 0})
+    if not change["changed"]:
+        return []
+    counts = f"{change['changed']} of {change['decisions']} decisions"
+    return [f"the trial computed in {trained.job.training.precision}, and in float32 {counts} change"]
+
+
+def _staged(trained: TrainedJob, folder: Path) -> dict[str, Samples]:
+    """Prepare validation and test cases as for the trial's predictions."""
+    targets = trained.protocol.training.targets
+    return {
+        part: stage(trained.cohort, trained.parts[part], trained.pipeline, folder / part, targets)
+        for part in ("validation", "test")
+    }
+
+
+def training_images(trained: TrainedJob) -> list[Image]:
+    """Return training images of the job, evenly spread, without their masks."""
+    train = trained.parts["train"]
+    chosen = np.unique(np.linspace(0, len(train) - 1, min(len(train), MOST_FOR_LIMITS)).astype(int))
+    images = (trained.cohort.cases[train[index]].read() for index in chosen)
+    return [Image(image.array, image.spacing_mm, None, image.affine) for image in images]
+
+
+def _network(trained: TrainedJob, weights: bytes, test: Samples, oriented: bool) -> tuple[Contract, bytes]:
+    """Return the contract and the ONNX file: with fixed sides where the trial fixed them, else with free ones."""
+    job = trained.job
+    model = build_model(job)
+    model.load_state_dict(load(weights))
+    model.eval()
+    smallest = getattr(model, "smallest_side", None)
+    patch, channels = job.training.patch_of(job.spatial_dims), job.channels
+    if patch is not None:
+        return contract_of(trained, None, oriented, None), onnx_bytes(model, channels, patch, dynamic=False)
+    sides = tuple(map(int, test.images[0].shape[1:]))
+    if trained.pipeline.size is None:
+        try:
+            content = onnx_bytes(model, channels, sides, dynamic=True)
+            _try_odd_sides(model, content, channels, sides)
+            return contract_of(trained, smallest, oriented, None), content
+        except EquipoiseError:
+            pass  # the network is then exported for the trial's own sides alone, which the contract states
+    return contract_of(trained, smallest, oriented, sides), onnx_bytes(model, channels, sides, dynamic=False)
+
+
+def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple[int, ...]) -> None:
+    """Raise EquipoiseError where the file answers images of other sides otherwise than the network."""
+    network, draw = onnx_network(content), np.random.default_rng(0)
+    for number in range(3):
+        shape = tuple(side + 1 + (3 * number + 2 * axis) % 5 for axis, side in enumerate(sides))
+        images = draw.normal(size=(number + 1, channels, *shape)).astype(np.float32)
+        with torch.inference_mode():
+            answer: Any = model(torch.from_numpy(images))
+        expected = (answer if isinstance(answer, torch.Tensor) else answer[0]).float().numpy()
+        scale = max(1.0, float(np.abs(expected).max()))
+        if not float(np.abs(network(images) - expected).max()) <= NEAR * scale:
+            raise EquipoiseError("the exported network answers other sides otherwise")
+
+
+def _record(trained: TrainedJob, proven: _Proven, weights: bytes, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return bundle.json without its list of files."""
+    job, run = trained.job, trained.run
+    named = job.arm.model
+    factory = resolve(named.name, models, "model", job.code)
+    test = [trained.cohort.cases[index] for index in trained.parts["test"]]
+    return {
+        "schema": SCHEMA,
+        "research_only": True,
+        "contract": proven.contract.to_json(),
+        "network": {
+            "name": named.name,
+            "settings": named.settings,
+            "task": job.task_record.network,
+            "parameters": parameter_count(build_model(job)),
+            "source_sha256": source_hash(named.name, factory),
+        },
+        "arithmetic": {"precision": job.training.precision, "threads": job.training.threads},
+        "provenance": {
+            "job": f"{job.fold}-{job.seed}",
+            "validation": {name: value if math.isfinite(value) else None for name, value in trained.validation.items()},
+            "protocol_sha256": run.lock["protocol_sha256"],
+            "lock_sha256": hashlib.sha256((run.path / LOCK).read_bytes()).hexdigest(),
+            "ledger_head": Ledger(run.path).events[-1].hash,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "weights_in_ledger": recorded_weights(trained) is not None,
+            "predictions_sha256": hashlib.sha256(job.predictions_file.read_bytes()).hexdigest(),
+            "cohort_fingerprint": run.lock["cohort"]["fingerprint"],
+            "versions": _versions(),
+        },
+        "evidence": dict(evidence),
+        "limits": proven.limits,
+        "reading": read_alike(test, trained.protocol.cohort_path, proven.contract),
+        "codes": dict.fromkeys(proven.contract.regions),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions

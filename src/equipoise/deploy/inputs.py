@@ -1,0 +1,272 @@
+"""New images: files, folders and tables of them → cases, and cases → images as the trial's sources read them."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.formats.array_stream import LargeArrayFile
+from equipoise.cohorts.formats.arrays import ArrayFile
+from equipoise.cohorts.formats.dicom import has_preamble
+from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
+from equipoise.cohorts.formats.reading import DICOM, VOLUMES, read_any, suffix_of
+from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.formats.scan import Scan, with_finite_values
+from equipoise.cohorts.layouts.array_rows import open_arrays, rows
+from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, with_channels
+from equipoise.cohorts.layouts.columns import columns_of
+from equipoise.cohorts.layouts.tables import read_table
+from equipoise.cohorts.layouts.volumes import check_same_grid
+from equipoise.deploy.contract import Contract
+from equipoise.errors import CohortError
+
+ARRAYS, TABLES = frozenset({".npz", ".npy"}), frozenset({".csv", ".tsv"})
+_SECOND_HALVES = frozenset({".img", ".img.gz"})
+
+
+@dataclass(frozen=True)
+class CaseInput:
+    """One case to predict.
+
+    images: one file per channel, or one that holds all; a folder stands for its DICOM series. row: of an array of
+    several images. refusal: why it cannot be read, known before it is opened.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    series_uid: str | None = None
+    row: int | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An image with what is needed to write beside it: the scan of its first file, and the hashes of all files read."""
+
+    image: Image
+    scan: Scan
+    sha256: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+
+def find_cases(paths: Iterable[str | Path], contract: Contract, series_uid: str | None = None) -> list[CaseInput]:
+    """List the cases in files, folders and tables (CSV, TSV), in their order.
+
+    A folder of DICOM is one case, any other folder one case per image, or per group of files whose names end in the
+    channels' names (or 0000, 0001 …). Raises CohortError where two cases would have one name, or nothing is there.
+    """
+    cases: list[CaseInput] = []
+    for given in map(Path, paths):
+        cases += _cases_of(given, contract, series_uid)
+    ids = [case.id for case in cases]
+    repeated = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
+    if repeated:
+        raise CohortError(
+            f"two inputs would both be the case {repeated[0]!r}; give a table with the columns case and image"
+        )
+    if not cases:
+        raise CohortError("there is no image among the inputs; give files, folders or a table of them")
+    return cases
+
+
+def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[CaseInput]:
+    if not path.exists():
+        raise CohortError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        return _in_folder(path, contract, series_uid)
+    if suffix_of(path) in TABLES:
+        return _in_table(path, contract)
+    if suffix_of(path) == ".npz" and "images" in open_arrays(path).names:
+        return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(len(rows(path, "images")))]
+    return [CaseInput(_stem(path), (path,), series_uid)]
+
+
+def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list[CaseInput]:
+    dicom, images, _ = _sorted(folder)
+    if dicom and images:
+        raise CohortError(
+            f"{folder} holds DICOM ({dicom[0].name}) and other images ({images[0].name}), and which of them are cases "
+            "is not clear; give the folder of one series, or a table with the columns case and image"
+        )
+    if dicom:
+        return [CaseInput(folder.resolve().name, (folder,), series_uid)]
+    named = {file: file.relative_to(folder).with_name(_stem(file)).as_posix() for file in images}
+    endings = {file: _channel(_stem(file), contract) for file in images}
+    if len(contract.channels) > 1 and images and all(ending is not None for ending in endings.values()):
+        return _grouped(named, endings, contract)
+    return [CaseInput(name, (file,)) for file, name in named.items()]
+
+
+def _sorted(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the DICOM files of a folder, its other images, and what is none of them."""
+    dicom: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
+    for file in data_files(folder):
+        suffix = suffix_of(file)
+        if suffix in {*VOLUMES, *PICTURES, *ARRAYS} - _SECOND_HALVES:
+            images.append(file)
+        elif suffix in DICOM or has_preamble(file):
+            dicom.append(file)
+        elif suffix not in _SECOND_HALVES:
+            others.append(file)
+    return dicom, images, others
+
+
+def left_out(paths: Iterable[str | Path]) -> list[str]:
+    """Return the names of files in folders that are no images of a known kind, so that none vanishes unseen."""
+    return [file.name for path in map(Path, paths) if path.is_dir() for file in _sorted(path)[2]]
+
+
+def _grouped(
+    named: Mapping[Path, str], endings: Mapping[Path, tuple[int, int] | None], contract: Contract
+) -> list[CaseInput]:
+    """Join files of one name but for its ending, one per channel."""
+    groups: dict[str, dict[int, list[Path]]] = {}
+    for file, name in named.items():
+        channel, length = endings[file] or (0, 0)
+        groups.setdefault(name[:-length], {}).setdefault(channel, []).append(file)
+    cases = []
+    for name, members in groups.items():
+        missing = [contract.channels[k] for k in range(len(contract.channels)) if len(members.get(k, [])) != 1]
+        refusal = f"it has no file, or several, for {missing[0]}; give one per channel" if missing else None
+        files = tuple(file for k in sorted(members) for file in members[k])
+        cases.append(CaseInput(name, files, refusal=refusal))
+    return cases
+
+
+def _channel(stem: str, contract: Contract) -> tuple[int, int] | None:
+    """Return the channel that a name ends in and the length of that ending; None where it is not one channel's."""
+    matches = [
+        (index, len(ending) + 1)
+        for index, channel in enumerate(contract.channels)
+        for ending in (channel, f"{index:04d}")
+        if stem.lower().endswith(tuple(f"{sign}{ending.lower()}" for sign in "-_."))
+    ]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
+    try:
+        lines = read_table(path)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CohortError(
+            f"{path} is no readable table ({error}); write a CSV with the columns case and image"
+        ) from error
+    roles = columns_of(lines, None, str(path))
+    columns = list(roles.images.values())
+    if not columns:
+        raise CohortError(f"{path} has no column image, only {', '.join(lines[0])}; add the paths of the images")
+    if len(columns) > 1:
+        columns = [_column_of(channel, roles.images, path) for channel in contract.channels]
+    cases = []
+    for number, row in enumerate(lines, start=1):
+        files = tuple(path.parent / row[column] for column in columns)
+        name = row[roles.case] if roles.case else _stem(files[0])
+        absent = next((file for file in files if not file.exists()), None)
+        series = (row.get(roles.series_uid) or None) if roles.series_uid else None
+        refusal = None if absent is None else f"row {number} of {path.name} names {absent.name}, which does not exist"
+        cases.append(CaseInput(name or f"row-{number}", files, series, refusal=refusal))
+    return cases
+
+
+def _column_of(channel: str, images: Mapping[str, str], path: Path) -> str:
+    plain = {name.lower(): column for name, column in images.items()}
+    if channel.lower() not in plain:
+        raise CohortError(f"{path} has no column image_{channel}, only {', '.join(images)}; add it")
+    return plain[channel.lower()]
+
+
+def _stem(path: Path) -> str:
+    suffix = suffix_of(path)
+    return path.name[: -len(suffix)] if suffix and path.name.lower().endswith(suffix) else path.name
+
+
+def read_path(path: Path, contract: Contract, series_uid: str | None = None) -> SourceImage:
+    """Read the one image in a file or in a folder of one DICOM series."""
+    return read_input(CaseInput(_stem(path), (path,), series_uid), contract)
+
+
+def read_input(case: CaseInput, contract: Contract) -> SourceImage:
+    """Read a case's image with the channels of the contract.
+
+    Raises EquipoiseError for files that are refused, lie on different grids, or have other channels.
+    """
+    if case.refusal is not None:
+        raise CohortError(case.refusal)
+    scans = [_read(path, case, contract) for path in case.images]
+    for path, scan in zip(case.images[1:], scans[1:], strict=True):
+        check_same_grid(path, scan, case.images[0], scans[0])
+    array, converted = _with_channels(scans, case.images[0], contract)
+    remarks = [f"{path.name}: {text}" for path, scan in zip(case.images, scans, strict=True) for text in scan.remarks]
+    first = scans[0]
+    image = Image(array, first.spacing_mm[-(array.ndim - 1) :], None, first.affine)
+    hashes = {Path(name).name: digest for scan in scans for name, digest in scan.sha256.items()}
+    return SourceImage(image, first, hashes, (*remarks, *converted))
+
+
+def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tuple[NDArray[Any], tuple[str, ...]]:
+    count, total = len(contract.channels), sum(scan.array.shape[0] for scan in scans)
+    # As in the trial's sources: grey stored as colour is grey, and true colour is never made grey.
+    if count not in channel_options(scans):
+        raise RefusedFile(
+            path,
+            f"it has {total} channels and the network takes {count} ({', '.join(contract.channels)})",
+            "give these channels, in this order",
+        )
+    array = with_channels(scans, count)
+    if len(array) != count:
+        raise RefusedFile(path, f"its channels are not {', '.join(contract.channels)}", "give one file per channel")
+    converted = () if total == count else (AS_GREY if total > count else AS_COLOUR,)
+    return array, converted
+
+
+def _read(path: Path, case: CaseInput, contract: Contract) -> Scan:
+    if suffix_of(path) in ARRAYS and not path.is_dir():
+        return _read_arrays(path, case.row, contract)
+    return read_any(path, series_uid=case.series_uid)
+
+
+def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
+    """Read .npy, or .npz with `image` (or `images`), and perhaps `spacing_mm` and `affine`."""
+    arrays = open_arrays(path)  # kept open: a file of many images is read once
+    key = "images" if row is not None else "image" if "image" in arrays.names else arrays.names[0]
+    values = arrays[key] if row is None else rows(path, key)[row]
+    dims, count = contract.spatial_dims, len(contract.channels)
+    if values.ndim == dims and count == 1:
+        values = values[None]
+    if values.ndim != dims + 1 or values.shape[0] != count or values.dtype.kind not in "buif":
+        axes = "(channel, z, y, x)" if dims == 3 else "(channel, y, x)"
+        raise RefusedFile(
+            path,
+            f"its array {key!r} has the shape {values.shape} of {values.dtype.name}",
+            f"save numbers as {axes} with {count} channels",
+        )
+    values, remark = with_finite_values(values, path, "refuse")
+    spacing, affine = _placed(arrays, path, dims)
+    header = {} if affine is not None or "spacing_mm" in arrays.names else {"spacing_unstated": True}
+    return Scan(values, spacing, affine, {str(path): arrays.sha256}, header=header, remarks=remark)
+
+
+def _placed(
+    arrays: ArrayFile | LargeArrayFile, path: Path, dims: int
+) -> tuple[tuple[float, ...], NDArray[np.float64] | None]:
+    """Return spacing and affine as far as the file states them; refuse two that contradict each other."""
+    affine = arrays["affine"].astype(np.float64) if "affine" in arrays.names and dims == 3 else None
+    if affine is not None and (affine.shape != (4, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9):
+        raise RefusedFile(path, "its affine is no invertible 4 × 4 matrix", "save the affine of voxels to RAS+ mm")
+    spacing = tuple(map(float, arrays["spacing_mm"].ravel())) if "spacing_mm" in arrays.names else None
+    if spacing is not None and len(spacing) != dims:
+        raise RefusedFile(path, f"its spacing_mm has {len(spacing)} values", f"give {dims}, in the order of the axes")
+    if affine is None:
+        return spacing or (1.0,) * dims, None
+    by_affine = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0)[::-1])
+    if spacing is not None and not np.allclose(spacing, by_affine, rtol=1e-3):
+        raise RefusedFile(path, f"its spacing_mm {spacing} contradicts its affine {by_affine}", "save one of them")
+    return by_affine, affine

@@ -1,0 +1,317 @@
+"""Answer many images with a bundle: a row for each in predictions.csv, failures too; the same command resumes."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equipoise.atomic_write import write_bytes, write_json, write_text
+from equipoise.cohorts.formats.file_names import data_files
+from equipoise.deploy.contract import Contract
+from equipoise.deploy.dicom import segmentation_bytes
+from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, left_out, read_input
+from equipoise.deploy.outputs import label_values, sha256_of, write_masks
+from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
+from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.lookup import nearest
+from equipoise.progress import Watch, silent
+from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
+from equipoise.runfolder.paths import DONE, file_stem
+
+TABLE, ANSWER, STARTED, SEGMENTATION = "predictions.csv", "answer.json", "started.json", "seg.dcm"
+FORMATS = ("nifti", "seg", "json")
+ANSWERED, FAILED = "answered", "failed"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the inputs."""
+
+    out: str
+    bundle: str
+    answered: int
+    failed: int
+    resumed: int
+    warned: int
+    first_failure: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for --json."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return the lines that the command prints."""
+        counts = f"{self.answered} answered, {self.failed} failed, {self.warned} with warnings"
+        resumed = f" ({self.resumed} were answered before)" if self.resumed else ""
+        lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
+        lines += [f"first failure: {self.first_failure}"] if self.failed else []
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
+        return "\n".join([*lines, f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How inputs are answered; answers under other settings are not resumed."""
+
+    formats: tuple[str, ...]
+    strict: bool
+    most_gb: float | None
+    runtime: str
+
+
+def predict(
+    bundle: str | Path,
+    inputs: Iterable[str | Path],
+    out: str | Path,
+    *,
+    formats: str | Sequence[str] = ("nifti", "json"),
+    series_uid: str | None = None,
+    strict: bool = False,
+    most_gb: float | None = None,
+    runtime: str = "onnx",
+    watch: Watch = silent,
+) -> Summary:
+    """Answer every input, and write predictions.csv, a folder per case and, last, done.json to `out`.
+
+    formats: of "nifti" (masks), "seg" (DICOM segmentations), "json". most_gb: refuse an image whose answer would take
+    more memory. A case that cannot be answered is a row with its reason.
+
+    Raises EquipoiseError for a bundle or a folder that cannot be used, Interrupted after Ctrl-C (resumable).
+    """
+    out, given = Path(out), [Path(path) for path in inputs]
+    settings = Settings(_formats(formats), strict, most_gb, runtime)
+    _refuse_inside(out, given)
+    loaded = Bundle(bundle, runtime)
+    cases = find_cases(given, loaded.contract, series_uid)
+    _claim(out, loaded)
+    (out / DONE).unlink(missing_ok=True)
+    rows: list[dict[str, Any]] = []
+    resumed = 0
+    try:
+        for number, case in enumerate(cases, start=1):
+            row, was_there = _one(case, loaded, out / file_stem(case.id), settings)
+            rows.append(row)
+            resumed += was_there
+            watch("answering images", number, len(cases))
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+    finally:
+        write_text(out / TABLE, _table(rows, loaded.contract))
+    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)))
+    ended = {"bundle": loaded.sha256, "cases": len(rows), "failed": summary.failed, "left_out": summary.left_out}
+    ended |= {"table_sha256": sha256_of(out / TABLE), "settings": asdict(settings), "note": RESEARCH_ONLY}
+    write_json(out / DONE, ended)
+    return summary
+
+
+def _summary(rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...]) -> Summary:
+    failures = [row for row in rows if row["status"] == FAILED]
+    first = f"{failures[0]['case']}: {failures[0]['reason']}" if failures else ""
+    warned = sum(bool(row["warnings"]) for row in rows)
+    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others)
+
+
+def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
+    names = tuple(filter(None, formats.split(","))) if isinstance(formats, str) else tuple(formats)
+    for name in names:
+        if name not in FORMATS:
+            raise EquipoiseError(f"--as {name!r} is unknown; {nearest(name, FORMATS)}")
+    return names
+
+
+def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
+    """Refuse an output folder inside an input: its masks would be answered as images next time."""
+    for path in given:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise EquipoiseError(f"{out} lies in the input {path}; name a folder beside it with --out")
+
+
+def _claim(out: Path, bundle: Bundle) -> None:
+    """Take a new folder, or one with answers of this very bundle."""
+    if prove_ours(out, PREDICTIONS):
+        before = _read(out / STARTED).get("bundle")
+        if before not in (None, bundle.sha256):
+            raise EquipoiseError(f"{out} holds predictions of another bundle; name a new folder with --out")
+    try:
+        claim(out, PREDICTIONS)
+        write_json(out / STARTED, {"bundle": bundle.sha256})
+    except OSError as error:
+        raise EquipoiseError(f"{out} cannot be written ({error}); name another folder with --out") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> tuple[dict[str, Any], bool]:
+    """Answer one case, or take its answer that is there; return its row, and whether it was there."""
+    try:
+        key = _key(case, bundle, settings)
+        kept = _kept(folder, key)
+        if kept is not None:
+            return kept, True
+        return _answered(case, bundle, folder, settings, key), False
+    except EquipoiseError as error:
+        return _failure(case, bundle, str(error)), False
+    except OSError as error:
+        if error.filename is None or str(folder) in str(error.filename):
+            raise EquipoiseError(
+                f"{folder} cannot be written ({error}); make room, then run the same command"
+            ) from error
+        return _failure(case, bundle, f"its files cannot be read ({error}); check them"), False
+    except MemoryError:
+        return _failure(case, bundle, "the memory does not suffice for its answer; give a smaller image"), False
+
+
+def _failure(case: CaseInput, bundle: Bundle, reason: str) -> dict[str, Any]:
+    return {"case": case.id, "status": FAILED, "reason": reason, "warnings": [], "bundle": bundle.sha256}
+
+
+def _key(case: CaseInput, bundle: Bundle, settings: Settings) -> str:
+    """Return a hash of everything an answer depends on: bundle, settings, and the content of the case's files."""
+    digest = hashlib.sha256(f"{bundle.sha256}|{settings}|{case.series_uid}|{case.row}".encode())
+    for path in case.images:
+        # All files of a folder, and those beside a header that belong to it.
+        beside = (
+            sorted(path.parent.glob(f"{_bare(path)}.*")) if path.suffix.lower() in (".hdr", ".mhd", ".nhdr") else [path]
+        )
+        for file in data_files(path) if path.is_dir() else beside:
+            if file.is_file():
+                digest.update(f"{file.name}:{_hash(file, *_state(file))}|".encode())
+    return digest.hexdigest()
+
+
+def _state(file: Path) -> tuple[int, int]:
+    facts = file.stat()
+    return facts.st_mtime_ns, facts.st_size
+
+
+@lru_cache(maxsize=64)
+def _hash(file: Path, modified: int, size: int) -> str:  # noqa: ARG001 - they make the key of the cache
+    """Return the hash of a file, once for all images that lie in it."""
+    return sha256_of(file)
+
+
+def _bare(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def _kept(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return the row of an answer that is complete and was given to these very files; None where there is none."""
+    kept = _read(folder / ANSWER)
+    files = kept.get("files", {})
+    whole = kept.get("key") == key and isinstance(files, dict) and isinstance(kept.get("row"), dict)
+    if not whole or any(not (folder / name).is_file() for name in files):
+        return None
+    return dict(kept["row"]) if all(sha256_of(folder / name) == digest for name, digest in files.items()) else None
+
+
+def _answered(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings, key: str) -> dict[str, Any]:
+    source = read_input(case, bundle.contract)
+    refusal = memory_refusal(bundle.expected_bytes(source.image), settings.most_gb)
+    if refusal is not None:
+        raise refusal
+    answer = bundle.answer(source.image, strict=settings.strict, remarks=(*source.remarks, *bundle.about_files))
+    files = _write(case, bundle, folder, settings, source, answer)
+    row = _row(case, bundle, source, answer)
+    details = {
+        "key": key,
+        "note": RESEARCH_ONLY,
+        "row": row,
+        "labels": label_values(bundle.contract) if answer.masks and not bundle.contract.overlapping else {},
+        "candidates": _candidates(answer, source),
+        "sources": dict(source.sha256),
+        "stored_axes": source.scan.stored_axes,
+        "slices": source.scan.header.get("slices"),
+        "slices_from_to_mm": source.scan.header.get("slices_from_to_mm"),
+        "files": {name: sha256_of(folder / name) for name in files},
+    }
+    write_json(folder / ANSWER, details, public=True)  # last: it marks the case as answered
+    return row
+
+
+def _write(
+    case: CaseInput, bundle: Bundle, folder: Path, settings: Settings, source: SourceImage, answer: Answer
+) -> list[str]:
+    """Write the masks of an answer in the formats asked for; return the names of the files."""
+    if not answer.masks:
+        return []
+    # The segmentation first, which may be refused: a case that failed must leave no mask behind.
+    names = []
+    if "seg" in settings.formats:
+        arm = bundle.files.record["evidence"]["arm"]
+        content = segmentation_bytes(answer.masks, source.scan, arm=arm, bundle=bundle.sha256)
+        write_bytes(folder / SEGMENTATION, content)
+        names.append(SEGMENTATION)
+    if "nifti" in settings.formats:
+        names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])
+    return names
+
+
+def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -> dict[str, Any]:
+    unit = "ml" if bundle.contract.spatial_dims == 3 else "mm2"
+    row: dict[str, Any] = {"case": case.id, "status": ANSWERED, "reason": ""}
+    if answer.probabilities:
+        row |= {"class": answer.label} | {f"p_{name}": share for name, share in answer.probabilities.items()}
+    row |= {f"{name}_{unit}": size for name, size in answer.sizes.items()}
+    if answer.candidates is not None:
+        scores = answer.candidates.score
+        row |= {"candidates": len(scores), "highest_score": float(scores.max()) if len(scores) else None}
+    joined = hashlib.sha256("|".join(sorted(source.sha256.values())).encode()).hexdigest()
+    one = next(iter(source.sha256.values())) if len(source.sha256) == 1 else joined
+    return row | {
+        "warnings": list(answer.warnings),
+        "sides": list(source.image.array.shape[1:]),
+        "spacing_mm": [round(value, 6) for value in answer.spacing_mm],
+        "input_sha256": one,
+        "bundle": bundle.sha256,
+    }
+
+
+def _candidates(answer: Answer, source: SourceImage) -> list[dict[str, Any]]:
+    """Return a detector's candidates: score, place in mm from the first voxel, and in the world (RAS+) if known."""
+    if answer.candidates is None:
+        return []
+    rows = []
+    for centre, score in zip(answer.candidates.centre_mm, answer.candidates.score, strict=True):
+        world = None
+        if source.image.affine is not None and len(centre) == 3:
+            voxel = (centre / np.array(answer.spacing_mm))[::-1]
+            world = (source.image.affine @ np.array([*voxel, 1.0]))[:3].round(3).tolist()
+        rows.append({"score": float(score), "centre_mm": centre.round(3).tolist(), "world_ras_mm": world})
+    return rows
+
+
+def _table(rows: Sequence[dict[str, Any]], contract: Contract) -> str:
+    """Return predictions.csv: the columns are those of the contract, whether or not any case was answered."""
+    unit = "ml" if contract.spatial_dims == 3 else "mm2"
+    answers = {
+        "label": ["class", *(f"p_{name}" for name in contract.classes)],
+        "mask": [f"{name}_{unit}" for name in contract.regions],
+        "findings": ["candidates", "highest_score"],
+    }[contract.truth]
+    columns = ["case", "status", "reason", *answers, "warnings", "sides", "spacing_mm", "input_sha256", "bundle"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    return "" if value is None else value

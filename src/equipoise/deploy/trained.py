@@ -1,0 +1,282 @@
+"""The trained job of an arm, rebuilt from its run folder: plan, cohort, settings and weights as they were used."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohorts import Cohort
+from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.sources import load
+from equipoise.cohorts.splits.patient_groups import with_guessed_patients
+from equipoise.deploy.contract import TRUTHS, Contract, Window
+from equipoise.errors import EquipoiseError
+from equipoise.lookup import is_imported, nearest
+from equipoise.preprocessing import Pipeline
+from equipoise.protocol import Protocol
+from equipoise.protocol.toml import read_text, tables
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
+from equipoise.runfolder.own_code import check_code
+from equipoise.runfolder.paths import CHECKPOINT, PROTOCOL, WEIGHTS, job_name
+from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
+from equipoise.training.loop.arm import code_hashes
+from equipoise.training.preparation.staging import plan_jobs
+from equipoise.training.tuning.draws import Choice, tuned_jobs
+
+Indices = NDArray[np.int64]
+OPTION = "--protocol"
+
+
+@dataclass(frozen=True)
+class TrainedJob:
+    """One training run of an arm with everything it was trained and tested with.
+
+    parts: indices of the cohort's cases, by part of the job's fold. validation: the value it was chosen by, with the
+    values of all finished runs of the arm.
+    """
+
+    run: RunFolder
+    protocol: Protocol
+    cohort: Cohort
+    job: Job
+    record: JobRecord
+    parts: dict[str, Indices]
+    validation: dict[str, float]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The preprocessing of the trial."""
+        return Pipeline.from_settings(self.protocol.preprocessing)
+
+
+def trained_job(
+    run: str | Path,
+    arm: str,
+    job: str | None = None,
+    protocol: str | Path | None = None,
+    trust_code: bool = False,
+) -> TrainedJob:
+    """Return a training run of an arm: the one with the median validation value, or that named FOLD-SEED by `job`.
+
+    protocol: where the protocol lies now, if data or code are no longer beside the run folder. trust_code: whether code
+    that the folder names may be run.
+    Raises EquipoiseError (one sentence) for a run that has not ended or does not agree with its ledger, data that are
+    not those of the trial, and tasks that a bundle does not know.
+    """
+    folder = read_folder(Path(run), trust_code)
+    refuse_unsound(folder)
+    names = [*folder.arms(), *(str(twin["name"]) for twin in folder.untuned())]
+    if arm not in names:
+        raise EquipoiseError(f"{run} has no arm {arm!r}; {nearest(arm, names)}")
+    record, values = _chosen(folder, arm, job)
+    _refuse_untrusted(folder, arm, protocol, trust_code)
+    plan, cohort = _data(folder, protocol)
+    _refuse_task(plan)
+    here = _job(folder, plan, cohort, record)
+    _refuse_changed_code(folder, here)
+    place = {case.id: index for index, case in enumerate(cohort.cases)}
+    fold = folder.lock["split"]["folds"][record.fold]
+    parts = {name: np.array([place[case] for case in fold[name]], np.int64) for name in ("train", "validation", "test")}
+    return TrainedJob(folder, plan, cohort, here, record, parts, values)
+
+
+def refuse_unsound(folder: RunFolder) -> None:
+    """Raise EquipoiseError for a run that has not predicted, or does not agree with its ledger and its plan."""
+    if not folder.ledger.verified:
+        problem = folder.ledger.problem or "its ledger cannot be verified"
+        raise EquipoiseError(f"{folder.path} cannot be exported: {problem}")
+    if folder.ledger.plan_changed:
+        raise EquipoiseError(
+            f"{folder.path / PROTOCOL} is not the plan that was locked, so the arm cannot be rebuilt; restore the file"
+        )
+    if Ledger(folder.path).last(PREDICTED) is None:
+        raise EquipoiseError(
+            f"{folder.path} has not finished: nothing is predicted yet; finish it with the same `equipoise run`"
+        )
+
+
+def _chosen(folder: RunFolder, arm: str, job: str | None) -> tuple[JobRecord, dict[str, float]]:
+    """Return the run named, or of the finished runs the one with the median validation value; and all values."""
+    finished = folder.finished(arm)
+    if not finished:
+        raise EquipoiseError(f"no training run of {arm} finished, so there is nothing to export; the report says why")
+    values = {f"{one.fold}-{one.seed}": _validation(folder, one) for one in finished}
+    runs = {f"{one.fold}-{one.seed}": one for one in finished}
+    if job is not None:
+        if job not in runs:
+            raise EquipoiseError(f"{arm} has no finished run {job!r}; {nearest(job, runs)}")
+        return runs[job], values
+    # The lower middle by value and then by name: of two middle runs the choice must not depend on their order.
+    ordered = sorted(values, key=lambda name: (values[name], name))
+    return runs[ordered[(len(ordered) - 1) // 2]], values
+
+
+def _validation(folder: RunFolder, record: JobRecord) -> float:
+    primary = str(folder.lock["endpoints"]["primary"])
+    epoch = record.done.get("chosen_epoch")
+    column = record.history.get(f"validation_{primary}", record.history.get("validation_loss"))
+    if not epoch or column is None or len(column) < epoch:
+        raise EquipoiseError(
+            f"the run {record.arm} {record.fold}-{record.seed} states no validation value of its chosen epoch; restore "
+            "its history.csv, or name a run with --job"
+        )
+    value = float(column[epoch - 1])
+    return value if np.isfinite(value) else -np.inf
+
+
+def _data(folder: RunFolder, protocol: str | Path | None) -> tuple[Protocol, Cohort]:
+    """Return the plan and the trial's cohort, from the first place where it is that very cohort."""
+    text, complaint = read_text(folder.path / PROTOCOL), ""
+    for place in _places(folder, protocol):
+        plan = Protocol.parse(text, str(folder.path / PROTOCOL), place)
+        if plan.cohort_path is not None and not plan.cohort_path.exists():
+            complaint = complaint or f"{plan.cohort_path} does not exist"
+            continue
+        try:
+            cohort = load(plan.cohort, plan.cohort_path, plan.folder)
+            if plan.split.patients == "guessed":
+                cohort = with_guessed_patients(cohort, CaseCards(cohort))
+        except EquipoiseError as error:
+            complaint = complaint or str(error)
+            continue
+        if cohort.fingerprint() == folder.lock["cohort"]["fingerprint"]:
+            return plan, cohort
+        complaint = f"the data at {plan.cohort_path or place} are not those that the trial was locked with"
+    raise EquipoiseError(
+        f"the cohort of {folder.path} is needed to prove the arm, and {complaint}; name the protocol's file where its "
+        f"data and code lie with {OPTION}"
+    )
+
+
+def _places(folder: RunFolder, protocol: str | Path | None) -> Iterator[Path]:
+    """Yield the folders where data and code may lie; the fingerprint decides, so none of them is trusted."""
+    if protocol is not None:
+        yield Path(protocol).resolve().parent
+        return
+    recorded = folder.lock.get("code_folder")
+    places = [] if recorded is None else [Path(os.path.normpath(folder.path.resolve() / str(recorded)))]
+    yield from dict.fromkeys([*places, folder.path.resolve().parent, Path.cwd(), folder.path.resolve()])
+
+
+def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, trusted: bool) -> None:
+    """Raise EquipoiseError before code that the run folder names would run without permission."""
+    place = next(iter(_places(folder, protocol)))
+    for what, name in _own_code(folder, arm):
+        digest = (folder.lock.get("code") or {}).get(name)
+        if digest is not None:
+            check_code(name, what, digest, place, trusted)
+        elif not (trusted or is_imported(name)):
+            raise EquipoiseError(
+                f"the {what} {name!r} is code that this run folder names, and code of a run folder is not run unasked; "
+                "read it, then add --trust-code"
+            )
+
+
+def _own_code(folder: RunFolder, arm: str) -> Iterator[tuple[str, str]]:
+    """Yield what code of the author's own an arm needs: of its cohort, its network and its optimizer."""
+    plan = tables(read_text(folder.path / PROTOCOL), PROTOCOL)
+    source = plan.get("cohort", {}).get("source", "")
+    entries = (*folder.lock["arms"], *folder.untuned())
+    chosen: dict[str, Any] = next((entry for entry in entries if entry["name"] == arm), {})
+    named = [("cohort source", source), *((part, chosen.get(part)) for part in ("model", "optimizer"))]
+    for what, value in named:
+        name = value.get("name", "") if isinstance(value, dict) else str(value or "")
+        if ":" in name:
+            yield what, name
+
+
+def _refuse_task(plan: Protocol) -> None:
+    if ":" in plan.cohort.task:
+        raise EquipoiseError(
+            f"the task {plan.cohort.task} is code of its author, and a bundle carries none; export a built-in task"
+        )
+
+
+def _job(folder: RunFolder, plan: Protocol, cohort: Cohort, record: JobRecord) -> Job:
+    """Return the job with the arithmetic and the settings that it was trained with."""
+    name = job_name(record.arm, record.fold, record.seed)
+    jobs = plan_jobs(plan, cohort, len(folder.lock["split"]["folds"]), folder.path)
+    job = next((job for job in jobs if job.name == name), None)
+    if job is None:
+        raise EquipoiseError(f"the plan of {folder.path} has no job {name}; restore {PROTOCOL}")
+    tuned = Ledger(folder.path).last(TUNED)
+    if tuned is not None:
+        (job,) = tuned_jobs([job], [Choice(**choice) for choice in tuned.data["chosen"]])
+    job = job.settled(record.done["precision"], record.done["compile"])
+    # The weights are those of the run: what they started from may be gone, and does not matter any more.
+    return replace(job, arm=job.arm.model_copy(update={"pretrained": None}))
+
+
+def _refuse_changed_code(folder: RunFolder, job: Job) -> None:
+    before, now = folder.lock.get("code") or {}, code_hashes([job])
+    for name, digest in now.items():
+        if before.get(name) != digest:
+            raise EquipoiseError(
+                f"the source of {name} is not the code that the trial was locked with; restore it, then export again"
+            )
+
+
+def weights_of(trained: TrainedJob) -> bytes:
+    """Return the weights of the chosen epoch; EquipoiseError where they are gone or not those of the ledger."""
+    file = trained.job.weights_file
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise EquipoiseError(
+            f"the weights of {trained.job.name} cannot be read ({error}), and results alone cannot be exported; "
+            "restore them, or run the trial again"
+        ) from error
+    recorded = recorded_weights(trained)
+    if recorded is not None and recorded != hashlib.sha256(content).hexdigest():
+        raise EquipoiseError(f"{file} is not the file that the ledger recorded; restore the original")
+    return content
+
+
+def recorded_weights(trained: TrainedJob) -> str | None:
+    """Return the SHA-256 of the weights in the ledger; None for a run of a version that did not record it."""
+    for event in Ledger(trained.run.path).events:
+        files = event.data.get("files")
+        if event.data.get("job") == trained.job.name and isinstance(files, dict):
+            digest = files.get(f"{CHECKPOINT}/{WEIGHTS}")
+            if digest is not None:
+                return str(digest)
+    return None
+
+
+def contract_of(trained: TrainedJob, smallest: int | None, oriented: bool, fixed: tuple[int, ...] | None) -> Contract:
+    """Return the contract of a trained job.
+
+    smallest: side that its network needs. oriented: whether the trial's volumes had a place in space. fixed: the only
+    sides of a whole image that the exported network answers; None where it answers others.
+    """
+    job, dims = trained.job, trained.job.spatial_dims
+    truth = job.task_record.truth
+    if truth not in TRUTHS:
+        raise EquipoiseError(f"answers of the task {job.task} are not known to a bundle; it knows {', '.join(TRUTHS)}")
+    window = Window(
+        side=job.training.patch_of(dims),
+        overlap=job.inference.overlap,
+        mirror_axes=job.inference.mirror_axes(dims),
+        batch=job.training.batch_size,
+        fixed=fixed,
+        smallest=None if smallest is None else (smallest,) * dims,
+    )
+    return Contract(
+        truth=truth,
+        classes=job.classes,
+        channels=trained.cohort.channels,
+        spatial_dims=dims,
+        pipeline=trained.pipeline.hard,
+        window=window,
+        targets=job.training.targets,
+        regions=dict(job.regions),
+        oriented=oriented,
+        threshold=job.inference.candidate_threshold,
+        apart_mm=job.inference.apart_mm,
+    )

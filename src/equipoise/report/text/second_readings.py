@@ -1,0 +1,59 @@
+"""Two tables beside the verdict: the difference as probabilities, and case by case with failures first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from equipoise.report.text.words import interval, number, p_value
+
+PROBABILITIES = ("first better by more than the margin", "within the margin", "second better by more than the margin")
+
+
+def readings(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rows of both tables for all primary comparisons; a table without rows is left out of the page."""
+    pairs = [*results["comparisons"], *results["baseline_comparisons"]]
+    higher = results["endpoints"]["higher_is_better"]
+    return {
+        "probability_heads": [*PROBABILITIES, "first better at all", "95 % credible interval"],
+        "probabilities": [
+            (f"{names[pair['a']]} − {names[pair['b']]}", _probabilities(pair["posterior"], higher))
+            for pair in pairs
+            if pair.get("posterior")
+        ],
+        "win_heads": ["wins", "losses", "ties", "decided by failures", "net benefit, 95 %", "p", "win ratio, 95 %"],
+        "wins": [
+            (f"{names[pair['a']]} against {names[pair['b']]}", _wins(pair["wins"]))
+            for pair in pairs
+            if pair.get("wins")
+        ],
+    }
+
+
+def _probabilities(found: Mapping[str, float], higher: bool) -> list[str]:
+    """Return the cells of one pair; better means above where higher is better."""
+    better, worse = (found["above"], found["below"]) if higher else (found["below"], found["above"])
+    positive = found["positive"] if higher else 1 - found["positive"]
+    shares = [_share(value) for value in (better, found["within"], worse, positive)]
+    return [*shares, interval(found["low"], found["high"], 4)]
+
+
+def _wins(found: Mapping[str, Any]) -> list[str]:
+    failures: Sequence[float] = found["by_failure"]
+    ratio = "–"
+    if found["ratio"] is not None:
+        ratio = f"{number(found['ratio'], 2)} ({interval(found['ratio_low'], found['ratio_high'], 2)})"
+    return [
+        *(_share(found[name]) for name in ("wins", "losses", "ties")),
+        f"{_share(failures[0])} won, {_share(failures[1])} lost",
+        f"{number(found['net'], 3, signed=True)} ({interval(found['low'], found['high'], 3)})",
+        p_value(found["p"]),
+        ratio,
+    ]
+
+
+def _share(value: float) -> str:
+    """Format a probability in percent; what is not certain is never called so."""
+    if 0 < value < 0.001:
+        return "< 0.1 %"
+    if 0.999 < value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,28 @@
+"""What the caller of an audit states beside the files: a threshold, and that patients will be added."""
+
+import numpy as np
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.predictions import Predictions
+
+
+def growth(tightest: int | None) -> dict[str, int]:
+    """Return what the plan says of an audit that grows; `tightest`: the patients at which it shall be sharpest."""
+    if tightest is not None and tightest < 1:
+        raise PredictionError(
+            f"--growing {tightest} is no number of patients; state at how many the audit shall be sharpest, as 200"
+        )
+    return {} if tightest is None else {"growing": tightest}
+
+
+def threshold_note(table: Predictions, threshold: float | None, positive: str | None) -> list[str]:
+    """Say what a threshold means; refuse one where no class is the positive one."""
+    if threshold is None:
+        return []
+    if not table.classes or (positive is None and len(table.classes) != 2) or not np.isfinite(threshold):
+        classes = ", ".join(table.classes) or "none"
+        raise PredictionError(
+            f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
+        )
+    one = positive or table.classes[1]
+    return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]

@@ -1,0 +1,52 @@
+"""What the ledger says of the jobs of a trial: which have ended, which were changed since, which begin again."""
+
+from collections.abc import Sequence
+
+from equipoise.errors import LedgerError
+from equipoise.progress import remark
+from equipoise.runfolder.chronology import ends
+from equipoise.runfolder.evidence import sha256_of
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import FINISHED, RESTARTED, STARTED, Event, Ledger
+
+
+def has_ended(job: Job) -> bool:
+    """Return whether a job has ended and left its predictions, or what they need; False also where that is damaged."""
+    try:
+        done = job.done()
+    except LedgerError:
+        return False
+    if done is None or done["status"] != FINISHED or job.draw is not None:  # a draw of tuning leaves no weights
+        return done is not None
+    return job.weights_file.is_file() or job.predictions_file.is_file()
+
+
+def refuse_changed(job: Job, end: Event | None) -> None:
+    """Raise LedgerError where a job's readable files are others than those that the ledger recorded at its end.
+
+    Files that are missing or damaged are no reason: the job is trained again, and the ledger says so.
+    """
+    files = {} if end is None else end.data.get("files") or {}
+    if not files or not has_ended(job):
+        return
+    for name, digest in files.items():
+        if sha256_of(job.folder / name) not in (digest, None):
+            raise LedgerError(
+                f"{job.folder / name} was changed after the job had ended; restore the original, or run into a new "
+                "folder with --out"
+            )
+
+
+def begin(waiting: Sequence[Job], ledger: Ledger) -> None:
+    """Record which jobs begin, and which begin again although they had ended; what these left is removed."""
+    ended = ends(ledger.events)
+    again = [job for job in waiting if job.name in ended]
+    for job in again:
+        remark(f"{job.name} had ended, and what it left is missing or damaged; it is trained again, on the record")
+        for file in (job.done_file, job.predictions_file):
+            file.unlink(missing_ok=True)
+    if again:
+        ledger.append(RESTARTED, jobs=[job.name for job in again])
+    first = [job.name for job in waiting if job.name not in ended]
+    if first:
+        ledger.append(STARTED, jobs=first)

@@ -1,0 +1,50 @@
+"""The model card: every item is marked, nothing of the user's breaks its table."""
+
+from deploy_bundles import contract_for
+
+from equipoise.deploy.card import AUTHOR, OPEN, RUN, card
+
+LIMITS = {"cases": 4, "spacing_mm": {"low": [1.0], "high": [2.0]}, "sides": {"low": [5], "high": [9]},
+          "levels": {"low": [[0.0, 1.0, 2.0]], "high": [[1.0, 2.0, 3.0]]}}  # fmt: skip
+
+
+def record(**evidence):
+    """A record as `export` makes it."""
+    said = {
+        "arm": "net", "trial": "toy", "question": "a | b?\nor c", "endpoint": "dice", "estimate": 0.8, "low": 0.7,
+        "high": None, "patients": 12, "this_run": 0.81, "baseline": {"reason": "better."}, "exploratory": False,
+        "comparisons": [{"other": "rival", "reason": "tied."}], "overruled": [], "although": "",
+    }  # fmt: skip
+    return {
+        "contract": contract_for().to_json(), "limits": LIMITS, "evidence": said | evidence,
+        "network": {"name": "unet", "settings": {"preset": "tiny"}, "parameters": 7},
+        "provenance": {"job": "0-1", "job_chosen_by": "the median", "protocol_sha256": "p", "ledger_head": "l",
+                       "versions": {"torch": "2"}},
+        "reading": {"cases": 3, "with_files": 0, "alike": 0},
+    }  # fmt: skip
+
+
+PARITY = {
+    "reproduction": {"difference": 0.0, "rows": 9},
+    "onnx": {"cases": 5, "probability": 1e-7, "changed": 1, "changed_clearly": 0, "decisions": 99, "unit": "voxels",
+             "endpoint": {"torch": 0.81, "onnx": 0.81}},
+}  # fmt: skip
+
+
+def test_every_item_says_where_it_comes_from():
+    text = card(record(), PARITY)
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| item")]
+    assert all(line.endswith((f"| {RUN} |", f"| {AUTHOR} |")) for line in rows)
+    assert all((f"| {OPEN} |" in line) == line.endswith(f"| {AUTHOR} |") for line in rows)
+    assert sum(line.endswith(f"| {AUTHOR} |") for line in rows) >= 9
+    assert "| question of the trial | a \\| b? or c | from the run |" in rows
+    assert "0.800 (95 % interval 0.700 to none), 12 patients" in text
+    assert "1 of 99 decisions changed (voxels), 0 of them not at a boundary" in text
+    assert "not compared" in text
+    assert "exported although" not in text
+    assert "**Research only.**" in text
+
+
+def test_what_was_overruled_is_printed_with_its_reason():
+    text = card(record(overruled=["it did not beat size-rule"], although="for a study of failures"), PARITY)
+    assert "| exported although | it did not beat size-rule: for a study of failures | from the run |" in text

@@ -1,0 +1,282 @@
+"""Arms of real trials as bundles: reproduced, refused, told apart from forgeries, and used."""
+
+import hashlib
+import json
+import re
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from deploy_bundles import change, onnx_model
+
+import equipoise
+from equipoise import cli
+from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, PARITY, RECORD, WEIGHTS, read_bundle
+from equipoise.deploy.canaries import refuse_traces
+from equipoise.deploy.export import _proven, evidence_of, export
+from equipoise.deploy.onnx_file import strip
+from equipoise.deploy.predictor import Bundle
+from equipoise.deploy.proof import refuse_disparity
+from equipoise.deploy.torch_network import torch_network
+from equipoise.deploy.trained import _refuse_untrusted, trained_job
+from equipoise.errors import EquipoiseError
+from equipoise.progress import silent
+from equipoise.report import summarise
+from equipoise.runfolder.read import read_folder
+
+OLD = "tests/data/run-of-0.1"
+
+
+@pytest.fixture(scope="module")
+def exported(segmentation_trial, tmp_path_factory):
+    """The segmenter of the shared trial as a bundle, and what the export returned."""
+    out = tmp_path_factory.mktemp("exported") / "bundle"
+    run = segmentation_trial.run
+    written = export(run, "unet", out, results=summarise(run, True), although="a test", trust_code=True)
+    return SimpleNamespace(path=out, written=written, trial=segmentation_trial)
+
+
+def test_a_bundle_gives_the_numbers_of_its_trial(exported):
+    parity = json.loads((exported.path / PARITY).read_text())
+    assert parity["reproduction"]["difference"] == 0.0
+    assert parity["onnx"]["cases"] == 10
+    assert parity["onnx"]["probability"] < 1e-5
+    assert parity["onnx"]["changed_clearly"] == 0
+    assert parity["onnx"]["endpoint"]["onnx"] == pytest.approx(parity["onnx"]["endpoint"]["torch"], abs=1e-6)
+    job = exported.written["job"].split("/")[1]
+    predictions = equipoise.evaluation.predictions.read_parquet(
+        exported.trial.run / "jobs" / "unet" / job / "predictions.parquet"
+    )
+    test = predictions.where(predictions.split == "test")
+    assert parity["onnx"]["endpoint"]["torch"] == pytest.approx(test.metrics["dice_square"].mean(), abs=1e-12)
+
+
+def test_both_runtimes_and_the_run_itself_answer_alike(exported):
+    onnx_way, torch_way = Bundle(exported.path), Bundle(exported.path, runtime="torch")
+    loaded = equipoise.load(exported.trial.run, trust_code=True).arm("unet")
+    assert f"{loaded.job}" == exported.written["job"]
+    draw = np.random.default_rng(0)
+    for sides in ((24, 20), (37, 29), (19, 50)):
+        image = equipoise.cohorts.Image(draw.normal(0.3, 0.4, (1, *sides)).astype(np.float32), (1.0, 1.0))
+        prepared = onnx_way.prepare(image).image
+        answers = [one.logits(prepared) for one in (onnx_way, torch_way, loaded)]
+        assert max(np.abs(answers[0] - other).max() for other in answers[1:]) < 1e-4
+        assert np.array_equal(onnx_way.predict(image).masks["square"], loaded.predict(image).masks["square"])
+
+
+def test_nothing_tells_where_it_was_made(exported):
+    for file in (*FILES, RECORD):
+        content = (exported.path / file).read_bytes()
+        for canary in (str(exported.trial.folder), str(exported.path.parent), "site-packages", "Traceback", '.py"'):
+            assert canary.encode() not in content, (file, canary)
+    model = onnx.load(exported.path / NETWORK)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    card = (exported.path / CARD).read_text()
+    rows = [line for line in card.splitlines() if line.startswith("| ") and not line.startswith("| item")]
+    assert len(rows) > 25
+    assert all(line.endswith(("| from the run |", "| author must fill |")) for line in rows)
+    assert "a test" in card
+
+
+def test_weights_of_another_seed_or_of_no_training_are_refused(exported, tmp_path):
+    jobs = exported.trial.run / "jobs" / "unet"
+    (other,) = {folder.name for folder in jobs.iterdir()} - {exported.written["job"].split("/")[1]}
+    forged = shutil.copytree(exported.path, tmp_path / "forged")
+    change(forged, WEIGHTS, (jobs / other / "checkpoint" / "model.safetensors").read_bytes(), rehash=True)
+    with pytest.raises(EquipoiseError, match="otherwise than where it was exported"):
+        Bundle(forged, runtime="torch")
+    change(forged, NETWORK, onnx_model(2, 1, 2), rehash=True)
+    with pytest.raises(EquipoiseError, match="otherwise than where it was exported"):
+        Bundle(forged)
+    # of a run of version 0.1, whose ledger holds no weights, the predictions tell
+    trained = trained_job(exported.trial.run, "unet", trust_code=True)
+    weights = (jobs / other / "checkpoint" / "model.safetensors").read_bytes()
+    with pytest.raises(EquipoiseError, match="do not reproduce its predictions"):
+        _proven(trained, weights, silent)
+    # in the run folder itself, the ledger does
+    trial = exported.trial.copy(tmp_path / "trial")
+    here = trial.run / "jobs" / "unet"
+    name = exported.written["job"].split("/")[1]
+    shutil.copy(here / other / "checkpoint" / "model.safetensors", here / name / "checkpoint" / "model.safetensors")
+    with pytest.raises(EquipoiseError, match="is not the file that"):
+        export(
+            trial.run,
+            "unet",
+            tmp_path / "new",
+            results=summarise(trial.run, True),
+            job=name,
+            although="a test",
+            trust_code=True,
+        )
+    assert not (tmp_path / "new").exists()
+
+
+def test_code_that_a_run_folder_names_is_not_run_unasked(tmp_path):
+    folder = shutil.copytree(f"{OLD}/classification", tmp_path / "run")
+    plan = (folder / "protocol.toml").read_text()
+    (folder / "protocol.toml").write_text(re.sub(r'source = "[^"]*"', 'source = "stranger:cohort"', plan))
+    (tmp_path / "stranger.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(EquipoiseError):
+        trained_job(folder, read_arms(folder)[0])
+    with pytest.raises(EquipoiseError, match="is not run unasked"):
+        _refuse_untrusted(read_folder(folder), read_arms(folder)[0], None, False)
+
+
+@pytest.mark.slow
+def test_two_exports_are_one_file_for_file(exported, tmp_path):
+    export(
+        exported.trial.run,
+        "unet",
+        tmp_path / "again",
+        results=summarise(exported.trial.run, True),
+        although="a test",
+        trust_code=True,
+    )
+    for file in (*FILES, RECORD):
+        assert (tmp_path / "again" / file).read_bytes() == (exported.path / file).read_bytes(), file
+
+
+@pytest.mark.slow
+def test_classifiers_one_of_them_of_ones_own(classification_trial, tmp_path, capsys):
+    for arm in ("unet", "own"):
+        out = tmp_path / arm
+        command = ["export", str(classification_trial.run), "--arm", arm, "--out", str(out), "--quiet", "--json"]
+        assert cli.main([*command, "--although", "a test", "--trust-code"]) == cli.DONE
+        written = json.loads(capsys.readouterr().out)
+        assert written["parity"]["reproduction"]["difference"] == 0.0
+        assert written["parity"]["onnx"]["changed_clearly"] == 0
+        values = read_bundle(out).record["provenance"]["validation"]
+        ordered = sorted(values.values())
+        assert values[written["job"].split("/")[1]] == ordered[1]  # the median of three
+    with pytest.raises(EquipoiseError, match="code of its author"):
+        Bundle(tmp_path / "own", runtime="torch")
+
+
+@pytest.mark.slow
+def test_a_detector(detection_trial, tmp_path):
+    run = detection_trial.run
+    written = export(run, "unet", tmp_path / "bundle", results=summarise(run, True), although="a test", trust_code=True)
+    onnx_parity = written["parity"]["onnx"]
+    assert onnx_parity["endpoint"]["onnx"] == pytest.approx(onnx_parity["endpoint"]["torch"], abs=1e-9)
+    assert onnx_parity["changed_clearly"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+def test_a_run_of_results_alone_is_refused_in_one_sentence(task, tmp_path, capsys):
+    folder = shutil.copytree(f"{OLD}/{task}", tmp_path / "run")
+    arm = read_arms(folder)[0]
+    assert cli.main(["export", str(folder), "--arm", arm, "--out", str(tmp_path / "b"), "--quiet"]) == cli.REFUSED
+    text = capsys.readouterr().err
+    assert text.startswith("equipoise: ")
+    assert text.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+
+
+def read_arms(folder):
+    """The names of the arms of a run."""
+    return [arm["name"] for arm in json.loads((folder / "lock.json").read_text())["arms"]]
+
+
+@pytest.mark.long
+def test_what_is_no_finished_run_is_refused(tmp_path):
+    with pytest.raises(EquipoiseError, match="no run folder"):
+        trained_job(tmp_path, "unet")
+    folder = shutil.copytree(f"{OLD}/classification", tmp_path / "run")
+    with pytest.raises(EquipoiseError, match=r"has no arm 'none'"):
+        trained_job(folder, "none")
+    with pytest.raises(EquipoiseError, match=r"has no finished run '9-9'"):
+        trained_job(folder, read_arms(folder)[0], "9-9")
+    ledger = folder / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(lines[:-1]))
+    with pytest.raises(EquipoiseError, match=r"has not finished|cannot be exported"):
+        trained_job(folder, read_arms(folder)[0])
+    ledger.write_text("".join(lines).replace("finished", "failed"))
+    with pytest.raises(EquipoiseError, match="cannot be exported"):
+        trained_job(folder, read_arms(folder)[0])
+
+
+def test_a_run_is_loaded_by_its_arms(tmp_path):
+    folder = shutil.copytree(f"{OLD}/classification", tmp_path / "run")
+    loaded = equipoise.load(folder)
+    assert loaded.arms == read_arms(folder)
+    with pytest.raises(EquipoiseError, match=r"has no arm 'none'"):
+        loaded.arm("none")
+    with pytest.raises(EquipoiseError, match="no run folder"):
+        equipoise.load(tmp_path)
+
+
+def results_with(verdict, *, exploratory=False, better="higher"):
+    """Results of one arm and two trivial rules, of which the second is the stronger."""
+
+    def entry(name, value):
+        return {"name": name, "endpoints": {"auc": {"estimate": value, "low": 0.1, "high": 0.9, "n_patients": 9}}}
+
+    sign = 1 if better == "higher" else -1
+    pairs = [{"a": "net", "b": "weak", "verdict": "a_better", "reason": "clear."},
+             {"a": "strong", "b": "net", "verdict": verdict, "reason": "so it is."}]  # fmt: skip
+    return {
+        "endpoints": {"primary": "auc", "higher_is_better": better == "higher"}, "arms": [entry("net", 0.5)],
+        "untuned": [], "baselines": [entry("weak", 0.5 - 0.1 * sign), entry("strong", 0.5 + 0.1 * sign)],
+        "baseline_comparisons": pairs, "comparisons": [], "exploratory": exploratory,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
+    lock = {"name": "t", "question": "q"}
+    trained = SimpleNamespace(job=SimpleNamespace(arm=SimpleNamespace(name="net")), run=SimpleNamespace(lock=lock))
+    assert evidence_of(trained, results_with("b_better", better=better))["overruled"] == []
+    for verdict in ("a_better", "equivalent", "not_enough_data", "refused"):
+        assert (
+            "does not say that it beats strong"
+            in evidence_of(trained, results_with(verdict, better=better))["overruled"][0]
+        )
+    exploratory = evidence_of(trained, results_with("b_better", exploratory=True, better=better))
+    assert "exploratory" in exploratory["overruled"][0]
+
+
+def test_a_runtime_that_answers_otherwise_is_refused():
+    same = {"probability": 9e-5, "changed_clearly": 0, "decisions": 9}
+    refuse_disparity(same, "ONNX Runtime")
+    for change_ in ({"probability": 1.1e-4}, {"changed_clearly": 1}, {"probability": float("nan")}):
+        with pytest.raises(EquipoiseError, match="answers otherwise"):
+            refuse_disparity({**same, **change_}, "ONNX Runtime")
+
+
+def test_notes_of_the_exporter_are_removed_at_every_depth():
+    model = onnx.load_from_string(onnx_model(3, 1, 3))
+    parts = [model, model.graph, *model.graph.node, *model.graph.input, *model.graph.initializer]
+    for part in parts:
+        part.doc_string = "/home/somebody/train.py"
+        part.metadata_props.add(key="stack", value="/home/somebody/train.py")
+    strip(model)
+    assert b"somebody" not in model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "trace", [b"/home/ann/data", b"/Users/ann/x", b"C:\\Users\\ann\\x", b"/tmp/build/x.py", b"at /work/place/x"]
+)
+def test_traces_of_the_machine_are_refused(trace):
+    refuse_traces({"a": b"https://example.org/home/x and 1/2", "b": b"rate /min"})
+    with pytest.raises(EquipoiseError, match="tells where it was made"):
+        refuse_traces({"a": b"text " + trace + b" text"})
+
+
+def test_names_of_user_host_and_places_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("getpass.getuser", lambda: "annabel")
+    monkeypatch.setattr("socket.gethostname", lambda: "ward-seven")
+    for text in ("trained by annabel", "on ward-seven.", f"in {tmp_path}"):
+        with pytest.raises(EquipoiseError, match="tells where"):
+            refuse_traces({"a": text.encode()}, [tmp_path])
+    refuse_traces({"a": b"annabella"}, [tmp_path])
+
+
+def test_a_network_of_ones_own_has_no_code_in_a_bundle(bundle):
+    with pytest.raises(EquipoiseError, match="own:Layer is code of its author"):
+        torch_network(read_bundle(bundle))
+    assert re.fullmatch(r"[0-9a-f]{64}", hashlib.sha256((bundle / GOLDEN).read_bytes()).hexdigest())
