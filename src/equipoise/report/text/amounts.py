@@ -38,9 +38,22 @@ def amounts(*values: float, marks: Sequence[float] = (0.0,)) -> list[str]:
 
     >>> amounts(0.0004, 0.021), amounts(0.0299, 0.02, marks=[0, 0.03])
     (['0.0004', '0.0210'], ['0.0299', '0.0200'])
+    >>> amounts(17.41, 6.407, -33.8)
+    ['17.4', '6.4', '-33.8']
     """
-    digits = decimals_for(values, 3, marks)
-    return [amount(value, digits) for value in values]
+    digits = decimals_for(values, usual_decimals(values), marks)
+    return [fixed(value, digits) for value in values]
+
+
+def usual_decimals(values: Sequence[float]) -> int:
+    """Return the decimals of a sentence: three, or one where a value is 10 or more, as of millimetres."""
+    return 1 if max(map(abs, values), default=0.0) >= 10 else 3
+
+
+def fixed(value: float, decimals: int) -> str:
+    """Format with exactly these decimals; a rounded zero has no sign."""
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def about(count: int) -> str:

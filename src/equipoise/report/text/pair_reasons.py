@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.text.amounts import about, amount, amounts, decimals_for, p_text, percent
+from equipoise.report.text.amounts import about, amount, amounts, decimals_for, fixed, p_text, percent, usual_decimals
 
 
 def no_verdict(endpoint: str, why: str) -> str:
@@ -201,10 +201,10 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
     """State both means, and the first minus the second with the interval that decides; a part of a sentence."""
     units = f" {unit}" if unit else ""
     gap = means[0] - means[1]
-    gap_text, low, high = amounts(gap, *interval)
+    usual = usual_decimals([*means, *interval])
     # As many digits as tell the means apart: "0.812 against 0.812" would name a difference that nobody can see.
-    digits = max(decimals_for([gap]), decimals_for([means[0]], 3, [means[1]]))
-    first, second = (amount(mean, digits) for mean in means)
+    digits = max(decimals_for([gap, *interval], usual), decimals_for([means[0]], usual, [means[1]]))
+    first, second, gap_text, low, high = (fixed(value, digits) for value in (*means, gap, *interval))
     together = f" for all {family} comparisons together" if family > 1 else ""
     return (
         f"{first} against {second}{units}, a difference of {gap_text} "
