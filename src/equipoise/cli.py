@@ -142,7 +142,7 @@ def _advise(arguments: argparse.Namespace) -> int:
     advice = advise(results, arguments.prefer, arguments.max_latency_ms)
     if results["exploratory_reasons"]:
         advice["exploratory"] = results["exploratory_reasons"]
-    text = advice["reason"] if advice["arm"] is None else f"Use {advice['arm']}. {advice['reason']}"
+    text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
     _say(arguments, advice, text)
     return DONE
 

@@ -181,7 +181,7 @@ def test_not_enough_data_says_what_would_be_enough(binary: Maker) -> None:
     found = judge(binary(100, (0.84, 0.85), seed_sd=0.003), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "not_enough_data"
     assert found.patients_needed is not None
-    assert f"about {found.patients_needed} patients" in sentence(found.reason)
+    assert f"about {found.patients_needed} test patients" in sentence(found.reason)
     assert [n.seeds for n in found.needed] == [3, 5, 10]
     assert found.detectable is not None
     assert found.detectable > 0.03

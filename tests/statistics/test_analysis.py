@@ -119,7 +119,7 @@ def test_thin_folds_are_named(binary: Maker) -> None:
     table = binary(60, cohort=Cohort(prevalence=0.25, most_lesions=1), folds=5)
     found = analysed(table)
     assert len(found.warnings) == 1
-    assert "patients of the rarer class; auc within so small a fold is mostly chance" in sentence(found.warnings[0])
+    assert "patients of the rarer class; AUC within so small a fold is mostly chance" in sentence(found.warnings[0])
     assert analysed(binary(300, folds=5)).warnings == ()
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import Analysis, analyse
 from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.decisive import Decisive
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.panel import align
 from equipoise.statistics.reasons import Reason
@@ -75,8 +77,12 @@ def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> 
     means = [f"{found.arms.mean[k]:.3f}" for k in (1, 0)]
     text = sentence(verdict_reason(found, "a", "b", numbers, "b_better", QUESTION, 3))
     assert text.startswith(f"b has a better AUC than a: {means[0]} against {means[1]}, a difference of 0.")
-    assert "(95 % interval 0.060 to 0.140)" in text
-    assert text.endswith("p < 0.001 adjusted for 3 comparisons.")
+    assert "(95 % interval for all 3 comparisons together 0.060 to 0.140)" in text
+    assert "p < 0.001 adjusted for 3 comparisons." in text
+    assert text.endswith("The whole interval lies beyond the margin of 0.030 that matters.")
+    near = replace(numbers, decisive=Decisive(-0.14, -0.02, 0.95))
+    text = sentence(verdict_reason(found, "a", "b", near, "b_better", QUESTION, 3))
+    assert text.endswith("It is better, but possibly by less than matters (the margin of 0.030).")
 
 
 def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker) -> None:

@@ -175,7 +175,7 @@ def test_infinite_scores_are_refused_and_drawn_nowhere(table: dict[str, Any], tm
 def test_a_dice_in_percent_is_refused() -> None:
     table = {"arm": ["a", "b"] * 12, "case": np.repeat(np.arange(12), 2).astype(str), "dice": np.linspace(60, 95, 24)}
     found = audit(table, cases_are_patients=True)
-    assert "dice of case '0' lies outside 0 to 1, the range of dice" in said(found)
+    assert "dice of case '0' lies outside 0 to 1, the range of Dice" in said(found)
     assert found["arms"][0]["endpoints"]["dice"]["estimate"] is None
 
 

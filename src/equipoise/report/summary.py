@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.atomic_write import write_json
 from equipoise.report.results import recommendation
 from equipoise.report.results.results import numbers_of
+from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.reasons import in_words
 from equipoise.runfolder.paths import RESULTS
@@ -14,7 +15,10 @@ from equipoise.runfolder.read import RunFolder, read_folder
 
 def results_of(run: RunFolder) -> dict[str, Any]:
     """Return the dictionary of results.json for a run folder in memory."""
-    results: dict[str, Any] = in_words(numbers_of(run))
+    names = display_names(run)
+    results: dict[str, Any] = in_words(numbers_of(run), names)
+    for rule in results["baselines"]:
+        rule["display"] = names[rule["name"]]
     # Again after the conversion: different reasons may give the same sentence.
     results["warnings"] = list(dict.fromkeys(results["warnings"]))
     results["exploratory_reasons"] = exploratory_reasons(run)
@@ -39,10 +43,12 @@ def write_results(folder: Path) -> dict[str, Any]:
 def advise(
     results: dict[str, Any], prefer: str = recommendation.QUALITY, max_latency_ms: float | None = None
 ) -> dict[str, Any]:
-    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason"}.
+    """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason",
+    "display"}; `display` is the arm's name as the page prints it.
 
     prefer: one of `recommendation.PREFERENCES`; max_latency_ms: arms slower than this for one case are out (None: no
     limit). Raises EquipoiseError for another preference.
     """
-    advice: dict[str, Any] = in_words(recommendation.advise(results, prefer, max_latency_ms))
-    return advice
+    names = {rule["name"]: rule["display"] for rule in results["baselines"] if "display" in rule}
+    advice: dict[str, Any] = in_words(recommendation.advise(results, prefer, max_latency_ms), names)
+    return advice | {"display": names.get(advice["arm"], advice["arm"])}

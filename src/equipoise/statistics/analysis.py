@@ -68,7 +68,7 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     try:
         per_fold = [endpoint.influence(fold, positive, panel.n_patients) for fold in usable.folds]
     except PredictionError as error:
-        refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.name, error=str(error)))
+        refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.label, error=str(error)))
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     estimated = estimates(per_fold)
     arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
@@ -144,7 +144,7 @@ def _resampled(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> 
 def _caution(endpoint: Endpoint, events: int | None) -> Reason | None:
     if events is None or events >= FEW_EVENTS:
         return None
-    return Reason("uncertain_interval", events=events, endpoint=endpoint.name)
+    return Reason("uncertain_interval", events=events, endpoint=endpoint.label)
 
 
 def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
@@ -170,7 +170,7 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
                     column=column,
                     case=str(fold.case[k]),
                     rows=int(bad.any(axis=2).sum()),
-                    endpoint=endpoint.name,
+                    endpoint=endpoint.label,
                     low=endpoint.low,
                     high=endpoint.high,
                 )
@@ -198,7 +198,7 @@ def _thin_folds(panel: Panel, endpoint: Endpoint, positive: int | None) -> tuple
     fewest = min(counts, key=lambda number: counts[number])
     if counts[fewest] >= FEWEST_IN_FOLD:
         return ()
-    return (Reason("thin_fold", fold=fewest, patients=counts[fewest], endpoint=endpoint.name),)
+    return (Reason("thin_fold", fold=fewest, patients=counts[fewest], endpoint=endpoint.label),)
 
 
 def _without(panel: Panel, refused: Collection[str]) -> Panel:

@@ -267,8 +267,7 @@ def described(name: str, classes: int = 2) -> Endpoint:
     record = next((one for one in (*OF_SCORES, *OF_CANDIDATES) if one.name == name), None)
     if record is None:
         return _at_specificity(name) or of_case(name)
-    display = record.display_of_several if classes > 2 else ""
-    return replace(_of_classes(record, classes), display=display or record.display)
+    return _of_classes(record, classes)
 
 
 def of_case(name: str, regions: Iterable[str] | None = None) -> Endpoint:
@@ -337,9 +336,11 @@ def _offered(metrics: Sequence[str], classes: Sequence[str]) -> dict[str, Endpoi
 
 
 def _of_classes(record: Endpoint, classes: int) -> Endpoint:
-    """Return the record with its range for this number of classes."""
-    high = record.high_of_several
-    return record if classes <= 2 or high is None else replace(record, high=high)
+    """Return the record with its range and its name for this number of classes."""
+    if classes <= 2:
+        return record
+    high, display = record.high_of_several, record.display_of_several
+    return replace(record, high=record.high if high is None else high, display=display or record.display)
 
 
 def _at_specificity(name: str) -> Endpoint | None:

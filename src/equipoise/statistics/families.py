@@ -1,7 +1,7 @@
 """Decide a family of comparisons: contrasts, adjustment over the family, verdicts; `pairs` adds what explains them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from equipoise.statistics.comparison import (
     resampled_contrast,
 )
 from equipoise.statistics.criterion import Criterion, criterion
+from equipoise.statistics.decisive import Decisive, level_tested, of_equivalence, widest
 from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.near_ends import NearEnds, near_ends
@@ -45,6 +46,11 @@ class Candidate:
     new_data: Contrast | None
     why: Reason | None
     near_ends: NearEnds | None = None
+
+    @property
+    def tested_for_equivalence(self) -> tuple[Contrast | NearEnds, ...]:
+        """All comparisons by which the arms must be equivalent."""
+        return (self.contrast, self.family) if self.near_ends is None else (self.contrast, self.family, self.near_ends)
 
     def p_equivalence(self, margin: float) -> float:
         """Return the TOST p, the largest of all: by the two arms alone, by the spreads of all, and near the ends."""
@@ -109,24 +115,34 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
     places = [(analysis.arms.index(c.pair[0]), analysis.arms.index(c.pair[1])) for c in candidates]
     family = adjusted(analysis, candidates, places, question.alpha)
     new_data = np.array([c.new_data.p if c.new_data else NAN for c in candidates])
+    single = new_data.copy()
     known, fitted = np.isfinite(new_data), np.full(len(candidates), NAN)
     if known.any():
         new_data[known] = holm(new_data[known])
         fitted = max_t([c.fitted.p for c in candidates], places, analysis.arms.covariance(), alpha=question.alpha).p
-    equal = np.full(len(candidates), NAN)
+    alone = equal = np.full(len(candidates), NAN)
     if question.margin is not None:
-        equal = holm([c.p_equivalence(question.margin) for c in candidates])
+        alone = np.array([c.p_equivalence(question.margin) for c in candidates])
+        equal = holm(alone)
     rule, out = _rule(analysis, candidates, places, question.alpha), []
-    known = case_values_of(analysis, question.deterministic)
+    seen = case_values_of(analysis, question.deterministic)
     for k, candidate in enumerate(candidates):
         evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
         apart = candidate.contrast.difference
-        unseen = unseen_failures(analysis, *candidate.pair, apart, question.deterministic, known)
+        unseen = unseen_failures(analysis, *candidate.pair, apart, question.deterministic, seen)
         verdict: Verdict = "single_run"
         withheld: Verdict | None = None
         if candidate.why is None:
             verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
         simultaneous = _simultaneous(candidate, family, question.alpha)
+        if known[k]:
+            at = level_tested(float(single[k]), float(new_data[k]), question.alpha, int(known.sum()))
+            simultaneous = _also_of_new_data(candidate, simultaneous, at)
+        decisive = Decisive(*simultaneous, 1 - question.alpha)
+        if verdict == "equivalent":
+            tests = float(equal[k]), float(alone[k]), question.alpha, len(places)
+            decisive = of_equivalence(candidate.tested_for_equivalence, *tests)
+        evidence = replace(evidence, decisive=decisive)
         numbers = simultaneous, float(fitted[k]), rule, len(places)
         out.append(Decision(candidate, evidence, verdict, withheld, unseen, *numbers))
     return out
@@ -229,5 +245,11 @@ def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple
     own = candidate.contrast.interval(1 - alpha)
     if len(family.p) == 1:
         return own
-    joint = candidate.family.interval(level_of(family.critical))
-    return min(own[0], joint[0]), max(own[1], joint[1])
+    return widest([own, candidate.family.interval(level_of(family.critical))])
+
+
+def _also_of_new_data(candidate: Candidate, interval: tuple[float, float], level: float) -> tuple[float, float]:
+    """Return the interval that also holds the 0 which the test of new training data, at its level, does not reject."""
+    if candidate.new_data is None or candidate.new_data.se == 0:
+        return interval
+    return widest([interval, candidate.new_data.interval(1 - level)])

@@ -81,6 +81,8 @@ class Comparison:
     `about` says of what the verdict speaks: of the methods, or of these trained networks (patients alone are sampled).
     `non_inferior` names the arms shown to be worse than the other by less than the margin, if at all (simultaneous 95 %
     intervals).
+    `decisive` is the interval on which the verdict rests, at `decisive_level`: where the arms are equivalent, that of
+    the two one-sided tests at the level that Holm's method left them; else `simultaneous`.
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
     over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
@@ -124,6 +126,8 @@ class Comparison:
     wins: Wins | None = None
     about: Literal["methods", "networks"] = "methods"
     non_inferior: tuple[str, ...] = ()
+    decisive: tuple[float, float] = (NAN, NAN)
+    decisive_level: float = NAN
 
 
 @dataclass(frozen=True)

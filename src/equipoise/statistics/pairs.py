@@ -32,17 +32,19 @@ def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question
 def _comparison(analysis: Analysis, decision: Decision, question: Question) -> Comparison:
     candidate, evidence, verdict = decision.candidate, decision.evidence, decision.verdict
     contrast, (a, b), new_data = candidate.contrast, candidate.pair, candidate.new_data
+    low, high, level = evidence.shown(question.level)
+    shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
     grid: tuple[Needed, ...] = ()
     smallest, patients = None, None
     if candidate.why is not None:
-        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen)
+        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen, decision.family)
     else:
         reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family, decision.unseen)
         grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
         if verdict == "not_enough_data":
             facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
             reason = Reason(reason.code, **facts)
-        reason = Reason("of_these_networks", verdict=reason) if question.networks else reason
+        reason = _of_networks(reason, decision, question, shown) if question.networks else reason
     return Comparison(
         a=a,
         b=b,
@@ -80,8 +82,19 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         posterior=_posterior(analysis, decision, question),
         wins=wins_of(analysis, (a, b), question) if question.role == "primary" else None,
         about="networks" if question.networks else "methods",
-        non_inferior=_not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else (),
+        non_inferior=shown,
+        decisive=(low, high),
+        decisive_level=level,
     )
+
+
+def _of_networks(reason: Reason, decision: Decision, question: Question, shown: Sequence[str]) -> Reason:
+    """Return the reason for a verdict on trained networks; also which of them is not inferior, where that is news."""
+    a, b = decision.candidate.pair
+    winner = {"a_better": a, "b_better": b}.get(decision.verdict)
+    others = [arm for arm in shown if arm != winner] if decision.verdict != "equivalent" else []
+    pairs = tuple(Reason("not_inferior", a=arm, b=b if arm == a else a, margin=question.margin) for arm in others)
+    return Reason("of_these_networks", verdict=reason, shown=pairs)
 
 
 def _posterior(analysis: Analysis, decision: Decision, question: Question) -> Posterior | None:

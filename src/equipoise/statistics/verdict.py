@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from equipoise.statistics.always_valid import FEWEST
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
+from equipoise.statistics.decisive import Decisive
 from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.unseen_failures import guarded, reason_of
@@ -40,7 +41,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A pair's numbers; `p_new_data` and `new_data_equivalent` are NaN outside cross-validation."""
+    """A pair's numbers; `p_new_data` is NaN outside cross-validation, `decisive` the interval of the verdict."""
 
     contrast: Contrast
     p_adjusted: float
@@ -48,6 +49,11 @@ class Evidence:
     p_new_data: float
     interval: tuple[float, float]
     equivalence: tuple[float, float]
+    decisive: Decisive | None = None
+
+    def shown(self, level: float) -> Decisive:
+        """Return the interval that belongs to the verdict: the pair's own at `level` before the family is adjusted."""
+        return self.decisive or Decisive(*self.interval, level)
 
 
 def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
@@ -168,10 +174,11 @@ def single_run_reason(
     why: Reason,
     question: Question,
     unseen: Unseen | None = None,
+    family: int = 1,
 ) -> Reason:
     """Return the reason for two trained networks, whose methods have no verdict."""
     first, second = _better(analysis, a, b, evidence)
-    difference = _difference(analysis, first, second, evidence, question.level)
+    difference = _difference(analysis, first, second, evidence, question.level, family)
     clear = evidence.p_adjusted < question.alpha and not (unseen and unseen.reverses)
     return Reason("trained_networks", stands_out=clear, first=first, difference=difference, why=why)
 
@@ -191,9 +198,10 @@ def verdict_reason(
     test = {"endpoint": name, "p": evidence.p_adjusted, "family": family}
     if verdict in ("a_better", "b_better"):
         winner, loser = better
-        difference = _difference(analysis, winner, loser, evidence, question.level)
+        difference = _difference(analysis, winner, loser, evidence, question.level, family)
         secondary = question.role != "primary"
         numbers = test | {"winner": winner, "loser": loser, "difference": difference, "secondary": secondary}
+        numbers |= {"margin": question.margin, "exceeds": _exceeds(evidence, question)}
         return Reason("better", **numbers, **_unseen(unseen, analysis))
     if verdict == "equivalent":
         return Reason(
@@ -201,16 +209,22 @@ def verdict_reason(
             a=a,
             b=b,
             endpoint=name,
-            level=2 * question.level - 1,
-            interval=evidence.equivalence,
+            level=2 * question.level - 1 if evidence.decisive is None else evidence.decisive.level,
+            interval=evidence.equivalence if evidence.decisive is None else evidence.decisive[:2],
             margin=question.margin or 0.0,
             smaller=better[0] if evidence.p_adjusted < question.alpha else None,
         )
-    numbers = test | {"a": a, "b": b, "difference": _difference(analysis, a, b, evidence, question.level)}
+    numbers = test | {"a": a, "b": b, "difference": _difference(analysis, a, b, evidence, question.level, family)}
     # What the tests alone would have said: then failures that nobody saw are the reason.
     tested = decide(evidence, question)
     margin = question.margin if tested == "equivalent" else None
     return Reason("undecided", **numbers, **_unseen(None if tested == verdict else unseen, analysis, margin))
+
+
+def _exceeds(evidence: Evidence, question: Question) -> bool:
+    """Return whether the difference is shown to be larger than the margin, and not only different from 0."""
+    low, high, _ = evidence.shown(question.level)
+    return question.margin is not None and (low > question.margin or high < -question.margin)
 
 
 def _unseen(unseen: Unseen | None, analysis: Analysis, margin: float | None = None) -> dict[str, Reason]:
@@ -222,14 +236,14 @@ def _better(analysis: Analysis, a: str, b: str, evidence: Evidence) -> tuple[str
     return (a, b) if analysis.endpoint.sign * evidence.contrast.difference > 0 else (b, a)
 
 
-def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float) -> Reason:
+def _difference(analysis: Analysis, first: str, second: str, evidence: Evidence, level: float, family: int) -> Reason:
     """Return both means, and the interval of the difference first minus second, as a reason."""
     arms = analysis.arms
     means = tuple(float(arms.mean[arms.index(arm)]) for arm in (first, second))
     same = np.sign(means[0] - means[1]) == np.sign(evidence.contrast.difference)
-    interval = evidence.interval if same else (-evidence.interval[1], -evidence.interval[0])
-    unit = analysis.endpoint.unit
-    return Reason("difference", means=means, unit=unit, level=level, interval=interval)
+    low, high, at = evidence.shown(level)
+    interval, unit = (low, high) if same else (-high, -low), analysis.endpoint.unit
+    return Reason("difference", means=means, unit=unit, level=at, interval=interval, family=family)
 
 
 def paired_differences(analysis: Analysis, a: str, b: str) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ from equipoise.evaluation.external.agreement import (
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
 from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
+from equipoise.evaluation.external.units import units_stated
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.progress import Watch, silent
@@ -153,7 +154,7 @@ def audit(
         "subgroups": list(subgroups), "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
         **({"below_chance": True} if below_chance else {}), **growth(growing),
         **({} if threshold is None else {"threshold": threshold}),
-        "structures": None if structures is None else sorted(structures),
+        "structures": None if structures is None else sorted(structures), "units_stated": units_stated(collected),
     }  # fmt: skip
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)

@@ -172,7 +172,7 @@ def test_the_command_names_the_arm_and_the_reason(
     folder = str(make_folder(patients=300))
     assert main(["advise", folder, "--prefer", "speed"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Use size-rule. No arm was shown better than the trivial baseline size-rule"
+        "Use diameter rule. No arm was shown better than the trivial baseline diameter rule"
     )
     assert main(["advise", folder, "--prefer", "memory", "--max-latency-ms", "0.001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["beats_baseline"] is False

@@ -67,6 +67,7 @@ def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, pos
     """Draw the net benefit per threshold of every arm, of the trivial rule and of acting on everyone."""
     curves = {arm: _curve(rows) for arm, rows in arms.items()}
     other = None if rule is None else (rule[0], _curve(rule[1]))
+    several = any(len(np.unique(rows.run)) > 1 for rows in arms.values())
     top = max(float(curve.act_on_all.max()) for curve in curves.values())
     everything = [*curves.items(), *([other] if other else [])]
     table = tuple(
@@ -77,9 +78,10 @@ def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, pos
     return Figure(
         "net-benefit",
         "Would acting on it help?",
-        f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold (mean "
-        "over runs): true positives gained, less false positives weighed by the odds of the threshold. Thin: act on "
-        "everyone; zero: act on no one." + (f" Dashed: the {rule[0]}." if rule else ""),
+        f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold"
+        f"{' (mean over the trained networks)' if several else ''}: true positives gained, less false positives "
+        "weighed by the odds of the threshold. Thin: act on everyone; zero: act on no one."
+        + (f" Dashed: the {rule[0]}." if rule else ""),
         tuple(_benefit(arm, i, curve, other, top, positive) for i, (arm, curve) in enumerate(curves.items())),
         ("name", "threshold", "net_benefit", "act_on_all"),
         table,

@@ -5,16 +5,21 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
-from equipoise.report.text.words import VERDICT_NOTES, interval, listed, number, sampled
+from equipoise.report.text.words import decisive, interval, listed, number, sampled, several_runs, verdict_in_words
 
 
 def overview_figure(
-    entries: Sequence[dict[str, Any]], names: dict[str, str], endpoint: str, label: str, higher_is_better: bool = True
+    entries: Sequence[dict[str, Any]],
+    names: dict[str, str],
+    endpoint: str,
+    label: str,
+    higher_is_better: bool = True,
+    folds: int = 1,
 ) -> Figure:
     """Draw every arm and baseline on the primary endpoint: estimate, interval, single runs.
 
     entries: arms, then baselines, as in results.json; names: arm → display name. An untuned arm is hollow, in the
-    colour of its tuned twin.
+    colour of its tuned twin. folds: of a cross-validation.
     """
     rows, table, rules = [], [], []
     order = [entry["name"] for entry in entries]
@@ -38,15 +43,15 @@ def overview_figure(
     scale = Scale(label, ((best, "reference"),) if best is not None else (), limits=limits)
     title = f"{label} of every arm and baseline"
     seen = "; ".join(f"{row.label}: {row.words}" for row in rows)
-    over = sampled(entries)
+    over = sampled(entries, folds)
     runs_wide = max((len(r.runs) for r in rows), default=0)
     return Figure(
         "overview",
         title,
         (
             f"Marker: mean {label} of one training run; bar: 95 % interval over {over}; thin strokes: the single runs."
-            if over != "patients"
-            else f"Marker: {label} of the trained network; bar: 95 % interval over patients."
+            if several_runs(entries)
+            else f"Marker: {label} of the trained network; bar: 95 % interval over {over}."
         )
         + _hollow(bool(rules), any(entry.get("untuned_of") for entry in entries)),
         (draw_rows(rows, scale, title, seen),),
@@ -64,30 +69,34 @@ def _hollow(rules: bool, untuned: bool) -> str:
 
 
 def forest_figure(
-    comparisons: Sequence[dict[str, Any]], names: dict[str, str], label: str, margin: float | None
+    comparisons: Sequence[dict[str, Any]],
+    names: dict[str, str],
+    label: str,
+    margin: float | None,
+    over: str = "patients and training runs",
 ) -> Figure:
-    """Draw all pairwise differences with intervals; the margin is shaded."""
+    """Draw all pairwise differences with the intervals on which the verdicts rest; the margin is shaded.
+
+    over: what the intervals are about.
+    """
     rows, table = [], []
     for index, pair in enumerate(comparisons):
+        low, high = decisive(pair)
         words = "no verdict" if pair["difference"] is None else _difference(pair)
-        note = VERDICT_NOTES.get(pair["verdict"], "no verdict")
         title = f"{names[pair['a']]} against {names[pair['b']]}"
         solid = pair["verdict"] in ("a_better", "b_better", "equivalent")
-        series = 0 if solid else 6
-        rows.append(
-            Row(title, words, series, pair["difference"], pair["low"], pair["high"], (), solid, note, _wide(pair))
-        )
+        note = verdict_in_words(pair, short=True)
+        rows.append(Row(title, words, 0 if solid else 6, pair["difference"], low, high, (), solid, note))
         keys = ("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict")
-        table.append((*(pair[key] for key in keys), margin, index))
+        table.append((*(pair[key] for key in keys), margin, index, low, high, pair.get("decisive_level")))
     shade = (-margin, margin) if margin else None
     scale = Scale(f"difference in {label}", ((0.0, "zero"),), shade, _symmetric(rows, margin), _ENDS)
     title = f"Differences in {label} between all pairs of arms"
     seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in rows)
-    single = comparisons and all(str(pair.get("method") or "clustered").startswith("clustered") for pair in comparisons)
-    over = "patients" if single else "patients and training runs"
+    of_one_run = over.startswith("patients and training runs")
     caption = (
-        f"Difference of the {'' if single else 'mean '}{label} with its own 95 % interval over {over} (thick) and the "
-        "one that holds for all comparisons together (thin), on which the verdicts rest. "
+        f"Difference of the {'mean ' if of_one_run else ''}{label}; bar: the interval over {over} on which the verdict "
+        f"rests. {_of_which(comparisons)}"
         + (f"Shaded: differences below the margin that matters (±{number(margin)}). " if margin else "")
         + "Filled: a verdict; hollow: the data do not decide."
     )
@@ -96,23 +105,35 @@ def forest_figure(
         title,
         caption,
         (draw_rows(rows, scale, title, seen),),
-        ("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict", "margin", "row"),
+        (
+            *("a", "b", "difference", "low", "high", "p", "p_adjusted", "verdict", "margin", "row"),
+            *("decisive_low", "decisive_high", "decisive_level"),
+        ),
         tuple(table),
         (draw_rows(rows, scale, title, seen, narrow=True),),
     )
+
+
+def _of_which(comparisons: Sequence[dict[str, Any]]) -> str:
+    """Say which intervals are drawn: those of the verdicts at hand."""
+    equal = [pair for pair in comparisons if pair["verdict"] == "equivalent"]
+    others = [pair for pair in comparisons if pair["verdict"] != "equivalent" and pair["difference"] is not None]
+    kinds = []
+    if others:
+        level = f"{100 * (others[0].get('decisive_level') or 0.95):.3g} %"
+        kinds.append(f"It is the {level} interval" + (" for all comparisons together" if len(comparisons) > 1 else ""))
+    if equal:
+        which = "where two arms are equivalent, " if others else "It is "
+        kinds.append(f"{which}that of the two one-sided tests, at the level which Holm's method leaves them")
+    return f"{'; '.join(kinds)}. " if kinds else ""
 
 
 _ENDS = ("← second scores higher", "first scores higher →")
 
 
 def _difference(pair: dict[str, Any]) -> str:
-    value = number(pair["difference"], 3, signed=True)
-    return value if pair["low"] is None else f"{value} ({interval(pair['low'], pair['high'])})"
-
-
-def _wide(pair: dict[str, Any]) -> tuple[float, float] | None:
-    low, high = pair.get("simultaneous") or (None, None)
-    return None if low is None or high is None else (low, high)
+    value, bounds = number(pair["difference"], 3, signed=True), decisive(pair)
+    return value if bounds[0] is None else f"{value} ({interval(*bounds)})"
 
 
 def _symmetric(rows: Sequence[Row], margin: float | None) -> tuple[float, float]:

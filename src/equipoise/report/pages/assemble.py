@@ -25,12 +25,12 @@ from equipoise.report.figures.rates import rate_figures
 from equipoise.report.figures.roc import roc_figure
 from equipoise.report.figures.subgroups import subgroup_figure
 from equipoise.report.figures.variance import variance_figure
-from equipoise.report.pages.page import display_names
 from equipoise.report.results.calibration import Rows, calibration_rows, mean_error
 from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
-from equipoise.report.text.words import case_noun, endpoint_name, interval, number, sampled
+from equipoise.report.text.display_names import display_names
+from equipoise.report.text.words import case_noun, interval, label_of, number, sampled
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.statistics.endpoints import on_curve
 
@@ -38,19 +38,20 @@ from equipoise.statistics.endpoints import on_curve
 def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
     """Return every figure for which the run has data."""
     names, plan, classes = display_names(run), results["endpoints"], list(results["cohort"]["classes"])
-    label = endpoint_name(plan["primary"], len(classes))
+    label = label_of(results, plan["primary"])
     entries = [*results["arms"], *results["baselines"]]
     everyone = [*results["arms"], *results["untuned"], *results["baselines"]]
     advice = (results["variance"] or {}).get("advice", "")
     known = any((entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None for entry in entries)
+    folds, runs = results["cohort"]["folds"], sampled(results["arms"])
     compared = any(pair["difference"] is not None for pair in results["comparisons"])
     drawn = [
-        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"]) if known else None,
-        forest_figure(results["comparisons"], names, label, plan.get("margin")) if compared else None,
+        overview_figure(everyone, names, plan["primary"], label, plan["higher_is_better"], folds) if known else None,
+        forest_figure(results["comparisons"], names, label, plan.get("margin"), runs) if compared else None,
         variance_figure([p for p in results["comparisons"] if p.get("about") != "networks"], names, advice),
         distribution_figure(_tests(run), plan["primary"], label, case_noun(run.lock)),
         *(
-            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock), sampled(results["arms"]))
+            subgroup_figure(subgroup, run.arms(), names, label, case_noun(run.lock), sampled(results["arms"], folds))
             for subgroup in results["subgroups"]
         ),
         *_tuning(run, results),
@@ -182,7 +183,7 @@ def _runs(jobs: Sequence[JobRecord], index: int | None) -> list[Run]:
 
 def _scores(results: dict[str, Any], endpoint: str) -> dict[str, str]:
     """Return the text of an endpoint with its interval, for each arm's curve, where the trial has it."""
-    label = endpoint_name(endpoint, len(results["cohort"]["classes"]))
+    label = label_of(results, endpoint)
     values = {arm["name"]: arm["endpoints"].get(endpoint) or {} for arm in results["arms"]}
     return {
         name: f"{label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"

@@ -44,7 +44,9 @@ def case_table(run: RunFolder) -> dict[str, Any] | None:
         for one in structures:
             cells = [_cell(test.metrics, f"{metric}_{one}", index, decimals) for metric, _, decimals in shown]
             rows.append((str(test.arm[index]), str(run_name), endpoint_name(one), cells))
-    return {"heads": [words for _, words, _ in shown], "rows": rows}
+    # Without a spacing distances count voxels, and no unit is claimed.
+    in_units = run.lock["endpoints"].get("units_stated", True)
+    return {"heads": [words if in_units else words.partition(",")[0] for _, words, _ in shown], "rows": rows}
 
 
 def write_cases(run: RunFolder, path: Path) -> None:

@@ -9,9 +9,10 @@ from scipy import ndimage
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.pages.examples import Example, Gallery, png_uri
-from equipoise.report.text.words import endpoint_name, number
+from equipoise.report.text.words import number
 from equipoise.runfolder.paths import THUMBNAILS, TRUTHS
 from equipoise.runfolder.read import JobRecord, RunFolder, read_planes, read_slices
+from equipoise.statistics.endpoints import described
 
 TRUTH_RGB = (230, 159, 0)
 ANSWER_RGB = (86, 180, 233)
@@ -43,6 +44,8 @@ def mask_galleries(
     means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
     # A stable sort keeps ties in the order of the cases, so that a report made again shows the same pictures.
     order = np.argsort(means if higher_is_better else -means, kind="stable")
+    in_units = audit is None or audit.lock["endpoints"].get("units_stated", True)
+    label = described(metric).heading if in_units else described(metric).label
     planes = _planes(folder, jobs[0]) if audit is None else _planes_of_audit(audit, jobs[0].arm)
     middle = order[max(0, (len(order) - most) // 2) :][:most]
     chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]
@@ -55,7 +58,7 @@ def mask_galleries(
         examples = [
             Example(
                 case, "outlined", "outlined", value, outlined(*planes(case)),
-                f"{endpoint_name(metric)} {number(value)}",
+                f"{label} {number(value)}",
             )
             for case, value in names
         ]  # fmt: skip

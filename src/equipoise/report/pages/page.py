@@ -22,6 +22,7 @@ from equipoise.report.results.rows import part
 from equipoise.report.text import audit
 from equipoise.report.text.characteristics import characteristics
 from equipoise.report.text.contrast import contrast_table
+from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
@@ -39,17 +40,17 @@ from equipoise.report.text.tables import (
 )
 from equipoise.report.text.verdicts import answers
 from equipoise.report.text.words import (
-    VERDICTS,
-    baseline_name,
     case_noun,
     endpoint_name,
     interval,
+    label_of,
     listed,
     number,
     p_value,
     plural,
     sampled,
     seconds,
+    several_runs,
     split_unit,
 )
 from equipoise.runfolder.evidence import RECORD
@@ -79,7 +80,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     """
     environment = _environment()
     names = display_names(run)
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     text, references = methods(results, run.lock)
     return environment.get_template("report.html.j2").render(
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
@@ -100,8 +101,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         table=endpoint_table(results, names),
         rates=rate_table(results, names),
         pairs=[
-            ("Every pair of arms in words", sentences(results, "comparisons", names, label)),
-            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons", names, label)),
+            ("Every pair of arms in words", sentences(results, "comparisons")),
+            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
         ],
         statistics=statistics_table(results, names),
         readings=readings(results, names),
@@ -115,7 +116,6 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         settings=_settings,
         start_in_words=start_in_words,
         tuning=tuning_table(results, names),
-        verdicts=VERDICTS,
         galleries=example_galleries(run, results),
         best=best_arm(results),
         cases=case_table(run),
@@ -124,16 +124,10 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         checklists={name: (items, counts(items)) for name, items in checklists(run, results).items()},
         references=references,
         interval=interval,
-        sampled=sampled([*results["arms"], *results["untuned"]]),
+        sampled=sampled([*results["arms"], *results["untuned"]], results["cohort"]["folds"]),
+        several=several_runs([*results["arms"], *results["untuned"]]),
         endpoint_name=endpoint_name,
     )
-
-
-def display_names(run: RunFolder) -> dict[str, str]:
-    """Return the display names of all arms and baselines."""
-    size = run.lock["cohort"].get("size_attribute")
-    names = {name: name for name in (*run.arms(), *(str(arm["name"]) for arm in run.untuned()))}
-    return names | {job.arm: baseline_name(job.arm, size) for job in run.baselines if job.arm not in names}
 
 
 def exploratory(run: RunFolder) -> str | None:

@@ -60,6 +60,9 @@ def _operating_point(jobs: Sequence[JobRecord], positive: int) -> dict[str, Any]
         held, test = part([job], "validation"), part([job], "test")
         if held is None or test is None or len(np.unique(held.truth == positive)) < 2:
             return None
+        # One score for every case: any threshold calls all of them one class, and chance would choose which.
+        if np.ptp(held.scores[:, positive]) == 0:
+            return None
         # Never chosen on test cases: the best threshold there makes sensitivity and specificity too good.
         threshold = youden_point(held.truth == positive, held.scores[:, positive]).threshold
         thresholds.append(threshold)

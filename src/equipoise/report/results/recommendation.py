@@ -14,6 +14,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from math import inf
 from typing import Any
 
@@ -105,7 +106,8 @@ def _for_need(
         return _advice(None, [str(one["name"]) for one in tied], beats, reason)
     group = candidates if whatever else tied
     arm = _cheapest(group, price)
-    return _advice(str(arm["name"]), _others(tied, arm), beats, _reason(arm, group, why, whatever, lost))
+    reason = _reason(arm, group, why, whatever, lost, comparisons)
+    return _advice(str(arm["name"]), _others(tied, arm), beats, reason)
 
 
 def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry | None:
@@ -141,13 +143,21 @@ def _is_open(pair: Entry, best: str, tied: Sequence[Entry]) -> bool:
     return pair["verdict"] in UNJUDGED and best in (pair["a"], pair["b"]) and {pair["a"], pair["b"]} <= names
 
 
-def _reason(arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None]) -> Reason:
+def all_equivalent(arms: Sequence[str], comparisons: Sequence[Entry]) -> bool:
+    """Return whether every two of the arms were shown to be equivalent: undecided arms are not equal."""
+    shown = {frozenset((pair["a"], pair["b"])) for pair in comparisons if pair["verdict"] == "equivalent"}
+    return all(frozenset(pair) in shown for pair in combinations(arms, 2))
+
+
+def _reason(
+    arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None], comparisons: Sequence[Entry]
+) -> Reason:
     if len(group) == 1:
         return Reason("only_candidate" if whatever else "alone_at_the_top")
     names = tuple(str(one["name"]) for one in group)
     if whatever:
         return Reason("cheapest_of_all", arms=names, price=why, worse=arm["name"] in lost)
-    return Reason("cheapest_of_tied", arms=names, price=why)
+    return Reason("cheapest_of_tied", arms=names, price=why, equal=all_equivalent(names, comparisons))
 
 
 def _advice(arm: str | None, tied: list[str], beats: bool | None, reason: Reason) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.evaluation.external import masks, nnunet
-from equipoise.report.results.recommendation import QUALITY
+from equipoise.report.results.recommendation import QUALITY, all_equivalent
 from equipoise.report.text.words import listed, plural
 from equipoise.runfolder.read import RunFolder
 
@@ -32,34 +32,27 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
     known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
     if any(known) and not all(known) and len(results["arms"]) > 1:
         return f"No recommendation: {advice['reason']}"
-    if advice["tied_with"] and any(pair["verdict"] == "single_run" for pair in results["comparisons"]):
-        return f"Of these networks {names[_highest(results)]} scored best; one run each says nothing of the methods."
-    if advice["tied_with"] and any(
-        pair["verdict"] == "refused" and {pair["a"], pair["b"]} <= set(advice["tied_with"])
-        for pair in results["comparisons"]
-    ):
-        return f"No recommendation: {advice['reason']}"
-    if (
-        advice["tied_with"]
-        and _of_networks(results)
-        and any(pair["verdict"] == "not_enough_data" for pair in results["comparisons"])
-    ):
-        return "These predictions do not say: no difference between these trained networks can be told from chance."
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
-        return f"Any of {listed(tied)}: these predictions do not put one above the others; take the cheapest."
+        if all_equivalent(advice["tied_with"], results["comparisons"]):
+            which = "Of these trained networks any" if _of_networks(results) else "Any"
+            return f"{which} of {listed(tied)}; take the cheapest. {advice['reason']}"
+        undecided = f"no difference between {listed(tied)} can be told from chance"
+        if _of_networks(results) and _none_decided(results, advice["tied_with"]):
+            return f"These predictions do not say: {undecided}, which does not make these trained networks equal."
+        return f"No recommendation: {advice['reason']}"
     return "Predictions of one arm do not say." if len(results["arms"]) == 1 else "These predictions do not say."
+
+
+def _none_decided(results: Entry, arms: Sequence[str]) -> bool:
+    """Whether no comparison among these arms has a verdict for lack of data."""
+    pairs = [pair for pair in results["comparisons"] if {pair["a"], pair["b"]} <= set(arms)]
+    return bool(pairs) and all(pair["verdict"] == "not_enough_data" for pair in pairs)
 
 
 def _of_networks(results: Entry) -> bool:
     """Whether the verdicts are about single trained networks."""
     return any(pair.get("about") == "networks" for pair in results["comparisons"])
-
-
-def _highest(results: Entry) -> str:
-    sign, primary = (1 if results["endpoints"]["higher_is_better"] else -1), results["endpoints"]["primary"]
-    known = [arm for arm in results["arms"] if arm["endpoints"][primary]["estimate"] is not None]
-    return str(max(known, key=lambda arm: sign * float(arm["endpoints"][primary]["estimate"]))["name"])
 
 
 def facts(known: Mapping[str, str], results: Entry) -> dict[str, str]:

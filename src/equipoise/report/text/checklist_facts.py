@@ -8,7 +8,17 @@ from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.interim_analysis import opened_in_words
 from equipoise.report.text.subgroups import variation_in_words
-from equipoise.report.text.words import case_noun, endpoint_name, interval, listed, number, plural, split_unit
+from equipoise.report.text.words import (
+    case_noun,
+    interval,
+    label_of,
+    listed,
+    number,
+    percentage,
+    plural,
+    several_runs,
+    split_unit,
+)
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICITY, described
@@ -104,9 +114,9 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
-    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
-    label = endpoint_name(plan["primary"], classes)
-    names = [endpoint_name(name, classes) for name in (plan["primary"], *plan["secondary"])]
+    plan = results["endpoints"]
+    label = label_of(results, plan["primary"])
+    names = [label_of(results, name) for name in (plan["primary"], *plan["secondary"])]
     values = [
         f"{entry['name']} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
         for entry in (*results["arms"], *results["baselines"])
@@ -119,8 +129,7 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "technology": f"Deep-learning networks compared: {listed([str(arm['name']) for arm in results['arms']])}.",
         "goal": f"Comparison of {len(results['arms'])} arms by {label}{margin}.",
         "metrics": f"Primary: {names[0]}; secondary: {', '.join(names[1:]) or 'none'}.",
-        "statistics": "Training runs as readers (Obuchowski–Rockette–Hillis) with a covariance clustered by patient; "
-        f"max-T over the family at {plan['alpha']:g}; equivalence by two one-sided tests. See the methods paragraph.",
+        "statistics": _statistics(results),
         "performance": f"{label} with 95 % intervals: {'; '.join(values)}." if values else "",
         "output": "One probability per class; operating points chosen on validation patients." if scored else "",
         "measures": f"Primary: {names[0]}; secondary: {', '.join(names[1:]) or 'none'}"
@@ -135,12 +144,24 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
 _CALIBRATION = "calibration by reliability diagrams and calibration error beside its value by chance; net benefit"
 
 
+def _statistics(results: Mapping[str, Any]) -> str:
+    """Return the sentence on significance and uncertainty: what was done with these arms, and nothing else."""
+    plan, pairs = results["endpoints"], results["comparisons"]
+    parts = ["Training runs as readers (Obuchowski–Rockette–Hillis) with a covariance clustered by patient"]
+    if not several_runs(results["arms"]):
+        parts = ["Covariance clustered by patient; one training run of each arm, so that patients alone are sampled"]
+    parts += [f"max-T over {len(pairs)} comparisons"] if len(pairs) > 1 else []
+    parts += [f"level {plan['alpha']:g}"]
+    parts += ["equivalence by two one-sided tests"] if plan.get("margin") and pairs else []
+    return f"{'; '.join(parts)}. See the methods paragraph."
+
+
 def _errors(results: Mapping[str, Any], scored: bool) -> str:
     """Return the sentence on the analysis of failures."""
     if scored:
         return "Misses and false alarms, the most confident first, stand under Example cases."
     rates = [
-        f"{arm['name']} {100 * value['estimate']:.0f} % ({interval(100 * value['low'], 100 * value['high'], 0)})"
+        f"{arm['name']} {_percent(value)}"
         for arm in results["arms"]
         if (value := arm["endpoints"].get(FAILURE_RATE.name) or {}).get("estimate") is not None
     ]
@@ -162,12 +183,12 @@ def _diagnostic(results: Mapping[str, Any]) -> str:
 def _percent(rate: Mapping[str, Any]) -> str:
     if rate["estimate"] is None:
         return "–"
-    return f"{100 * rate['estimate']:.0f} % ({interval(100 * rate['low'], 100 * rate['high'], 0)})"
+    return f"{percentage(rate['estimate'])} % ({percentage(rate['low'])} to {percentage(rate['high'])})"
 
 
 def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
     detectable = [pair["detectable"] for pair in results["comparisons"] if pair.get("detectable")]
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     patients, seeds = results["cohort"]["split_patients"]["test"], len(run.lock["seeds"])
     reach = number(min(detectable)) if detectable else ""
     reach += (

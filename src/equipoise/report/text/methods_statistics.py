@@ -7,7 +7,7 @@ from equipoise.report.results.recommendation import UNJUDGED
 from equipoise.report.text import audit
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.references import Cite
-from equipoise.report.text.words import endpoint_name, listed, number
+from equipoise.report.text.words import label_of, listed, number
 from equipoise.statistics.endpoints import described
 from equipoise.statistics.near_ends import has_ends
 from equipoise.tasks import recorded_task
@@ -37,9 +37,9 @@ def statistics(results: Results, cite: Cite) -> list[str]:
 
 
 def _endpoints(results: Results) -> str:
-    plan, classes = results["endpoints"], len(results["cohort"]["classes"])
-    name = endpoint_name(plan["primary"], classes)
-    secondary = listed([endpoint_name(one, classes) for one in plan["secondary"]])
+    plan = results["endpoints"]
+    name = label_of(results, plan["primary"])
+    secondary = listed([label_of(results, one) for one in plan["secondary"]])
     more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
     runs = " expected of a single training run, the mean over runs" if _several(results) else ""
     return f"The primary endpoint was the {name}{runs}{more}."
@@ -56,7 +56,7 @@ def _empty_masks(results: Results) -> str:
         return ""
     return (
         "Two empty masks counted as Dice 1, one empty mask as Dice 0 and as an HD95 of the image's diagonal; Dice "
-        "below 0.1 counted as a failure, and no case was left out."
+        "below 0.1 counted as a failure, and no test case was left out."
     )
 
 
@@ -190,7 +190,7 @@ def _folds(results: Results, cite: Cite) -> str:
         return ""
     return (
         f"Metrics were averaged over folds; of the test of the fitted models {cite('ledell')} and the corrected "
-        f"resampled t test of the methods {cite('nadeau')} the larger p and the wider interval count."
+        f"resampled t test of training on new data {cite('nadeau')} the larger p and the wider interval count."
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.text.amounts import amount, p_text, percent
+from equipoise.report.text.amounts import about, amount, amounts, decimals_for, fixed, p_text, percent, usual_decimals
 
 
 def no_verdict(endpoint: str, why: str) -> str:
@@ -107,21 +107,45 @@ def trained_networks(stands_out: bool, difference: str, first: str, why: str) ->
     return f"{clear}: {difference}. {why}"
 
 
-def of_these_networks(verdict: str) -> str:
-    """State that a verdict is about single trained networks."""
+def of_these_networks(verdict: str, shown: Sequence[str] = ()) -> str:
+    """State that a verdict is about single trained networks; `shown`: sentences on what is not inferior."""
+    verdicts = " ".join([verdict, *shown])
     return (
-        f"Of these trained networks, on patients like these: {verdict} One run each says nothing of how the "
+        f"Of these trained networks, on patients like these: {verdicts} One run each says nothing of how the "
         "methods would do when trained again."
     )
 
 
+def not_inferior(a: str, b: str, margin: float) -> str:
+    """State that an arm is not worse than the other by the margin or more."""
+    return f"{a} is not inferior to {b} by the margin of {amount(margin)}: the interval excludes it."
+
+
 def better(
-    endpoint: str, winner: str, loser: str, p: float, family: int, difference: str, secondary: bool, unseen: str = ""
+    endpoint: str,
+    winner: str,
+    loser: str,
+    p: float,
+    family: int,
+    difference: str,
+    secondary: bool,
+    unseen: str = "",
+    margin: float | None = None,
+    exceeds: bool = False,
 ) -> str:
-    """Describe a verdict for one arm."""
+    """Describe a verdict for one arm; exceeds: the whole interval lies beyond the margin."""
     weight = "A secondary endpoint, so exploratory." if secondary else ""
     verdict = f"{winner} has a better {endpoint} than {loser}: {difference}; {_adjusted(p, family)}."
-    return " ".join(filter(None, (verdict, weight, unseen)))
+    return " ".join(filter(None, (verdict, _beside(margin, exceeds), weight, unseen)))
+
+
+def _beside(margin: float | None, exceeds: bool) -> str:
+    """State whether a difference is shown to matter."""
+    if margin is None:
+        return ""
+    if exceeds:
+        return f"The whole interval lies beyond the margin of {amount(margin)} that matters."
+    return f"It is better, but possibly by less than matters (the margin of {amount(margin)})."
 
 
 def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
@@ -151,7 +175,7 @@ def equivalent(
     a: str, b: str, endpoint: str, level: float, interval: Sequence[float], margin: float, smaller: str | None
 ) -> str:
     """Describe a verdict of equivalence; `smaller` is the arm that is better by less than the margin."""
-    low, high = (amount(bound) for bound in interval)
+    low, high = amounts(*interval, marks=(0.0, margin, -margin))
     inside = f"the {percent(level)} interval {low} to {high} of the difference lies within the margin of"
     less = f" {smaller} is better, but by less than the margin." if smaller is not None else ""
     return f"{a} and {b} are equivalent in {endpoint}: {inside} {amount(margin)}.{less}"
@@ -173,19 +197,25 @@ def undecided(
     return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
 
 
-def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float]) -> str:
-    """State both means, and the first minus the second with its interval; a part of a sentence."""
+def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
+    """State both means, and the first minus the second with the interval that decides; a part of a sentence."""
     units = f" {unit}" if unit else ""
+    gap = means[0] - means[1]
+    usual = usual_decimals([*means, *interval])
+    # As many digits as tell the means apart: "0.812 against 0.812" would name a difference that nobody can see.
+    digits = max(decimals_for([gap, *interval], usual), decimals_for([means[0]], usual, [means[1]]))
+    first, second, gap_text, low, high = (fixed(value, digits) for value in (*means, gap, *interval))
+    together = f" for all {family} comparisons together" if family > 1 else ""
     return (
-        f"{amount(means[0])} against {amount(means[1])}{units}, a difference of {amount(means[0] - means[1])} "
-        f"({percent(level)} interval {amount(interval[0])} to {amount(interval[1])})"
+        f"{first} against {second}{units}, a difference of {gap_text} "
+        f"({percent(level)} interval{together} {low} to {high})"
     )
 
 
 def new_data_undecided(p: float) -> str:
     """Describe fitted models that differ, where methods may not."""
     return (
-        "These fitted models differ, but a method trained on new data may not (corrected resampled t, "
+        "These fitted models differ, but models fitted to new training data may not (corrected resampled t, "
         f"p = {p:.3f}); more repeats of cross-validation would tell."
     )
 
@@ -197,13 +227,16 @@ def detectable_only(detectable: float) -> str:
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
     """State that no number of patients is enough."""
-    enough = f"at least {seeds_needed} seeds are" if seeds_needed else "a more stable training is"
-    return f"{_design(margin, power)}; no number of patients suffices with {seeds} seeds, {enough} needed."
+    enough = f"at least {seeds_needed} runs are" if seeds_needed else "a more stable training is"
+    return f"{_design(margin, power)}; no number of patients suffices with {seeds} runs of each arm, {enough} needed."
 
 
 def enough_patients(margin: float, power: float, detectable: float) -> str:
     """State that the trial's patients are enough for the margin."""
-    return f"{_design(margin, power)}; differences from {amount(detectable)} on are found in 4 of 5."
+    return (
+        f"{_design(margin, power)}; differences from {amount(detectable)} on are found in 4 of 5. That the difference "
+        "is smaller is not shown either."
+    )
 
 
 def more_patients_needed(
@@ -216,13 +249,19 @@ def more_patients_needed(
     others: Sequence[tuple[int, int]],
 ) -> str:
     """Describe the number of patients that would detect the margin; `others` are (patients, seeds)."""
-    span = f" (range {low} to {high})" if high else f" ({low} or more, as the seed spread is uncertain)"
-    also = f", or {', '.join(f'{count} with {runs}' for count, runs in others)}" if others else ""
-    return f"{_design(margin, power)}; about {patients} patients{span} are needed with {seeds} seeds{also}."
+    span = f" (range {about(low)} to {about(high)})" if high else f" ({about(low)} or more, as spreads are uncertain)"
+    also = f", or {', '.join(f'{about(count)} with {runs} runs each' for count, runs in others)}" if others else ""
+    each = "" if seeds == 1 else f" with {seeds} runs of each arm"
+    return f"{_design(margin, power)}; about {about(patients)} test patients{span} are needed{each}{also}."
 
 
 def _design(margin: float, power: float) -> str:
-    return f"This design finds a true difference of {amount(margin)} in {100 * power:.0f} % of trials"
+    return f"This design finds a true difference of {amount(margin)} in {_share(power)} of trials"
+
+
+def _share(power: float) -> str:
+    """Format a power, which is neither 0 nor 1."""
+    return "under 1 %" if power < 0.01 else "over 99 %" if power > 0.99 else f"{100 * power:.0f} %"
 
 
 def _adjusted(p: float, family: int) -> str:
@@ -233,7 +272,8 @@ def _adjusted(p: float, family: int) -> str:
 WRITERS = (
     no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, both_perfect,
     turned_classes, few_cases, few_failures,
-    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks, better,
+    one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
+    not_inferior, better,
     equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
     more_patients_needed, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

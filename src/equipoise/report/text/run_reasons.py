@@ -176,14 +176,22 @@ def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
     return f"Of {listed(list(arms))} it has {_PRICES[price]}.{lost}"
 
 
-def cheapest_of_tied(arms: Sequence[str], price: str) -> str:
-    """Describe the cheapest of the tied arms."""
-    return f"The data cannot tell {listed(list(arms))} apart; of these it has {_PRICES[price]}."
+def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False) -> str:
+    """Describe the cheapest of the tied arms; equal: every two of them were shown to be equivalent."""
+    return f"{_tied(arms, equal)}; of these it has {_PRICES[price]}."
 
 
-def tied_of_unknown_cost(arms: Sequence[str]) -> str:
-    """Describe tied arms of an audit."""
-    return f"The data cannot tell {listed(list(arms))} apart, and predictions do not say which costs least."
+def tied_of_unknown_cost(arms: Sequence[str], equal: bool = False) -> str:
+    """Describe tied arms of an audit; equal: every two of them were shown to be equivalent."""
+    return f"{_tied(arms, equal)}, and predictions do not say which costs least."
+
+
+def _tied(arms: Sequence[str], equal: bool) -> str:
+    """Say what is known of tied arms; undecided is not equal."""
+    named = listed(list(arms))
+    if equal:
+        return f"{named} are equivalent within the margin that matters"
+    return f"The data do not rank {named}, which does not make them equal"
 
 
 def one_arm() -> str:

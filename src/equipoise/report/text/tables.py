@@ -4,8 +4,18 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
-from equipoise.report.text.verdicts import about, pair_sentence
-from equipoise.report.text.words import endpoint_name, interval, listed, number, p_value
+from equipoise.report.text.amounts import about
+from equipoise.report.text.verdicts import pair_sentence
+from equipoise.report.text.words import (
+    decisive,
+    interval,
+    label_of,
+    listed,
+    number,
+    p_value,
+    percentage,
+    verdict_in_words,
+)
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
 
 
@@ -13,12 +23,11 @@ def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     """Return rows of (name, is a baseline, cells) with a cell per endpoint, for all arms and baselines."""
     entries = [*results["arms"], *results["untuned"], *results["baselines"]]
     keys = list(dict.fromkeys(key for entry in entries for key in entry["endpoints"]))
-    classes = len(results["cohort"]["classes"])
     rows = []
     for entry in entries:
         cells = [entry["endpoints"].get(key) or {} for key in keys]
         rows.append((names[entry["name"]], bool(entry.get("baseline")), _said_once([_cell(cell) for cell in cells])))
-    heads = [endpoint_name(key, classes) + _by_chance(key, results) for key in keys]
+    heads = [label_of(results, key) + _by_chance(key, results) for key in keys]
     return {"heads": heads, "rows": rows}
 
 
@@ -46,7 +55,7 @@ def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list
         second = f"{interval(beside['low'], beside['high'])} ({beside['method']})" if beside else "–"
         counts = f"{value['n_patients']:,} / {value['n_cases']:,}"
         counts += f" / {value['n_events']:,}" if value.get("n_events") is not None else " / –"
-        cells = [runs, number(value.get("seed_sd"), 4), number(value.get("se"), 4), number(value.get("df"), 1)]
+        cells = [runs, number(value.get("seed_sd"), 4), _error(value.get("se")), number(value.get("df"), 1)]
         interval_cell = f"{interval(value['low'], value['high'])} ({value['method']})"
         rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, interval_cell, second, counts]))
     return rows
@@ -88,12 +97,11 @@ def tuning_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[s
     counts = [len(arm["draws"]) for arm in tuning["arms"]]
     budget = f"{counts[0]} draws" if tuning["equal"] else f"{min(counts)} to {max(counts)} draws"
     rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
     return {
         "budget": f"{budget} of {tuning['epochs']} epochs",
         "rule": rule,
         "metric": tuning["metric"].replace("_", " "),
-        "pairs": sentences(results, "untuned_comparisons", names, label),
+        "pairs": sentences(results, "untuned_comparisons"),
         "arms": [(names[arm["arm"]], _ranges(arm["space"]), _draw_rows(arm)) for arm in tuning["arms"]],
     }
 
@@ -131,10 +139,9 @@ def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def sentences(results: Mapping[str, Any], key: str, names: Mapping[str, str], label: str) -> list[dict[str, Any]]:
+def sentences(results: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """Return the comparisons under one key of results.json, each with its verdict in a sentence."""
-    patients = max((e["n_patients"] for arm in results["arms"] for e in arm["endpoints"].values()), default=0)
-    return [{**pair, "sentence": pair_sentence(pair, names, label, patients)} for pair in results[key]]
+    return [{**pair, "sentence": pair_sentence(pair), "words": verdict_in_words(pair)} for pair in results[key]]
 
 
 def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
@@ -147,9 +154,10 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
     seeds = list(dict.fromkeys(need["seeds"] for pair in pairs for need in pair["needed"]))
     heads = [
         "difference",
-        "95 %",
+        "95 %, alone",
         "95 %, all together",
         "90 %",
+        "of the verdict",
         "SE",
         "SE patients",
         "SE runs",
@@ -169,12 +177,24 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
         interval(pair["low"], pair["high"], 4),
         interval(pair["simultaneous"][0], pair["simultaneous"][1], 4),
         interval(pair["equivalence"][0], pair["equivalence"][1], 4),
-        *(number(pair[key], 4) for key in ("se", "se_patients", "se_seeds")),
+        _of_the_verdict(pair),
+        *(_error(pair[key]) for key in ("se", "se_patients", "se_seeds")),
         number(pair["df"], 1),
         *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
         number(pair["detectable"]),
         *(_planned(needed[count]) if count in needed else "–" for count in seeds),
     ]
+
+
+def _of_the_verdict(pair: Mapping[str, Any]) -> str:
+    """Format the interval on which the verdict rests, with its level."""
+    level = pair.get("decisive_level")
+    return interval(*decisive(pair), 4) + ("" if level is None else f" ({100 * level:.3g} %)")
+
+
+def _error(value: float | None) -> str:
+    """Format a standard error; 0 is no estimate of one."""
+    return number(value or None, 4)
 
 
 def _planned(need: Mapping[str, Any]) -> str:
@@ -199,6 +219,6 @@ def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
     if estimate is None:
         return "–", str(value.get("reason") or "")
     if percent:
-        ends = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}"
-        return f"{100 * estimate:.0f} %", ends
+        ends = "" if low is None or high is None else f"{percentage(low)} to {percentage(high)}"
+        return f"{percentage(estimate)} %", ends
     return number(estimate), interval(low, high)

@@ -2,14 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor, log10
 from typing import Any
 
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
 from equipoise.report.text import audit
-from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
+from equipoise.report.text.amounts import about
+from equipoise.report.text.truth import truth_in_words
+from equipoise.report.text.words import (
+    decisive,
+    exceeds_margin,
+    interval,
+    label_of,
+    listed,
+    number,
+    plural,
+    typographic,
+)
+
+__all__ = ["Answer", "about", "answers", "of_networks", "pair_sentence", "why"]
 
 Entry = Mapping[str, Any]
+_USE = "Which one should be used?"
 
 
 @dataclass(frozen=True)
@@ -23,12 +36,13 @@ class Answer:
 
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
-    label = endpoint_name(results["endpoints"]["primary"], len(results["cohort"]["classes"]))
+    label = label_of(results, results["endpoints"]["primary"])
     first = [_with_omission(_best(results, names, label), results)]
-    rule = _rule(results, names, label)
-    if results.get("audit"):
-        return [*first, Answer("Which one should be used?", audit.use(results, names))]
-    return [*first, *([rule] if rule else []), _use(results, names)]
+    rule = None if results.get("audit") else _rule(results, names, label)
+    use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
+    # The truth first: a recommendation is worth what the labels are worth.
+    use = replace(use, answer=f"{truth_in_words(results)} {use.answer}")
+    return [*first, *([rule] if rule else []), use]
 
 
 def _with_omission(answer: Answer, results: Entry) -> Answer:
@@ -41,68 +55,9 @@ def _with_omission(answer: Answer, results: Entry) -> Answer:
     return replace(answer, answer=f"{answer.answer} {text}")
 
 
-def pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
-    """Return the verdict on one pair with its numbers."""
-    if pair.get("about") == "networks" and pair["verdict"] not in UNJUDGED:
-        return _of_networks(pair, names, label, patients)
-    return _pair_sentence(pair, names, label, patients)
-
-
-def _of_networks(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
-    """Return the verdict on two trained networks, of which patients alone are sampled."""
-    sentence = _pair_sentence(pair, names, label, patients).replace(
-        "would be needed with as many runs", "would be needed"
-    )
-    known = list(pair["non_inferior"]) if pair["verdict"] in ("not_enough_data", "a_better", "b_better") else []
-    winner = _winner(pair)
-    shown = [arm for arm in known if arm != winner]
-    for arm in shown:
-        other = pair["b"] if arm == pair["a"] else pair["a"]
-        sentence += (
-            f" {names[arm]} is not inferior to {names[other]} by the margin of {number(pair['margin'], 3)}: "
-            "the interval excludes it."
-        )
-    return f"Of these trained networks, {sentence} One run each says nothing of the methods."
-
-
-def _pair_sentence(pair: Entry, names: Mapping[str, str], label: str, patients: int) -> str:
-    a, b = names[pair["a"]], names[pair["b"]]
-    # A refused pair may have numbers all the same. They are not shown here, since a reader would take a verdict from
-    # them.
-    if pair["difference"] is None or pair["verdict"] == "refused":
-        return f"{a} against {b}: no verdict. {why(pair)}".strip()
-    numbers = _numbers(label, pair["difference"], pair["low"], pair["high"])
-    if pair["verdict"] == "a_better":
-        return f"{a} is better than {b}: {numbers}."
-    if pair["verdict"] == "b_better":  # the sign follows the order of the names here
-        return f"{b} is better than {a}: {_numbers(label, -pair['difference'], -pair['high'], -pair['low'])}."
-    if pair["verdict"] == "equivalent":
-        margin = number(pair["margin"], 3)
-        return f"{a} and {b} are equivalent within the margin of ±{margin}: {numbers}."
-    # The spread between runs is unknown without a second one, so the sentence speaks of two networks and not of
-    # methods.
-    if pair["verdict"] == "single_run":
-        return f"One run each, so nothing is said of the methods {a} and {b}; for these two networks: {numbers}."
-    tested = plural(patients, "patient")
-    if pair.get("withheld"):
-        return f"{a} and {b} cannot be judged safely with these {tested}: {numbers}. {_unseen(pair, names)}"
-    return f"{a} and {b} cannot be told apart with these {tested}: {numbers}. {_needed(pair, patients)}".strip()
-
-
-def _unseen(pair: Entry, names: Mapping[str, str]) -> str:
-    """Return why a verdict is withheld: failures that nobody saw might undo it."""
-    unseen = pair["unseen_failures"]
-    arm, rate = names.get(unseen["arm"], unseen["arm"]), unseen["reversing"]
-    undone = f"Failures of {arm} in {100 * rate:.2g} % of patients more would reverse the difference"
-    if pair["withheld"] == "equivalent":
-        rate = (pair["margin"] - unseen["difference"]) / unseen["loss"]
-        undone = f"Failures of one arm in {100 * rate:.2g} % of patients more would lead beyond the margin"
-    seen = f"{unseen['seen']:.2g} were" if unseen["seen"] else "none was"
-    return f"{undone}; {seen} seen, and these patients cannot exclude {100 * unseen['excluded']:.2g} %."
-
-
-def _numbers(label: str, difference: float, low: float, high: float) -> str:
-    return f"difference in {label} {number(difference)} (95 % interval {interval(low, high)})"
+def pair_sentence(pair: Entry) -> str:
+    """Return the verdict on one pair with its numbers: the sentence of results.json, as a page prints it."""
+    return typographic(str(pair["reason"]))
 
 
 def why(pair: Entry) -> str:
@@ -113,54 +68,7 @@ def why(pair: Entry) -> str:
     """
     reason = str(pair["reason"] or "")
     text = reason.partition(": ")[2] if reason.startswith("No verdict on ") else reason
-    return text[:1].upper() + text[1:]
-
-
-def about(count: int) -> str:
-    """Format a planning number, rounded to one digit because its precision allows no more.
-
-    >>> about(387), about(1240), about(96)
-    ('400', '1,000', '100')
-    """
-    # One digit: the seed spread, on which the number depends, is known from a few runs only.
-    digits = 10 ** floor(log10(max(count, 1)))
-    return f"{round(count / digits) * digits:,}"
-
-
-def _needed(pair: Entry, patients: int) -> str:
-    margin = pair["margin"]
-    if margin is None:
-        return ""
-    if pair["patients_needed"] is not None and pair["patients_needed"] <= patients:
-        return (
-            f"A true difference of {number(margin, 3)} would probably have been found; "
-            "that the difference is smaller is not shown either."
-        )
-    if pair["patients_needed"] is not None:
-        return (
-            f"To find a difference of {number(margin, 3)}, about {about(pair['patients_needed'])} test patients"
-            f"{_range(pair)} would be needed with as many runs."
-        )
-    if any(need["patients"] for need in pair.get("needed") or ()):
-        need = next(need for need in pair["needed"] if need["patients"])
-        return (
-            f"To find a difference of {number(margin, 3)}, about {about(need['patients'])} test patients and "
-            f"{need['seeds']} runs of each arm would be needed."
-        )
-    return (
-        f"To find a difference of {number(margin, 3)}, more training runs are needed before more patients would help."
-    )
-
-
-def _range(pair: Entry) -> str:
-    """Return the range of the patients needed, for the number of runs of this trial; else empty."""
-    for need in pair.get("needed") or ():
-        if need["patients"] == pair["patients_needed"] and need["low"] is not None:
-            if need["high"] is not None and about(need["low"]) == about(need["high"]):
-                return ""
-            high = "upwards" if need["high"] is None else f"to {about(need['high'])}"
-            return f" (range {about(need['low'])} {high})"
-    return ""
+    return typographic(text[:1].upper() + text[1:])
 
 
 def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
@@ -174,14 +82,15 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         detail = reasons[0] if reasons else "No arm has test predictions."
         return Answer(question, f"{_what(results)} cannot say: no comparison allows a verdict.", detail)
     if len(pairs) == 1:
-        return Answer(question, pair_sentence(pairs[0], names, label, patients))
+        return Answer(question, pair_sentence(pairs[0]))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
     # Only an arm that beats every other is called the best: the first in a ranking may owe that to chance.
     if winner:
         side = "higher" if results["endpoints"]["higher_is_better"] else "lower"
-        text = f"{names[winner]} is best: its {label} is {side} than that of every other arm."
-        return Answer(question, text, _widest(pairs, names, label, patients))
+        among = "Of these trained networks, " if of_networks(pairs) else ""
+        text = f"{among}{names[winner]} is best: its {label} is {side} than that of every other arm."
+        return Answer(question, text, _widest(pairs))
     return _undecided(question, pairs, won, names, label, patients)
 
 
@@ -193,7 +102,7 @@ def _undecided(
     label: str,
     patients: int,
 ) -> Answer:
-    detail = _widest(pairs, names, label, patients)
+    detail = _widest(pairs)
     decided = [(names[arm], listed([names[one] for one in losers])) for arm, losers in won.items() if losers]
     equal = sum(pair["verdict"] == "equivalent" for pair in pairs)
     if equal == len(pairs):
@@ -221,14 +130,19 @@ def _undecided(
     )
 
 
-def _widest(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
+def of_networks(pairs: Sequence[Entry]) -> bool:
+    """Return whether the verdicts are about single trained networks."""
+    return any(pair.get("about") == "networks" for pair in pairs)
+
+
+def _widest(pairs: Sequence[Entry]) -> str:
     """Return the sentence of the largest observed difference."""
     # Readers see the largest difference in the figure and believe in it, so its verdict is stated.
     known = [pair for pair in pairs if pair["difference"] is not None]
     if not known:
         return ""
     widest = max(known, key=lambda pair: abs(pair["difference"]))
-    return f"The largest difference seen: {pair_sentence(widest, names, label, patients)}"
+    return f"The largest difference seen: {pair_sentence(widest)}"
 
 
 def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None:
@@ -243,13 +157,16 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     losers = [names[pair["a"]] for pair in pairs if pair["verdict"] == "b_better"]
     question = f"Is any network better than the {rule}?"
     numbers = "; ".join(
-        f"{names[p['a']]} {number(p['difference'], 3, signed=True)} ({interval(p['low'], p['high'])})"
+        f"{names[p['a']]} {number(p['difference'], 3, signed=True)} ({interval(*decisive(p))})"
         for p in pairs
         if p["low"] is not None
     )
     value = _value(best, results)
     detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
-    detail += f"; differences from it, with 95 % intervals: {numbers}." if numbers else "."
+    detail += f"; differences from it, with the intervals that decide: {numbers}." if numbers else "."
+    near = [names[p["a"]] for p in pairs if p["verdict"] == "a_better" and not exceeds_margin(p)]
+    if near and pairs[0]["margin"] is not None:
+        detail += f" {listed(near)} {_is(near)} better possibly by less than matters ({number(pairs[0]['margin'])})."
     # The order of these cases matters: a network that is worse than a trivial rule is reported even if another is
     # better.
     if all(pair["verdict"] in UNJUDGED for pair in pairs):
@@ -267,7 +184,7 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
 
 
 def _use(results: Entry, names: Mapping[str, str]) -> Answer:
-    question, advice = "Which one should be used?", results["recommendation"]
+    question, advice = _USE, results["recommendation"]
     chosen = {need: value["arm"] for need, value in advice.items()}
     if chosen[QUALITY] is None:
         reason = advice[QUALITY]["reason"]
@@ -276,7 +193,8 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
         return Answer(question, "None: no arm finished with a result.")
     if advice[QUALITY]["beats_baseline"] is False:
         rule = names[chosen[QUALITY]]
-        return Answer(question, f"The {rule}: it costs nothing, and no network was shown to be better.")
+        text = f"No network was shown to be better than the {rule}, which costs nothing."
+        return Answer(question, text, "This compares predictions with that truth; it is no advice on any patient.")
     reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
     if len(set(chosen.values())) == 1:
         return Answer(

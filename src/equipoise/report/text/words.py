@@ -1,8 +1,10 @@
 """Names and numbers in the form of medical journals."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from equipoise.report.text.amounts import decimals_for
 from equipoise.statistics.endpoints import described
 from equipoise.tasks import recorded_task
 
@@ -31,6 +33,18 @@ VERDICT_NOTES = {
     "single_run": "single runs, no verdict",
 }
 """The verdicts as a row of the figure of differences has room for them."""
+_WITHHELD = "withheld: failures could undo it"
+
+
+def verdict_in_words(pair: Mapping[str, Any], short: bool = False) -> str:
+    """Return a comparison's verdict in a few words.
+
+    >>> verdict_in_words({"verdict": "equivalent"}), verdict_in_words({"verdict": "not_enough_data"}, short=True)
+    ('equivalent within the margin', 'not enough data')
+    """
+    if pair.get("withheld"):
+        return _WITHHELD
+    return (VERDICT_NOTES if short else VERDICTS).get(pair["verdict"], "no verdict")
 
 
 def endpoint_name(name: str, classes: int = 2) -> str:
@@ -42,6 +56,12 @@ def endpoint_name(name: str, classes: int = 2) -> str:
     ('AUC', 'macro AUC', 'sensitivity at 90 % specificity', 'Dice core')
     """
     return described(name, classes).heading
+
+
+def label_of(results: Mapping[str, Any], name: str) -> str:
+    """Return the display name of an endpoint on the page of these results; without a unit that no source stated."""
+    record = described(name, len(results["cohort"]["classes"]))
+    return record.heading if results["endpoints"].get("units_stated", True) else record.label
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
@@ -71,6 +91,19 @@ def split_unit(lock: Mapping[str, Any]) -> str:
     return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
 
 
+def decisive(pair: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return the interval of a comparison on which its verdict rests; the pair's own where none is recorded."""
+    low, high = pair.get("decisive") or (None, None)
+    return (pair["low"], pair["high"]) if low is None or high is None else (low, high)
+
+
+def exceeds_margin(pair: Mapping[str, Any]) -> bool:
+    """Return whether the difference is shown to be larger than the margin that matters."""
+    low, high = decisive(pair)
+    margin = pair.get("margin")
+    return None not in (low, high, margin) and (low > margin or high < -margin)  # type: ignore[operator]
+
+
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun.
 
@@ -83,11 +116,14 @@ def plural(count: int, noun: str) -> str:
 def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
     """Format a number with a true minus sign; a dash for None.
 
-    >>> number(-0.01234), number(0.5, 2, signed=True), number(None)
-    ('−0.012', '+0.50', '–')
+    A number that is not 0 has as many decimals as show it.
+
+    >>> number(-0.01234), number(0.5, 2, signed=True), number(None), number(0.00004)
+    ('−0.012', '+0.50', '–', '0.00004')
     """
     if value is None:
         return "–"
+    decimals = decimals_for([value], decimals)
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     # A rounded zero has no sign: "−0.000" would suggest a direction.
     if float(text) == 0:
@@ -95,23 +131,57 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def sampled(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Name what intervals are about: patients, and training runs where some arm has several.
+def sampled(entries: Iterable[Mapping[str, Any]], folds: int = 1) -> str:
+    """Name what an arm's own interval is about: patients, and training runs where some arm has several.
+
+    With folds it is about the networks fitted in them: other training patients would add doubt, which the comparisons
+    allow for and the interval of one arm does not.
 
     >>> sampled([{"seeds": [0]}, {"seeds": [0]}]), sampled([{"seeds": [0, 1]}])
     ('patients', 'patients and training runs')
+    >>> sampled([{"seeds": [0]}], folds=5)
+    'patients, for the networks fitted in these folds'
     """
-    several = any(len(entry.get("seeds") or ()) > 1 for entry in entries)
-    return "patients and training runs" if several else "patients"
+    over = "patients and training runs" if several_runs(entries) else "patients"
+    return f"{over}, for the networks fitted in these folds" if folds > 1 else over
+
+
+def several_runs(entries: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether some arm has several training runs."""
+    return any(len(entry.get("seeds") or ()) > 1 for entry in entries)
 
 
 def interval(low: float | None, high: float | None, decimals: int = 3) -> str:
-    """Format an interval with "to", because a dash could be read as a minus sign.
+    """Format an interval with "to", because a dash could be read as a minus sign; no bound reads 0 that excludes it.
 
-    >>> interval(-0.01, 0.02, 2)
-    '−0.01 to 0.02'
+    >>> interval(-0.01, 0.02, 2), interval(0.0004, 0.021)
+    ('−0.01 to 0.02', '0.0004 to 0.0210')
     """
-    return "–" if low is None or high is None else f"{number(low, decimals)} to {number(high, decimals)}"
+    if low is None or high is None:
+        return "–"
+    decimals = decimals_for([low, high], decimals)
+    return f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def percentage(value: float, decimals: int = 0) -> str:
+    """Format a share in percent, without its sign; 0 and 100 are those values alone.
+
+    >>> percentage(0.43), percentage(0.9996), percentage(1.0), percentage(0.002)
+    ('43', '99.96', '100', '0.2')
+    """
+    return f"{100 * value:.{decimals_for([100 * value], decimals, (0.0, 100.0))}f}"
+
+
+def typographic(text: str) -> str:
+    """Return a sentence of results.json with true minus signs.
+
+    >>> typographic("a difference of -0.012 in LIDC-0012")
+    'a difference of −0.012 in LIDC-0012'
+    """
+    return _MINUS.sub("−", text)
+
+
+_MINUS = re.compile(r"(?<!\S)-(?=\d)")
 
 
 def p_value(value: float | None) -> str:
