@@ -21,8 +21,8 @@ from equipoise.cohorts.formats.scan import Scan, with_finite_values
 from equipoise.cohorts.layouts.array_rows import open_arrays, rows
 from equipoise.cohorts.layouts.channels import AS_COLOUR, AS_GREY, channel_options, with_channels
 from equipoise.cohorts.layouts.columns import columns_of
+from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.tables import read_table
-from equipoise.cohorts.layouts.volumes import check_same_grid
 from equipoise.deploy.contract import Contract
 from equipoise.errors import CohortError
 

@@ -15,7 +15,8 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation import detection
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.statistics import case_values, influence, own
-from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, Precision, SidePrecision, SideRecall
+from equipoise.statistics.kinds import Area, ClassRecall, Endpoint, Kind, Precision
+from equipoise.statistics.side_rates import SidePrecision, SideRecall
 
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 

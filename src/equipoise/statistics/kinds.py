@@ -17,7 +17,6 @@ from equipoise.statistics.influence import (
     need_both_classes,
     one_versus_rest,
     rank_influence,
-    ratio_influence,
     recall_influence,
 )
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
@@ -111,7 +110,9 @@ class _Mean(Kind):
         return mean_interval(estimate.mean, estimate.se, estimate.df, endpoint.low, endpoint.high), None
 
 
-class _Rate(_Mean):
+class Rate(_Mean):
+    """A share of cases, with Wilson's interval."""
+
     typical_case = False
     ends = True
 
@@ -133,13 +134,15 @@ class _Rate(_Mean):
         return sum(cases)
 
 
-class _Balanced(_Rate):
+class Balanced(Rate):
+    """A share whose cases differ from one quantity to the next, as a mean of recalls."""
+
     def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask] | None:  # noqa: ARG002
         """Return None: there is no one set of cases of which it is the share."""
         return None
 
 
-class ClassRecall(_Balanced):
+class ClassRecall(Balanced):
     """The mean over all classes of the share of a class's cases that are classified correctly."""
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:  # noqa: ARG002
@@ -160,65 +163,7 @@ class ClassRecall(_Balanced):
         return max(int(4 / sum(1 / max(side, 1) for side in cases)), 1)
 
 
-@dataclass(frozen=True)
-class SideRecall(_Rate):
-    """The share of positive cases (or, with `of_positives` false, of all others) that are classified correctly.
-
-    threshold: the score from which a case is called positive; None where the highest score decides.
-    """
-
-    of_positives: bool
-    threshold: float | None = None
-
-    def hits(self, endpoint: "Endpoint", fold: Fold, positive: int | None) -> tuple[Array, Mask]:
-        """Return the cases that are called rightly, of the side."""
-        truth = fold.truth == needed_positive(positive, endpoint.name)
-        right = called_positive(fold, int(positive or 0), self.threshold) == truth
-        return right, truth if self.of_positives else ~truth
-
-    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """As `Kind.influence`; raises PredictionError without a positive class, and where the side has no test case."""
-        right, side = self.hits(endpoint, fold, positive)
-        return recall_influence(right, (side,), endpoint.name, fold, n_patients)
-
-    def _counted(self, cases: tuple[int, int]) -> int:
-        return cases[0] if self.of_positives else cases[1]
-
-
-@dataclass(frozen=True)
-class SidePrecision(_Balanced):
-    """The share of cases called positive (or, with `of_positives` false, called negative) that are so.
-
-    threshold: as in `SideRecall`.
-    """
-
-    of_positives: bool
-    threshold: float | None = None
-
-    def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
-        """As `Kind.influence`; raises PredictionError without a positive class, and where no case is called so."""
-        truth = fold.truth == needed_positive(positive, endpoint.name)
-        called = called_positive(fold, int(positive or 0), self.threshold)
-        if not self.of_positives:
-            truth, called = ~truth, ~called
-        return ratio_influence((called & truth).astype(float), called.astype(float), endpoint.name, fold, n_patients)
-
-
-def needed_positive(positive: int | None, name: str) -> int:
-    """Return the positive class; raises PredictionError where none is named."""
-    if positive is None:
-        raise PredictionError(f"{name} needs a positive class; name it with `positive` in the endpoints")
-    return positive
-
-
-def called_positive(fold: Fold, positive: int, threshold: float | None) -> Mask:
-    """Return the cases (columns, n) called positive: by a score of the threshold or more, else by the highest score."""
-    if threshold is not None:
-        return np.asarray(fold.scores[:, :, positive] >= threshold)
-    return np.asarray(fold.scores.argmax(axis=2) == positive)
-
-
-class _Rank(_Balanced):
+class _Rank(Balanced):
     suspects_constants = True
 
     def influence(self, endpoint: "Endpoint", fold: Fold, positive: int | None, n_patients: int) -> Influence:
@@ -292,7 +237,7 @@ class _Pooled(_Mean):
         return float(endpoint.needed_function()(fold.truth, fold.scores[0]))
 
 
-Kind.RANK, Kind.RATE, Kind.MEAN, Kind.FREE, Kind.POOLED = _Rank(), _Rate(), _Mean(), _Free(), _Pooled()
+Kind.RANK, Kind.RATE, Kind.MEAN, Kind.FREE, Kind.POOLED = _Rank(), Rate(), _Mean(), _Free(), _Pooled()
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from PIL import Image
 
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.volumes import (
     CaseFiles,
     Layout,
     channel_names,
-    check_same_grid,
     class_mask,
     make_cohort,
     read_any,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equipoise.cohorts.layouts.volumes import check_same_grid
+from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import Regions, labels_of
 from equipoise.evaluation.external.mask_file import MaskFile, read_mask
