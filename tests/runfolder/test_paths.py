@@ -61,12 +61,16 @@ def spelled(source: str) -> list[tuple[int, str]]:
     return sorted(set(found))
 
 
+OTHER_NAMES = ("_moved.py", "bundle.py")
+"""Files with such names for other things: a module's old name, and the files of a bundle."""
+
+
 @pytest.mark.long
 def test_no_other_module_spells_a_name_of_the_run_folder():
     found = {
         str(file.relative_to(SOURCE)): spelled(file.read_text(encoding="utf-8"))
         for file in sorted(SOURCE.rglob("*.py"))
-        if "runfolder" not in file.parts and file.name != "_moved.py"  # its "protocol.toml" is a module's old name
+        if "runfolder" not in file.parts and file.name not in OTHER_NAMES
     }
     assert {file: lines for file, lines in found.items() if lines} == {}
 

@@ -324,7 +324,8 @@ _NO_ARRAYS = (
 
 def _arrays(path: Path) -> Planes:
     # Never pickle: a run folder may come from someone else, and unpickling would run its code.
-    with np.load(path, allow_pickle=False) as archive:
+    # Opened here, because numpy leaves the file of a broken archive open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

@@ -28,24 +28,24 @@ def readings(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _probabilities(found: Mapping[str, float], higher: bool) -> list[str]:
+def _probabilities(reading: Mapping[str, float], higher: bool) -> list[str]:
     """Return the cells of one pair; better means above where higher is better."""
-    better, worse = (found["above"], found["below"]) if higher else (found["below"], found["above"])
-    positive = found["positive"] if higher else 1 - found["positive"]
-    shares = [_share(value) for value in (better, found["within"], worse, positive)]
-    return [*shares, interval(found["low"], found["high"], 4)]
+    better, worse = (reading["above"], reading["below"]) if higher else (reading["below"], reading["above"])
+    positive = reading["positive"] if higher else 1 - reading["positive"]
+    shares = [_share(value) for value in (better, reading["within"], worse, positive)]
+    return [*shares, interval(reading["low"], reading["high"], 4)]
 
 
-def _wins(found: Mapping[str, Any]) -> list[str]:
-    failures: Sequence[float] = found["by_failure"]
+def _wins(reading: Mapping[str, Any]) -> list[str]:
+    failures: Sequence[float] = reading["by_failure"]
     ratio = "–"
-    if found["ratio"] is not None:
-        ratio = f"{number(found['ratio'], 2)} ({interval(found['ratio_low'], found['ratio_high'], 2)})"
+    if reading["ratio"] is not None:
+        ratio = f"{number(reading['ratio'], 2)} ({interval(reading['ratio_low'], reading['ratio_high'], 2)})"
     return [
-        *(_share(found[name]) for name in ("wins", "losses", "ties")),
+        *(_share(reading[name]) for name in ("wins", "losses", "ties")),
         f"{_share(failures[0])} won, {_share(failures[1])} lost",
-        f"{number(found['net'], 3, signed=True)} ({interval(found['low'], found['high'], 3)})",
-        p_value(found["p"]),
+        f"{number(reading['net'], 3, signed=True)} ({interval(reading['low'], reading['high'], 3)})",
+        p_value(reading["p"]),
         ratio,
     ]
 
