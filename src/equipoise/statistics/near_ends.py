@@ -3,7 +3,7 @@
 Near 1 an arm's variance is small wherever its estimate is high by chance, and what the data do not exclude lies mostly
 below. A test of equivalence by a symmetric interval then calls an arm equivalent that is worse by the margin. Here the
 interval of the difference is recovered from each arm's own asymmetric one (MOVER): R. G. Newcombe, Statistics in
-Medicine 17 (1998) 2635-2650; G. Y. Zou, Psychological Methods 12 (2007) 399-413. See docs/decisions/0015-near-ends.md.
+Medicine 17 (1998) 2635-2650; G. Y. Zou, Psychological Methods 12 (2007) 399-413. See docs/decisions/0017-near-ends.md.
 """
 
 from dataclasses import dataclass, replace
