@@ -135,7 +135,7 @@ def test_the_check_says_that_nothing_can_be_planned(trial):
         (('"toy_regression:REGRESSION"', '"toy_regression:MAE"'), "is a Endpoint; it must be an equipoise.tasks.Task"),
         (
             ('"toy_regression:REGRESSION"', '"elsewhere_regression:TASK"'),
-            "put elsewhere_regression beside the protocol",
+            "elsewhere_regression is missing; put it beside the protocol",
         ),
         (("epochs = 3", 'loss = "dice"'), "'dice' is not for regression; choose \"toy_regression:absolute_error\""),
         (("epochs = 3", "mixup = 0.2"), "regression has none; remove it"),
