@@ -287,8 +287,10 @@ def test_deep_arms_no_better_than_the_size_rule_are_not_recommended(trial):
     against = [pair for pair in results["baseline_comparisons"] if pair["b"] == "size-rule"]
     assert not [pair for pair in against if pair["verdict"] == "a_better"]
     for need in ("accuracy", "speed", "balanced"):
+        # an arm that diverged was not shown to be worse either, so nothing is put above it
         advice = results["recommendation"][need]
-        assert advice["arm"] == "size-rule"
-        assert advice["beats_baseline"] is False
+        assert advice["arm"] is None
+        assert advice["reason"].startswith("explodes could not be judged")
+    assert {pair["verdict"] for pair in against} == {"b_better", "refused"}
     page = (folder / "report.html").read_text()
-    assert "The size rule: it costs nothing, and no network was shown to be better." in page
+    assert "explodes could not be judged" in page
