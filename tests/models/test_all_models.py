@@ -63,7 +63,7 @@ def test_contract_of_settings(factory: Callable[..., nn.Module], settings: dict[
     check_model(factory, settings={"preset": "tiny", **settings}, size=SMALL)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("factory", "settings"),
     [

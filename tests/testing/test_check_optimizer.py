@@ -17,7 +17,7 @@ PLACES = "commutes with permutations of elements"
 LOUD, QUARTER = "ignores the scale of the loss", "undoes a scaled loss by a scaled learning rate"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in optimizers.__all__ if name != "AdaptiveMomentum"])
 def test_every_named_peer_keeps_the_contract(name) -> None:
     report = check_optimizer(lambda params: getattr(optimizers, name)(params))
