@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,9 @@ def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
         "-m",
         "equipoise",
     ]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    # a cache of its own: the processes know no openings of the test set by other tests
+    cache = tempfile.mkdtemp(prefix="equipoise-ranks-")
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), EQUIPOISE_CACHE=cache)
     return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=1800)
 
 

@@ -212,7 +212,8 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])
 
 
-def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path, without_times):
+def test_kill_9_at_random_moments_changes_no_number(protocol, finished, tmp_path, without_times, monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))  # the other process knows no openings but its own
     command = [sys.executable, "-m", "equipoise", "run", str(protocol), "--out", str(tmp_path / "run"), "--quiet"]
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"))
     for _ in range(3):

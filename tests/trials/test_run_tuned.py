@@ -137,7 +137,8 @@ def test_settings_are_chosen_before_the_test_set_is_opened(finished):
 
 
 @pytest.mark.trial
-def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path, without_times):
+def test_kill_9_at_random_moments_changes_no_number(finished, tmp_path, without_times, monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))  # the other process knows no openings but its own
     command = [sys.executable, "-m", "equipoise", "run", str(write(tmp_path)), "--out", str(tmp_path / "run")]
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "0"))
     for _ in range(2):
