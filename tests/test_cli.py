@@ -35,7 +35,6 @@ def protocol(tmp_path):
     return file
 
 
-@pytest.mark.long
 def test_help_costs_little():
     # what must not be imported decides the time; a stop-watch in a test would measure the machine
     script = "import sys; from equipoise.cli import main\ntry: main(['--help'])\nfinally: print(sorted(sys.modules))"
@@ -84,7 +83,6 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
     assert "a difference in" in capsys.readouterr().out
 
 
-@pytest.mark.long
 def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     file = tmp_path / "mine.toml"
     assert cli.main(["init", "--out", str(file)]) == 0
@@ -99,7 +97,6 @@ def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     assert "did you mean" in capsys.readouterr().err
 
 
-@pytest.mark.long
 def test_errors_are_one_sentence_and_exit_codes_are_kept(tmp_path, capsys, monkeypatch):
     assert cli.main(["run", str(tmp_path / "none.toml")]) == 1
     complaint = capsys.readouterr().err

@@ -43,7 +43,6 @@ def test_every_file_it_names_is_there(path):
     assert (ROOT / path.rstrip(".")).exists()
 
 
-@pytest.mark.long
 def test_every_command_it_names_exists():
     from equipoise.cli import _parser
 

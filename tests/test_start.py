@@ -36,7 +36,6 @@ def test_a_failing_command_passes_on_its_exit_code(monkeypatch):
     assert end.value.code == 75
 
 
-@pytest.mark.long
 def test_help_needs_no_environment():
     result = subprocess.run([sys.executable, str(Path(start.__file__))], capture_output=True, text=True, check=False)
     assert "python3 start.py demo" in result.stderr

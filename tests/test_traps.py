@@ -146,7 +146,6 @@ def test_the_best_of_several_seeds_is_one_run_and_no_method():
     assert np.mean(runs) < max(runs)
 
 
-@pytest.mark.long
 def test_one_seed_says_nothing_of_a_method():
     """A large and certain difference between two networks, each trained once."""
     results = equipoise.audit(table((0.75, 0.92), seeds=1, patients=400), margin=0.03)
@@ -239,7 +238,6 @@ def test_a_diverged_arm_is_a_row_and_the_others_are_judged(trial):
     assert verdicts["wide", "explodes"] == verdicts["narrow", "explodes"] == "refused"
 
 
-@pytest.mark.long
 def test_dropped_empty_masks_are_asked_for():
     """b leaves out the cases in which it found nothing, and would look better for it."""
     rng = np.random.default_rng(1)
@@ -254,7 +252,6 @@ def test_dropped_empty_masks_are_asked_for():
     assert hidden["arms"][1]["endpoints"]["dice"]["estimate"] is None
 
 
-@pytest.mark.long
 def test_a_failing_segmenter_with_the_better_median_does_not_win():
     """b is better on nine cases of ten and fails on the tenth: its mean decides, its median stands beside it."""
     rng = np.random.default_rng(2)

@@ -61,7 +61,6 @@ def test_a_card_says_what_the_image_says(task, dims):
     assert card_of(replace(image, array=image.array.astype(np.float64))).digest == card.digest
 
 
-@pytest.mark.long
 def test_cards_are_made_once_and_come_back_equal(tmp_path):
     cohort, read = counted(on_files(phantom(task="segmentation", cases=6, size=16)))
     made = CaseCards(cohort, folder=tmp_path)
@@ -75,7 +74,6 @@ def test_cards_are_made_once_and_come_back_equal(tmp_path):
     assert len(list(tmp_path.glob("*.npz"))) == 6, "one entry for the files of a case"
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -108,7 +106,6 @@ def test_what_has_no_known_origin_is_not_kept(cohort, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.long
 def test_cases_of_one_file_share_an_entry_and_many_cases_carry_no_pictures_for_people(tmp_path, monkeypatch):
     monkeypatch.setattr(case_cards, "MOST_SHOWN", 20)
     monkeypatch.setattr(case_cards, "MOST_TOGETHER", 8)
@@ -124,7 +121,6 @@ def test_cases_of_one_file_share_an_entry_and_many_cases_carry_no_pictures_for_p
     assert len(read) == 23
 
 
-@pytest.mark.long
 def test_more_files_than_entries_share_them(tmp_path, monkeypatch):
     monkeypatch.setattr(case_cards, "MOST_ENTRIES", 4)
     cohort = on_files(phantom(cases=10, size=8))
@@ -145,7 +141,6 @@ def test_a_damaged_entry_counts_as_absent(at, tmp_path):
     assert len(read) == 4
 
 
-@pytest.mark.long
 def test_an_entry_of_another_kind_counts_as_absent(tmp_path, monkeypatch):
     cohort = on_files(phantom(cases=2, size=8))
     first = CaseCards(cohort).all()
@@ -159,7 +154,6 @@ def test_an_entry_of_another_kind_counts_as_absent(tmp_path, monkeypatch):
         assert_equal(CaseCards(cohort, folder=tmp_path).all(), first)
 
 
-@pytest.mark.long
 def test_a_cache_that_cannot_be_written_is_a_remark(tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     cohort = on_files(phantom(cases=3, size=8))

@@ -39,7 +39,6 @@ def test_masks_without_anything_to_seek_are_refused():
         as_detection(cohort(("background", "irrelevant"), [0, 1, 0]))
 
 
-@pytest.mark.long
 def test_any_source_with_masks_serves(tmp_path):
     write_brats(tmp_path / "cases", cases=2, shape=(16, 16, 16))
     found = load(CohortSection(source="brats", task="detection"), tmp_path / "cases")

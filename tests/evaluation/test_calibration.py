@@ -34,7 +34,6 @@ def test_error_is_the_weighted_gap() -> None:
     assert calibration_error(probability, positive, np.random.default_rng(0)).estimate == pytest.approx(expected)
 
 
-@pytest.mark.long
 def test_bias_of_a_perfect_model_is_stated() -> None:
     inside = 0
     errors = []

@@ -84,7 +84,6 @@ def test_unanimous_rows_keep_an_open_interval() -> None:
     np.testing.assert_allclose((rate.low, rate.high), wilson(1.0, 10))
 
 
-@pytest.mark.long
 def test_interval_covers_under_clustering() -> None:
     rng = np.random.default_rng(3)
     covered = 0

@@ -176,7 +176,6 @@ def test_linear_between_points_of_equal_scores() -> None:
     assert cpm(marks) == pytest.approx(np.mean([r / 8 for r in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)]))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("ties", [True, False])
 def test_scans_that_weigh_n_count_as_n_scans(ties: bool) -> None:
     scans = _scans(11, ties=ties)

@@ -62,7 +62,6 @@ def test_band_narrows_with_patients_and_repeats_from_its_seed() -> None:
     np.testing.assert_array_equal(wide.low, band(_runs(60, 3), np.random.default_rng(1)).low)
 
 
-@pytest.mark.long
 def test_weighted_replicates_equal_the_curve_of_the_drawn_patients() -> None:
     """Ten literal lines: draw the patients, repeat their rows, make the curve."""
     run = _runs(40, 1)[0]
@@ -79,7 +78,6 @@ def test_weighted_replicates_equal_the_curve_of_the_drawn_patients() -> None:
     assert result.high[0] == pytest.approx(np.percentile([s[0] for s in slow], 97.5))
 
 
-@pytest.mark.long
 def test_runs_on_different_folds_share_a_band() -> None:
     positive, score = _scores(80, 1.5, 0)
     patient = np.arange(80).astype(str)
@@ -115,7 +113,6 @@ def test_sensitive_point_is_the_strictest_that_suffices(wanted: float) -> None:
     assert (score[positive] > point.threshold).mean() < wanted
 
 
-@pytest.mark.long
 def test_a_band_over_so_few_patients_that_replicates_lack_a_class():
     truth, score = np.array([True, False, False]), np.array([0.9, 0.2, 0.4])
     run = Run(truth[None], score[None], np.array(["a", "b", "c"]))

@@ -15,7 +15,6 @@ def source(tmp_path):
     return file
 
 
-@pytest.mark.long
 @needs_compiler
 def test_a_file_is_built_with_its_definitions(source):
     library = native.build(source, "ANSWER=42", otherwise="do without")

@@ -60,7 +60,7 @@ def test_monais_swin_unetr_keeps_the_contract(monai: ModuleType, spatial_dims: i
         _quiet(factory), spatial_dims=[spatial_dims], tasks=["segmentation"], settings=SWIN, in_channels=1,
         size=(64,) * spatial_dims, odd_sizes=False,
     )  # fmt: skip
-    assert len(report.clauses) == 8
+    assert len(report.clauses) == 9
 
 
 @pytest.mark.long

@@ -200,7 +200,6 @@ def test_exported_program_gives_the_same_logits_for_any_batch(factory: Callable[
         torch.testing.assert_close(program.module()(batch), model(batch), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("factory", SINGLE)
 def test_every_layer_can_be_watched_as_attribution_does(factory: Callable[..., nn.Module], task: str) -> None:

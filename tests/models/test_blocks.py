@@ -62,7 +62,6 @@ def test_unknown_layers_are_refused_with_the_allowed_ones(field: str) -> None:
         Layers("net", 2, **{field: "batchh"})
 
 
-@pytest.mark.long
 @given(side=st.integers(1, 9), floor=st.booleans())
 def test_a_halved_and_doubled_map_fits_its_original(side: int, floor: bool) -> None:
     half = max(1, side // 2 if floor else -(-side // 2))

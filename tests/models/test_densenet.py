@@ -90,7 +90,6 @@ def test_fully_convolutional_channels_are_the_published_ones() -> None:
     assert model.feature_channels == 256
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("stem", "smallest"), [("imagenet", 16), ("small", 8), ("full", 4)])
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_smallest_size_is_taken_and_the_next_smaller_refused(stem: str, smallest: int, task: str) -> None:
@@ -101,7 +100,6 @@ def test_smallest_size_is_taken_and_the_next_smaller_refused(stem: str, smallest
         model(torch.randn(2, 1, smallest, smallest - 1))
 
 
-@pytest.mark.long
 def test_dropout_acts_in_training_only() -> None:
     model = DenseNet(1, 2, 2, preset="tiny", dropout=0.5)
     images = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(1))

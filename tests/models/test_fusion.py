@@ -48,7 +48,6 @@ def test_nan_and_mask_say_the_same(how: str) -> None:
         assert not torch.equal(model(absent)[1], model(images())[1])
 
 
-@pytest.mark.long
 def test_mean_over_the_present_is_the_mean_of_their_features() -> None:
     model = fusion(encoder="densenet").eval()
     batch = images()
@@ -83,7 +82,6 @@ def test_one_case_of_a_missing_modality_does_not_bend_the_batch_statistics() -> 
     )
 
 
-@pytest.mark.long
 def test_a_modality_that_no_case_of_a_batch_has_leaves_its_encoder_alone() -> None:
     model = fusion(encoder="deeplab", task="segmentation")
     batch = images()
@@ -94,7 +92,6 @@ def test_a_modality_that_no_case_of_a_batch_has_leaves_its_encoder_alone() -> No
     assert all(torch.equal(t, before[n]) for n, t in model.encoders[1].state_dict().items())
 
 
-@pytest.mark.long
 def test_a_case_without_any_modality_is_refused() -> None:
     batch = images()
     batch[3] = NAN
@@ -103,7 +100,6 @@ def test_a_case_without_any_modality_is_refused() -> None:
             model(batch)
 
 
-@pytest.mark.long
 def test_modalities_of_several_channels_go_to_one_encoder() -> None:
     model = fusion(modalities=[1, 2])
     assert [encoder.in_channels for encoder in model.encoders] == [1, 2]
@@ -143,7 +139,6 @@ def test_single_modality_and_wrong_sums_are_refused() -> None:
         fusion(encoder="unet", deep_supervision=True)
 
 
-@pytest.mark.long
 def test_encoders_carry_no_heads_of_their_own() -> None:
     model, single = fusion(), DenseNet(1, 2, 2, preset="tiny")
     trunk = sum(p.numel() for p in single.parameters()) - sum(p.numel() for p in single.head.parameters())

@@ -23,7 +23,6 @@ def tiny(out_channels: int = 2) -> DenseNet:
     return DenseNet(1, out_channels, 2, preset="tiny")
 
 
-@pytest.mark.long
 def test_a_saved_model_comes_back_bit_for_bit(tmp_path: Path) -> None:
     source, target = tiny(), tiny()
     source(torch.randn(4, 1, 32, 32))
@@ -33,7 +32,6 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert set(state) - set(names) == {n for n in state if n.endswith("num_batches_tracked")}
 
 
-@pytest.mark.long
 def test_a_new_head_keeps_its_fresh_weights(tmp_path: Path) -> None:
     path, target = saved(tiny(2), tmp_path / "w.safetensors"), tiny(5)
     fresh = target.head[0].weight.clone()
@@ -46,7 +44,6 @@ def test_a_new_head_keeps_its_fresh_weights(tmp_path: Path) -> None:
     assert not [name for name in names if name.startswith("head.")]
 
 
-@pytest.mark.long
 def test_nothing_is_loaded_when_something_does_not_fit(tmp_path: Path) -> None:
     source, target = tiny(), tiny()
     state = source.state_dict()
@@ -67,7 +64,6 @@ def test_long_lists_of_mismatches_are_cut(tmp_path: Path) -> None:
         load_pretrained(tiny(), tmp_path / "w.safetensors")
 
 
-@pytest.mark.long
 def test_missing_broken_and_pickled_files_are_refused(tmp_path: Path) -> None:
     broken, pickled = tmp_path / "broken.safetensors", tmp_path / "weights.pt"
     broken.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00not a header")

@@ -44,7 +44,6 @@ def test_impossible_dimensions_are_refused(model: type, arguments: tuple[int, in
     assert one_sentence(error)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("model", EVERY)
 @pytest.mark.parametrize("shape", [(2, 2, 48, 48), (2, 3, 48), (2, 3, 48, 48, 48), (2, 3, 48, 3)], ids=str)
 def test_images_that_do_not_fit_are_refused(model: type, shape: tuple[int, ...]) -> None:

@@ -81,7 +81,6 @@ def settings(factory: Callable[..., nn.Module], task: str) -> dict[str, object]:
     return tiny | ({"encoder": "unet", "fusion": "attention"} if factory is LateFusion else {})
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("factory", NETWORKS)
 def test_classifiers_give_a_row_of_logits_for_each_case(factory: Callable[..., nn.Module], dims: int) -> None:
@@ -92,7 +91,6 @@ def test_classifiers_give_a_row_of_logits_for_each_case(factory: Callable[..., n
         pooled_features(network, images(dims))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("factory", NETWORKS)
 def test_segmenters_give_logits_on_the_images_own_grid(factory: Callable[..., nn.Module], dims: int) -> None:
@@ -132,7 +130,6 @@ def test_building_blocks() -> None:
         brought_to(resize_to, images(dims), larger)
 
 
-@pytest.mark.long
 def test_a_wrong_shape_is_noticed() -> None:
     """The check itself: a network for two classes where three are declared, and a classifier taken for a segmenter."""
     network = UNet(CHANNELS, CLASSES - 1, 2, preset="tiny", task="classification")

@@ -98,7 +98,6 @@ def test_residual_encoder_adds_the_shortcut() -> None:
         torch.testing.assert_close(block(x), torch.nn.functional.leaky_relu(x, 0.01))
 
 
-@pytest.mark.long
 def test_classifier_reads_every_level_of_the_decoder() -> None:
     model = UNet(1, 2, 2, task="classification", channels=(4, 8, 16))
     assert model.features(torch.randn(3, 1, 16, 16)).shape == (3, 28)

@@ -27,7 +27,6 @@ def test_zeros_stay_zero() -> None:
     assert torch.equal(orthogonalised(torch.zeros(3, 4)), torch.zeros(3, 4))
 
 
-@pytest.mark.long
 def test_a_matrix_moves_as_under_torchs_muon(stream, drive) -> None:
     """torch's iterates in bfloat16, so agreement is to its two digits."""
     grads = [[grad] for grad in stream((16, 30), 10)]

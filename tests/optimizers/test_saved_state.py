@@ -40,7 +40,6 @@ def stepped(kind):
     return optimizer
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", OURS)
 def test_a_foreign_state_is_refused_in_words(name):
     for foreign in FOREIGN:

@@ -26,7 +26,6 @@ def volume(size: int = 64) -> Image:
     return Image(pixels, (1.0, 1.0, 2.0), (pixels[0] > 0.7).astype(np.uint8), np.diag([-2.0, 1.0, 1.0, 1.0]))
 
 
-@pytest.mark.long
 def test_the_second_time_gives_the_same_bits(folder: Path) -> None:
     image = volume()
     first, second, plain = apply_cached(image, PIPELINE, 2), apply_cached(image, PIPELINE, 2), PIPELINE.apply(image, 2)

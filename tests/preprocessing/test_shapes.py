@@ -97,7 +97,6 @@ def test_soft_targets_have_a_leading_axis_of_classes(dims: int) -> None:
     softened(result.image, result.target)
 
 
-@pytest.mark.long
 def test_arrays_of_a_cohort() -> None:
     classification_arrays(phantom(cases=5, size=20, channels=2), 5)
     masks = phantom(task="segmentation", cases=4, size=20, channels=2, classes=3)
@@ -108,7 +107,6 @@ def test_arrays_of_a_cohort() -> None:
         assert case.truth.shape == (20, 20)
 
 
-@pytest.mark.long
 def test_a_wrong_shape_is_noticed() -> None:
     """The check itself: a mask on another grid than its image, and doubles in place of float32."""
     _, result = run(2)

@@ -72,7 +72,6 @@ def test_a_whole_forgery_is_shown_by_the_deposit_alone(run: Path, deposit: Path,
     assert "is not the one that was deposited" in state["problems"][0]
 
 
-@pytest.mark.long
 def test_a_removed_second_opening_is_shown(run: Path, tmp_path: Path) -> None:
     events = events_of(run)
     opened = next(event for event in events if event["kind"] == "test opened")
@@ -87,7 +86,6 @@ def test_a_removed_second_opening_is_shown(run: Path, tmp_path: Path) -> None:
     assert "has 10 events, and 12 were deposited" in problem
 
 
-@pytest.mark.long
 def test_events_after_the_deposit_do_not_contradict_it(run: Path, deposit: Path) -> None:
     events = events_of(run)
     opened = next(event for event in events if event["kind"] == "test opened")
@@ -111,7 +109,6 @@ def test_the_command_says_it_and_ends_with_one(run: Path, tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["verified"] is False
 
 
-@pytest.mark.long
 def test_a_contradicted_folder_is_not_deposited(run: Path, tmp_path: Path) -> None:
     (run / "jobs/unet/0-1/done.json").unlink()
     with pytest.raises(EquipoiseError, match=r"cannot be deposited: jobs/unet/0-1/done.json is missing"):

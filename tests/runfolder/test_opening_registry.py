@@ -56,7 +56,6 @@ def opened(folder: Path, seed=0, question="Which is better?", primary="auc", oth
     return plan
 
 
-@pytest.mark.long
 def test_other_split_seeds_of_one_question_are_counted(tmp_path):
     counts = []
     for seed in range(6):
@@ -67,13 +66,11 @@ def test_other_split_seeds_of_one_question_are_counted(tmp_path):
     assert any(row["test_cases_shared"] for rows in counts for row in rows)
 
 
-@pytest.mark.long
 def test_the_same_plan_in_another_folder_is_no_further_look(tmp_path):
     opened(tmp_path / "one")
     assert opened(tmp_path / "two")["prior_openings"] == []
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
@@ -90,7 +87,6 @@ def test_what_counts_as_the_same_question(tmp_path, changes, same):
     assert row["test_cases_shared"] == 6
 
 
-@pytest.mark.long
 def test_other_cases_are_no_prior_opening(tmp_path):
     plan = opened(tmp_path / "one")
     other = {**plan, "endpoints": {"primary": "dice"}}
@@ -110,7 +106,6 @@ def test_files_are_recognised_under_other_names():
     assert len(set(case_hashes(cohort, folds))) == len(folds[0].test)
 
 
-@pytest.mark.long
 def test_trials_of_one_study_are_no_prior_openings_of_each_other(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "study-plan.json").write_text(json.dumps({"study_sha256": "s"}))
@@ -119,13 +114,11 @@ def test_trials_of_one_study_are_no_prior_openings_of_each_other(tmp_path):
     assert len(opened(tmp_path / "alone", seed=0, other="resnet")["prior_openings"]) == 2
 
 
-@pytest.mark.long
 def test_a_contrast_by_case_is_no_prior_opening_of_its_trial(tmp_path):
     opened(tmp_path / "run")
     assert opened(tmp_path / "run" / "by-case", seed=1)["prior_openings"] == []
 
 
-@pytest.mark.long
 def test_a_ledger_that_lost_an_opening_is_refused(tmp_path):
     opened(tmp_path / "run")
     ledger = Ledger(tmp_path / "run")
@@ -145,7 +138,6 @@ def test_a_cache_that_cannot_be_used_costs_a_remark_only(tmp_path, monkeypatch, 
     assert "could not be remembered" in caplog.text
 
 
-@pytest.mark.long
 def test_spoilt_lines_are_left_out(tmp_path, cache):
     opened(tmp_path / "one")
     with (cache / "openings.jsonl").open("ab") as file:

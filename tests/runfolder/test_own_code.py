@@ -70,7 +70,6 @@ def sent(tmp_path: Path, request: pytest.FixtureRequest):
     sys.path[:] = path
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("command", [["report"], ["advise"], ["ledger", "verify"]])
 @pytest.mark.parametrize("what", ["endpoint", "task"])
 def test_no_command_runs_it_unasked(sent: Sent, command: list[str], what: str, capsys: pytest.CaptureFixture) -> None:
@@ -82,7 +81,6 @@ def test_no_command_runs_it_unasked(sent: Sent, command: list[str], what: str, c
         assert "is not run unasked; read it, then add --trust-code" in capsys.readouterr().err
 
 
-@pytest.mark.long
 def test_a_changed_source_is_refused_before_it_runs(sent: Sent, capsys: pytest.CaptureFixture) -> None:
     sent.name_endpoint(sha256="0" * 64)
     assert main(["report", str(sent.run), "--trust-code"]) == 1
@@ -114,7 +112,6 @@ def test_it_runs_where_the_reader_asks_for_it(sent: Sent, capsys: pytest.Capture
     )
 
 
-@pytest.mark.long
 def test_a_module_that_is_not_there_is_named(sent: Sent, capsys: pytest.CaptureFixture) -> None:
     sent.name_endpoint()
     sent.source.unlink()

@@ -16,7 +16,6 @@ def verdicts(found: Judgement, endpoint: str = "auc") -> dict[tuple[str, str], s
     return {(c.a, c.b): c.verdict for c in found.comparisons if c.endpoint == endpoint}
 
 
-@pytest.mark.long
 def test_a_clear_difference_is_found_in_its_direction(binary: Maker) -> None:
     found = judge(binary(300, (0.75, 0.9)), primary="auc", secondary=["brier"], margin=0.03)
     assert verdicts(found) == {("a", "b"): "b_better"}
@@ -37,7 +36,6 @@ def test_the_same_predictions_give_the_same_judgement_in_any_row_order(binary: M
     assert repr(asdict(one)) == repr(asdict(other))
 
 
-@pytest.mark.long
 def test_names_turned_round_turn_the_comparison(binary: Maker) -> None:
     table = binary(100, (0.8, 0.85))
     swapped = replace(table, arm=np.where(table.arm == "a", "b", "a"))
@@ -47,7 +45,6 @@ def test_names_turned_round_turn_the_comparison(binary: Maker) -> None:
     assert (other.p, other.se, other.df) == pytest.approx((one.p, one.se, one.df))
 
 
-@pytest.mark.long
 def test_identical_arms_are_never_told_apart(binary: Maker) -> None:
     table = binary(300, (0.85,), 5)
     twin = replace(table, arm=np.full(len(table), "twin"))
@@ -94,7 +91,6 @@ def test_two_seeds_are_refused(binary: Maker) -> None:
     assert found.difference < 0
 
 
-@pytest.mark.long
 def test_failed_jobs_leave_unequal_seeds(binary: Maker) -> None:
     table = binary(200, (0.75, 0.9), 5)
     found = judge(table.where((table.arm == "a") | (table.seed < 3)), primary="auc", margin=0.03, planned_seeds=5)
@@ -104,7 +100,6 @@ def test_failed_jobs_leave_unequal_seeds(binary: Maker) -> None:
     assert len(found.endpoints["b"]["auc"].by_seed) == 3
 
 
-@pytest.mark.long
 def test_a_diverged_arm_is_refused_and_the_others_go_on(binary: Maker) -> None:
     table = binary(200, (0.75, 0.9, 0.8))
     scores = table.scores.copy()
@@ -115,7 +110,6 @@ def test_a_diverged_arm_is_refused_and_the_others_go_on(binary: Maker) -> None:
     assert np.isnan(found.endpoints["c"]["auc"].estimate)
 
 
-@pytest.mark.long
 def test_a_planned_arm_without_any_prediction_stays_in_the_results(binary: Maker) -> None:
     found = judge(binary(100), primary="auc", margin=0.03, arms=["b", "crashed", "a"])
     assert list(found.endpoints) == ["b", "crashed", "a"]
@@ -160,7 +154,6 @@ def test_a_majority_rule_is_beaten(binary: Maker) -> None:
     assert not any("same score" in sentence(warning) for warning in found.warnings)
 
 
-@pytest.mark.long
 def test_few_events_refuse_and_some_events_flag(binary: Maker) -> None:
     table = binary(200, (0.7, 0.95))
     positives = sorted({str(p) for p in table.patient[table.truth == 1]})
@@ -184,7 +177,6 @@ def test_perfect_arms_are_refused(binary: Maker) -> None:
     assert "Both arms are perfect" in sentence(found.comparisons[0].reason)
 
 
-@pytest.mark.long
 def test_not_enough_data_says_what_would_be_enough(binary: Maker) -> None:
     found = judge(binary(100, (0.84, 0.85), seed_sd=0.003), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "not_enough_data"
@@ -240,7 +232,6 @@ def test_three_classes_are_averaged_or_one_is_named() -> None:
         judge(table, primary="auc", margin=0.03, positive="q")
 
 
-@pytest.mark.long
 def test_a_failing_segmenter_with_a_better_median_is_seen(segmentation: Maker) -> None:
     """b is better on the typical case and fails on eight percent: the mean decides, the median stands beside it."""
     generator = np.random.default_rng(0)
@@ -258,7 +249,6 @@ def test_a_failing_segmenter_with_a_better_median_is_seen(segmentation: Maker) -
     assert found.endpoints["b"]["failure_rate"].estimate == pytest.approx(0.08)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("cases", "failures", "words"), [(25, 0, "Only 25 test cases"), (200, 3, "fails (Dice below 0.1) on 3")]
 )
@@ -285,7 +275,6 @@ def test_looks_use_the_level_of_the_look(binary: Maker) -> None:
     assert failed.alpha == pytest.approx(0.0457, abs=2e-4), "a run that failed was planned all the same"
 
 
-@pytest.mark.long
 def test_a_users_endpoint_is_judged_like_any_other(binary: Maker) -> None:
     def gap(truth: np.ndarray, scores: np.ndarray) -> float:
         return float(scores[truth == 1, 1].mean() - scores[truth == 0, 1].mean())
@@ -328,7 +317,6 @@ def test_questions_that_make_no_sense_are_refused(binary: Maker, settings: dict[
         judge(binary(20), **{"primary": "auc", "margin": 0.03, **settings})
 
 
-@pytest.mark.long
 def test_a_run_that_stands_under_two_arms_is_named(binary: Maker) -> None:
     table = binary(60, (0.9, 0.7))
     scores = table.scores.copy()

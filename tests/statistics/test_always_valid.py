@@ -59,7 +59,6 @@ def table(n, gain, seed=0):
     }  # fmt: skip
 
 
-@pytest.mark.long
 def test_an_audit_that_grows_pays_the_price_in_every_number():
     once, growing = (
         equipoise.audit(table(120, 0.04), "dice", margin=0.01, **more)["comparisons"][0]

@@ -137,7 +137,6 @@ def test_comparison_is_antisymmetric(seed: int, seeds: int, leaning: bool) -> No
     assert low <= one.difference <= high
 
 
-@pytest.mark.long
 def test_a_method_is_never_surer_than_its_networks() -> None:
     """The larger p and the wider interval of runs as readers and of runs fixed, each with its own df."""
     wider = set()

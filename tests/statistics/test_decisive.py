@@ -9,7 +9,6 @@ from equipoise.statistics.decisive import level_tested, of_equivalence, widest
 from equipoise.statistics.multiplicity import holm
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("tests", [1, 2, 5])
 def test_inside_the_margin_exactly_where_the_adjusted_tests_reject(tests: int) -> None:
     rng = np.random.default_rng(tests)

@@ -42,7 +42,6 @@ def test_a_name_that_begins_like_a_metric_is_asked(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["dice_loss", "lesion_miss_rate"])
 @pytest.mark.parametrize("lower", [True, False])
 def test_a_stated_direction_decides(name: str, lower: bool) -> None:
@@ -52,7 +51,6 @@ def test_a_stated_direction_decides(name: str, lower: bool) -> None:
     assert found["endpoints"]["higher_is_better"] is not lower
 
 
-@pytest.mark.long
 def test_a_structure_is_known_where_it_is_named() -> None:
     columns = table("hd95_core")
     with pytest.raises(PredictionError, match="name the structures .--regions core."):
@@ -71,7 +69,6 @@ def test_statements_that_contradict_are_refused() -> None:
     assert Directions(("dice",)).check(["dice"], ["dice"]) is None
 
 
-@pytest.mark.long
 def test_spread_beside_a_metric_is_no_secondary_endpoint() -> None:
     columns = table("dice") | {"dice_std": np.random.default_rng(1).random(360)}
     assert list(audit(columns, cases_are_patients=True)["arms"][0]["endpoints"]) == ["dice", "failure_rate"]
@@ -91,7 +88,6 @@ def test_monais_files_are_named_as_a_whole(name: str, metric: str | None) -> Non
     assert metric_named(name) == metric
 
 
-@pytest.mark.long
 def test_volume_errors_count_by_their_size() -> None:
     """One arm errs by 2 ml to either side, the other by 10 ml too little: the mean with its sign says the opposite."""
     stream = np.random.default_rng(0)

@@ -2,7 +2,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse
@@ -22,7 +21,6 @@ def analysis(table: Predictions) -> Analysis:
     return analyse(align(table), endpoint_named("auc", [], table.classes), 1)
 
 
-@pytest.mark.long
 def test_decisions_are_those_that_comparisons_report(binary: Maker) -> None:
     sample = analysis(binary(150, (0.78, 0.84, 0.9)))
     decided = decisions(sample, ALL, QUESTION)
@@ -42,7 +40,6 @@ def test_refusals_are_reasons_in_the_order_of_the_pairs(binary: Maker) -> None:
     assert list(decided) == ALL
 
 
-@pytest.mark.long
 def test_the_rule_of_planning_is_that_of_the_family(binary: Maker) -> None:
     (alone,) = decisions(analysis(binary(150, (0.8, 0.9))), [("a", "b")], QUESTION).values()
     assert isinstance(alone, Decision)

@@ -26,7 +26,6 @@ def test_a_range_without_an_end_takes_any_margin() -> None:
     refuse_wide_margin(endpoint_named("volume_error_ml", ("volume_error_ml",)), 300.0)
 
 
-@pytest.mark.long
 def test_points_in_place_of_a_share_call_no_arms_equivalent(binary: Callable[..., Predictions]) -> None:
     """Five points written as 5: the arms differ by far more than .05."""
     table = binary(60, (0.95, 0.6))

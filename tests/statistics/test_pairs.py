@@ -54,7 +54,6 @@ def test_equivalence_is_adjusted_by_holm(binary: Maker) -> None:
     assert [c.p_equivalence for c in family(table)] == pytest.approx(multipletests(raw, method="holm")[1])
 
 
-@pytest.mark.long
 def test_a_familys_p_lean_on_all_arms_and_a_pairs_own_do_not(binary: Maker) -> None:
     table = binary(150, (0.8, 0.84, 0.88), seed_sd=0.01)
     plain = analyse(align(table), endpoint_named("auc", [], table.classes), 1).arms
@@ -85,7 +84,6 @@ def test_cross_validation_gives_the_wider_interval_and_the_larger_p(binary: Make
     assert single.p >= single.p_new_data * (1 - 1e-12)
 
 
-@pytest.mark.long
 def test_refused_pairs_leave_the_family(binary: Maker) -> None:
     """A comparison that cannot be made costs the others nothing."""
     table = binary(150, (0.8, 0.84, 0.88))
@@ -109,7 +107,6 @@ def test_shared_seeds_are_crossed_from_five_on(binary: Maker) -> None:
         assert family(binary(100, seeds=seeds), [("a", "b")], shared)[0].method.startswith(method)
 
 
-@pytest.mark.long
 def test_folds_tested_on_the_same_cases_have_no_resampled_test(binary: Maker) -> None:
     table = binary(100)
     found = family(concatenate([table, replace(table, fold=table.fold + 1)]), [("a", "b")])[0]
@@ -133,7 +130,6 @@ def test_different_seeds_cannot_be_crossed(binary: Maker) -> None:
     assert found.method.startswith("Welch")
 
 
-@pytest.mark.long
 def test_repeats_of_cross_validation_are_one_case_each(segmentation: Maker) -> None:
     values = np.random.default_rng(2).random((2, 3, 40)) * 0.5 + 0.4
     table = segmentation(values)
@@ -144,7 +140,6 @@ def test_repeats_of_cross_validation_are_one_case_each(segmentation: Maker) -> N
     assert one.se_patients == pytest.approx(twice.se_patients)
 
 
-@pytest.mark.long
 def test_non_inferiority_follows_the_direction(binary: Maker) -> None:
     """b is better in AUC and in Brier score, so a is the one that may be inferior, in both."""
     table = binary(300, (0.75, 0.9))
@@ -161,7 +156,6 @@ def test_without_a_margin_the_detectable_difference_is_told(binary: Maker) -> No
     assert f"Differences of {found.detectable:.3f} or more" in sentence(found.reason)
 
 
-@pytest.mark.long
 def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: Maker) -> None:
     assert family(binary(100), [("a", "b")])[0].typical_case is None
     values = np.random.default_rng(0).random((2, 3, 60)) * 0.5 + 0.4

@@ -25,7 +25,6 @@ def classes(patients: int, prevalence: float = 0.3) -> dict[str, int]:
     return {"benign": 3 * patients - positive, "malignant": positive}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("patients", "sd"), TABLE)
 def test_detectable_differences_are_the_simulated_ones(patients: int, sd: float) -> None:
     for seeds, expected in zip((3, 5, 10), TABLE[patients, sd], strict=True):
@@ -34,7 +33,6 @@ def test_detectable_differences_are_the_simulated_ones(patients: int, sd: float)
         assert found == pytest.approx(expected, rel=0.16 if seeds == 3 else 0.07)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "expected"), [({"correlation": 0.5}, 0.040), ({"correlation": 0.95}, 0.023), ({"auc": 0.95}, 0.024)]
 )
@@ -42,12 +40,10 @@ def test_correlation_and_area_move_it_as_simulated(settings: dict[str, float], e
     assert plan(300, classes(300), 5, **settings).detectable == pytest.approx(expected, rel=0.07)
 
 
-@pytest.mark.long
 def test_fewer_events_detect_less() -> None:
     assert plan(150, classes(150, 0.1), 3).detectable == pytest.approx(0.058, rel=0.07)
 
 
-@pytest.mark.long
 def test_more_patients_and_more_seeds_buy_power() -> None:
     found = plan(120, {"benign": 150, "malignant": 60}, 3, margin=0.03)
     bought = {(p.factor, p.seeds): p.detectable for p in found.more}
@@ -73,7 +69,6 @@ def test_comparisons_share_the_error() -> None:
     assert plan(150, classes(150), 5, rule=four).detectable > plan(150, classes(150), 5).detectable
 
 
-@pytest.mark.long
 def test_folds_are_paid_for_before_training() -> None:
     """Five folds, three seeds: the fitted networks are told apart often, methods seldom; repeats mend it."""
     chances = []
@@ -88,7 +83,6 @@ def test_folds_are_paid_for_before_training() -> None:
     )
 
 
-@pytest.mark.long
 def test_patients_needed_are_enough_for_a_verdict_at_all() -> None:
     """One patient in 15 has an event: ten events need 150 patients, however large the margin."""
     planned = plan(150, {"benign": 140, "malignant": 10}, 10, margin=0.3, spread=SeedSpread(0.005, 40))
@@ -96,7 +90,6 @@ def test_patients_needed_are_enough_for_a_verdict_at_all() -> None:
     assert {entry.patients for entry in plan(50, {"x": 100}, 3, endpoint="dice", margin=0.5).needed} == {15}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("endpoint", ["accuracy", "brier", "nll", "average_precision", "sensitivity@0.9"])
 def test_every_endpoint_can_be_planned(endpoint: str) -> None:
     found = plan(120, {"benign": 150, "malignant": 60}, 5, endpoint=endpoint, margin=0.05)
@@ -112,7 +105,6 @@ def test_segmentation_is_planned_from_the_spread_of_cases() -> None:
     assert found.detectable == pytest.approx(edge + 0.8416 * squared**0.5, rel=0.03)
 
 
-@pytest.mark.long
 def test_a_test_set_too_small_for_any_verdict_is_told() -> None:
     for settings, words in (
         (((40, {"a": 35, "b": 5}, 3), {}), "Only 5 test cases of the rarest class"),

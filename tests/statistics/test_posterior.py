@@ -35,7 +35,6 @@ def test_the_rank_of_the_truth_is_uniform(seeds, patients, known):
     assert kstest(ranks, "uniform").pvalue > 0.01
 
 
-@pytest.mark.long
 def test_it_equals_importance_sampling_from_the_prior():
     generator = np.random.default_rng(1)
     margin, difference, patients = 0.02, 0.03, 0.008**2

@@ -117,7 +117,6 @@ def test_rounding_claims_no_precision() -> None:
     assert [rounded(n, 1) for n in (7, 64, 1078, 95)] == [7, 60, 1000, 100]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("patients", "seeds", "sd", "simulated"),
     [(300, 3, 0.01, 0.96), (300, 5, 0.01, 1.0), (60, 3, 0.0, 0.415), (60, 3, 0.01, 0.347), (60, 3, 0.02, 0.207)],
@@ -129,7 +128,6 @@ def test_power_of_equivalence_is_the_simulated_one(patients: int, seeds: int, sd
     assert found.equivalence_at_margin == pytest.approx(simulated, abs=0.08)
 
 
-@pytest.mark.long
 def test_an_area_needs_more_patients_than_one_that_is_as_high_in_both_arms() -> None:
     """The arm that is worse by the margin varies more: Hanley and McNeil's variance at .79 is 1.3 times that at .85."""
     cases = {"no": 140, "yes": 60}

@@ -35,7 +35,6 @@ COPIES = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("how", COPIES)
 def test_copies_of_a_run_allow_no_verdict_on_methods(segmentation: Maker, how: str) -> None:
     values, stream = dice(), np.random.default_rng(1)
@@ -65,7 +64,6 @@ def test_scores_that_were_rounded_or_rescaled_are_copies(
     assert panel.seed == (0, 0)
 
 
-@pytest.mark.long
 def test_two_copies_among_five_runs_leave_four(segmentation: Maker) -> None:
     values = dice(5)
     values[0, 3] = values[0, 1]
@@ -76,7 +74,6 @@ def test_two_copies_among_five_runs_leave_four(segmentation: Maker) -> None:
     assert found.endpoints["a"]["dice"].estimate == pytest.approx(expected)
 
 
-@pytest.mark.long
 def test_one_copied_fold_makes_two_runs_one(binary: Maker) -> None:
     table = binary(150, (0.85, 0.8), 3, folds=5)
     first = table.where((table.arm == "a") & (table.seed == 0) & (table.fold == 2))

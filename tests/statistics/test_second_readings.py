@@ -41,7 +41,6 @@ def judged(values, margin=0.02, metric="dice"):
     return pair
 
 
-@pytest.mark.long
 def test_probabilities_agree_with_a_clear_interval():
     pair = judged(drawn(200, (0.0, 0.0), gain=0.05))
     found = pair.posterior
@@ -55,12 +54,10 @@ def test_probabilities_agree_with_a_clear_interval():
     assert width >= 0.8 * pair.se_patients
 
 
-@pytest.mark.long
 def test_without_a_margin_there_is_no_posterior():
     assert judged(drawn(200, (0.1, 0.1)), margin=None).posterior is None
 
 
-@pytest.mark.long
 def test_wins_count_failures_first():
     values = drawn(200, (0.1, 0.2), seed=1)
     pair = judged(values)
@@ -72,7 +69,6 @@ def test_wins_count_failures_first():
     assert pair.wins.wins + pair.wins.losses + pair.wins.ties == pytest.approx(1.0)
 
 
-@pytest.mark.long
 def test_classifiers_have_no_wins_and_secondary_endpoints_no_readings():
     generator = np.random.default_rng(5)
     truth = (np.arange(120) < 50).astype(np.int64)

@@ -27,7 +27,6 @@ def looked(table: Predictions, values: dict[str, str], **settings: object) -> At
     return subgroups(table, {"site": values}, endpoint="auc", positive=1, pairs=[("a", "b")], **settings)[0]
 
 
-@pytest.mark.long
 def test_a_groups_interval_is_that_of_its_cases_alone(binary: Maker) -> None:
     table = binary(200)
     sites = by_patient(table, 3)
@@ -52,7 +51,6 @@ def test_equal_groups_are_told_apart_as_rarely_as_stated(binary: Maker) -> None:
     assert np.all(np.mean(hits, axis=0) <= 0.12)
 
 
-@pytest.mark.long
 def test_an_arm_that_fails_at_one_site_is_found(binary: Maker) -> None:
     table = binary(400, (0.9, 0.9))
     sites = by_patient(table, 2)
@@ -102,7 +100,6 @@ def test_small_groups_are_too_few_to_say(binary: Maker) -> None:
     assert all(np.isnan(t.p) and "Too few groups of site" in sentence(t.reason) for t in found.tests)
 
 
-@pytest.mark.long
 def test_cases_without_a_value_stand_apart(binary: Maker) -> None:
     table = binary(200)
     sites = by_patient(table, 2)
@@ -121,7 +118,6 @@ def test_an_arm_with_unusable_scores_is_left_out_of_its_tests(binary: Maker) -> 
     assert np.isnan(found.tests[2].p)
 
 
-@pytest.mark.long
 def test_cross_validation_folds_are_averaged_within_groups(binary: Maker) -> None:
     table = binary(300, folds=3)
     found = looked(table, by_patient(table, 2))

@@ -31,7 +31,6 @@ def columns(table: Predictions) -> dict[str, Any]:
     return {name: getattr(table, name) for name in names} | {"truth": np.array(table.classes)[table.truth]} | scores
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("primary", ["auc", "accuracy", "brier", "average_precision"])
 def test_exchanged_classes_are_asked_about(binary: Maker, primary: str) -> None:
     table = turned(binary(60, (0.98, 0.8)))
@@ -47,14 +46,12 @@ def test_exchanged_classes_are_asked_about(binary: Maker, primary: str) -> None:
     assert found.ranking == ()
 
 
-@pytest.mark.long
 def test_a_confirmed_reading_is_judged_and_the_report_says_so(binary: Maker) -> None:
     found = audit(columns(turned(binary(60, (0.98, 0.8)))), below_chance=True)
     assert found["comparisons"][0]["verdict"] == "b_better"
     assert any("as the caller stated" in one for one in found["warnings"])
 
 
-@pytest.mark.long
 def test_one_arm_below_chance_is_a_poor_arm(binary: Maker) -> None:
     table = binary(150, (0.85, 0.15))
     assert judge(table, primary="auc", margin=0.05).comparisons[0].verdict == "a_better"
@@ -93,7 +90,6 @@ def test_the_command_asks_in_one_line(binary: Maker, tmp_path: Path, capsys: pyt
     assert main(["audit", str(file), "--quiet", "--below-chance", "--out", str(tmp_path / "out")]) == 0
 
 
-@pytest.mark.long
 def test_one_turned_arm_of_an_audit_is_asked_about(binary: Maker) -> None:
     table = binary(60, (0.9, 0.7))
     best = table.arm == "a"

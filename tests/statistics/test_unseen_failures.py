@@ -139,7 +139,6 @@ def test_the_cost_of_a_failure_in_other_metrics() -> None:
     assert nll.failed == pytest.approx(-np.log(1e-15))
 
 
-@pytest.mark.long
 def test_equivalence_needs_that_failures_cannot_leave_the_margin() -> None:
     stream = np.random.default_rng(3)
     few, many = compared(dice(stream, 60, 0.0)), compared(dice(stream, 300, 0.0))
@@ -164,7 +163,6 @@ def test_two_trained_networks_are_guarded_too() -> None:
     assert sentence(found.reason).startswith("Neither stands out")
 
 
-@pytest.mark.long
 def test_failure_values_are_stated_and_recorded() -> None:
     stream = np.random.default_rng(0)
     values = millimetres(stream, 60, 4.0, (0.0, 0.0))

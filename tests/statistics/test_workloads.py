@@ -21,7 +21,6 @@ def test_ranks_equal_scipys_and_ties_share(higher):
     assert np.array_equal(ranks(values, higher_is_better=higher), expected)
 
 
-@pytest.mark.long
 def test_average_ranks_sum_and_order():
     found = average_ranks(scores(5.0), GROUPS, higher_is_better=True)
     assert sum(one.rank for one in found) == pytest.approx(15)
@@ -34,7 +33,6 @@ def test_average_ranks_sum_and_order():
     assert lower == found
 
 
-@pytest.mark.long
 def test_differences_of_pairs_are_those_behind_the_best():
     made = scores(1.0, seed=2)
     found, pairs = (f(made, GROUPS, higher_is_better=True) for f in (average_ranks, rank_differences))

@@ -55,7 +55,6 @@ def test_rows_are_those_of_numpy(save, tmp_path):
                 rows[beyond]
 
 
-@pytest.mark.long
 def test_memory_is_that_of_a_row(tmp_path):
     file = tmp_path / "a.npz"
     np.savez_compressed(
@@ -93,7 +92,6 @@ def test_a_damaged_copy_is_noticed_at_its_row(tmp_path):
     assert np.array_equal(LargeArrayFile(tmp_path / "a.npz").rows("grey")[3], arrays()["grey"][3])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("save", SAVE)
 def test_every_damage_of_the_file_is_refused_or_harmless(save, tmp_path):
     SAVE[save](tmp_path / "a.npz", grey=arrays()["grey"])
@@ -144,7 +142,6 @@ def test_unpacked_arrays_that_were_unused_longest_make_room(tmp_path, monkeypatc
         opened.rows("volumes")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("size", [28, 64, 128, 224])
 @pytest.mark.parametrize("kind", ["grey", "colour", "volume"])
 def test_medmnist_of_every_size_is_read_by_rows(size, kind, tmp_path, monkeypatch):

@@ -99,7 +99,6 @@ def test_a_zip_bomb_is_refused_before_it_is_inflated(tmp_path):
         read_array(tmp_path / "b.npz", "x", limits=Limits(array_bytes=1 << 20))
 
 
-@pytest.mark.long
 def test_the_real_archives_agree_with_numpy(shared_data):
     path = shared_data / "pneumoniamnist" / "pneumoniamnist_rebuilt.npz"
     file, oracle = ArrayFile(path), np.load(path, allow_pickle=False)

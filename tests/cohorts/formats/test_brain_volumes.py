@@ -67,7 +67,6 @@ def test_damaged_freesurfer_volumes_are_refused(tmp_path, damage, reason):
         read_any(tmp_path / "b.mgh")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("cls", [nib.Nifti1Pair, nib.Nifti2Pair, nib.Spm99AnalyzeImage, nib.AnalyzeImage])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 def test_pairs_agree_with_nibabel(tmp_path, cls, dtype):

@@ -11,7 +11,6 @@ from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 
 
-@pytest.mark.long
 def test_bytes_and_hash_belong_together(tmp_path):
     path = tmp_path / "a.bin"
     content = os.urandom(3 * (1 << 20) + 7)

@@ -76,7 +76,6 @@ def agrees_with_itk(scan, itk):
     assert np.allclose(scan.affine[:3, :3], directions * itk.GetSpacing(), atol=1e-4)
 
 
-@pytest.mark.long
 def test_a_shuffled_series_is_sorted_by_geometry_and_rescaled(tmp_path):
     pixels = volume()
     files = write_series(tmp_path, pixels)
@@ -90,7 +89,6 @@ def test_a_shuffled_series_is_sorted_by_geometry_and_rescaled(tmp_path):
     agrees_with_itk(scan, itk_oracle(tmp_path))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "orientation",
     [[1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1], [-1, 0, 0, 0, 1, 0], [0.8, 0.6, 0, -0.6, 0.8, 0]],
@@ -187,7 +185,6 @@ def test_every_bad_sample_is_refused_with_its_sentence(shared_data):
         assert path.name in str(caught.value)
 
 
-@pytest.mark.long
 def test_a_missing_slice_is_named(tmp_path):
     places = [0.0, 2.5, 7.5, 10.0, 12.5]
     write_series(tmp_path, places=places)
@@ -195,7 +192,6 @@ def test_a_missing_slice_is_named(tmp_path):
         read_dicom_series(tmp_path)
 
 
-@pytest.mark.long
 def test_doubled_slices_are_named_and_exact_copies_left_out(tmp_path):
     files = write_series(tmp_path, places=[0, 2.5, 5.0, 5.0, 7.5])
     with pytest.raises(RefusedFile, match=r"same place as .* \(they differ in instance_number; 1 such pairs\)"):
@@ -209,7 +205,6 @@ def test_doubled_slices_are_named_and_exact_copies_left_out(tmp_path):
     assert "1 files were copies" in scan.remarks[0]
 
 
-@pytest.mark.long
 def test_one_identity_with_two_contents_is_refused(tmp_path):
     files = write_series(tmp_path)
     changed = pydicom.dcmread(files[1])
@@ -235,7 +230,6 @@ def test_a_mixed_folder_names_its_series_and_one_can_be_chosen(tmp_path):
         read_dicom_series(tmp_path, series_uid="1.2.3")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -261,7 +255,6 @@ def test_slices_that_are_not_one_volume_are_refused(tmp_path, change, reason):
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.long
 def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path):
     for k, pixels in enumerate(volume()):
         write_slice(tmp_path / f"{k}.dcm", 0, pixels, ImagePositionPatient=[0, 1.0 * k, 5.0 * k])
@@ -277,7 +270,6 @@ def test_positions_rounded_to_a_tenth_are_a_volume(tmp_path):
     assert "rounded" in scan.remarks[0]
 
 
-@pytest.mark.long
 def test_slopes_may_differ_from_slice_to_slice(tmp_path):
     pixels = volume(3)
     slopes = (0.5, 1.25, 3.0)
@@ -329,7 +321,6 @@ def test_a_picture_without_place_has_no_affine(tmp_path):
     assert scan.spacing_mm == (0.8, 0.6)
 
 
-@pytest.mark.long
 def test_limits_are_named(tmp_path):
     path = write_slice(tmp_path / "a.dcm", 0, volume()[0])
     with pytest.raises(RefusedFile, match="84 bytes of pixels and the limit is 83"):

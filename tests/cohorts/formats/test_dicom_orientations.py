@@ -178,7 +178,6 @@ def test_scouts_are_left_out_and_two_stacks_stay_refused(tmp_path):
         read_dicom_series(tmp_path / "s")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("syntax", ["meta", "explicit", "implicit"])
 def test_files_without_a_preamble_are_read_from_their_first_element(tmp_path, syntax):
     pixels = np.random.default_rng(0).integers(0, 99, (3, ROWS, COLUMNS))
@@ -267,7 +266,6 @@ def test_what_a_segmentation_says_of_itself(tmp_path):
     assert not read_segmentation(tmp_path / "empty.dcm", scan).masks.any()
 
 
-@pytest.mark.long
 def test_a_segmentation_is_not_written_beside_what_it_belongs_to(tmp_path):
     write_series(tmp_path / "s", np.ones((SLICES, ROWS, COLUMNS), int), np.eye(3))
     scan = read_dicom_series(tmp_path / "s")
@@ -285,7 +283,6 @@ def test_a_segmentation_is_not_written_beside_what_it_belongs_to(tmp_path):
         segmentation_bytes(masks, scan, arm="unet", bundle="ab")
 
 
-@pytest.mark.long
 def test_slices_a_little_beside_their_grid_get_their_masks(tmp_path):
     """Scanners round positions: a real series lay .06 pixels beside the grid through its first and last slice."""
     pixels = np.random.default_rng(1).integers(0, 99, (SLICES, ROWS, COLUMNS))

@@ -86,7 +86,6 @@ def test_overlapping_segments_stay_apart(ct, tmp_path):
         found.label_map()
 
 
-@pytest.mark.long
 def test_probabilities_keep_their_values(ct, tmp_path):
     _, images, scan = ct
     truth = np.zeros((3, 512, 512), np.float32)
@@ -167,7 +166,6 @@ def test_other_grids_are_refused(ct, shared_data, change, reason):
         read_segmentation(path, moved(ct[2], **change))
 
 
-@pytest.mark.long
 def test_a_larger_image_holds_the_frames_where_they_belong(ct, shared_data):
     path = shared_data / "dicom_samples" / "dcmqi_ct3_seg" / "seg_liver.dcm"
     scan = ct[2]

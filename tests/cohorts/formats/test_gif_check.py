@@ -62,7 +62,6 @@ def test_animations_are_refused(tmp_path):
         check_gif((tmp_path / "a.gif").read_bytes())
 
 
-@pytest.mark.long
 def test_random_bytes_never_crash():
     random = np.random.default_rng(3)
     raw = gif(random.integers(0, 50, (9, 9), dtype=np.uint8))

@@ -84,7 +84,6 @@ def test_alpha_is_dropped_only_where_opaque(tmp_path):
         read_picture(tmp_path / "t.png")
 
 
-@pytest.mark.long
 def test_every_flipped_bit_of_a_png_is_refused_or_changes_nothing(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(GREY).save(path)

@@ -153,7 +153,6 @@ def test_another_frame_of_reference_or_an_image_without_a_place(image, tmp_path)
         read_structures(file, Scan(image.array, image.spacing_mm, None, {}))
 
 
-@pytest.mark.long
 def test_damaged_files_are_refused_or_read_as_they_are(image, tmp_path):
     file = write(tmp_path / "s.dcm", {"organ": closed((A, 2))})
     raw, random = file.read_bytes(), np.random.default_rng(0)

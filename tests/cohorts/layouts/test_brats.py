@@ -51,7 +51,6 @@ def test_the_real_cases_give_the_counts_counted_directly(shared_data):
         assert np.array_equal(image.array[0], np.asarray(nib.as_closest_canonical(nib.load(t1)).dataobj).T)
 
 
-@pytest.mark.long
 def test_both_namings_and_codings_lie_side_by_side(tmp_path):
     write_case(tmp_path, "BraTS20_Training_001")
     write_case(tmp_path, "BraTS-GLI-00001-000", joint="-", values=(0, 1, 2, 3))

@@ -77,7 +77,6 @@ def test_a_four_without_a_three_tells_nothing(tmp_path: Path, write, started: Ca
     assert set(np.unique(cohort.cases[0].read().mask)) == {0, 1, 2, 3}
 
 
-@pytest.mark.long
 def test_radiotherapy_has_one_image_and_one_volume(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         name = f"BraTS-MEN-RT-{n:04d}-1"
@@ -108,7 +107,6 @@ def test_groups_of_other_tissues_do_not_mix_and_unknown_ones_are_asked(tmp_path:
     assert len(brats(tmp_path / "b", coding="2023")) == 4
 
 
-@pytest.mark.long
 def test_what_macos_leaves_behind_and_the_stray_mask_of_2020(tmp_path: Path, write, started: Callable) -> None:
     for n in (1, 2, 355):
         name = f"BraTS20_Training_{n:03d}"

@@ -43,7 +43,6 @@ def table(tmp_path):
     return tmp_path / "m.csv"
 
 
-@pytest.mark.long
 def test_all_damaged_cases_are_listed(table):
     cohort = manifest(table)
     assert [case.id for case in cohort.cases] == ["a", "c", "f"]
@@ -52,7 +51,6 @@ def test_all_damaged_cases_are_listed(table):
     assert "gzip" in cohort.problems[2].problem
 
 
-@pytest.mark.long
 def test_they_can_be_left_out_or_their_holes_read_as_zero(table):
     cohort = manifest(table, on_problem="exclude")
     assert [left.case for left in cohort.excluded] == ["b", "d", "e"]
@@ -67,7 +65,6 @@ def test_they_can_be_left_out_or_their_holes_read_as_zero(table):
         manifest(table, nonfinite="mean")
 
 
-@pytest.mark.long
 def test_every_kind_of_file_with_holes_is_a_row(tmp_path):
     import SimpleITK as sitk
 
@@ -86,7 +83,6 @@ def test_every_kind_of_file_with_holes_is_a_row(tmp_path):
     assert not folders(tmp_path, nonfinite="zero").problems
 
 
-@pytest.mark.long
 def test_every_source_of_files_knows_the_setting(tmp_path):
     import json
 

@@ -63,7 +63,6 @@ def test_a_datalist_of_monai(tmp_path: Path, write, started: Callable) -> None:
         decathlon(tmp_path, classes=["a", "b"], values=[0])
 
 
-@pytest.mark.long
 def test_a_datalist_of_classes(tmp_path: Path, write, started: Callable) -> None:
     pairs = [{"image": write.volume(tmp_path / f"{n}.nii.gz").name, "label": n % 2} for n in range(6)]
     describe(tmp_path, training=pairs)

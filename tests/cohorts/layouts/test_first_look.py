@@ -54,7 +54,6 @@ def masks(tmp_path, *values):
     return Recognised("manifest", "segmentation", masks=tuple(files))
 
 
-@pytest.mark.long
 def test_values_of_masks_become_classes(tmp_path):
     assert mask_classes(masks(tmp_path, 1, 2)) == {"classes": ["background", "label 1", "label 2"]}
     assert mask_classes(masks(tmp_path, 255)) == {"classes": ["background", "label 255"], "values": [0, 255]}

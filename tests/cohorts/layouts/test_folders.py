@@ -39,7 +39,6 @@ def nnunet_tree(root, labels, values, version=2):
     )
 
 
-@pytest.mark.long
 def test_nnunet_of_both_versions(tmp_path):
     nnunet_tree(tmp_path / "two", {"background": 0, "liver": 1, "tumour": 2}, (0, 1, 2))
     nnunet_tree(tmp_path / "one", {"0": "background", "1": "liver", "2": "tumour"}, (0, 1, 2), version=1)
@@ -58,7 +57,6 @@ def test_nnunet_of_both_versions(tmp_path):
         assert "states no patients" in cohort.notes[0]
 
 
-@pytest.mark.long
 def test_nnunet_regions_and_gaps_in_the_labels(tmp_path):
     nnunet_tree(tmp_path, {"background": 0, "whole": [1, 4], "core": [4]}, (0, 1, 4))
     cohort = nnunet(tmp_path, patient_pattern=r"_(\d+)")
@@ -69,7 +67,6 @@ def test_nnunet_regions_and_gaps_in_the_labels(tmp_path):
     assert set(np.unique(cohort.cases[0].read().mask)) == {0, 1, 2}
 
 
-@pytest.mark.long
 def test_nnunet_names_images_without_masks_and_missing_channels(tmp_path):
     nnunet_tree(tmp_path, {"background": 0, "liver": 1}, (0, 1))
     (tmp_path / "labelsTr" / "liver_001.nii.gz").unlink()
@@ -92,7 +89,6 @@ def decathlon_tree(root):
     }
 
 
-@pytest.mark.long
 def test_decathlon_reads_channels_from_the_fourth_axis(tmp_path):
     describe(tmp_path, **decathlon_tree(tmp_path))
     cohort = decathlon(tmp_path)
@@ -133,7 +129,6 @@ def picture(path, value, size=(6, 7)):
     Image.fromarray(np.full(size, value, np.uint8)).save(path)
 
 
-@pytest.mark.long
 def test_folders_give_classes_parts_and_patients(tmp_path):
     for part in ("train", "val", "test"):
         for value, name in enumerate(("benign", "malignant")):

@@ -54,7 +54,6 @@ def fold_of(train, test):
     return Fold(np.array(train), np.array([], dtype=np.int64), np.array(test))
 
 
-@pytest.mark.long
 def test_a_source_without_patients_takes_those_of_the_headers(tmp_path):
     cohort = table(tmp_path, ROWS, patients=False)
     assert cohort.patients.tolist() == ["P1", "P1", "P2", "P3"]
@@ -63,7 +62,6 @@ def test_a_source_without_patients_takes_those_of_the_headers(tmp_path):
     assert not any("states no patients:" in note for note in cohort.notes)
 
 
-@pytest.mark.long
 def test_class_folders_of_files_take_them_too(tmp_path):
     for index, (_, patient, study) in enumerate(ROWS):
         picture(tmp_path / "ab"[index % 2] / f"i{index}.dcm", patient, study)
@@ -99,7 +97,6 @@ def test_one_name_for_everybody_names_nobody(tmp_path, name):
     assert all("patient" not in owner for owner in without_shared_name([case.owners for case in silent]))
 
 
-@pytest.mark.long
 def test_studies_stand_in_for_patients_as_guesses(tmp_path):
     rows = [("", "anonymized", "1.1"), ("", "anonymized", "1.1"), ("", "anonymized", "1.2"), ("", "anonymized", "1.3")]
     cohort = table(tmp_path, rows, patients=False)
@@ -108,7 +105,6 @@ def test_studies_stand_in_for_patients_as_guesses(tmp_path):
     assert any("StudyInstanceUID" in note for note in cohort.notes)
 
 
-@pytest.mark.long
 def test_patients_of_one_header_in_several_studies_are_one(tmp_path):
     cohort = table(
         tmp_path, [("", "P1", "1.1"), ("", "P1", "1.2"), ("", "P2", "1.3"), ("", "P2", "1.3")], patients=False

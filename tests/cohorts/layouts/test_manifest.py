@@ -23,7 +23,6 @@ def write(folder, *lines):
     return folder / "m.csv"
 
 
-@pytest.mark.long
 def test_classification_with_modalities_parts_and_attributes(tmp_path):
     for name in "abcd":
         volume(tmp_path / f"{name}_pet.nii.gz")
@@ -66,7 +65,6 @@ def test_segmentation_with_pictures_and_palette_masks(tmp_path):
     assert set(cohort.cases[0].sha256) == {"a.png", "a_mask.png"}
 
 
-@pytest.mark.long
 def test_dicom_series_and_segmentation(shared_data, tmp_path):
     (tmp_path / "ct").mkdir()
     samples = shared_data / "dicom_samples" / "dcmqi_ct3_seg"
@@ -81,7 +79,6 @@ def test_dicom_series_and_segmentation(shared_data, tmp_path):
     assert set(case.sha256) == {"ct/01.dcm", "ct/02.dcm", "ct/03.dcm", "liver.dcm"}
 
 
-@pytest.mark.long
 def test_problems_are_named_per_case(tmp_path):
     for name in "abcde":
         volume(tmp_path / f"{name}.nii")

@@ -46,7 +46,6 @@ def test_the_real_files_equal_what_numpy_loads(shared_data, name, dims, counts):
     assert len(folds[0].test) == counts[2]
 
 
-@pytest.mark.long
 def test_colours_and_volumes(tmp_path):
     path, arrays = write(tmp_path / "c.npz", (28, 28, 3))
     cohort = medmnist(path, classes=["benign", "malignant"])

@@ -28,7 +28,6 @@ def tree(root: Path, write, values=(0, 1), ending=".nii.gz", channels=1, cases=4
         write.volume(root / "labelsTr" / f"c{n}{ending}", values)
 
 
-@pytest.mark.long
 def test_the_list_of_version_1_names_cases_without_their_channel(tmp_path: Path, write, started: Callable) -> None:
     tree(tmp_path, write)
     pairs = [{"image": f"./imagesTr/c{n}.nii.gz", "label": f"./labelsTr/c{n}.nii.gz"} for n in range(4)]
@@ -63,7 +62,6 @@ def test_the_dataset_key_lists_files_anywhere_below(tmp_path: Path, write, start
         nnunet(tmp_path)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("last", [3, [3]])
 def test_one_list_makes_every_foreground_entry_a_region(tmp_path: Path, write, started: Callable, last: object) -> None:
     tree(tmp_path, write, (0, 1, 2, 3))
@@ -76,7 +74,6 @@ def test_one_list_makes_every_foreground_entry_a_region(tmp_path: Path, write, s
     assert (np.isin(mask, cohort.regions["enhancing"]) == (stored == 3)).all()
 
 
-@pytest.mark.long
 def test_voxels_of_the_ignore_label_are_marked(tmp_path: Path, write, started: Callable) -> None:
     tree(tmp_path, write, (0, 1, 2, 3))
     describe(tmp_path, channel_names={"0": "CT"}, labels={"background": 0, "a": 1, "b": 2, "ignore": 3})
@@ -91,7 +88,6 @@ def test_voxels_of_the_ignore_label_are_marked(tmp_path: Path, write, started: C
     assert np.array_equal(sought, np.array([0, 1, 1, 2])[stored]), "a finding there is neither a hit nor false"
 
 
-@pytest.mark.long
 def test_regions_with_ignore(tmp_path: Path, write) -> None:
     tree(tmp_path, write, (0, 1, 2, 3))
     describe(tmp_path, channel_names={"0": "CT"}, labels={"background": 0, "all": [1, 2], "b": 2, "ignore": 3})
@@ -100,7 +96,6 @@ def test_regions_with_ignore(tmp_path: Path, write) -> None:
     assert cohort.ignores
 
 
-@pytest.mark.long
 def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         write.picture(tmp_path / "imagesTr" / f"road_{n}_0000.png", rgb=True)
@@ -118,7 +113,6 @@ def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, sta
     assert [problem.case for problem in grey.problems] == ["road_3"]
 
 
-@pytest.mark.long
 def test_the_spacing_of_a_tiff_lies_beside_it(tmp_path: Path, started: Callable) -> None:
     rng = np.random.default_rng(0)
     for n in range(4):
@@ -145,7 +139,6 @@ def test_the_spacing_of_a_tiff_lies_beside_it(tmp_path: Path, started: Callable)
     assert nnunet(tmp_path).problems[0].problem == "the file beside it states 2 spacings for 3 axes"
 
 
-@pytest.mark.long
 def test_the_ending_is_the_one_present_or_both_are_named(tmp_path: Path, write, started: Callable) -> None:
     tree(tmp_path, write, ending=".nii")
     described = {"modality": {"0": "CT"}, "labels": {"background": 0, "a": 1}}
@@ -161,7 +154,6 @@ def test_the_ending_is_the_one_present_or_both_are_named(tmp_path: Path, write, 
         nnunet(tmp_path)
 
 
-@pytest.mark.long
 def test_what_macos_leaves_behind_is_no_case(tmp_path: Path, write) -> None:
     tree(tmp_path, write)
     for folder, name in (("imagesTr", "._c0_0000.nii.gz"), ("labelsTr", "._c0.nii.gz")):
@@ -201,7 +193,6 @@ def test_labels_that_contradict_each_other_are_refused(tmp_path: Path, write) ->
             nnunet(tmp_path)
 
 
-@pytest.mark.long
 def test_a_value_that_no_label_names_is_a_row_with_a_remedy(tmp_path: Path, write) -> None:
     tree(tmp_path, write)
     nib.save(

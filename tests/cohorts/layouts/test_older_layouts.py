@@ -36,7 +36,6 @@ def brats_2015(folder):
     return truths
 
 
-@pytest.mark.long
 def test_brats_of_2015_with_its_five_tissues_and_its_patients(tmp_path):
     truths = brats_2015(tmp_path)
     assert (recognise(tmp_path).source, recognise(tmp_path).settings) == ("brats", {})
@@ -51,7 +50,6 @@ def test_brats_of_2015_with_its_five_tissues_and_its_patients(tmp_path):
         assert image.array.shape == (4, 4, 5, 6)
 
 
-@pytest.mark.long
 def test_numbered_cases_of_2013_are_told_apart_by_their_grade(tmp_path):
     for grade in ("HG", "LG"):
         for kind in (*KINDS, "OT"):
@@ -65,7 +63,6 @@ def test_numbered_cases_of_2013_are_told_apart_by_their_grade(tmp_path):
         brats(tmp_path)
 
 
-@pytest.mark.long
 def test_brats_of_2012_has_two_tissues(tmp_path):
     for case in ("BRATS_HG0001", "BRATS_LG0001"):
         for kind in ("T1", "T1C", "T2", "FLAIR", "truth"):
@@ -112,7 +109,6 @@ def test_drive_is_judged_by_the_first_drawing_and_not_by_the_field_of_view(tmp_p
     assert np.array_equal(image.mask == 1, expected)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["metadata.csv", "split.csv"])
 @pytest.mark.parametrize("column", ["part", "split"])
 def test_a_table_that_says_the_parts_gives_the_split(name, column, tmp_path):

@@ -115,7 +115,6 @@ def saver(picture):
     return lambda path: picture.save(path)
 
 
-@pytest.mark.long
 def test_masks_stored_in_every_way_are_one_class_map(tmp_path):
     white = INSIDE * 255
     masks = {

@@ -191,7 +191,6 @@ def noise(count: int, seed: int = 0) -> list[np.ndarray]:
     return list(ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((count, 40, 40)), (0, 1, 1)))
 
 
-@pytest.mark.long
 def test_shared_patients_and_studies_are_named_once() -> None:
     cohort = cohort_of(noise(6), ["p", "p", "q", "p", "r", "s"], ["", "", "x", "", "x", "y"])
     fold = Fold(np.array([0, 1, 2]), np.array([3]), np.array([4, 5]))
@@ -243,7 +242,6 @@ def test_the_threshold_stays_within_its_bounds() -> None:
     assert threshold(np.linspace(0.5, 1, 50, dtype=np.float32)) == pytest.approx(0.90)
 
 
-@pytest.mark.long
 def test_equal_pixels_of_one_guessed_patient_are_called_equal() -> None:
     images = noise(6)
     images[3] = images[0]

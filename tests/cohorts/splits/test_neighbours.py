@@ -1,7 +1,6 @@
 """Near neighbours are found as by brute force, and only allowed ones."""
 
 import numpy as np
-import pytest
 
 from equipoise.cohorts.splits.neighbours import nearest
 
@@ -10,7 +9,6 @@ def everyone(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.ones(a.shape, dtype=bool)
 
 
-@pytest.mark.long
 def test_close_pairs_among_many_points_are_found() -> None:
     generator = np.random.default_rng(0)
     points = generator.standard_normal((3000, 16)).astype(np.float32)

@@ -30,7 +30,6 @@ def together(cohort: Cohort) -> set[frozenset[str]]:
     return {frozenset(group) for group in members.values() if len(group) > 1}
 
 
-@pytest.mark.long
 def test_alike_images_become_one_patient_and_the_note_says_so() -> None:
     cohort = with_guessed_patients(cohort_of([f"c{n}" for n in range(12)], patients_known=False))
     assert together(cohort) == {frozenset({"c0", "c5"}), frozenset({"c1", "c7"})}
@@ -40,7 +39,6 @@ def test_alike_images_become_one_patient_and_the_note_says_so() -> None:
     assert [case.id for case in cohort.cases] == [f"c{n}" for n in range(12)]
 
 
-@pytest.mark.long
 def test_guesses_of_the_source_are_kept_and_joined_further() -> None:
     stated = ["x", "y", "x", "z", *(f"p{n}" for n in range(8))]
     cohort = with_guessed_patients(cohort_of(stated, patients_known=False, patients_guessed=True))

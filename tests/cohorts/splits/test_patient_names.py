@@ -52,7 +52,6 @@ def test_a_source_without_patients_is_left_alone():
     assert with_one_spelling(cohort) is cohort
 
 
-@pytest.mark.long
 def test_an_audit_counts_a_patient_once():
     rng = np.random.default_rng(0)
     n = 80

@@ -27,7 +27,6 @@ def pictures(stock: np.ndarray) -> np.ndarray:
     return np.stack([picture(scan[None]) for scan in stock])
 
 
-@pytest.mark.long
 def test_pictures_hold_ranks(stock: np.ndarray, pictures: np.ndarray) -> None:
     assert pictures.shape == (40, SIDE, SIDE)
     same_size = stock[0, :SIDE, :SIDE]
@@ -59,7 +58,6 @@ def test_one_of_four_variants_finds_each_of_the_eight_symmetries(
     assert best > 0.98
 
 
-@pytest.mark.long
 def test_shifts_up_to_the_reach_are_found_and_strangers_are_not(stock: np.ndarray, pictures: np.ndarray) -> None:
     whitening = Whitening.of(pictures)
     for shift in ((4, 0), (-5, 3), (6, -6)):
@@ -69,7 +67,6 @@ def test_shifts_up_to_the_reach_are_found_and_strangers_are_not(stock: np.ndarra
     assert strangers.max() < 0.6
 
 
-@pytest.mark.long
 def test_signatures_hardly_move_under_shift_and_half_turn(stock: np.ndarray, pictures: np.ndarray) -> None:
     moved = np.stack([picture(np.roll(scan, (3, -2), axis=(0, 1))[None]) for scan in stock])
     plain, shifted, half = (signatures(p) for p in (pictures, moved, pictures[:, ::-1, ::-1]))

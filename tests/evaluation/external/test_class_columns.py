@@ -80,7 +80,6 @@ def test_columns_beside_a_truth_may_be_arms_and_are_asked() -> None:
         read(case=["a"], y_prob=[0.2])
 
 
-@pytest.mark.long
 def test_numbers_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 90)

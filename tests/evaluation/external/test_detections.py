@@ -46,7 +46,6 @@ def cpm_by_counting(marks: list[tuple[float, bool]], findings: int, scans: int) 
     return float(np.mean(np.interp(RATES, x[last], y[last])))
 
 
-@pytest.mark.long
 def test_the_cpm_is_that_of_counting(tmp_path: Path) -> None:
     net, truth, marks, findings = files(tmp_path)
     patients = {f"1.2.{scan}": f"p{scan}" for scan in range(40)}
@@ -57,7 +56,6 @@ def test_the_cpm_is_that_of_counting(tmp_path: Path) -> None:
     assert found["cohort"]["cases"] == 40
 
 
-@pytest.mark.long
 def test_arms_in_a_column_or_in_files_are_the_same(tmp_path: Path) -> None:
     net, truth, _, _ = files(tmp_path)
     lines = net.read_text(encoding="utf-8").splitlines()
@@ -70,7 +68,6 @@ def test_arms_in_a_column_or_in_files_are_the_same(tmp_path: Path) -> None:
     assert any("scans without either are not known" in warning for warning in apart["warnings"])
 
 
-@pytest.mark.long
 def test_what_a_detector_s_audit_needs_is_asked(tmp_path: Path) -> None:
     net, truth, _, _ = files(tmp_path)
     with pytest.raises(EquipoiseError, match="--truth"):
@@ -88,7 +85,6 @@ def test_numbers_of_findings_without_candidates_are_no_traceback() -> None:
     assert "give the table of candidates" in found["comparisons"][0]["reason"]
 
 
-@pytest.mark.long
 def test_a_candidate_or_finding_that_stands_twice_is_refused(tmp_path: Path) -> None:
     net, truth, _, _ = files(tmp_path)
     patients = {f"1.2.{scan}": f"p{scan}" for scan in range(40)}

@@ -45,7 +45,6 @@ def test_folds_dealt_again_and_a_missing_row_are_no_fault_of_folds() -> None:
         whole_folds(again, allowed=False)
 
 
-@pytest.mark.long
 def test_an_audit_asks_before_it_judges() -> None:
     cases = [f"c{k}" for k in range(40)]
     divided = columns(cases, [f"p{k % 20}" for k in range(40)], [k // 20 for k in range(40)])

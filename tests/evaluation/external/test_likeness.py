@@ -59,7 +59,6 @@ def test_two_names_of_one_arm_are_asked_about(other: str) -> None:
         audit(columns, cases_are_patients=True)
 
 
-@pytest.mark.long
 def test_one_image_under_two_names_is_told() -> None:
     """Every case of 30 stands twice, as another patient's: 60 patients are said to be independent."""
     stream = np.random.default_rng(0)

@@ -20,7 +20,6 @@ def rows(lost: int = 0) -> dict[str, list[Any]]:
     return {"method": list(arm), "case": list(case), "organ": list(organ), "Dice": value.tolist()}
 
 
-@pytest.mark.long
 def test_the_mean_is_over_structures_and_each_has_its_own() -> None:
     table = rows()
     arm = audit(table, cases_are_patients=True)["arms"][0]["endpoints"]
@@ -28,7 +27,6 @@ def test_the_mean_is_over_structures_and_each_has_its_own() -> None:
     assert arm["dice"]["estimate"] == pytest.approx(own.mean(), abs=1e-12)
 
 
-@pytest.mark.long
 def test_a_structure_that_one_arm_lacks_makes_no_mean_of_the_others() -> None:
     found = audit(rows(lost=3), cases_are_patients=True)
     assert found["comparisons"][0]["verdict"] == "refused"

@@ -32,7 +32,6 @@ def test_counts_are_nnunets(made: Path) -> None:
         np.testing.assert_allclose(ours["truth_ml_core"], own["truth_voxels_core"] * 2.5 / 1000)
 
 
-@pytest.mark.long
 def test_absent_structures_agree_and_foreign_labels_are_no_structures(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     first = rng.integers(0, 2, (5, 6, 7)), rng.integers(0, 2, (5, 6, 7))
@@ -48,7 +47,6 @@ def test_absent_structures_agree_and_foreign_labels_are_no_structures(tmp_path: 
     np.testing.assert_allclose(found.columns["dice"], np.mean(means, axis=0))
 
 
-@pytest.mark.long
 def test_overlapping_channels_keep_their_own_voxels(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     truth, said = (rng.random((3, 9, 9, 9)) < 0.4 for _ in range(2))

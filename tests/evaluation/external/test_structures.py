@@ -53,7 +53,6 @@ def by_counting(truth: Masks, prediction: Masks, ignored: int) -> list[float]:
     return values
 
 
-@pytest.mark.long
 def test_ignored_voxels_count_for_no_arm(tmp_path: Path) -> None:
     truths, near, far = blobs(ignored=255)
     given = folders(tmp_path, labels=truths, near=near, far=far)
@@ -65,7 +64,6 @@ def test_ignored_voxels_count_for_no_arm(tmp_path: Path) -> None:
     assert not [name for name in measured if "255" in name]
 
 
-@pytest.mark.long
 def test_every_arm_may_have_missed_a_structure_that_the_caller_names(tmp_path: Path) -> None:
     truths, near, _ = blobs(ignored=2)
     near = [np.where(mask[:, :15].any(), mask, mask) * (np.arange(20) < 15) for mask in near]
@@ -74,7 +72,6 @@ def test_every_arm_may_have_missed_a_structure_that_the_caller_names(tmp_path: P
     assert measured["dice_lesion"] == [0.0] * 5
 
 
-@pytest.mark.long
 def test_a_stray_label_moves_no_mean_of_anybody(tmp_path: Path) -> None:
     truths, near, far = blobs()
     alone, _ = metrics(tmp_path, folders(tmp_path, labels=truths, near=near))
@@ -84,14 +81,12 @@ def test_a_stray_label_moves_no_mean_of_anybody(tmp_path: Path) -> None:
     assert "label 9 is in predictions and in no true mask" in notes
 
 
-@pytest.mark.long
 def test_masks_of_another_code_are_refused(tmp_path: Path) -> None:
     truths, near, _ = blobs()
     with pytest.raises(EquipoiseError, match=r"hold the labels 255 and the true masks 1; save both"):
         metrics(tmp_path, folders(tmp_path, labels=truths, near=[mask * 255 for mask in near]))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("place", ["", "labels", "near"])
 def test_a_description_names_structures_and_what_to_ignore(tmp_path: Path, place: str) -> None:
     truths, near, _ = blobs(ignored=3)
@@ -104,7 +99,6 @@ def test_a_description_names_structures_and_what_to_ignore(tmp_path: Path, place
     assert "Structures are those of" in notes
 
 
-@pytest.mark.long
 def test_regions_of_a_description_are_lists_of_labels(tmp_path: Path) -> None:
     truths, near, _ = blobs()
     given = folders(tmp_path, labels=truths, near=near)

@@ -59,7 +59,6 @@ def test_literal_rule_warns_once_when_a_rate_leaves_the_stated_range(drive) -> N
     drive(optimizer, [param], [[torch.ones(3)]] * 20)
 
 
-@pytest.mark.long
 @members
 def test_groups_keep_their_own_settings(stream, drive, member) -> None:
     a, b = torch.nn.Parameter(torch.ones(4, 6)), torch.nn.Parameter(torch.ones(7))
@@ -104,7 +103,6 @@ def test_resumes_bit_for_bit_through_a_saved_state(stream, drive, member) -> Non
     assert torch.equal(half.detach(), whole.detach())
 
 
-@pytest.mark.long
 def test_a_loaded_state_takes_its_parameters_layout_and_keeps_its_dtypes() -> None:
     param = torch.nn.Parameter(torch.ones(2, 8, 3, 3, dtype=torch.bfloat16).to(memory_format=torch.channels_last))
     optimizer = AdaptiveMomentum([param], rule="adam", alpha=1e-3)
@@ -171,7 +169,6 @@ def test_no_gradient_no_step_and_scalars_and_empty_tensors_are_fine(drive, membe
     assert scalar.item() < 1
 
 
-@pytest.mark.long
 @members
 def test_maximizing_the_negative_is_minimising(stream, drive, member) -> None:
     down, up = torch.nn.Parameter(torch.ones(50)), torch.nn.Parameter(torch.ones(50))
@@ -181,7 +178,6 @@ def test_maximizing_the_negative_is_minimising(stream, drive, member) -> None:
     assert torch.equal(down.detach(), up.detach())
 
 
-@pytest.mark.long
 @members
 def test_complex_parameters_are_pairs_of_reals(stream, drive, member) -> None:
     grads = stream((9, 2), 30)
@@ -192,7 +188,6 @@ def test_complex_parameters_are_pairs_of_reals(stream, drive, member) -> None:
     assert torch.equal(torch.view_as_real(whole.detach()), pairs.detach())
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @members
 def test_half_precision_counts_as_float32_does(stream, drive, member, dtype) -> None:
@@ -207,7 +202,6 @@ def test_half_precision_counts_as_float32_does(stream, drive, member, dtype) -> 
     assert half.dtype == dtype
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("rule", ["paper", "bounded"])
 def test_sparse_gradients_are_exact_for_the_rules_without_momentum(rule) -> None:
     tables = [torch.nn.Embedding(10, 4, sparse=sparse) for sparse in (True, False)]

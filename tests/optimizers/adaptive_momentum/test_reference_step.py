@@ -38,7 +38,6 @@ def rule_by_rule(
     return theta
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(
     ("rule", "per"),
@@ -88,7 +87,6 @@ def adamw(params):
     return torch.optim.AdamW(params, lr=0.1, weight_decay=0.05)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "known"),
     [
@@ -107,7 +105,6 @@ def test_without_adaptation_each_rule_is_a_known_optimizer(stream, drive, settin
     torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=2e-6, atol=2e-6)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("rule", "per", "direction"),
     [("paper", "element", 1), ("bounded", "element", 1), ("agreement", "element", 0), ("adam", "tensor", 0)],
@@ -174,7 +171,6 @@ def test_a_leak_never_reaches_its_bound(drive) -> None:
     assert 0.9 * math.log(10) < early < late <= math.log(10) * (1 + 1e-6)
 
 
-@pytest.mark.long
 def test_counts_widen_before_they_could_overflow(drive) -> None:
     param = torch.nn.Parameter(torch.zeros(2))
     optimizer = AdaptiveMomentum([param], rule="paper", alpha=1e-6, ratio=1e9, path="loop")
@@ -246,7 +242,6 @@ def test_mirror_images_are_treated_alike_by_agreement_and_never_by_the_literal_s
     assert torch.equal(end(1.0), end(-1.0)) == alike
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("rule", "scale"), [("paper", 4), ("bounded", 4), ("agreement", 4), ("adam", 1)])
 def test_a_loss_times_four_needs_a_quarter_of_the_rate_but_for_adam(stream, drive, rule, scale) -> None:
     grads = stream((40,), 40)
