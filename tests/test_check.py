@@ -1,10 +1,10 @@
 """The one command of every check: what its variants run, and the list of modules that no fast test calls into."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
-import coverage
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -56,35 +56,58 @@ def package(tmp_path, monkeypatch):
     """A package of a module that is called, one that is only imported, and one without functions."""
     place = tmp_path / "made"
     place.mkdir()
-    (place / "called.py").write_text("def f():\n    return 1\n")
-    (place / "imported.py").write_text("class A:\n    b = [c for c in 'ab']\n\ndef g():\n    return 2\n")
+    (place / "called.py").write_text('def f():\n    """Give 1."""\n    return 1\n')
+    (place / "imported.py").write_text(
+        "class A:\n    b = [c for c in 'ab']\n\n    def g(self):\n        return 2\n\nA().g()\ng = A().g\n"
+    )
     (place / "constants.py").write_text("D = 3\n")
     monkeypatch.setattr(executed_modules, "PACKAGE", place)
     monkeypatch.setattr(executed_modules, "NOT_EXECUTED", {})
-    executed_modules.lines_within_functions.cache_clear()
+    monkeypatch.syspath_prepend(place)
+    executed_modules.modules_with_functions.cache_clear()
     yield place
-    executed_modules.lines_within_functions.cache_clear()
+    executed_modules.modules_with_functions.cache_clear()
+    for name in ("called", "imported", "constants"):
+        sys.modules.pop(name, None)
 
 
-def executed(place, watch, monkeypatch):
-    """Let `watch` believe that lines ran: both of called.py; of imported.py, those that run at import."""
-    ran = {"called.py": [1, 2], "imported.py": [1, 2, 4], "constants.py": [1]}
-    data = coverage.CoverageData(no_disk=True)
-    data.add_lines({str(place / name): lines for name, lines in ran.items()})
-    monkeypatch.setattr(watch.observer, "get_data", lambda: data)
-
-
-def test_a_module_that_is_only_imported_is_named(package, monkeypatch):
+@pytest.fixture
+def watch(package, monkeypatch):
+    """An observer of that package in this process."""
     watch = executed_modules.ExecutedModules()
-    executed(package, watch, monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", [watch, *sys.meta_path])
+    return watch
+
+
+def test_a_module_that_is_only_imported_is_named(watch):
+    watch.observe(True)
+    called, imported = importlib.import_module("called"), importlib.import_module("imported")
+    assert called.f() == 1
     assert watch.modules == {"called.py"}
     assert watch.complaints() == ["src/equipoise/imported.py: no fast test calls a function of it"]
+    assert imported.g() == 2, "called after its import"
+    assert watch.complaints() == []
 
 
-def test_an_exception_that_is_none_any_more_is_named(package, monkeypatch):
+def test_what_runs_while_nothing_is_observed_does_not_count(watch):
+    called = importlib.import_module("called")
+    assert called.f() == 1
+    watch.observe(True)
+    watch.observe(False)
+    assert called.f() == 1
+    assert watch.modules == set()
+
+
+def test_a_module_keeps_its_lines_and_words(watch):
+    called = importlib.import_module("called")
+    assert called.f.__doc__ == "Give 1."
+    assert {line for *_, line in called.f.__code__.co_lines()} == {1, 3}
+
+
+def test_an_exception_that_is_none_any_more_is_named(watch, monkeypatch):
     monkeypatch.setattr(executed_modules, "NOT_EXECUTED", {"imported.py": "why", "called.py": "it was not"})
-    watch = executed_modules.ExecutedModules()
-    executed(package, watch, monkeypatch)
+    watch.observe(True)
+    importlib.import_module("called").f()
     assert watch.complaints() == ["src/equipoise/called.py: take it off NOT_EXECUTED"]
 
 
