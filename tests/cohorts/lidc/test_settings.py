@@ -11,10 +11,11 @@ from equipoise.cohorts.finding_labels import IRRELEVANT_CLASS
 from equipoise.cohorts.lidc import nodules, scans
 from equipoise.cohorts.lidc.nodules import lidc_nodules
 from equipoise.cohorts.lidc.scans import lidc
-from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of
+from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of, view_of
 from equipoise.errors import CohortError, ProtocolError
+from equipoise.tasks import task_named
 
-PLAIN = Settings("classification", "malignancy", "mean", 2, 0.5, None, 48, 1.0, "stop")
+PLAIN = Settings("classification", "malignancy", "mean", 2, 0.5, "volume", 48, 1.0, "stop")
 VIEWS = {"lidc": scans.VIEWS, "lidc-nodules": nodules.VIEWS}
 DEFAULTS = {
     ("lidc", "classification"): "volume", ("lidc", "segmentation"): "volume", ("lidc", "detection"): "scan",
@@ -29,16 +30,17 @@ def case(number: int) -> Case:
 @pytest.mark.parametrize(("source", "task"), DEFAULTS)
 @pytest.mark.parametrize("view", [None, "", "slices", "volume", "scan", "Slices", 0, False, ["slices"]])
 def test_a_stated_view_is_kept_or_refused_and_none_is_the_default(source, task, view):
-    settings, views = replace(PLAIN, task=task, view=view), VIEWS[source]
+    views = VIEWS[source]
+    allowed = views[task_named(task).truth]
     if view is None:
-        assert settings.checked(source, views).view == DEFAULTS[source, task]
-    elif view in views[settings.truth]:
-        assert settings.checked(source, views) == settings
+        assert view_of(source, views, task, view) == DEFAULTS[source, task]
+    elif view in allowed:
+        assert view_of(source, views, task, view) == view
     else:
         with pytest.raises(ProtocolError, match=r"^cohort\.view is .* for the task .* leave the key out$") as refusal:
-            settings.checked(source, views)
+            view_of(source, views, task, view)
         assert repr(view) in str(refusal.value)
-        assert all(one in str(refusal.value) for one in views[settings.truth])
+        assert all(one in str(refusal.value) for one in allowed)
 
 
 @pytest.mark.parametrize("source", [lidc, lidc_nodules])
@@ -49,7 +51,17 @@ def test_segmentation_of_slices_is_refused_before_any_file_is_read(source, tmp_p
 
 def test_a_task_that_a_source_does_not_offer_is_refused_with_those_it_does():
     with pytest.raises(ProtocolError, match="'detection'; lidc-nodules offers classification, segmentation: choose"):
-        replace(PLAIN, task="detection").checked("lidc-nodules", nodules.VIEWS)
+        view_of("lidc-nodules", nodules.VIEWS, "detection", None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"label": "size"}, {"truthing": "guess"}, {"on_problem": "ignore"}, {"min_readers": 5}, {"agreement": 0.0},
+     {"size": 4}, {"spacing_mm": 9.0}],
+)  # fmt: skip
+def test_settings_that_no_cohort_can_follow_are_refused(change):
+    with pytest.raises(ProtocolError, match=f"cohort.{next(iter(change))}"):
+        replace(PLAIN, **change)
 
 
 def test_entries_are_sorted_and_problems_may_be_excluded():

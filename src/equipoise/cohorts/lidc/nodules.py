@@ -23,7 +23,7 @@ from equipoise.cohorts.lidc.consensus import Marks, nodule_centre
 from equipoise.cohorts.lidc.database import RATINGS
 from equipoise.cohorts.lidc.outlines import _truth
 from equipoise.cohorts.lidc.scans import _attributes, _ct_scan, _grouped, _readings, _series_folders, as_database
-from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of
+from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of, view_of
 from equipoise.cohorts.lidc.voxels import CtScan, read_votes
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.errors import ProtocolError
@@ -60,8 +60,8 @@ def lidc_nodules(
     """
     if view == "scan":
         raise ProtocolError('cohort.view is "scan"; whole scans are read by the source "lidc"')
+    view = view_of("lidc-nodules", VIEWS, task, view)
     settings = Settings(task, label, truthing, min_readers, agreement, view, size, float(spacing_mm), on_problem)
-    settings = settings.checked("lidc-nodules", VIEWS)
     root = Path(path)
     readings, excluded, problems = _readings(root)
     folders, unread = _series_folders(root)

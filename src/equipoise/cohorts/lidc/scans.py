@@ -25,7 +25,7 @@ from equipoise.cohorts.lidc.consensus import Marks, group_marks, measure_marks, 
 from equipoise.cohorts.lidc.database import RATINGS, LidcDatabase
 from equipoise.cohorts.lidc.luna16 import Voxel, irrelevant_stamps, unmeasured_points
 from equipoise.cohorts.lidc.outlines import _truth
-from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of
+from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of, view_of
 from equipoise.cohorts.lidc.voxels import CtScan, read_crop, read_scan, stamp
 from equipoise.tasks import CLASSIFICATION, FINDINGS, LABEL, MASK
 
@@ -58,8 +58,8 @@ def lidc(
     Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
     impossible setting, CohortError where nothing fits.
     """
+    view = view_of("lidc", VIEWS, task, view)
     settings = Settings(task, label, truthing, min_readers, agreement, view, size, spacing_mm, on_problem)
-    settings = settings.checked("LIDC-IDRI", VIEWS)
     root = Path(path)
     readings, excluded, problems = _readings(root)
     folders, unread = _series_folders(root)

@@ -1,7 +1,7 @@
 """Settings of the sources that read LIDC-IDRI as distributed, and the cohort that such settings and cases make."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -21,16 +21,32 @@ _MASK_CLASSES = {
 _PLANES = ("axial", "coronal", "sagittal")
 
 
+def view_of(source: str, views: Views, task: str, view: str | None) -> str:
+    """Return the view as stated, or the task's first where it is None; ProtocolError for one that it does not have."""
+    truth = task_named(task).truth
+    if truth not in views:
+        offered = (record.name for record in TASKS.values() if record.truth in views)
+        raise ProtocolError(f"cohort.task is {task!r}; {source} offers {', '.join(offered)}: choose one")
+    if view is None:
+        return views[truth][0]
+    if view not in views[truth]:
+        raise ProtocolError(
+            f"cohort.view is {view!r}; for the task {task} {source} offers {' and '.join(views[truth])}: choose one, "
+            "or leave the key out"
+        )
+    return view
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a source, as `lidc` and `lidc_nodules` describe them; view: None until `checked`."""
+    """Settings of a source, as `lidc` and `lidc_nodules` describe them; ProtocolError for those it cannot follow."""
 
     task: str
     label: str
     truthing: str
     min_readers: int
     agreement: float
-    view: str | None
+    view: str
     size: int
     spacing_mm: float
     on_problem: str
@@ -40,22 +56,8 @@ class Settings:
         """What the task asks of a case: a label, a mask, or findings."""
         return task_named(self.task).truth
 
-    def checked(self, source: str, views: Views) -> "Settings":
-        """Return the settings with their view; ProtocolError for a setting that the source cannot follow."""
-        if self.truth not in views:
-            offered = (record.name for record in TASKS.values() if record.truth in views)
-            raise ProtocolError(f"cohort.task is {self.task!r}; {source} offers {', '.join(offered)}: choose one")
-        allowed = views[self.truth]
-        settings = replace(self, view=allowed[0]) if self.view is None else self
-        if settings.view not in allowed:
-            raise ProtocolError(
-                f"cohort.view is {self.view!r}; for the task {self.task} {source} offers {' and '.join(allowed)}: "
-                "choose one, or leave the key out"
-            )
-        settings._check()
-        return settings
-
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
+        """Refuse settings of which no cohort can be made."""
         for key, value, allowed in (
             ("label", self.label, tuple(CLASSES)),
             ("truthing", self.truthing, TRUTHING),
