@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.models import UNet
-from equipoise.training.learner.sliding_window import slide, slide_labels
+from equipoise.training.learner.sliding_window import LIKELIEST_CLASS, slide
 
 CPU = torch.device("cpu")
 BRATS, LARGE = (4, 155, 240, 240), (1, 600, 1024, 1024)
@@ -89,7 +89,8 @@ def large(patch: int, overlap: float) -> Callable[[], object]:
 
     def run() -> object:
         with folder:
-            return slide_labels(answering(model, torch.bfloat16), image, (patch,) * 3, 2, device=CPU, overlap=overlap)
+            network = answering(model, torch.bfloat16)
+            return slide(network, image, (patch,) * 3, 2, device=CPU, overlap=overlap, finish=LIKELIEST_CLASS)
 
     return run
 

@@ -13,7 +13,8 @@ def record(**evidence):
     said = {
         "arm": "net", "trial": "toy", "question": "a | b?\nor c", "endpoint": "dice", "estimate": 0.8, "low": 0.7,
         "high": None, "patients": 12, "this_run": 0.81, "baseline": {"reason": "better."}, "exploratory": False,
-        "comparisons": [{"other": "rival", "reason": "tied."}], "overruled": [], "although": "",
+        "exploratory_reasons": [], "comparisons": [{"other": "rival", "reason": "tied."}], "overruled": [],
+        "although": "",
     }  # fmt: skip
     return {
         "contract": contract_for().to_json(), "limits": LIMITS, "evidence": said | evidence,
@@ -43,6 +44,14 @@ def test_every_item_says_where_it_comes_from():
     assert "not compared" in text
     assert "exported although" not in text
     assert "**Research only.**" in text
+
+
+def test_a_card_says_why_its_trial_is_exploratory():
+    assert "| exploratory | no | from the run |" in card(record(), PARITY)
+    reasons = ["the test set was opened 3 times", "one pair of cases | of one patient"]
+    text = card(record(exploratory=True, exploratory_reasons=reasons), PARITY)
+    row = "| exploratory | yes: the test set was opened 3 times; one pair of cases \\| of one patient | from the run |"
+    assert row in text.splitlines()
 
 
 def test_what_was_overruled_is_printed_with_its_reason():

@@ -21,9 +21,11 @@ from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
 from equipoise.deploy.torch_network import torch_network
 from equipoise.deploy.trained import _refuse_untrusted, trained_job
+from equipoise.deploy.verify import verify
 from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
 from equipoise.report import summarise
+from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.read import read_folder
 
 OLD = "tests/data/run-of-0.1"
@@ -112,6 +114,22 @@ def test_weights_of_another_seed_or_of_no_training_are_refused(exported, tmp_pat
             trust_code=True,
         )
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_a_bundle_of_an_exploratory_trial_says_why(segmentation_trial, tmp_path):
+    run = segmentation_trial.copy(tmp_path / "trial").run
+    ledger = Ledger(run)
+    ledger.append(TEST_OPENED, **ledger.last(TEST_OPENED).data)  # a second look, at the same jobs
+    results = summarise(run, True)
+    reason = "the test set was opened 2 times"
+    assert reason in results["exploratory_reasons"]
+    export(run, "unet", tmp_path / "bundle", results=results, although="for a study of failures", trust_code=True)
+    evidence = read_bundle(tmp_path / "bundle").record["evidence"]
+    assert (evidence["exploratory"], evidence["exploratory_reasons"]) == (True, results["exploratory_reasons"])
+    row = f"| exploratory | yes: {'; '.join(results['exploratory_reasons'])} | from the run |"
+    assert row in (tmp_path / "bundle" / CARD).read_text().splitlines()
+    assert any(reason in warning for warning in verify(tmp_path / "bundle").warnings)
 
 
 def test_code_that_a_run_folder_names_is_not_run_unasked(tmp_path):
@@ -210,7 +228,7 @@ def test_a_run_is_loaded_by_its_arms(tmp_path):
         equipoise.load(tmp_path)
 
 
-def results_with(verdict, *, exploratory=False, better="higher"):
+def results_with(verdict, *, exploratory=(), better="higher"):
     """Results of one arm and two trivial rules, of which the second is the stronger."""
 
     def entry(name, value):
@@ -222,7 +240,8 @@ def results_with(verdict, *, exploratory=False, better="higher"):
     return {
         "endpoints": {"primary": "auc", "higher_is_better": better == "higher"}, "arms": [entry("net", 0.5)],
         "untuned": [], "baselines": [entry("weak", 0.5 - 0.1 * sign), entry("strong", 0.5 + 0.1 * sign)],
-        "baseline_comparisons": pairs, "comparisons": [], "exploratory": exploratory,
+        "baseline_comparisons": pairs, "comparisons": [], "exploratory": bool(exploratory),
+        "exploratory_reasons": list(exploratory),
     }  # fmt: skip
 
 
@@ -236,8 +255,14 @@ def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
             "does not say that it beats strong"
             in evidence_of(trained, results_with(verdict, better=better))["overruled"][0]
         )
-    exploratory = evidence_of(trained, results_with("b_better", exploratory=True, better=better))
-    assert "exploratory" in exploratory["overruled"][0]
+    planned = evidence_of(trained, results_with("b_better", better=better))
+    assert (planned["exploratory"], planned["exploratory_reasons"]) == (False, [])
+    reasons = ["the test set was opened 2 times", "its record could not be verified"]
+    exploratory = evidence_of(trained, results_with("b_better", exploratory=reasons, better=better))
+    assert (exploratory["exploratory"], exploratory["exploratory_reasons"]) == (True, reasons)
+    assert exploratory["overruled"] == [
+        "the trial is exploratory: the test set was opened 2 times; its record could not be verified"
+    ]
 
 
 def test_a_runtime_that_answers_otherwise_is_refused():

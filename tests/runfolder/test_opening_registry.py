@@ -138,9 +138,61 @@ def test_a_cache_that_cannot_be_used_costs_a_remark_only(tmp_path, monkeypatch, 
     assert "could not be remembered" in caplog.text
 
 
-def test_spoilt_lines_are_left_out(tmp_path, cache):
+ROW_KEYS = (
+    "opening", "time", "run", "folder", "study", "parent", "plan", "protocol", "fingerprint", "question", "primary",
+    "arms", "cases",
+)  # fmt: skip
+"""What later trials read of a row."""
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """A sound line of the registry, whose test cases every trial of this file opens too."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("sound")
+        patch.setattr(opening_registry, "cache_folder", store.cache_folder)
+        patch.setenv("EQUIPOISE_CACHE", str(place))
+        opened(place / "run", seed=3)
+        return (place / "openings.jsonl").read_bytes().strip()
+
+
+def readers(cache, content: bytes, tmp_path) -> int:
+    """Write the registry; every reader of it must come through. Returns how many prior openings there are."""
+    cache.mkdir(exist_ok=True)
+    (cache / "openings.jsonl").write_bytes(content)
+    count = len(opened(tmp_path / "run")["prior_openings"])
+    refuse_replaced(Ledger(tmp_path / "run"), Place.of(tmp_path / "run"))
+    return count
+
+
+def test_the_sound_line_is_a_prior_opening(tmp_path, cache, line):
+    assert set(json.loads(line)) >= set(ROW_KEYS)
+    assert readers(cache, line + b"\n", tmp_path) == 1
+
+
+def test_rows_without_a_key_or_with_a_value_of_another_type_are_left_out(tmp_path, cache, line):
+    row = json.loads(line)
+    spoilt = [{name: value for name, value in row.items() if name != key} for key in ROW_KEYS]
+    values = (3, True, {"a": 1}, [["a"]], [{}], [None], "\ud800")
+    spoilt += [row | {key: value} for key in ROW_KEYS for value in values]
+    spoilt += [row | {key: None} for key in ROW_KEYS if key not in ("study", "parent")]
+    spoilt += [row | {key: "text"} for key in ("arms", "cases")]
+    lines = [json.dumps(one).encode() for one in spoilt]
+    assert len(set(lines)) == len(lines) > 100
+    assert readers(cache, b"\n".join([*lines, line]) + b"\n", tmp_path) == 1
+
+
+def test_lines_that_are_no_rows_are_left_out(tmp_path, cache, line):
+    lines = [
+        b'{"opening": 3}', b"[1]", b"null", b"7", b'"text"', b"NaN", b"\xff\xfe", b'{"torn": ', line[: len(line) // 2],
+        line + line, b"[" * 100_000, b"1" * 5000, b"\0" * 40, b"", line.replace(b'"', b"'"),
+    ]  # fmt: skip
+    assert readers(cache, b"\n".join([*lines, line, line[:-1]]), tmp_path) == 1
+
+
+def test_an_opening_is_remembered_behind_spoilt_lines(tmp_path, cache):
     opened(tmp_path / "one")
     with (cache / "openings.jsonl").open("ab") as file:
-        file.write(b'{"opening": 3}\n[1]\n\xff\xfe\n{"torn": ')
+        file.write(b'[1]\n{"torn": ')
     assert len(opened(tmp_path / "two", seed=1)["prior_openings"]) == 1
     assert len(opened(tmp_path / "three", seed=2)["prior_openings"]) == 2

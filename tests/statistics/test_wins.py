@@ -1,5 +1,7 @@
 """Hierarchical wins: counted by hand, by a loop over all meetings, and their interval by simulation."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,23 @@ def test_every_run_meets_every_run_and_each_patient_counts_once():
                         total += 1 if x > y else -1
         net.append(total / (6 * len(cases)))
     assert meetings(a, b, patient, 0.1, tie=0.15).net == pytest.approx(np.mean(net))
+
+
+@pytest.mark.parametrize("numbers", [(0, 2, 7, 8, 30), (30, 8, 0, 7, 2), (-5, 1, 2, 3, 10**12)])
+def test_patients_are_counted_and_not_their_numbers(numbers):
+    """Gaps appear where cases are left out of a panel whose patients were numbered before."""
+    generator = np.random.default_rng(3)
+    a, b = generator.normal(0.3, 1, (3, 12)), generator.normal(0, 1, (2, 12))
+    patient = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 1, 0, 3])
+    consecutive = meetings(a, b, patient, -0.5, tie=0.1)
+    gaps = meetings(a, b, np.array(numbers)[patient], -0.5, tie=0.1)
+    assert (gaps.patients, gaps.wins, gaps.losses) == (
+        5,
+        pytest.approx(consecutive.wins),
+        pytest.approx(consecutive.losses),
+    )
+    assert np.isfinite([gaps.net, gaps.low, gaps.high, gaps.p, gaps.ratio, *gaps.by_failure]).all()
+    assert astuple(gaps)[:10] == pytest.approx(astuple(consecutive)[:10], rel=1e-12)
 
 
 def test_turned_arms_turn_the_result():

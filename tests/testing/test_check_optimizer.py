@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from wrapped_optimizer import Wrapped
 
 from equipoise import optimizers
 from equipoise.errors import EquipoiseError
@@ -167,24 +168,6 @@ class OneGroup(torch.optim.Optimizer):
             for param in group["params"]:
                 if param.grad is not None:
                     param.sub_(param.grad, alpha=self.param_groups[self.which]["lr"])
-
-
-class Wrapped(torch.optim.Optimizer):
-    """Its groups are those of the wrapped optimizer until a state is loaded."""
-
-    def __init__(self, params, lr=0.1):
-        self.inner = torch.optim.SGD(params, lr=lr, momentum=0.9)
-        super().__init__(self.inner.param_groups, {"lr": lr})
-        self.param_groups, self.state = self.inner.param_groups, self.inner.state
-
-    def step(self, closure=None):
-        return self.inner.step(closure)
-
-    def state_dict(self):
-        return self.inner.state_dict()
-
-    def load_state_dict(self, state):
-        self.inner.load_state_dict(state)
 
 
 class Rateless(torch.optim.Optimizer):

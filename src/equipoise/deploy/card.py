@@ -85,11 +85,16 @@ def _evidence(evidence: Mapping[str, Any]) -> list[Row]:
         (f"{evidence['endpoint']} of this very run on the test cases", _number(evidence["this_run"]), RUN),
         ("against the strongest trivial rule", evidence["baseline"]["reason"], RUN),
         *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
-        ("exploratory", "yes" if evidence["exploratory"] else "no", RUN),
+        ("exploratory", _exploratory(evidence), RUN),
     ]
     if evidence["although"]:
         rows.append(("exported although", f"{'; '.join(evidence['overruled'])}: {evidence['although']}", RUN))
     return [*rows, ("validation on data of another site", OPEN, AUTHOR)]
+
+
+def _exploratory(evidence: Mapping[str, Any]) -> str:
+    """Say whether the trial is exploratory, and why: whoever gets the bundle has not seen the report."""
+    return f"yes: {'; '.join(evidence['exploratory_reasons'])}" if evidence["exploratory"] else "no"
 
 
 def _estimate(evidence: Mapping[str, Any]) -> str:

@@ -149,8 +149,9 @@ def evidence_of(trained: TrainedJob, results: Mapping[str, Any]) -> dict[str, An
         missing = "the trial has no trivial rule to compare it with"
         reason = missing if rule is None else f"the trial does not say that it beats {rule}"
         overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
-    if results["exploratory"]:
-        overruled.append("the trial is exploratory: its test set was opened more often than planned")
+    exploratory = list(results["exploratory_reasons"])
+    if exploratory:
+        overruled.append(f"the trial is exploratory: {'; '.join(exploratory)}")
     others = [one for one in results["comparisons"] if arm in (one["a"], one["b"])]
     return {
         "trial": trained.run.lock["name"],
@@ -164,7 +165,8 @@ def evidence_of(trained: TrainedJob, results: Mapping[str, Any]) -> dict[str, An
             {"other": one["b"] if one["a"] == arm else one["a"], "verdict": one["verdict"], "reason": one["reason"]}
             for one in others
         ],
-        "exploratory": bool(results["exploratory"]),
+        "exploratory": bool(exploratory),
+        "exploratory_reasons": exploratory,
         "overruled": overruled,
     }
 

@@ -145,7 +145,7 @@ def _blended(answer: Network, image: Floats, contract: Contract) -> Iterator[tup
         sums[:, max(0, sums.shape[1] - done) :] = 0
 
 
-def _read(image: Floats, group: Sequence[tuple[AxisWindow, ...]], patch: tuple[int, ...]) -> Floats:
+def _read(image: Floats, group: Sequence[tuple[AxisWindow[Floats], ...]], patch: tuple[int, ...]) -> Floats:
     """Read patches as float32 (n, channel, *patch), with zeros where they reach beyond the image."""
     patches = np.zeros((len(group), len(image), *patch), np.float32)
     for one, place in zip(patches, group, strict=True):
@@ -153,7 +153,7 @@ def _read(image: Floats, group: Sequence[tuple[AxisWindow, ...]], patch: tuple[i
     return patches
 
 
-def _add(sums: Floats, logits: Floats, place: tuple[AxisWindow, ...]) -> None:
+def _add(sums: Floats, logits: Floats, place: tuple[AxisWindow[Floats], ...]) -> None:
     """Add one patch's logits (outputs, *patch), times its weights, to the slab that starts where the patch starts."""
     weight = place[0].weight
     for axis in place[1:]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,12 @@ SIGMA = 1 / 8
 """Standard deviation of the Gaussian, in sides of the patch."""
 
 
+Weight = TypeVar("Weight")
+"""An array in numpy, or its counterpart on the device that blends."""
+
+
 @dataclass(frozen=True)
-class AxisWindow:
+class AxisWindow(Generic[Weight]):
     """A patch's position along one axis: voxels [start, stop) of the image are [cut, cut + length) of the patch.
 
     weight: (length,) share of this window in each of its voxels; the shares of a voxel's windows sum to one.
@@ -30,7 +35,7 @@ class AxisWindow:
     start: int
     stop: int
     cut: int
-    weight: NDArray[np.float32]
+    weight: Weight
 
     @property
     def image(self) -> slice:
@@ -43,7 +48,7 @@ class AxisWindow:
         return slice(self.cut, self.cut + self.stop - self.start)
 
 
-def axis_windows(size: int, side: int, overlap: float) -> list[AxisWindow]:
+def axis_windows(size: int, side: int, overlap: float) -> list[AxisWindow[NDArray[np.float32]]]:
     """Spread windows evenly over an axis of `size` voxels, the first at its start and the last at its end."""
     step = max(1, int(side * (1 - overlap)))
     count = max(0, math.ceil((size - side) / step)) + 1

@@ -130,11 +130,7 @@ def check_done(path: Path, done: Mapping[str, Any]) -> None:
     try:
         _Done.model_validate(done)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise LedgerError(
-            f"{path} is not readable: at {place[:80]!r}, {first['msg'].lower()}; delete it and resume the run"
-        ) from error
+        raise LedgerError(f"{path} is not readable: {_first_fault(error)}; delete it and resume the run") from error
 
 
 def check_lock(path: Path, lock: Mapping[str, Any]) -> None:
@@ -147,12 +143,15 @@ def check_lock(path: Path, lock: Mapping[str, Any]) -> None:
     try:
         parsed = _Lock.model_validate(lock)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise LedgerError(
-            f"{path} was changed: at {place[:80]!r}, {first['msg'].lower()}; restore it, or run the trial again"
-        ) from error
+        raise LedgerError(f"{path} was changed: {_first_fault(error)}; restore it, or run the trial again") from error
     folds = len(parsed.split.folds)
     wrong = next((job for job in parsed.jobs if job.fold >= folds), None)
     if wrong is not None:
         raise LedgerError(f"{path} was changed: it has a job of fold {wrong.fold}, and {folds} folds; restore it")
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Say where the first value of the wrong form stands, and what is wrong with it."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"at {place[:80]!r}, {first['msg'].lower()}"

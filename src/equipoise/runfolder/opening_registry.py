@@ -148,24 +148,13 @@ def _arms(lock: Mapping[str, Any]) -> list[str]:
     return sorted(json.dumps({key: arm.get(key) for key in keys}, sort_keys=True) for arm in lock["arms"])
 
 
-_KEYS = (
-    "opening",
-    "time",
-    "run",
-    "folder",
-    "study",
-    "parent",
-    "plan",
-    "protocol",
-    "question",
-    "primary",
-    "arms",
-    "cases",
-)
+_TEXTS = ("opening", "time", "run", "folder", "plan", "protocol", "fingerprint", "question", "primary")
+_TEXTS_OR_NONE = ("study", "parent")
+_LISTS = ("arms", "cases")
 
 
 def _rows() -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of the registry; lines that a crash or a flipped bit spoilt are left out."""
+    """Yield the rows of the registry; a row that a crash, a flipped bit or a hand spoilt is left out."""
     try:
         lines = (cache_folder() / _FILE).read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -178,12 +167,24 @@ def _rows() -> Iterator[Mapping[str, Any]]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if (
-            isinstance(row, dict)
-            and all(key in row for key in _KEYS)
-            and all(isinstance(row[key], list) for key in ("arms", "cases"))
-        ):
+        if _is_whole(row):
             yield row
+
+
+def _is_whole(row: object) -> bool:
+    """Return whether a line has everything that its readers compare, of the types that `register` wrote."""
+    # Every key that is read stands here: one spoilt line would otherwise end each later trial of this machine.
+    return (
+        isinstance(row, dict)
+        and all(_is_text(row.get(key)) for key in _TEXTS)
+        and all(key in row and (row[key] is None or _is_text(row[key])) for key in _TEXTS_OR_NONE)
+        and all(isinstance(row.get(key), list) and all(map(_is_text, row[key])) for key in _LISTS)
+    )
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value is text that can be written again; JSON can spell half a character."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 @contextmanager

@@ -70,38 +70,50 @@ def judge(
     measured = endpoint_named(primary, *offered)
     refuse_wide_margin(measured, margin)
     panel = without_repeats(panel, measured, deterministic)
-    companions = _companions(measured, predictions)
-    analyses = []
-    for name in dict.fromkeys([primary, *secondary, *companions]):
-        endpoint = endpoint_named(name, *offered)
-        analyses.append(analyse(panel, endpoint, _positive(predictions, positive, endpoint), deterministic))
+    names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
+    endpoints = (endpoint_named(name, *offered) for name in names)
+    analyses = [analyse(panel, one, _positive(predictions, positive, one), deterministic) for one in endpoints]
     turned = None if below_chance else _turned(predictions, analyses, positive, deterministic)
     question = Question(
-        margin,
-        level,
-        1 - alpha,
-        "primary",
-        frozenset(deterministic),
-        patients_known,
-        shared_seeds,
-        turned,
-        networks,
+        margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, turned, networks,
         growing,
-    )
+    )  # fmt: skip
+    # Baselines form their own family: adding one must not change the adjusted p-values between the trained arms.
+    rules = [(arm, rule) for arm in trained for rule in order if rule in deterministic and rule != family]
+    comparisons = _comparisons(analyses, [list(pairs) or _pairs(trained, family), rules], question)
+    warnings = [*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)]
+    return _judgement(panel, analyses, comparisons, order, trained, warnings, level)
+
+
+def _comparisons(
+    analyses: Sequence[Analysis], families: Sequence[Sequence[tuple[str, str]]], question: Question
+) -> list[Comparison]:
+    """Compare the pairs of every family in every endpoint; the margin belongs to the first endpoint alone."""
     comparisons: list[Comparison] = []
     for analysis in analyses:
         role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
-        comparisons += compare_family(analysis, list(pairs) or _pairs(trained, family), role_question)
-        # Baselines form their own family: adding one must not change the adjusted p-values between the trained arms.
-        rules = [arm for arm in order if arm in deterministic and arm != family]
-        comparisons += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], role_question)
-    warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])
+        for pairs in families:
+            comparisons += compare_family(analysis, pairs, role_question)
+    return comparisons
+
+
+def _judgement(
+    panel: Panel,
+    analyses: Sequence[Analysis],
+    comparisons: list[Comparison],
+    order: list[str],
+    trained: list[str],
+    warnings: list[Reason],
+    level: float,
+) -> Judgement:
+    """Collect what the analyses say of every arm, of all pairs, and of the trained arms together."""
+    primary = analyses[0]
     return Judgement(
         endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
         comparisons=tuple(comparisons),
-        ranking=_ranking(analyses[0], trained, comparisons),
-        warnings=tuple(warnings),
-        variance=_variance(analyses[0], comparisons, trained),
+        ranking=_ranking(primary, trained, comparisons),
+        warnings=tuple(dict.fromkeys(warnings)),
+        variance=_variance(primary, comparisons, trained),
         alpha=level,
         n_patients=panel.n_patients,
         n_cases=panel.n_cases,

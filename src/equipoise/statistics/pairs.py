@@ -30,21 +30,11 @@ def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question
 
 
 def _comparison(analysis: Analysis, decision: Decision, question: Question) -> Comparison:
-    candidate, evidence, verdict = decision.candidate, decision.evidence, decision.verdict
+    candidate, evidence = decision.candidate, decision.evidence
     contrast, (a, b), new_data = candidate.contrast, candidate.pair, candidate.new_data
     low, high, level = evidence.shown(question.level)
     shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
-    grid: tuple[Needed, ...] = ()
-    smallest, patients = None, None
-    if candidate.why is not None:
-        reason = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen, decision.family)
-    else:
-        reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family, decision.unseen)
-        grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
-        if verdict == "not_enough_data":
-            facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
-            reason = Reason(reason.code, **facts)
-        reason = _of_networks(reason, decision, question, shown) if question.networks else reason
+    reason, grid, patients, smallest = _reason(analysis, decision, question, shown)
     return Comparison(
         a=a,
         b=b,
@@ -55,7 +45,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         p=contrast.p,
         p_adjusted=evidence.p_adjusted,
         margin=question.margin,
-        verdict=verdict,
+        verdict=decision.verdict,
         reason=reason,
         patients_needed=patients,
         role="primary" if question.role == "primary" else "secondary",
@@ -86,6 +76,24 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         decisive=(low, high),
         decisive_level=level,
     )
+
+
+def _reason(
+    analysis: Analysis, decision: Decision, question: Question, shown: Sequence[str]
+) -> tuple[Reason, tuple[Needed, ...], int | None, float | None]:
+    """Return the reason for the verdict, the grid of needed patients, those needed, and the detectable difference."""
+    candidate, evidence, verdict = decision.candidate, decision.evidence, decision.verdict
+    a, b = candidate.pair
+    if candidate.why is not None:
+        why = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen, decision.family)
+        return why, (), None, None
+    reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family, decision.unseen)
+    grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
+    if verdict == "not_enough_data":
+        facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
+        reason = Reason(reason.code, **facts)
+    reason = _of_networks(reason, decision, question, shown) if question.networks else reason
+    return reason, grid, patients, smallest
 
 
 def _of_networks(reason: Reason, decision: Decision, question: Question, shown: Sequence[str]) -> Reason:

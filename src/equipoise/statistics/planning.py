@@ -105,19 +105,15 @@ def plan(
     lesions = max(1, round(2 * cases / n_patients - 1))
     floor = _floor(measured, n_patients, cases, share)
     rule = replace(rule, unseen=_unseen(measured))
-    areas = auc, _other_area(measured, auc, margin)
     # The share is rounded, so that similar designs use the same cached simulation.
-    parts, alike, unlike = (
-        replace(_model(measured, round(share, 3), lesions, areas, rho), seed=spread.sd**2, seed_df=spread.df)
-        for rho in (correlation, ALIKE, UNLIKE)
-    )
+    cohort = measured, round(share, 3), lesions
+    areas = auc, _other_area(measured, auc, margin)
+    parts, alike, unlike = (_with_seeds(_model(*cohort, areas, r), spread) for r in (correlation, ALIKE, UNLIKE))
     smallest = detectable(parts, n_patients, seeds, rule)
     low, high = _range(parts, n_patients, seeds, rule, smallest)
     counts = sorted({seeds, *SEEDS})
-    chance = power(parts, n_patients, seeds, margin, rule) if margin is not None else None
-    grid = needed(parts, margin, rule, counts, floor) if margin is not None else ()
-    cohort = (measured, round(share, 3), lesions, (auc, auc), correlation)
-    equal = None if margin is None else _equivalence(cohort, spread.sd**2, n_patients, seeds, margin, rule)
+    alike_arms = (*cohort, (auc, auc), correlation)
+    equal = None if margin is None else _equivalence(alike_arms, spread.sd**2, n_patients, seeds, margin, rule)
     return Plan(
         endpoint=measured.name,
         patients=n_patients,
@@ -127,9 +123,9 @@ def plan(
         high=high,
         alike=detectable(alike, n_patients, seeds, rule),
         unlike=detectable(unlike, n_patients, seeds, rule),
-        power_at_margin=chance,
+        power_at_margin=None if margin is None else power(parts, n_patients, seeds, margin, rule),
         equivalence_at_margin=equal,
-        needed=grid,
+        needed=() if margin is None else needed(parts, margin, rule, counts, floor),
         more=_purchases(parts, n_patients, seeds, counts, rule),
         warnings=_too_few(measured, n_patients, cases, share),
         assumptions=_assumptions(measured, spread, share, lesions, auc, correlation, rule),
@@ -139,6 +135,10 @@ def plan(
         folds=rule.folds,
         as_fitted=_as_fitted(parts, n_patients, seeds, margin, rule),
     )
+
+
+def _with_seeds(parts: Components, spread: SeedSpread) -> Components:
+    return replace(parts, seed=spread.sd**2, seed_df=spread.df)
 
 
 def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:

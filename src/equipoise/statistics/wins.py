@@ -49,13 +49,15 @@ def meetings(
 
     Args:
         a, b: values (runs, cases) of the two arms, cases in the same order.
-        patient: number of each case's patient (cases,), 0 to n - 1.
+        patient: number of each case's patient (cases,); any whole numbers, equal for the cases of one patient.
         failed: a case fails whose value is this or worse.
         higher_is_better: the direction of the metric.
         tie: differences up to this, in the metric's unit, are no win.
     """
     sign = 1.0 if higher_is_better else -1.0
     better, worse, broke = _outcomes(sign * a, sign * b, sign * failed, tie)
+    # Numbers without a case would be patients of nothing: 0 / 0 in their means, and n too large.
+    patient = np.unique(patient, return_inverse=True)[1]
     n = int(patient.max()) + 1
     count = np.bincount(patient, minlength=n)
     # (runs, runs, patients): the mean over a patient's cases, so that a patient with many cases does not count more

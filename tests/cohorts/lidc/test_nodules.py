@@ -131,8 +131,10 @@ def test_annotated_scans_without_their_series_are_left_out_and_counted(scans, tm
 
 @pytest.mark.long
 def test_impossible_settings(scans, tmp_path):
-    for settings, match in (({"task": "detection"}, "offers classification"), ({"view": "scan"}, 'the source "lidc"'),
-                            ({"view": "cube"}, "cohort.view"), ({"size": 4}, "cohort.size")):  # fmt: skip
+    for settings, match in (({"task": "detection"}, "lidc-nodules offers classification, segmentation"),
+                            ({"view": "scan"}, 'the source "lidc"'),
+                            ({"view": "cube"}, "cohort.view"), ({"size": 4}, "cohort.size"),
+                            ({"task": "segmentation", "view": "slices"}, "is 'slices'; .* offers volume")):  # fmt: skip
         with pytest.raises(ProtocolError, match=match):
             lidc_nodules(scans[0], **settings)
     with pytest.raises(CohortError, match="equipoise fetch lidc-idri"):

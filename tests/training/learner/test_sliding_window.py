@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
-from equipoise.training.learner.sliding_window import slide, slide_labels
+from equipoise.training.learner.sliding_window import LIKELIEST_CLASS, slide
 
 CPU = torch.device("cpu")
 
@@ -71,7 +71,7 @@ def test_equals_the_slow_reference(data: st.DataObject) -> None:
     np.testing.assert_allclose(logits, slow, rtol=1e-4, atol=1e-4)
     probabilities = slide(answer, image, patch, 3, **given_to)
     np.testing.assert_allclose(probabilities, torch.from_numpy(slow).softmax(0).numpy(), rtol=1e-4, atol=1e-5)
-    labels = slide_labels(answer, image, patch, 3, **given_to)
+    labels = slide(answer, image, patch, 3, finish=LIKELIEST_CLASS, **given_to)
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, probabilities.argmax(0))
 
@@ -100,8 +100,9 @@ def test_mirroring_averages_every_combination() -> None:
 def test_regions_may_overlap() -> None:
     image, answer = _image(1, 12, 12, 12), _answer(3, 1)
     found = slide(answer, image, (8, 8, 8), 3, device=CPU, finish=torch.sigmoid)
-    masks = slide_labels(answer, image, (8, 8, 8), 3, device=CPU, decide=lambda logits: logits > 0)
+    masks = slide(answer, image, (8, 8, 8), 3, device=CPU, finish=lambda logits: logits > 0)
     assert masks.shape == found.shape == (3, 12, 12, 12)
+    assert (masks.dtype, found.dtype) == (np.uint8, np.float32)
     np.testing.assert_array_equal(masks, found > 0.5)
     assert (masks.sum(0) > 1).any()
 
@@ -120,7 +121,7 @@ class _Watched(np.ndarray):
 def test_only_patches_are_read_from_the_image() -> None:
     image = _image(1, 40, 20, 20, dtype=np.int16).view(_Watched)
     _Watched.largest = 0
-    slide_labels(_answer(2, 1), image, (8, 8, 8), 2, device=CPU)
+    slide(_answer(2, 1), image, (8, 8, 8), 2, device=CPU, finish=LIKELIEST_CLASS)
     assert _Watched.largest == 8**3
 
 
@@ -150,4 +151,4 @@ def test_what_does_not_fit_is_refused(changed: dict, said: str) -> None:
 
 def test_logits_that_are_not_finite_are_refused() -> None:
     with pytest.raises(EquipoiseError, match="not finite in planes 0 to"):
-        slide_labels(lambda patches: patches / 0, np.zeros((1, 9, 9)), (4, 4), 1, device=CPU)
+        slide(lambda patches: patches / 0, np.zeros((1, 9, 9)), (4, 4), 1, device=CPU, finish=LIKELIEST_CLASS)

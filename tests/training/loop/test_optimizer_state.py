@@ -2,29 +2,11 @@
 
 import pytest
 import torch
+from wrapped_optimizer import Wrapped
 
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers import schedule
 from equipoise.training.loop.optimizer_state import load_optimizer
-
-
-class Wrapped(torch.optim.Optimizer):
-    """As public wrappers: its groups are those of the wrapped optimizer, until torch's loading makes new ones."""
-
-    def __init__(self, params, lr=0.1):
-        params = list(params)
-        self.inner = torch.optim.SGD(params, lr=lr, momentum=0.9)
-        super().__init__(params, {"lr": lr})
-        self.param_groups, self.state = self.inner.param_groups, self.inner.state
-
-    def step(self, closure=None):
-        return self.inner.step(closure)
-
-    def state_dict(self):
-        return self.inner.state_dict()
-
-    def load_state_dict(self, state):
-        self.inner.load_state_dict(state)
 
 
 class Deaf(torch.optim.SGD):

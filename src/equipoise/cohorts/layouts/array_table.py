@@ -64,11 +64,10 @@ def arrays(
     pixels = source.array(images)
     meaning, count = axes_of(pixels, axes, images), source.checked_length(len(pixels))
     labelled = not task_named(task).has_masks
-    truth, codes, names = (
-        _labels(source, labels, threshold, classes, count)
-        if labelled
-        else _mask_classes(source, masks, pixels.shape, meaning, classes)
-    )
+    if labelled:
+        truth, codes, names = _labels(source, labels, threshold, classes, count)
+    else:
+        truth, codes, names = _mask_classes(source, masks, pixels.shape, meaning, classes)
     known = source.rows_of_table(case, groups, spacing_mm, subtract, count)
     hashes = source.hashes(table)
     digest, mask_key = open_arrays(source.path).sha256, None if labelled else masks

@@ -21,25 +21,15 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.lidc.annotations import LidcReading, read_lidc_xml
 from equipoise.cohorts.lidc.consensus import Marks, nodule_centre
 from equipoise.cohorts.lidc.database import RATINGS
-from equipoise.cohorts.lidc.outlines import CLASSES, _truth
-from equipoise.cohorts.lidc.scans import (
-    _MASK_CLASSES,
-    _PLANES,
-    Settings,
-    _attributes,
-    _check_settings,
-    _ct_scan,
-    _grouped,
-    _readings,
-    _series_folders,
-    _sorted_out,
-    as_database,
-)
+from equipoise.cohorts.lidc.outlines import _truth
+from equipoise.cohorts.lidc.scans import _attributes, _ct_scan, _grouped, _readings, _series_folders, as_database
+from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of, view_of
 from equipoise.cohorts.lidc.voxels import CtScan, read_votes
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
-from equipoise.errors import CohortError, ProtocolError
-from equipoise.tasks import CLASSIFICATION, LABEL, MASK, task_named
+from equipoise.errors import ProtocolError
+from equipoise.tasks import CLASSIFICATION, LABEL, MASK
 
+VIEWS = {LABEL: ("slices", "volume"), MASK: ("volume",)}
 NOT_THERE = "its series was not fetched"
 
 
@@ -51,7 +41,7 @@ def lidc_nodules(
     truthing: str = "mean",
     min_readers: int = 2,
     agreement: float = 0.5,
-    view: str = "slices",
+    view: str | None = None,
     size: int = 64,
     spacing_mm: float = 0.7,
     on_problem: str = "stop",
@@ -60,47 +50,29 @@ def lidc_nodules(
 
     task: "classification" (label, truthing and min_readers as in `lidc_contours`) or "segmentation" of the voxels that
         at least the share `agreement` of a nodule's readers outlined, among nodules with min_readers.
-    view: "slices" (the axial, coronal and sagittal plane through the nodule; the middle ones of the cube) or "volume"
-        (cube of size³ voxels of spacing_mm, interpolated linearly); segmentation has volumes alone.
+    view: "slices" (the axial, coronal and sagittal plane through the nodule, the middle ones of the cube; the default
+        of classification) or "volume" (cube of size³ voxels of spacing_mm, interpolated linearly; the default of
+        segmentation, and its only view).
     on_problem: "stop" or "exclude" for XML files or series that cannot be read; annotated scans whose series is not
         there are left out and counted, for the archive is fetched by patients.
     Pixels are HU, rounded to whole numbers. Errors: ProtocolError for an impossible setting, CohortError where nothing
     fits.
     """
-    truth = task_named(task).truth
-    if truth not in (LABEL, MASK):
-        raise ProtocolError(f"cohort.task is {task!r}; lidc-nodules offers classification and segmentation of crops")
-    view = "volume" if truth == MASK and view == "slices" else view
-    settings = Settings(truth, label, truthing, min_readers, agreement, view, size, float(spacing_mm))
     if view == "scan":
         raise ProtocolError('cohort.view is "scan"; whole scans are read by the source "lidc"')
-    _check_settings(settings, on_problem)
+    view = view_of("lidc-nodules", VIEWS, task, view)
+    settings = Settings(task, label, truthing, min_readers, agreement, view, size, float(spacing_mm), on_problem)
     root = Path(path)
     readings, excluded, problems = _readings(root)
     folders, unread = _series_folders(root)
-    entries = [entry for reading in readings for entry in _entries(reading, folders, settings)]
-    cases, excluded, problems = _sorted_out(entries, excluded, [*problems, *unread], on_problem)
-    if not cases:
-        why = f": {problems[0].file}: {problems[0].problem}" if problems else ""
-        raise CohortError(
-            f"{root} gives no nodule of LIDC-IDRI{why}; give the folder with the DICOM series and XML files, as "
-            "`equipoise fetch lidc-idri` leaves it."
-        )
-    return Cohort(
-        name="lidc-nodules",
-        task=task,
-        cases=tuple(cases),
-        classes=CLASSES[label] if truth == LABEL else _MASK_CLASSES[MASK],
-        channels=_PLANES if view == "slices" else ("ct",),
-        spatial_dims=2 if view == "slices" else 3,
-        excluded=tuple(excluded),
-        problems=() if on_problem == "exclude" else tuple(problems),
-        notes=(
-            f"{sum(one.reason == NOT_THERE for one in excluded)} annotated scans were left out: {NOT_THERE}.",
-            "Truth is the readers' opinion, not pathology.",
-        ),
-        size_attribute="diameter_mm",
-    )
+    each = (entry for reading in readings for entry in _entries(reading, folders, settings))
+    entries = Entries.sorted_out(each, excluded, [*problems, *unread], on_problem)
+    return cohort_of("lidc-nodules", root, settings, entries, _notes(entries), "nodule")
+
+
+def _notes(entries: Entries) -> tuple[str, ...]:
+    absent = sum(one.reason == NOT_THERE for one in entries.excluded)
+    return f"{absent} annotated scans were left out: {NOT_THERE}.", "Truth is the readers' opinion, not pathology."
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ detection, where whole scans are cases, they are irrelevant findings. Truth and 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,42 +15,21 @@ from typing import Any
 import numpy as np
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem
-from equipoise.cohorts.finding_labels import IRRELEVANT_CLASS
 from equipoise.cohorts.formats.dicom import find_series, slices_of, without_copies
 from equipoise.cohorts.formats.dicom_geometry import stack
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.sandbox import shared_sandbox
 from equipoise.cohorts.formats.scan import axis_codes
 from equipoise.cohorts.lidc.annotations import LidcReading, read_lidc_xml
-from equipoise.cohorts.lidc.consensus import READERS_PER_SCAN, Marks, group_marks, measure_marks, nodule_centre
+from equipoise.cohorts.lidc.consensus import Marks, group_marks, measure_marks, nodule_centre
 from equipoise.cohorts.lidc.database import RATINGS, LidcDatabase
 from equipoise.cohorts.lidc.luna16 import Voxel, irrelevant_stamps, unmeasured_points
-from equipoise.cohorts.lidc.outlines import CLASSES, TRUTHING, _truth
+from equipoise.cohorts.lidc.outlines import _truth
+from equipoise.cohorts.lidc.settings import Entries, Settings, cohort_of, view_of
 from equipoise.cohorts.lidc.voxels import CtScan, read_crop, read_scan, stamp
-from equipoise.errors import CohortError, ProtocolError
-from equipoise.tasks import CLASSIFICATION, FINDINGS, LABEL, MASK, task_named
+from equipoise.tasks import CLASSIFICATION, FINDINGS, LABEL, MASK
 
 VIEWS = {LABEL: ("volume", "slices"), MASK: ("volume", "scan"), FINDINGS: ("scan",)}
-"""What a case may be, by the truth that the task asks for; the first where nothing is said."""
-_MASK_CLASSES = {
-    MASK: ("background", "nodule"),
-    FINDINGS: ("background", "nodule", IRRELEVANT_CLASS),
-}
-_PLANES = ("axial", "coronal", "sagittal")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of this source; see `lidc`."""
-
-    truth: str
-    label: str
-    truthing: str
-    min_readers: int
-    agreement: float
-    view: str
-    size: int
-    spacing_mm: float
 
 
 def lidc(
@@ -80,51 +58,15 @@ def lidc(
     Every slice's header is read once when the cohort is made (about 3 ms each). Errors: ProtocolError for an
     impossible setting, CohortError where nothing fits.
     """
-    truth = task_named(task).truth
-    if truth not in VIEWS:
-        raise ProtocolError(f"cohort.task is {task!r}, whose truth is a {truth}; LIDC-IDRI offers {', '.join(VIEWS)}")
-    view = view or VIEWS[truth][0]
-    settings = Settings(truth, label, truthing, min_readers, agreement, view, size, spacing_mm)
-    _check_settings(settings, on_problem)
+    view = view_of("lidc", VIEWS, task, view)
+    settings = Settings(task, label, truthing, min_readers, agreement, view, size, spacing_mm, on_problem)
     root = Path(path)
     readings, excluded, problems = _readings(root)
     folders, unread = _series_folders(root)
-    problems += unread
     apart: Counter[str] = Counter()
-    cases, excluded, problems = _sorted_out(_each(readings, folders, settings, apart), excluded, problems, on_problem)
-    if not cases:
-        why = f": {problems[0].file}: {problems[0].problem}" if problems else ""
-        raise CohortError(
-            f"{root} gives no case of LIDC-IDRI{why}; give the folder with the DICOM series and XML files."
-        )
-    return Cohort(
-        name="lidc",
-        task=task,
-        cases=tuple(cases),
-        classes=CLASSES[label] if truth == LABEL else _MASK_CLASSES[truth],
-        channels=_PLANES if view == "slices" else ("ct",),
-        spatial_dims=2 if view == "slices" else 3,
-        excluded=tuple(excluded),
-        problems=() if on_problem == "exclude" else tuple(problems),
-        notes=_notes(apart, settings),
-        size_attribute="diameter_mm" if view != "scan" else None,
-    )
-
-
-def _sorted_out(
-    entries: Iterable[Case | Exclusion | Problem],
-    excluded: Sequence[Exclusion],
-    problems: Sequence[Problem],
-    on_problem: str,
-) -> tuple[list[Case], list[Exclusion], list[Problem]]:
-    """Sort the entries into cases, exclusions and problems, after those known before; problems may be excluded."""
-    every = list(entries)
-    cases = [entry for entry in every if isinstance(entry, Case)]
-    left_out = [*excluded, *(entry for entry in every if isinstance(entry, Exclusion))]
-    trouble = [*problems, *(entry for entry in every if isinstance(entry, Problem))]
-    if on_problem == "exclude":
-        left_out += [Exclusion(one.case, one.case, f"{one.file}: {one.problem}") for one in trouble]
-    return cases, left_out, trouble
+    each = _each(readings, folders, settings, apart)
+    entries = Entries.sorted_out(each, excluded, [*problems, *unread], on_problem)
+    return cohort_of("lidc", root, settings, entries, _notes(apart, settings))
 
 
 def _notes(apart: Mapping[str, int], settings: Settings) -> tuple[str, ...]:
@@ -160,21 +102,6 @@ def _each(
             yield _whole_scan(name, scan, points, database, hashes, settings, apart)
         else:
             yield from _nodules_of(name, scan, database, hashes, settings)
-
-
-def _check_settings(settings: Settings, on_problem: str) -> None:
-    for key, value, allowed in (
-        ("view", settings.view, VIEWS[settings.truth]),
-        ("label", settings.label, tuple(CLASSES)),
-        ("truthing", settings.truthing, TRUTHING),
-        ("on_problem", on_problem, ("stop", "exclude")),
-    ):
-        if value not in allowed:
-            raise ProtocolError(f"cohort.{key} is {value!r}; choose one of {', '.join(allowed)}")
-    if settings.min_readers not in range(1, READERS_PER_SCAN + 1) or not 0 < settings.agreement <= 1:
-        raise ProtocolError("cohort.min_readers must be 1 to 4 and cohort.agreement above 0 and at most 1; mend them")
-    if not 8 <= settings.size <= 256 or not 0.2 <= settings.spacing_mm <= 5:
-        raise ProtocolError("cohort.size must be 8 to 256 voxels and cohort.spacing_mm 0.2 to 5; mend them")
 
 
 def _readings(root: Path) -> tuple[list[LidcReading], list[Exclusion], list[Problem]]:

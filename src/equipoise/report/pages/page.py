@@ -98,24 +98,11 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         figures={figure.name: figure for figure in (*figures, *further)},
         further=[figure.name for figure in further],
         drawing=figure_drawings,
-        table=endpoint_table(results, names),
-        rates=rate_table(results, names),
-        pairs=[
-            ("Every pair of arms in words", sentences(results, "comparisons")),
-            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
-        ],
-        statistics=statistics_table(results, names),
-        readings=readings(results, names),
-        estimates=estimate_table(results, names),
-        characteristics=characteristics(run),
-        contrast=contrast_table(results, names),
         sections=_sections(run, figures, results) + ([("further-figures", "Further figures")] if further else []),
-        failures=grouped_failures(results),
-        missing=missing_table(results, names),
+        **_tables(run, results, names),
         maps=read_maps(run.path),
         settings=_settings,
         start_in_words=start_in_words,
-        tuning=tuning_table(results, names),
         galleries=example_galleries(run, results),
         best=best_arm(results),
         cases=case_table(run),
@@ -128,6 +115,26 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         several=several_runs([*results["arms"], *results["untuned"]]),
         endpoint_name=endpoint_name,
     )
+
+
+def _tables(run: RunFolder, results: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the tables and lists of sentences of the page, by their names in the template."""
+    return {
+        "table": endpoint_table(results, names),
+        "rates": rate_table(results, names),
+        "pairs": [
+            ("Every pair of arms in words", sentences(results, "comparisons")),
+            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
+        ],
+        "statistics": statistics_table(results, names),
+        "readings": readings(results, names),
+        "estimates": estimate_table(results, names),
+        "characteristics": characteristics(run),
+        "contrast": contrast_table(results, names),
+        "failures": grouped_failures(results),
+        "missing": missing_table(results, names),
+        "tuning": tuning_table(results, names),
+    }
 
 
 def exploratory(run: RunFolder) -> str | None:

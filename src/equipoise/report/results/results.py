@@ -52,6 +52,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     against = [pair for pair in primary if pair["b"] in rules]
     mark_pareto(arms, plan["primary"], sign)
     second = _second_run(run)
+    beyond = _of_second_run(second)
     results = {
         "schema": SCHEMA,
         "protocol_sha256": run.lock["protocol_sha256"],
@@ -76,12 +77,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         **_record(run),
         "looks": _looks(run, test),
-        "warnings": [
-            *unequal_budgets(tuning),
-            *stop_warnings([*arms, *untuned]),
-            *run_warnings(run, judged),
-            *_of_second_run(second),
-        ],
+        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged), *beyond],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources} if run.sources else {}),
     }

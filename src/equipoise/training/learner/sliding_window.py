@@ -7,7 +7,6 @@ one patch.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, product
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import EquipoiseError
-from equipoise.preprocessing.window_plan import axis_windows, check_windows, mirror_subsets
+from equipoise.preprocessing.window_plan import AxisWindow, axis_windows, check_windows, mirror_subsets
 
 Answer = Callable[[Tensor], Tensor]
 CLASS_PROBABILITIES: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
@@ -27,24 +26,8 @@ FINISHED_AT_ONCE = 1 << 21
 """Number of logits that are converted to probabilities or labels at a time, which bounds temporary memory."""
 
 
-@dataclass(frozen=True)
-class _Window:
-    """An `AxisWindow` whose weights lie on the device that blends."""
-
-    start: int
-    stop: int
-    cut: int
-    weight: Tensor
-
-    @property
-    def image(self) -> slice:
-        """The voxels of the image that the window covers, along one axis."""
-        return slice(self.start, self.stop)
-
-    @property
-    def patch(self) -> slice:
-        """The same voxels, counted from the start of the window."""
-        return slice(self.cut, self.cut + self.stop - self.start)
+_Window = AxisWindow[Tensor]
+"""A window of one axis, whose weights lie on the device that blends."""
 
 
 def slide(
@@ -58,9 +41,11 @@ def slide(
     batch: int = 1,
     mirror_axes: Sequence[int] = (),
     finish: Callable[[Tensor], Tensor] = CLASS_PROBABILITIES,
-) -> NDArray[np.float32]:
-    """Return blended probabilities (classes, *spatial) of an image (channel, *spatial), in 2D or 3D.
+) -> NDArray[Any]:
+    """Return what `finish` makes of the blended logits of an image (channel, *spatial), in 2D or 3D.
 
+    Real numbers are returned as float32: by default probabilities (classes, *spatial). Whole numbers and truth values
+    are returned as uint8: labels (*spatial) or masks (regions, *spatial), for which no probability is kept.
     Memory besides image and result: one patch's depth of logits, (classes, patch[0], *spatial[1:]), and one batch.
 
     Args:
@@ -72,44 +57,26 @@ def slide(
         overlap: share of a side that neighbouring patches have in common at least, 0 up to below 1.
         batch: patches answered at once.
         mirror_axes: spatial axes to mirror; the logits of all their combinations are averaged.
-        finish: blended logits (1, classes, *part) to values between 0 and 1, for a part of the planes at a time.
+        finish: blended logits (1, classes, *part) to the result's (1, …, *part), for a part of the planes at a time:
+            `CLASS_PROBABILITIES`, `LIKELIEST_CLASS`, or another.
 
     Raises:
         EquipoiseError: sides, overlap or axes do not fit the image, or the answer is of another shape or not finite.
     """
     blended = _blended(answer, image, patch, classes, device, overlap, batch, mirror_axes)
-    return _collected(blended, image.shape[1:], finish, np.float32)
-
-
-def slide_labels(
-    answer: Answer,
-    image: NDArray[Any],
-    patch: tuple[int, ...],
-    classes: int,
-    *,
-    device: torch.device,
-    overlap: float = 0.5,
-    batch: int = 1,
-    mirror_axes: Sequence[int] = (),
-    decide: Callable[[Tensor], Tensor] = LIKELIEST_CLASS,
-) -> NDArray[np.uint8]:
-    """Return labels (*spatial) of an image (channel, *spatial): as `slide`, but no probabilities are kept.
-
-    `decide` converts blended logits (1, classes, *part) to labels (1, *part) or masks (1, regions, *part).
-    """
-    blended = _blended(answer, image, patch, classes, device, overlap, batch, mirror_axes)
-    return _collected(blended, image.shape[1:], decide, np.uint8)
+    return _collected(blended, image.shape[1:], finish)
 
 
 def _collected(
-    blended: Iterator[tuple[int, Tensor]], spatial: tuple[int, ...], finish: Callable[[Tensor], Tensor], dtype: Any
+    blended: Iterator[tuple[int, Tensor]], spatial: tuple[int, ...], finish: Callable[[Tensor], Tensor]
 ) -> NDArray[Any]:
     """Finish every part and write it to its planes of one array."""
     parts = ((first, _finished(first, logits, finish)) for first, logits in blended)
-    # An image has at least one part. The first one shows whether `finish` keeps a leading axis (classes or regions).
+    # An image has at least one part. The first one shows what `finish` returns, and whether it keeps a leading axis
+    # (classes or regions).
     first, part = next(parts)
     leading = part.shape[: part.ndim - len(spatial)]
-    result = np.empty((*leading, *spatial), dtype)
+    result = np.empty((*leading, *spatial), np.float32 if part.dtype.kind == "f" else np.uint8)
     by_plane = np.moveaxis(result, len(leading), 0)
     for at, each in chain([(first, part)], parts):
         planes = np.moveaxis(each, len(leading), 0)

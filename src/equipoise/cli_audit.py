@@ -1,0 +1,95 @@
+"""The command `audit`: its options, and the settings that they make."""
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from equipoise.trials.audit_settings import AuditSettings
+
+
+def settings_of(arguments: argparse.Namespace) -> "AuditSettings":
+    """Return what the command line states: every option has the name of its setting."""
+    from equipoise.trials.audit_settings import AuditSettings
+
+    return AuditSettings(**{one.name: getattr(arguments, one.name) for one in fields(AuditSettings)})
+
+
+def add_audit_options(audit: argparse.ArgumentParser) -> None:
+    """Add the options of an audit: what the files are, what is compared, and what is allowed."""
+    audit.add_argument("predictions", nargs="+", metavar="[ARM=]PATH", help=(
+        "tables (CSV, Parquet), nnU-Net summary.json, MONAI or MedMNIST CSV, folders of masks; an arm named twice has "
+        "several training runs"
+    ))  # fmt: skip
+    audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
+    _add_comparison(audit)
+    _add_facts(audit)
+    _add_permissions(audit)
+
+
+def _names(text: str) -> list[str]:
+    """Split a list of names at its commas."""
+    return [name for name in text.split(",") if name]
+
+
+def _add_comparison(audit: argparse.ArgumentParser) -> None:
+    comparison = audit.add_argument_group("what is compared")
+    comparison.add_argument(
+        "--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)"
+    )
+    comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
+    comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
+    comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
+    comparison.add_argument(
+        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
+        "specificity, PPV and NPV"
+    )  # fmt: skip
+    comparison.add_argument(
+        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
+        "every look, narrowest at N patients"
+    )  # fmt: skip
+    comparison.add_argument(
+        "--subgroup",
+        dest="subgroups",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that tells cases apart",
+    )
+
+
+def _add_facts(audit: argparse.ArgumentParser) -> None:
+    files = audit.add_argument_group("what the files do not say")
+    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+    ))  # fmt: skip
+    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
+    files.add_argument(
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
+        "means: not annotated; its voxels count for no arm"
+    )  # fmt: skip
+    files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
+    files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
+    files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
+    files.add_argument("--classes", type=_names, default=(), metavar="NAMES", help="names in the order of the scores")
+    files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
+    files.add_argument(
+        "--failure-value", dest="failure_values", action="append", default=[], metavar="METRIC=VALUE",
+        help="the value of a failed case of a metric without a worst value, such as hd95=60"
+    )  # fmt: skip
+    for side in ("higher", "lower"):
+        text = f"a metric of your own of which {side} is better"
+        files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
+    files.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
+
+
+def _add_permissions(audit: argparse.ArgumentParser) -> None:
+    allowed = audit.add_argument_group("what to allow (the report says so)")
+    allowed.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
+    allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
+    allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
+    allowed.add_argument(
+        "--below-chance", action="store_true", help="the scores are right, although an AUC is below 0.5"
+    )
