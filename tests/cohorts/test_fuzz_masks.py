@@ -1,6 +1,6 @@
 """Damaged DICOM segmentations and structure sets: no hang, no crash, no wrong voxel.
 
-    pytest -m slow tests/cohorts/test_fuzz_masks.py        500 of each
+    pytest -m slow tests/cohorts/test_fuzz_masks.py        2,000 of each
 
 What is read from a damaged segmentation has, on every slice, the pixels that pydicom gets from the same bytes.
 """
@@ -149,10 +149,10 @@ def test_damaged_structure_sets(tmp_path):
 
 
 @pytest.mark.slow
-def test_five_hundred_damaged_segmentations(tmp_path):
-    assert fuzz(tmp_path, segmentation()[0], read_segmentation, as_pydicom, 500, seed=18)["read"] > 50
+def test_two_thousand_damaged_segmentations(tmp_path):
+    assert fuzz(tmp_path, segmentation()[0], read_segmentation, as_pydicom, 2000, seed=18)["read"] > 50
 
 
 @pytest.mark.slow
-def test_five_hundred_damaged_structure_sets(tmp_path):
-    assert fuzz(tmp_path, structures(), read_structures, nothing_more, 500, seed=19)["read"] > 20
+def test_two_thousand_damaged_structure_sets(tmp_path):
+    assert fuzz(tmp_path, structures(), read_structures, nothing_more, 2000, seed=19)["read"] > 20

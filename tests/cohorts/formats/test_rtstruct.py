@@ -11,7 +11,7 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.rtstruct import is_structures, read_structures
 from equipoise.cohorts.formats.rtstruct_parse import parse_contours
 from equipoise.cohorts.formats.scan import Scan
-from equipoise.cohorts.layouts.volumes import read_mask
+from equipoise.cohorts.layouts.masks import read_mask
 
 FRAME = "1.2.3.4"
 SPACING, ORIGIN, SHAPE = (0.8, 1.1, 2.5), (-20.0, -31.0, 7.0), (9, 40, 36)
@@ -115,7 +115,7 @@ def test_structures_that_are_not_meant_are_left_out_with_a_remark(image, tmp_pat
     assert np.array_equal(scan.array[0] == 2, read_structures(file, image).masks[1])
     assert scan.remarks == ("structures left out: BODY, isocentre",)
     with pytest.raises(RefusedFile, match="none of the structures"):
-        read_structures(file, image, numbers={7})
+        read_structures(file, image, meant=lambda number, _: number == 7)
 
 
 A = star((17, 19), 6, 11)

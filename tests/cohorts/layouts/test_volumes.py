@@ -9,15 +9,10 @@ from PIL import Image
 
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.layouts.case_files import CaseFiles
+from equipoise.cohorts.layouts.masks import class_mask
 from equipoise.cohorts.layouts.same_grid import check_same_grid
-from equipoise.cohorts.layouts.volumes import (
-    CaseFiles,
-    Layout,
-    channel_names,
-    class_mask,
-    make_cohort,
-    read_any,
-)
+from equipoise.cohorts.layouts.volumes import Layout, channel_names, make_cohort, read_any
 from equipoise.errors import CohortError
 
 

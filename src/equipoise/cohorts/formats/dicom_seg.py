@@ -3,8 +3,8 @@
 Writers leave empty frames out, so the n-th frame of a segmentation is not the n-th slice of the scan.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import Any
 
@@ -30,7 +30,7 @@ class Segmentation:
     """The segments of one DICOM SEG object on the grid of its image.
 
     masks: (segment, z, y, x), bool; float32 in [0, 1] where the object holds probabilities.
-    numbers, labels: of each segment, in the order of `masks`.
+    numbers, labels: of each segment, in the order of `masks`. left_out: labels of those that were not wanted.
     """
 
     masks: NDArray[Any]
@@ -38,6 +38,15 @@ class Segmentation:
     labels: tuple[str, ...]
     sha256: Mapping[str, str]
     remarks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def only(self, meant: Callable[[int, str], bool]) -> "Segmentation":
+        """Return the segments that are meant, by number and label; the others are a remark."""
+        kept = [index for index, one in enumerate(zip(self.numbers, self.labels, strict=True)) if meant(*one)]
+        left_out: tuple[str, ...] = tuple(self.labels[index] for index in range(len(self.labels)) if index not in kept)
+        numbers, labels = tuple(self.numbers[i] for i in kept), tuple(self.labels[i] for i in kept)
+        remarks = self.remarks + ((f"segments left out: {', '.join(left_out)}",) if left_out else ())
+        return replace(self, masks=self.masks[kept], numbers=numbers, labels=labels, remarks=remarks, left_out=left_out)
 
     def label_map(self, threshold: float = 0.5) -> NDArray[np.uint16]:
         """One segment number per voxel, 0 for none; segments that overlap are refused: a voxel has one value here."""

@@ -5,7 +5,7 @@ inside another one is a hole. Nothing is interpolated between slices.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from os import PathLike, fspath
 from typing import Any
@@ -34,16 +34,16 @@ def read_structures(
     path: str | PathLike[str],
     reference: Scan,
     *,
-    numbers: Collection[int] | None = None,
+    meant: Callable[[int, str], bool] | None = None,
     limits: Limits = DEFAULT,
     sandbox: Sandbox | None = None,
 ) -> Segmentation:
     """Return the structures of an RTSTRUCT file as masks on the grid of `reference`.
 
-    numbers: of the structures that are meant; all by default. Structures of single points (marks) hold no voxels and
-    are left out with a remark. Raises RefusedFile for contours that are open, tilted against the slices, between them
-    or outside the image, that cross another one or are drawn twice, for slices left out inside a structure, and for
-    another frame of reference.
+    meant: tells by number and name which structures are wanted; all by default. Structures of single points (marks)
+    hold no voxels and are left out with a remark. Raises RefusedFile for contours that are open, tilted against the
+    slices, between them or outside the image, that cross another one or are drawn twice, for slices left out inside a
+    structure, and for another frame of reference.
     """
     require_dicom()
     if reference.affine is None or reference.array.ndim != 4:
@@ -54,7 +54,8 @@ def read_structures(
     left_out = []
     for structure in facts["structures"]:
         own = [next(contours) for _ in structure["kinds"]]
-        if (numbers is not None and structure["number"] not in numbers) or set(structure["kinds"]) <= {"POINT"}:
+        unwanted = meant is not None and not meant(structure["number"], structure["label"])
+        if unwanted or set(structure["kinds"]) <= {"POINT"}:
             left_out.append(structure["label"] or str(structure["number"]))
         else:
             drawn.append((structure, own))
@@ -63,14 +64,15 @@ def read_structures(
         reason = f"its {len(drawn)} structures on the image's grid are beyond the limit of {limits.array_bytes} bytes"
         raise RefusedFile(path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     if not drawn:
-        raise RefusedFile(path, "it holds none of the structures that are meant", "correct cohort.values")
+        reason = f"it holds none of the structures that are meant, only {', '.join(left_out) or 'none'}"
+        raise RefusedFile(path, reason, "correct cohort.values")
     masks = np.zeros((len(drawn), *shape), bool)
     for mask, (structure, own) in zip(masks, drawn, strict=True):
         _draw(mask, structure, own, reference, fspath(path))
     remarks = (f"structures left out: {', '.join(left_out)}",) if left_out else ()
     known = tuple(structure["number"] for structure, _ in drawn)
     labels = tuple(structure["label"] for structure, _ in drawn)
-    return Segmentation(masks, known, labels, {fspath(path): facts["sha256"]}, remarks)
+    return Segmentation(masks, known, labels, {fspath(path): facts["sha256"]}, remarks, tuple(left_out))
 
 
 def _draw(

@@ -10,7 +10,8 @@ from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.brats_codings import BY_JOINT, CODINGS, EARLY, Coding, certain_coding, what_values_mean
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.case_files import CaseFiles
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 
 CLASSES = CODINGS["2023"].classes

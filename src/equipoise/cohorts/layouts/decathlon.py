@@ -7,11 +7,12 @@ from typing import Any
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.class_labels import class_names
 from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
 from equipoise.cohorts.layouts.image_names import stem_and_ending
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import ProtocolError
 from equipoise.tasks import SEGMENTATION, task_named
 

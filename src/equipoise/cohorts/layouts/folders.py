@@ -12,9 +12,10 @@ from equipoise.cohorts.formats.reading import DICOM
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.beside import masks_beside
+from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.image_names import PARTS, image_files, is_image_name
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import CohortError
 from equipoise.tasks import CLASSIFICATION
 

@@ -9,12 +9,14 @@ from typing import Any
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
 from equipoise.cohorts.layouts.columns import Columns, bare, columns_of, without_label
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.structure_names import Codes, codes_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import CLASSIFICATION, task_named
 
@@ -32,7 +34,7 @@ def manifest(
     columns: Mapping[str, Any] | None = None,
     files: str = IMAGE,
     classes: Sequence[str] | None = None,
-    values: Sequence[int] | None = None,
+    values: Sequence[Any] | None = None,
     patient_pattern: str | None = None,
     on_problem: str = "stop",
     nonfinite: Nonfinite = "refuse",
@@ -50,7 +52,8 @@ def manifest(
         star stands for anything that leaves one file.
     classes: the class names in their order, by default the labels sorted. With masks they are required,
         background first.
-    values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255).
+    values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255); for DICOM
+        masks also the names of structures, or lists of their spellings.
     patient_pattern: without a column of patients, a regular expression whose first group, found in a row's image or
         case, is the patient.
     on_problem: "stop" or "exclude" for cases without a label, or whose files are missing, damaged, or do not fit.
@@ -65,9 +68,7 @@ def manifest(
     if IMAGE not in files:
         raise ProtocolError(f'cohort.files is {files!r}; write "{IMAGE}" where the value of a row stands')
     names = tuple(classes) if classes else _classes(rows, roles, task, path)
-    if values is not None and len(set(values)) != len(names):
-        raise ProtocolError(f"cohort.values has {list(values)} for {len(names)} classes; give each class its own value")
-    codes = {value: index for index, value in enumerate(values or range(len(names)))}
+    codes = codes_of(values, names)
     reader = _Rows(Path(path), roles, files, names, tuple(classes or ()), codes, patient_pattern)
     lesions = roles.patient is not None and bare(roles.patient) == "lesionid"
     known = (roles.patient is not None and not lesions) or patient_pattern is not None
@@ -109,7 +110,7 @@ class _Rows:
     files: str
     classes: tuple[str, ...]
     named: tuple[str, ...]
-    codes: Mapping[int, int]
+    codes: Codes
     patient_pattern: str | None
 
     def entries(self, rows: Sequence[Mapping[str, str]]) -> list[CaseFiles]:

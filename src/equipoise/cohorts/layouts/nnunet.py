@@ -14,10 +14,11 @@ from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
 from equipoise.cohorts.layouts.image_names import stem_and_ending
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 
 IMAGES, MASKS = "imagesTr", "labelsTr"
 _FIRST_CHANNEL = re.compile(r"(.+)_0000")

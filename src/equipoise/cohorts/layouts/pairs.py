@@ -16,12 +16,14 @@ from equipoise.cohorts.cohort import Cohort, Exclusion
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.structure_names import Codes, codes_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.templates import Template
-from equipoise.cohorts.layouts.volumes import CaseFiles, Layout, make_cohort
+from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import SEGMENTATION, task_named
 
@@ -36,7 +38,7 @@ def pairs(
     mask: str,
     channels: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
-    values: Sequence[int] | None = None,
+    values: Sequence[Any] | None = None,
     table: str | None = None,
     patient_pattern: str | None = None,
     on_problem: str = "stop",
@@ -51,7 +53,8 @@ def pairs(
         star stands for anything that leaves one file; of a mask it may leave several, which are one structure together.
     channels: names of the channels, by default those of `volumes.channel_names`.
     classes: names in the order of `values`, background first; with `{structure}`, background and the structures used.
-    values: what a mask stores for each class, by default 0, 1, 2 …
+    values: what a mask stores for each class, by default 0, 1, 2 …; for DICOM masks also the names of structures, or
+        lists of their spellings.
     table: a table below the folder with a column of patients or cases; its other columns become attributes, and a
         column `part` or `split` says the part.
     patient_pattern, on_problem, nonfinite: as for `nnunet`. Images without a mask are left out and counted.
@@ -60,7 +63,7 @@ def pairs(
     names = _checked(task, classes, values)
     root = Path(path)
     templates = [Template(text) for text in ([images] if isinstance(images, str) else images)]
-    reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, tuple(values or ()))
+    reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, codes_of(values, names))
     masks = reader.masks()
     if not masks:
         raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
@@ -79,7 +82,7 @@ def pairs(
     return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
 
 
-def _checked(task: str, classes: Sequence[str] | None, values: Sequence[int] | None) -> tuple[str, ...]:
+def _checked(task: str, classes: Sequence[str] | None, values: Sequence[Any] | None) -> tuple[str, ...]:
     """Return the classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
     if not task_named(task).has_masks:
         raise ProtocolError('the source "pairs" reads masks; set cohort.task = "segmentation" or "detection"')
@@ -87,10 +90,7 @@ def _checked(task: str, classes: Sequence[str] | None, values: Sequence[int] | N
         raise ProtocolError(
             'cohort.classes is missing; name the mask\'s classes, e.g. classes = ["background", "tumour"]'
         )
-    if values is not None and len(set(values)) != len(classes):
-        raise ProtocolError(
-            f"cohort.values has {list(values)} for {len(classes)} classes; give each class its own value"
-        )
+    codes_of(values, classes)
     return tuple(classes)
 
 
@@ -102,7 +102,7 @@ class PairReader:
     images: Sequence[Template]
     mask: Template
     classes: tuple[str, ...]
-    values: tuple[int, ...]
+    codes: Codes
 
     @cached_property
     def paths(self) -> list[str]:
@@ -137,7 +137,7 @@ class PairReader:
             images=tuple(self.root / template.fill(fields, self.paths) for template in self.images),
             part=PARTS[part.lower()] if part else None,
             attributes={name: value for name, value in fields.items() if name not in (PATIENT, PART, "case")},
-            codes={value: index for index, value in enumerate(self.values or range(len(self.classes)))},
+            codes=self.codes,
             hint="correct the labels, or give every stored value a class with cohort.classes and cohort.values",
         )
         return self._with_mask(entry, files)

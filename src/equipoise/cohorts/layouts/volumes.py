@@ -13,15 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Remark
-from equipoise.cohorts.formats.dicom import has_preamble
 from equipoise.cohorts.formats.nifti import probe_nifti
-from equipoise.cohorts.formats.reading import DICOM, read_any, read_stored, suffix_of
+from equipoise.cohorts.formats.reading import read_any, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.case_files import CaseFiles, check_exists
 from equipoise.cohorts.layouts.channels import (
     AS_COLOUR,
     AS_GREY,
@@ -31,41 +30,16 @@ from equipoise.cohorts.layouts.channels import (
     with_channels,
 )
 from equipoise.cohorts.layouts.header_patients import owners_of, with_header_patients
-from equipoise.cohorts.layouts.mask_values import whole_values
+from equipoise.cohorts.layouts.masks import case_mask
 from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.sound_files import SoundFiles
+from equipoise.cohorts.layouts.structure_names import STRUCTURES, by_name, in_order, other_names, renamed
 from equipoise.cohorts.store import content_key
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import task_named
 
 _NUMBER = re.compile(r"\d[\d.,e+-]*")
 NIFTI = (".nii", ".nii.gz")
-
-
-@dataclass(frozen=True)
-class CaseFiles:
-    """One case of a source as its layout names it; nothing has been opened yet.
-
-    images: one file per channel, or one file that holds all of them. codes: stored mask value → class index.
-    structures: in place of a mask, a file for each structure with the class that its non-zero voxels have.
-    label: class name, None where the task has none. series_uid: of the DICOM series meant in a folder of several.
-    spacing_mm: what stands beside an image that states none itself. refusal: why the layout leaves the case out.
-    hint: what to do about a mask value that `codes` does not know.
-    """
-
-    id: str
-    patient: str
-    images: tuple[Path, ...]
-    mask: Path | None = None
-    label: str | None = None
-    part: str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    codes: Mapping[int, int] | None = None
-    structures: tuple[tuple[int, Path], ...] = ()
-    series_uid: str | None = None
-    spacing_mm: tuple[float, ...] | None = None
-    refusal: RefusedFile | None = None
-    hint: str = "correct the labels"
 
 
 @dataclass(frozen=True)
@@ -89,7 +63,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Examined:
-    """A sound case: what its files hold. contents: hashes of its image alone. options, dtype: see `channels`."""
+    """A sound case: what its files hold. contents: hashes of its image alone. options, dtype: see `channels`.
+
+    structures: names of the numbers in its mask, where its format has names.
+    """
 
     entry: CaseFiles
     case: Case
@@ -99,6 +76,7 @@ class Examined:
     remarks: tuple[tuple[str, str], ...]
     read: Callable[..., Image]
     dtype: np.dtype[Any]
+    structures: Mapping[int, str] = field(default_factory=dict)
 
 
 def make_cohort(
@@ -120,7 +98,7 @@ def make_cohort(
     channels = layout.channels or channel_names(_common(sound))
     sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
     problems += misfits
-    contradictory = _contradictions(sound)
+    contradictory = [*_contradictions(sound), *_misnamed(sound)]
     problems += contradictory
     contradicted = {entry.id for entry, _ in contradictory}
     sound = [one for one in sound if one.entry.id not in contradicted]
@@ -200,8 +178,8 @@ def _counted(sound: Sequence[Examined], channels: int) -> tuple[Remark, ...]:
 def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
     """Return a hash of what else than the files decides how cases are read: channels, mask values, series, spacings."""
     read = [
-        [entry.id, sorted((entry.codes or {}).items()), [index for index, _ in entry.structures], entry.series_uid,
-         entry.spacing_mm]
+        [entry.id, sorted((entry.codes or {}).items(), key=in_order), [index for index, _ in entry.structures],
+         entry.series_uid, entry.spacing_mm]
         for entry in entries
     ]  # fmt: skip
     return content_key(read=read, channels=channels)
@@ -215,13 +193,8 @@ def channel_names(count: int) -> tuple[str, ...]:
 
 def probe(path: Path, series_uid: str | None = None) -> Scan:
     """Return grid and hash of a file; NIfTI voxels are left unread."""
-    _check_exists(path)
+    check_exists(path)
     return probe_nifti(path) if suffix_of(path) in NIFTI else read_any(path, series_uid=series_uid)
-
-
-def _check_exists(path: Path, what: str = "it") -> None:
-    if not path.exists():
-        raise RefusedFile(path, f"{what} is missing", "fetch it, or exclude the case")
 
 
 # One image in two rows with two labels teaches noise and, in two parts, is a leak that looks like an error.
@@ -242,6 +215,18 @@ def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]
     return wrong
 
 
+def _misnamed(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]]:
+    """The cases in whose masks a number has another name than in most: numbers then say nothing of what is meant."""
+    numbered = [one for one in sound if one.structures and not by_name(one.entry.codes)]
+    wrong = other_names((one.case.id, one.structures) for one in numbered)
+    remedy = "state the structures' names in cohort.values instead of numbers, or exclude the case"
+    return [
+        (one.entry, Problem(one.case.id, str(one.entry.mask), wrong[one.case.id], remedy))
+        for one in numbered
+        if one.case.id in wrong
+    ]
+
+
 def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles) -> Examined:
     """Return the case, its files read in full (unless known to be sound), hashed, and their grids compared."""
     if entry.refusal is not None:
@@ -249,12 +234,15 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     images = _images(entry, nonfinite, known)
     first, scans = images[0], list(images)
     remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
+    structures: Mapping[int, str] = {}
     with_mask = task_named(layout.task).has_masks
     if with_mask:
         if entry.mask is None and not entry.structures:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
         _, masks = case_mask(entry, first, nonfinite)
         remarks += [(Path(next(iter(scan.sha256), "")).name, text) for scan in masks for text in scan.remarks]
+        structures = masks[0].header.get(STRUCTURES, {}) if entry.mask is not None else {}
+        remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes) if entry.mask]
         scans += masks
     hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
     read = partial(read_case, entry, hashes, with_mask, nonfinite)
@@ -270,13 +258,15 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     )
     shape = (sum(scan.array.shape[0] for scan in images), *first.array.shape[1:])
     contents = frozenset(digest for scan in images for digest in scan.sha256.values())
-    return Examined(entry, case, shape, contents, channel_options(images), tuple(remarks), read, first.array.dtype)
+    return Examined(
+        entry, case, shape, contents, channel_options(images), tuple(remarks), read, first.array.dtype, structures
+    )
 
 
 def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:
     """Return the images of a case, all on one grid."""
     for path in entry.images:
-        _check_exists(path)
+        check_exists(path)
     scans = [
         known.look(path, nonfinite)
         if suffix_of(path) in NIFTI
@@ -294,79 +284,6 @@ def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[S
 def _relative(name: str, root: Path) -> str:
     path = Path(name)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-
-
-def case_mask(entry: CaseFiles, image: Scan, nonfinite: Nonfinite = "refuse") -> tuple[NDArray[np.uint8], list[Scan]]:
-    """Class index per voxel of a case's mask, or of its structures together, and the files read with their remarks."""
-    sources: list[tuple[Path, int | None]] = [(path, None) for path in [entry.mask] if path] or [
-        (path, index) for index, path in entry.structures
-    ]
-    mask, scans = np.zeros(image.array.shape[1:], np.uint8), []
-    for path, index in sources:
-        _check_exists(path, "the mask")
-        scan = read_mask(path, image, nonfinite, None if index is not None else entry.codes)
-        check_same_grid(path, scan, entry.images[0], image)
-        if index is None:
-            mask, remarks = _classes_of(scan, path, entry.codes, entry.hint)
-        else:
-            remarks = add_structure(mask, scan, index, path)
-        scans.append(replace(scan, remarks=(*scan.remarks, *remarks)))
-    return mask, scans
-
-
-def add_structure(mask: NDArray[np.uint8], scan: Scan, index: int, path: Path) -> tuple[str, ...]:
-    """Write a structure's class where its own mask is not zero; refuse one that lies on another structure."""
-    stored, remarks = whole_values(scan, path)
-    inside = stored != 0
-    others = mask[inside]
-    if ((others != 0) & (others != index)).any():
-        reason = f"{int(((others != 0) & (others != index)).sum())} of its voxels belong to another structure as well"
-        raise RefusedFile(path, reason, "leave one of the two out with cohort.classes")
-    mask[inside] = index
-    return remarks
-
-
-def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse", codes: Mapping[int, int] | None = None) -> Scan:
-    """Return the stored values of a mask file; DICOM segmentations and structure sets are placed on the image's grid.
-
-    codes: the values that are meant; a structure set's other structures (the body, support of the couch) are left out.
-    """
-    if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
-        return read_stored(path, nonfinite=nonfinite)
-    from equipoise.cohorts.formats.dicom_seg import read_segmentation
-    from equipoise.cohorts.formats.rtstruct import is_structures, read_structures
-
-    if is_structures(path):
-        segments = read_structures(path, image, numbers=None if codes is None else set(codes))
-    else:
-        segments = read_segmentation(path, image)
-    labels = segments.label_map()[None]
-    return Scan(labels, image.spacing_mm, image.affine, segments.sha256, remarks=segments.remarks)
-
-
-def class_mask(
-    scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str = "correct the labels"
-) -> NDArray[np.uint8]:
-    """Return the class index per voxel, from whole numbers that `codes` knows (None: they are the indices)."""
-    return _classes_of(scan, path, codes, hint)[0]
-
-
-def _classes_of(
-    scan: Scan, path: Path, codes: Mapping[int, int] | None, hint: str
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return the same, with remarks on how the stored values were found."""
-    known = dict(codes) if codes is not None else {value: value for value in range(256)}
-    stored, remarks = whole_values(scan, path, known)
-    values = [int(value) for value in np.unique(stored)]
-    unknown = [value for value in values if value not in known]
-    if unknown:
-        shown = ", ".join(map(str, list(known)[:10]))
-        raise RefusedFile(path, f"the mask holds the label {unknown[0]}, the cohort knows {shown}", hint)
-    mask = np.zeros(stored.shape, np.uint8)
-    for value in values:
-        if known[value]:
-            mask[stored == value] = known[value]
-    return mask, remarks
 
 
 def read_case(

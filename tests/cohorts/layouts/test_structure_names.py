@@ -1,0 +1,102 @@
+"""Structures of DICOM masks by their names: numbers that change their meaning from file to file are never believed."""
+
+import importlib.util
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from equipoise.cohorts.formats.dicom_seg import Segmentation
+from equipoise.cohorts.layouts.manifest import manifest
+from equipoise.cohorts.layouts.structure_names import codes_of, numbers_of, other_names
+from equipoise.errors import CohortError, ProtocolError
+
+spec = importlib.util.spec_from_file_location(
+    "made_rtstruct", Path(__file__).parents[1] / "formats" / "test_rtstruct.py"
+)
+rtstruct = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(rtstruct)
+LARGE, SMALL = rtstruct.star((13, 19), 6, 9), rtstruct.star((29, 8), 2, 3)
+
+
+def cohort(folder, cases, **settings):
+    """cases: per case, name → contour on slice 3, numbered 1, 2 … in this order."""
+    affine = np.diag([*rtstruct.SPACING, 1.0])
+    affine[:3, 3] = rtstruct.ORIGIN
+    rows = ["case,patient,image,mask"]
+    for number, structures in enumerate(cases):
+        voxels = np.random.default_rng(number).integers(0, 99, rtstruct.SHAPE[::-1]).astype(np.int16)
+        nib.save(nib.Nifti1Image(voxels, affine), folder / f"{number}.nii")
+        drawn = {name: rtstruct.closed((points, 3)) for name, points in structures.items()}
+        rtstruct.write(folder / f"{number}.dcm", drawn)
+        rows.append(f"c{number},p{number},{number}.nii,{number}.dcm")
+    (folder / "cases.csv").write_text("\n".join(rows))
+    return manifest(folder / "cases.csv", task="segmentation", **settings)
+
+
+@pytest.fixture
+def exchanged():
+    """Two organs whose numbers are exchanged in the last of three files."""
+    return [{"Lung": LARGE, "GTV": SMALL}, {"Lung": LARGE, "GTV": SMALL}, {"GTV": SMALL, "Lung": LARGE}]
+
+
+@pytest.mark.long
+def test_exchanged_numbers_are_a_problem_of_that_case(tmp_path, exchanged):
+    made = cohort(tmp_path, exchanged, classes=["background", "lung", "tumour"])
+    (problem,) = made.problems
+    assert problem.case == "c2"
+    assert problem.problem == "its structure 1 is called 'GTV', and in most cases 'lung'"
+    assert "cohort.values" in problem.remedy
+    assert [remark.text for remark in made.remarks] == ["its structure 2, called 'GTV', is the class 'tumour'"]
+
+
+@pytest.mark.long
+def test_names_find_their_structures_whatever_the_numbers(tmp_path, exchanged):
+    exchanged[1] = {"Body": rtstruct.star((18, 20), 14, 17), "LUNG_": LARGE, "gtv primary": SMALL}
+    names = ["background", "lung", ["GTV", "GTV-Primary"]]
+    made = cohort(tmp_path, exchanged, classes=["background", "lung", "tumour"], values=names)
+    assert made.problems == ()
+    for case in made.cases:
+        mask = case.read().mask
+        assert np.array_equal(mask[3] == 1, rtstruct.rasterised(LARGE))
+        assert np.array_equal(mask[3] == 2, rtstruct.rasterised(SMALL))
+        assert not mask[:3].any()
+        assert not mask[4:].any()
+
+
+@pytest.mark.long
+def test_a_spelling_that_is_not_stated_is_no_empty_mask(tmp_path, exchanged):
+    exchanged[0] = {"Lung": LARGE, "Gross tumour": SMALL}
+    made = cohort(tmp_path, exchanged, classes=["background", "lung", "tumour"], values=["background", "lung", "gtv"])
+    (problem,) = made.problems
+    assert problem.case == "c0"
+    assert problem.problem == "it has no structure called 'gtv', only 'Lung', 'Gross tumour'"
+
+
+def test_a_name_for_two_structures_or_in_a_file_without_names_is_refused():
+    codes = codes_of(["background", "gtv"], ["background", "tumour"])
+    assert numbers_of("m", {"structures": {7: "GTV"}}, codes) == {0: 0, 7: 1}
+    with pytest.raises(CohortError, match="2 structures called 'gtv'"):
+        numbers_of("m", {"structures": {1: "GTV", 2: "gtv_"}}, codes)
+    with pytest.raises(CohortError, match="its values have no names"):
+        numbers_of("m.nii", {}, codes)
+    assert numbers_of("m.nii", {}, {0: 0, 4: 1}) == {0: 0, 4: 1}
+
+
+def test_segments_that_are_not_meant_are_left_out_with_a_remark():
+    masks = np.arange(3)[:, None, None, None] == np.arange(3).reshape(1, 3, 1, 1)
+    found = Segmentation(masks, (4, 5, 9), ("a", "b", "c"), {"f": "0"}).only(lambda number, name: name in "ac")
+    assert found.label_map().ravel().tolist() == [4, 0, 9]
+    assert (found.left_out, found.remarks) == (("b",), ("segments left out: b",))
+
+
+@pytest.mark.parametrize("values", [[0], [0, 0], ["a", "A"], [0, 1, 2], [0, ["x", 4]], [0, ["x", "X "]]])
+def test_values_that_do_not_fit_the_classes_are_refused(values):
+    with pytest.raises(ProtocolError, match=r"cohort\.values"):
+        codes_of(values, ["background", "tumour"])
+
+
+def test_most_cases_decide_and_unnamed_structures_say_nothing():
+    cases = [("a", {1: "Liver"}), ("b", {1: "liver_"}), ("c", {1: "Spleen"}), ("d", {1: ""}), ("e", {2: "Spleen"})]
+    assert other_names(cases) == {"c": "its structure 1 is called 'Spleen', and in most cases 'liver'"}
