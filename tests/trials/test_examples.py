@@ -8,7 +8,7 @@ import pytest
 import equipoise
 from equipoise.protocol import Protocol
 
-pytestmark = pytest.mark.trial
+pytestmark = [pytest.mark.trial, pytest.mark.usefixtures("in_this_process")]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FEW = """
 import dataclasses
