@@ -127,7 +127,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
         ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
         allow_trained=arguments.allow_trained, below_chance=arguments.below_chance, growing=arguments.growing,
-        failure_values=arguments.failure_value, watch=_watch(arguments),
+        margins=arguments.margins, failure_values=arguments.failure_value, watch=_watch(arguments),
     )  # fmt: skip
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
     sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
@@ -317,6 +317,9 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
     )
     comparison.add_argument("--secondary", type=names, metavar="NAMES", help="further endpoints (default: what fits)")
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    comparison.add_argument(
+        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, judged in this order behind the primary"
+    )
     comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
     comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
     comparison.add_argument(

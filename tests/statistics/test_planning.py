@@ -29,7 +29,7 @@ def classes(patients: int, prevalence: float = 0.3) -> dict[str, int]:
 def test_detectable_differences_are_the_simulated_ones(patients: int, sd: float) -> None:
     for seeds, expected in zip((3, 5, 10), TABLE[patients, sd], strict=True):
         found = plan(patients, classes(patients), seeds, spread=SeedSpread(sd, 0)).detectable
-        # The table has the pooled test's degrees of freedom; those estimated from three runs each need up to a fifth more.
+        # The table has the pooled test's degrees of freedom; those estimated from three runs need up to a fifth more.
         assert 0.93 * expected <= found <= (1.23 if seeds == 3 else 1.07) * expected
 
 

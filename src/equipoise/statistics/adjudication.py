@@ -12,10 +12,11 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
 from equipoise.statistics.endpoints import AUC, endpoint_named
+from equipoise.statistics.gatekeeping import gated
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import check_margins, refuse_wide_margin
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
@@ -45,6 +46,7 @@ def judge(
     networks: bool = False,
     below_chance: bool = False,
     growing: int | None = None,
+    margins: Mapping[str, float] | None = None,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -59,8 +61,11 @@ def judge(
     about these trained networks, and patients alone are sampled. Where every trained arm's AUC is below one half, the
     classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores. `growing`: patients
     are added between judgements, all of which hold together; the number of patients at which they shall be sharpest.
+    `margins` are those of secondary endpoints, which are judged in this order behind the primary one (`gatekeeping`).
     """
     _check(primary, margin, alpha, family)
+    own = dict(margins or {})
+    check_margins(own, primary, secondary)
     panel = align(predictions, arms=arms, common_cases=common_cases)
     order = list(arms) or sorted({*panel.arm, *panel.faults})
     _refuse_unknown(order, family, deterministic)
@@ -68,7 +73,8 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
-    refuse_wide_margin(measured, margin)
+    for name, width in ((primary, margin), *own.items()):
+        refuse_wide_margin(endpoint_named(name, *offered), width)
     panel = without_repeats(panel, measured, deterministic)
     companions = _companions(measured, predictions)
     analyses = []
@@ -87,14 +93,16 @@ def judge(
         turned,
         networks,
         growing,
+        bool(own),
     )
     comparisons: list[Comparison] = []
     for analysis in analyses:
-        role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
+        role_question = question if analysis is analyses[0] else _beside(question, own.get(analysis.endpoint.name))
         comparisons += compare_family(analysis, list(pairs) or _pairs(trained, family), role_question)
         # Baselines form their own family: adding one must not change the adjusted p-values between the trained arms.
         rules = [arm for arm in order if arm in deterministic and arm != family]
         comparisons += compare_family(analysis, [(arm, rule) for arm in trained for rule in rules], role_question)
+    comparisons = gated(comparisons, list(own))
     warnings = dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)])
     return Judgement(
         endpoints={arm: {a.endpoint.name: interval(a, arm) for a in analyses} for arm in order},
@@ -117,6 +125,11 @@ def _check(primary: str, margin: float | None, alpha: float, family: str) -> Non
         raise PredictionError(f"alpha {alpha} is not between 0 and 0.5; use 0.05")
     if not family:
         raise PredictionError("the family is empty; use 'all' or the name of the control arm")
+
+
+def _beside(question: Question, margin: float | None) -> Question:
+    """Return the question about a secondary endpoint."""
+    return replace(question, margin=margin, role="secondary", gated=question.gated and margin is not None)
 
 
 def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:

@@ -248,6 +248,15 @@ def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple
     return widest([own, candidate.family.interval(level_of(family.critical))])
 
 
+def sequence_interval(decision: Decision, alpha: float) -> tuple[float, float]:
+    """Return the interval at 1 - alpha / K for K comparisons, by all errors, from which a fixed sequence reads."""
+    candidate, level = decision.candidate, 1 - alpha / decision.family
+    bounds = [candidate.contrast.interval(1 - alpha), candidate.family.interval(level)]
+    bounds += [candidate.new_data.interval(level)] if candidate.new_data and candidate.new_data.se > 0 else []
+    bounds += [candidate.near_ends.interval(level)] if candidate.near_ends else []
+    return widest(bounds)
+
+
 def _also_of_new_data(candidate: Candidate, interval: tuple[float, float], level: float) -> tuple[float, float]:
     """Return the interval that also holds the 0 which the test of new training data, at its level, does not reject."""
     if candidate.new_data is None or candidate.new_data.se == 0:

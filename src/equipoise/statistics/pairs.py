@@ -8,7 +8,8 @@ from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import Contrast, pooled_variance
-from equipoise.statistics.families import Decision, Pair, decisions
+from equipoise.statistics.families import Decision, Pair, decisions, sequence_interval
+from equipoise.statistics.gatekeeping import claims
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
 from equipoise.statistics.posterior import Posterior
@@ -85,7 +86,17 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         non_inferior=shown,
         decisive=(low, high),
         decisive_level=level,
+        claims=_claims(decision, question, analysis.endpoint.sign),
     )
+
+
+def _claims(decision: Decision, question: Question, sign: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what is shown of either arm for a fixed sequence of endpoints; nothing where none is asked for."""
+    if not question.gated or decision.candidate.why is not None:
+        return (), ()
+    bounds, unseen = sequence_interval(decision, question.alpha), decision.unseen
+    doubt, reverses = (0.0, False) if unseen is None else (unseen.shift, unseen.reverses)
+    return claims(bounds, question.margin, sign, decision.candidate.contrast.difference, doubt, reverses)
 
 
 def _of_networks(reason: Reason, decision: Decision, question: Question, shown: Sequence[str]) -> Reason:

@@ -58,6 +58,7 @@ from equipoise.statistics.endpoints import (
     of_case,
 )
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
+from equipoise.statistics.margins import check_margins, parse_margins
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
 from equipoise.trials.audit_statements import growth, threshold_note
@@ -102,6 +103,7 @@ def audit(
     allow_trained: bool = False,
     below_chance: bool = False,
     growing: int | None = None,
+    margins: Mapping[str, float] | str | None = None,
     failure_values: Mapping[str, float] | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
@@ -123,6 +125,7 @@ def audit(
     cases. below_chance: the scores are right, although an arm's AUC is below one half. failure_values: metric to the
     value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
     patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
+    margins: of secondary endpoints (or "surface_dice=0.02,hd95=1"), judged in this order behind the primary one.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -153,9 +156,11 @@ def audit(
         "margin": margin, "family": control or "all", "alpha": 0.05, "positive": positive,
         "subgroups": list(subgroups), "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
         **({"below_chance": True} if below_chance else {}), **growth(growing),
+        **({"margins": stated} if (stated := parse_margins(margins)) else {}),
         **({} if threshold is None else {"threshold": threshold}),
         "structures": None if structures is None else sorted(structures), "units_stated": units_stated(collected),
     }  # fmt: skip
+    check_margins(stated, endpoint, plan["secondary"])
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
     plan |= _failure_values(table, plan, parse_failure_values(failure_values))

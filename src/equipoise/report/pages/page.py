@@ -33,6 +33,7 @@ from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
     grouped_failures,
+    in_sequence,
     rate_table,
     sentences,
     statistics_table,
@@ -103,6 +104,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         pairs=[
             ("Every pair of arms in words", sentences(results, "comparisons")),
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
+            ("Secondary endpoints with a margin, in fixed sequence behind the primary one", in_sequence(results)),
         ],
         statistics=statistics_table(results, names),
         readings=readings(results, names),
