@@ -8,6 +8,7 @@ from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import Contrast, pooled_variance
+from equipoise.statistics.decisive import within
 from equipoise.statistics.families import Decision, Pair, decisions, sequence_interval
 from equipoise.statistics.gatekeeping import claims
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
@@ -34,6 +35,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     candidate, evidence, verdict = decision.candidate, decision.evidence, decision.verdict
     contrast, (a, b), new_data = candidate.contrast, candidate.pair, candidate.new_data
     low, high, level = evidence.shown(question.level)
+    width = analysis.endpoint.high - analysis.endpoint.low
     shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
     grid: tuple[Needed, ...] = ()
     smallest, patients = None, None
@@ -71,9 +73,9 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         p_equivalence=evidence.p_equivalence,
         p_non_inferior=NAN if question.margin is None else candidate.p_worse(question.margin, analysis.endpoint.sign),
         p_new_data=evidence.p_new_data,
-        new_data=new_data.interval(question.level) if new_data else (NAN, NAN),
+        new_data=within(new_data.interval(question.level), width) if new_data else (NAN, NAN),
         p_fitted=decision.p_fitted,
-        fitted=candidate.fitted.interval(question.level) if new_data else (NAN, NAN),
+        fitted=within(candidate.fitted.interval(question.level), width) if new_data else (NAN, NAN),
         needed=grid,
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
