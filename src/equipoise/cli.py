@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from equipoise import __version__
+from equipoise.cli_auditing import add_audit_options, audited
 from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
@@ -116,19 +117,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.audit import audit
-
-    results = audit(
-        arguments.predictions, arguments.primary, arguments.margin, arguments.control, out=arguments.out,
-        secondary=arguments.secondary, positive=arguments.positive, subgroups=arguments.subgroup,
-        truth=arguments.truth, regions=arguments.regions, classes=arguments.classes or (), metric=arguments.metric,
-        higher_is_better=arguments.higher_is_better, lower_is_better=arguments.lower_is_better,
-        patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
-        common_cases=arguments.common_cases, columns=arguments.columns, scores=arguments.scores,
-        ignore=arguments.ignore, threshold=arguments.threshold, images=arguments.images, training=arguments.training,
-        allow_trained=arguments.allow_trained, below_chance=arguments.below_chance, growing=arguments.growing,
-        margins=arguments.margins, failure_values=arguments.failure_value, watch=_watch(arguments),
-    )  # fmt: skip
+    results = audited(arguments, _watch(arguments))
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
     sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
     _say_results(arguments, results, Path(arguments.out))
@@ -267,7 +256,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
         help="a figure of your own, (run, results) -> Figure, from a module in this folder; may be given again",
     )  # fmt: skip
 
-    _audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
+    add_audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
 
     advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
@@ -297,72 +286,6 @@ def _fetch_options(fetch: argparse.ArgumentParser) -> None:
     fetch.add_argument("--offline", action="store_true", help="open no connection: verify what is there")
     fetch.add_argument("--pin", metavar="SHA256", help="confirm a file whose publisher states no checksum")
     fetch.add_argument("--patients", default="", metavar="NAMES", help="of lidc-idri: some patients, not all")
-
-
-def _audit_options(audit: argparse.ArgumentParser) -> None:
-    """Add the options of an audit: what the files are, what is compared, and what is allowed."""
-
-    def names(text: str) -> list[str]:
-        """Split a list of names at its commas."""
-        return [name for name in text.split(",") if name]
-
-    audit.add_argument("predictions", nargs="+", metavar="[ARM=]PATH", help=(
-        "tables (CSV, Parquet), nnU-Net summary.json, MONAI or MedMNIST CSV, folders of masks; an arm named twice has "
-        "several training runs"
-    ))  # fmt: skip
-    audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
-    comparison = audit.add_argument_group("what is compared")
-    comparison.add_argument(
-        "--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)"
-    )
-    comparison.add_argument("--secondary", type=names, metavar="NAMES", help="further endpoints (default: what fits)")
-    comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
-    comparison.add_argument(
-        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, judged in this order behind the primary"
-    )
-    comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
-    comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
-    comparison.add_argument(
-        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
-        "specificity, PPV and NPV"
-    )  # fmt: skip
-    comparison.add_argument(
-        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
-        "every look, narrowest at N patients"
-    )  # fmt: skip
-    comparison.add_argument(
-        "--subgroup", action="append", default=[], metavar="COLUMN", help="a column that tells cases apart"
-    )
-    files = audit.add_argument_group("what the files do not say")
-    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
-        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
-    ))  # fmt: skip
-    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
-    files.add_argument(
-        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
-        "means: not annotated; its voxels count for no arm"
-    )  # fmt: skip
-    files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
-    files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
-    files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
-    files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
-    files.add_argument("--classes", type=names, metavar="NAMES", help="names in the order of the scores")
-    files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
-    files.add_argument(
-        "--failure-value", action="append", default=[], metavar="METRIC=VALUE",
-        help="the value of a failed case of a metric without a worst value, such as hd95=60"
-    )  # fmt: skip
-    for side in ("higher", "lower"):
-        text = f"a metric of your own of which {side} is better"
-        files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
-    files.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
-    allowed = audit.add_argument_group("what to allow (the report says so)")
-    allowed.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
-    allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
-    allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
-    allowed.add_argument(
-        "--below-chance", action="store_true", help="the scores are right, although an AUC is below 0.5"
-    )
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

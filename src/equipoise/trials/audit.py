@@ -61,7 +61,7 @@ from equipoise.statistics.failure_values import check_failure_values, parse_fail
 from equipoise.statistics.margins import check_margins, parse_margins
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
-from equipoise.trials.audit_statements import growth, threshold_note
+from equipoise.trials.audit_statements import growth, refuse_needless_confirmation, threshold_note
 
 _ELSEWHERE = "This is an audit of predictions made elsewhere: no ledger proves when the test set was opened"
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
@@ -151,6 +151,7 @@ def audit(
     directions = Directions(tuple(higher_is_better), tuple(lower_is_better), structures)
     endpoint, note = _primary(table, primary, structures)
     notes += threshold_note(table, threshold, positive)
+    refuse_needless_confirmation(table, below_chance=below_chance)
     plan: dict[str, Any] = {
         "primary": endpoint, "secondary": _secondary(table, endpoint, secondary, structures, threshold),
         "margin": margin, "family": control or "all", "alpha": 0.05, "positive": positive,
