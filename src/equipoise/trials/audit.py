@@ -157,11 +157,11 @@ def audit(
         "margin": margin, "family": control or "all", "alpha": 0.05, "positive": positive,
         "subgroups": list(subgroups), "lower_is_better": list(lower_is_better), "stated_higher": list(higher_is_better),
         **({"below_chance": True} if below_chance else {}), **growth(growing),
-        **({"margins": stated} if (stated := parse_margins(margins)) else {}),
+        **({"margins": of_secondary} if (of_secondary := parse_margins(margins)) else {}),
         **({} if threshold is None else {"threshold": threshold}),
         "structures": None if structures is None else sorted(structures), "units_stated": units_stated(collected),
     }  # fmt: skip
-    check_margins(stated, endpoint, plan["secondary"])
+    check_margins(of_secondary, endpoint, plan["secondary"])
     own = _own(table, [plan["primary"], *plan["secondary"]])
     directions.check([name for name in (endpoint, *plan["secondary"]) if _asked(name, table, own)], table.metrics)
     plan |= _failure_values(table, plan, parse_failure_values(failure_values))

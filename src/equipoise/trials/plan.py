@@ -87,8 +87,8 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
 
 def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
     plan = protocol.endpoints
-    stated = [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
-    for key, name, margin in stated:
+    margins = [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
+    for key, name, margin in margins:
         try:
             refuse_wide_margin(endpoint_of(name, cohort, protocol.folder), margin)
         except PredictionError as error:

@@ -74,7 +74,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     if not given:
         raise PredictionError("no prediction file was given; name at least one")
     inputs: list[Input] = []
-    stated = options
+    given_options = options
     several = sum(path.is_dir() for _, path in given) > 1
     # A folder of truth inside one path serves the paths after it, too.
     for arm, path in given:
@@ -91,7 +91,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = [*parts, *mask_parts]
-    refuse_unused(parts, stated, truth)
+    refuse_unused(parts, given_options, truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     return replace(_collected(parts, options, truth, notes, lost), masks=paired)
 

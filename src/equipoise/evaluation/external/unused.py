@@ -14,8 +14,8 @@ _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
 
 def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> None:
     """Raise PredictionError for the first thing stated that no file has a use for; `truth`: that of a CSV, if read."""
-    for stated, used, option, why in _rules(options, truth):
-        if stated and not any(used(part) for part in parts):
+    for is_given, used, option, why in _rules(options, truth):
+        if is_given and not any(used(part) for part in parts):
             kinds = ", ".join(dict.fromkeys(part.reading.kind for part in parts))
             raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}; leave it out")
 
@@ -62,8 +62,9 @@ def _unnamed_scores(truth: Mapping[str, str] | None) -> Callable[[Part], bool]:
 def _measures(options: AuditOptions) -> Callable[[Part], bool]:
     name = str(options.metric)
     tools = (masks.KIND, nnunet.KIND, medmnist.KIND)
-    return lambda part: part.reading.kind not in tools and any(
-        one == name or one.startswith(f"{name}_") for one in part.reading.columns
+    return lambda part: (
+        part.reading.kind not in tools
+        and any(one == name or one.startswith(f"{name}_") for one in part.reading.columns)
     )
 
 

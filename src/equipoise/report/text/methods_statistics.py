@@ -50,13 +50,13 @@ def _endpoints(results: Results) -> str:
 def _in_sequence(results: Results) -> str:
     """State the margins of secondary endpoints, and the rule by which their claims count."""
     plan, margins = results["endpoints"], results["endpoints"]["margins"]
-    stated = listed([f"{label_of(results, name)} ±{number(margin, 3)}" for name, margin in margins.items()])
+    with_margins = listed([f"{label_of(results, name)} ±{number(margin, 3)}" for name, margin in margins.items()])
     others = listed([label_of(results, one) for one in plan["secondary"] if one not in margins])
     rest = f"; {others} {'were' if ' and ' in others else 'was'} exploratory" if others else ""
     return (
-        f". Secondary endpoints with a margin ({stated}) were judged in this order and only behind the primary one: a "
-        "claim (better, not inferior, equivalent within the margin) counts where the same claim, or a stronger one, "
-        "stands for the same arm in every endpoint before it, from intervals at the level divided by the number of "
+        f". Secondary endpoints with a margin ({with_margins}) were judged in this order and only behind the primary "
+        "one: a claim (better, not inferior, equivalent within the margin) counts where the same claim, or a "
+        "stronger one, stands for the same arm in every endpoint before it, from intervals at the level divided by the number of "
         f"comparisons (fixed sequence of tests){rest}"
     )
 
