@@ -56,8 +56,8 @@ def _in_sequence(results: Results) -> str:
     return (
         f". Secondary endpoints with a margin ({with_margins}) were judged in this order and only behind the primary "
         "one: a claim (better, not inferior, equivalent within the margin) counts where the same claim, or a "
-        "stronger one, stands for the same arm in every endpoint before it, from intervals at the level divided by the number of "
-        f"comparisons (fixed sequence of tests){rest}"
+        "stronger one, stands for the same arm in every endpoint before it, from intervals at the level divided by "
+        f"the number of comparisons (fixed sequence of tests){rest}"
     )
 
 
