@@ -66,9 +66,9 @@ class Design:
 
     def arm_df(self, a: int) -> float:
         """Return Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
-        own = self.seed_variance[a] / self.seeds[a]
-        df = effective_df([own], [max(self.seed_df[a], 1.0)], max(self.shared[a], 0.0))
-        return float(min(df, self.n_patients - 1))
+        own = float(self.seed_variance[a] / self.seeds[a])
+        df = effective_df([own], [max(float(self.seed_df[a]), 1.0)], max(float(self.shared[a]), 0.0))
+        return min(float(df), self.n_patients - 1.0)
 
     def covariance(self) -> Array:
         """Return the covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
