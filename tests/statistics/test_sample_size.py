@@ -24,6 +24,7 @@ def planned(
     return sample_size(analysis, design.pairs, question, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sd", "difference"), [(0.3, 0.05), (0.1, 0.04), (0.2, 0.1), (0.3, 0.02)])
 @pytest.mark.parametrize("power", [0.8, 0.9])
 def test_patients_alone_need_what_the_noncentral_t_says(sd: float, difference: float, power: float) -> None:
@@ -34,6 +35,7 @@ def test_patients_alone_need_what_the_noncentral_t_says(sd: float, difference: f
     assert found == pytest.approx(n[np.argmax(reached >= power)], abs=2, rel=0.004)
 
 
+@pytest.mark.long
 def test_it_is_the_judgements_own_number() -> None:
     """The exact patients of the pair that needs most, the range of `needed`, and the middle row of the table."""
     found = planned(Design("pilot", (4, 4, 4), (0.005, 0.005, 0.01), PLAIN, patients=60))
@@ -49,6 +51,7 @@ def test_it_is_the_judgements_own_number() -> None:
     assert needed(Components(0.0, 0.0, 9e-4, 100, 8), 0.05, chance=0.9)[0].patients == 380  # 285 at 80 %
 
 
+@pytest.mark.long
 def test_trained_networks_are_planned_with_one_run() -> None:
     found = planned(Design("pilot", (1, 1), (0.0, 0.0), PLAIN, patients=60), networks=True)
     assert [need.seeds for need in found.needed] == [1]
@@ -63,6 +66,7 @@ def test_a_pilot_without_a_verdict_allows_no_planning() -> None:
     assert "2 finished training runs" in sentence(error.value.reason)
 
 
+@pytest.mark.long
 def test_the_paragraph_states_what_a_form_asks_for() -> None:
     found = planned(Design("pilot", (3, 3, 3), (0.01,) * 3, PLAIN, patients=80), power=0.9)
     text = grant_text(found, "Dice", "", "the trial 'pilot'", "1.2").plain()

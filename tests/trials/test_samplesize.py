@@ -39,6 +39,13 @@ def test_a_table_gives_a_page_and_a_text(pilot: Path, tmp_path: Path, capsys: py
     assert "predictions made elsewhere (pilot.csv)" in made
 
 
+def test_a_plan_without_three_runs_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(EquipoiseError, match="three runs"):
+        samplesize(["nothing"], seeds=[2])
+    with pytest.raises(EquipoiseError, match="does not exist"):
+        samplesize(["nothing"])
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "words"),
