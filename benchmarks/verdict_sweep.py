@@ -1,8 +1,8 @@
 """How often does a verdict err? Trials with known truth, judged by the product's own functions.
 
 Run `python benchmarks/verdict_sweep.py [--trials 1000] [--processes 2] [--only NAME] [--write]`; with `--write` the
-table of `docs/statistics.md` is made anew. 54 designs of 2 x 1,000 trials take
-10 to 17 minutes of processor time, the longer the busier the machine. The exit
+table of `docs/statistics.md` is made anew. 57 designs of 2 x 1,000 trials take
+10 to 28 minutes of processor time, the longer the busier the machine. The exit
 code is 1 where a promise is broken: error of a family or of an equivalence above .06, coverage below .93 or above .97
 (wider only where listed), power at the number of patients asked for outside .75 to .85. Rates count as broken beyond
 two Monte-Carlo standard errors.
@@ -70,6 +70,9 @@ def _spreads() -> list[Design]:
         Design("two arms", (3, 3), (0.01, 0.01), PLAIN),
         Design("two arms, tenfold", (3, 3), (0.03, 0.003), PLAIN),
         Design("two arms, 3 and 10 runs", (3, 10), (0.02, 0.005), PLAIN),
+        Design("two arms, 3 and 30 runs", (3, 30), (0.01, 0.003), PLAIN),
+        Design("two arms, 3 and 10 alike", (3, 10), (0.01, 0.01), PLAIN),
+        Design("three arms, 3, 5 and 10 runs", (3, 5, 10), (0.01, 0.005, 0.003), PLAIN),
         Design("own noise of runs, two arms", (3, 3), (0.0, 0.0), NOISY),
         Design("own noise of runs, five arms", (3,) * 5, (0.005,) * 5, NOISY),
     ]
@@ -145,6 +148,18 @@ TO_BE_FOUND = [
 """Designs for the number of patients; their own number is not used."""
 
 
+WIDE = "wide"
+"""Coverage above .97: reported, and a broken promise only in designs that are not among `KNOWN_WIDE`."""
+KNOWN_WIDE = (
+    "own noise of runs, two arms",
+    "Dice, 10 % failures",
+    "Dice, 1 % failures",
+    "shares of few lesions",
+    "shares of few lesions, 40",
+    "five folds, 3 runs",
+    "five folds, one run",
+)
+"""Designs whose intervals are wider than need be; `docs/statistics.md` tells why no narrower one is honest."""
 OTHER_UNIT = ("accuracy", "brier", "average_precision")
 """Endpoints whose arms differ by the margin in AUC, not in their own unit: nothing is at the edge of equivalence."""
 
@@ -161,7 +176,8 @@ def broken(design: Design, found: Rates, trials: int) -> list[str]:
     out = [] if found.winners <= 0.06 + slack else ["error"]
     out += [] if not found.equivalent > 0.06 + slack else ["equivalence"]
     low = 0.93 - slack  # pairs that share an arm are hardly more numbers than one
-    return out if single or not found.judged or low <= found.coverage else [*out, "coverage"]
+    out += ["coverage"] if found.judged and not single and found.coverage < low else []
+    return [*out, WIDE] if found.judged and found.coverage > 0.97 + 2 * np.sqrt(0.03 * 0.97 / trials) else out
 
 
 def _one(work: tuple[Design, int]) -> tuple[Design, Rates, float]:
@@ -203,7 +219,7 @@ def tables(trials: int, processes: int, only: str) -> tuple[str, bool]:
     with get_context("fork").Pool(processes) as pool:
         for design, found, _ in pool.imap(_one, chosen(DESIGNS, trials, only)):
             faults = broken(design, found, trials)
-            failed |= bool(faults)
+            failed |= bool(set(faults) - ({WIDE} if design.name in KNOWN_WIDE else set()))
             lines.append(row(design, found, faults))
             print(lines[-1], flush=True)
         lines += ["", "| design | arms × runs | margin | patients asked for | power |", "|---|---|---|---|---|"]

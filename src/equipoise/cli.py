@@ -126,6 +126,22 @@ def _audit(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _samplesize(arguments: argparse.Namespace) -> int:
+    from equipoise.trials.samplesize import samplesize
+
+    planned = samplesize(
+        arguments.pilot, primary=arguments.primary, difference=arguments.difference, alpha=arguments.alpha,
+        power=arguments.power, seeds=arguments.seeds, control=arguments.control, positive=arguments.positive,
+        columns=arguments.columns, patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
+        trust_code=arguments.trust_code,
+    )  # fmt: skip
+    if arguments.out:
+        page = Path(arguments.out).suffix.lower() in (".html", ".htm")
+        _write(Path(arguments.out), planned.page() if page else planned.text.plain())
+    _say(arguments, planned.as_json(), planned.text.plain().rstrip())
+    return DONE
+
+
 def _advise(arguments: argparse.Namespace) -> int:
     from equipoise.report import advise, summarise
 
@@ -260,6 +276,8 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
 
     add_audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
 
+    _samplesize_options(add("samplesize", _samplesize, "patients and runs that a planned trial needs, for a grant"))
+
     advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
     needs = ["accuracy", "speed", "memory", "balanced"]
@@ -278,6 +296,36 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
             "--trust-code", action="store_true",
             help="run code that the folder names (tasks and endpoints of one's own); read it first",
         )  # fmt: skip
+
+
+def _samplesize_options(size: argparse.ArgumentParser) -> None:
+    """Add the options of a sample size: the pilot, and what the planned trial shall find."""
+
+    def counts(text: str) -> list[int]:
+        """Split a list of numbers at its commas."""
+        return [int(one) for one in text.split(",") if one]
+
+    size.add_argument(
+        "pilot", nargs="+", metavar="DIR or [ARM=]PATH", help="a run folder, or tables as audit takes them"
+    )
+    size.add_argument("--out", metavar="FILE", help="also write it: .html is a page, anything else plain text")
+    size.add_argument(
+        "--difference", type=float, metavar="X", help="the smallest that matters (default: the run's margin)"
+    )
+    size.add_argument("--primary", metavar="ENDPOINT", help="default: that of the run, AUC of scores, Dice of masks")
+    size.add_argument("--power", type=float, default=0.8, metavar="P", help="default: %(default)s")
+    size.add_argument(
+        "--alpha", type=float, default=0.05, metavar="A", help="of the whole family (default: %(default)s)"
+    )
+    size.add_argument(
+        "--seeds", type=counts, default=[3, 5, 10], metavar="N,…", help="runs of each arm (default: 3,5,10)"
+    )
+    size.add_argument("--control", metavar="ARM", help="compare every arm with this one alone (default: all pairs)")
+    size.add_argument("--positive", metavar="CLASS", help="of tables: the class to be found")
+    size.add_argument("--columns", metavar="ROLE=NAME,…", help="of tables: which column is what")
+    size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
+    size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
+    size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")
 
 
 def _fetch_options(fetch: argparse.ArgumentParser) -> None:

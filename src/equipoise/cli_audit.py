@@ -39,6 +39,9 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
     )
     comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    comparison.add_argument(
+        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, judged in this order behind the primary"
+    )
     comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
     comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
     comparison.add_argument(

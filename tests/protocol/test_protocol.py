@@ -205,3 +205,21 @@ def test_the_hash_of_an_example_never_changes(name):
 
 def test_every_example_has_its_hash_recorded():
     assert set(HASHES) == {file.name for file in (Path(__file__).parents[2] / "examples").glob("*.toml")}
+
+
+def test_margins_of_secondary_endpoints_are_part_of_the_plan_where_they_are_stated():
+    plain = Protocol.parse(GOOD)
+    assert "margins" not in plain.endpoints.model_dump(mode="json")
+    stated = Protocol.parse(GOOD + "[endpoints.margins]\nbrier = 0.02\naccuracy = 0.05\n")
+    assert list(stated.endpoints.margins) == ["brier", "accuracy"]
+    assert stated.endpoints.model_dump(mode="json")["margins"] == {"brier": 0.02, "accuracy": 0.05}
+    assert stated.sha256() != plain.sha256()
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"),
+    [("auc = 0.02", "endpoints.margin"), ("hd95 = 1.0", "no secondary endpoint"), ("brier = 0.0", "greater than 0")],
+)
+def test_a_margin_of_another_endpoint_is_refused(margin, words):
+    with pytest.raises(ProtocolError, match=words):
+        Protocol.parse(f"{GOOD}[endpoints.margins]\n{margin}\n")

@@ -71,7 +71,7 @@ def test_crossed_comparison_of_the_published_readers() -> None:
 
 
 def test_welch_form_is_the_formula() -> None:
-    """SE^2 = W_a + W_b + 2 max(C2 - C3, 0), W = s^2 / S, df = SE^4 / sum W^2 / (S - 1), written out in loops."""
+    """SE^2 = W_a + W_b + 2 max(C2 - C3, 0), W = s^2 / S, and Satterthwaite's df with W raised, written out in loops."""
     made = draw(np.random.default_rng(1), 150, (0.85, 0.8), 3, 0.03)
     found = estimates([rank_influence(made.scores, made.truth, made.patient, 150)])
     value, covariance = found.value, found.covariance
@@ -85,7 +85,9 @@ def test_welch_form_is_the_formula() -> None:
     assert squared > weights @ covariance @ weights  # the guard does not bind here
     assert result.difference == pytest.approx(value[:3].mean() - value[3:].mean())
     assert result.se == pytest.approx(np.sqrt(squared), rel=1e-12)
-    assert result.df == pytest.approx(min(squared**2 / sum(w**2 / 2 for w in own), 149), rel=1e-12)
+    raised = [w * (1 + 3 / 2) for w in own]
+    whole = sum(raised) + 2 * max(second - third, 0)
+    assert result.df == pytest.approx(min(whole**2 / sum(w**2 / 2 for w in raised), 149), rel=1e-12)
     assert result.p == pytest.approx(2 * stats.t.sf(abs(result.difference) / result.se, result.df), rel=1e-12)
     assert result.se_patients**2 + result.se_seeds**2 == pytest.approx(squared)
 
@@ -104,7 +106,8 @@ def test_moderated_form_leans_on_the_spread_of_all_arms() -> None:
     patients = plain.shared[0] + plain.shared[1] - 2 * plain.between[0, 1]
     result = compare(moderated(plain), 0, 1)
     squared = own[0] + own[1] + max(patients, 0)
-    df = squared**2 / ((own[0] ** 2 + own[1] ** 2) / 2.25)
+    raised = [each * (1 + 1.5 / 2.25) for each in own]
+    df = (sum(raised[:2]) + max(patients, 0)) ** 2 / ((raised[0] ** 2 + raised[1] ** 2) / 2.25)
     assert (result.se, result.df) == pytest.approx((np.sqrt(squared), min(df, 149)))
 
 
@@ -146,7 +149,8 @@ def test_a_method_is_never_surer_than_its_networks() -> None:
         own = sample.seed_variance / 3
         patients = max(sample.shared[0] + sample.shared[1] - 2 * sample.between[0, 1], 0)
         readers = own.sum() + patients
-        df = min(readers**2 / (own**2 / 2).sum(), 59)
+        raised = own * (1 + 3 / 2)
+        df = min((raised.sum() + patients) ** 2 / (raised**2 / 2).sum(), 59)
         result = compare(sample, 0, 1)
         t = abs(result.difference)
         expected = 2 * max(stats.t.sf(t / np.sqrt(readers), df), stats.t.sf(t / np.sqrt(fixed), 59))

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from equipoise.statistics.comparison import Contrast
-from equipoise.statistics.decisive import level_tested, of_equivalence, widest
+from equipoise.statistics.decisive import level_tested, of_equivalence, widest, within
 from equipoise.statistics.multiplicity import holm
 
 
@@ -35,3 +35,10 @@ def test_the_level_is_that_of_holms_step() -> None:
 
 def test_the_widest_holds_all() -> None:
     assert widest([(0.1, 0.3), (-0.2, 0.2)]) == (-0.2, 0.3)
+
+
+def test_a_difference_of_two_areas_ends_at_one() -> None:
+    """Scores that are the wrong way round in one arm alone differ by nearly the whole range."""
+    assert within((0.93, 1.006), 1.0) == (0.93, 1.0)
+    assert within((-3.0, 1.0), float("inf")) == (-3.0, 1.0)
+    assert within((-1.02, -0.9), 1.0) == (-1.0, -0.9)

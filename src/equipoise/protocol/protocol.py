@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
@@ -148,7 +156,8 @@ class EndpointsSection(Section):
     """The endpoints, and the smallest difference that matters.
 
     subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is analysed; the last is
-    the number of all seeds, and the type-I error is shared between the looks.
+    the number of all seeds, and the type-I error is shared between the looks. margins: of secondary endpoints, which
+    are judged in this order behind the primary one.
     """
 
     primary: str = "auc"
@@ -158,6 +167,24 @@ class EndpointsSection(Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     subgroups: tuple[str, ...] = ()
     looks: tuple[int, ...] = ()
+    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _margins_of_secondary_endpoints(self) -> Self:
+        for name in self.margins:
+            if name == self.primary:
+                raise ValueError(
+                    f"margins.{name}: the margin of the primary endpoint is endpoints.margin; move it there"
+                )
+            if name not in self.secondary:
+                raise ValueError(f"margins.{name}: it is no secondary endpoint; {nearest(name, self.secondary)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_stated(self, plan: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan without such margins keeps the form, and the hash, that it had before they could be stated."""
+        values: dict[str, Any] = plan(self)
+        return values if self.margins else {key: value for key, value in values.items() if key != "margins"}
 
     @property
     def own(self) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.comparison import pooled_variance
 from equipoise.statistics.endpoints import AUC, endpoint_named
+from equipoise.statistics.gatekeeping import gated
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import check_margins, refuse_wide_margin
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
@@ -45,6 +46,7 @@ def judge(
     networks: bool = False,
     below_chance: bool = False,
     growing: int | None = None,
+    margins: Mapping[str, float] | None = None,
     custom: Mapping[str, Endpoint] | None = None,
 ) -> Judgement:
     """Judge the test rows of a trial.
@@ -59,8 +61,11 @@ def judge(
     about these trained networks, and patients alone are sampled. Where every trained arm's AUC is below one half, the
     classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores. `growing`: patients
     are added between judgements, all of which hold together; the number of patients at which they shall be sharpest.
+    `margins` are those of secondary endpoints, which are judged in this order behind the primary one (`gatekeeping`).
     """
     _check(primary, margin, alpha, family)
+    own = dict(margins or {})
+    check_margins(own, primary, secondary)
     panel = align(predictions, arms=arms, common_cases=common_cases)
     order = list(arms) or sorted({*panel.arm, *panel.faults})
     _refuse_unknown(order, family, deterministic)
@@ -68,7 +73,8 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
-    refuse_wide_margin(measured, margin)
+    for name, width in ((primary, margin), *own.items()):
+        refuse_wide_margin(endpoint_named(name, *offered), width)
     panel = without_repeats(panel, measured, deterministic)
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
@@ -76,25 +82,31 @@ def judge(
     turned = None if below_chance else _turned(predictions, analyses, positive, deterministic)
     question = Question(
         margin, level, 1 - alpha, "primary", frozenset(deterministic), patients_known, shared_seeds, turned, networks,
-        growing,
+        growing, bool(own),
     )  # fmt: skip
     # Baselines form their own family: adding one must not change the adjusted p-values between the trained arms.
     rules = [(arm, rule) for arm in trained for rule in order if rule in deterministic and rule != family]
-    comparisons = _comparisons(analyses, [list(pairs) or _pairs(trained, family), rules], question)
-    warnings = [*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)]
+    comparisons = _comparisons(analyses, [list(pairs) or _pairs(trained, family), rules], question, own)
+    warnings = list(dict.fromkeys([*notes, *panel.warnings, *_warnings(panel, analyses, trained, planned_seeds)]))
     return _judgement(panel, analyses, comparisons, order, trained, warnings, level)
 
 
 def _comparisons(
-    analyses: Sequence[Analysis], families: Sequence[Sequence[tuple[str, str]]], question: Question
+    analyses: Sequence[Analysis],
+    families: Sequence[Sequence[tuple[str, str]]],
+    question: Question,
+    own: Mapping[str, float],
 ) -> list[Comparison]:
-    """Compare the pairs of every family in every endpoint; the margin belongs to the first endpoint alone."""
+    """Compare the pairs of every family in every endpoint.
+
+    The margin belongs to the first endpoint alone; `own`: margins of secondary endpoints, judged in this order behind.
+    """
     comparisons: list[Comparison] = []
     for analysis in analyses:
-        role_question = question if analysis is analyses[0] else replace(question, margin=None, role="secondary")
+        role_question = question if analysis is analyses[0] else _beside(question, own.get(analysis.endpoint.name))
         for pairs in families:
             comparisons += compare_family(analysis, pairs, role_question)
-    return comparisons
+    return gated(comparisons, list(own))
 
 
 def _judgement(
@@ -129,6 +141,11 @@ def _check(primary: str, margin: float | None, alpha: float, family: str) -> Non
         raise PredictionError(f"alpha {alpha} is not between 0 and 0.5; use 0.05")
     if not family:
         raise PredictionError("the family is empty; use 'all' or the name of the control arm")
+
+
+def _beside(question: Question, margin: float | None) -> Question:
+    """Return the question about a secondary endpoint."""
+    return replace(question, margin=margin, role="secondary", gated=question.gated and margin is not None)
 
 
 def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:

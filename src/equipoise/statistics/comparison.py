@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from equipoise.protocol import FEWEST_SHARED
+from equipoise.statistics.degrees import RAISED, RAISED_LEANING, effective_df
 from equipoise.statistics.intervals import quantile
 from equipoise.statistics.moderation import moderated_variances
 from equipoise.statistics.skewness import hall, hall_inverse
@@ -30,7 +31,8 @@ class Design:
     covariance of arm means over patients with seeds fixed (off the diagonal: C3). A deterministic rule is an arm with
     identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom spent.
     `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all;
-    `seed_df` are the degrees of freedom of `seed_variance`.
+    `seed_df` are the degrees of freedom of `seed_variance`, `raised` how far it is raised where it decides those of a
+    difference (see `degrees`).
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class Design:
     member: tuple[NDArray[np.int64], ...]
     columns: Array
     seed_df: Array
+    raised: float = RAISED
 
     def index(self, name: str) -> int:
         """Return the position of an arm."""
@@ -63,10 +66,9 @@ class Design:
 
     def arm_df(self, a: int) -> float:
         """Return Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
-        own = self.seed_variance[a] / self.seeds[a]
-        total = own + max(self.shared[a], 0.0)
-        df = total**2 / own**2 * (self.seeds[a] - 1) if own > 0 else np.inf
-        return float(min(df, self.n_patients - 1))
+        own = float(self.seed_variance[a] / self.seeds[a])
+        df = effective_df([own], [max(float(self.seed_df[a]), 1.0)], max(float(self.shared[a]), 0.0))
+        return min(float(df), self.n_patients - 1.0)
 
     def covariance(self) -> Array:
         """Return the covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
@@ -187,7 +189,9 @@ def design(
 def moderated(design: Design) -> Design:
     """Return the design with seed variances that lean on those of all arms; see `moderated_variances`."""
     variance, df = moderated_variances(design.seed_variance, design.seed_df)
-    return replace(design, seed_variance=variance, seed_df=df)
+    # Arms with as many runs vouch for one another; one with few runs beside many is surer of itself than it may be.
+    alike = len(np.unique(design.seeds[design.seed_variance > 0])) == 1 and bool((df != design.seed_df).any())
+    return replace(design, seed_variance=variance, seed_df=df, raised=RAISED_LEANING if alike else RAISED)
 
 
 def pooled_variance(design: Design) -> tuple[float, int]:
@@ -207,9 +211,9 @@ def compare(design: Design, a: int, b: int, *, shared_seeds: bool = False) -> Co
     own = [float(design.seed_variance[k] / design.seeds[k]) for k in (a, b)]
     patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
     squared = sum(own) + patients
-    spent = sum(part**2 / float(design.seed_df[k]) for part, k in zip(own, (a, b), strict=True) if part > 0)
-    # No spread between the seeds of either arm: `_contrast` limits the degrees of freedom to patients - 1.
-    df = squared**2 / spent if spent > 0 else np.inf
+    # A single run has no spread and no degrees of freedom; where neither arm has any, `_contrast` limits the degrees of
+    # freedom to patients - 1.
+    df = float(effective_df(own, [max(float(design.seed_df[k]), 1.0) for k in (a, b)], patients, design.raised))
     difference = float(design.mean[a] - design.mean[b])
     return _contrast(design, (a, b), difference, squared, patients, df, "Welch")
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, stdtrit
 
+from equipoise.statistics.degrees import RAISED, RAISED_LEANING, effective_df
 from equipoise.statistics.moderation import FEWEST_ARMS, moderate
 from equipoise.statistics.multiplicity import level_of, max_t
 
@@ -97,7 +98,7 @@ def thresholds(parts: Variances, rule: Criterion, own: float, family: float) -> 
     edges = [_welch(variance, df, parts, own), _quantile(family, most) * fixed]
     if len(rule.pairs) > 1 and rule.arms >= FEWEST_ARMS:
         leaning = moderate(variance, df, parts.run[:, None, None] * mean_square, rule.arms * (parts.seeds - 1.0))
-        edges.append(_welch(*leaning, parts, family))
+        edges.append(_welch(*leaning, parts, family, RAISED_LEANING))
     elif family < own:
         edges.append(_welch(variance, df, parts, family))
     if rule.folds > 1:
@@ -109,12 +110,12 @@ def thresholds(parts: Variances, rule: Criterion, own: float, family: float) -> 
     return edge
 
 
-def _welch(variance: Array, df: Array, parts: Variances, level: float) -> Array:
+def _welch(variance: Array, df: Array, parts: Variances, level: float, raised: float = RAISED) -> Array:
     own = variance / parts.seeds
-    spread = own.sum(axis=-1)
-    squared = spread + parts.patients[:, None]
-    spent = (own**2).sum(axis=-1) / df
-    freedom = np.where(spent > 0, squared**2 / np.where(spent > 0, spent, 1.0), np.inf)
+    patients = parts.patients[:, None]
+    squared = own.sum(axis=-1) + patients
+    arms = own.shape[-1]
+    freedom = effective_df([own[..., k] for k in range(arms)], [df] * arms, patients, raised)
     return np.asarray(_quantile(level, np.minimum(freedom, parts.n[:, None] - 1.0)) * np.sqrt(squared))
 
 

@@ -33,6 +33,16 @@ def of_equivalence(
     return Decisive(*widest([contrast.interval(level) for contrast in contrasts]), level)
 
 
+def within(interval: tuple[float, float], width: float) -> tuple[float, float]:
+    """Return the interval of a difference cut at what the range of its metric allows: -width to width.
+
+    >>> within((0.93, 1.006), 1.0)
+    (0.93, 1.0)
+    """
+    low, high = interval
+    return min(max(low, -width), width), max(min(high, width), -width)
+
+
 def widest(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the interval that contains all of these."""
     return min(low for low, _ in intervals), max(high for _, high in intervals)

@@ -18,7 +18,7 @@ from equipoise.statistics.comparison import (
     resampled_contrast,
 )
 from equipoise.statistics.criterion import Criterion, criterion
-from equipoise.statistics.decisive import Decisive, level_tested, of_equivalence, widest
+from equipoise.statistics.decisive import Decisive, level_tested, of_equivalence, widest, within
 from equipoise.statistics.judgement import NAN, Unseen, Verdict
 from equipoise.statistics.multiplicity import Adjusted, holm, level_of, max_t
 from equipoise.statistics.near_ends import NearEnds, near_ends
@@ -126,32 +126,34 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
         equal = holm(alone)
     rule, out = _rule(analysis, candidates, places, question.alpha), []
     seen = case_values_of(analysis, question.deterministic)
+    width = analysis.endpoint.high - analysis.endpoint.low
     for k, candidate in enumerate(candidates):
-        evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])))
+        evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])), width)
         apart = candidate.contrast.difference
         unseen = unseen_failures(analysis, *candidate.pair, apart, question.deterministic, seen)
         verdict: Verdict = "single_run"
         withheld: Verdict | None = None
         if candidate.why is None:
             verdict, withheld = decide_guarded(evidence, question, analysis.endpoint.sign, unseen)
-        simultaneous = _simultaneous(candidate, family, question.alpha)
+        simultaneous = within(_simultaneous(candidate, family, question.alpha), width)
         if known[k]:
             at = level_tested(float(single[k]), float(new_data[k]), question.alpha, int(known.sum()))
-            simultaneous = _also_of_new_data(candidate, simultaneous, at)
+            simultaneous = within(_also_of_new_data(candidate, simultaneous, at), width)
         decisive = Decisive(*simultaneous, 1 - question.alpha)
         if verdict == "equivalent":
             tests = float(equal[k]), float(alone[k]), question.alpha, len(places)
             decisive = of_equivalence(candidate.tested_for_equivalence, *tests)
+            decisive = Decisive(*within(decisive[:2], width), decisive.level)
         evidence = replace(evidence, decisive=decisive)
         numbers = simultaneous, float(fitted[k]), rule, len(places)
         out.append(Decision(candidate, evidence, verdict, withheld, unseen, *numbers))
     return out
 
 
-def _evidence(candidate: Candidate, question: Question, p: tuple[float, float, float]) -> Evidence:
+def _evidence(candidate: Candidate, question: Question, p: tuple[float, float, float], width: float) -> Evidence:
     """Return the pair's own intervals with the p of its family: of no difference, no equivalence, no new data."""
-    own = candidate.contrast.interval(question.level)
-    return Evidence(candidate.contrast, *p, own, candidate.equivalence(2 * question.level - 1))
+    own = within(candidate.contrast.interval(question.level), width)
+    return Evidence(candidate.contrast, *p, own, within(candidate.equivalence(2 * question.level - 1), width))
 
 
 def _rule(
@@ -246,6 +248,15 @@ def _simultaneous(candidate: Candidate, family: Adjusted, alpha: float) -> tuple
     if len(family.p) == 1:
         return own
     return widest([own, candidate.family.interval(level_of(family.critical))])
+
+
+def sequence_interval(decision: Decision, alpha: float) -> tuple[float, float]:
+    """Return the interval at 1 - alpha / K for K comparisons, by all errors, from which a fixed sequence reads."""
+    candidate, level = decision.candidate, 1 - alpha / decision.family
+    bounds = [candidate.contrast.interval(1 - alpha), candidate.family.interval(level)]
+    bounds += [candidate.new_data.interval(level)] if candidate.new_data and candidate.new_data.se > 0 else []
+    bounds += [candidate.near_ends.interval(level)] if candidate.near_ends else []
+    return widest(bounds)
 
 
 def _also_of_new_data(candidate: Candidate, interval: tuple[float, float], level: float) -> tuple[float, float]:

@@ -86,7 +86,9 @@ class Comparison:
     `se_patients` is shared by all runs, `se_seeds` differs between runs; of the latter, `se_runs` would remain with an
     infinite number of patients, and the rest is the interaction of patients with runs. `unseen_failures` is of means
     over cases: what the data do not exclude. `withheld` is the verdict of the tests alone, where that may undo it.
-    `posterior` and `wins` are second readings of the primary comparison, on which no verdict rests.
+    `posterior` and `wins` are second readings of the primary comparison, on which no verdict rests. `claims` are what
+    the interval of a fixed sequence shows of either arm, `confirmed` what of it stands in a secondary endpoint with a
+    margin (`gatekeeping`; None elsewhere).
     """
 
     a: str
@@ -128,6 +130,8 @@ class Comparison:
     non_inferior: tuple[str, ...] = ()
     decisive: tuple[float, float] = (NAN, NAN)
     decisive_level: float = NAN
+    claims: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    confirmed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A margin is the smallest difference that matters; one as wide as the endpoint's range makes all arms equivalent."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.kinds import Endpoint
@@ -16,3 +17,33 @@ def refuse_wide_margin(endpoint: Endpoint, margin: float | None) -> None:
         "any two arms would be equivalent; state the smallest difference that matters in the unit of the values "
         f"(a hundredth of the range is {width / 100:g})"
     )
+
+
+def parse_margins(given: Mapping[str, float] | str | None) -> dict[str, float]:
+    """Read the margins of secondary endpoints from a mapping or from the command line's spelling, in their order.
+
+    >>> parse_margins("surface_dice=0.02,hd95=1")
+    {'surface_dice': 0.02, 'hd95': 1.0}
+    """
+    if given is None or isinstance(given, Mapping):
+        return {name: float(value) for name, value in (given or {}).items()}
+    try:
+        pairs = [one.rsplit("=", 1) for one in given.split(",")]
+        margins = {name.strip(): float(value) for name, value in pairs}
+    except ValueError as error:
+        raise PredictionError(f"the margins {given!r} are not understood; write ENDPOINT=X,ENDPOINT=X") from error
+    if "" in margins or len(margins) < len(pairs):
+        raise PredictionError(f"the margins {given!r} name an endpoint twice, or none; write ENDPOINT=X once each")
+    return margins
+
+
+def check_margins(margins: Mapping[str, float], primary: str, secondary: Sequence[str]) -> None:
+    """Raise PredictionError for a margin that is no positive number, or that belongs to no secondary endpoint."""
+    for name, margin in margins.items():
+        if not (math.isfinite(margin) and margin > 0):
+            raise PredictionError(f"the margin {margin:g} of {name} is not a positive number; state what matters")
+        if name == primary:
+            raise PredictionError(f"{name} is the primary endpoint, whose margin is stated as margin; move it there")
+        if name not in secondary:
+            others = ", ".join(secondary) or "none"
+            raise PredictionError(f"a margin is stated for {name}, which is no secondary endpoint (they are {others})")

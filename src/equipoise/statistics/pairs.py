@@ -8,7 +8,9 @@ from scipy.stats import wilcoxon
 
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import Contrast, pooled_variance
-from equipoise.statistics.families import Decision, Pair, decisions
+from equipoise.statistics.decisive import within
+from equipoise.statistics.families import Decision, Pair, decisions, sequence_interval
+from equipoise.statistics.gatekeeping import claims
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
 from equipoise.statistics.posterior import Posterior
@@ -33,6 +35,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     candidate, evidence = decision.candidate, decision.evidence
     contrast, (a, b), new_data = candidate.contrast, candidate.pair, candidate.new_data
     low, high, level = evidence.shown(question.level)
+    width = analysis.endpoint.high - analysis.endpoint.low
     shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
     reason, grid, patients, smallest = _reason(analysis, decision, question, shown)
     return Comparison(
@@ -60,9 +63,9 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         p_equivalence=evidence.p_equivalence,
         p_non_inferior=NAN if question.margin is None else candidate.p_worse(question.margin, analysis.endpoint.sign),
         p_new_data=evidence.p_new_data,
-        new_data=new_data.interval(question.level) if new_data else (NAN, NAN),
+        new_data=within(new_data.interval(question.level), width) if new_data else (NAN, NAN),
         p_fitted=decision.p_fitted,
-        fitted=candidate.fitted.interval(question.level) if new_data else (NAN, NAN),
+        fitted=within(candidate.fitted.interval(question.level), width) if new_data else (NAN, NAN),
         needed=grid,
         detectable=smallest,
         typical_case=_typical(analysis, a, b),
@@ -75,6 +78,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         non_inferior=shown,
         decisive=(low, high),
         decisive_level=level,
+        claims=_claims(decision, question, analysis.endpoint.sign),
     )
 
 
@@ -94,6 +98,15 @@ def _reason(
         reason = Reason(reason.code, **facts)
     reason = _of_networks(reason, decision, question, shown) if question.networks else reason
     return reason, grid, patients, smallest
+
+
+def _claims(decision: Decision, question: Question, sign: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what is shown of either arm for a fixed sequence of endpoints; nothing where none is asked for."""
+    if not question.gated or decision.candidate.why is not None:
+        return (), ()
+    bounds, unseen = sequence_interval(decision, question.alpha), decision.unseen
+    doubt, reverses = (0.0, False) if unseen is None else (unseen.shift, unseen.reverses)
+    return claims(bounds, question.margin, sign, decision.candidate.contrast.difference, doubt, reverses)
 
 
 def _of_networks(reason: Reason, decision: Decision, question: Question, shown: Sequence[str]) -> Reason:

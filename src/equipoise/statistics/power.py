@@ -93,18 +93,23 @@ def level_of_equivalence(rule: Criterion) -> float:
 
 
 def patients_needed(
-    parts: Components, seeds: int, difference: float, rule: Criterion = ALONE, fewest: int = 2
+    parts: Components, seeds: int, difference: float, rule: Criterion = ALONE, fewest: int = 2, chance: float = POWER
 ) -> int | None:
-    """Return the smallest number of patients with 80 % power, at least `fewest`; None where seeds prevent that power.
+    """Return the smallest number of patients with this power, at least `fewest`; None where seeds prevent that power.
 
     >>> patients_needed(Components(0.0, 0.0, 0.0009, 100, 8), 3, 0.05)
     285
     """
-    return _crossings([parts], seeds, difference, rule, fewest)[0]
+    return _crossings([parts], seeds, difference, rule, fewest, chance)[0]
 
 
 def needed(
-    parts: Components, difference: float, rule: Criterion = ALONE, seeds: Sequence[int] = SEEDS, fewest: int = 2
+    parts: Components,
+    difference: float,
+    rule: Criterion = ALONE,
+    seeds: Sequence[int] = SEEDS,
+    fewest: int = 2,
+    chance: float = POWER,
 ) -> tuple[Needed, ...]:
     """Return the patients needed for each number of seeds, at least `fewest`, with the range of what is uncertain.
 
@@ -113,15 +118,15 @@ def needed(
     variants = [_at(parts, 0.1), parts, _at(parts, 0.9)]
     out = []
     for count in seeds:
-        low, middle, high = _crossings(variants, count, difference, rule, fewest)
+        low, middle, high = _crossings(variants, count, difference, rule, fewest, chance)
         out.append(Needed(count, _no_fewer(middle, 2, fewest), _no_fewer(low, 1, fewest), _no_fewer(high, 1, fewest)))
     return tuple(out)
 
 
 def _crossings(
-    variants: Sequence[Components], seeds: int, difference: float, rule: Criterion, fewest: int
+    variants: Sequence[Components], seeds: int, difference: float, rule: Criterion, fewest: int, chance: float
 ) -> list[int | None]:
-    """Return the fewest patients with 80 % power for each of the components; None where no number is enough."""
+    """Return the fewest patients with this power for each of the components; None where no number is enough."""
     # Power rises with the number of patients, so a grid shows where it crosses; a finer grid follows between its two
     # nearest points, for all components at once.
     count = len(variants)
@@ -130,7 +135,8 @@ def _crossings(
     for index, points in enumerate((16, 8, 8, 8)):
         grid = np.geomspace(low, high, points)  # (points, variants)
         parts = [v.of(grid[:, k], seeds) for k, v in enumerate(variants)]
-        enough = _powers(joined(parts), difference, rule).reshape(count, points).T >= POWER
+        reached = _powers(joined(parts), difference, rule).reshape(count, points).T
+        enough = reached >= chance
         if index == 0:
             never, at_once = ~enough[-1], enough[0]
         first = np.clip(np.argmax(enough, axis=0), 1, points - 1)

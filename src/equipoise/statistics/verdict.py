@@ -24,7 +24,8 @@ class Question:
     `alpha` is the level of this look, `level` the confidence of intervals (1 - alpha of the whole trial). `turned`: why
     the classes of the scores may be exchanged. `networks`: the question is about these trained networks and not about
     methods, so that patients alone are sampled. `growing`: patients are added between looks, which are valid at any
-    number of them; the number at which they shall be sharpest.
+    number of them; the number at which they shall be sharpest. `gated`: secondary endpoints have margins of their own,
+    whose claims are read behind those of the primary endpoint.
     """
 
     margin: float | None
@@ -37,6 +38,7 @@ class Question:
     turned: Reason | None = None
     networks: bool = False
     growing: int | None = None
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def verdict_reason(
     if verdict in ("a_better", "b_better"):
         winner, loser = better
         difference = _difference(analysis, winner, loser, evidence, question.level, family)
-        secondary = question.role != "primary"
+        secondary = question.role != "primary" and question.margin is None
         numbers = test | {"winner": winner, "loser": loser, "difference": difference, "secondary": secondary}
         numbers |= {"margin": question.margin, "exceeds": _exceeds(evidence, question)}
         return Reason("better", **numbers, **_unseen(unseen, analysis))

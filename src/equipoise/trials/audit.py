@@ -71,6 +71,7 @@ def audit(
     allow_trained: bool = False,
     below_chance: bool = False,
     growing: int | None = None,
+    margins: Mapping[str, float] | str | None = None,
     failure_values: Mapping[str, float] | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def audit(
     cases. below_chance: the scores are right, although an arm's AUC is below one half. failure_values: metric to the
     value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
     patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
+    margins: of secondary endpoints (or "surface_dice=0.02,hd95=1"), judged in this order behind the primary one.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
     cases_are_patients, common_cases (leave out cases that some arm lacks or that have different truths) and
@@ -103,7 +105,7 @@ def audit(
         lower_is_better=lower_is_better, patients=patients, cases_are_patients=cases_are_patients,
         common_cases=common_cases, columns=columns, scores=scores, ignore=ignore, threshold=threshold, images=images,
         training=training, allow_trained=allow_trained, below_chance=below_chance, growing=growing,
-        failure_values=failure_values,
+        margins=margins, failure_values=failure_values,
     )  # fmt: skip
     return audit_as_stated(predictions, settings, out, watch)
 

@@ -25,10 +25,11 @@ from equipoise.statistics.endpoints import (
     of_case,
 )
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
+from equipoise.statistics.margins import check_margins, parse_margins
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
 from equipoise.trials.audit_settings import AuditSettings
-from equipoise.trials.audit_statements import growth, threshold_note
+from equipoise.trials.audit_statements import growth, refuse_needless_confirmation, threshold_note
 
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
@@ -54,7 +55,9 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     directions = Directions(tuple(settings.higher_is_better), tuple(settings.lower_is_better), structures)
     primary, chosen = _primary(table, settings.primary, structures)
     notes = threshold_note(table, settings.threshold, settings.positive)
+    refuse_needless_confirmation(table, below_chance=settings.below_chance)
     endpoints = _endpoints(table, settings, primary, structures) | {"units_stated": units_stated(collected)}
+    check_margins(endpoints.get("margins", {}), primary, endpoints["secondary"])
     names = [primary, *endpoints["secondary"]]
     own = _own(table, names)
     directions.check([name for name in names if _asked(name, table, own)], table.metrics)
@@ -69,6 +72,7 @@ def _endpoints(
     table: Predictions, settings: AuditSettings, primary: str, structures: Collection[str] | None
 ) -> dict[str, Any]:
     """Return the section of a lock that says what is compared."""
+    margins = parse_margins(settings.margins)
     return {
         "primary": primary,
         "secondary": _secondary(table, primary, settings.secondary, structures, settings.threshold),
@@ -76,6 +80,7 @@ def _endpoints(
         "subgroups": list(settings.subgroups), "lower_is_better": list(settings.lower_is_better),
         "stated_higher": list(settings.higher_is_better),
         **({"below_chance": True} if settings.below_chance else {}), **growth(settings.growing),
+        **({"margins": margins} if margins else {}),
         **({} if settings.threshold is None else {"threshold": settings.threshold}),
         "structures": None if structures is None else sorted(structures),
     }  # fmt: skip

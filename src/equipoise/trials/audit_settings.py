@@ -36,4 +36,5 @@ class AuditSettings:
     allow_trained: bool = False
     below_chance: bool = False
     growing: int | None = None
+    margins: Mapping[str, float] | str | None = None
     failure_values: Mapping[str, float] | Sequence[str] = ()

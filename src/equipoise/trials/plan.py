@@ -86,10 +86,13 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
 
 
 def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
-    try:
-        refuse_wide_margin(endpoint_of(protocol.endpoints.primary, cohort, protocol.folder), protocol.endpoints.margin)
-    except PredictionError as error:
-        raise ProtocolError(f"endpoints.margin: {error}") from error
+    plan = protocol.endpoints
+    margins = [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
+    for key, name, margin in margins:
+        try:
+            refuse_wide_margin(endpoint_of(name, cohort, protocol.folder), margin)
+        except PredictionError as error:
+            raise ProtocolError(f"endpoints.{key}: {error}") from error
 
 
 def endpoint_of(name: str, cohort: Cohort, folder: Path) -> Endpoint:

@@ -155,4 +155,4 @@ def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
                 "the results are better than new patients would give."
             )
             return [note]
-    return []
+    return [f"No test case or patient stands in the training list given ({len(rows):,} rows)."]

@@ -21,6 +21,7 @@ from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
+from equipoise.evaluation.external.unused import refuse_unused
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
 
@@ -73,6 +74,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     if not given:
         raise PredictionError("no prediction file was given; name at least one")
     inputs: list[Input] = []
+    given_options = options
     several = sum(path.is_dir() for _, path in given) > 1
     # A folder of truth inside one path serves the paths after it, too.
     for arm, path in given:
@@ -89,6 +91,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = [*parts, *mask_parts]
+    refuse_unused(parts, given_options, truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     return replace(_collected(parts, options, truth, notes, lost), masks=paired)
 
@@ -126,6 +129,7 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     truth = _truth(options)
     part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
     parts, notes = _detected([part], options)
+    refuse_unused(parts, options, truth)
     return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 
 

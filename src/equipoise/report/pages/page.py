@@ -33,6 +33,7 @@ from equipoise.report.text.tables import (
     endpoint_table,
     estimate_table,
     grouped_failures,
+    in_sequence,
     rate_table,
     sentences,
     statistics_table,
@@ -125,6 +126,7 @@ def _tables(run: RunFolder, results: dict[str, Any], names: Mapping[str, str]) -
         "pairs": [
             ("Every pair of arms in words", sentences(results, "comparisons")),
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
+            ("Secondary endpoints with a margin, in fixed sequence behind the primary one", in_sequence(results)),
         ],
         "statistics": statistics_table(results, names),
         "readings": readings(results, names),

@@ -197,6 +197,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
         growing=plan.get("growing"),
+        margins=plan.get("margins"),
         custom=_own(run, test),
         **options,
     )
@@ -307,8 +308,10 @@ def _interval(value: Interval) -> dict[str, Any]:
 
 def _comparison(pair: Comparison, run: RunFolder) -> dict[str, Any]:
     plain: dict[str, Any] = json_safe(pair)
-    # A trial's verdicts are always about methods.
-    return plain if run.sources else {key: plain[key] for key in plain if key not in ("about", "non_inferior")}
+    # A trial's verdicts are always about methods; what a fixed sequence confirms is told where one was asked for.
+    left = {"claims", *({"confirmed"} if pair.confirmed is None else ())}
+    left |= set() if run.sources else {"about", *({"non_inferior"} if pair.confirmed is None else ())}
+    return {key: plain[key] for key in plain if key not in left}
 
 
 def _cohort(run: RunFolder, test: Predictions | None) -> dict[str, Any]:

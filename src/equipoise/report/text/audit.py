@@ -76,6 +76,7 @@ def provenance(run: RunFolder) -> list[tuple[str, str]]:
     endpoints = run.lock["endpoints"]
     statements = [f"primary {endpoints['primary']}", f"secondary {', '.join(endpoints['secondary']) or 'none'}"]
     statements += [f"margin {endpoints['margin']:g}"] if endpoints["margin"] else []
+    statements += [f"margin of {name} {value:g}" for name, value in (endpoints.get("margins") or {}).items()]
     versions = ", ".join(f"{name} {version}" for name, version in run.lock["versions"].items())
     return [
         ("Ledger", "none: nothing proves when the test set was opened, or how often"),

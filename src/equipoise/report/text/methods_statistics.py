@@ -41,8 +41,24 @@ def _endpoints(results: Results) -> str:
     name = label_of(results, plan["primary"])
     secondary = listed([label_of(results, one) for one in plan["secondary"]])
     more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
+    if plan.get("margins"):
+        more = _in_sequence(results)
     runs = " expected of a single training run, the mean over runs" if _several(results) else ""
     return f"The primary endpoint was the {name}{runs}{more}."
+
+
+def _in_sequence(results: Results) -> str:
+    """State the margins of secondary endpoints, and the rule by which their claims count."""
+    plan, margins = results["endpoints"], results["endpoints"]["margins"]
+    with_margins = listed([f"{label_of(results, name)} ±{number(margin, 3)}" for name, margin in margins.items()])
+    others = listed([label_of(results, one) for one in plan["secondary"] if one not in margins])
+    rest = f"; {others} {'were' if ' and ' in others else 'was'} exploratory" if others else ""
+    return (
+        f". Secondary endpoints with a margin ({with_margins}) were judged in this order and only behind the primary "
+        "one: a claim (better, not inferior, equivalent within the margin) counts where the same claim, or a "
+        "stronger one, stands for the same arm in every endpoint before it, from intervals at the level divided by "
+        f"the number of comparisons (fixed sequence of tests){rest}"
+    )
 
 
 def _several(results: Results) -> bool:

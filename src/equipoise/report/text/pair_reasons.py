@@ -139,6 +139,27 @@ def better(
     return " ".join(filter(None, (verdict, _beside(margin, exceeds), weight, unseen)))
 
 
+def secondary_in_sequence(
+    verdict: str, a: str, b: str, margin: float, confirmed: Sequence[str], lost: bool, before: str
+) -> str:
+    """State what of a secondary endpoint with a margin is confirmed behind the primary one."""
+    if not confirmed:
+        why = (
+            f"it is not shown of {before}, which comes before it" if lost else "the interval of the sequence shows none"
+        )
+        return f"{verdict} Secondary, in fixed sequence: nothing is confirmed, since {why}."
+    other, parts = {a: b, b: a}, []
+    for claim in confirmed:
+        kind, _, arm = claim.partition(":")
+        if kind == "equivalent":
+            parts.append(f"{a} and {b} are equivalent within {amount(margin)}")
+        elif kind == "better":
+            parts.append(f"{arm} is better than {other[arm]}")
+        elif f"better:{arm}" not in confirmed:
+            parts.append(f"{arm} is not inferior to {other[arm]} by the margin of {amount(margin)}")
+    return f"{verdict} Secondary, confirmed in fixed sequence: {' and '.join(parts)}."
+
+
 def _beside(margin: float | None, exceeds: bool) -> str:
     """State whether a difference is shown to matter."""
     if margin is None:
@@ -273,7 +294,7 @@ WRITERS = (
     no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, both_perfect,
     turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
-    not_inferior, better,
+    not_inferior, better, secondary_in_sequence,
     equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
     more_patients_needed, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

@@ -144,6 +144,11 @@ def sentences(results: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [{**pair, "sentence": pair_sentence(pair), "words": verdict_in_words(pair)} for pair in results[key]]
 
 
+def in_sequence(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the comparisons of secondary endpoints that have a margin, each with its verdict in a sentence."""
+    return [pair for pair in sentences(results, "secondary_comparisons") if pair.get("confirmed") is not None]
+
+
 def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
     """Return all numbers of the primary comparisons; None where there is no comparison."""
     pairs = [

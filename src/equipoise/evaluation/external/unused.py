@@ -1,0 +1,97 @@
+"""Refuse what a caller states beside files that have no use for it: an option that is ignored looks as if it acted."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
+from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.join import Part
+from equipoise.evaluation.external.structures import description
+
+SCORE = "score_"
+_TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
+
+
+def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> None:
+    """Raise PredictionError for the first thing stated that no file has a use for; `truth`: that of a CSV, if read."""
+    for is_given, used, option, why in _rules(options, truth):
+        if is_given and not any(used(part) for part in parts):
+            kinds = ", ".join(dict.fromkeys(part.reading.kind for part in parts))
+            raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}; leave it out")
+
+
+_Rule = tuple[bool, Callable[[Part], bool], str, str]
+
+
+def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
+    yield bool(options.columns), _is_table, "--columns", "their columns are those of the tool that wrote them"
+    yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
+    yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
+    yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no class scores without names"
+    yield options.metric is not None, _measures(options), "--metric", "no values without a name are in them"
+    yield bool(options.regions), _has_regions(options, truth), "--regions", "they hold no such structures"
+    yield (
+        options.truth is not None,
+        _needs_truth(options, truth),
+        "--truth",
+        "they hold the truth already, or need none",
+    )
+    yield options.patients is not None, _lacks_patients, "--patients", "they name the patient of every case"
+    alone = options.cases_are_patients and options.patients is None
+    yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
+    both = options.cases_are_patients and options.patients is not None
+    yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which says another thing"
+
+
+def _is_table(part: Part) -> bool:
+    return part.reading.kind not in _TOOLS
+
+
+def _has_scores(part: Part) -> bool:
+    return any(name.startswith(SCORE) for name in part.reading.columns)
+
+
+def _has_scores_of_a_table(part: Part) -> bool:
+    return _is_table(part) and _has_scores(part)
+
+
+def _unnamed_scores(truth: Mapping[str, str] | None) -> Callable[[Part], bool]:
+    return lambda part: part.reading.kind == medmnist.KIND or (part.reading.kind == monai.VALUES and truth is not None)
+
+
+def _measures(options: AuditOptions) -> Callable[[Part], bool]:
+    name = str(options.metric)
+    tools = (masks.KIND, nnunet.KIND, medmnist.KIND)
+    return lambda part: (
+        part.reading.kind not in tools
+        and any(one == name or one.startswith(f"{name}_") for one in part.reading.columns)
+    )
+
+
+def _has_regions(options: AuditOptions, truth: Mapping[str, str] | None) -> Callable[[Part], bool]:
+    def used(part: Part) -> bool:
+        """Return whether labels or channels get these names, or columns of metrics have them."""
+        if part.reading.kind == monai.VALUES:
+            return truth is None and bool(part.reading.structures)
+        if part.reading.kind in (masks.KIND, nnunet.KIND, monai.METRICS):
+            return True
+        return all(any(name.endswith(f"_{region}") for name in part.reading.columns) for region in options.regions)
+
+    return used
+
+
+def _needs_truth(options: AuditOptions, truth: Mapping[str, str] | None) -> Callable[[Part], bool]:
+    def used(part: Part) -> bool:
+        """Return whether masks, scores or candidates are compared with this truth, or a dataset.json lies beside it."""
+        kind = part.reading.kind
+        if kind in (masks.KIND, medmnist.KIND, detections.KIND):
+            return True
+        if kind == nnunet.KIND:
+            return not options.regions and options.truth is not None and description([options.truth]) is not None
+        return truth is not None and _has_scores(part) and "truth" not in part.reading.columns
+
+    return used
+
+
+def _lacks_patients(part: Part) -> bool:
+    return "patient" not in part.reading.columns or part.reading.kind == detections.KIND

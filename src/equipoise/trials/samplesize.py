@@ -1,0 +1,160 @@
+"""The sample size of a planned trial from a pilot: a run folder, or predictions made elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+
+from equipoise.errors import EquipoiseError
+from equipoise.evaluation.external import AuditOptions, collect, parse_columns, read_column, split_arm
+from equipoise.evaluation.predictions import Predictions, concatenate
+from equipoise.report.pages.sample_size_page import grant_page
+from equipoise.report.results.own_endpoints import own_endpoints
+from equipoise.report.results.plain import json_safe
+from equipoise.report.results.rows import part
+from equipoise.report.text.reasons import sentence
+from equipoise.report.text.sample_size import GrantText, grant_text
+from equipoise.runfolder.paths import LOCK
+from equipoise.runfolder.read import read_folder
+from equipoise.statistics.analysis import Analysis, analyse
+from equipoise.statistics.endpoints import Endpoint, endpoint_named, of_case
+from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.panel import align
+from equipoise.statistics.power import POWER, SEEDS
+from equipoise.statistics.sample_size import NoSampleSize, SampleSize, sample_size
+from equipoise.statistics.verdict import Question
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Test predictions, the endpoint to plan for, the positive class's index, and a difference stated by a protocol."""
+
+    test: Predictions
+    endpoint: Endpoint
+    positive: int | None
+    difference: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A sample size with its words."""
+
+    size: SampleSize
+    text: GrantText
+
+    def page(self) -> str:
+        """Return a page of its own."""
+        return grant_page(self.text)
+
+    def as_json(self) -> dict[str, object]:
+        """Return numbers and words as plain values."""
+        plain: dict[str, object] = json_safe(self.size)
+        return plain | {"text": self.text.plain()}
+
+
+def samplesize(
+    sources: Sequence[str],
+    *,
+    primary: str | None = None,
+    difference: float | None = None,
+    alpha: float = 0.05,
+    power: float = POWER,
+    seeds: Sequence[int] = SEEDS,
+    control: str | None = None,
+    positive: str | None = None,
+    columns: str | None = None,
+    patients: str | None = None,
+    cases_are_patients: bool = False,
+    trust_code: bool = False,
+) -> Planned:
+    """Plan a trial that finds a difference in the primary endpoint, by the spreads of a pilot.
+
+    sources: one run folder, or tables of predictions as `audit` reads them (class scores, or a metric for each case).
+    difference: by default the margin of the run's protocol. power, alpha: of the family of all pairs of the pilot's
+    arms, or of those with `control`. Raises EquipoiseError, one sentence, where the pilot allows no planning.
+    """
+    _check(alpha, power, seeds)
+    folder = Path(sources[0])
+    if len(sources) == 1 and (folder / LOCK).is_file():
+        pilot = _of_folder(folder, primary, trust_code)
+    else:
+        options = AuditOptions(
+            positive=positive, columns=parse_columns(columns), cases_are_patients=cases_are_patients,
+            patients=None if patients is None else read_column(Path(patients), "case", "patient", "list of patients"),
+        )  # fmt: skip
+        pilot = _of_tables(sources, primary, options)
+    smallest = pilot.difference if difference is None else difference
+    if smallest is None or smallest <= 0:
+        raise EquipoiseError("the difference to be found is not known; state the smallest that matters (--difference)")
+    refuse_wide_margin(pilot.endpoint, smallest)
+    analysis = analyse(align(pilot.test), pilot.endpoint, pilot.positive)
+    size = _size(analysis, smallest, alpha, power, seeds, control)
+    text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))
+    return Planned(size, text)
+
+
+def _size(
+    analysis: Analysis, difference: float, alpha: float, power: float, seeds: Sequence[int], control: str | None
+) -> SampleSize:
+    names = analysis.arms.names if analysis.design is not None else ()
+    if len(names) < 2 or (control is not None and control not in names):
+        known = ", ".join(names) or "none"
+        raise EquipoiseError(f"a pilot needs two arms, and the control must be one of them; usable here: {known}")
+    pairs = [(a, control) for a in names if a != control] if control else list(combinations(names, 2))
+    networks = bool((analysis.arms.seeds == 1).all())
+    question = Question(difference, alpha, 1 - alpha, "primary", frozenset(), True, False, networks=networks)
+    try:
+        return sample_size(analysis, pairs, question, power=power, seeds=seeds)
+    except NoSampleSize as error:
+        raise EquipoiseError(f"the pilot allows no planning: {sentence(error.reason)}") from error
+
+
+def _check(alpha: float, power: float, seeds: Sequence[int]) -> None:
+    if not 0 < alpha < 0.5:
+        raise EquipoiseError(f"alpha {alpha:g} is not between 0 and 0.5; use 0.05")
+    if not 0.5 <= power < 1:
+        raise EquipoiseError(f"a power of {power:g} is not between 0.5 and 1; use 0.8 or 0.9")
+    if not seeds or min(seeds) < 3:
+        raise EquipoiseError(f"a verdict on methods needs three runs of each arm, and {list(seeds)} were asked for")
+
+
+def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
+    """Read a run folder; its baselines, which have no runs, are no arms of the plan."""
+    run = read_folder(folder, trust_code)
+    tables = [table for arm in run.arms() if (table := part(run.finished(arm), "test")) is not None]
+    if not tables:
+        raise EquipoiseError(f"{folder} has no test predictions; finish the run first (equipoise run)")
+    plan, test = run.lock["endpoints"], concatenate(tables)
+    name = primary or plan["primary"]
+    custom = own_endpoints(run.lock, run.path, test.metrics, run.trusted)
+    endpoint = endpoint_named(name, list(test.metrics), test.classes, custom)
+    margin = plan.get("margin") if name == plan["primary"] else (plan.get("margins") or {}).get(name)
+    return Pilot(
+        test, endpoint, _positive(test, plan.get("positive"), endpoint), margin, f"the trial {run.lock['name']!r}"
+    )
+
+
+def _of_tables(sources: Sequence[str], primary: str | None, options: AuditOptions) -> Pilot:
+    """Read predictions made elsewhere, by the functions of an audit."""
+    given = [split_arm(one) for one in sources]
+    table = collect([(arm, Path(path)) for arm, path in given], options).predictions
+    name = primary or (
+        "auc" if table.classes else "dice" if "dice" in table.metrics else next(iter(table.metrics), "auc")
+    )
+    if name in table.metrics and not of_case(name).direction_known:
+        raise EquipoiseError(f"it is not known whether {name!r} is better high or low; name a known metric (--primary)")
+    endpoint = endpoint_named(name, list(table.metrics), table.classes, {})
+    files = ", ".join(Path(path).name for _, path in given)
+    return Pilot(
+        table, endpoint, _positive(table, options.positive, endpoint), None, f"predictions made elsewhere ({files})"
+    )
+
+
+def _positive(table: Predictions, named: str | None, endpoint: Endpoint) -> int | None:
+    if not table.classes or endpoint.classes_alike:
+        return None
+    if named is not None and named not in table.classes:
+        raise EquipoiseError(f"there is no class {named!r} to be positive; the classes are {', '.join(table.classes)}")
+    return table.classes.index(named) if named is not None else 1 if len(table.classes) == 2 else None

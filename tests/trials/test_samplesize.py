@@ -1,0 +1,63 @@
+"""The command that writes a sample size for a grant: from a run folder, and from a table of another tool."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from equipoise.cli import main
+from equipoise.errors import EquipoiseError
+from equipoise.trials.samplesize import samplesize
+
+
+@pytest.fixture(scope="module")
+def pilot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms of three runs, Dice of 60 patients."""
+    stream, rows = np.random.default_rng(0), ["arm,seed,case,patient,dice"]
+    shared = 0.75 + 0.08 * stream.standard_normal(60)
+    for arm, ahead in (("unet", 0.0), ("resnet", 0.01)):
+        for seed in range(3):
+            values = np.clip(shared + ahead + 0.02 * stream.standard_normal(60), 0.2, 1)
+            rows += [f"{arm},{seed},c{k},p{k},{value:.4f}" for k, value in enumerate(values)]
+    file = tmp_path_factory.mktemp("pilot") / "pilot.csv"
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.long
+def test_a_table_gives_a_page_and_a_text(pilot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, plain = tmp_path / "grant.html", tmp_path / "grant.txt"
+    for file in (page, plain):
+        assert main(["samplesize", str(pilot), "--difference", "0.02", "--out", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["pilot_patients"], found["comparisons"], found["difference"]) == (60, 1, 0.02)
+    assert plain.read_text(encoding="utf-8") == found["text"]
+    made = page.read_text(encoding="utf-8")
+    assert f"{found['needed'][0]['patients']:,} test patients are needed" in made
+    assert made.count("<tr>") == 4
+    assert "predictions made elsewhere (pilot.csv)" in made
+
+
+def test_a_plan_without_three_runs_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(EquipoiseError, match="three runs"):
+        samplesize(["nothing"], seeds=[2])
+    with pytest.raises(EquipoiseError, match="does not exist"):
+        samplesize(["nothing"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "--difference"),
+        ({"difference": 3.0}, "as wide as its range"),
+        ({"difference": 0.02, "power": 2.0}, "power"),
+        ({"difference": 0.02, "alpha": 0.7}, "alpha"),
+        ({"difference": 0.02, "seeds": [2]}, "three runs"),
+        ({"difference": 0.02, "control": "vgg"}, "usable here: resnet, unet|usable here: unet, resnet"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(pilot: Path, options: dict[str, float], words: str) -> None:
+    with pytest.raises(EquipoiseError, match=words):
+        samplesize([str(pilot)], **options)  # type: ignore[arg-type]
