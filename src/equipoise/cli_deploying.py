@@ -68,7 +68,7 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     predict.add_argument("--out", required=True, metavar="DIR", help="folder of the answers")
     predict.add_argument(
         "--as", dest="formats", default="nifti,json", metavar="KINDS",
-        help="of nifti, seg and json, joined by commas (default: %(default)s)",
+        help="of nifti, json, seg, labelmap, sr and rtstruct, joined by commas (default: %(default)s)",
     )  # fmt: skip
     predict.add_argument("--series", metavar="UID", help="the DICOM series meant in a folder of several")
     predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
