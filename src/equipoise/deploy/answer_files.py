@@ -12,13 +12,14 @@ from equipoise.deploy.dicom_segmentation import segmentation_bytes
 from equipoise.deploy.dicom_structures import structures_bytes
 from equipoise.deploy.inputs import CaseInput, SourceImage
 from equipoise.deploy.outputs import write_masks
+from equipoise.deploy.page import case_page
 from equipoise.deploy.predictor import Answer, Bundle
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
 from equipoise.tasks.task import MASK
 
-NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT = "nifti", "json", "seg", "labelmap", "sr", "rtstruct"
-FORMATS = (NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT)
+NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT, PAGE = "nifti", "json", "seg", "labelmap", "sr", "rtstruct", "page"
+FORMATS = (NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT, PAGE)
 OF_MASKS = (SEG, LABELMAP, RTSTRUCT)
 """Formats that hold masks alone: of a bundle that answers with classes or candidates they are refused."""
 
@@ -64,6 +65,12 @@ def write_answer(
     written = Written()
     # DICOM first, which may be refused: a case that failed must leave no mask behind.
     contents = _dicom(written, bundle, source, answer, formats)
+    if PAGE in formats:
+        warnings = (*answer.warnings, *written.warnings)
+        contents["page.html"] = case_page(
+            case.id, source.image, answer, warnings=warnings, channel=bundle.contract.channels[0], arm=bundle.arm,
+            bundle=bundle.sha256,
+        ).encode()  # fmt: skip
     if answer.masks and NIFTI in formats:
         written.names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])
     for name, content in contents.items():
@@ -76,7 +83,7 @@ def _dicom(
     written: Written, bundle: Bundle, source: SourceImage, answer: Answer, formats: Sequence[str]
 ) -> dict[str, bytes]:
     """Return the DICOM files asked for, by name; a report on masks brings the segmentation that it refers to."""
-    named = {"arm": str(bundle.files.record["evidence"]["arm"]), "bundle": bundle.sha256}
+    named = {"arm": bundle.arm, "bundle": bundle.sha256}
     contents: dict[str, bytes] = {}
     if answer.masks and (SEG in formats or SR in formats):
         contents["seg.dcm"] = segmentation_bytes(answer.masks, source.scan, **named)

@@ -13,17 +13,18 @@ from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts.formats.file_names import data_files
-from equipoise.deploy.answer_files import check_formats, formats_of, loss_columns, write_answer
+from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns, write_answer
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, left_out, read_input
 from equipoise.deploy.outputs import label_values, sha256_of
+from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
 
-TABLE, ANSWER, STARTED = "predictions.csv", "answer.json", "started.json"
+TABLE, INDEX, ANSWER, STARTED = "predictions.csv", "index.html", "answer.json", "started.json"
 ANSWERED, FAILED = "answered", "failed"
 
 
@@ -39,6 +40,7 @@ class Summary:
     warned: int
     first_failure: str = ""
     left_out: tuple[str, ...] = ()
+    pages: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for --json."""
@@ -49,6 +51,7 @@ class Summary:
         counts = f"{self.answered} answered, {self.failed} failed, {self.warned} with warnings"
         resumed = f" ({self.resumed} were answered before)" if self.resumed else ""
         lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
+        lines += [f"pages: {Path(self.out) / INDEX}"] if self.pages else []
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
         if self.left_out:
             lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
@@ -104,18 +107,23 @@ def predict(
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     finally:
         write_text(out / TABLE, _table(rows, loaded.contract, settings.formats))
-    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)))
+    if PAGE in settings.formats:
+        columns = _columns(loaded.contract, settings.formats)[1:]
+        write_text(out / INDEX, index_page(rows, columns, arm=loaded.arm, bundle=loaded.sha256))
+    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)), PAGE in settings.formats)
     ended = {"bundle": loaded.sha256, "cases": len(rows), "failed": summary.failed, "left_out": summary.left_out}
     ended |= {"table_sha256": sha256_of(out / TABLE), "settings": asdict(settings), "note": RESEARCH_ONLY}
     write_json(out / DONE, ended)
     return summary
 
 
-def _summary(rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...]) -> Summary:
+def _summary(
+    rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...], pages: bool
+) -> Summary:
     failures = [row for row in rows if row["status"] == FAILED]
     first = f"{failures[0]['case']}: {failures[0]['reason']}" if failures else ""
     warned = sum(bool(row["warnings"]) for row in rows)
-    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others)
+    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others, pages)
 
 
 def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
@@ -266,26 +274,20 @@ def _candidates(answer: Answer, source: SourceImage) -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence[str]) -> str:
-    """Return predictions.csv: the columns are those of the contract, whether or not any case was answered."""
+def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
+    """Return the columns of predictions.csv: those of the contract, whether or not any case was answered."""
     unit = "ml" if contract.spatial_dims == 3 else "mm2"
     answers = {
         "label": ["class", *(f"p_{name}" for name in contract.classes)],
         "mask": [f"{name}_{unit}" for name in contract.regions],
         "findings": ["candidates", "highest_score"],
     }[contract.truth]
-    columns = [
-        "case",
-        "status",
-        "reason",
-        *answers,
-        *loss_columns(contract, formats),
-        "warnings",
-        "sides",
-        "spacing_mm",
-        "input_sha256",
-        "bundle",
-    ]
+    return ["case", "status", "reason", *answers, *loss_columns(contract, formats), "warnings"]
+
+
+def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence[str]) -> str:
+    """Return predictions.csv."""
+    columns = [*_columns(contract, formats), "sides", "spacing_mm", "input_sha256", "bundle"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

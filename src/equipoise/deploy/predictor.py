@@ -211,6 +211,11 @@ class Bundle(Predictor):
         return tuple(filter(None, [note(self.files.record.get("reading"))]))
 
     @property
+    def arm(self) -> str:
+        """The name of the arm that the bundle holds."""
+        return str(self.files.record["evidence"]["arm"])
+
+    @property
     def sha256(self) -> str:
         """The bundle's name: the SHA-256 of its bundle.json."""
         return self.files.sha256
