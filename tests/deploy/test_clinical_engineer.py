@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dicom_series import AXIAL, CORONAL, SAGITTAL, errors_of, turned, write_volume
+from dicom_series import CORONAL, SAGITTAL, errors_of, turned, write_volume
 
 TRIAL_CASES, ANGLES = 24, (12, -9, 15)
 PROTOCOL = """
