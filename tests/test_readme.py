@@ -1,9 +1,15 @@
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+
+from equipoise.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +29,62 @@ def test_the_six_lines_run(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("unet against densenet ")
     assert (tmp_path / "quick-run" / "report.html").is_file()
+
+
+def write_balls(folder):
+    """Eighteen labelled volumes in the Decathlon's layout, and two new ones: bright balls in noise."""
+    draw, grid, listed = np.random.default_rng(0), np.indices((20, 24, 16)), []
+    for name in ("scans/imagesTr", "scans/labelsTr", "new-scans"):
+        (folder / name).mkdir(parents=True)
+    for number in range(20):
+        centre = draw.uniform(7, (13, 17, 9))
+        ball = ((grid - centre[:, None, None, None]) ** 2).sum(axis=0) < draw.uniform(3, 5) ** 2
+        image, name = ball + draw.normal(0, 0.4, ball.shape), f"case_{number:02d}.nii.gz"
+        place = np.diag([1.0, 1.0, 2.0, 1.0])
+        nib.save(
+            nib.Nifti1Image(image.astype(np.float32), place),
+            folder / ("new-scans" if number > 17 else "scans/imagesTr") / name,
+        )
+        if number < 18:
+            nib.save(nib.Nifti1Image(ball.astype(np.uint8), place), folder / "scans/labelsTr" / name)
+            listed.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    about = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "ball"}, "training": listed, "test": []}
+    (folder / "scans/dataset.json").write_text(json.dumps({"name": "balls", "numTraining": 18} | about))
+
+
+def shrink(protocol):
+    """One arm, one seed, one epoch, small patches: the tour is tried, not the networks."""
+    text = protocol.read_text(encoding="utf-8")
+    first, *_, last = re.split(r"(?m)^(?=\[\[arms\]\])|(?=^\[endpoints\])", text)
+    arm = next(part for part in re.split(r"(?m)^(?=\[\[arms\]\])", text) if 'name = "unet-adam"' in part)
+    text = first + arm.replace('"small"', '"tiny"') + last
+    for key, value in (("epochs", "1"), ("patch", "16"), ("seeds", "[0]")):
+        text, count = re.subn(rf"(?m)^{key} = [^#\n]+", f"{key} = {value} ", text)
+        assert count == 1
+    protocol.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.trial
+def test_the_six_commands_lead_from_data_to_masks(tmp_path, monkeypatch, jobs_here, capsys):
+    tour = README.partition("## From data to a mask")[2].partition("```sh")[2].partition("```")[0]
+    commands = [shlex.split(line, comments=True) for line in tour.splitlines() if line.startswith("equipoise ")]
+    assert [words[1] for words in commands] == ["init", "check", "run", "export", "verify", "predict"]
+    write_balls(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for words in commands:
+        # An arm of one epoch need not beat a trivial rule, and then the export asks for a reason.
+        reason = ["--although", "a test of the tour"] if words[1] == "export" else []
+        assert main([*words[1:], *reason]) == 0, (words, capsys.readouterr())
+        if words[1] == "init":
+            shrink(tmp_path / "protocol.toml")
+    arm = commands[3][commands[3].index("--arm") + 1]
+    card = (tmp_path / "run" / "model-cards" / f"{arm}.md").read_text(encoding="utf-8")
+    assert f"equipoise export run --arm {arm}" in card
+    for scan in sorted((tmp_path / "new-scans").iterdir()):
+        folder = tmp_path / "answers" / scan.name.removesuffix(".nii.gz")
+        mask, image = nib.load(folder / "mask.nii.gz"), nib.load(scan)
+        assert (mask.shape, np.array_equal(mask.affine, image.affine)) == (image.shape, True)
+        assert f'href="{folder.name}/page.html"' in (tmp_path / "answers" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.long

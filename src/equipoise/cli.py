@@ -143,13 +143,16 @@ def _samplesize(arguments: argparse.Namespace) -> int:
 
 
 def _advise(arguments: argparse.Namespace) -> int:
-    from equipoise.report import advise, summarise
+    from equipoise.report import advise, export_step, read_folder, results_of
 
-    results = summarise(Path(arguments.folder), arguments.trust_code)
+    run = read_folder(Path(arguments.folder), arguments.trust_code)
+    results = results_of(run)
     advice = advise(results, arguments.prefer, arguments.max_latency_ms)
     if results["exploratory_reasons"]:
         advice["exploratory"] = results["exploratory_reasons"]
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
+    advice["next"] = export_step(run, results, advice, arguments.folder)
+    text += "" if advice["next"] is None else f"\nnext: {advice['next']}"
     _say(arguments, advice, text)
     return DONE
 

@@ -38,8 +38,9 @@ def predict_images(arguments: argparse.Namespace, watch: Watch) -> Outcome:
     """Answer new images."""
     from equipoise.deploy.predict import predict
 
+    formats = f"{arguments.formats},page" if arguments.page else arguments.formats
     summary = predict(
-        arguments.bundle, arguments.inputs, arguments.out, formats=arguments.formats, series_uid=arguments.series,
+        arguments.bundle, arguments.inputs, arguments.out, formats=formats, series_uid=arguments.series,
         strict=arguments.strict, most_gb=arguments.max_memory, runtime=arguments.runtime, watch=watch,
     )  # fmt: skip
     return summary.as_json(), summary.text(), bool(summary.failed)
@@ -68,8 +69,9 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     predict.add_argument("--out", required=True, metavar="DIR", help="folder of the answers")
     predict.add_argument(
         "--as", dest="formats", default="nifti,json", metavar="KINDS",
-        help="of nifti, seg and json, joined by commas (default: %(default)s)",
+        help="of nifti, json, seg, labelmap, sr, rtstruct and page, joined by commas (default: %(default)s)",
     )  # fmt: skip
+    predict.add_argument("--page", action="store_true", help="an offline page per case, and an index: page in --as")
     predict.add_argument("--series", metavar="UID", help="the DICOM series meant in a folder of several")
     predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
     predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")

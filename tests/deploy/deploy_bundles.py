@@ -23,7 +23,7 @@ from equipoise.preprocessing import Pipeline
 SLOPES, OFFSETS = np.array([0.0, 1.0, 2.0]), np.array([0.0, -0.5, -2.0])
 
 
-def onnx_model(outputs, channels, dims, *, per_case=False, slopes=SLOPES):
+def onnx_model(outputs, channels, dims, *, per_case=False, slopes=SLOPES, offsets=OFFSETS):
     """Logits are slope · first channel + offset in each voxel; per_case: of the mean over the image."""
     weight = np.zeros((outputs, channels, *(1,) * dims), np.float32)
     weight[:, 0] = slopes[:outputs].reshape(-1, *(1,) * dims)
@@ -36,7 +36,7 @@ def onnx_model(outputs, channels, dims, *, per_case=False, slopes=SLOPES):
         [node for node in (start, conv, end) if node is not None], "g",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", channels, *sides])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, out)],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(OFFSETS[:outputs].astype(np.float32), "b")],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(offsets[:outputs].astype(np.float32), "b")],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from deploy_bundles import arrays_of, change, contract_for, make_bundle, onnx_model
 
+from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import FILES, GOLDEN, NETWORK, RECORD, WEIGHTS, read_bundle, write_bundle
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.verify import verify
@@ -141,6 +142,7 @@ def test_swapped_classes_channels_and_a_changed_pipeline_are_refused(tmp_path):
         "classes": lambda contract: contract["classes"].reverse(),
         "regions": lambda contract: contract["regions"].reverse(),
         "pipeline": lambda contract: contract["pipeline"]["scale"].update(kind="unit"),
+        "pipeline ": lambda contract: contract["pipeline"].update(resample_mm=[20.0, 10.0, 5.0]),  # spacing × 10
         "channels": lambda contract: contract["channels"].reverse(),
         "oriented": lambda contract: contract.update(oriented=False),
         "window": lambda contract: contract["window"].update(mirror_axes=[0]),
@@ -149,7 +151,7 @@ def test_swapped_classes_channels_and_a_changed_pipeline_are_refused(tmp_path):
     for key, swap in swaps.items():
         forged = shutil.copytree(source, tmp_path / key)
         edit(forged, lambda record, swap=swap: swap(record["contract"]))
-        with pytest.raises(EquipoiseError, match=f"'{key}' was changed"):
+        with pytest.raises(EquipoiseError, match=f"'{key.strip()}' was changed"):
             Bundle(forged)
 
 
@@ -157,6 +159,26 @@ def test_widened_limits_are_refused(bundle):
     edit(bundle, lambda record: record["limits"]["spacing_mm"].update(high=[99.0, 99.0, 99.0]))
     with pytest.raises(EquipoiseError, match="training limits are not those"):
         Bundle(bundle)
+
+
+def test_spacing_times_ten_and_images_without_a_place_are_no_silent_answers(pristine_bundle):
+    bundle = Bundle(pristine_bundle)
+    values = np.random.default_rng(0).uniform(0, 2, (1, 6, 9, 8)).astype(np.float32)
+    placed = Image(values, (2.0, 1.0, 0.5), None, np.diag([0.5, 1.0, 2.0, 1.0]))
+    assert not any("spacing" in text for text in bundle.predict(placed).warnings)
+    far = Image(values, (20.0, 10.0, 5.0), None, np.diag([5.0, 10.0, 20.0, 1.0]))
+    assert sum("outside the training limits: spacing" in text for text in bundle.predict(far).warnings) == 3
+    with pytest.raises(EquipoiseError, match=r"spacing along z is 20 mm, in training 2 to 2.*--strict"):
+        bundle.predict(far, strict=True)
+    # stored from left to right or from right to left: without a place in space nothing tells, so nothing is answered
+    with pytest.raises(EquipoiseError, match="which side is left cannot be known"):
+        bundle.predict(Image(values[..., ::-1], (2.0, 1.0, 0.5)))
+    # with its place, the same voxels stored from right to left get the same answer on the same voxels
+    turned = np.diag([-0.5, 1.0, 2.0, 1.0])
+    turned[0, 3] = 0.5 * 7
+    flipped = bundle.predict(Image(values[..., ::-1], (2.0, 1.0, 0.5), None, turned))
+    for name, mask in bundle.predict(placed).masks.items():
+        assert np.array_equal(flipped.masks[name], mask[..., ::-1])
 
 
 def test_another_network_is_refused_by_its_answers(bundle):

@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from equipoise import cli
 from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.dicom_seg import read_segmentation
-from equipoise.deploy.dicom import _uid
+from equipoise.deploy.dicom_source import uid
 from equipoise.deploy.predict import predict
 
 
@@ -63,5 +63,5 @@ def test_a_sagittal_series_gets_masks_on_its_own_slices(tmp_path):
 
 
 def test_identifiers_are_valid_and_follow_from_what_they_name():
-    assert _uid("a", "series") == _uid("a", "series") != _uid("a", "instance")
-    assert pydicom.uid.UID(_uid("a", "series")).is_valid
+    assert uid("a", "series") == uid("a", "series") != uid("a", "instance")
+    assert pydicom.uid.UID(uid("a", "series")).is_valid

@@ -15,7 +15,7 @@ import equipoise
 from equipoise import cli
 from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, PARITY, RECORD, WEIGHTS, read_bundle
 from equipoise.deploy.canaries import refuse_traces
-from equipoise.deploy.export import _proven, evidence_of, export
+from equipoise.deploy.export import _proven, export
 from equipoise.deploy.onnx_file import strip
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
@@ -226,43 +226,6 @@ def test_a_run_is_loaded_by_its_arms(tmp_path):
         loaded.arm("none")
     with pytest.raises(EquipoiseError, match="no run folder"):
         equipoise.load(tmp_path)
-
-
-def results_with(verdict, *, exploratory=(), better="higher"):
-    """Results of one arm and two trivial rules, of which the second is the stronger."""
-
-    def entry(name, value):
-        return {"name": name, "endpoints": {"auc": {"estimate": value, "low": 0.1, "high": 0.9, "n_patients": 9}}}
-
-    sign = 1 if better == "higher" else -1
-    pairs = [{"a": "net", "b": "weak", "verdict": "a_better", "reason": "clear."},
-             {"a": "strong", "b": "net", "verdict": verdict, "reason": "so it is."}]  # fmt: skip
-    return {
-        "endpoints": {"primary": "auc", "higher_is_better": better == "higher"}, "arms": [entry("net", 0.5)],
-        "untuned": [], "baselines": [entry("weak", 0.5 - 0.1 * sign), entry("strong", 0.5 + 0.1 * sign)],
-        "baseline_comparisons": pairs, "comparisons": [], "exploratory": bool(exploratory),
-        "exploratory_reasons": list(exploratory),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("better", ["higher", "lower"])
-def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
-    lock = {"name": "t", "question": "q"}
-    trained = SimpleNamespace(job=SimpleNamespace(arm=SimpleNamespace(name="net")), run=SimpleNamespace(lock=lock))
-    assert evidence_of(trained, results_with("b_better", better=better))["overruled"] == []
-    for verdict in ("a_better", "equivalent", "not_enough_data", "refused"):
-        assert (
-            "does not say that it beats strong"
-            in evidence_of(trained, results_with(verdict, better=better))["overruled"][0]
-        )
-    planned = evidence_of(trained, results_with("b_better", better=better))
-    assert (planned["exploratory"], planned["exploratory_reasons"]) == (False, [])
-    reasons = ["the test set was opened 2 times", "its record could not be verified"]
-    exploratory = evidence_of(trained, results_with("b_better", exploratory=reasons, better=better))
-    assert (exploratory["exploratory"], exploratory["exploratory_reasons"]) == (True, reasons)
-    assert exploratory["overruled"] == [
-        "the trial is exploratory: the test set was opened 2 times; its record could not be verified"
-    ]
 
 
 def test_a_runtime_that_answers_otherwise_is_refused():

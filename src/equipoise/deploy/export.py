@@ -19,7 +19,6 @@ from equipoise import models
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, RECORD, SCHEMA, WEIGHTS, prove_new, write_bundle
 from equipoise.deploy.canaries import refuse_traces
-from equipoise.deploy.card import card
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.file_reading import read_alike
 from equipoise.deploy.golden import make_golden
@@ -32,6 +31,8 @@ from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, 
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve, source_hash
 from equipoise.progress import Watch, silent
+from equipoise.report.text.arm_evidence import arm_evidence
+from equipoise.report.text.model_card import bundle_card
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LOCK
 from equipoise.training.data.samples import Samples
@@ -41,7 +42,6 @@ from equipoise.training.preparation.staging import stage
 MOST_FOR_LIMITS = 200
 """Training cases whose spacing, sides and intensities are looked at, evenly spread."""
 PACKAGES = ("equipoise", "torch", "numpy", "scipy", "onnx", "onnxruntime")
-VERDICTS = {"a": "a_better", "b": "b_better"}
 
 
 def export(
@@ -67,7 +67,7 @@ def export(
     out = Path(out)
     prove_new(out)
     trained = trained_job(run, arm, job, protocol, trust_code)
-    evidence = evidence_of(trained, results)
+    evidence = arm_evidence(trained.run.lock, arm, results)
     _refuse(evidence["overruled"], although, arm)
     weights = weights_of(trained)
     proven = _proven(trained, weights, watch)
@@ -126,7 +126,7 @@ def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[s
         WEIGHTS: weights,
         GOLDEN: make_golden(predictor, proven.limits),
         PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-        CARD: card(record, proven.parity).encode(),
+        CARD: bundle_card(record, proven.parity).encode(),
     }
 
 
@@ -136,56 +136,6 @@ def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
             f"{arm} is not exported: {'; '.join(reasons)}; to export it all the same, give your reason with "
             "--although, and the card prints it"
         )
-
-
-def evidence_of(trained: TrainedJob, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the trial says of the arm, with what speaks against exporting it under `overruled`."""
-    arm, endpoint = trained.job.arm.name, results["endpoints"]["primary"]
-    entry = next(one for one in (*results["arms"], *results["untuned"]) if one["name"] == arm)
-    value = entry["endpoints"][endpoint]
-    rule, pair = _strongest_rule(arm, results)
-    overruled = []
-    if pair is None or not _won(pair, arm):
-        missing = "the trial has no trivial rule to compare it with"
-        reason = missing if rule is None else f"the trial does not say that it beats {rule}"
-        overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
-    exploratory = list(results["exploratory_reasons"])
-    if exploratory:
-        overruled.append(f"the trial is exploratory: {'; '.join(exploratory)}")
-    others = [one for one in results["comparisons"] if arm in (one["a"], one["b"])]
-    return {
-        "trial": trained.run.lock["name"],
-        "question": trained.run.lock["question"],
-        "arm": arm,
-        "endpoint": endpoint,
-        **{key: value.get(key) for key in ("estimate", "low", "high", "method")},
-        "patients": value.get("n_patients"),
-        "baseline": {"name": rule, "verdict": pair and pair["verdict"], "reason": pair["reason"] if pair else "none"},
-        "comparisons": [
-            {"other": one["b"] if one["a"] == arm else one["a"], "verdict": one["verdict"], "reason": one["reason"]}
-            for one in others
-        ],
-        "exploratory": bool(exploratory),
-        "exploratory_reasons": exploratory,
-        "overruled": overruled,
-    }
-
-
-def _strongest_rule(arm: str, results: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
-    """Return the trivial rule with the best estimate, and its comparison with the arm."""
-    endpoint, sign = results["endpoints"]["primary"], 1 if results["endpoints"]["higher_is_better"] else -1
-    values = {one["name"]: one["endpoints"][endpoint]["estimate"] for one in results["baselines"]}
-    values = {name: value for name, value in values.items() if value is not None}
-    if not values:
-        return None, None
-    rule = max(values, key=lambda name: sign * values[name])
-    pairs = (pair for pair in results["baseline_comparisons"] if {pair["a"], pair["b"]} == {arm, rule})
-    return rule, next(pairs, None)
-
-
-def _won(pair: Mapping[str, Any], arm: str) -> bool:
-    side = "a" if pair["a"] == arm else "b"
-    return bool(pair["verdict"] == VERDICTS[side])
 
 
 def _arithmetic_changes(parity: Mapping[str, Any], trained: TrainedJob) -> list[str]:

@@ -24,7 +24,7 @@ from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.tables import read_table
 from equipoise.deploy.contract import Contract
-from equipoise.errors import CohortError
+from equipoise.errors import CohortError, EquipoiseError
 
 ARRAYS, TABLES = frozenset({".npz", ".npy"}), frozenset({".csv", ".tsv"})
 _SECOND_HALVES = frozenset({".img", ".img.gz"})
@@ -82,9 +82,21 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
         return _in_folder(path, contract, series_uid)
     if suffix_of(path) in TABLES:
         return _in_table(path, contract)
-    if suffix_of(path) == ".npz" and "images" in open_arrays(path).names:
-        return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(len(rows(path, "images")))]
+    if suffix_of(path) == ".npz":
+        return _in_archive(path)
     return [CaseInput(_stem(path), (path,), series_uid)]
+
+
+def _in_archive(path: Path) -> list[CaseInput]:
+    """Return a case per image of an archive with `images`, else one; a damaged archive is one case with its refusal."""
+    try:
+        count = len(rows(path, "images")) if "images" in open_arrays(path).names else None
+    except EquipoiseError as error:
+        # Not raised: the other inputs still have answers, and this one a row.
+        return [CaseInput(_stem(path), (path,), refusal=str(error))]
+    if count is None:
+        return [CaseInput(_stem(path), (path,))]
+    return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(count)]
 
 
 def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list[CaseInput]:

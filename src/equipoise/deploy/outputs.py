@@ -2,12 +2,12 @@
 
 import gzip
 import hashlib
+import importlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
@@ -18,7 +18,6 @@ from equipoise.deploy.contract import Contract
 from equipoise.errors import EquipoiseError
 from equipoise.runfolder.paths import file_stem
 
-nib: Any = nibabel  # it has no types
 Labels = NDArray[np.uint8]
 WORLD = {"L": (0, -1), "R": (0, 1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
 """The world axis (right, anterior, superior) of a letter, and its direction."""
@@ -80,8 +79,15 @@ def stored_grid(labels: Labels, scan: Scan) -> tuple[Labels, NDArray[np.float64]
     return out, affine
 
 
+def _nibabel() -> Any:
+    # Not in the head: it brings pydicom and with that a third of all that `predict` imports, which classes, pictures
+    # and answers in DICOM need not.
+    return importlib.import_module("nibabel")
+
+
 def nifti_bytes(labels: Labels, scan: Scan, source: Path) -> bytes:
     """Return labels (z, y, x) as a .nii.gz on the source's stored grid, with its header where that is NIfTI."""
+    nib = _nibabel()
     values, affine = stored_grid(labels, scan)
     header = _header(source, affine, values.shape) if source.name.lower().endswith(NIFTI) else None
     image = nib.Nifti1Image(np.ascontiguousarray(values), affine, header)
@@ -99,7 +105,8 @@ def nifti_bytes(labels: Labels, scan: Scan, source: Path) -> bytes:
 
 def _header(source: Path, affine: NDArray[np.float64], shape: tuple[int, ...]) -> Any:
     """Return the source's header made fit for labels; None where its grid is not the one that was read."""
-    image: Any = nib.load(source)
+    nib = _nibabel()
+    image = nib.load(source)
     if image.shape[:3] != shape:
         raise EquipoiseError(f"{source} changed while it was answered; run the same command again")
     if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair) or not np.allclose(image.affine, affine, atol=1e-4):

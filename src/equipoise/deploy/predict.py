@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,23 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from equipoise.atomic_write import write_bytes, write_json, write_text
+from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts.formats.file_names import data_files
+from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns, write_answer
 from equipoise.deploy.contract import Contract
-from equipoise.deploy.dicom import segmentation_bytes
 from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, left_out, read_input
-from equipoise.deploy.outputs import label_values, sha256_of, write_masks
+from equipoise.deploy.outputs import label_values, sha256_of
+from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
 from equipoise.errors import EquipoiseError, Interrupted
-from equipoise.lookup import nearest
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
 
-TABLE, ANSWER, STARTED, SEGMENTATION = "predictions.csv", "answer.json", "started.json", "seg.dcm"
-FORMATS = ("nifti", "seg", "json")
+TABLE, INDEX, ANSWER, STARTED = "predictions.csv", "index.html", "answer.json", "started.json"
 ANSWERED, FAILED = "answered", "failed"
 
 
@@ -42,6 +40,7 @@ class Summary:
     warned: int
     first_failure: str = ""
     left_out: tuple[str, ...] = ()
+    pages: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for --json."""
@@ -52,6 +51,7 @@ class Summary:
         counts = f"{self.answered} answered, {self.failed} failed, {self.warned} with warnings"
         resumed = f" ({self.resumed} were answered before)" if self.resumed else ""
         lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
+        lines += [f"pages: {Path(self.out) / INDEX}"] if self.pages else []
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
         if self.left_out:
             lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
@@ -82,15 +82,16 @@ def predict(
 ) -> Summary:
     """Answer every input, and write predictions.csv, a folder per case and, last, done.json to `out`.
 
-    formats: of "nifti" (masks), "seg" (DICOM segmentations), "json". most_gb: refuse an image whose answer would take
+    formats: of `answer_files.FORMATS`, by name. most_gb: refuse an image whose answer would take
     more memory. A case that cannot be answered is a row with its reason.
 
     Raises EquipoiseError for a bundle or a folder that cannot be used, Interrupted after Ctrl-C (resumable).
     """
     out, given = Path(out), [Path(path) for path in inputs]
-    settings = Settings(_formats(formats), strict, most_gb, runtime)
+    settings = Settings(formats_of(formats), strict, most_gb, runtime)
     _refuse_inside(out, given)
     loaded = Bundle(bundle, runtime)
+    check_formats(settings.formats, loaded.contract)
     cases = find_cases(given, loaded.contract, series_uid)
     _claim(out, loaded)
     (out / DONE).unlink(missing_ok=True)
@@ -105,27 +106,24 @@ def predict(
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
     finally:
-        write_text(out / TABLE, _table(rows, loaded.contract))
-    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)))
+        write_text(out / TABLE, _table(rows, loaded.contract, settings.formats))
+    if PAGE in settings.formats:
+        columns = _columns(loaded.contract, settings.formats)[1:]
+        write_text(out / INDEX, index_page(rows, columns, arm=loaded.arm, bundle=loaded.sha256))
+    summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)), PAGE in settings.formats)
     ended = {"bundle": loaded.sha256, "cases": len(rows), "failed": summary.failed, "left_out": summary.left_out}
     ended |= {"table_sha256": sha256_of(out / TABLE), "settings": asdict(settings), "note": RESEARCH_ONLY}
     write_json(out / DONE, ended)
     return summary
 
 
-def _summary(rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...]) -> Summary:
+def _summary(
+    rows: Sequence[dict[str, Any]], resumed: int, out: Path, bundle: str, others: tuple[str, ...], pages: bool
+) -> Summary:
     failures = [row for row in rows if row["status"] == FAILED]
     first = f"{failures[0]['case']}: {failures[0]['reason']}" if failures else ""
     warned = sum(bool(row["warnings"]) for row in rows)
-    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others)
-
-
-def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
-    names = tuple(filter(None, formats.split(","))) if isinstance(formats, str) else tuple(formats)
-    for name in names:
-        if name not in FORMATS:
-            raise EquipoiseError(f"--as {name!r} is unknown; {nearest(name, FORMATS)}")
-    return names
+    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others, pages)
 
 
 def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
@@ -224,8 +222,9 @@ def _answered(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings,
     if refusal is not None:
         raise refusal
     answer = bundle.answer(source.image, strict=settings.strict, remarks=(*source.remarks, *bundle.about_files))
-    files = _write(case, bundle, folder, settings, source, answer)
-    row = _row(case, bundle, source, answer)
+    written = write_answer(folder, case, bundle, source, answer, settings.formats)
+    row = _row(case, bundle, source, answer) | written.columns
+    row["warnings"] += written.warnings
     details = {
         "key": key,
         "note": RESEARCH_ONLY,
@@ -236,28 +235,10 @@ def _answered(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings,
         "stored_axes": source.scan.stored_axes,
         "slices": source.scan.header.get("slices"),
         "slices_from_to_mm": source.scan.header.get("slices_from_to_mm"),
-        "files": {name: sha256_of(folder / name) for name in files},
+        "files": {name: sha256_of(folder / name) for name in written.names},
     }
     write_json(folder / ANSWER, details, public=True)  # last: it marks the case as answered
     return row
-
-
-def _write(
-    case: CaseInput, bundle: Bundle, folder: Path, settings: Settings, source: SourceImage, answer: Answer
-) -> list[str]:
-    """Write the masks of an answer in the formats asked for; return the names of the files."""
-    if not answer.masks:
-        return []
-    # The segmentation first, which may be refused: a case that failed must leave no mask behind.
-    names = []
-    if "seg" in settings.formats:
-        arm = bundle.files.record["evidence"]["arm"]
-        content = segmentation_bytes(answer.masks, source.scan, arm=arm, bundle=bundle.sha256)
-        write_bytes(folder / SEGMENTATION, content)
-        names.append(SEGMENTATION)
-    if "nifti" in settings.formats:
-        names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])
-    return names
 
 
 def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -> dict[str, Any]:
@@ -284,25 +265,29 @@ def _candidates(answer: Answer, source: SourceImage) -> list[dict[str, Any]]:
     """Return a detector's candidates: score, place in mm from the first voxel, and in the world (RAS+) if known."""
     if answer.candidates is None:
         return []
-    rows = []
-    for centre, score in zip(answer.candidates.centre_mm, answer.candidates.score, strict=True):
-        world = None
-        if source.image.affine is not None and len(centre) == 3:
-            voxel = (centre / np.array(answer.spacing_mm))[::-1]
-            world = (source.image.affine @ np.array([*voxel, 1.0]))[:3].round(3).tolist()
-        rows.append({"score": float(score), "centre_mm": centre.round(3).tolist(), "world_ras_mm": world})
-    return rows
+    affine = source.image.affine
+    known = affine is not None and len(answer.spacing_mm) == 3
+    places = answer.places_ras_mm(affine).round(3).tolist() if affine is not None and known else itertools.repeat(None)
+    return [
+        {"score": float(score), "centre_mm": centre.round(3).tolist(), "world_ras_mm": place}
+        for centre, score, place in zip(answer.candidates.centre_mm, answer.candidates.score, places, strict=False)
+    ]
 
 
-def _table(rows: Sequence[dict[str, Any]], contract: Contract) -> str:
-    """Return predictions.csv: the columns are those of the contract, whether or not any case was answered."""
+def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
+    """Return the columns of predictions.csv: those of the contract, whether or not any case was answered."""
     unit = "ml" if contract.spatial_dims == 3 else "mm2"
     answers = {
         "label": ["class", *(f"p_{name}" for name in contract.classes)],
         "mask": [f"{name}_{unit}" for name in contract.regions],
         "findings": ["candidates", "highest_score"],
     }[contract.truth]
-    columns = ["case", "status", "reason", *answers, "warnings", "sides", "spacing_mm", "input_sha256", "bundle"]
+    return ["case", "status", "reason", *answers, *loss_columns(contract, formats), "warnings"]
+
+
+def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence[str]) -> str:
+    """Return predictions.csv."""
+    columns = [*_columns(contract, formats), "sides", "spacing_mm", "input_sha256", "bundle"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

@@ -58,6 +58,13 @@ class Answer:
         voxel = math.prod(self.spacing_mm) / (1000 if len(self.spacing_mm) == 3 else 1)
         return {name: float(mask.sum()) * voxel for name, mask in self.masks.items()}
 
+    def places_ras_mm(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the centres (n, 3) of a detector's candidates in the world, RAS+ mm; affine: of the image."""
+        centres = np.empty((0, 3)) if self.candidates is None else self.candidates.centre_mm
+        voxels = (centres / np.array(self.spacing_mm))[:, ::-1]
+        places: NDArray[np.float64] = voxels @ affine[:3, :3].T + affine[:3, 3]
+        return places
+
 
 class Predictor:
     """A network with its contract: `predict(image)` answers."""
@@ -202,6 +209,11 @@ class Bundle(Predictor):
     def about_files(self) -> tuple[str, ...]:
         """Warnings that hold for every image that is read from files."""
         return tuple(filter(None, [note(self.files.record.get("reading"))]))
+
+    @property
+    def arm(self) -> str:
+        """The name of the arm that the bundle holds."""
+        return str(self.files.record["evidence"]["arm"])
 
     @property
     def sha256(self) -> str:

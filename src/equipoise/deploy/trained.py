@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Protocol
-from equipoise.protocol.toml import read_text, tables
+from equipoise.protocol.toml import read_text
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
-from equipoise.runfolder.own_code import check_code
+from equipoise.runfolder.own_code import check_code, own_code_of_arm
 from equipoise.runfolder.paths import CHECKPOINT, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.training.loop.arm import code_hashes
@@ -167,7 +166,8 @@ def _places(folder: RunFolder, protocol: str | Path | None) -> Iterator[Path]:
 def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, trusted: bool) -> None:
     """Raise EquipoiseError before code that the run folder names would run without permission."""
     place = next(iter(_places(folder, protocol)))
-    for what, name in _own_code(folder, arm):
+    plans = (*folder.lock["arms"], *folder.untuned())
+    for what, name in own_code_of_arm(folder.path, plans, arm):
         digest = (folder.lock.get("code") or {}).get(name)
         if digest is not None:
             check_code(name, what, digest, place, trusted)
@@ -176,19 +176,6 @@ def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, 
                 f"the {what} {name!r} is code that this run folder names, and code of a run folder is not run unasked; "
                 "read it, then add --trust-code"
             )
-
-
-def _own_code(folder: RunFolder, arm: str) -> Iterator[tuple[str, str]]:
-    """Yield what code of the author's own an arm needs: of its cohort, its network and its optimizer."""
-    plan = tables(read_text(folder.path / PROTOCOL), PROTOCOL)
-    source = plan.get("cohort", {}).get("source", "")
-    entries = (*folder.lock["arms"], *folder.untuned())
-    chosen: dict[str, Any] = next((entry for entry in entries if entry["name"] == arm), {})
-    named = [("cohort source", source), *((part, chosen.get(part)) for part in ("model", "optimizer"))]
-    for what, value in named:
-        name = value.get("name", "") if isinstance(value, dict) else str(value or "")
-        if ":" in name:
-            yield what, name
 
 
 def _refuse_task(plan: Protocol) -> None:

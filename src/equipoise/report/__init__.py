@@ -1,4 +1,4 @@
-"""Report on a run folder: its numbers (results.json), its figures, and a self-contained page (report.html).
+"""Report on a run folder: its numbers (results.json), figures, model cards, and a self-contained page (report.html).
 
 The same for a study's folder, from the results of its trials.
 """
@@ -18,15 +18,18 @@ from equipoise.report.study.page import render_study, study_figures
 from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import study_tables
 from equipoise.report.summary import advise, results_of, summarise, write_results
+from equipoise.report.text.export_command import export_command, model_cards
 from equipoise.runfolder.paths import (
     CASES,
     FIGURES,
+    MODEL_CARDS,
     REPORT,
     RESULTS,
     STUDY_PAGE,
     STUDY_PLAN,
     STUDY_RESULTS,
     STUDY_TABLES,
+    model_card,
     trial_folder,
 )
 from equipoise.runfolder.read import RunFolder, is_predicted, read_folder, read_study_plan
@@ -34,8 +37,11 @@ from equipoise.runfolder.read import RunFolder, is_predicted, read_folder, read_
 __all__ = [
     "advise",
     "example_cases",
+    "export_step",
     "is_study_folder",
+    "read_folder",
     "report_study",
+    "results_of",
     "summarise",
     "write_pages",
     "write_report",
@@ -52,10 +58,20 @@ def example_cases(folder: Path, trust_code: bool = False) -> tuple[str | None, l
     return best_arm(results), list(dict.fromkeys(shown))
 
 
+def export_step(run: RunFolder, results: dict[str, Any], advice: dict[str, Any], folder: str) -> str | None:
+    """Return the command that exports the arm of an advice; None where it names no arm that can be exported.
+
+    folder: of the run, as the user names it.
+    """
+    if advice["arm"] is None or advice["beats_baseline"] is False:
+        return None
+    return export_command(run, results, str(advice["arm"]), folder)
+
+
 def write_report(
     folder: Path, figures: Sequence[str] = (), code: Path | None = None, *, trust_code: bool = False
 ) -> dict[str, Any]:
-    """Write results.json, report.html and figures/ (SVG and CSV) into a run folder; return the results.
+    """Write results.json, report.html, figures/ (SVG and CSV) and model cards into a run folder; return the results.
 
     figures: the user's own functions, `module:function`, each `(run, results) -> Figure`. code: the folder of their
     modules. trust_code: whether code that the run folder itself names may be run. Missing or unreadable jobs are rows
@@ -74,9 +90,10 @@ def write_pages(
 
     own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
-    if (folder / FIGURES).is_symlink():
+    for name in (FIGURES, MODEL_CARDS):
         # A run folder from elsewhere could send the drawings over somebody's own files.
-        raise EquipoiseError(f"{folder / FIGURES} is a link to another folder; remove it, then make the report again")
+        if (folder / name).is_symlink():
+            raise EquipoiseError(f"{folder / name} is a link to another folder; remove it, then make the report again")
     # Figures come before the first file: where one fails, the folder keeps the consistent files of the previous report.
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)
@@ -84,6 +101,8 @@ def write_pages(
     write_figures([*figures, *further], folder / FIGURES)
     if run.sources:
         write_cases(run, folder / CASES)
+    for arm, card in model_cards(run, results).items():
+        write_text(model_card(folder, arm), card)
     write_text(folder / REPORT, render(run, results, figures, further))
 
 

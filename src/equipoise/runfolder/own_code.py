@@ -6,7 +6,7 @@ Run folders are what colleagues send. Opening a result must not execute what cam
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,22 @@ def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: 
             f"the {what} {name!r} is code that this run folder names ({place}), and code of a run folder is not run "
             "unasked; read it, then add --trust-code"
         )
+
+
+def own_code_of_arm(run: Path, plans: Iterable[Mapping[str, Any]], arm: str) -> Iterator[tuple[str, str]]:
+    """Yield what code of the author's own an arm needs, by kind and name: of its cohort, its network, its optimizer.
+
+    plans: of the arms, as the lock has them. A protocol that is missing or damaged names none.
+    """
+    try:
+        source = tables(read_text(run / PROTOCOL), PROTOCOL).get("cohort", {}).get("source", "")
+    except (ProtocolError, AttributeError):
+        source = ""
+    chosen: Mapping[str, Any] = next((plan for plan in plans if plan["name"] == arm), {})
+    for what, value in (("cohort source", source), *((part, chosen.get(part)) for part in ("model", "optimizer"))):
+        name = value.get("name", "") if isinstance(value, dict) else str(value or "")
+        if ":" in name:
+            yield what, name
 
 
 @contextmanager

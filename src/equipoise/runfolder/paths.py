@@ -26,6 +26,7 @@ CASES = "cases.csv"
 RESULTS = "results.json"
 REPORT = "report.html"
 FIGURES = "figures"
+MODEL_CARDS = "model-cards"
 THUMBNAILS = "thumbnails.npz"
 TRUTHS = "truths.npz"
 ATTRIBUTIONS = "attributions.json"
@@ -142,6 +143,11 @@ def baseline_folders(run: Path) -> list[tuple[Path, str, int, int]]:
 def samples_folder(run: Path, fold: int) -> Path:
     """Return the folder of one fold's prepared cases, with a subfolder per part."""
     return run / SAMPLES / str(fold)
+
+
+def model_card(run: Path, arm: str) -> Path:
+    """Return the file of an arm's model card."""
+    return run / MODEL_CARDS / f"{component(arm, 'an arm')}.md"
 
 
 def without_channel(job: Path, channel: int) -> Path:

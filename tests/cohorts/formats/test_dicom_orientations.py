@@ -15,7 +15,7 @@ from equipoise.cohorts.formats.dicom import read_dicom_series
 from equipoise.cohorts.formats.dicom_seg import read_segmentation
 from equipoise.cohorts.formats.reading import read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.deploy.dicom import segmentation_bytes
+from equipoise.deploy.dicom_segmentation import segmentation_bytes
 from equipoise.errors import CohortError
 
 SLICES, ROWS, COLUMNS = 5, 9, 7  # 9 × 7 bits fill an odd number of bytes

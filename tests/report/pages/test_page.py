@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from equipoise.evaluation.predictions import Predictions, read_parquet, write_parquet
-from equipoise.report import write_report
+from equipoise.report import read_folder, results_of, write_report
+from equipoise.report.pages.assemble import all_figures
+from equipoise.report.pages.page import render
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 
 Make = Callable[..., Path]
@@ -50,6 +52,23 @@ class _Page(HTMLParser):
 def _page(folder: Path) -> tuple[str, _Page]:
     text = (folder / "report.html").read_text(encoding="utf-8")
     return text, _Page(text)
+
+
+@pytest.mark.long
+def test_the_page_names_the_next_command_and_every_arm_has_a_card(reported: Path) -> None:
+    text, _ = _page(reported)
+    assert "equipoise export" not in text  # the trivial rule is recommended, and needs no bundle
+    run = read_folder(reported)
+    results = results_of(run)
+    for advice in results["recommendation"].values():
+        advice |= {"arm": "unet-adam", "beats_baseline": True}
+    page = _Page(render(run, results, all_figures(run, results)))
+    assert f"equipoise export {reported.name} --arm unet-adam --out unet-adam-bundle" in page.text()
+    cards = {file.stem: file.read_text(encoding="utf-8") for file in (reported / "model-cards").iterdir()}
+    assert set(cards) == {one["name"] for one in results["arms"]}
+    for name, card in cards.items():
+        assert card.startswith(f"# Model card: {name} of lidc-malignancy")
+        assert f"--arm {name} " in card
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +35,17 @@ def read_structures(
     reference: Scan,
     *,
     meant: Callable[[int, str], bool] | None = None,
+    gaps: Literal["refuse", "keep"] = "refuse",
     limits: Limits = DEFAULT,
     sandbox: Sandbox | None = None,
 ) -> Segmentation:
     """Return the structures of an RTSTRUCT file as masks on the grid of `reference`.
 
-    meant: tells by number and name which structures are wanted; all by default. Structures of single points (marks)
-    hold no voxels and are left out with a remark. Raises RefusedFile for contours that are open, tilted against the
-    slices, between them or outside the image, that cross another one or are drawn twice, for slices left out inside a
-    structure, and for another frame of reference.
+    meant: tells by number and name which structures are wanted; all by default. gaps: whether slices left out inside a
+    structure are refused, or kept empty with a remark. Structures of single points (marks) hold no voxels and are left
+    out with a remark. Raises RefusedFile for contours that are open, tilted against the slices, between them or outside
+    the image, that cross another one or are drawn twice, for slices left out inside a structure, and for another frame
+    of reference.
     """
     require_dicom()
     if reference.affine is None or reference.array.ndim != 4:
@@ -67,9 +69,13 @@ def read_structures(
         reason = f"it holds none of the structures that are meant, only {', '.join(left_out) or 'none'}"
         raise RefusedFile(path, reason, "correct cohort.values")
     masks = np.zeros((len(drawn), *shape), bool)
+    remarks: tuple[str, ...] = (f"structures left out: {', '.join(left_out)}",) if left_out else ()
     for mask, (structure, own) in zip(masks, drawn, strict=True):
-        _draw(mask, structure, own, reference, fspath(path))
-    remarks = (f"structures left out: {', '.join(left_out)}",) if left_out else ()
+        slices = _draw(mask, structure, own, reference, fspath(path))
+        for reason in _gaps(mask, slices, str(structure["label"] or structure["number"])):
+            if gaps == "refuse":
+                raise RefusedFile(path, reason, "interpolate it where it was drawn")
+            remarks += (reason,)
     known = tuple(structure["number"] for structure, _ in drawn)
     labels = tuple(structure["label"] for structure, _ in drawn)
     return Segmentation(masks, known, labels, {fspath(path): facts["sha256"]}, remarks, tuple(left_out))
@@ -81,8 +87,8 @@ def _draw(
     contours: Sequence[NDArray[np.float64]],
     reference: Scan,
     path: str,
-) -> None:
-    """Fill one structure's contours into its mask (z, y, x)."""
+) -> list[tuple[int, int]]:
+    """Fill one structure's contours into its mask (z, y, x); return (array axis, index) of its slices, in order."""
     name = structure["label"] or structure["number"]
     own, other = structure["frame_of_reference"], reference.header.get("frame_of_reference", "")
     if own and other and own != other:
@@ -98,8 +104,7 @@ def _draw(
     for (axis, index), filled in planes.items():
         _check_nested(filled, f"{name} on slice {index + 1}", path)
         np.moveaxis(mask, axis, 0)[index] = np.logical_xor.reduce(filled)
-    for axis in {axis for axis, _ in planes}:
-        _check_gaps(np.moveaxis(mask, axis, 0), sorted(index for _, index in planes), str(name), path)
+    return sorted(planes)
 
 
 def _on_a_slice(
@@ -157,9 +162,9 @@ def _pairs(filled: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.boo
     return ((first, second) for index, first in enumerate(filled) for second in filled[:index])
 
 
-def _check_gaps(mask: NDArray[np.bool_], drawn: Sequence[int], name: str, path: str) -> None:
-    """Refuse slices without a contour between two that share voxels: they were left out, and are no gap of the body."""
-    for before, after in pairwise(drawn):
-        if after > before + 1 and (mask[before] & mask[after]).any():
-            reason = f"{name} is drawn on slices {before + 1} and {after + 1} and on none between them"
-            raise RefusedFile(path, reason, "interpolate it where it was drawn")
+def _gaps(mask: NDArray[np.bool_], drawn: Sequence[tuple[int, int]], name: str) -> Iterator[str]:
+    """Name slices without a contour between two that share voxels: they were left out, and are no gap of the body."""
+    for (axis, before), (_, after) in pairwise(drawn):
+        planes = np.moveaxis(mask, axis, 0)
+        if after > before + 1 and (planes[before] & planes[after]).any():
+            yield f"{name} is drawn on slices {before + 1} and {after + 1} and on none between them"

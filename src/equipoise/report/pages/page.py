@@ -24,6 +24,7 @@ from equipoise.report.text.characteristics import characteristics
 from equipoise.report.text.contrast import contrast_table
 from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
+from equipoise.report.text.export_command import next_step, notes_on
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
@@ -93,6 +94,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         noun=case_noun(run.lock),
         task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
+        next_step=next_step(run, results),
+        notes_on=notes_on,
         exploratory=exploratory(run),
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),

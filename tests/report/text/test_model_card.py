@@ -1,9 +1,8 @@
 """The model card: every item is marked, nothing of the user's breaks its table."""
 
-from deploy_bundles import contract_for
+from equipoise.report.text.model_card import AUTHOR, OPEN, RUN, bundle_card, run_card
 
-from equipoise.deploy.card import AUTHOR, OPEN, RUN, card
-
+CONTRACT = {"regions": [["organ", [1]]], "channels": ["image"], "classes": ["background", "organ"], "oriented": True}
 LIMITS = {"cases": 4, "spacing_mm": {"low": [1.0], "high": [2.0]}, "sides": {"low": [5], "high": [9]},
           "levels": {"low": [[0.0, 1.0, 2.0]], "high": [[1.0, 2.0, 3.0]]}}  # fmt: skip
 
@@ -17,7 +16,7 @@ def record(**evidence):
         "although": "",
     }  # fmt: skip
     return {
-        "contract": contract_for().to_json(), "limits": LIMITS, "evidence": said | evidence,
+        "contract": CONTRACT, "limits": LIMITS, "evidence": said | evidence,
         "network": {"name": "unet", "settings": {"preset": "tiny"}, "parameters": 7},
         "provenance": {"job": "0-1", "job_chosen_by": "the median", "protocol_sha256": "p", "ledger_head": "l",
                        "versions": {"torch": "2"}},
@@ -33,7 +32,7 @@ PARITY = {
 
 
 def test_every_item_says_where_it_comes_from():
-    text = card(record(), PARITY)
+    text = bundle_card(record(), PARITY)
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| item")]
     assert all(line.endswith((f"| {RUN} |", f"| {AUTHOR} |")) for line in rows)
     assert all((f"| {OPEN} |" in line) == line.endswith(f"| {AUTHOR} |") for line in rows)
@@ -47,13 +46,41 @@ def test_every_item_says_where_it_comes_from():
 
 
 def test_a_card_says_why_its_trial_is_exploratory():
-    assert "| exploratory | no | from the run |" in card(record(), PARITY)
+    assert "| exploratory | no | from the run |" in bundle_card(record(), PARITY)
     reasons = ["the test set was opened 3 times", "one pair of cases | of one patient"]
-    text = card(record(exploratory=True, exploratory_reasons=reasons), PARITY)
+    text = bundle_card(record(exploratory=True, exploratory_reasons=reasons), PARITY)
     row = "| exploratory | yes: the test set was opened 3 times; one pair of cases \\| of one patient | from the run |"
     assert row in text.splitlines()
 
 
+def items(text):
+    return [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| item")]
+
+
+def test_the_card_of_a_run_says_what_a_run_knows():
+    lock = {"cohort": {"channels": ["t1"], "classes": {"well": 3, "ill": 4}, "regions": []}, "protocol_sha256": "p"}
+    arm = {"name": "net", "model": "unet", "optimizer": "adam", "settings": {"model": {"preset": "tiny"}},
+           "parameters": 7, "seeds": [0, 1], "failed_jobs": 1}  # fmt: skip
+    cohort = {"name": "toy", "cases": 7, "patients": 5, "split": {"train": 4, "test": 3}, "folds": 1, "notes": [],
+              "split_patients": {"train": 3, "test": 2}, "excluded": [{"cases": 2, "reason": "no label"}]}  # fmt: skip
+    results = {"arms": [arm], "untuned": [], "cohort": cohort}
+    evidence = record(overruled=["it did not beat size-rule"])["evidence"]
+    text = run_card(lock, results, evidence, "equipoise export run --arm net")
+    rows = items(text)
+    assert all(line.endswith((f"| {RUN} |", f"| {AUTHOR} |")) for line in rows)
+    assert all((f"| {OPEN} |" in line) == line.endswith(f"| {AUTHOR} |") for line in rows)
+    for part in (
+        "`equipoise export run --arm net` writes", "seeds 0, 1 in 1 fold, 1 without a result", "3 of 2 patients",
+        "2 cases: no label", "what speaks against its use | it did not beat", "well, ill",
+    ):  # fmt: skip
+        assert part in text
+    assert "of this very run" not in text
+    assert "a bundle cannot hold this task" in run_card(lock, results, evidence, None)
+    # one maker: what both cards ask their author is the same, but for what only images say
+    open_items = [{line for line in items(one) if AUTHOR in line} for one in (text, bundle_card(record(), PARITY))]
+    assert open_items[0] == open_items[1]
+
+
 def test_what_was_overruled_is_printed_with_its_reason():
-    text = card(record(overruled=["it did not beat size-rule"], although="for a study of failures"), PARITY)
+    text = bundle_card(record(overruled=["it did not beat size-rule"], although="for a study of failures"), PARITY)
     assert "| exported although | it did not beat size-rule: for a study of failures | from the run |" in text

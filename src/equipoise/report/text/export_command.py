@@ -1,0 +1,55 @@
+"""The exact command that exports an arm of a run: what follows from the report."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from equipoise.report.results.recommendation import QUALITY
+from equipoise.report.text.arm_evidence import arm_evidence
+from equipoise.report.text.model_card import run_card
+from equipoise.runfolder.own_code import own_code_of_arm
+from equipoise.runfolder.read import RunFolder
+
+
+def export_command(run: RunFolder, results: Mapping[str, Any], arm: str, folder: str | None = None) -> str | None:
+    """Return the command that exports an arm; None where a bundle cannot hold it (an audit, a task of one's own).
+
+    folder: of the run as the user names it; its own name where it is not given, for use beside it.
+    """
+    task, plans = str(run.lock["cohort"].get("task")), (*run.lock["arms"], *run.untuned())
+    if run.sources or ":" in task or not any(plan["name"] == arm for plan in plans):
+        return None
+    place = run.path.resolve().name if folder is None else folder
+    words = ["equipoise", "export", place, "--arm", arm, "--out", f"{arm}-bundle"]
+    words += ["--trust-code"] * any(True for _ in own_code_of_arm(run.path, plans, arm))
+    words += ["--although", "REASON"] * bool(arm_evidence(run.lock, arm, results)["overruled"])
+    return shlex.join(words)
+
+
+def next_step(run: RunFolder, results: Mapping[str, Any], folder: str | None = None) -> str | None:
+    """Return the command for the arm that is recommended for its quality; None without such an arm."""
+    advice = results["recommendation"][QUALITY]
+    if advice["arm"] is None or advice["beats_baseline"] is False:
+        return None
+    return export_command(run, results, str(advice["arm"]), folder)
+
+
+def notes_on(command: str) -> Iterator[str]:
+    """Yield what to do before an export command is used."""
+    if " --trust-code" in command:
+        yield "It runs code that the run folder names; read that first."
+    if " --although REASON" in command:
+        yield "The trial speaks against this arm, so write your reason in place of REASON."
+
+
+def model_cards(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
+    """Return the model card of every arm that has a result, by name; none of an audit, whose models are not known."""
+    if run.sources:
+        return {}
+    primary = results["endpoints"]["primary"]
+    judged = [arm for arm in results["arms"] if (arm["endpoints"].get(primary) or {}).get("estimate") is not None]
+    names = [str(arm["name"]) for arm in judged]
+    return {
+        name: run_card(run.lock, results, arm_evidence(run.lock, name, results), export_command(run, results, name))
+        for name in names
+    }

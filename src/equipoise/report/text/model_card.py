@@ -1,0 +1,235 @@
+"""Model cards: what an arm is, from the trial's facts, and what only its author can say.
+
+One maker for both: `bundle_card` is the CARD.md of a bundle, `run_card` the model-card of an arm in a run folder, which
+says less, because nothing has been proven or measured for use yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+RUN, AUTHOR = "from the run", "author must fill"
+OPEN = "…"
+Row = tuple[str, str, str]
+"""An item, its value, and where that comes from."""
+Section = tuple[str, list[Row]]
+_OWNER = ("author, contact, licence of the weights", OPEN, AUTHOR)
+_SCANNERS = ("scanners, sequences, contrast agents", OPEN, AUTHOR)
+_INTENDED: Section = (
+    "Intended use",
+    [
+        ("who should use it, for what", OPEN, AUTHOR),
+        ("patients and settings it is meant for", OPEN, AUTHOR),
+        ("uses that are out of scope", OPEN, AUTHOR),
+    ],
+)
+_ETHICS: Section = (
+    "Ethics, bias and maintenance",
+    [
+        ("approval and consent for the training data", OPEN, AUTHOR),
+        ("known failures and groups it serves worse", OPEN, AUTHOR),
+        ("monitoring and who to tell of errors", OPEN, AUTHOR),
+    ],
+)
+
+
+def bundle_card(record: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
+    """Return the card of a bundle. record: bundle.json. parity: parity.json."""
+    contract, evidence = record["contract"], record["evidence"]
+    return _card(
+        evidence,
+        "the export",
+        [
+            ("What it is", _identity(record)),
+            _INTENDED,
+            ("Input and output", _contract(contract, record["reading"])),
+            ("Evidence", _evidence(evidence, record["evidence"]["this_run"])),
+            ("Limits seen in training", _limits(record["limits"], contract)),
+            ("Proof of reproduction", _proof(parity)),
+            _ETHICS,
+        ],
+    )
+
+
+def run_card(
+    lock: Mapping[str, Any], results: Mapping[str, Any], evidence: Mapping[str, Any], command: str | None
+) -> str:
+    """Return the card of an arm of a run folder.
+
+    evidence: of the arm, by `arm_evidence`. command: that exports it; None where a bundle cannot hold its task.
+    """
+    cohort = lock["cohort"]
+    regions = ", ".join(map(str, cohort.get("regions") or ())) or "none"
+    proof = "a bundle cannot hold this task" if command is None else f"none yet; `{command}` writes a bundle with proof"
+    return _card(
+        evidence,
+        "a report",
+        [
+            ("What it is", _arm(lock, results, evidence)),
+            _INTENDED,
+            (
+                "Input and output",
+                [
+                    ("channels, in order", ", ".join(map(str, cohort.get("channels") or ())) or "not stated", RUN),
+                    ("classes", ", ".join(map(str, cohort.get("classes") or ())) or "none", RUN),
+                    ("regions", regions, RUN),
+                    _SCANNERS,
+                ],
+            ),
+            ("Data", _data(results)),
+            ("Evidence", _evidence(evidence)),
+            ("Proof of reproduction", [("a bundle for use", proof, RUN)]),
+            _ETHICS,
+        ],
+    )
+
+
+def _card(evidence: Mapping[str, Any], maker: str, sections: Sequence[Section]) -> str:
+    lines = [
+        f"# Model card: {_cell(evidence['arm'])} of {_cell(evidence['trial'])}",
+        "",
+        "**Research only.** Not a medical device; not for clinical decisions.",
+        "",
+        f'Items marked "{RUN}" come from {maker}. Items marked "{AUTHOR}" are open until somebody fills them.',
+    ]
+    for title, rows in sections:
+        lines += ["", f"## {title}", "", "| item | value | source |", "|---|---|---|"]
+        lines += [f"| {item} | {_cell(value)} | {source} |" for item, value, source in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _identity(record: Mapping[str, Any]) -> list[Row]:
+    network, provenance = record["network"], record["provenance"]
+    settings = ", ".join(f"{key} = {value}" for key, value in network["settings"].items()) or "defaults"
+    return [
+        ("network", f"{network['name']} ({settings}), {network['parameters']} parameters", RUN),
+        ("training run", f"fold and seed {provenance['job']}, {provenance['job_chosen_by']}", RUN),
+        ("question of the trial", record["evidence"]["question"], RUN),
+        ("protocol", f"SHA-256 {provenance['protocol_sha256']}", RUN),
+        ("ledger", f"head {provenance['ledger_head']}", RUN),
+        ("versions", ", ".join(f"{name} {number}" for name, number in provenance["versions"].items()), RUN),
+        _OWNER,
+    ]
+
+
+def _arm(lock: Mapping[str, Any], results: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Row]:
+    entry = next(one for one in (*results["arms"], *results["untuned"]) if one["name"] == evidence["arm"])
+    settings = entry.get("settings") or {}
+    network = ", ".join(f"{key} = {value}" for key, value in settings.get("model", {}).items()) or "defaults"
+    rule = ", ".join(f"{key} = {value}" for key, value in settings.get("optimizer", {}).items()) or "defaults"
+    seeds, folds = ", ".join(map(str, entry["seeds"])), results["cohort"]["folds"]
+    runs = f"seeds {seeds} in {folds} fold{'s' * (folds > 1)}, {entry['failed_jobs']} without a result"
+    return [
+        ("network", f"{entry['model']} ({network}), {entry['parameters']} parameters", RUN),
+        ("optimizer", f"{entry['optimizer']} ({rule})", RUN),
+        ("training runs", runs, RUN),
+        ("question of the trial", evidence["question"], RUN),
+        ("protocol", f"SHA-256 {lock['protocol_sha256']}", RUN),
+        ("versions", ", ".join(f"{name} {number}" for name, number in lock.get("versions", {}).items()), RUN),
+        _OWNER,
+    ]
+
+
+def _data(results: Mapping[str, Any]) -> list[Row]:
+    cohort = results["cohort"]
+    parts = [
+        (f"{part} cases", f"{cohort['split'][part]} of {cohort['split_patients'][part]} patients", RUN)
+        for part in cohort["split"]
+    ]
+    excluded = "; ".join(f"{one['cases']} cases: {one['reason']}" for one in cohort["excluded"]) or "none"
+    return [
+        ("cohort", f"{cohort['name']}: {cohort['cases']} cases of {cohort['patients']} patients", RUN),
+        *parts,
+        ("excluded", excluded, RUN),
+        ("notes on the data", "; ".join(cohort["notes"]) or "none", RUN),
+        ("ages, sexes, sites, devices", OPEN, AUTHOR),
+    ]
+
+
+def _reading(reading: Mapping[str, int]) -> str:
+    if not reading["with_files"]:
+        return "not compared: the trial's images are no files that predict reads"
+    return f"{reading['alike']} of {reading['with_files']} test cases compared"
+
+
+def _contract(contract: Mapping[str, Any], reading: Mapping[str, int]) -> list[Row]:
+    regions = ", ".join(name for name, _ in contract["regions"]) or "none"
+    return [
+        ("channels, in order", ", ".join(contract["channels"]), RUN),
+        ("classes", ", ".join(contract["classes"]), RUN),
+        ("regions", regions, RUN),
+        ("place in space needed", "yes" if contract["oriented"] else "no", RUN),
+        ("files read as in the trial", _reading(reading), RUN),
+        _SCANNERS,
+    ]
+
+
+def _evidence(evidence: Mapping[str, Any], *this_run: float | None) -> list[Row]:
+    rows = [
+        (f"{evidence['endpoint']} of the method over seeds and patients", _estimate(evidence), RUN),
+        *((f"{evidence['endpoint']} of this very run on the test cases", _number(one), RUN) for one in this_run),
+        ("against the strongest trivial rule", evidence["baseline"]["reason"], RUN),
+        *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
+        ("exploratory", _exploratory(evidence), RUN),
+    ]
+    overruled = "; ".join(evidence["overruled"])
+    if evidence.get("although"):
+        rows.append(("exported although", f"{overruled}: {evidence['although']}", RUN))
+    elif overruled:
+        rows.append(("what speaks against its use", overruled, RUN))
+    return [*rows, ("validation on data of another site", OPEN, AUTHOR)]
+
+
+def _exploratory(evidence: Mapping[str, Any]) -> str:
+    """Say whether the trial is exploratory, and why: whoever gets the bundle has not seen the report."""
+    return f"yes: {'; '.join(evidence['exploratory_reasons'])}" if evidence["exploratory"] else "no"
+
+
+def _estimate(evidence: Mapping[str, Any]) -> str:
+    return (
+        f"{_number(evidence['estimate'])} (95 % interval {_number(evidence['low'])} to {_number(evidence['high'])}), "
+        f"{evidence['patients']} patients"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def _limits(limits: Mapping[str, Any], contract: Mapping[str, Any]) -> list[Row]:
+    levels = zip(contract["channels"], limits["levels"]["low"], limits["levels"]["high"], strict=True)
+    return [
+        ("training images looked at", str(limits["cases"]), RUN),
+        ("spacing in mm", _ranges(limits["spacing_mm"]), RUN),
+        ("sides in voxels", _ranges(limits["sides"]), RUN),
+        *(
+            (f"1st percentile, median, 99th percentile of {name}", _ranges({"low": low, "high": high}), RUN)
+            for name, low, high in levels
+        ),
+        ("ages, sexes, sites, devices", OPEN, AUTHOR),
+    ]
+
+
+def _ranges(limit: Mapping[str, Sequence[float]]) -> str:
+    return ", ".join(f"{low:g} to {high:g}" for low, high in zip(limit["low"], limit["high"], strict=True))
+
+
+def _proof(parity: Mapping[str, Any]) -> list[Row]:
+    again, runtime = parity["reproduction"], parity["onnx"]
+    compared = (
+        f"probabilities within {runtime['probability']:.2g}; {runtime['changed']} of {runtime['decisions']} decisions "
+        f"changed ({runtime['unit']}), {runtime['changed_clearly']} of them not at a boundary"
+    )
+    both = f"{_number(runtime['endpoint']['torch'])} and {_number(runtime['endpoint']['onnx'])}"
+    return [
+        (
+            "the trial's predictions, made again",
+            f"largest difference {again['difference']:g} of {again['rows']} rows",
+            RUN,
+        ),
+        (f"ONNX Runtime on {runtime['cases']} test cases", compared, RUN),
+        ("endpoint by the network and by ONNX Runtime", both, RUN),
+    ]
