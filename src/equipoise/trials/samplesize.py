@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 
-from equipoise import __version__
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import AuditOptions, collect, parse_columns, read_column, split_arm
 from equipoise.evaluation.predictions import Predictions, concatenate
@@ -91,7 +91,7 @@ def samplesize(
     refuse_wide_margin(pilot.endpoint, smallest)
     analysis = analyse(align(pilot.test), pilot.endpoint, pilot.positive)
     size = _size(analysis, smallest, alpha, power, seeds, control)
-    text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, __version__)
+    text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))
     return Planned(size, text)
 
 
