@@ -18,7 +18,7 @@ from equipoise.report.text.sample_size import GrantText, grant_text
 from equipoise.runfolder.paths import LOCK
 from equipoise.runfolder.read import read_folder
 from equipoise.statistics.analysis import Analysis, analyse
-from equipoise.statistics.endpoints import Endpoint, endpoint_named, of_case
+from equipoise.statistics.endpoints import PRIMARY_OF_MASKS, PRIMARY_OF_SCORES, Endpoint, endpoint_named, of_case
 from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.panel import align
 from equipoise.statistics.power import POWER, SEEDS
@@ -140,9 +140,7 @@ def _of_tables(sources: Sequence[str], primary: str | None, options: AuditOption
     """Read predictions made elsewhere, by the functions of an audit."""
     given = [split_arm(one) for one in sources]
     table = collect([(arm, Path(path)) for arm, path in given], options).predictions
-    name = primary or (
-        "auc" if table.classes else "dice" if "dice" in table.metrics else next(iter(table.metrics), "auc")
-    )
+    name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
         raise EquipoiseError(f"it is not known whether {name!r} is better high or low; name a known metric (--primary)")
     endpoint = endpoint_named(name, list(table.metrics), table.classes, {})
@@ -150,6 +148,13 @@ def _of_tables(sources: Sequence[str], primary: str | None, options: AuditOption
     return Pilot(
         table, endpoint, _positive(table, options.positive, endpoint), None, f"predictions made elsewhere ({files})"
     )
+
+
+def _usual(table: Predictions) -> str:
+    """Return the endpoint of scores, that of masks where the table has it, or its first metric."""
+    if table.classes or not table.metrics:
+        return PRIMARY_OF_SCORES.name
+    return PRIMARY_OF_MASKS.name if PRIMARY_OF_MASKS.name in table.metrics else next(iter(table.metrics))
 
 
 def _positive(table: Predictions, named: str | None, endpoint: Endpoint) -> int | None:
