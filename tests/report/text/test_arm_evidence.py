@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from equipoise.report import export_step
 from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.report.text.export_command import export_command, model_cards, next_step, notes_on
 from equipoise.runfolder.own_code import own_code_of_arm
@@ -77,4 +78,6 @@ def test_the_command_is_the_exact_one(tmp_path):
 def test_only_a_network_that_is_recommended_has_a_next_step(tmp_path, arm, beats, named):
     results = results_with("b_better") | {"recommendation": {"accuracy": {"arm": arm, "beats_baseline": beats}}}
     assert (next_step(run_with(tmp_path), results) is not None) == named
+    command = export_step(run_with(tmp_path), results, {"arm": arm, "beats_baseline": beats}, "../some run")
+    assert command == ("equipoise export '../some run' --arm net --out net-bundle" if named else None)
     assert model_cards(run_with(tmp_path, sources=("a.csv",)), results) == {}

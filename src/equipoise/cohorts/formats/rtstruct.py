@@ -95,15 +95,15 @@ def _draw(
         raise RefusedFile(path, f"{name} belongs to another frame of reference than the image", "give the drawn image")
     if kinds := set(structure["kinds"]) - set(_CLOSED):
         raise RefusedFile(path, f"{name} has contours that are {min(kinds) or 'of no kind'}", _AGAIN)
-    planes: defaultdict[tuple[int, int], list[NDArray[np.bool_]]] = defaultdict(list)
+    planes: defaultdict[tuple[int, int], list[NDArray[np.float64]]] = defaultdict(list)
     for points in contours:
         axis, index, flat = _on_a_slice(points, reference, f"a contour of {name}", path)
-        planes[axis, index].append(_filled(flat, np.delete(np.array(mask.shape), axis)))
+        planes[axis, index].append(flat)
     if len({axis for axis, _ in planes}) > 1:
         raise RefusedFile(path, f"{name} is drawn on slices of several directions", _AGAIN)
-    for (axis, index), filled in planes.items():
-        _check_nested(filled, f"{name} on slice {index + 1}", path)
-        np.moveaxis(mask, axis, 0)[index] = np.logical_xor.reduce(filled)
+    for (axis, index), outlines in planes.items():
+        shape = np.delete(np.array(mask.shape), axis)
+        np.moveaxis(mask, axis, 0)[index] = _together(outlines, shape, f"{name} on slice {index + 1}", path)
     return sorted(planes)
 
 
@@ -131,12 +131,19 @@ def _on_a_slice(
 
 
 def _filled(points: NDArray[np.float64], shape: NDArray[np.int_]) -> NDArray[np.bool_]:
-    """Return the voxels (row, column) whose centres lie inside a closed polygon, by the even-odd rule.
+    """Return the voxels (row, column) whose centres lie inside a closed polygon."""
+    filled = np.zeros(shape, bool)
+    for row, inside in _rows_inside(points, shape):
+        filled[row] = inside
+    return filled
+
+
+def _rows_inside(points: NDArray[np.float64], shape: NDArray[np.int_]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield the rows that a closed polygon reaches, with the columns whose centres it holds by the even-odd rule.
 
     An edge counts for the rows of [lower end, upper end), so that a vertex on a row is crossed once; a centre on the
     line itself is inside to the left of the polygon and outside to its right.
     """
-    filled = np.zeros(shape, bool)
     following = np.roll(points, -1, axis=0)
     low, high = np.minimum(points[:, 0], following[:, 0]), np.maximum(points[:, 0], following[:, 0])
     columns = np.arange(shape[1])
@@ -144,8 +151,22 @@ def _filled(points: NDArray[np.float64], shape: NDArray[np.int_]) -> NDArray[np.
         crossed = (low <= row) & (row < high)
         start, end = points[crossed], following[crossed]
         places = start[:, 1] + (row - start[:, 0]) / (end[:, 0] - start[:, 0]) * (end[:, 1] - start[:, 1])
-        filled[row] = np.searchsorted(np.sort(places), columns, side="right") % 2 == 1
-    return filled
+        yield row, np.searchsorted(np.sort(places), columns, side="right") % 2 == 1
+
+
+def _together(
+    outlines: Sequence[NDArray[np.float64]], shape: NDArray[np.int_], what: str, path: str
+) -> NDArray[np.bool_]:
+    """Return the voxels of one slice (row, column) that lie in an odd number of contours."""
+    times = np.zeros(shape, np.uint32)
+    for points in outlines:
+        for row, inside in _rows_inside(points, shape):
+            times[row] += inside
+    # Only where contours share voxels can they cross; comparing all pairs of a thousand specks took minutes.
+    if times.max(initial=0) > 1:
+        _check_nested([_filled(points, shape) for points in outlines], what, path)
+    odd: NDArray[np.bool_] = times % 2 == 1
+    return odd
 
 
 def _check_nested(filled: Sequence[NDArray[np.bool_]], what: str, path: str) -> None:
