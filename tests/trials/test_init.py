@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from equipoise.errors import EquipoiseError
 from equipoise.protocol import Protocol
-from equipoise.trials.init import example, write_protocol
+from equipoise.trials.init import example, start, write_protocol
 
 
 def started(source: Path | str, tmp_path: Path) -> Protocol:
@@ -20,14 +20,14 @@ def pictures(folder: Path, *sizes: tuple[int, int]) -> Path:
     for name in ("benign", "malignant"):
         (folder / name).mkdir(parents=True)
         for number, size in enumerate(sizes):
-            Picture.new("L", size).save(folder / name / f"{number}.png")
+            Picture.new("L", size, 40 + 10 * number + len(name)).save(folder / name / f"{number}.png")
     return folder
 
 
 def test_pictures_of_one_size_are_taken_as_they_are(tmp_path: Path) -> None:
     protocol = started(pictures(tmp_path / "x", (64, 48), (64, 48)), tmp_path)
     assert protocol.preprocessing == {"scale": "unit"}
-    assert (protocol.training.batch_size, protocol.training.patch) == (32, None)
+    assert (protocol.training.batch_size, protocol.training.patch) == (2, None)
     assert protocol.split.patients == "guessed"
     assert protocol.trial.name == "x"
 
@@ -50,20 +50,24 @@ def test_volumes_with_masks_are_cut_and_brought_to_one_spacing(tmp_path: Path) -
         nibabel.save(image, folder / f"BraTS2021_00001_{name}.nii.gz")
     protocol = started(tmp_path, tmp_path)
     assert (protocol.cohort.source, protocol.cohort.task) == ("brats", "segmentation")
-    assert (protocol.training.patch, protocol.training.batch_size, protocol.training.loss) == (
-        64,
-        2,
-        "dice-cross-entropy",
-    )
+    assert (protocol.training.patch, protocol.training.batch_size) == ((16, 24, 24), 16)
+    assert protocol.training.loss == "dice-cross-entropy"
     assert protocol.endpoints.primary == "dice"
     assert protocol.preprocessing["resample"] == [1.25] * 3
     assert protocol.split.patients == "stated"
 
 
-def test_names_of_sources_and_of_own_code(tmp_path: Path) -> None:
-    assert started("lidc-contours", tmp_path).cohort.settings == {"label": "malignancy"}
-    (tmp_path / "protocol.toml").unlink()
-    assert started("mine:cohort", tmp_path).cohort.source == "mine:cohort"
+@pytest.mark.long
+def test_names_of_sources(tmp_path: Path) -> None:
+    protocol = started("lidc-contours", tmp_path)
+    assert protocol.cohort.settings == {"label": "malignancy"}
+    assert (protocol.split.scheme, protocol.training.batch_size) == ("holdout", 32)
+
+
+def test_own_code_that_is_not_there_yet_gets_a_protocol_with_the_reason(tmp_path: Path) -> None:
+    begun = start("mine:cohort", tmp_path / "protocol.toml")
+    assert Protocol.load(begun.file).cohort.source == "mine:cohort"
+    assert begun.sentences[0].startswith("No verdict is possible: a run would be refused, because")
 
 
 def test_nothing_is_overwritten_and_unknown_things_are_named(tmp_path: Path) -> None:

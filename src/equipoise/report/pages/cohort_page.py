@@ -33,7 +33,7 @@ class Inspection:
     """The result of inspecting a cohort before training.
 
     cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: the detectable difference
-    and the cost of the trial. folds: empty where the cohort cannot be split.
+    and the cost of the trial. prospect: whether a verdict can come of it. folds: empty where there is no split.
     """
 
     cohort: Cohort
@@ -44,6 +44,7 @@ class Inspection:
     refusals: Sequence[str]
     sentences: Sequence[str]
     warnings: Sequence[str] = ()
+    prospect: str = ""
 
 
 @dataclass(frozen=True)
