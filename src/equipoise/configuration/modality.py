@@ -30,10 +30,10 @@ def modality(channels: Sequence[str], levels: Levels, values: Sequence[int]) -> 
             return kind
     if not levels:
         return OTHER
-    low, _, high = np.median(np.array(levels).reshape(-1, 3), axis=0)
-    if low <= _AIR:
+    middle = np.median(np.array(levels), axis=0)  # (channels, 3)
+    if (middle[:, 0] <= _AIR).all():
         return CT
-    extremes = np.array(levels)[..., (0, 2)]
+    high, extremes = middle[:, 2].max(), np.array(levels)[..., (0, 2)]
     within_a_byte = extremes.min() >= 0 and extremes.max() <= _BYTE and max(values) <= _BYTE + 1
     # Floats from 0 to 1 are no bytes; pictures that are wholly black are.
     return PICTURE if within_a_byte and not 0 < high <= 1 else OTHER
