@@ -8,6 +8,7 @@ from equipoise.configuration.auto import is_open, resolved
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Protocol
+from equipoise.trials.plan import plan, read
 
 Invented = Callable[..., Fingerprint]
 TEXT = """
@@ -43,3 +44,15 @@ def test_auto_of_a_network_without_a_rule_is_refused(invented: Invented) -> None
     protocol = Protocol.parse(TEXT.replace('name = "unet", preset = "auto"', 'name = "late-fusion", preset = "auto"'))
     with pytest.raises(ProtocolError, match="known for unet, deeplab, densenet alone"):
         resolved(protocol, invented((35, 50, 36)))
+
+
+def test_a_plan_has_the_numbers_and_where_they_come_from() -> None:
+    protocol = Protocol.parse(
+        TEXT.replace('source = "phantom"', 'source = "phantom"\ncases = 12\nsize = 16').replace(
+            "patch = [40, 56, 40]", "batch_size = 2"
+        )
+    )
+    trial = plan(*read(protocol), "unused")
+    assert trial.configured["arms"] == {"configured": {"channels": [16, 32, 64]}}
+    assert trial.jobs[1].arm.model.settings["channels"] == [16, 32, 64]
+    assert trial.protocol.sha256() != protocol.sha256()

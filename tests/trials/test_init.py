@@ -9,7 +9,10 @@ from PIL import Image as Picture
 
 from equipoise.errors import EquipoiseError
 from equipoise.protocol import Protocol
+from equipoise.trials.check import check
+from equipoise.trials.fit import fit
 from equipoise.trials.init import example, start, write_protocol
+from equipoise.trials.run import run
 
 
 def started(source: Path | str, tmp_path: Path) -> Protocol:
@@ -24,6 +27,7 @@ def pictures(folder: Path, *sizes: tuple[int, int]) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_pictures_of_one_size_are_taken_as_they_are(tmp_path: Path) -> None:
     protocol = started(pictures(tmp_path / "x", (64, 48), (64, 48)), tmp_path)
     assert protocol.preprocessing == {"scale": "unit"}
@@ -32,6 +36,7 @@ def test_pictures_of_one_size_are_taken_as_they_are(tmp_path: Path) -> None:
     assert protocol.trial.name == "x"
 
 
+@pytest.mark.long
 def test_pictures_that_differ_or_are_large_come_to_one_size(tmp_path: Path) -> None:
     differing = started(pictures(tmp_path / "x", (64, 48), (70, 50), (66, 50)), tmp_path)
     assert differing.preprocessing["size"] == [56, 72]
@@ -70,6 +75,66 @@ def test_own_code_that_is_not_there_yet_gets_a_protocol_with_the_reason(tmp_path
     assert begun.sentences[0].startswith("No verdict is possible: a run would be refused, because")
 
 
+@pytest.mark.long
+def test_what_is_written_is_what_was_planned(tmp_path: Path) -> None:
+    base = {"trial": {"name": "x"}, "cohort": {"source": "phantom", "task": "segmentation", "cases": 40, "size": 16}}
+    begun = fit(base, tmp_path)
+    written = start("phantom", tmp_path / "p.toml", {"task": "segmentation", "cases": 40, "size": 16})
+    protocol = Protocol.load(written.file)
+    assert written.sentences == begun.sentences
+    assert protocol.split.scheme == "kfold", "of 20 patients no part is large enough for a verdict"
+    assert protocol.training.patch is None
+    for table in ("preprocessing", "augmentation"):
+        assert getattr(protocol, table) == begun.tables[table]
+    assert [arm.model.model_dump() for arm in protocol.arms] == [arm["model"] for arm in begun.tables["arms"]]
+    assert protocol.training.epochs == begun.tables["training"]["epochs"]
+
+
+@pytest.mark.long
+def test_pictures_without_a_spacing_are_in_pixels(tmp_path: Path) -> None:
+    file = write_protocol(str(pictures(tmp_path / "x", (896, 448), (896, 448))), tmp_path / "p.toml")
+    (line,) = [line for line in file.read_text().splitlines() if line.startswith("resample")]
+    assert "in pixels: the images state no spacing" in line
+    assert "mm" not in line
+
+
+@pytest.mark.long
+def test_own_parts_that_share_pictures_are_split_anew(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    images = {part: generator.integers(0, 256, (n, 16, 16), np.uint8) for part, n in PARTS.items()}
+    labels = {part: np.arange(n)[:, None] % 2 for part, n in PARTS.items()}
+    sound, leaking = tmp_path / "sound.npz", tmp_path / "leaking.npz"
+    np.savez(sound, **arrays(images, labels))
+    images["test"][0] = images["train"][0]
+    np.savez(leaking, **arrays(images, labels))
+    assert started(sound, tmp_path).split.scheme == "given"
+    begun = start(str(leaking), tmp_path / "other.toml")
+    protocol = Protocol.load(begun.file)
+    assert (protocol.split.scheme, protocol.split.patients) == ("kfold", "guessed")
+    assert "split anew" in begun.sentences[-1]
+
+
+PARTS = {"train": 24, "val": 10, "test": 16}
+
+
+def arrays(images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{part}_images": images[part] for part in PARTS} | {f"{part}_labels": labels[part] for part in PARTS}
+
+
+@pytest.mark.trial
+@pytest.mark.usefixtures("jobs_here")
+def test_a_trial_is_fitted_into_minutes_and_runs_as_it_is_written(tmp_path: Path) -> None:
+    begun = start("phantom", tmp_path / "p.toml", {"cases": 60, "size": 16}, minutes=0.5)
+    assert "jobs" in begun.sentences[1]
+    protocol = Protocol.load(begun.file)
+    assert check(begun.file).predicted()["seconds"] < 120
+    shorter = begun.file.read_text().replace(f"epochs = {protocol.training.epochs}", "epochs = 1")
+    begun.file.write_text(shorter)
+    results = run(begun.file, tmp_path / "run")
+    assert results["failures"] == []
+
+
+@pytest.mark.long
 def test_nothing_is_overwritten_and_unknown_things_are_named(tmp_path: Path) -> None:
     started("phantom", tmp_path)
     with pytest.raises(EquipoiseError, match="exists already"):

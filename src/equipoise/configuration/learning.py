@@ -11,22 +11,20 @@ from equipoise.configuration.grid import PATCH_VOXELS, Grid
 FEWEST_UPDATES = 20
 """Updates that an epoch should have: with fewer, validation costs more than training."""
 MOST_BATCH = {"cpu": 32, "cuda": 128}
-BATCH_VOXELS = {"cpu": 2, "cuda": 2}
+FULL_PATCHES = 2
 """Patches of the full budget in one batch (nnU-Net's smallest batch)."""
 LARGEST_SHARE = 0.05
 """Share of all the cohort's voxels that one batch may hold (Isensee et al. 2021)."""
 RARE_LABEL = 0.05
 RATE = {True: 2e-3, False: 1e-3}
 """AdamW's rate for masks and for labels."""
-SHORT = 200
-"""Updates below which an average of the weights would still hold the first ones."""
 
 
 def batch_of(data: Fingerprint, grid: Grid, device: str) -> int:
     """Return cases or patches per update: as many as the voxels allow, and few enough for 20 updates an epoch."""
     sides = grid.patch or grid.size or grid.extent
     voxels = float(np.prod(sides))
-    room = BATCH_VOXELS[device] * PATCH_VOXELS[device, data.dims] / voxels
+    room = FULL_PATCHES * PATCH_VOXELS[device, data.dims] / voxels
     share = LARGEST_SHARE * data.cases * float(np.prod(grid.extent)) / voxels
     updates = data.cases * 0.8 / FEWEST_UPDATES
     most = min(room, MOST_BATCH[device]) if data.masks else MOST_BATCH[device]
@@ -50,10 +48,11 @@ def learning_of(data: Fingerprint, grid: Grid, device: str) -> dict[str, Any]:
     """Return [training] without epochs and precision."""
     batch = batch_of(data, grid, device)
     settings: dict[str, Any] = {"batch_size": batch, "schedule": {"name": "cosine", "warm_up": 0.05}, "clip_norm": 5.0}
-    settings["ema"] = 0.99
     if not data.masks:
         settings |= {"loss": "cross-entropy", "select": "loss"}
         return settings | ({"sampling": "balanced"} if data.rarest < RARE_LABEL else {})
+    # Not for labels: batch normalisation would be computed anew for the average, at a third of an epoch.
+    settings["ema"] = 0.99
     if data.findings:
         return settings | _patches(data, grid, batch)
     return settings | {"loss": "dice-cross-entropy", "select": "primary"} | _patches(data, grid, batch)

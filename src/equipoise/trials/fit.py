@@ -10,6 +10,7 @@ import numpy as np
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.sources import load
+from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
@@ -23,12 +24,12 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report.text.configuration import Bought, more_time, time_sentence
+from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
-from equipoise.trials.plan import plan
+from equipoise.trials.plan import forbids, plan
 
 WORTH = 0.9
 """Share of float32's time below which bfloat16 is chosen, as in `training.loop.arithmetic`."""
@@ -36,6 +37,7 @@ PRECISIONS = ("float32", "bfloat16")
 WIDER_UPDATES = 2000
 """Updates with which a network of twice the width is trained better than one of half: measured, see the docs."""
 TIMES = (2, 4)
+WIDEST_BASE = 64
 UNFITTED_EPOCHS = 12
 """Where no trial is possible yet."""
 
@@ -81,17 +83,30 @@ def fit(
     Raises EquipoiseError where the cohort cannot be read, or an arm cannot train.
     """
     cohort, cards = _read(base, folder, watch)
-    scheme = base.get("split", {}).get("scheme", "holdout")
     case = _Case(base, folder, cohort, cards, device or "cpu")
+    scheme = base.get("split", {}).get("scheme", "holdout")
+    shared = _shared_by_parts(case) if scheme == "given" else 0
+    scheme = "holdout" if shared else scheme
     data = _fingerprint(case, scheme)
     try:
-        if not minutes:
-            return _untimed(case, data, scheme)
-        with local.Workers(1) as workers:
-            case = replace(case, device=device_of(device, workers))
-            return _timed(case, data, scheme, minutes, workers)
+        # Before workers are started: a cohort that cannot be split needs none.
+        offers = _offers(case, recipe(data, case.device), scheme, SEEDS if minutes else SEEDS[:1])
+        made = _timed(case, data, offers, minutes, device) if minutes else _untimed(case, data, offers)
     except CohortError as error:
         return plainest(data, case.device, scheme, str(error))
+    return replace(made, sentences=(*made.sentences, *([parts_are_shared(shared)] if shared else ())))
+
+
+def _shared_by_parts(case: _Case) -> int:
+    """Return how many pairs of cases the source's own parts share, with which a run would be refused."""
+    try:
+        return len(_serious(case, split(case.cohort, scheme="given")))
+    except CohortError:
+        return 0
+
+
+def _serious(case: _Case, folds: Sequence[Fold]) -> list[Leak]:
+    return [leak for leak in find_leaks(case.cohort, folds, case.cards) if forbids(leak, case.cohort)]
 
 
 def plainest(data: Fingerprint, device: str, scheme: str, reason: str) -> Fitted:
@@ -101,10 +116,10 @@ def plainest(data: Fingerprint, device: str, scheme: str, reason: str) -> Fitted
     return Fitted(tables, (prospect(None, None, [reason]),), data)
 
 
-def _untimed(case: _Case, data: Fingerprint, scheme: str) -> Fitted:
+def _untimed(case: _Case, data: Fingerprint, offers: Sequence[Offer]) -> Fitted:
     """Return a design with the fewest seeds, and about as many updates as a network needs: nobody stated a time."""
     rules = recipe(data, case.device)
-    chosen = best(Fit(offer, 1, ENOUGH_UPDATES, 0.0) for offer in _offers(case, rules, scheme, SEEDS[:1]))
+    chosen = best(Fit(offer, 1, ENOUGH_UPDATES, 0.0) for offer in offers)
     return _outcome(case, rules, replace(chosen, epochs=unmeasured_epochs(rules, chosen.offer.train)), "float32", ())
 
 
@@ -147,7 +162,7 @@ def _fingerprint(case: _Case, scheme: str) -> Fingerprint:
     return fingerprint(case.cohort, case.cards.all(), np.setdiff1d(np.arange(len(case.cohort)), folds[0].test))
 
 
-def _offers(case: _Case, rules: Recipe, scheme: str, seeds: Sequence[int] = SEEDS) -> list[Offer]:
+def _offers(case: _Case, rules: Recipe, scheme: str, seeds: Sequence[int]) -> list[Offer]:
     """Return every design that the cohort allows; raises CohortError, of the plainest, where it allows none."""
     offers, refusals = [], list[CohortError]()
     parts: dict[tuple[Any, ...], tuple[Fold, ...]] = {}
@@ -180,51 +195,56 @@ def _offer(case: _Case, rules: Recipe, design: Design, folds: Sequence[Fold]) ->
     return Offer(design, *sizes, patients, chance)
 
 
-def _timed(case: _Case, data: Fingerprint, scheme: str, minutes: float, workers: Engine) -> Fitted:
+def _timed(case: _Case, data: Fingerprint, offers: Sequence[Offer], minutes: float, device: str) -> Fitted:
     """Measure the arms, and fit the trial into the minutes; a wider network where there is time for one."""
-    rules = recipe(data, case.device)
-    offers = _offers(case, rules, scheme)
-    rates, precision = _measured(case, rules, offers[0].design, workers)
-    chosen = _best(case, rules, offers, rates, minutes)
-    while chosen.updates >= 4 * WIDER_UPDATES or (chosen.enough and chosen.updates >= 2.5 * WIDER_UPDATES):
-        wider = recipe(data, case.device, base=2 * rules.base)
-        if wider.arms == rules.arms or wider.base > 64:
-            break
-        others, its = _measured(case, wider, offers[0].design, workers)
-        fits = _best(case, wider, offers, others, minutes)
-        if fits.updates < WIDER_UPDATES or fits.offer.chance.verdict < chosen.offer.chance.verdict:
-            break
-        rules, rates, precision, chosen = wider, others, its, fits
-    bought = [Bought(minutes * more, _best(case, rules, offers, rates, minutes * more)) for more in TIMES]
-    time_words = (time_sentence(chosen, minutes, _side_by_side(case)), *more_time(chosen, bought))
-    return _outcome(case, rules, chosen, precision, time_words)
+    with local.Workers(1) as workers:
+        case = replace(case, device=device_of(device, workers))
+        made = _measured(case, data, None, offers, workers)
+        chosen = made.best(minutes)
+        while chosen.updates >= 2.5 * WIDER_UPDATES and made.rules.base < WIDEST_BASE:
+            wider = _measured(case, data, 2 * made.rules.base, offers, workers)
+            fits = wider.best(minutes)
+            if fits.updates < WIDER_UPDATES or fits.offer.chance.verdict < chosen.offer.chance.verdict:
+                break
+            made, chosen = wider, fits
+    bought = [Bought(minutes * more, made.best(minutes * more)) for more in TIMES]
+    time_words = (time_sentence(chosen, minutes, made.side_by_side), *more_time(chosen, bought))
+    return _outcome(case, made.rules, chosen, made.precision, time_words)
 
 
-def _side_by_side(case: _Case) -> int:
-    """Return how many jobs run at once; on a graphics card they share it, so that one counts."""
-    return 1 if case.device == "cuda" else local.available_cores()
+@dataclass(frozen=True)
+class _Measured:
+    """A recipe with the costs of its arms in the faster precision, and how many jobs run at once."""
+
+    rules: Recipe
+    offers: Sequence[Offer]
+    rates: list[Rates]
+    precision: str
+    side_by_side: int
+
+    def best(self, minutes: float) -> Fit:
+        """Return the fit to propose for these minutes."""
+        batch, per_case = self.rules.training["batch_size"], self.rules.training.get("patches_per_case", 1)
+        return best(
+            fitted(offer, self.rates, minutes, batch=batch, per_case=per_case, side_by_side=self.side_by_side)
+            for offer in self.offers
+        )
 
 
-def _best(case: _Case, rules: Recipe, offers: Sequence[Offer], rates: Sequence[Rates], minutes: float) -> Fit:
-    batch, per_case = rules.training["batch_size"], rules.training.get("patches_per_case", 1)
-    return best(
-        fitted(offer, rates, minutes, batch=batch, per_case=per_case, side_by_side=_side_by_side(case))
-        for offer in offers
-    )
-
-
-def _measured(case: _Case, rules: Recipe, design: Design, workers: Engine) -> tuple[list[Rates], str]:
-    """Return the costs of all arms, in the faster precision, and its name."""
-    everyone = replace(design, arms=len(rules.arms), seeds=3)
-    tables = tables_of(rules, everyone, 2)
+def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence[Offer], workers: Engine) -> _Measured:
+    """Measure all arms of the recipe in both precisions; base: another width than the usual one."""
+    rules = recipe(data, case.device, base=base)
+    tables = tables_of(rules, replace(offers[0].design, arms=len(rules.arms), seeds=SEEDS[0]), 2)
     # The patients are known by now: guessing them again would compare all images once more.
     tables["split"]["patients"] = "stated"
     trial = plan(case.protocol(tables), case.cohort, "unused", case.cards)
-    plain = forecasts_of(trial, workers)
+    forecasts, precision = forecasts_of(trial, workers), PRECISIONS[0]
     other = forecasts_in(trial, PRECISIONS[1], workers)
-    if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, plain)):
-        return [_rates(one) for one in other], PRECISIONS[1]
-    return [_rates(one) for one in plain], PRECISIONS[0]
+    if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, forecasts)):
+        forecasts, precision = other, PRECISIONS[1]
+    # On a graphics card jobs share it, so that those side by side count as one.
+    side_by_side = 1 if case.device == "cuda" else local.available_cores()
+    return _Measured(rules, offers, [_rates(one) for one in forecasts], precision, side_by_side)
 
 
 def _per_patch(forecast: Forecast) -> float:
@@ -241,5 +261,8 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     protocol = case.protocol(tables)
     folds = split(case.cohort, **protocol.split.model_dump(include={"scheme", "fractions", "folds"}))
     refusals = [f"{len(case.cohort.problems)} cases have problems"] if case.cohort.problems else []
+    # Guessed patients are groups of alike images, which no split divides.
+    leaks = [] if case.cohort.patients_guessed else _serious(case, folds)
+    refusals += [f"{len(leaks)} pairs of cases leak across parts, first {leak.a} and {leak.b}" for leak in leaks[:1]]
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
     return Fitted(tables, (first, *time_words), rules.data)

@@ -31,13 +31,21 @@ def time_sentence(fit: Fit, minutes: float, side_by_side: int) -> str:
 
 
 def more_time(fit: Fit, bought: Sequence[Bought]) -> list[str]:
-    """Say what longer times would buy, such as "60 minutes: 24 epochs instead of 12"; nothing for what is the same."""
+    """Say what longer times would buy, such as "60 minutes: 24 epochs instead of 12"; nothing if nothing."""
     lines = []
     for one in bought:
         gains = _gains(fit, one.fit)
         if gains:
             lines.append(f"{_minutes(one.minutes)}: {', '.join(gains)}.")
     return lines
+
+
+def parts_are_shared(pairs: int) -> str:
+    """Say that a source's own parts leak, and what was done."""
+    return (
+        f"The source's own parts share cases ({plural(pairs, 'pair')}, which `equipoise check` lists), so the cohort "
+        'is split anew; scheme = "given" with allow_leaks = true keeps the parts, and the report says so.'
+    )
 
 
 def design_words(design: Design) -> str:
