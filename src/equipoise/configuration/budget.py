@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from equipoise.configuration.design import Chance, Design
 
-ENOUGH_UPDATES = 1000
-"""Updates from which a network is worth judging: fewer, and the verdict is about its first minutes."""
+ENOUGH_UPDATES = {True: 1000, False: 500}
+"""Updates from which a network for masks, or for labels, is worth judging: fewer, and it has hardly begun to learn."""
 WELL_UPDATES = 2000
 """Updates up to which longer training is worth more than a further arm."""
 MOST_UPDATES = 20_000
@@ -50,17 +50,21 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fit:
-    """An offer with the epochs that fit, the updates of one job, and the minutes that the whole trial takes."""
+    """An offer with the epochs that fit, the updates of one job, and the minutes that the whole trial takes.
+
+    fewest: updates from which its networks are worth judging.
+    """
 
     offer: Offer
     epochs: int
     updates: int
     minutes: float
+    fewest: int
 
     @property
     def enough(self) -> bool:
         """Whether its networks are trained long enough to be judged."""
-        return self.updates >= ENOUGH_UPDATES
+        return self.updates >= self.fewest
 
 
 def epoch_seconds(rates: Rates, train: int, validation: int, per_case: int) -> float:
@@ -93,7 +97,7 @@ def trial_seconds(offer: Offer, rates: Sequence[Rates], epochs: int, per_case: i
 
 
 def fitted(
-    offer: Offer, rates: Sequence[Rates], minutes: float, *, batch: int, per_case: int, side_by_side: int
+    offer: Offer, rates: Sequence[Rates], minutes: float, *, batch: int, per_case: int, side_by_side: int, fewest: int
 ) -> Fit:
     """Return the most epochs with which an offer ends in these minutes, at least one, at most what still helps."""
 
@@ -105,7 +109,7 @@ def fitted(
     one = seconds(2) - seconds(1)
     room = int((60 * minutes - seconds(1)) / one) + 1 if one > 0 else MOST_EPOCHS
     epochs = max(1, min(room, MOST_EPOCHS, max(1, MOST_UPDATES // steps)))
-    return Fit(offer, epochs, epochs * steps, seconds(epochs) / 60)
+    return Fit(offer, epochs, epochs * steps, seconds(epochs) / 60, fewest)
 
 
 def best(fits: Iterable[Fit]) -> Fit:

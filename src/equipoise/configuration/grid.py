@@ -83,7 +83,7 @@ def _coarser(data: Fingerprint, spacing: NDArray[np.float64], budget: int) -> fl
     axes = int((spacing <= ANISOTROPIC * spacing.min()).sum())
     desired = (voxels / (MOST_PATCHES * budget)) ** (1 / axes)
     allowed = (data.rarest * voxels / FEWEST_VOXELS) ** (1 / axes) if data.rarest > 0 else 1.0
-    return max(1.0, min(desired, allowed, 4.0))
+    return float(max(1.0, min(desired, allowed, 4.0)))
 
 
 def _where_fine(spacing: NDArray[np.float64], factor: float) -> NDArray[np.float64]:

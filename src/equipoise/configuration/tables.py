@@ -31,5 +31,5 @@ def tables_of(rules: Recipe, design: Design, epochs: int, precision: str = "floa
 
 def unmeasured_epochs(rules: Recipe, train: int) -> int:
     """Return the epochs with about 3,000 updates, from 10 to 100, where no time was measured."""
-    steps = max(1, train * rules.training.get("patches_per_case", 1) // rules.training["batch_size"])
+    steps = max(1, int(train * rules.training.get("patches_per_case", 1) // rules.training["batch_size"]))
     return min(USUAL_EPOCHS, max(FEWEST_EPOCHS, round(UNMEASURED_UPDATES / steps)))

@@ -119,7 +119,7 @@ def plainest(data: Fingerprint, device: str, scheme: str, reason: str) -> Fitted
 def _untimed(case: _Case, data: Fingerprint, offers: Sequence[Offer]) -> Fitted:
     """Return a design with the fewest seeds, and about as many updates as a network needs: nobody stated a time."""
     rules = recipe(data, case.device)
-    chosen = best(Fit(offer, 1, ENOUGH_UPDATES, 0.0) for offer in offers)
+    chosen = best(Fit(offer, 1, 0, 0.0, 0) for offer in offers)
     return _outcome(case, rules, replace(chosen, epochs=unmeasured_epochs(rules, chosen.offer.train)), "float32", ())
 
 
@@ -225,10 +225,9 @@ class _Measured:
     def best(self, minutes: float) -> Fit:
         """Return the fit to propose for these minutes."""
         batch, per_case = self.rules.training["batch_size"], self.rules.training.get("patches_per_case", 1)
-        return best(
-            fitted(offer, self.rates, minutes, batch=batch, per_case=per_case, side_by_side=self.side_by_side)
-            for offer in self.offers
-        )
+        known = {"batch": batch, "per_case": per_case, "side_by_side": self.side_by_side}
+        fewest = ENOUGH_UPDATES[self.rules.data.masks]
+        return best(fitted(offer, self.rates, minutes, **known, fewest=fewest) for offer in self.offers)
 
 
 def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence[Offer], workers: Engine) -> _Measured:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from equipoise.configuration.budget import ENOUGH_UPDATES, Fit
+from equipoise.configuration.budget import Fit
 from equipoise.configuration.design import Design
 from equipoise.report.text.words import plural
 
@@ -24,7 +24,7 @@ def time_sentence(fit: Fit, minutes: float, side_by_side: int) -> str:
     if fit.minutes > 1.05 * minutes:
         return f"{_minutes(minutes)} are too few: already {work}."
     short = "" if fit.enough else (
-        f", and that is too short: each network gets {fit.updates:,} updates, and under {ENOUGH_UPDATES} it has hardly "
+        f", and that is too short: each network gets {fit.updates:,} updates, and under {fit.fewest:,} it has hardly "
         "begun to learn"
     )  # fmt: skip
     return f"{work}{short}."
