@@ -50,6 +50,7 @@ def test_one_epoch_that_does_not_fit_is_said() -> None:
     made = fit(FOLDS, 1)
     assert made.epochs == 1
     assert "are too few" in time_sentence(made, 1, 2)
+    assert best([made, fit(HOLDOUT, 1)]).offer == HOLDOUT, "the shortest trial"
 
 
 def test_the_likelier_verdict_is_taken_where_networks_still_learn() -> None:

@@ -98,8 +98,9 @@ def test_ct_is_cut_to_a_coarse_window_of_its_foreground(invented: Invented) -> N
 def test_few_cases_get_more_augmentation_and_named_sides_no_flips(invented: Invented) -> None:
     assert "elastic" in augmentation_of(invented((64, 64, 64), cases=20))
     assert "elastic" not in augmentation_of(invented((64, 64, 64), cases=200))
-    assert flips_of(invented((64, 64, 64))) == ["horizontal"]
-    assert flips_of(invented((64, 64, 64), class_names=("background", "left_lung", "right_lung"))) == []
+    assert flips_of(invented((64, 64))) == ["horizontal"]
+    assert flips_of(invented((64, 64), class_names=("background", "left_lung", "right_lung"))) == []
+    assert flips_of(invented((64, 64, 64))) == []
 
 
 def test_batches_and_patches_of_small_and_large_cohorts(invented: Invented) -> None:

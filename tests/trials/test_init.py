@@ -9,7 +9,6 @@ from PIL import Image as Picture
 
 from equipoise.errors import EquipoiseError
 from equipoise.protocol import Protocol
-from equipoise.trials.check import check
 from equipoise.trials.fit import fit
 from equipoise.trials.init import example, start, write_protocol
 from equipoise.trials.run import run
@@ -124,12 +123,10 @@ def arrays(images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict
 @pytest.mark.trial
 @pytest.mark.usefixtures("jobs_here")
 def test_a_trial_is_fitted_into_minutes_and_runs_as_it_is_written(tmp_path: Path) -> None:
-    begun = start("phantom", tmp_path / "p.toml", {"cases": 60, "size": 16}, minutes=0.5)
-    assert "jobs" in begun.sentences[1]
-    protocol = Protocol.load(begun.file)
-    assert check(begun.file).predicted()["seconds"] < 120
-    shorter = begun.file.read_text().replace(f"epochs = {protocol.training.epochs}", "epochs = 1")
-    begun.file.write_text(shorter)
+    begun = start("phantom", tmp_path / "p.toml", {"cases": 60, "size": 16}, minutes=0.35)
+    assert begun.sentences[0].startswith("A verdict is")
+    assert "jobs (2 arms × 3 seeds" in begun.sentences[1]
+    assert "minutes: " in " ".join(begun.sentences[2:]) or "seconds: " in " ".join(begun.sentences[2:])
     results = run(begun.file, tmp_path / "run")
     assert results["failures"] == []
 

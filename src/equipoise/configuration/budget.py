@@ -52,7 +52,7 @@ class Offer:
 class Fit:
     """An offer with the epochs that fit, the updates of one job, and the minutes that the whole trial takes.
 
-    fewest: updates from which its networks are worth judging.
+    fewest: updates from which its networks are worth judging. fits: whether even one epoch ends in time.
     """
 
     offer: Offer
@@ -60,6 +60,7 @@ class Fit:
     updates: int
     minutes: float
     fewest: int
+    fits: bool = True
 
     @property
     def enough(self) -> bool:
@@ -109,7 +110,7 @@ def fitted(
     one = seconds(2) - seconds(1)
     room = int((60 * minutes - seconds(1)) / one) + 1 if one > 0 else MOST_EPOCHS
     epochs = max(1, min(room, MOST_EPOCHS, max(1, MOST_UPDATES // steps)))
-    return Fit(offer, epochs, epochs * steps, seconds(epochs) / 60, fewest)
+    return Fit(offer, epochs, epochs * steps, seconds(epochs) / 60, fewest, room >= 1)
 
 
 def best(fits: Iterable[Fit]) -> Fit:
@@ -117,13 +118,16 @@ def best(fits: Iterable[Fit]) -> Fit:
 
     Of those that train long enough and may end in a verdict, the likeliest verdict; of equals the most training cases,
     then the longest training up to `WELL_UPDATES`, then the most arms and the fewest jobs. Where none trains long
-    enough, the longest training.
+    enough, the longest training; where nothing fits, the shortest trial.
     """
     every = list(fits)
     possible = [fit for fit in every if not fit.offer.chance.refusal] or every
     long_enough = [fit for fit in possible if fit.enough]
     if not long_enough:
-        return max(possible, key=lambda fit: (fit.updates, fit.offer.chance.verdict))
+        short = [fit for fit in possible if fit.fits]
+        if not short:
+            return min(possible, key=lambda fit: fit.minutes)
+        return max(short, key=lambda fit: (fit.updates, fit.offer.chance.verdict, -fit.offer.design.jobs))
     top = max(fit.offer.chance.verdict for fit in long_enough)
     alike = [fit for fit in long_enough if fit.offer.chance.verdict >= top - ALIKE]
     steps = WELL_UPDATES // 4

@@ -43,7 +43,10 @@ def augmentation_of(data: Fingerprint) -> dict[str, Any]:
 
 
 def flips_of(data: Fingerprint) -> list[str]:
-    """Return the axes to mirror: left and right, and none where a class has a side; bodies are never upside down."""
-    if any(_SIDES.search(name.replace("_", " ")) for name in data.class_names):
+    """Return the axes to mirror: left and right of pictures; none of volumes, nor where a class has a side.
+
+    Scans lie alike, and in a short training every pose that does not occur costs some of it: measured, see the docs.
+    """
+    if data.dims == 3 or any(_SIDES.search(name.replace("_", " ")) for name in data.class_names):
         return []
     return ["horizontal"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.configuration.grid import Grid, grid_of
-from equipoise.configuration.images import augmentation_of, flips_of, scale_of
+from equipoise.configuration.images import augmentation_of, scale_of
 from equipoise.configuration.learning import learning_of, optimizer_of
 from equipoise.configuration.network import BASE, network_of
 
@@ -27,7 +27,6 @@ class Recipe:
     preprocessing: dict[str, Any]
     augmentation: dict[str, Any]
     training: dict[str, Any]
-    inference: dict[str, Any]
     optimizer: dict[str, Any]
     arms: tuple[dict[str, Any], ...] = field(default=())
 
@@ -43,8 +42,7 @@ def recipe(data: Fingerprint, device: str, *, base: int | None = None) -> Recipe
         preprocessing["size"] = list(grid.size)
     sides: Sequence[float] = grid.patch or grid.size or grid.extent
     networks = ({"name": name, **network_of(name, sides, base, data.masks)} for name in ARCHITECTURES[data.masks])
-    mirrored = {"mirror": flips_of(data)} if data.masks and data.dims == 3 and flips_of(data) else {}
     return Recipe(
-        data, grid, base, preprocessing, augmentation_of(data), learning_of(data, grid, device), mirrored,
+        data, grid, base, preprocessing, augmentation_of(data), learning_of(data, grid, device),
         optimizer_of(data), tuple(networks),
     )  # fmt: skip
