@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.protocol import Protocol
 from equipoise.trials.fit import fit
 from equipoise.trials.init import example, start, write_protocol
@@ -140,3 +140,15 @@ def test_nothing_is_overwritten_and_unknown_things_are_named(tmp_path: Path) -> 
     with pytest.raises(EquipoiseError, match="is not installed"):
         example("none")
     assert example("quick").is_file()
+
+
+@pytest.mark.long
+def test_arms_that_cannot_be_timed_leave_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise ProtocolError("arm 'unet': the worker was killed in its first step")
+
+    monkeypatch.setattr("equipoise.trials.fit.device_of", lambda *_: "cpu")
+    monkeypatch.setattr("equipoise.trials.fit.forecasts_of", killed)
+    with pytest.raises(EquipoiseError, match=r"could not be timed .*killed.* --minutes 0"):
+        start("phantom", tmp_path / "p.toml", {"cases": 30, "size": 16}, minutes=5)
+    assert not (tmp_path / "p.toml").exists()

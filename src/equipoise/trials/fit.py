@@ -21,7 +21,7 @@ from equipoise.configuration.recipe import Recipe, recipe
 from equipoise.configuration.tables import tables_of, unmeasured_epochs
 from equipoise.engines import local
 from equipoise.engines.jobs import Engine
-from equipoise.errors import CohortError, EquipoiseError
+from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, time_sentence
@@ -237,7 +237,14 @@ def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence
     # The patients are known by now: guessing them again would compare all images once more.
     tables["split"]["patients"] = "stated"
     trial = plan(case.protocol(tables), case.cohort, "unused", case.cards)
-    forecasts, precision = forecasts_of(trial, workers), PRECISIONS[0]
+    try:
+        forecasts, precision = forecasts_of(trial, workers), PRECISIONS[0]
+    except ProtocolError as error:
+        # Not a protocol without times: the data are sound, and what failed is this machine or the rules.
+        raise EquipoiseError(
+            f"the arms could not be timed ({error}); give the machine more memory, or write a protocol untimed with "
+            "--minutes 0"
+        ) from error
     other = forecasts_in(trial, PRECISIONS[1], workers)
     if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, forecasts)):
         forecasts, precision = other, PRECISIONS[1]
