@@ -65,12 +65,12 @@ class _InThisProcess:
 def jobs_in_this_process() -> Iterator[None]:
     """Within it, trials train in the process that runs them."""
     from equipoise.engines import local
-    from equipoise.trials import check, run
+    from equipoise.trials import measure, run
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "Workers", _InThisProcess)
         # A broken kernel of this machine would end the tests; test_sound_layers tries layers in processes of their own.
-        for module in (run, check):
+        for module in (run, measure):
             patch.setattr(module, "unsound_layers", lambda _trial, _workers: [])
         yield
 

@@ -36,10 +36,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import cohort_settings, write_protocol
+    from equipoise.trials.init import MINUTES, cohort_settings, start
 
-    file = write_protocol(arguments.source, Path(arguments.out), cohort_settings(arguments.set))
-    _say(arguments, {"protocol": str(file)}, f"wrote {file}; next: equipoise check {file}")
+    minutes = MINUTES if arguments.minutes is None else arguments.minutes
+    to_fit = {"minutes": minutes, "device": arguments.device, "watch": _watch(arguments)}
+    started = start(arguments.source, Path(arguments.out), cohort_settings(arguments.set), **to_fit)
+    lines = [*started.sentences, f"wrote {started.file}; next: equipoise check {started.file}"]
+    _say(arguments, {"protocol": str(started.file), "sentences": list(started.sentences)}, "\n".join(lines))
     return DONE
 
 
@@ -243,14 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
-
-    init.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a key of [cohort], such as coding=2023 (repeatable)",
-    )
+    _init_options(init)
 
     _fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
 
@@ -329,6 +325,15 @@ def _samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
     size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")
+
+
+def _init_options(init: argparse.ArgumentParser) -> None:
+    """Add what a protocol is fitted to: the user's answers, the time, the device."""
+    keys = "a key of [cohort], such as coding=2023 (repeatable)"
+    init.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=keys)
+    time = "fit the whole trial into this time on this machine (default: 60; 0 measures nothing)"
+    init.add_argument("--minutes", type=float, metavar="M", help=time)
+    init.add_argument("--device", default="", choices=["cpu", "cuda"], help="plan for it (default: what jobs use here)")
 
 
 def _fetch_options(fetch: argparse.ArgumentParser) -> None:

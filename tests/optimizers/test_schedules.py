@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 from equipoise.errors import EquipoiseError
 from equipoise.optimizers import Adagrad, after_validation, schedule
 
-NAMES = ["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"]
+NAMES = ["constant", "cosine", "poly", "one-cycle", "step", "warm-up", "plateau"]
 TOTAL = 40
 
 
@@ -34,6 +34,8 @@ def course(optimizer: torch.optim.Optimizer, scheduler, steps: int = TOTAL) -> l
         ("constant", {}, lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
         ("cosine", {}, lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL)),
         ("cosine", {"floor": 0.2}, lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL, eta_min=0.1)),
+        ("poly", {}, lambda o: lr_scheduler.PolynomialLR(o, TOTAL, power=0.9)),
+        ("poly", {"power": 2.0}, lambda o: lr_scheduler.PolynomialLR(o, TOTAL, power=2.0)),
         ("one-cycle", {}, lambda o: lr_scheduler.OneCycleLR(o, 0.5, TOTAL, cycle_momentum=False)),
         (
             "one-cycle",

@@ -132,15 +132,17 @@ KINDS: dict[str, tuple[Callable[[Path], Path | str], str, str]] = {
 
 def small(text: str, more: str) -> str:
     """The protocol that init wrote, with less of everything; what it found out about the data stays."""
-    text = text[: text.index('[[arms]]\nname = "deeplab')] + text[text.index("# [tuning]") :]
+    first = text.index("[[arms]]") + 1
+    text = text[: text.index("[[arms]]", first)] + text[text.index("# [tuning]") :]
     for old, new in (
-        ('preset = "small"', 'preset = "tiny"'),
-        ("epochs = 12", "epochs = 1"),
-        ("[0, 1, 2]", "[0, 1]"),
-        ("[0.8, 0.1, 0.1]", "[0.5, 0.2, 0.3]"),
-        ("patch = 64", "patch = 16"),
+        (r"channels = \[.*?\]", "channels = [4, 8, 16]"),
+        (r"\nepochs = \d+", "\nepochs = 1"),
+        (r"\nseeds = \[.*?\]", "\nseeds = [0, 1]"),
+        (r'\nscheme = "kfold"', '\nscheme = "holdout"'),
+        (r"\nfractions = \[.*?\]", "\nfractions = [0.5, 0.2, 0.3]"),
+        (r"\npatch = \[.*?\]", "\npatch = 16"),
     ):
-        text = text.replace(old, new, 1)
+        text = re.sub(old, new, text, count=1)
     return re.sub(r"\n\[split\]", f"\n{more}\n[split]", text, count=1)
 
 
@@ -150,7 +152,7 @@ def test_from_files_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[st
     data = tmp_path / "data"
     data.mkdir()
     protocol = tmp_path / "protocol.toml"
-    assert cli.main(["init", str(write(data)), "--out", str(protocol)]) == 0
+    assert cli.main(["init", str(write(data)), "--minutes", "0", "--out", str(protocol)]) == 0
     text = protocol.read_text()
     assert f'source = "{source}"' in text
     protocol.write_text(small(text, more))

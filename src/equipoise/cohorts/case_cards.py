@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, picture, png
-from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.cohorts.cohort import IGNORED, Case, Cohort, Image
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.progress import Watch, silent
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
 MOST_TOGETHER, MOST_ENTRIES = 1024, 4096
@@ -38,6 +38,8 @@ class CaseCard:
 
     shape: of the array (channel, *spatial). label_voxels: voxels by mask value; None without a mask.
     levels: per channel the 1st percentile, median and 99th percentile. digest: SHA-256 of shape and pixels.
+    inside: per channel the 0.5th percentile, median and 99.5th percentile within all classes but the background; empty
+        without such voxels.
     values: number of distinct values among at most 32,768 of the array. picture: 64 × 64, for the similarity search.
     shown: the display picture as a PNG file, compressed for speed and not for size; empty where the cohort has too many
         cases to keep pictures.
@@ -51,6 +53,7 @@ class CaseCard:
     values: int
     picture: Bytes
     shown: bytes = b""
+    inside: tuple[tuple[float, ...], ...] = ()
 
 
 def card_of(image: Image, *, shown: bool = True) -> CaseCard:
@@ -70,14 +73,22 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
         values=len(np.unique(array.reshape(-1)[:: max(1, array.size // _MOST_VALUES)])),
         picture=picture(array),
         shown=png(outlined(image), small=False) if shown else b"",
+        inside=_levels_inside(image),
     )
 
 
-def levels_of(channel: NDArray[Any]) -> tuple[float, ...]:
-    """Return the 1st percentile, median and 99th percentile of a channel, from at most 65,536 of its values."""
+def _levels_inside(image: Image) -> tuple[tuple[float, ...], ...]:
+    if image.mask is None:
+        return ()
+    inside = (image.mask > 0) & (image.mask != IGNORED)
+    return tuple(levels_of(channel[inside], (0.5, 50, 99.5)) for channel in image.array) if inside.any() else ()
+
+
+def levels_of(channel: NDArray[Any], percentiles: Sequence[float] = (1, 50, 99)) -> tuple[float, ...]:
+    """Return percentiles of a channel from at most 65,536 of its values; 0 where it has none."""
     values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
     values = values[np.isfinite(values)]
-    return tuple(round(float(level), 6) for level in np.percentile(values, [1, 50, 99])) if len(values) else (0.0,) * 3
+    return tuple(round(float(level), 6) for level in np.percentile(values, percentiles)) if len(values) else (0.0,) * 3
 
 
 class CaseCards:
@@ -157,7 +168,7 @@ def _key(recipe: str | None, cases: Sequence[Case], shown: bool) -> str | None:
     return content_key(schema=SCHEMA, code=code_of_readers(), recipe=recipe, shown=shown, cases=facts)
 
 
-_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values")
+_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values", "inside")
 
 
 def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
@@ -193,6 +204,7 @@ def _unpacked(arrays: dict[str, NDArray[Any]], cases: int) -> list[CaseCard]:
             label_voxels=fact["label_voxels"],
             levels=tuple(map(tuple, fact["levels"])),
             values=fact["values"],
+            inside=tuple(map(tuple, fact["inside"])),
             digest=arrays["digests"][index].tobytes(),
             picture=pictures[index],
             shown=shown[ends[index] : ends[index + 1]],

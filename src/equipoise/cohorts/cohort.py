@@ -128,6 +128,7 @@ class Cohort:
         similarity or by the source; the report says so.
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
     ignores: whether masks may hold IGNORED, for unlabelled voxels.
+    spacing_stated: False where no case's file states a spacing: it is then 1, and lengths are in pixels.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
         returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
     """
@@ -147,6 +148,7 @@ class Cohort:
     size_attribute: str | None = None
     remarks: tuple[Remark, ...] = ()
     ignores: bool = False
+    spacing_stated: bool = True
     recipe: str | None = None
 
     def __post_init__(self) -> None:

@@ -19,10 +19,10 @@ def schedule(name: str, optimizer: Optimizer, total_steps: int, **settings: floa
     "plateau" uses it). It changes `lr` alone.
 
     Args:
-        name: "constant", "cosine" (to `floor`, after `warm_up`), "one-cycle" (up for `rise`, from 1 / `start`,
-            then down to 1 / (`start` * `end`)), "step" (times `factor` at each of `at`), "warm-up" (linear
-            over `warm_up`, then constant), "plateau" (times `factor` after `patience` validations without
-            an improvement).
+        name: "constant", "cosine" (to `floor`, after `warm_up`), "poly" (to 0 as the remaining share to the power
+            `power`, after `warm_up`), "one-cycle" (up for `rise`, from 1 / `start`, then down to 1 / (`start` *
+            `end`)), "step" (times `factor` at each of `at`), "warm-up" (linear over `warm_up`, then constant),
+            "plateau" (times `factor` after `patience` validations without an improvement).
         optimizer: the optimizer whose groups' `lr` is scheduled.
         total_steps: updates in the whole training; fractions are fractions of it.
         settings: the settings named above; each has a default.
@@ -91,6 +91,11 @@ def _cosine(optimizer: Optimizer, total_steps: int, floor: float = 0.0, warm_up:
     return LambdaLR(optimizer, _rising(total_steps, warm_up, lambda share: _slope(1.0, floor, share)))
 
 
+def _poly(optimizer: Optimizer, total_steps: int, power: float = 0.9, warm_up: float = 0.0) -> LRScheduler:
+    """Make the polynomial decay of DeepLab (Chen 2018) and nnU-Net (Isensee et al. 2021)."""
+    return LambdaLR(optimizer, _rising(total_steps, warm_up, lambda share: (1 - share) ** power))
+
+
 def _one_cycle(
     optimizer: Optimizer, total_steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
 ) -> LRScheduler:
@@ -142,6 +147,7 @@ def _slope(first: float, last: float, share: float) -> float:
 _SCHEDULES: dict[str, Callable[..., LRScheduler]] = {
     "constant": _constant,
     "cosine": _cosine,
+    "poly": _poly,
     "one-cycle": _one_cycle,
     "step": _steps,
     "warm-up": _warm_up,

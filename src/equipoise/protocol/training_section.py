@@ -18,7 +18,7 @@ FROM_THE_LAST: dict[Axis, int] = {"horizontal": 1, "vertical": 2, "depth": 3}
 class Schedule(Named):
     """The learning-rate schedule; further keys are its settings, as shares of all updates."""
 
-    name: Literal["constant", "cosine", "one-cycle", "step", "warm-up", "plateau"]
+    name: Literal["constant", "cosine", "poly", "one-cycle", "step", "warm-up", "plateau"]
 
 
 class TrainingSection(Section):

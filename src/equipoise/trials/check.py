@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,16 @@ from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
-from equipoise.errors import CohortError, EquipoiseError
+from equipoise.errors import CohortError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
-from equipoise.report.text.plans import plan_as_json, plan_sentences
+from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
-from equipoise.statistics import planning
-from equipoise.statistics.criterion import Criterion, criterion
-from equipoise.statistics.looks import nominal_alpha
 from equipoise.statistics.planning import Plan
-from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.plan import Trial, endpoint_of, first_samples, plan, read, refusals, search_leaks
-from equipoise.trials.run import seed_spreads, try_arms
-from equipoise.trials.sound_layers import unsound_layers, with_routes
+from equipoise.trials.measure import detectable_of, forecasts_of
+from equipoise.trials.plan import plan, read, refusals, search_leaks
 
 PARTS = ("train", "validation", "test")
 
@@ -56,11 +50,16 @@ class Checked:
     threads: int
     effort: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    configured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def may_run(self) -> bool:
         """Whether a run would be valid: without a leak across parts, and without a problem that prevents it."""
         return not self.refusals
+
+    def prospect(self) -> str:
+        """Say in one sentence whether a verdict can come of this trial."""
+        return prospect(self.detectable, self.unplanned, self.refusals)
 
     def predicted(self) -> dict[str, float] | None:
         """Forecast the time of all jobs on this machine, and the memory of parallel jobs; None where none can run."""
@@ -89,7 +88,8 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as the public JSON."""
-        return {
+        configured = {"configured": self.configured} if self.configured else {}
+        return configured | {
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
             "problems": [asdict(problem) for problem in self.cohort.problems],
@@ -100,6 +100,7 @@ class Checked:
             "predicted": self.predicted(),
             "warnings": self.warnings,
             "refusals": self.refusals,
+            "prospect": self.prospect(),
         }
 
     def sentences(self) -> list[str]:
@@ -123,12 +124,14 @@ class Checked:
             self.refusals,
             self.sentences(),
             self.warnings,
+            self.prospect(),
         )
         return render_inspection(Inspection(*contents))
 
     def text(self) -> str:
         """Return the result as text for the terminal."""
-        lines = [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
+        lines = [self.prospect()]
+        lines += [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
             by_class = f" ({classes})" if classes else ""
@@ -141,6 +144,7 @@ class Checked:
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]
+        lines += [f"{arm} is configured as {given}" for arm, given in self.configured.get("arms", {}).items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
@@ -167,9 +171,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         return Checked(cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads)
     cases = _rows(cohort, trial.cards)
     leaks = search_leaks(trial)
-    detectable, unplanned = _detectable(trial)
+    detectable, unplanned = detectable_of(protocol, trial.cohort, trial.folds)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
-    forecasts = _forecasts(trial)
+    with local.Workers(protocol.training.threads) as workers:
+        forecasts = forecasts_of(trial, workers)
     # The first cases were kept in memory for the trial of the arms; the page needs none of them.
     release_images(trial.cohort)
     return Checked(
@@ -185,6 +190,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         jobs=twice * len(everything),
         effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
         threads=trial.protocol.training.threads,
+        configured=trial.configured,
         warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
 
@@ -201,25 +207,6 @@ def _without_unreadable(cohort: Cohort) -> Cohort:
         first = problems[0]
         raise CohortError(f"no case of {cohort.name} can be read; first {first.file}: {first.problem}; {first.remedy}.")
     return replace(cohort, cases=tuple(readable), problems=(*cohort.problems, *problems))
-
-
-def _forecasts(trial: Trial) -> list[Forecast]:
-    """Forecast time and memory of one job per arm, from a few timed cases in a worker process."""
-    training, fold = trial.protocol.training, trial.folds[0]
-    first = first_samples(trial)
-    requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[: len(trial.protocol.arms)]]
-    # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
-    with local.Workers(training.threads) as workers:
-        trial = with_routes(trial, unsound_layers(trial, workers))
-        requests = [(trial.jobs[number], *request[1:]) for number, request in enumerate(requests)]
-        try_arms(trial, workers)
-        forecasts = [
-            result for _, result in workers.run("equipoise.training.loop.preflight:forecast", requests, lambda: None)
-        ]
-    for result in forecasts:
-        if isinstance(result, local.Failure):
-            raise EquipoiseError(f"the cost of an arm cannot be predicted ({result}); give the machine more memory")
-    return forecasts
 
 
 def _cache_remark(cards: CaseCards) -> list[str]:
@@ -243,38 +230,3 @@ def _described(case: Case, card: CaseCard, cohort: Cohort) -> dict[str, Any]:
         row["label_voxels"] = card.label_voxels
     row["intensity"] = dict(zip(cohort.channels, map(list, card.levels), strict=True))
     return row | {"sha256": dict(case.sha256)}
-
-
-def _detectable(trial: Trial) -> tuple[Plan | None, str | None]:
-    """Plan for the test set (of all folds); or return the sentence that states why this is impossible."""
-    # Each case once: repeated cross-validation tests a case several times and has no more patients for it.
-    test, cohort = np.unique(np.concatenate([fold.test for fold in trial.folds])), trial.cohort
-    endpoints = trial.protocol.endpoints
-    seeds = len(trial.protocol.training.seeds)
-    primary = endpoint_of(endpoints.primary, cohort, trial.protocol.folder)
-    task = cohort.task_record
-    if task.unplannable:
-        patients = len(set(cohort.patients[test]))
-        return None, f"the {primary.label} of {patients} test patients cannot be planned: {task.unplannable}"
-    try:
-        return planning.plan(
-            len(set(cohort.patients[test])),
-            task.counts(cohort, test) or {"cases": len(test)},
-            seeds,
-            endpoint=primary,
-            margin=endpoints.margin,
-            rule=_rule(trial.protocol),
-            spread=recall(seed_spreads(), endpoints.primary, cohort.name),
-        ), None
-    except EquipoiseError as error:
-        return None, str(error)
-
-
-def _rule(protocol: Protocol) -> Criterion:
-    """Return what a difference between two arms will have to pass: the level, the family, and the folds."""
-    endpoints, arms, seeds = protocol.endpoints, len(protocol.arms), len(protocol.training.seeds)
-    alpha = nominal_alpha(endpoints.looks, seeds, endpoints.alpha) if endpoints.looks else endpoints.alpha
-    pairs = list(combinations(range(arms), 2)) if endpoints.family == "all" else [(0, arm) for arm in range(1, arms)]
-    split = protocol.split
-    folds, repeats = (split.folds, split.repeats) if split.scheme == "kfold" else (1, 1)
-    return criterion(pairs or [(0, 1)], alpha, folds=folds, repeats=repeats)

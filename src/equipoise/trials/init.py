@@ -1,32 +1,36 @@
-"""The start of a trial: the example protocols, and a commented protocol fitted to a data folder."""
+"""The start of a trial: the example protocols, and a commented protocol fitted to data and time."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomlkit
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from tomlkit.exceptions import TOMLKitError
 
 from equipoise.atomic_write import write_text
 from equipoise.cohorts import sources
+from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.class_name_files import UNNAMED, names_of_values
 from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
 from equipoise.cohorts.layouts.recognition import recognise
-from equipoise.errors import EquipoiseError
+from equipoise.configuration.fingerprint import Fingerprint
+from equipoise.configuration.modality import OTHER
+from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.lookup import resolve
+from equipoise.progress import Watch, silent
 from equipoise.protocol import CohortSection
 from equipoise.tasks import CLASSIFICATION, task_named
+from equipoise.trials.fit import Fitted, fit, plainest
+from equipoise.trials.protocol_text import Known, protocol_text
 
-LARGEST = {2: 224, 3: 64}
-"""Voxels per side up to which whole images are trained on, by spatial dimensions; larger ones are resampled or cut."""
-PATCH = {2: 128, 3: 64}
-BATCH = {(False, 2): 32, (False, 3): 8, (True, 2): 16, (True, 3): 2}
-"""Cases per step, by (masks, spatial dimensions)."""
+MINUTES = 60.0
+"""For the whole trial, where the user states no time."""
+USUAL_CASES = 1000
+"""Taken for the number of cases where the cohort cannot be read."""
 
 
 def example(name: str) -> Path:
@@ -38,36 +42,68 @@ def example(name: str) -> Path:
     raise EquipoiseError(f"the example protocol {name!r} is not installed; install Equipoise again")
 
 
-def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:
-    """Write a commented protocol for a data folder or a named source to `file`, which must not exist yet.
+@dataclass(frozen=True)
+class Started:
+    """A protocol that was written: its file, and what to tell the user, the prospect of a verdict first."""
 
-    settings: keys of [cohort] that the user states, which are required where the files leave them uncertain.
+    file: Path
+    sentences: tuple[str, ...]
+
+
+def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:
+    """Write a commented protocol for a data folder or a named source to `file`; see `start`. Nothing is timed."""
+    return start(source, file, settings).file
+
+
+def start(
+    source: str,
+    file: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    minutes: float | None = None,
+    device: str = "",
+    watch: Watch = silent,
+) -> Started:
+    """Write a commented protocol that fits the data and the time to `file`, which must not exist yet.
+
+    settings: keys of [cohort] that the user states, which are required where the files leave them uncertain. minutes:
+    in which the whole trial should end on this machine; None or 0 measures nothing. device: "cpu", "cuda" or "".
+    Data that cannot be read or split get a protocol too, with the reason, for `equipoise check` shows what is wrong.
     """
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
+    if minutes is not None and not 0 <= minutes < float("inf"):
+        raise EquipoiseError(f"--minutes {minutes:g} is no time; give the minutes that the trial may take, or 0")
     settings = dict(settings or {})
     if source.startswith(sources.PUBLIC):
-        values = _of_public(source, settings)
+        known = _of_public(source, settings)
     elif Path(source).exists() or "/" in source:
-        values = _of_data(Path(source), settings)
+        known = _of_data(Path(source), settings)
     else:
-        values = _named(source, settings)
-    names = [name.replace("_", "-") for name in sources.__all__]
-    # TOML and not HTML, so nothing is escaped as HTML: values pass through `tojson` or `toml`, which quote them.
-    environment = Environment(  # noqa: S701
-        loader=PackageLoader("equipoise.trials"),
-        undefined=StrictUndefined,
-        lstrip_blocks=True,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["toml"] = _toml
-    text = environment.get_template("protocol.toml.j2").render(file=file, sources=names, **values)
+        known = _named(source, settings)
+    try:
+        fitted = fit(known.tables(), file.parent, minutes=minutes, device=device, watch=watch)
+    except (CohortError, RefusedFile, ProtocolError) as error:
+        fitted = _unfitted(known, str(error))
+    text = protocol_text(file, known, fitted)
     try:
         write_text(file, text)
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
-    return file
+    return Started(file, fitted.sentences)
+
+
+def _unfitted(known: Known, reason: str) -> Fitted:
+    """Return what the rules make of the first look, where the cohort cannot be read."""
+    look = known.look or FirstLook(np.array([[64, 64]]), np.ones((1, 2)))
+    task = task_named(str(known.settings.get("task", CLASSIFICATION.name)))
+    names = tuple(known.settings.get("classes", ()))
+    count = len(look.shapes)
+    data = Fingerprint(
+        task.has_masks, task.has_findings, USUAL_CASES, count, (), names, OTHER, look.shapes, look.spacings, True,
+        (0.0, 1.0), 0.0, 1.0,
+    )  # fmt: skip
+    return plainest(data, "cpu", known.scheme, reason)
 
 
 def cohort_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -88,14 +124,6 @@ def cohort_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _toml(value: Any) -> str:
-    """A value as TOML on one line, tables inline."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    text: str = tomlkit.item(value).as_string()
-    return text
-
-
 def _value(text: str) -> Any:
     """A list, table or quoted text as TOML has it; anything else is a text, for keys of sources name things."""
     if not text.startswith(("[", "{", '"', "'")) and text not in ("true", "false"):
@@ -106,57 +134,44 @@ def _value(text: str) -> Any:
         return text
 
 
-def _named(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template needs to know of a source that is named."""
+def _named(source: str, keys: Mapping[str, Any]) -> Known:
+    """What is known of a source that is named."""
     if ":" not in source:
         resolve(source, sources, "cohort source")
-    task = task_named(str(keys.get("task", CLASSIFICATION.name)))
     settings = {"label": "malignancy"} if source == "lidc-contours" else {}
-    return {
-        "name": source.replace(":", "-"), "source": source, "scheme": "holdout", "patients": "stated",
-        "settings": settings | dict(keys), "remarks": (), "masks": task.has_masks,
-        "preprocessing": {}, "training": {"batch_size": 32},
-    }  # fmt: skip
+    return Known(source.replace(":", "-"), source, settings | dict(keys))
 
 
-def _of_public(source: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template needs to know of data that `equipoise fetch` brought."""
+def _of_public(source: str, keys: Mapping[str, Any]) -> Known:
+    """What is known of data that `equipoise fetch` brought."""
     above = Path(keys["path"]) if "path" in keys else None
     section, data = sources.fetched(CohortSection(source=source), above)
     name = source.removeprefix(sources.PUBLIC)
     if section.source == "lidc-nodules":
-        return _named(source, {"label": "malignancy", **keys}) | {"name": name}
+        return replace(_named(source, {"label": "malignancy", **keys}), name=name)
     values = _of_data(data, {key: value for key, value in keys.items() if key != "path"})
     # The path is that of `--to`, and not the data's own, which the source knows.
-    settings = {key: value for key, value in values["settings"].items() if key != "path"}
+    settings = {key: value for key, value in values.settings.items() if key != "path"}
     path = {"path": str(above.resolve())} if above else {}
-    return values | {"name": name, "source": source, "settings": path | settings}
+    return replace(values, name=name, source=source, settings=path | settings)
 
 
-def _of_data(path: Path, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template needs to know of the data at a path."""
+def _of_data(path: Path, keys: Mapping[str, Any]) -> Known:
+    """What is known of the data at a path."""
     recognised = recognise(path, keys)
-    masks = task_named(str(keys.get("task", recognised.task))).has_masks
     look = first_look(path, recognised, None if (axes := keys.get("axes")) is None else str(axes))
     named, unnamed = _named_classes(path, mask_classes(recognised, keys, path))
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
-    training = {"batch_size": BATCH[masks, look.dims]}
-    # Patches for volumes with masks, and for pictures with masks that are large or of several sizes: a segmenter needs
-    # the voxels at full resolution, and whole volumes may not fit into memory.
-    if masks and (look.dims == 3 or not look.one_size or look.shapes.max() > LARGEST[2]):
-        training["patch"] = PATCH[look.dims]
-    known = recognised.patients_known or "patient_pattern" in keys
-    return {
-        "name": re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
-        "source": recognised.source,
-        "scheme": recognised.scheme,
-        "patients": "stated" if known else "guessed",
-        "settings": settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
-        "remarks": (*recognised.remarks, *(() if "classes" in keys else unnamed)),
-        "masks": masks,
-        "preprocessing": _grid(look, masks),
-        "training": training,
-    }
+    patients = recognised.patients_known or "patient_pattern" in keys
+    return Known(
+        name=re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
+        source=recognised.source,
+        scheme=recognised.scheme,
+        patients="stated" if patients else "guessed",
+        settings=settings | ({"axes": look.axes} if look.axes else {}) | dict(keys),
+        remarks=(*recognised.remarks, *(() if "classes" in keys else unnamed)),
+        look=look,
+    )
 
 
 def _named_classes(path: Path, classes: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -167,14 +182,3 @@ def _named_classes(path: Path, classes: Mapping[str, Any]) -> tuple[dict[str, An
     if names is None:
         return dict(classes), (UNNAMED,)
     return {**classes, "classes": names}, ()
-
-
-def _grid(look: FirstLook, masks: bool) -> dict[str, Any]:
-    """Return the preprocessing: images of one size that fits in memory for classifiers, one spacing for segmenters."""
-    shrink = 1.0 if masks else max(1.0, float(look.size.max()) / LARGEST[look.dims])
-    fitted: dict[str, Any] = {}
-    if shrink > 1 or not look.one_spacing:
-        fitted["resample"] = [float(f"{value * shrink:.4g}") for value in look.spacing_mm]  # microns too
-    if not masks and not (look.one_size and look.one_spacing):
-        fitted["size"] = [int(8 * np.ceil(n / shrink / 8)) for n in look.size]  # can be halved three times
-    return fitted

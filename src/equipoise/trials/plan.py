@@ -1,8 +1,9 @@
 """Derive the plan from a protocol before training: cases, split, jobs, draws, and reasons for a refusal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
+from equipoise.configuration.auto import is_open, resolved
+from equipoise.configuration.fingerprint import fingerprint
 from equipoise.errors import CohortError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import nearest
@@ -36,6 +39,7 @@ class Trial:
     """A protocol with everything that is derived from it before training; `out` is its run folder.
 
     cohort: its first training cases, on which the arms are tried, are read once. cards: of its cases.
+    configured: what stands in place of every preset "auto", with the fingerprint; empty without one.
     draws: the jobs of tuning, which precede `jobs`, with the settings in `tuning`; empty without tuning.
     """
 
@@ -48,6 +52,7 @@ class Trial:
     tuning: Plan
     draws: list[Job]
     cards: CaseCards
+    configured: dict[str, Any] = field(default_factory=dict)
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
@@ -78,11 +83,22 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     _check_subgroups(protocol.endpoints.subgroups, cohort)
     folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "not_leaks", "contrast", "patients"}))
     cohort = read_once(cohort, _first(protocol, cohort, folds))
+    protocol, configured = _configured(protocol, cohort, cards, folds)
     pipeline = Pipeline.from_settings(protocol.preprocessing)
     jobs = plan_jobs(protocol, cohort, len(folds), Path(out))
     tuning = plan_draws(protocol)
     draws = draw_jobs(protocol, jobs, tuning)
-    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draws, cards.through(cohort))
+    return Trial(protocol, cohort, folds, pipeline, jobs, Path(out), tuning, draws, cards.through(cohort), configured)
+
+
+def _configured(
+    protocol: Protocol, cohort: Cohort, cards: CaseCards, folds: Sequence[Fold]
+) -> tuple[Protocol, dict[str, Any]]:
+    """Put numbers in place of every preset "auto"; of the intensities and masks, the test part is left out."""
+    if not is_open(protocol):
+        return protocol, {}
+    known = np.setdiff1d(np.arange(len(cohort)), folds[0].test)
+    return resolved(protocol, fingerprint(cohort, cards.all(), known))
 
 
 def _check_margin(protocol: Protocol, cohort: Cohort) -> None:

@@ -126,6 +126,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
+            record |= {"configured": trial.configured} if trial.configured else {}
             with claimed(trial.out):
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)

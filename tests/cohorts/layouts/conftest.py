@@ -57,7 +57,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Pro
     """Data → the protocol that init writes for them, unchanged, and the cohort that check reads."""
 
     def start(data: Path, **settings: Any) -> tuple[Protocol, Cohort]:
-        file = write_protocol(str(data), tmp_path_factory.mktemp("protocol") / "protocol.toml", settings)
+        with pytest.MonkeyPatch.context() as patch:
+            # These tests are about what is read; the power of twelve designs would take most of their time.
+            patch.setattr("equipoise.trials.fit.detectable_of", lambda *_: (None, "it is not planned in this test"))
+            file = write_protocol(str(data), tmp_path_factory.mktemp("protocol") / "protocol.toml", settings)
         protocol = Protocol.load(file)
         return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 

@@ -186,7 +186,7 @@ def test_init_writes_a_protocol_for_it(server, tmp_path, capsys):
     for name in CONTENT:
         fetch(name, tmp_path, mirror=server.address)
         file = tmp_path / f"{name}.toml"
-        assert main(["init", f"public:{name}", "--set", f"path={tmp_path}", "--out", str(file)]) == 0
+        assert main(["init", f"public:{name}", "--set", f"path={tmp_path}", "--minutes", "0", "--out", str(file)]) == 0
         assert f'source = "public:{name}"' in file.read_text()
         assert len(read(file)[1]) == {"easymnist": 22, "msd-tiny": 3}[name]
     assert main(["init", "public:pathmnist", "--set", f"path={tmp_path}"]) == 1

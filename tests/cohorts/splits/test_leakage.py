@@ -250,3 +250,13 @@ def test_equal_pixels_of_one_guessed_patient_are_called_equal() -> None:
     assert [(leak.b, leak.kind) for leak in find_leaks(cohort, fold)] == [("00003", "patient"), ("00002", "patient")]
     guessed = replace(cohort, patients_known=False, patients_guessed=True)
     assert [(leak.b, leak.kind) for leak in find_leaks(guessed, fold)] == [("00002", "patient"), ("00003", "equal")]
+
+
+def test_pictures_that_all_look_alike_are_one_group() -> None:
+    # Equal as pictures, though not as pixels: a faint difference far below one grey level of the 64 × 64 picture.
+    image = np.add.outer(np.arange(32.0), np.arange(32.0))
+    cases = tuple(
+        Case(f"c{k}", f"c{k}", partial(Image, (image * (1 + k))[None], (1.0, 1.0)), label=k % 2) for k in range(4)
+    )
+    cohort = Cohort("x", "classification", cases, ("a", "b"), ("grey",), 2, patients_known=False)
+    assert len(set(propose_groups(cohort))) == 1

@@ -199,3 +199,10 @@ def test_check_writes_the_page_and_says_where_it_cannot(tmp_path: Path, capsys: 
     assert "2 cases of 1 patient" in Page((tmp_path / "page.html").read_text()).text
     assert cli.main(["check", str(protocol), "--quiet", "--page", str(tmp_path)]) == 1
     assert "name another file" in capsys.readouterr().err
+
+
+def test_pixels_are_no_millimetres() -> None:
+    cohort = replace(phantom(cases=6, size=16, task="segmentation"), spacing_stated=False)
+    lines = summary(cohort, list(rows_of(cohort)))
+    assert "spacing: not stated, so that lengths are in pixels" in lines
+    assert not any("mm" in line for line in lines)

@@ -37,7 +37,7 @@ def arrays(
     case: str | None = None,
     threshold: float | None = None,
     subtract: str | None = None,
-    spacing_mm: str | float = 1.0,
+    spacing_mm: str | float | None = None,
     axes: str | None = None,
     classes: Sequence[str] | None = None,
     size_attribute: str | None = None,
@@ -52,7 +52,7 @@ def arrays(
     table: the CSV file, relative to `path`; its other columns become attributes.
     threshold: labels above it are the second class, below it the first; labels equal to it are excluded.
     subtract: a column whose value is taken from every pixel (an offset of stored values to Hounsfield units).
-    spacing_mm: one number, or the column that holds each case's in-plane spacing.
+    spacing_mm: one number, or the column that holds each case's in-plane spacing; without it, lengths are in pixels.
     axes: meaning of the images' axes where the shape leaves doubt, such as "nzyx"; see `array_rows.AXES`.
     classes: names in the order of the label values; for masks, index → name of the stored values in their order.
     size_attribute: the column that a trivial size rule may use.
@@ -68,7 +68,7 @@ def arrays(
         truth, codes, names = _labels(source, labels, threshold, classes, count)
     else:
         truth, codes, names = _mask_classes(source, masks, pixels.shape, meaning, classes)
-    known = source.rows_of_table(case, groups, spacing_mm, subtract, count)
+    known = source.rows_of_table(case, groups, 1.0 if spacing_mm is None else spacing_mm, subtract, count)
     hashes = source.hashes(table)
     digest, mask_key = open_arrays(source.path).sha256, None if labelled else masks
     read = partial(read_row, source.path, digest, images, axes=meaning, mask_key=mask_key, codes=codes)
@@ -88,6 +88,7 @@ def arrays(
         patients_known=groups is not None and not groups_are_guesses,
         patients_guessed=groups is not None and groups_are_guesses,
         size_attribute=size_attribute,
+        spacing_stated=spacing_mm is not None,
     )
 
 

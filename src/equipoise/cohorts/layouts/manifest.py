@@ -214,8 +214,10 @@ def one_file(folder: Path, pattern: str) -> Path:
     """Return the file that a pattern with stars leaves; where it is not one, the pattern itself, which is no file."""
     parts = PurePosixPath(pattern).parts
     up = 0
+    if PurePosixPath(pattern).is_absolute():
+        folder, parts = Path(parts[0]), parts[1:]
     while up < len(parts) and parts[up] == "..":
         up += 1
     below = folder.joinpath(*parts[:up])
     fitting = list(below.glob(str(PurePosixPath(*parts[up:]))))[:2]
-    return fitting[0] if len(fitting) == 1 else folder / pattern
+    return fitting[0] if len(fitting) == 1 else folder.joinpath(*parts)

@@ -68,6 +68,7 @@ def medmnist(
         spatial_dims=AXES[meaning],
         notes=(note,) if note else (),
         patients_known=groups is not None,
+        spacing_stated=False,
     )
 
 

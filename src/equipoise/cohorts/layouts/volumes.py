@@ -76,6 +76,7 @@ class Examined:
     remarks: tuple[tuple[str, str], ...]
     read: Callable[..., Image]
     dtype: np.dtype[Any]
+    spacing_stated: bool
     structures: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -126,6 +127,7 @@ def make_cohort(
             *depth_remarks([(one.case.id, one.case.label, one.dtype) for one in sound]),
         ),
         ignores=layout.ignores,
+        spacing_stated=any(one.spacing_stated for one in sound),
         recipe=_recipe([one.entry for one in sound], len(channels)),
     )
     return with_header_patients(cohort)
@@ -258,9 +260,9 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     )
     shape = (sum(scan.array.shape[0] for scan in images), *first.array.shape[1:])
     contents = frozenset(digest for scan in images for digest in scan.sha256.values())
-    return Examined(
-        entry, case, shape, contents, channel_options(images), tuple(remarks), read, first.array.dtype, structures
-    )
+    has_spacing = entry.spacing_mm is not None or not first.header.get("spacing_unstated")
+    options, dtype = channel_options(images), first.array.dtype
+    return Examined(entry, case, shape, contents, options, tuple(remarks), read, dtype, has_spacing, structures)
 
 
 def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:

@@ -199,6 +199,10 @@ def _near_pairs(pictures: Bytes, allowed: Allowed) -> list[tuple[int, int]]:
         return []
     shown = pictures[detailed]
     points, queries = _signature_space(shown)
+    if points.shape[1] == 0:
+        # No picture differs from another: each is a near-duplicate of the next, and a tree of nothing cannot be built.
+        near = allowed(detailed[:-1], detailed[1:])
+        return list(zip(detailed[:-1][near].tolist(), detailed[1:][near].tolist(), strict=True))
     row, column, variant = nearest(points, queries, KEPT, lambda a, b: allowed(detailed[a], detailed[b]))
     whitening = Whitening.of(shown[_sample(len(shown), SPECTRA)])
     score = np.zeros(len(row), dtype=np.float32)

@@ -33,7 +33,7 @@ class Inspection:
     """The result of inspecting a cohort before training.
 
     cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: the detectable difference
-    and the cost of the trial. folds: empty where the cohort cannot be split.
+    and the cost of the trial. prospect: whether a verdict can come of it. folds: empty where there is no split.
     """
 
     cohort: Cohort
@@ -44,6 +44,7 @@ class Inspection:
     refusals: Sequence[str]
     sentences: Sequence[str]
     warnings: Sequence[str] = ()
+    prospect: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Summarise sizes, spacings, intensities and sites of the cases in a few lines; rows: as in `check --json`."""
     lines = [
         f"size: {_commonest(_grids(rows), 'voxels')}",
-        f"spacing: {_commonest(_spacings(rows), 'mm')}",
+        f"spacing: {_spacing_words(cohort, rows)}",
     ]
     for channel in cohort.channels:
         low, middle, high = np.median([row["intensity"][channel] for row in rows], axis=0)
@@ -114,6 +115,10 @@ def _spacings(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
     return Counter(" × ".join(map(_spacing, row["spacing_mm"])) for row in rows)
 
 
+def _spacing_words(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> str:
+    return _commonest(_spacings(rows), "mm") if cohort.spacing_stated else "not stated, so that lengths are in pixels"
+
+
 def _spacing(value_mm: float) -> str:
     """Two decimals, and three digits of what is smaller than 0.1 mm, as pixels of microscopes are."""
     return number(value_mm, 2) if value_mm >= 0.1 else f"{value_mm:.3g}"
@@ -129,7 +134,7 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
         ("Regions", ", ".join(cohort.regions)),
         ("Channels", ", ".join(cohort.channels)),
         ("Grid", _commonest(_grids(inspection.rows), "voxels")),
-        ("Spacing", _commonest(_spacings(inspection.rows), "mm")),
+        ("Spacing", _spacing_words(cohort, inspection.rows)),
         ("Patients", "guesses" if cohort.patients_guessed else source),
         ("Files", f"{len(files):,}, each with its SHA-256"),
         ("Fingerprint", cohort.fingerprint()),
@@ -192,6 +197,8 @@ def _histograms(inspection: Inspection) -> Iterator[Drawing]:
 def _volumes(inspection: Inspection) -> Iterator[Drawing]:
     """Draw the volume (3D, ml) or area (2D, mm²) of each class of the masks over the cases."""
     unit, to_unit = ("ml", 1e-3) if inspection.cohort.spatial_dims == 3 else ("mm²", 1.0)
+    if not inspection.cohort.spacing_stated:
+        unit, to_unit = ("voxels" if inspection.cohort.spatial_dims == 3 else "pixels"), 1.0
     judged = inspection.cohort.task_record.judged_structures(inspection.cohort)
     masked = [row for row in inspection.rows if "label_voxels" in row] if judged else []
     for value, name in enumerate(inspection.cohort.classes[1:], start=1):

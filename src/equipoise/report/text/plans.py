@@ -1,5 +1,6 @@
 """The power calculation of `equipoise check` in sentences."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -38,6 +39,33 @@ def plan_sentences(plan: Plan) -> list[str]:
     warnings = [sentence(reason) for reason in plan.warnings]
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
     return [*warnings, first, likeness, bought, *margin, *_about_folds(plan)]
+
+
+LIKELY, HARDLY = 0.8, 0.2
+"""Probabilities of a verdict from which it is likely, and below which it is hardly possible."""
+
+
+def prospect(plan: Plan | None, unplanned: str | None, refusals: Sequence[str]) -> str:
+    """Say in one sentence whether a verdict can come of a trial; unplanned: why its power is not known.
+
+    refusals: why a run would be refused; of them the first is given.
+    """
+    if refusals:
+        return f"No verdict is possible: a run would be refused, because {refusals[0].rstrip('.')}."
+    if plan is None or plan.margin is None or plan.power_at_margin is None:
+        unknown = (unplanned or "nothing is planned").rstrip(".")
+        return f"Whether a verdict is possible is not known beforehand: {unknown}."
+    if plan.warnings:
+        reason = sentence(plan.warnings[0])
+        return f"No verdict is possible with this plan: {reason[:1].lower()}{reason[1:]}"
+    power, equal = plan.power_at_margin, plan.equivalence_at_margin or 0.0
+    hardly = max(power, equal) < HARDLY
+    word = "likely" if min(power, equal) >= LIKELY else "hardly possible" if hardly else "possible"
+    return (
+        f"A verdict is {word}: with {plan.patients} test patients and {plan.seeds} seeds, arms that differ by the "
+        f"margin ({amount(plan.margin)} in {plan.label}) are told apart in {100 * power:.0f} % of trials, and equal "
+        f"arms shown to be equivalent in {100 * equal:.0f} %."
+    )
 
 
 def _about_folds(plan: Plan) -> list[str]:

@@ -40,6 +40,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_kind(_: object = None) -> str:
+    """Return "cuda" or "cpu", as a call of a worker process: the first process of a trial has no torch."""
+    return device().type
+
+
 def device_name() -> str:
     """Return the device's product name, for the record."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"

@@ -1,0 +1,76 @@
+"""What `equipoise init` says of the time of a trial, and of what more time would buy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from equipoise.configuration.budget import Fit
+from equipoise.configuration.design import Design
+from equipoise.report.text.words import plural
+
+
+@dataclass(frozen=True)
+class Bought:
+    """The fit of a longer time."""
+
+    minutes: float
+    fit: Fit
+
+
+def time_sentence(fit: Fit, minutes: float, side_by_side: int) -> str:
+    """Say what fits into the minutes: jobs, epochs, and the time that is foretold."""
+    design = fit.offer.design
+    jobs = f"{plural(design.jobs, 'job')} ({design_words(design)})"
+    work = f"{jobs} of {plural(fit.epochs, 'epoch')} take about {_minutes(fit.minutes)} with {side_by_side} at a time"
+    if fit.minutes > 1.05 * minutes:
+        return f"{_minutes(minutes)} are too few: already {work}."
+    short = "" if fit.enough else (
+        f", and that is too short: each network gets {fit.updates:,} updates, and under {fit.fewest:,} it has hardly "
+        "begun to learn"
+    )  # fmt: skip
+    return f"{work}{short}."
+
+
+def more_time(fit: Fit, bought: Sequence[Bought]) -> list[str]:
+    """Say what longer times would buy, such as "60 minutes: 24 epochs instead of 12"; nothing if nothing."""
+    lines = []
+    for one in bought:
+        gains = _gains(fit, one.fit)
+        if gains:
+            lines.append(f"{_minutes(one.minutes)}: {', '.join(gains)}.")
+    return lines
+
+
+def parts_are_shared(pairs: int) -> str:
+    """Say that a source's own parts leak, and what was done."""
+    return (
+        f"The source's own parts share cases ({plural(pairs, 'pair')}, which `equipoise check` lists), so the cohort "
+        'is split anew; scheme = "given" with allow_leaks = true keeps the parts, and the report says so.'
+    )
+
+
+def design_words(design: Design) -> str:
+    """Describe a design: arms, seeds, and folds where there are several.
+
+    >>> design_words(Design("kfold", (0.8, 0.1, 0.1), 5, 3, 2))
+    '2 arms × 3 seeds × 5 folds'
+    """
+    folds = f" × {design.folds} folds" if design.folds > 1 else ""
+    return f"{plural(design.arms, 'arm')} × {plural(design.seeds, 'seed')}{folds}"
+
+
+def _gains(now: Fit, then: Fit) -> list[str]:
+    gains = []
+    if then.epochs != now.epochs:
+        gains.append(f"{then.epochs} epochs instead of {now.epochs}")
+    if then.offer.design != now.offer.design:
+        gains.append(f"{design_words(then.offer.design)} instead of {design_words(now.offer.design)}")
+    if then.offer.test_patients != now.offer.test_patients:
+        gains.append(f"{then.offer.test_patients} test patients instead of {now.offer.test_patients}")
+    before, after = (100 * fit.offer.chance.verdict for fit in (now, then))
+    if abs(after - before) >= 1:
+        gains.append(f"a verdict in {after:.0f} % of trials instead of {before:.0f} %")
+    return gains
+
+
+def _minutes(minutes: float) -> str:
+    return plural(round(minutes), "minute") if minutes >= 1.5 else f"{60 * minutes:.0f} seconds"
