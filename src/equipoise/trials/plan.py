@@ -15,6 +15,7 @@ from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
+from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import nearest
@@ -37,6 +38,7 @@ class Trial:
 
     cohort: its first training cases, on which the arms are tried, are read once. cards: of its cases.
     draws: the jobs of tuning, which precede `jobs`, with the settings in `tuning`; empty without tuning.
+    how: where jobs run, which is no part of the plan.
     """
 
     protocol: Protocol
@@ -48,6 +50,7 @@ class Trial:
     tuning: Plan
     draws: list[Job]
     cards: CaseCards
+    how: Execution = LOCAL
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
