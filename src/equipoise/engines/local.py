@@ -73,7 +73,8 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self._workers = [_Worker(threads) for _ in range(max(1, available_cores() // threads))]
+        self.threads = threads
+        self._workers = [SingleWorker(threads) for _ in range(max(1, available_cores() // threads))]
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +124,9 @@ KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": s
 """For glibc: the process keeps freed memory, which it would otherwise request page by page at every training step."""
 
 
-class _Worker:
+class SingleWorker:
+    """One worker process, started when first needed; a process that died is replaced."""
+
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.stopped = False
@@ -154,6 +157,12 @@ class _Worker:
             if self.index == index and self.process is not None:
                 self._why = why
                 self.process.kill()
+
+    def call(self, function: str, argument: Any) -> Any:
+        """Call the function named "module:function" in the process; a Failure where it raises or its process dies."""
+        if self.process is None:
+            self.process = self._start()
+        return self._call(self.process, function, argument)
 
     def _call(self, process: "subprocess.Popen[bytes]", function: str, argument: Any) -> Any:
         try:

@@ -70,9 +70,9 @@ class Watching:
 
     def _of_one(self, job: Job, now: float) -> str | None:
         """Note the progress of a job that runs; return why it is to be ended, None where it may go on."""
-        seconds = job.history().get("seconds", ())
-        epochs = len(seconds)
-        if epochs:
+        seconds = job.history().get("seconds")
+        epochs = 0 if seconds is None else len(seconds)
+        if seconds is not None and epochs:
             self._means[job.arm.name] = max(self._means.get(job.arm.name, 0.0), float(seconds[-1]) / epochs)
         seen = self._running.get(job.name)
         if seen is None or epochs != seen.epochs:
