@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -85,19 +87,36 @@ cluster.shutdown()
 """
 
 
-def test_a_cluster_of_two_nodes_without_a_token_is_refused(monkeypatch):
-    environment = dict(
-        os.environ, RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=os.pathsep.join(sys.path)
-    )
-    command = [sys.executable, "-c", CLUSTER]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as started:
+@contextmanager
+def two_nodes(**settings: str) -> Iterator[str]:
+    """The address of a cluster of two nodes on this machine, which ends with the block."""
+    settings |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", CLUSTER], env=os.environ | settings, text=True, **pipes) as started:
         try:
-            address = next(line for line in started.stdout if line.startswith("127.")).strip()
-            monkeypatch.setenv("RAY_ADDRESS", address)
-            with pytest.raises(EquipoiseError, match="lets in whoever reaches it"), ray_cluster.RayCluster(1):
-                pass
+            yield next(line for line in started.stdout if line.startswith("127.")).strip()
         finally:
             started.stdin.close()
             started.wait(120)
+
+
+def test_a_cluster_of_two_nodes_without_a_token_is_refused(monkeypatch):
+    with two_nodes(RAY_AUTH_MODE="disabled") as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(EquipoiseError, match="lets in whoever reaches it"), ray_cluster.RayCluster(1):
+            pass
+
+
+def test_a_cluster_of_two_nodes_with_a_token_gives_the_bytes_of_this_machine(tmp_path, without_times):
+    file = tmp_path / "protocol.toml"
+    file.write_text(FLAT)
+    here = equipoise.run(file, tmp_path / "local")
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 32}
+    command = [sys.executable, "-m", "equipoise", "run", str(file), "--out", str(tmp_path / "ray"), "--json", "--alike"]
+    with two_nodes(**token) as address:
+        settings = token | {"RAY_ADDRESS": address, "PYTHONPATH": os.pathsep.join(sys.path)}
+        settings["EQUIPOISE_CACHE"] = str(tmp_path / "cache")  # it knows no opening of the other run
+        ended = subprocess.run([*command, "--engine", "ray"], env=os.environ | settings, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.dumps(without_times(json.loads(ended.stdout))) == json.dumps(without_times(here))
+    assert kept(tmp_path / "ray") == kept(tmp_path / "local")
