@@ -40,12 +40,16 @@ class _InThisProcess:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self.index: int | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         return
+
+    def running(self) -> list[int]:
+        return [] if self.index is None else [self.index]
 
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         """Call the function named "module:function" on every argument, one after another."""
@@ -54,6 +58,7 @@ class _InThisProcess:
         module, _, name = function.partition(":")
         call = getattr(importlib.import_module(module), name)
         for index, argument in enumerate(arguments):
+            self.index = index
             tick()
             try:
                 yield index, call(argument)

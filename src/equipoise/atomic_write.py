@@ -10,22 +10,29 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+Write = Callable[[Path, Callable[[Path], object]], None]
+"""Writes one file, which its second argument fills: `write_atomic`, or the same with a condition."""
 PART = ".part"
 """How the temporary of a file ends; it begins with a dot, so no listing of a run takes it for a result."""
 
 
-def write_atomic(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
+def write_atomic(
+    path: Path, write: Callable[[Path], object], *, shared: bool = False, drafts: Path | None = None
+) -> None:
     """Let `write` fill a file beside `path`, sync it, and rename it into place.
 
     shared: other processes may write the same file at the same moment, as in the user's cache; each then fills a
     temporary of its own and the last rename stands. Elsewhere the temporary has one fixed name, so that what a kill
     left is overwritten by the next attempt.
 
+    drafts: an existing folder on the same disk for the temporary, in place of the file's own folder. Where somebody
+    removes it meanwhile, the rename fails and the old file stays.
+
     Raises OSError, or what `write` raises; the old file is then whole and the temporary is gone.
     """
-    _make_folder(path.parent)
+    make_folder(path.parent)
     own = f".{os.getpid()}" if shared else ""
-    temporary = path.with_name(f".{path.name}{own}{PART}")
+    temporary = (drafts or path.parent) / f".{path.name}{own}{PART}"
     try:
         write(temporary)
         sync(temporary)
@@ -53,8 +60,12 @@ def write_json(path: Path, value: object, *, public: bool = False, shared: bool 
     public: files that other programs read. They hold no NaN (ValueError), which JSON does not know, and letters of
     every script as they are.
     """
-    text = json.dumps(value, indent=1, allow_nan=not public, ensure_ascii=not public)
-    write_text(path, text + "\n", shared=shared)
+    write_bytes(path, json_bytes(value, public=public), shared=shared)
+
+
+def json_bytes(value: object, *, public: bool = False) -> bytes:
+    """Return the bytes that `write_json` writes."""
+    return (json.dumps(value, indent=1, allow_nan=not public, ensure_ascii=not public) + "\n").encode("utf-8")
 
 
 def sync(path: Path) -> None:
@@ -66,10 +77,10 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder with its parents; each new one is synced into the folder that holds it."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     sync(folder.parent)

@@ -88,15 +88,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if is_study(arguments.protocol):
         return _run_study(arguments)
-    results = run(arguments.protocol, arguments.out, engine=arguments.engine, watch=_watch(arguments))
+    how = {name: getattr(arguments, name) for name in ("engine", "ray_address", "stall_minutes", "alike")}
+    results = run(arguments.protocol, arguments.out, **how, watch=_watch(arguments))
     _say_results(arguments, results, Path(arguments.out))
     return DONE
 
 
 def _run_study(arguments: argparse.Namespace) -> int:
+    from equipoise.engines.execution import Execution
     from equipoise.trials.study import run_study
 
-    results = run_study(arguments.protocol, arguments.out, watch=_watch(arguments))
+    how = Execution(arguments.engine, arguments.ray_address, arguments.stall_minutes, arguments.alike)
+    results = run_study(arguments.protocol, arguments.out, how=how, watch=_watch(arguments))
     return _say_study(arguments, results, Path(arguments.out))
 
 
@@ -241,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", _demo, "the built-in trial: three architectures on real LIDC-IDRI annotations")
     demo.add_argument("--out", default="equipoise-demo", metavar="DIR", help="run folder (default: %(default)s)")
-    demo.set_defaults(engine="local")
+    demo.set_defaults(engine="local", ray_address=None, stall_minutes=None, alike=False)
 
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
@@ -257,11 +260,22 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "lock, train, open the test set once, judge; the same command resumes")
     run.add_argument("protocol", help="the protocol file")
     run.add_argument("--out", default="run", metavar="DIR", help="run folder (default: %(default)s)")
-    run.add_argument("--engine", default="local", choices=["local"], help="where jobs run")
+    _execution_options(run)
 
     _reading_commands(add)
     add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
+
+
+def _execution_options(run: argparse.ArgumentParser) -> None:
+    """Add the options of where jobs run, and of those that stand still."""
+    run.add_argument("--engine", default="local", choices=["local", "ray"], help="where jobs run (docs/scale.md)")
+    run.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS)")
+    run.add_argument(
+        "--stall-minutes", type=float, metavar="N",
+        help="end the worker of a job without a new epoch for so long, and try the job again",
+    )  # fmt: skip
+    run.add_argument("--alike", action="store_true", help="refuse to train on more than one kind of machine")
 
 
 def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

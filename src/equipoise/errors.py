@@ -25,5 +25,9 @@ class PredictionError(EquipoiseError):
     """Predictions from which no honest number can be computed."""
 
 
+class Superseded(EquipoiseError):
+    """Another process does this one's work now, which must write nothing more; no failure of an arm."""
+
+
 class Interrupted(EquipoiseError):
     """The user stopped the run; the same command resumes it (exit code 75)."""

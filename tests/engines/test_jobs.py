@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs
-from equipoise.engines.local import DIED, KILLED, Failure
+from equipoise.engines.execution import Execution
+from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.local import DIED, KILLED, Failure, Workers
+from equipoise.errors import EquipoiseError, Superseded
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 
@@ -31,7 +33,7 @@ class Answers:
 
 
 def outcome(engine, seeds):
-    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], lambda: None)]
+    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], unwatched)]
 
 
 def test_a_job_whose_process_died_is_tried_again_after_all_others():
@@ -73,3 +75,75 @@ def test_a_crash_names_arm_job_and_signal_and_is_no_interruption():
 
 def test_a_result_is_never_an_interruption():
     assert not any(map(interrupted, ({"status": "failed"}, "done", None)))
+
+
+def test_a_job_that_another_run_trains_now_stops_this_run():
+    with pytest.raises(Superseded, match="taken over"):
+        outcome(Answers(s0=[Failure("Superseded", "taken over")], s1=["done 1"]), [0, 1])
+
+
+class Standing(Answers):
+    """An engine whose jobs stand still until they are ended."""
+
+    def run(self, _function, jobs, tick):
+        for index, each in enumerate(list(jobs)):
+            self.index, self.why = index, None
+            tick()
+            yield index, Failure(KILLED, self.why) if self.why else self.answers[each.seed].pop(0)
+
+    def running(self):
+        return [self.index]
+
+    def end(self, index, why):
+        assert index == self.index
+        self.why = why
+
+
+def test_a_job_that_is_ended_by_the_watch_is_tried_again_and_then_an_interruption():
+    seen = []
+
+    def look(running):
+        seen.extend(each.name for each in running)
+        return {"net/0-1": "it stood still"}
+
+    ended = list(run_jobs(Standing(s0=["done 0"], s1=[]), "m:f", [job(0), job(1)], look))
+    assert seen == ["net/0-0", "net/0-1", "net/0-1"]
+    assert [str(result) for _, result in ended] == ["done 0", "arm 'net': it stood still in job net/0-1"]
+    assert interrupted(ended[1][1])
+
+
+def test_a_worker_that_stopped_can_be_ended_and_is_replaced():
+    reasons = []
+
+    def ends(workers):
+        if workers.running() and not reasons:
+            reasons.append("it stood still")
+            workers.end(workers.running()[0], reasons[0])
+            workers.end(99, "no such call")
+
+    with Workers(1) as workers:
+        ((_, failure),) = workers.run("time:sleep", [60.0], lambda: ends(workers))
+        assert (failure.kind, failure.text) == (KILLED, "it stood still")
+        assert workers.running() == []
+        assert dict(workers.run("os.path:basename", ["/a/b"], lambda: None)) == {0: "b"}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"engine": "slurm"}, "engine 'slurm' is unknown; allowed: local, ray"),
+        ({"address": "host:6379"}, "add --engine ray"),
+        ({"stall_minutes": 0.0}, "--stall-minutes must be above 0, and is 0"),
+        ({"stall_minutes": float("nan")}, "--stall-minutes must be above 0, and is nan"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused(values, sentence):
+    with pytest.raises(EquipoiseError, match=sentence):
+        Execution(**values)
+
+
+@pytest.mark.parametrize("how", [Execution("ray"), Execution(stall_minutes=3.0)])
+def test_a_launcher_takes_no_other_engine_and_ends_no_process_alone(how, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(EquipoiseError, match="without torchrun"):
+        workers_of(1, how)

@@ -84,12 +84,12 @@ def test_no_worker_outlives_a_killed_parent():
     script = (
         "import time, sys\n"
         "from equipoise.engines import local\n"
-        "started = local._Worker._start\n"
+        "started = local.SingleWorker._start\n"
         "def start(self):\n"
         "    process = started(self)\n"
         "    print(process.pid, flush=True)\n"
         "    return process\n"
-        "local._Worker._start = start\n"
+        "local.SingleWorker._start = start\n"
         "with local.Workers(1) as workers:\n"
         "    list(workers.run('time:sleep', [600.0], lambda: None))\n"
     )

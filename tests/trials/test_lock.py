@@ -11,7 +11,8 @@ from equipoise.errors import EquipoiseError, LedgerError
 from equipoise.protocol import Protocol
 from equipoise.runfolder.paths import CASES, LOCK
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.lock import claimed, lock
+from equipoise.trials.claim import claimed
+from equipoise.trials.lock import lock
 
 TEXT = """
 [cohort]
@@ -107,7 +108,7 @@ def test_a_folder_with_other_things_is_refused(plan, tmp_path):
 @pytest.mark.long
 def test_one_run_at_a_time(tmp_path):
     with claimed(tmp_path / "run"):
-        lines = ["import sys, pathlib", "from equipoise.trials.lock import claimed"]
+        lines = ["import sys, pathlib", "from equipoise.trials.claim import claimed"]
         script = "\n".join([*lines, "with claimed(pathlib.Path(sys.argv[1])): pass"])
         command = [sys.executable, "-c", script, str(tmp_path / "run")]
         result = subprocess.run(command, capture_output=True, text=True, check=False)

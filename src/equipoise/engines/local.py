@@ -73,7 +73,8 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self._workers = [_Worker(threads) for _ in range(max(1, available_cores() // threads))]
+        self.threads = threads
+        self._workers = [SingleWorker(threads) for _ in range(max(1, available_cores() // threads))]
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +84,15 @@ class Workers:
     ) -> None:
         for worker in self._workers:
             worker.stop()
+
+    def running(self) -> list[int]:
+        """Return the indices of the arguments on which calls run now."""
+        return sorted(index for worker in self._workers if (index := worker.index) is not None)
+
+    def end(self, index: int, why: str) -> None:
+        """End the process of a call that runs; the call yields a Failure, "killed", with this reason."""
+        for worker in self._workers:
+            worker.end(index, why)
 
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         """Call the function named "module:function" on every argument; yields (index, result) as calls end.
@@ -114,10 +124,15 @@ KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": s
 """For glibc: the process keeps freed memory, which it would otherwise request page by page at every training step."""
 
 
-class _Worker:
+class SingleWorker:
+    """One worker process, started when first needed; a process that died is replaced."""
+
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.stopped = False
+        self.index: int | None = None
+        self._why: str | None = None
+        self._changing = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
 
     def serve(self, function: str, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
@@ -127,19 +142,36 @@ class _Worker:
                 index, argument = waiting.get_nowait()
             except queue.Empty:
                 return
-            ended.put((index, self._call(function, argument)))
+            if self.process is None:
+                self.process = self._start()
+            self.index = index  # now, because a process that has not started cannot be ended
+            result = self._call(self.process, function, argument)
+            with self._changing:
+                self.index = None
+            ended.put((index, result))
 
-    def _call(self, function: str, argument: Any) -> Any:
+    def end(self, index: int, why: str) -> None:
+        """Kill the process, where it still answers this call."""
+        # Under a lock, so that the process of the next call is not taken for this one's.
+        with self._changing:
+            if self.index == index and self.process is not None:
+                self._why = why
+                self.process.kill()
+
+    def call(self, function: str, argument: Any) -> Any:
+        """Call the function named "module:function" in the process; a Failure where it raises or its process dies."""
         if self.process is None:
             self.process = self._start()
-        process = self.process
+        return self._call(self.process, function, argument)
+
+    def _call(self, process: "subprocess.Popen[bytes]", function: str, argument: Any) -> Any:
         try:
             send(cast("BinaryIO", process.stdin), (function, argument))
             kind, value = receive(cast("BinaryIO", process.stdout))
         except (EOFError, OSError):
-            code = self._close(process)
-            self.process = None
-            return ended_by(code)
+            code, why = self._close(process), self._why
+            self.process = self._why = None
+            return ended_by(code) if why is None else Failure(KILLED, why)
         return value if kind == "result" else Failure(kind, value)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -100,6 +100,7 @@ class AllRanks:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self._index: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,13 +110,23 @@ class AllRanks:
     ) -> None:
         return
 
+    def running(self) -> list[int]:
+        """Return the index of the argument on which the call runs now, if one does."""
+        return [] if self._index is None else [self._index]
+
+    def end(self, _index: int, why: str) -> None:
+        """Raise EquipoiseError: no process of a launcher can be ended alone."""
+        raise EquipoiseError(f"{why}; all processes of the launcher stop, and the same command resumes")
+
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         """Call the function named "module:function" on every argument; see `local.Workers.run`."""
         for index, argument in enumerate(arguments):
             together = function == TOGETHER
             if together:
                 _tell(argument)
+            self._index = index
             result = _watched(function, argument, tick)
+            self._index = None
             full_disk = isinstance(result, Failure) and result.kind == "OSError"
             # After a full disk `run_jobs` ends the trial at once, without a meeting.
             if together and not full_disk:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.atomic_write import write_json
+from equipoise.atomic_write import json_bytes
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, PREDICTIONS, WEIGHTS, draw_name, job_name
 from equipoise.runfolder.read import read_done, read_history
+from equipoise.runfolder.writer import Writer
 from equipoise.tasks import Task, task_named
 
 
@@ -102,12 +103,18 @@ class Job:
         # A job with early stopping ends before its last epoch; counted as all epochs, so that progress reaches 100 %.
         return self.training.epochs if self.done_file.is_file() else len(self.history().get("epoch", ()))
 
-    def write_end(self, **outcome: Any) -> dict[str, Any]:
-        """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and the job's cost."""
+    def write_end(self, writer: Writer | None = None, **outcome: Any) -> dict[str, Any]:
+        """Write done.json, last of all files: `status` "finished" or "failed", `reason`, and the job's cost.
+
+        writer: who trains the job; without one the job is taken over, so that nobody who did can write afterwards.
+        Raises Superseded where another process trains the job now.
+        """
         # Precision and compiling as they were used: the protocol may say "auto".
         done = {"status": "finished", "reason": None, "arm": self.arm.name, "fold": self.fold, "seed": self.seed}
         done |= {} if self.draw is None else {"draw": self.draw}
         done |= {"epochs": self.training.epochs, "threads": self.training.threads}
         done |= {"precision": self.training.precision, "compile": self.training.compile} | outcome
-        write_json(self.done_file, done)
+        content, writer = json_bytes(done), writer or Writer.begin(self.folder)
+        writer.write(self.done_file, lambda file: file.write_bytes(content))
+        writer.end()
         return done

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,8 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER
         self.events, self._length = _read(self.path)
+        # Replaced where the claim of the folder can be lost: raises Superseded where it was.
+        self.held: Callable[[], None] = lambda: None
 
     @property
     def head(self) -> str:
@@ -58,8 +61,10 @@ class Ledger:
     def append(self, kind: str, **data: Any) -> Event:
         """Append one event; it is on the disk when this returns. Only for the process that has claimed the folder.
 
-        Raises LedgerError where another process has appended events since this one read the file.
+        Raises LedgerError where another process has appended events since this one read the file, and Superseded where
+        it has taken the folder over.
         """
+        self.held()
         self._cut_torn_line()
         number, time = len(self.events), datetime.now(UTC).isoformat(timespec="milliseconds")
         previous = self.head

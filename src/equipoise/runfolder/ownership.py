@@ -9,7 +9,7 @@ from pathlib import Path
 
 from equipoise.atomic_write import PART, write_json
 from equipoise.errors import EquipoiseError
-from equipoise.runfolder.paths import CLAIM, LOCK, MARKER, RESULTS, STUDY_PLAN
+from equipoise.runfolder.paths import CLAIM, LEASE, LOCK, MARKER, RESULTS, STUDY_PLAN
 
 RUN, STUDY, AUDIT, PREDICTIONS = "run", "study", "audit", "predictions"
 _ARTICLE = {RUN: "a run", STUDY: "a study", AUDIT: "an audit", PREDICTIONS: "predictions of a bundle"}
@@ -27,7 +27,8 @@ def prove_ours(folder: Path, kind: str) -> bool:
         raise EquipoiseError(f"{folder} cannot be read ({error}); name another folder with --out") from error
     # The lock file and the parts of an interrupted atomic write may precede the marker; a folder with these alone is
     # new.
-    foreign = [name for name in names if name != CLAIM and not (name.startswith(".") and name.endswith(PART))]
+    own = (name == CLAIM or name.startswith(LEASE) or (name.startswith(".") and name.endswith(PART)) for name in names)
+    foreign = [name for name, ours in zip(names, own, strict=True) if not ours]
     if not foreign:
         return False
     holds = _holds(folder)

@@ -3,6 +3,7 @@
     OUT/                                     of a trial: a run folder; of a study: OUT/<cohort>/<model>/ are run folders
       protocol.toml cases.csv lock.json ledger.jsonl                     the plan and the ledger
       jobs/<arm>/<fold>-<seed>/   done.json history.csv rates.csv checkpoint/ predictions.parquet slices.npz
+      jobs/…/.writer.json .writer-<token>/                               while it trains: its writer, unfinished files
       jobs/<arm>/draws/<fold>-<draw>/                                    the same, of a draw of tuning
       baselines/<rule>/<fold>-0/                                         predictions of a trivial rule
       samples/<fold>/<part>/                                             prepared cases, while jobs need them
@@ -34,6 +35,10 @@ ATTRIBUTION_MAPS = "attributions.npz"
 BY_CASE = "by-case"
 MARKER = ".equipoise"
 CLAIM = ".claim"
+LEASE = ".lease"
+"""How the names of lease files begin, which hold a run folder where the file system knows no locks."""
+WRITER = ".writer.json"
+DRAFTS_OF = ".writer-"
 
 JOBS, BASELINES, SAMPLES, DRAWS = "jobs", "baselines", "samples", "draws"
 CHECKPOINT = "checkpoint"
@@ -122,6 +127,11 @@ def draw_folder(run: Path, arm: str, fold: int, draw: int) -> Path:
 def job_file(job: str, name: str) -> str:
     """Return a job's file relative to the run folder; the ledger stores hashes under this path."""
     return f"{JOBS}/{job}/{name}"
+
+
+def drafts_folder(job: Path, token: str) -> Path:
+    """Return the folder of a writer's unfinished files; it is the writer's alone, as is the token."""
+    return job / f"{DRAFTS_OF}{token}"
 
 
 def run_of(job: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.atomic_write import write_atomic, write_json, write_text
+from equipoise.atomic_write import Write, write_atomic, write_json
 from equipoise.evaluation.candidate_table import write_candidates
 from equipoise.evaluation.predictions import Predictions, write_parquet
 from equipoise.runfolder.paths import candidates_beside
@@ -18,15 +18,15 @@ from equipoise.runfolder.paths import candidates_beside
 __all__ = ["write_atomic", "write_json", "write_planes", "write_predictions", "write_rows"]
 
 
-def write_predictions(path: Path, table: Predictions) -> None:
+def write_predictions(path: Path, table: Predictions, write: Write = write_atomic) -> None:
     """Write a table of predictions, and before it a detector's candidates."""
     # The table comes last, because its presence means that both files are complete.
     if table.candidates is not None:
-        write_atomic(candidates_beside(path), partial(write_candidates, table.candidates))
-    write_atomic(path, partial(write_parquet, table))
+        write(candidates_beside(path), partial(write_candidates, table.candidates))
+    write(path, partial(write_parquet, table))
 
 
-def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]]) -> None:
+def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]], write: Write = write_atomic) -> None:
     """Write arrays by name as a compressed .npz file."""
 
     def save(temporary: Path) -> None:
@@ -36,13 +36,14 @@ def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]]) -> None:
         with temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **planes)
 
-    write_atomic(path, save)
+    write(path, save)
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], write: Write = write_atomic) -> None:
     """Write rows of equal keys as CSV with the keys as header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    content = text.getvalue().encode("utf-8")
+    write(path, lambda file: file.write_bytes(content))

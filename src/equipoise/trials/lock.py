@@ -1,13 +1,11 @@
 """Lock the plan in the run folder before training, and verify the lock when a run is resumed."""
 
 import csv
-import fcntl
 import io
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
-from equipoise.errors import EquipoiseError, LedgerError
+from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
@@ -24,8 +22,8 @@ from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
-from equipoise.runfolder.ownership import RUN, claim, prove_ours
-from equipoise.runfolder.paths import BASELINES, CASES, CLAIM, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
+from equipoise.runfolder.ownership import RUN, claim
+from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.verify import FULL_RECORD
@@ -37,31 +35,6 @@ SCHEMA = FULL_RECORD
 DRAWS_OF_SCIPY = 2
 """Locks of schema 1 hold draws of tuning from another scrambled Sobol sequence; all else reads alike."""
 PACKAGES = ("equipoise", "torch", "numpy", "scipy")
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[Path]:
-    """Create the run folder if necessary, and hold it for this process alone until the block ends.
-
-    Raises EquipoiseError for a folder that is not ours, or that another process holds; it is then unchanged.
-    """
-    prove_ours(folder, RUN)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / CLAIM, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise EquipoiseError(f"the run folder {folder} cannot be written ({error}); name another with --out") from error
-    try:
-        # An advisory lock of the operating system and not a file that is removed at the end: it ends with the process,
-        # so a killed run does not block the folder.
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise EquipoiseError(f"{folder} is in use by another run; wait for it, or name another with --out") from error
-    try:
-        yield folder
-    finally:
-        os.close(handle)
 
 
 def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]) -> Ledger:
@@ -234,9 +207,9 @@ def _verify_record(folder: Path, ledger: Ledger) -> None:
 def _remark_environment(folder: Path, plan: dict[str, Any]) -> None:
     """Say that a run goes on in another environment; the report names the jobs that were trained in it."""
     before, now = read_lock(folder).get("environment"), plan.get("environment")
-    if isinstance(before, dict) and isinstance(now, dict) and before != now:
-        changes = ", ".join(environment_changes(before, now))
-        remark(f"{folder} goes on in another environment ({changes}); the report names it where jobs differ")
+    changes = environment_changes(before, now) if isinstance(before, dict) and isinstance(now, dict) else []
+    if changes:
+        remark(f"{folder} goes on in another environment ({', '.join(changes)}); the report names it where jobs differ")
 
 
 def _module_hash(name: str) -> str | None:

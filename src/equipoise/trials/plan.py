@@ -18,6 +18,7 @@ from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.configuration.auto import is_open, resolved
 from equipoise.configuration.fingerprint import fingerprint
+from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import metric_columns
 from equipoise.lookup import nearest
@@ -41,6 +42,7 @@ class Trial:
     cohort: its first training cases, on which the arms are tried, are read once. cards: of its cases.
     configured: what stands in place of every preset "auto", with the fingerprint; empty without one.
     draws: the jobs of tuning, which precede `jobs`, with the settings in `tuning`; empty without tuning.
+    how: where jobs run, which is no part of the plan.
     """
 
     protocol: Protocol
@@ -53,6 +55,7 @@ class Trial:
     draws: list[Job]
     cards: CaseCards
     configured: dict[str, Any] = field(default_factory=dict)
+    how: Execution = LOCAL
 
 
 def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:

@@ -14,7 +14,9 @@ from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
-from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
+from equipoise.engines.execution import Execution
+from equipoise.engines.jobs import Engine, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
 from equipoise.progress import Watch, remark, silent
 from equipoise.protocol import Protocol
@@ -57,8 +59,10 @@ from equipoise.training.tuning.draws import (
     draw_value,
     tuned_jobs,
 )
+from equipoise.trials.alike import refuse_unlike
+from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
-from equipoise.trials.lock import claimed, lock
+from equipoise.trials.lock import lock
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 
@@ -91,23 +95,31 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
 
 
 def run(
-    protocol: Protocol | str | Path, out: str | Path, *, engine: str = "local", watch: Watch = silent
+    protocol: Protocol | str | Path,
+    out: str | Path,
+    *,
+    engine: str = "local",
+    watch: Watch = silent,
+    ray_address: str | None = None,
+    stall_minutes: float | None = None,
+    alike: bool = False,
 ) -> dict[str, Any]:
     """Run a trial into the folder `out`, or resume the one that was begun there; return results.json.
 
-    Under torchrun the first process leads the trial, and all processes train its jobs together.
+    Under torchrun the first process leads the trial, and all processes train its jobs together. engine: "local" or
+    "ray", then with the address of a cluster; stall_minutes: minutes without a new epoch after which a job's worker is
+    ended and the job tried again; alike: refuse to train on more than one kind of machine and software.
 
     Raises EquipoiseError (one sentence) for errors that the user can correct, Interrupted after Ctrl-C (resumable).
     """
-    return ranks.led(lambda: _run(protocol, Path(out), engine, watch), Path(out) / RESULTS)
+    how = Execution(engine, ray_address, stall_minutes, alike)
+    return ranks.led(lambda: _run(protocol, Path(out), how, watch), Path(out) / RESULTS)
 
 
-def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) -> dict[str, Any]:
-    if engine != "local":
-        raise EquipoiseError(f"engine {engine!r} is unknown; allowed: local")
+def _run(protocol: Protocol | str | Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     prove_ours(out, RUN)
     try:
-        trial = plan(*read(protocol), out)
+        trial = replace(plan(*read(protocol), out), how=how)
         return carry_out(trial, honest_leaks(trial), watch=watch)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
@@ -116,7 +128,7 @@ def _run(protocol: Protocol | str | Path, out: Path, engine: str, watch: Watch) 
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
     """Lock, train, open the test set and judge, or resume there. As `run`, for a planned trial."""
     try:
-        with workers_of(trial.protocol.training.threads) as workers:
+        with workers_of(trial.protocol.training.threads, trial.how) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
             unsound = unsound_layers(trial, workers)
@@ -127,9 +139,12 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             record["processes"] = ranks.count()
             record |= {"configured": trial.configured} if trial.configured else {}
-            with claimed(trial.out):
+            with claimed(trial.out) as held:
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                ledger.held = held
+                if trial.how.alike:
+                    refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])
                 unsound = agreed(read_lock(trial.out).get("unsound_layers", []), unsound, trial.out)
                 trial = with_routes(trial, unsound)
                 trial = _settle(trial, ledger, workers)
@@ -139,6 +154,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                     part = _up_to(trial, look)
                     _train(part, part.jobs, "training", ledger, workers, watch)
                     _predict(part, ledger, workers, watch, look)
+                    ledger.held()
                     results = write_report(trial.out, trust_code=True)
                     # The report exists before the maps are made: an error there must not cost the results.
                     if _explain(part, workers):
@@ -153,7 +169,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             _remember(results)
         if trial.protocol.split.contrast == "case":
             # After the main trial, which is complete by then, whatever happens to the contrast.
-            _run(trial.protocol.by_case(), trial.out / BY_CASE, "local", watch)
+            _run(trial.protocol.by_case(), trial.out / BY_CASE, trial.how, watch)
             results = write_report(trial.out, trust_code=True)
         return results
     except OSError as error:
@@ -289,13 +305,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         begin(waiting, ledger)
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
-
-    def tick() -> None:
-        """Report the epochs that lie behind all jobs."""
-        watch(f"{label}, epochs", sum(job.epochs_behind() for job in jobs), total)
-
+    watching = Watching(jobs, lambda done: watch(f"{label}, epochs", done, total), trial.how.stall_minutes, ledger.held)
     stopped: list[str] = []
-    for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, tick):
+    for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, watching):
         if interrupted(result):
             stopped.append(str(result))
         elif isinstance(result, local.Failure):
@@ -309,7 +321,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
         if done is not None and (job.name not in ended or job.name in again):
             kind = FINISHED if done["status"] == "finished" else FAILED
             ledger.append(kind, job=job.name, reason=done["reason"], files=end_of_job(job.folder))
-    tick()
+    watching.finish()
     if stopped:
         raise Interrupted(
             f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
@@ -344,7 +356,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         _open(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
-    ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, lambda: None)
+    ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, unwatched)
     for done, (job, result) in enumerate(ended, start=1):
         if interrupted(result):
             raise Interrupted(f"{result}, while it predicted; run the same command again")

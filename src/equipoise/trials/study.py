@@ -1,12 +1,14 @@
 """Run a study from its file to its report: one trial for each data set and network, then the joint analysis."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import ranks
+from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
@@ -21,18 +23,18 @@ from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
 
 
-def run_study(file: str | Path, out: str | Path, *, watch: Watch = silent) -> dict[str, Any]:
+def run_study(file: str | Path, out: str | Path, *, how: Execution = LOCAL, watch: Watch = silent) -> dict[str, Any]:
     """Run a study into the folder `out`, or resume the one that was begun there; return study.json.
 
-    Every trial is in OUT/<cohort>/<model> and can be read, reported and resumed separately.
+    Every trial is in OUT/<cohort>/<model> and can be read, reported and resumed separately. how: where jobs run.
 
     Raises EquipoiseError (one sentence) for errors that the user can correct, Interrupted after Ctrl-C (resumable).
     """
     file, out = Path(file), Path(out)
-    return ranks.led(lambda: _run(file, out, watch), out / STUDY_RESULTS)
+    return ranks.led(lambda: _run(file, out, how, watch), out / STUDY_RESULTS)
 
 
-def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
+def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     study = Study.load(file)
     trials = study.trials(file.parent)
     _check_paths(trials)
@@ -43,6 +45,7 @@ def _run(file: Path, out: Path, watch: Watch) -> dict[str, Any]:
         prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
         _claim(study, file, out)
         for number, (trial, leaks) in enumerate(prepared, start=1):
+            trial = replace(trial, how=how)
             carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} to go, ", watch))
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error

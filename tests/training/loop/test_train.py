@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from equipoise.errors import Superseded
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
@@ -131,6 +132,23 @@ def test_an_interrupted_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, 
     assert all(torch.equal(a[name], b[name]) for name in b)
     assert history_without_times(job) == history_without_times(other)
     assert done["chosen_epoch"] == json.loads(other.done_file.read_text())["chosen_epoch"]
+
+
+@pytest.mark.long
+def test_who_was_overtaken_in_the_middle_of_an_epoch_writes_nothing_more(job, monkeypatch):
+    real, left = train_module.train_epoch, {}
+
+    def overtaken(*arguments):
+        if load_latest(job.folder / "checkpoint") is not None and not left:
+            left["training"] = True
+            assert train(job)["status"] == "finished"
+            left["files"] = {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()}
+        return real(*arguments)
+
+    monkeypatch.setattr(train_module, "train_epoch", overtaken)
+    with pytest.raises(Superseded, match="taken over by another process, which has ended"):
+        train(job)
+    assert {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()} == left["files"]
 
 
 @pytest.mark.long

@@ -41,6 +41,17 @@ class GzipBytes:
             self._source.inflated += len(piece)
         return content
 
+    def skip(self, size: int) -> int:
+        """Inflate up to `size` bytes and keep none; return how many there were."""
+        skipped = 0
+        while skipped < size:
+            piece = self._inflate(min(size - skipped, _STEP))
+            if not piece:
+                break
+            skipped += len(piece)
+            self._source.inflated += len(piece)
+        return skipped
+
     def finish(self) -> bool:
         """Return True when nothing is left and every checksum agreed; stops at the first byte too many."""
         # Reading on past the last voxel is what reaches the checksum. Libraries stop before it: one flipped bit

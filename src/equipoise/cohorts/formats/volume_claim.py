@@ -7,7 +7,7 @@ not, of a length that the header claims.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.gunzip import GzipBytes
 from equipoise.cohorts.formats.limits import DEFLATE_RATIO, Limits
+from equipoise.cohorts.formats.memory import refuse_beyond_memory
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan, axis_codes, canonical, owned, with_finite_values
 
@@ -105,16 +106,33 @@ def stored_voxels(
     if total > DEFLATE_RATIO * len(raw) + (1 << 12):
         reason = f"its header claims {total} bytes, more than {len(raw)} compressed bytes can hold"
         raise RefusedFile(path, reason, AGAIN)
+    if total > _SURPRISING_BYTES and total > _SURPRISING_RATIO * len(raw):
+        # A first pass that keeps nothing: a file of 3 MB that claims 3 GB is nearly always a lie, and is found before
+        # its claim is allocated.
+        _refuse_short(GzipBytes(raw, path).skip(total), total, path)
+    refuse_beyond_memory(_reading_bytes(claim), fspath(path))
     stream = GzipBytes(raw, path)
     content = stream.read(total)
-    if len(content) < total:
-        raise RefusedFile(path, f"its header claims {total} bytes and {len(content)} are there", AGAIN)
+    _refuse_short(len(content), total, path)
     left = len(stream.read(_LONGEST_TAIL)) if tail else 0
     if left == _LONGEST_TAIL or not stream.finish():
         raise RefusedFile(path, f"it holds more than the {total} bytes its header claims", AGAIN)
     return claim.arranged(content)
 
 
+def _refuse_short(there: int, total: int, path: str | PathLike[str]) -> None:
+    if there < total:
+        raise RefusedFile(path, f"its header claims {total} bytes and {there} are there", AGAIN)
+
+
+def _reading_bytes(claim: VolumeClaim) -> int:
+    """Return about the memory that reading takes: the voxels, a copy of them, and where they are scaled two more."""
+    scaled = (claim.slope, claim.intercept) != (1, 0)
+    return 2 * claim.voxel_bytes + (12 * math.prod(claim.shape) if scaled else 0)
+
+
+_SURPRISING_BYTES, _SURPRISING_RATIO = 1 << 28, 200
+"""Claims that are read twice: beyond 256 MB, and beyond what images reach; masks may, and are read twice too."""
 _LONGEST_TAIL = 1 << 20  # what a format writes behind its voxels: names, parameters of the scan
 
 

@@ -9,6 +9,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import SLICES, without_channel
 from equipoise.runfolder.write import write_planes, write_predictions
+from equipoise.runfolder.writer import Writer
 from equipoise.training.data.samples import Samples
 from equipoise.training.inference.missing_modality import Without
 from equipoise.training.learner.learner import Learner
@@ -27,6 +28,7 @@ def predict_job(job: Job) -> Path:
     file = job.predictions_file
     if file.is_file():
         return file
+    writer = Writer.begin(job.folder)
     with reproducible(job.training.threads):
         parts = {part: Samples.load(job.samples / part) for part in ("validation", "test")}
         learner = build_learner(job, device(), parts["validation"])
@@ -35,11 +37,12 @@ def predict_job(job: Job) -> Path:
         for channel in range(job.channels if job.inference.missing_modalities else 0):
             blind = replace(learner, model=Without(learner.model, channel))
             without, _ = _answered(blind, job, {"test": parts["test"]})
-            write_predictions(without_channel(job.folder, channel), without)
+            write_predictions(without_channel(job.folder, channel), without, writer.write)
     # The table comes last: its existence marks the job as predicted, so a kill before it only repeats this function.
     if slices:
-        write_planes(job.folder / SLICES, slices)
-    write_predictions(file, table)
+        write_planes(job.folder / SLICES, slices, writer.write)
+    write_predictions(file, table, writer.write)
+    writer.end()
     return file
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from equipoise.atomic_write import write_atomic, write_json
+from equipoise.atomic_write import Write, json_bytes, write_atomic
 from equipoise.errors import EquipoiseError
 
 KEPT = 2
@@ -69,14 +69,18 @@ def unpack(packed: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return content
 
 
-def save(folder: Path, number: int, state: dict[str, Any]) -> None:
-    """Write checkpoint `number` (rising over a job's life) and delete all but the last two."""
+def save(folder: Path, number: int, state: dict[str, Any], write: Write = write_atomic) -> None:
+    """Write checkpoint `number` (rising over a job's life) and delete all but the last two.
+
+    write: how a file is written; that of the job's `Writer` refuses where another process trains the job now.
+    """
     tensors: dict[str, torch.Tensor] = {}
     packed = pack(state, tensors)
     file = folder / f"{number:06d}.safetensors"
-    write_atomic(file, lambda path: save_file(tensors, path))
+    write(file, lambda path: save_file(tensors, path))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    write_json(folder / f"{number:06d}.json", {"sha256": digest, "state_sha256": _digest(packed), "state": packed})
+    content = json_bytes({"sha256": digest, "state_sha256": _digest(packed), "state": packed})
+    write(folder / f"{number:06d}.json", lambda path: path.write_bytes(content))
     for old in sorted(folder.glob("[0-9]*.json"))[:-KEPT]:
         old.unlink()
         with contextlib.suppress(FileNotFoundError):

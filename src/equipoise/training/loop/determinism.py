@@ -15,6 +15,7 @@ import torch
 import torch.utils.deterministic
 
 from equipoise.kernels.build import compiler_version
+from equipoise.runfolder.host import host_class
 
 _MEMORY: Any = torch.utils.deterministic  # a module that is an object with settings
 
@@ -60,6 +61,7 @@ def environment(threads: int) -> dict[str, Any]:
         "numpy": version("numpy"),
         "cuda": cuda.cuda if torch.cuda.is_available() else None,
         "device": device_name(),
+        **host_class(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "compiler": compiler_version(),
         "threads": threads,

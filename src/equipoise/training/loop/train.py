@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from equipoise.atomic_write import write_atomic
 from equipoise.cohorts.cohort import IGNORED
-from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.errors import EquipoiseError, ProtocolError, Superseded
 from equipoise.evaluation.regions import membership
 from equipoise.lookup import imported
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
@@ -22,6 +21,7 @@ from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
 from equipoise.runfolder.write import write_rows
+from equipoise.runfolder.writer import Writer
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.augmentation.mixup import Mixup
 from equipoise.training.data.batches import Feed
@@ -72,19 +72,24 @@ def train(job: Job) -> dict[str, Any]:
     """Train one job, or resume it from its last checkpoint, and return the contents of done.json.
 
     A failure of the arm (divergence, an exception of its model) is returned and written like any other end. OSError and
-    MemoryError are raised, because a full disk or memory is not a property of the arm.
+    MemoryError are raised, because a full disk or memory is not a property of the arm, and Superseded where another
+    process has begun to train the job: this one then writes nothing more.
     """
     done = job.done()
     if done is not None:
         return done
     ranks = Ranks.here()
+    # Before anything of the job is read: from here on no earlier writer can change it.
+    writer = Writer.begin(job.folder) if ranks.leads else None
     try:
         with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
             # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
             warnings.simplefilter("always")
-            end = _Training(job, ranks).run()
+            end = _Training(job, ranks, writer).run()
         texts = {str(warning.message) for warning in caught if warning.category is UserWarning}
         end["warnings"] = sorted(texts | set(end["warnings"]))
+    except Superseded:
+        raise
     except (DivergedError, EquipoiseError) as error:
         end = {"status": "failed", "reason": str(error)}
     except Exception as error:
@@ -93,12 +98,12 @@ def train(job: Job) -> dict[str, Any]:
         if isinstance(error, OSError) and not of_the_arm(error, job):
             raise
         end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
-    return job.write_end(**end, processes=ranks.count) if ranks.leads else end
+    return end if writer is None else job.write_end(writer, **end, processes=ranks.count)
 
 
 class _Training:
-    def __init__(self, job: Job, ranks: Ranks) -> None:
-        self.job, self.ranks = job, ranks
+    def __init__(self, job: Job, ranks: Ranks, writer: Writer | None) -> None:
+        self.job, self.ranks, self.writer = job, ranks, writer
         self.device = device()
         self.samples = Samples.load(job.samples / "train")
         self.validation = Samples.load(job.samples / "validation")
@@ -125,8 +130,8 @@ class _Training:
                 self._epoch_or_retry(memory)
             self._refuse_useless()
             chosen = self.progress.chosen_weights
-            if self.ranks.leads:
-                write_atomic(self.job.weights_file, lambda path: save_file(chosen, path))
+            if self.writer is not None:
+                self.writer.write(self.job.weights_file, lambda path: save_file(chosen, path))
             self.learner.model.load_state_dict(chosen)
             self.learner.model.eval()
             # Timed with the chosen weights, inside the memory measurement: inference may need more than training.
@@ -225,7 +230,7 @@ class _Training:
             )
 
     def _save(self) -> None:
-        if not self.ranks.leads:
+        if self.writer is None:
             return
         state = {
             "progress": vars(self.progress),
@@ -235,13 +240,13 @@ class _Training:
         }
         if self.learner.average is not None:
             state["average"] = self.learner.average.state_dict()
-        checkpoint.save(self.job.folder / CHECKPOINT, self.progress.epoch, state)
+        checkpoint.save(self.job.folder / CHECKPOINT, self.progress.epoch, state, self.writer.write)
         self._write_history()
 
     def _write_history(self) -> None:
         for name, rows in ((HISTORY, self.progress.history), (RATES, self.progress.rates)):
-            if rows and self.ranks.leads:
-                write_rows(self.job.folder / name, rows)
+            if rows and self.writer is not None:
+                write_rows(self.job.folder / name, rows, self.writer.write)
 
     def _note(self, damaged: list[str]) -> None:
         """Keep, with the state itself, what a reader must know of this training: damage, and changes of environment."""
@@ -251,8 +256,8 @@ class _Training:
             progress.notes.append(
                 f"the newest checkpoint was damaged ({', '.join(damaged)}), so training went on from {epochs}"
             )
-        if progress.environments and progress.environments[-1] != now:
-            changes = ", ".join(environment_changes(progress.environments[-1], now))
+        changes = ", ".join(environment_changes(progress.environments[-1], now)) if progress.environments else ""
+        if changes:
             progress.notes.append(f"training went on in another environment after epoch {progress.epoch}: {changes}")
         if not progress.environments or progress.environments[-1] != now:
             progress.environments.append(now)

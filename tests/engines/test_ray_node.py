@@ -1,0 +1,117 @@
+"""What a node of a cluster does for a call, and what is refused before a cluster is joined; without Ray."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from equipoise.engines import jobs, ray_cluster, ray_node
+from equipoise.engines.execution import Execution
+from equipoise.engines.local import DIED, Workers
+from equipoise.engines.ray_node import Place, answer, facts
+from equipoise.errors import EquipoiseError
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield Place(str(tmp_path), 1, facts(with_host=True))
+    for worker in ray_node._WORKERS.values():
+        worker.stop()
+    ray_node._WORKERS.clear()
+
+
+def test_a_call_is_answered_in_the_heads_folder_by_one_process_that_is_kept(place):
+    assert answer("os.path:realpath", "x", place) == ("result", os.path.realpath("x"))
+    (worker,) = ray_node._WORKERS.values()
+    pid = worker.process.pid
+    assert answer("os.path:basename", "/a/b", place) == ("result", "b")
+    assert worker.process.pid == pid
+    kind, text = answer("os:_exit", 3, place)
+    assert (kind, "exit code 3" in text) == (DIED, True)
+    kind, text = answer("os.path:getsize", "/not/there", place)
+    assert kind == "OSError"
+    assert text.endswith(")")
+    assert "(on node " in text
+
+
+@pytest.mark.parametrize("fact", ["torch", "equipoise", "equipoise's files", "cpu_flags"])
+def test_a_node_with_other_software_or_of_another_kind_is_refused_by_name(place, fact):
+    other = replace(place, facts=place.facts | {fact: "other"})
+    kind, text = answer("os.path:basename", "/a/b", other)
+    assert kind == "unlike"
+    assert f"{fact} {place.facts[fact]}, not other" in text
+    assert not ray_node._WORKERS
+
+
+def test_the_kind_of_machine_counts_only_where_it_is_asked_for(place):
+    assert set(place.facts) - set(facts(with_host=False)) == {"cpu", "cpu_flags"}
+
+
+def test_a_node_that_does_not_see_the_folder_is_told(place):
+    kind, text = answer("os.path:basename", "/a/b", replace(place, folder="/not/there"))
+    assert kind == "unlike"
+    assert "cannot enter /not/there (No such file or directory)" in text
+
+
+def test_without_ray_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EquipoiseError, match=r"needs the package ray .*install equipoise\[ray\]"):
+        jobs.workers_of(1, Execution("ray"))
+
+
+@pytest.mark.long
+def test_jobs_on_this_machine_load_nothing_of_ray():
+    script = (
+        "import sys\n"
+        "from equipoise.engines.jobs import workers_of\n"
+        "workers_of(1)\n"
+        "print([name for name in sys.modules if name.startswith(('ray.', 'equipoise.engines.ray')) or name == 'ray'])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+    assert isinstance(jobs.workers_of(1), Workers)
+
+
+def test_only_one_module_names_ray():
+    engines = Path(ray_cluster.__file__).parents[1]
+    importing = [path.name for path in engines.rglob("*.py") if "import ray\n" in path.read_text(encoding="utf-8")]
+    assert importing == ["ray_cluster.py"]
+
+
+def test_an_address_of_a_client_is_refused():
+    with pytest.raises(EquipoiseError, match="give HOST:PORT"):
+        ray_cluster.refuse_open("ray://head:10001")
+
+
+@pytest.mark.parametrize(("printed", "refused"), [("let in\n", True), ("", False)])
+def test_a_cluster_that_lets_a_stranger_in_is_refused(monkeypatch, printed, refused):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    seen = {}
+
+    def stranger(_command, env, **_):
+        seen.update(env)
+        return subprocess.CompletedProcess([], 0, stdout=printed)
+
+    monkeypatch.setattr(subprocess, "run", stranger)
+    if refused:
+        with pytest.raises(EquipoiseError, match="lets in whoever reaches it.*RAY_AUTH_MODE=token"):
+            ray_cluster.refuse_open("head:6379")
+    else:
+        ray_cluster.refuse_open("head:6379")
+    assert seen["RAY_AUTH_MODE"] == "disabled"
+    assert "RAY_AUTH_TOKEN" not in seen
+
+
+def test_a_call_that_waits_for_ever_or_fails_ends_in_one_sentence():
+    patience = ray_cluster._Patience()
+    with pytest.raises(EquipoiseError, match="the cluster did not answer within 0 s"):
+        patience.call(0.01, lambda: time.sleep(0.5), "the cluster")
+    with pytest.raises(EquipoiseError, match=r"the cluster cannot be joined \(no such head\)"):
+        patience.call(5, lambda: sys.exit("no such head"), "the cluster")
+    patience.call(5, lambda: None, "the cluster")
+    patience.release()
