@@ -107,7 +107,8 @@ def test_options_exist(file: str, option: str) -> None:
     known = {
         text for parser in [cli._parser(), *commands().values()] for a in parser._actions for text in a.option_strings
     }
-    assert option in known | {"--no-deps"}, f"{file} names {option}"  # --no-deps is pip's
+    others = {"--no-deps", "--generate", "--head"}  # of pip and of Ray
+    assert option in known | others, f"{file} names {option}"
 
 
 @pytest.mark.parametrize(("file", "variable"), named(VARIABLE))

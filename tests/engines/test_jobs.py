@@ -1,5 +1,7 @@
 """Jobs on an engine: in their order, with a second chance for those whose process died."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,7 @@ def test_a_worker_that_stopped_can_be_ended_and_is_replaced():
     def ends(workers):
         if workers.running() and not reasons:
             reasons.append("it stood still")
+            os.kill(workers._workers[0].process.pid, signal.SIGSTOP)
             workers.end(workers.running()[0], reasons[0])
             workers.end(99, "no such call")
 
