@@ -87,6 +87,7 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
     assert "erdict is" in found["prospect"]
 
 
+@pytest.mark.long
 def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     file = tmp_path / "mine.toml"
     assert cli.main(["init", "phantom", "--minutes", "0", "--out", str(file)]) == 0

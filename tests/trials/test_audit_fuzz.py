@@ -177,7 +177,7 @@ def test_the_tables_as_they_are_have_a_verdict(maker: Any, tmp_path: Path) -> No
     source = random.Random(1)
     findings = tmp_path / "findings.csv"
     findings.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n" + "".join(f"c{i},0,0,0,9\n" for i in range(24)))
-    given: dict[str, Any] = {"cases_are_patients": maker is not scores}
+    given: dict[str, Any] = {"cases_are_patients": maker not in (scores, sklearn_like)}
     given |= {"truth": findings} if maker is candidates else {}
     given |= {"columns": "arms=one+two"} if maker is wide else {}
     path = written(maker(source), tmp_path / "table.csv", random.Random(0))

@@ -55,13 +55,14 @@ def test_every_setting_has_an_option():
         "columns": "--columns case=x", "scores": "--scores logits", "ignore": "--ignore 255 --ignore 4",
         "threshold": "--threshold 0.4", "images": "--images i", "training": "--training z",
         "allow_trained": "--allow-trained", "below_chance": "--below-chance", "growing": "--growing 200",
+        "margins": "--margins b=0.1",
         "failure_values": "--failure-value hd95=60",
     }  # fmt: skip
     assert list(given) == NAMES
     settings = parsed(*" ".join(given.values()).split())
     assert settings == AuditSettings(
         "dice", 0.1, "a", ["b", "c"], "p", ["s", "t"], "t", "r=1", ["n", "m"], "m", ["h"], ["l"], "q", True, True,
-        "case=x", "logits", [255, 4], 0.4, "i", "z", True, True, 200, ["hd95=60"],
+        "case=x", "logits", [255, 4], 0.4, "i", "z", True, True, 200, "b=0.1", ["hd95=60"],
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.margin = 0.2
