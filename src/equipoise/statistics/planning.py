@@ -137,6 +137,10 @@ def plan(
     )
 
 
+NO_VERDICT = "no verdict is possible"
+"""How the refusal of a plan begins that allows no verdict, however the arms behave."""
+
+
 def _with_seeds(parts: Components, spread: SeedSpread) -> Components:
     return replace(parts, seed=spread.sd**2, seed_df=spread.df)
 
@@ -144,16 +148,20 @@ def _with_seeds(parts: Components, spread: SeedSpread) -> Components:
 def _check(endpoint: Endpoint, patients: int, counts: Mapping[str, int], seeds: int) -> tuple[int, float]:
     """Return the number of cases and the share of the rarest class; 1 for a per-case metric."""
     if seeds < 3:
-        raise PredictionError(f"{seeds} seeds allow no verdict on methods, so nothing can be planned; use at least 3")
+        runs = f"{seeds} seed{'' if seeds == 1 else 's'}"
+        raise PredictionError(f"{NO_VERDICT} on methods with {runs}, so nothing can be planned; use at least 3")
+    if patients < 2:
+        tested = f"{patients} test patient{'' if patients == 1 else 's'}"
+        raise PredictionError(f"{NO_VERDICT} with {tested}, so nothing can be planned; use more cases or folds")
     cases = sum(counts.values())
     if endpoint.needs != "scores":
-        if patients < 2 or endpoint.needs != "cases" or not np.isfinite(endpoint.high - endpoint.low):
+        if endpoint.needs != "cases" or not np.isfinite(endpoint.high - endpoint.low):
             raise PredictionError(
                 f"{endpoint.name} of {patients} patients cannot be planned: its spread between cases is not known "
                 "beforehand; plan with Dice or a classification endpoint"
             )
         return max(cases, patients), 1.0
-    if patients < 2 or len(counts) < 2 or min(counts.values()) < 1 or cases < patients:
+    if len(counts) < 2 or min(counts.values()) < 1 or cases < patients:
         raise PredictionError(
             f"a test set of {patients} patients with {dict(counts)} cases cannot be planned; every patient needs a "
             "case and each of at least two classes one"

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from equipoise.errors import PredictionError
 from equipoise.report.text.plans import prospect
 from equipoise.statistics import planning
 from equipoise.statistics.reasons import Reason
@@ -26,3 +29,14 @@ def test_what_forbids_a_verdict_comes_first() -> None:
     refused = prospect(few, None, ["2 cases have problems.", "others"])
     assert refused == "No verdict is possible: a run would be refused, because 2 cases have problems."
     assert prospect(None, "its spread is not known", []).endswith("not known beforehand: its spread is not known.")
+
+
+@pytest.mark.parametrize(
+    ("patients", "seeds", "lacking"), [(1, 3, "1 test patient"), (40, 1, "1 seed"), (40, 2, "2 seeds")]
+)
+def test_a_plan_that_allows_none_says_so(patients: int, seeds: int, lacking: str) -> None:
+    with pytest.raises(PredictionError) as refusal:
+        planning.plan(patients, {"cases": patients}, seeds, endpoint="dice")
+    said = prospect(None, str(refusal.value), [])
+    assert said.startswith("No verdict is possible ")
+    assert f"with {lacking}, so nothing can be planned" in said

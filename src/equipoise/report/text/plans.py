@@ -7,7 +7,7 @@ from typing import Any
 from equipoise.report.results.plain import json_safe
 from equipoise.report.text.amounts import amount
 from equipoise.report.text.reasons import sentence
-from equipoise.statistics.planning import ALIKE, UNLIKE, Plan
+from equipoise.statistics.planning import ALIKE, NO_VERDICT, UNLIKE, Plan
 
 _IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds", "folds", "as_fitted")
 
@@ -54,6 +54,8 @@ def prospect(plan: Plan | None, unplanned: str | None, refusals: Sequence[str]) 
         return f"No verdict is possible: a run would be refused, because {refusals[0].rstrip('.')}."
     if plan is None or plan.margin is None or plan.power_at_margin is None:
         unknown = (unplanned or "nothing is planned").rstrip(".")
+        if unknown.startswith(NO_VERDICT):
+            return f"{unknown[:1].upper()}{unknown[1:]}."
         return f"Whether a verdict is possible is not known beforehand: {unknown}."
     if plan.warnings:
         reason = sentence(plan.warnings[0])
