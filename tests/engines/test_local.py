@@ -28,6 +28,25 @@ def test_no_calls_no_processes():
     assert ended("posixpath:basename", []) == {}
 
 
+def test_a_process_that_cannot_start_is_an_answer(monkeypatch):
+    def full(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with Workers(1) as workers:
+        ((index, failure),) = workers.run("os:getpid", [()], lambda: None)
+    assert (index, failure.kind) == (0, KILLED)
+    assert "no worker process could be started" in failure.text
+
+
+@pytest.mark.long
+def test_an_argument_that_cannot_be_sent_is_an_answer():
+    with Workers(1) as workers:
+        answers = dict(workers.run("builtins:len", [lambda: None, "abc"], lambda: None))
+    assert answers[1] == 3
+    assert "pickle" in answers[0].text
+
+
 def test_an_error_is_an_answer_with_its_kind():
     (failure,) = ended("os.path:getsize", ["/not/there"]).values()
     assert isinstance(failure, Failure)
@@ -90,7 +109,7 @@ def test_no_worker_outlives_a_killed_parent():
         "    print(process.pid, flush=True)\n"
         "    return process\n"
         "local.SingleWorker._start = start\n"
-        "with local.Workers(1) as workers:\n"
+        "with Workers(1) as workers:\n"
         "    list(workers.run('time:sleep', [600.0], lambda: None))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

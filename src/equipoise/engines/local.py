@@ -142,13 +142,23 @@ class SingleWorker:
                 index, argument = waiting.get_nowait()
             except queue.Empty:
                 return
+            ended.put((index, self._answer(index, function, argument)))
+
+    def _answer(self, index: int, function: str, argument: Any) -> Any:
+        """Return the result of one call, or a Failure: an exception here would end the thread, and nobody be told."""
+        try:
             if self.process is None:
                 self.process = self._start()
             self.index = index  # now, because a process that has not started cannot be ended
-            result = self._call(self.process, function, argument)
+            return self._call(self.process, function, argument)
+        except OSError as error:
+            # Too many processes or too little memory: the machine lacks it, which says nothing about the arm.
+            return Failure(KILLED, f"no worker process could be started ({error})")
+        except Exception as error:  # an argument that cannot be sent
+            return Failure(type(error).__name__, f"{type(error).__name__}: {error}")
+        finally:
             with self._changing:
                 self.index = None
-            ended.put((index, result))
 
     def end(self, index: int, why: str) -> None:
         """Kill the process, where it still answers this call."""
