@@ -55,9 +55,9 @@ def write_balls(folder):
 def shrink(protocol):
     """One arm, one seed, one epoch, small patches: the tour is tried, not the networks."""
     text = protocol.read_text(encoding="utf-8")
-    first, *_, last = re.split(r"(?m)^(?=\[\[arms\]\])|(?=^\[endpoints\])", text)
-    arm = next(part for part in re.split(r"(?m)^(?=\[\[arms\]\])", text) if 'name = "unet-adam"' in part)
-    text = first + arm.replace('"small"', '"tiny"') + last
+    first, *arms, last = re.split(r"(?m)^(?=\[\[arms\]\])|(?=^\[endpoints\])", text)
+    arm = next(part for part in arms if 'name = "unet"\n' in part)
+    text = first + re.sub(r"channels = \[[^\]]*\]", "channels = [4, 8]", arm) + last
     for key, value in (("epochs", "1"), ("patch", "16"), ("seeds", "[0]")):
         text, count = re.subn(rf"(?m)^{key} = [^#\n]+", f"{key} = {value} ", text)
         assert count == 1
@@ -74,6 +74,8 @@ def test_the_six_commands_lead_from_data_to_masks(tmp_path, monkeypatch, jobs_he
     for words in commands:
         # An arm of one epoch need not beat a trivial rule, and then the export asks for a reason.
         reason = ["--although", "a test of the tour"] if words[1] == "export" else []
+        # Zero minutes measure nothing: how long the arms train, `shrink` decides here.
+        words = ["0" if word == "60" else word for word in words]
         assert main([*words[1:], *reason]) == 0, (words, capsys.readouterr())
         if words[1] == "init":
             shrink(tmp_path / "protocol.toml")
