@@ -288,6 +288,8 @@ def test_deep_arms_no_better_than_the_size_rule_are_not_recommended(trial):
         advice = results["recommendation"][need]
         assert advice["arm"] is None
         assert advice["reason"].startswith("explodes could not be judged")
-    assert {pair["verdict"] for pair in against} == {"b_better", "refused"}
+    # three runs that spread need more data to show that the rule is better: nothing may be said for the networks
+    assert {pair["verdict"] for pair in against} <= {"b_better", "refused", "not_enough_data"}
+    assert "refused" in {pair["verdict"] for pair in against}
     page = (folder / "report.html").read_text()
     assert "explodes could not be judged" in page

@@ -38,6 +38,7 @@ secondary = []
 looks = [3, 5]
 margin = MARGIN
 """
+# It begins as a measure of brightness, which tells the classes, with noise: runs agree, but are not equal.
 NET = """
 from torch import nn
 
@@ -45,6 +46,9 @@ class Net(nn.Sequential):
     def __init__(self, in_channels, out_channels, spatial_dims):
         super().__init__(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(4, out_channels))
+        nn.init.normal_(self[0].weight, 0.1, 0.1)
+        for row, mean in zip(self[-1].weight, (-1.0, 1.0), strict=True):
+            nn.init.normal_(row, mean, 0.3)
 """
 
 pytestmark = [pytest.mark.usefixtures("in_this_process"), pytest.mark.trial]

@@ -71,7 +71,8 @@ def rows_of(cohort: Cohort) -> Iterator[dict]:
 
 def inspected(cohort: Cohort, **more: object) -> Inspection:
     folds = split(cohort) if cohort.task == "classification" else ()
-    facts: dict = {"leaks": (), "refusals": (), "sentences": ("Something could be shown.",)} | more
+    said = ("Something could be shown.",)
+    facts: dict = {"leaks": (), "refusals": (), "sentences": said, "prospect": "A verdict is possible."} | more
     return Inspection(cohort, CaseCards(cohort), facts.pop("folds", folds), list(rows_of(cohort)), **facts)
 
 
@@ -92,6 +93,7 @@ def everything() -> tuple[Inspection, str]:
     found = inspected(
         cohort,
         leaks=leaks,
+        prospect="No verdict is possible: a run would be refused.",
         refusals=["30 pairs leak"],
         warnings=["the age tells the class"],
         sentences=["differences from 0.1 on are found."],
@@ -106,7 +108,7 @@ def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str])
     said = page.text
     for words in (
         "150 cases of 75 patients",
-        "No: it would be refused. 30 pairs leak",
+        "Can a verdict come of a trial on these data? No verdict is possible: a run would be refused. 30 pairs leak",
         "Differences from 0.1 on are found.",
         "case-9 the <stream> ends early copy it again there/x.nii.gz",
         "Warnings the age tells the class",
