@@ -109,7 +109,7 @@ def test_no_worker_outlives_a_killed_parent():
         "    print(process.pid, flush=True)\n"
         "    return process\n"
         "local.SingleWorker._start = start\n"
-        "with Workers(1) as workers:\n"
+        "with local.Workers(1) as workers:\n"
         "    list(workers.run('time:sleep', [600.0], lambda: None))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
