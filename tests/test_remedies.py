@@ -47,10 +47,10 @@ def _messages() -> Iterator[tuple[str, str]]:
         name = file.relative_to(SOURCE).as_posix()
         if name.startswith(NO_MESSAGES) or name.endswith(NO_MESSAGES):
             continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-        silent |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-        for node in ast.walk(tree):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        silent = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+        silent |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 yield name, "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
             elif isinstance(node, ast.Constant) and id(node) not in silent and _is_sentence(node.value):

@@ -33,6 +33,7 @@ def test_every_text_comes_back(text):
     assert original(cell(text)) == text
 
 
+@pytest.mark.long
 @given(st.text())
 def test_nothing_printed_moves_the_cursor(text):
     shown = printable(text)

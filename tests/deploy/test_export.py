@@ -15,7 +15,7 @@ import equipoise
 from equipoise import cli
 from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, PARITY, RECORD, WEIGHTS, read_bundle
 from equipoise.deploy.canaries import refuse_traces
-from equipoise.deploy.export import _proven, export
+from equipoise.deploy.export import _arithmetic_changes, _proven, _refuse, export
 from equipoise.deploy.onnx_file import strip
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
@@ -216,6 +216,18 @@ def test_what_is_no_finished_run_is_refused(tmp_path):
     ledger.write_text("".join(lines).replace("finished", "failed"))
     with pytest.raises(EquipoiseError, match="cannot be exported"):
         trained_job(folder, read_arms(folder)[0])
+
+
+def test_what_speaks_against_an_export_needs_a_reason():
+    trained = SimpleNamespace(job=SimpleNamespace(training=SimpleNamespace(precision="bfloat16")))
+    assert _arithmetic_changes({}, trained) == []
+    reasons = _arithmetic_changes({"arithmetic": {"changed": 2, "decisions": 9}}, trained)
+    assert reasons == ["the trial computed in bfloat16, and in float32 2 of 9 decisions change"]
+    for although in (None, " "):
+        with pytest.raises(EquipoiseError, match=r"net is not exported: .* 2 of 9 .* --although"):
+            _refuse(reasons, although, "net")
+    _refuse(reasons, "known", "net")
+    _refuse([], None, "net")
 
 
 def test_a_run_is_loaded_by_its_arms(tmp_path):

@@ -99,6 +99,7 @@ def test_threads_change_no_bit():
         assert all(torch.equal(a, b) for a, b in zip(found[0], others, strict=True))
 
 
+@pytest.mark.long
 def test_a_gradient_in_another_layout_is_taken():
     x, weight, bias, pull = case(0, (2, 5, 6, 7))
     x.requires_grad_()

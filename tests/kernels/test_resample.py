@@ -66,6 +66,7 @@ def test_affine_maps_equal_scipys(way, shape):
             torch.testing.assert_close(found[n, c].double(), torch.from_numpy(oracle), atol=2e-5, rtol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(2, 2, 13, 17), (2, 1, 8, 9, 11)])
 @pytest.mark.parametrize("way", [resample, reference])
 def test_displacements_equal_scipys(way, shape):

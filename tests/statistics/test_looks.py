@@ -12,6 +12,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("looks", PUBLISHED)
 def test_boundaries_are_the_simulated_ones(looks: tuple[int, ...]) -> None:
     """The first is known exactly, z(.975) / sqrt(t); the others were found by simulation."""

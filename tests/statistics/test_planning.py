@@ -69,6 +69,7 @@ def test_comparisons_share_the_error() -> None:
     assert plan(150, classes(150), 5, rule=four).detectable > plan(150, classes(150), 5).detectable
 
 
+@pytest.mark.long
 def test_folds_are_paid_for_before_training() -> None:
     """Five folds, three seeds: the fitted networks are told apart often, methods seldom; repeats mend it."""
     chances = []

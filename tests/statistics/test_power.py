@@ -128,6 +128,7 @@ def test_power_of_equivalence_is_the_simulated_one(patients: int, seeds: int, sd
     assert found.equivalence_at_margin == pytest.approx(simulated, abs=0.08)
 
 
+@pytest.mark.long
 def test_an_area_needs_more_patients_than_one_that_is_as_high_in_both_arms() -> None:
     """The arm that is worse by the margin varies more: Hanley and McNeil's variance at .79 is 1.3 times that at .85."""
     cases = {"no": 140, "yes": 60}

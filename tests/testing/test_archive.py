@@ -91,6 +91,7 @@ def rows(change):
     return changed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -112,6 +112,7 @@ def tried(words: list[str]) -> Any:
         return str(error)
 
 
+@pytest.mark.long
 def test_every_option_has_a_value_to_be_tried_with(lists: dict[str, str]) -> None:
     assert all(len(value(option, lists)) <= 1 for option in options())
     assert permitted() < set(options())

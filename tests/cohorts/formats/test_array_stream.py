@@ -55,6 +55,7 @@ def test_rows_are_those_of_numpy(save, tmp_path):
                 rows[beyond]
 
 
+@pytest.mark.long
 def test_memory_is_that_of_a_row(tmp_path):
     file = tmp_path / "a.npz"
     np.savez_compressed(

@@ -122,6 +122,7 @@ def test_oblique_series_too(tmp_path, turn):
     check(tmp_path / "p", (2, 0, 1), (-1, -1, 1), turn, hd.seg.SegmentationTypeValues.LABELMAP)
 
 
+@pytest.mark.long
 def test_a_pad_byte_that_is_not_zero_is_remarked(tmp_path):
     pixels = np.zeros((SLICES, ROWS, COLUMNS), int)
     images = write_series(tmp_path / "s", pixels, np.eye(3))

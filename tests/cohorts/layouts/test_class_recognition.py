@@ -100,6 +100,7 @@ def test_one_id_for_all_is_no_patient(tmp_path: Path, started: Callable) -> None
     assert protocol.split.patients == "guessed"
 
 
+@pytest.mark.long
 def test_masks_beside_the_images_of_classes_are_left_out_and_said(tmp_path: Path, write, started: Callable) -> None:
     for name in ("benign", "malignant", "normal"):
         for n in range(1, 5):
@@ -112,6 +113,7 @@ def test_masks_beside_the_images_of_classes_are_left_out_and_said(tmp_path: Path
     assert "--set task=segmentation" in protocol.text
 
 
+@pytest.mark.long
 def test_folders_of_masks_within_classes_are_left_out(tmp_path: Path, write, started: Callable) -> None:
     for name in ("COVID", "Normal"):
         for n in range(4):
@@ -121,6 +123,7 @@ def test_folders_of_masks_within_classes_are_left_out(tmp_path: Path, write, sta
     assert cohort.class_counts() == {"COVID": 4, "Normal": 4}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "names",
     [
@@ -152,6 +155,7 @@ def test_folders_that_hold_the_same_channels_are_no_classes(tmp_path: Path, writ
         started(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "names",
     [

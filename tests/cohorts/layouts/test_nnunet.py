@@ -96,6 +96,7 @@ def test_regions_with_ignore(tmp_path: Path, write) -> None:
     assert cohort.ignores
 
 
+@pytest.mark.long
 def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         write.picture(tmp_path / "imagesTr" / f"road_{n}_0000.png", rgb=True)
@@ -113,6 +114,7 @@ def test_one_picture_of_three_channels_stands_for_all(tmp_path: Path, write, sta
     assert [problem.case for problem in grey.problems] == ["road_3"]
 
 
+@pytest.mark.long
 def test_the_spacing_of_a_tiff_lies_beside_it(tmp_path: Path, started: Callable) -> None:
     rng = np.random.default_rng(0)
     for n in range(4):

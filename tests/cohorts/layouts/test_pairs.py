@@ -111,6 +111,7 @@ def test_bids_with_derivatives_and_sessions(tmp_path: Path, write, started: Call
     assert is_same(cohort.cases[3].read(), image, masks / "sub-01_ses-2_label-lesion_mask.nii.gz", (0, 1))
 
 
+@pytest.mark.long
 def test_a_mask_named_after_one_image_belongs_to_that_one(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         for kind in ("T1w", "T2w"):
@@ -211,6 +212,7 @@ def test_pictures_with_masks_in_folders_or_beside(
         assert is_same(case.read(), tmp_path / image.format(n), tmp_path / mask.format(n), (0, 255))
 
 
+@pytest.mark.long
 def test_official_parts_and_endings_that_differ(tmp_path: Path, write, started: Callable) -> None:
     for part in ("train", "val", "test"):
         for n in range(3):
@@ -234,6 +236,7 @@ def test_two_modalities_beside_one_mask_are_two_channels(tmp_path: Path, write, 
     assert np.array_equal(cohort.cases[1].read().array[1], write.stored(tmp_path / "imagesTr" / "CHUM-001__PT.nii.gz"))
 
 
+@pytest.mark.long
 def test_pictures_drawn_from_the_masks_are_no_channels(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         for folder in ("images", "overlays"):
@@ -251,6 +254,7 @@ def test_pictures_drawn_from_the_masks_are_no_channels(tmp_path: Path, write, st
     assert cohort.channels == ("image",)
 
 
+@pytest.mark.long
 def test_modalities_in_folders_of_their_own_are_channels(tmp_path: Path, write, started: Callable) -> None:
     for n in range(4):
         for folder in ("T1", "FLAIR"):
@@ -260,6 +264,7 @@ def test_modalities_in_folders_of_their_own_are_channels(tmp_path: Path, write, 
     assert np.array_equal(cohort.cases[2].read().array[1], write.stored(tmp_path / "T1" / "p2.nii.gz"))
 
 
+@pytest.mark.long
 def test_several_masks_of_one_image_are_one_structure(tmp_path: Path, write, started: Callable) -> None:
     for group in ("benign", "malignant"):
         for n in range(1, 6):

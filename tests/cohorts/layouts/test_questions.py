@@ -72,6 +72,7 @@ def test_doubtful_mask_values_are_asked_and_can_be_stated(
     assert np.array_equal(cohort.cases[2].read().mask, np.searchsorted(values, truth))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("shape", "axes", "read"),
     [
@@ -97,6 +98,7 @@ def test_channels_that_may_be_slices_are_asked(
     assert np.array_equal(array, pixels[1] if axes == "ncyx" else np.moveaxis(pixels[1], -1, 0))
 
 
+@pytest.mark.long
 def test_volumes_and_colours_are_not_asked(tmp_path: Path, started: Callable) -> None:
     for shape, read in {(6, 9, 8): (1, 9, 8), (6, 9, 8, 3): (3, 9, 8), (6, 5, 9, 8): (1, 5, 9, 8)}.items():
         np.savez(tmp_path / "a.npz", images=RNG.integers(0, 255, shape).astype(np.uint8), labels=np.arange(6) % 2)
@@ -140,6 +142,7 @@ def test_an_ending_without_its_point_and_another_count(tmp_path: Path, write) ->
     assert any('"numTraining": 5, and there are 3 cases' in note for note in cohort.notes)
 
 
+@pytest.mark.long
 def test_arrays_of_other_names_are_asked(tmp_path: Path, started: Callable) -> None:
     pixels = RNG.integers(0, 255, (6, 9, 8)).astype(np.uint8)
     np.savez(tmp_path / "a.npz", X=pixels, y=np.arange(6) % 2)
@@ -172,6 +175,7 @@ def test_kinds_of_files_that_are_not_read_are_named(tmp_path: Path, name: str, r
         recognise(tmp_path)
 
 
+@pytest.mark.long
 def test_one_mask_without_an_image_does_not_hide_the_others(tmp_path: Path, write, started: Callable) -> None:
     for n in range(8):
         write.picture(tmp_path / "masks" / f"{n}.png", (0, 1))
@@ -213,6 +217,7 @@ def test_pictures_of_two_depths_are_remarked_on(tmp_path: Path, started: Callabl
     assert ("the depth tells the class" in remark.text) == by_class
 
 
+@pytest.mark.long
 def test_a_folder_of_unlabelled_images_is_no_class(tmp_path: Path, write, started: Callable) -> None:
     for name in ("N", "P", "Unlabeled"):
         for n in range(3):

@@ -43,6 +43,7 @@ def test_paths_of_windows() -> None:
     ]
 
 
+@pytest.mark.long
 def test_images_named_without_ending_in_a_folder_beside(tmp_path: Path, write, started: Callable) -> None:
     """As a challenge hands them out: ids, a folder of images, a test table without labels, a sample to submit."""
     pictures(tmp_path, write, *(f"train_images/{n:06x}.png" for n in range(9)), rgb=True)
@@ -56,6 +57,7 @@ def test_images_named_without_ending_in_a_folder_beside(tmp_path: Path, write, s
     assert cohort.problems == ()
 
 
+@pytest.mark.long
 def test_lesions_in_two_folders(tmp_path: Path, write, started: Callable) -> None:
     pictures(tmp_path, write, *(f"HAM10000_images_part_{1 + n % 2}/ISIC_{n:07d}.jpg" for n in range(8)), rgb=True)
     lines = [f"HAM_{n // 2},ISIC_{n:07d},{['mel', 'nv'][n // 2 % 2]},{'' if n == 3 else 45.0}" for n in range(8)]
@@ -68,6 +70,7 @@ def test_lesions_in_two_folders(tmp_path: Path, write, started: Callable) -> Non
     assert manifest(tmp_path / "HAM10000_metadata.csv", files="*/{image}.jpg").problems[0].problem == "it is missing"
 
 
+@pytest.mark.long
 def test_one_column_for_each_class(tmp_path: Path, write, started: Callable) -> None:
     pictures(tmp_path, write, *(f"Input/I{n}.jpg" for n in range(6)), rgb=True)
     hot = ["1.0,0.0,0.0", "0.0,1.0,0.0", "0.0,0.0,1.0"]

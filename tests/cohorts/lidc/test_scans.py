@@ -147,6 +147,7 @@ def test_every_voxel_of_a_crop_is_where_it_should_be(distribution):
     assert spacing > 0
 
 
+@pytest.mark.long
 def test_slices_are_the_planes_of_the_volume(distribution):
     root, _, _ = distribution
     volume = lidc(root, **settings(size=17)).cases[0].read().array[0]

@@ -182,6 +182,7 @@ def test_what_was_not_fetched_says_how(server, tmp_path):
     assert not server.asked
 
 
+@pytest.mark.long
 def test_init_writes_a_protocol_for_it(server, tmp_path, capsys):
     for name in CONTENT:
         fetch(name, tmp_path, mirror=server.address)

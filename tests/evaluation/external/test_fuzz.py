@@ -52,6 +52,7 @@ def refusal(path: Path, truth: Path | None) -> str:
     return ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rounds", [25, pytest.param(1500, marks=pytest.mark.slow)])
 def test_spoilt_files_are_read_or_refused(made: Path, tmp_path: Path, rounds: int) -> None:
     long = [f"a,0,c{i},p{i},{'xy'[i % 2]},0.{i % 10},0.{9 - i % 10}" for i in range(30)]

@@ -123,6 +123,7 @@ def test_dtypes_and_leaks_the_kernel_does_not_know_go_to_the_loop() -> None:
     assert optimizer.paths_taken == {"loop": 3}
 
 
+@pytest.mark.long
 def test_counts_outside_the_table_are_brought_within_it() -> None:
     """A loaded or edited state must never make the kernel read beyond its table."""
     ends = []

@@ -59,6 +59,7 @@ def test_literal_rule_warns_once_when_a_rate_leaves_the_stated_range(drive) -> N
     drive(optimizer, [param], [[torch.ones(3)]] * 20)
 
 
+@pytest.mark.long
 @members
 def test_groups_keep_their_own_settings(stream, drive, member) -> None:
     a, b = torch.nn.Parameter(torch.ones(4, 6)), torch.nn.Parameter(torch.ones(7))

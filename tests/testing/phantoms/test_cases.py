@@ -31,6 +31,7 @@ def test_a_knowing_observer_reaches_the_stated_accuracy_with_four_classes() -> N
     assert accuracy_score(cohort.labels, guess) == pytest.approx(bayes_accuracy(2.5, 4), abs=0.03)
 
 
+@pytest.mark.long
 def test_size_carries_its_own_effect_and_no_more() -> None:
     for size_effect in (0.0, 1.5):
         cohort = phantom(cases=2000, size_effect=size_effect)

@@ -129,6 +129,7 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
         assert torch.equal(found["weight"], torch.full((200_000,), float(found["number"])))
 
 
+@pytest.mark.long
 def test_no_flipped_bit_of_the_description_loads_another_state(tmp_path):
     """100 bits, spread over the newest description: the state is the same, or the one before is taken and said."""
     for number in (1, 2):

@@ -369,6 +369,7 @@ def test_a_damaged_checkpoint_and_another_environment_are_told(job, monkeypatch)
     assert ", then 9.9" in texts
 
 
+@pytest.mark.long
 def test_an_undisturbed_training_records_its_environment_and_no_more(job):
     done = train(job)
     assert done["environment"]["threads"] == job.training.threads
