@@ -22,6 +22,7 @@ class _OneOutput(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> Tensor:
+        """Map images (n, channel, *spatial) to the logits (n, output, …), in float32."""
         outputs: Any = self.model(image)
         first: Tensor = outputs if isinstance(outputs, Tensor) else outputs[0]
         return first.float()
