@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCard
 from equipoise.cohorts.cohort import IGNORED
+from equipoise.cohorts.grids import Grids
 from equipoise.configuration.modality import modality
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(Grids):
     """What the rules know of a cohort.
 
     masks, findings: whether cases have masks, and whether their parts are detected one by one.
@@ -38,32 +39,6 @@ class Fingerprint:
     window: tuple[float, float]
     foreground: float
     rarest: float
-
-    @property
-    def dims(self) -> int:
-        """Spatial dimensions."""
-        return int(self.shapes.shape[1])
-
-    @property
-    def one_size(self) -> bool:
-        """Whether all images have as many voxels along every axis."""
-        return bool((self.shapes == self.shapes[0]).all())
-
-    @property
-    def spacing_mm(self) -> NDArray[np.float64]:
-        """The median spacing along every axis."""
-        middle: NDArray[np.float64] = np.median(self.spacings, axis=0)
-        return middle
-
-    @property
-    def one_spacing(self) -> bool:
-        """Whether all spacings are within 2 % of the median."""
-        return bool(np.allclose(self.spacings, self.spacing_mm, rtol=0.02))
-
-    def extent(self, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the median size in voxels of this spacing."""
-        middle: NDArray[np.float64] = np.median(self.shapes * self.spacings, axis=0) / spacing_mm
-        return middle
 
     def as_json(self) -> dict[str, Any]:
         """Return the fingerprint for the record: medians and ranges."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.cohort import IGNORED, Image
 from equipoise.errors import EquipoiseError
-from equipoise.testing.violation import ContractViolation
+from equipoise.testing.violation import ContractViolation, clause_of
 
 Factory = Callable[..., Cohort]
 MOST_READ = 12
@@ -77,25 +77,25 @@ def check_cohort(factory: Factory, path: str | Path | None = None, **settings: A
         raise trial.violation("Returns an equipoise.Cohort", f"returned {type(cohort).__name__}")
     for clause in CLAUSES:
         clause(trial)
-    return CohortReport(cohort.name, tuple(map(_clause, CLAUSES)))
+    return CohortReport(cohort.name, tuple(map(clause_of, CLAUSES)))
 
 
 def _repeatable(trial: _Trial) -> None:
     """Called again, the same cases come in the same order with the same patients, labels and hashes."""
     again = trial.factory(trial.path, **trial.settings)
     if [case.id for case in again.cases] != [case.id for case in trial.cohort.cases]:
-        raise trial.violation(_clause(_repeatable), "the ids or their order differ")
+        raise trial.violation(clause_of(_repeatable), "the ids or their order differ")
     if again.fingerprint() != trial.cohort.fingerprint():
-        raise trial.violation(_clause(_repeatable), "patients, labels, parts or hashes differ")
+        raise trial.violation(clause_of(_repeatable), "patients, labels, parts or hashes differ")
 
 
 def _names(trial: _Trial) -> None:
     """Ids and patients are words, and a part is train, validation, test or None."""
     for case in trial.cohort.cases:
         if not (isinstance(case.id, str) and case.id and isinstance(case.patient, str) and case.patient):
-            raise trial.violation(_clause(_names), f"case {case.id!r} has the patient {case.patient!r}")
+            raise trial.violation(clause_of(_names), f"case {case.id!r} has the patient {case.patient!r}")
         if case.part not in PARTS:
-            raise trial.violation(_clause(_names), f"case {case.id} has the part {case.part!r}")
+            raise trial.violation(clause_of(_names), f"case {case.id} has the part {case.part!r}")
 
 
 def _classes(trial: _Trial) -> None:
@@ -104,10 +104,10 @@ def _classes(trial: _Trial) -> None:
     if cohort.task_record.has_labels:
         empty = [name for name, count in cohort.class_counts().items() if count == 0]
         if empty:
-            raise trial.violation(_clause(_classes), f"class {empty[0]!r} has none")
+            raise trial.violation(clause_of(_classes), f"class {empty[0]!r} has none")
     for name, members in cohort.regions.items():
         if not members or not set(members) <= set(range(1, len(cohort.classes))):
-            raise trial.violation(_clause(_classes), f"region {name!r} holds {members}")
+            raise trial.violation(clause_of(_classes), f"region {name!r} holds {members}")
 
 
 def _attributes(trial: _Trial) -> None:
@@ -115,20 +115,22 @@ def _attributes(trial: _Trial) -> None:
     for case in trial.cohort.cases:
         odd = [key for key, value in case.attributes.items() if not isinstance(value, str | int | float | np.number)]
         if odd:
-            raise trial.violation(_clause(_attributes), f"{odd[0]!r} of case {case.id} is {case.attributes[odd[0]]!r}")
+            raise trial.violation(
+                clause_of(_attributes), f"{odd[0]!r} of case {case.id} is {case.attributes[odd[0]]!r}"
+            )
         key = trial.cohort.size_attribute
         if key is not None and not isinstance(case.attributes.get(key), int | float | np.number):
-            raise trial.violation(_clause(_attributes), f"case {case.id} has the {key} {case.attributes.get(key)!r}")
+            raise trial.violation(clause_of(_attributes), f"case {case.id} has the {key} {case.attributes.get(key)!r}")
 
 
 def _hashes(trial: _Trial) -> None:
     """A case that was read from files names them with their SHA-256."""
     for case in trial.cohort.cases:
         if trial.path is not None and not case.sha256:
-            raise trial.violation(_clause(_hashes), f"case {case.id} names no file")
+            raise trial.violation(clause_of(_hashes), f"case {case.id} names no file")
         for name, digest in case.sha256.items():
             if not re.fullmatch(r"[0-9a-f]{64}", digest) or Path(name).is_absolute():
-                raise trial.violation(_clause(_hashes), f"case {case.id} has {name!r}: {digest!r}")
+                raise trial.violation(clause_of(_hashes), f"case {case.id} has {name!r}: {digest!r}")
 
 
 def _images(trial: _Trial) -> None:
@@ -138,11 +140,11 @@ def _images(trial: _Trial) -> None:
         image = _read(trial, case)
         if image.array.shape[0] != channels or image.array.ndim != dims + 1:
             shape_problem = f"case {case.id} has the shape {image.array.shape} for {channels} channels in {dims}D"
-            raise trial.violation(_clause(_images), shape_problem)
+            raise trial.violation(clause_of(_images), shape_problem)
         if not np.isfinite(image.array.astype(np.float64)).all():
-            raise trial.violation(_clause(_images), f"case {case.id} has values that are not finite")
+            raise trial.violation(clause_of(_images), f"case {case.id} has values that are not finite")
         if not all(np.isfinite(value) and value > 0 for value in image.spacing_mm):
-            raise trial.violation(_clause(_images), f"case {case.id} has the spacing {image.spacing_mm}")
+            raise trial.violation(clause_of(_images), f"case {case.id} has the spacing {image.spacing_mm}")
 
 
 def _masks(trial: _Trial) -> None:
@@ -153,13 +155,13 @@ def _masks(trial: _Trial) -> None:
         mask = _read(trial, case).mask
         if mask is None or not np.issubdtype(mask.dtype, np.integer):
             mask_problem = "no mask" if mask is None else f"a mask of {mask.dtype}"
-            raise trial.violation(_clause(_masks), f"case {case.id} has {mask_problem}")
+            raise trial.violation(clause_of(_masks), f"case {case.id} has {mask_problem}")
         mask = mask[mask != IGNORED] if trial.cohort.ignores and (mask != IGNORED).any() else mask
         if mask.min() < 0 or mask.max() >= len(trial.cohort.classes) or case.label is not None:
             mask_problem = (
                 f"values {mask.min()} to {mask.max()} for {len(trial.cohort.classes)} classes, label {case.label}"
             )
-            raise trial.violation(_clause(_masks), f"case {case.id} has {mask_problem}")
+            raise trial.violation(clause_of(_masks), f"case {case.id} has {mask_problem}")
 
 
 def _same_again(trial: _Trial) -> None:
@@ -175,7 +177,7 @@ def _same_again(trial: _Trial) -> None:
     # Backwards, so that a reader whose result depends on the case read before it is caught, too.
     for case, before in zip(trial.some[::-1], first[::-1], strict=True):
         if not _equal(_read(trial, case), before):
-            raise trial.violation(_clause(_same_again), f"case {case.id} differs")
+            raise trial.violation(clause_of(_same_again), f"case {case.id} differs")
 
 
 def _travels(trial: _Trial) -> None:
@@ -184,9 +186,9 @@ def _travels(trial: _Trial) -> None:
         try:
             read: Callable[[], Image] = pickle.loads(pickle.dumps(case.read))  # noqa: S301 - made here
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise trial.violation(_clause(_travels), f"case {case.id}: {error}; use functools.partial") from error
+            raise trial.violation(clause_of(_travels), f"case {case.id}: {error}; use functools.partial") from error
         if not _equal(read(), _read(trial, case)):
-            raise trial.violation(_clause(_travels), f"case {case.id} differs")
+            raise trial.violation(clause_of(_travels), f"case {case.id} differs")
 
 
 def _missing(trial: _Trial) -> None:
@@ -198,11 +200,11 @@ def _missing(trial: _Trial) -> None:
         trial.factory(nowhere, **trial.settings)
     except EquipoiseError as error:
         if nowhere.name not in str(error):
-            raise trial.violation(_clause(_missing), f"it says {str(error)!r}") from error
+            raise trial.violation(clause_of(_missing), f"it says {str(error)!r}") from error
     except Exception as error:
-        raise trial.violation(_clause(_missing), f"it raised {type(error).__name__}: {error}") from error
+        raise trial.violation(clause_of(_missing), f"it raised {type(error).__name__}: {error}") from error
     else:
-        raise trial.violation(_clause(_missing), "a cohort came back")
+        raise trial.violation(clause_of(_missing), "a cohort came back")
 
 
 def _read(trial: _Trial, case: Case) -> Image:
@@ -222,11 +224,6 @@ def _equal(image: Image, other: Image | tuple[NDArray[Any], NDArray[Any] | None,
         image.mask is not None and mask is not None and np.array_equal(image.mask, mask)
     )
     return masks and image.spacing_mm == spacing and np.array_equal(image.array, array)
-
-
-def _clause(check: Callable[[_Trial], None]) -> str:
-    """Return the clause that a check tests: its docstring without the full stop."""
-    return (check.__doc__ or "").rstrip(".")
 
 
 CLAUSES: tuple[Callable[[_Trial], None], ...] = (

@@ -18,7 +18,7 @@ from equipoise.lookup import resolve
 from equipoise.models.adapter import in_order
 from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
 from equipoise.testing.model_sizes import answers_other_sizes
-from equipoise.testing.violation import ContractViolation, as_violation
+from equipoise.testing.violation import ContractViolation, as_violation, clause_of
 
 Factory = Callable[..., nn.Module]
 TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
@@ -143,9 +143,9 @@ def check_model(
                 factory, name, task, dims, _with_task(factory, given, task), in_channels, out_channels, spatial
             )
             for clause in clauses:
-                with as_violation(trial.subject(_clause(clause))):
+                with as_violation(trial.subject(clause_of(clause))):
                     clause(trial)
-                rows.append((_clause(clause), task, dims))
+                rows.append((clause_of(clause), task, dims))
             fault = answers_other_sizes(trial.build(), trial.images()) if export else None
             remarks += [] if fault is None else [f"{fault} ({task}, {dims}D)"]
     return ModelReport(name, tuple(rows), tuple(remarks))
@@ -195,10 +195,10 @@ def _shape(trial: _Trial) -> None:
     for mode in (True, False):
         output = model.train(mode)(trial.images())
         if not mode and not isinstance(output, torch.Tensor):
-            raise trial.violation(_clause(_shape), f"evaluation returns {type(output).__name__}, not one tensor")
+            raise trial.violation(clause_of(_shape), f"evaluation returns {type(output).__name__}, not one tensor")
         shape = tuple(_logits(output).shape)
         if shape != expected:
-            raise trial.violation(_clause(_shape), f"expected {expected}, found {shape}")
+            raise trial.violation(clause_of(_shape), f"expected {expected}, found {shape}")
 
 
 def _scores(trial: _Trial) -> None:
@@ -216,7 +216,7 @@ def _scores(trial: _Trial) -> None:
         sums = all(bool(torch.allclose(answer.sum(1), torch.ones(()), atol=1e-3)) for answer in answers)
         kind = "a softmax" if sums else "a sigmoid"
         raise trial.violation(
-            _clause(_scores), f"all answers lie in [0, 1], as those of {kind}; leave it out, the loss applies it"
+            clause_of(_scores), f"all answers lie in [0, 1], as those of {kind}; leave it out, the loss applies it"
         )
 
 
@@ -227,17 +227,17 @@ def _other_channels(trial: _Trial) -> None:
     with torch.no_grad():
         shape = tuple(model(trial.images(channels=channels)).shape)
     if shape != trial.expected(out_channels=1):
-        raise trial.violation(_clause(_other_channels), f"{channels} channels and 1 class give shape {shape}")
+        raise trial.violation(clause_of(_other_channels), f"{channels} channels and 1 class give shape {shape}")
 
 
 def _any_size(trial: _Trial) -> None:
     """Sizes that no power of two divides are taken, and differ by axis."""
     size = tuple(side + step for side, step in zip(trial.size, (1, 3, 5), strict=False))
     model = trial.build().eval()
-    with as_violation(f"{trial.subject(_clause(_any_size))}, size {size}"), torch.no_grad():
+    with as_violation(f"{trial.subject(clause_of(_any_size))}, size {size}"), torch.no_grad():
         shape = tuple(model(trial.images(size)).shape)
     if shape != trial.expected(size):
-        raise trial.violation(_clause(_any_size), f"size {size} gives shape {shape}")
+        raise trial.violation(clause_of(_any_size), f"size {size} gives shape {shape}")
 
 
 def _finite(trial: _Trial) -> None:
@@ -247,7 +247,7 @@ def _finite(trial: _Trial) -> None:
     with torch.no_grad():
         for name, batch in (("ordinary", images), ("blank", images * 0), ("bright", images * 1000)):
             if not bool(model(batch).isfinite().all()):
-                raise trial.violation(_clause(_finite), f"{name} images give logits that are not finite")
+                raise trial.violation(clause_of(_finite), f"{name} images give logits that are not finite")
 
 
 def _gradients(trial: _Trial) -> None:
@@ -264,7 +264,7 @@ def _gradients(trial: _Trial) -> None:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.01)
         silent = _without_gradient(trial, model)
     if silent:
-        raise trial.violation(_clause(_gradients), f"none reaches {', '.join(silent[:5])}")
+        raise trial.violation(clause_of(_gradients), f"none reaches {', '.join(silent[:5])}")
 
 
 def _without_gradient(trial: _Trial, model: nn.Module) -> list[str]:
@@ -279,7 +279,7 @@ def _without_gradient(trial: _Trial, model: nn.Module) -> list[str]:
     loss.backward()  # type: ignore[no-untyped-call]
     trainable = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     if any(g is not None and not bool(g.isfinite().all()) for _, g in trainable):
-        raise trial.violation(_clause(_gradients), "one backward pass gives gradients that are not finite")
+        raise trial.violation(clause_of(_gradients), "one backward pass gives gradients that are not finite")
     return [name for name, grad in trainable if grad is None or not bool(grad.any())]
 
 
@@ -292,7 +292,7 @@ def _independent(trial: _Trial) -> None:
         alone = torch.cat([model(image[None]) for image in images])
     difference = float((in_batch - alone).abs().max() / in_batch.abs().max().clamp_min(1e-6))
     if not difference <= TOLERANCE:
-        raise trial.violation(_clause(_independent), f"logits change by {difference:.1e} of the largest")
+        raise trial.violation(clause_of(_independent), f"logits change by {difference:.1e} of the largest")
 
 
 def _deterministic(trial: _Trial) -> None:
@@ -300,11 +300,11 @@ def _deterministic(trial: _Trial) -> None:
     first, second = trial.build(seed=5), trial.build(seed=5)
     for name, tensor in first.state_dict().items():
         if not torch.equal(tensor, second.state_dict()[name]):
-            raise trial.violation(_clause(_deterministic), f"{name} differs between two builds from one seed")
+            raise trial.violation(clause_of(_deterministic), f"{name} differs between two builds from one seed")
     with torch.no_grad():
         once, again = first.eval()(trial.images()), first(trial.images())
     if not torch.equal(once, again):
-        raise trial.violation(_clause(_deterministic), "two evaluations of one batch differ")
+        raise trial.violation(clause_of(_deterministic), "two evaluations of one batch differ")
 
 
 def _untouched(trial: _Trial) -> None:
@@ -314,10 +314,10 @@ def _untouched(trial: _Trial) -> None:
     with torch.no_grad():
         model(images)
     if not torch.equal(images, trial.images()):
-        raise trial.violation(_clause(_untouched), "the forward pass writes into its images")
+        raise trial.violation(clause_of(_untouched), "the forward pass writes into its images")
     changed = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
     if changed:
-        raise trial.violation(_clause(_untouched), f"evaluation changes {', '.join(changed[:5])}")
+        raise trial.violation(clause_of(_untouched), f"evaluation changes {', '.join(changed[:5])}")
 
 
 def _round_trip(trial: _Trial) -> None:
@@ -329,17 +329,12 @@ def _round_trip(trial: _Trial) -> None:
     try:
         data = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     except RuntimeError as error:
-        raise trial.violation(_clause(_round_trip), f"safetensors refuses the state ({error})") from error
+        raise trial.violation(clause_of(_round_trip), f"safetensors refuses the state ({error})") from error
     fresh = trial.build(seed=8)
     fresh.load_state_dict(load(data))
     with torch.no_grad():
         if not torch.equal(model.eval()(trial.images()), fresh.eval()(trial.images())):
-            raise trial.violation(_clause(_round_trip), "logits differ, so some state is not in state_dict")
-
-
-def _clause(check: Callable[[_Trial], None]) -> str:
-    """Return the clause that a check tests: its docstring without the full stop."""
-    return (check.__doc__ or "").rstrip(".")
+            raise trial.violation(clause_of(_round_trip), "logits differ, so some state is not in state_dict")
 
 
 CLAUSES: tuple[Callable[[_Trial], None], ...] = (

@@ -1,9 +1,10 @@
 """The error of the contract suites, and the sentence that any exception of checked code becomes."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +15,11 @@ _PACKAGES = (Path(__file__).resolve().parents[1], Path(torch.__file__).resolve()
 
 class ContractViolation(EquipoiseError, AssertionError):
     """A model, an optimizer or a cohort breaks a clause of its contract; the message names the clause and the fault."""
+
+
+def clause_of(check: Callable[[Any], None]) -> str:
+    """Return the clause that a check tests: its docstring without the full stop."""
+    return (check.__doc__ or "").rstrip(".")
 
 
 _CURES = (

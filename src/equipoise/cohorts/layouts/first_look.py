@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.formats.reading import read_stored
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.grids import Grids
 from equipoise.cohorts.layouts.array_rows import AXES, axes_of, image_rows
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.recognised import Recognised
@@ -27,7 +28,7 @@ LIDC_CUBE = 48  # voxels a side that `lidc` cuts around a nodule
 
 
 @dataclass(frozen=True)
-class FirstLook:
+class FirstLook(Grids):
     """Sizes in voxels and spacings in mm, each (images, axes); axes: what the source must be told of an array's."""
 
     shapes: NDArray[np.int64]
@@ -35,31 +36,9 @@ class FirstLook:
     axes: str | None = None
 
     @property
-    def dims(self) -> int:
-        """Spatial dimensions."""
-        return int(self.shapes.shape[1])
-
-    @property
-    def one_size(self) -> bool:
-        """Whether all images have as many voxels along every axis."""
-        return bool((self.shapes == self.shapes[0]).all())
-
-    @property
-    def spacing_mm(self) -> NDArray[np.float64]:
-        """The median spacing along every axis."""
-        middle: NDArray[np.float64] = np.median(self.spacings, axis=0)
-        return middle
-
-    @property
-    def one_spacing(self) -> bool:
-        """Whether all spacings are within 2 % of the median."""
-        return bool(np.allclose(self.spacings, self.spacing_mm, rtol=0.02))
-
-    @property
     def size(self) -> NDArray[np.float64]:
         """The median extent in voxels of the median spacing."""
-        extent: NDArray[np.float64] = np.median(self.shapes * self.spacings, axis=0) / self.spacing_mm
-        return extent
+        return self.extent(self.spacing_mm)
 
 
 def first_look(path: Path, layout: Recognised, axes: str | None = None) -> FirstLook:
