@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.configuration.grid import FEWEST_VOXELS, PATCH_VOXELS, grid_of, patch_of, target_spacing
@@ -12,7 +13,9 @@ from equipoise.configuration.learning import batch_of, foreground_patches_of, le
 from equipoise.configuration.modality import CT, PICTURE
 from equipoise.configuration.network import channels_of, levels_of, network_of
 from equipoise.configuration.recipe import recipe
+from equipoise.models import DeepLab, DenseNet, UNet
 
+NETWORKS = {"unet": UNet, "densenet": DenseNet, "deeplab": DeepLab}
 Invented = Callable[..., Fingerprint]
 
 
@@ -42,6 +45,19 @@ def test_large_pictures_with_labels_come_to_one_size(invented: Invented) -> None
     grid = grid_of(invented((896, 448), (900, 450), masks=False), "cpu")
     assert max(grid.size) == 224
     assert grid.spacing_mm[0] == pytest.approx(4, rel=0.02)
+
+
+@pytest.mark.parametrize(("slices", "size"), [(1, (8, 32, 32)), (5, (8, 32, 32)), (8, None), (20, None)])
+@pytest.mark.parametrize("arm", [0, 1, 2])
+def test_few_slices_are_filled_up_to_what_every_network_takes(
+    invented: Invented, slices: int, size: tuple[int, ...] | None, arm: int
+) -> None:
+    rules = recipe(invented((slices, 32, 32), masks=False), "cpu")
+    assert rules.grid.size == size
+    settings = dict(rules.arms[arm])
+    network = NETWORKS[settings.pop("name")](1, 2, 3, task="classification", **settings).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 1, *(size or (slices, 32, 32)))).shape == (1, 2)
 
 
 def test_anisotropic_slices_keep_their_distance(invented: Invented) -> None:

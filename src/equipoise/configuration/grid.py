@@ -60,7 +60,8 @@ def _for_labels(data: Fingerprint) -> Grid:
     extent = data.extent(spacing)
     shrink = max(1.0, float(extent.max()) / LARGEST[data.dims])
     resampled = shrink > 1 or not data.one_spacing
-    one_grid = data.one_size and data.one_spacing
+    # Few slices: every network halves its maps, so whole images have at least one step a side.
+    one_grid = data.one_size and data.one_spacing and min(extent) / shrink >= STEP
     size = None if one_grid else tuple(int(STEP * np.ceil(n / shrink / STEP)) for n in extent)
     return Grid(_rounded(spacing * shrink) if resampled else None, size, None, tuple((extent / shrink).tolist()))
 
