@@ -58,7 +58,8 @@ def test_a_sound_layer_passes(layer, shape, precision):
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
-        ("Garbage", "answer (is not finite|differs from run to run)"),
+        # What memory holds that was never written: anything, also the same large numbers in every run.
+        ("Garbage", "answer (is not finite|differs from run to run|is wrong by)"),
         ("Unrepeatable", "answer differs from run to run"),
         ("OnePercent", "answer is wrong by 1 %"),
         ("WrongGradient", "gradient of input 0 is wrong by 1 %"),
