@@ -22,6 +22,7 @@ from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
 from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
+from equipoise.report.text.words import plural
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_of
@@ -130,16 +131,18 @@ class Checked:
 
     def text(self) -> str:
         """Return the result as text for the terminal."""
-        lines = [self.prospect()]
-        lines += [f"{self.cohort.name}: {len(set(self.cohort.patients.tolist()))} patients, {len(self.cohort)} cases"]
+        patients = plural(len(set(self.cohort.patients.tolist())), "patient")
+        lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
             by_class = f" ({classes})" if classes else ""
-            lines.append(f"  {part}: {counts['patients']} patients, {counts['cases']} cases{by_class}")
+            lines.append(
+                f"  {part}: {plural(counts['patients'], 'patient')}, {plural(counts['cases'], 'case')}{by_class}"
+            )
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
             first = self.cohort.excluded[0]
-            lines.append(f"  left out: {len(self.cohort.excluded)} cases, first {first.case}: {first.reason}")
+            lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first.reason}")
         lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]

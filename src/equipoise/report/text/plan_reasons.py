@@ -1,19 +1,21 @@
 """Sentences, by code, on a plan's assumptions, and on conditions that refuse a verdict in any case."""
 
+from equipoise.report.text.words import plural
+
 
 def plan_of_few_events(events: int, fewest: int) -> str:
     """Describe a class too rare for a verdict."""
-    return f"Only {events} test cases of the rarest class: with fewer than {fewest} no verdict is given."
+    return f"Only {plural(events, 'test case')} of the rarest class: with fewer than {fewest} no verdict is given."
 
 
 def plan_of_few_patients(patients: int, fewest: int) -> str:
     """Describe too few patients for a verdict."""
-    return f"Only {patients} test patients: with fewer than {fewest} no verdict is given."
+    return f"Only {plural(patients, 'test patient')}: with fewer than {fewest} no verdict is given."
 
 
 def plan_of_few_cases(cases: int, fewest: int, metric: str) -> str:
     """Describe too few cases for a mean that failures decide."""
-    return f"Only {cases} test cases: with fewer than {fewest} a mean {metric} allows no verdict."
+    return f"Only {plural(cases, 'test case')}: with fewer than {fewest} a mean {metric} allows no verdict."
 
 
 def plan_assumptions(
