@@ -1,7 +1,6 @@
 """Structures of DICOM masks by their names: a number often means another structure in another patient's file."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -33,6 +32,9 @@ def codes_of(values: Sequence[Any] | None, classes: Sequence[str]) -> dict[int |
     """
     one_per_class = list(values) if values is not None else list(range(len(classes)))
     spelled = [one if isinstance(one, list | tuple) else [one] for one in one_per_class]
+    kinds = {type(key) for keys in spelled for key in keys}
+    if not kinds <= {int, str}:
+        raise ProtocolError(f"cohort.values has {one_per_class}; give whole numbers, or names of structures")
     keys = [bare_name(key) if isinstance(key, str) else key for keys in spelled for key in keys]
     if len(one_per_class) != len(classes) or len(set(keys)) < len(keys):
         raise ProtocolError(
@@ -91,21 +93,29 @@ def numbers_of(path: str | PathLike[str], header: Mapping[str, Any], codes: Code
     return classes
 
 
-def other_names(cases: Iterable[tuple[str, Mapping[int, str]]]) -> dict[str, str]:
-    """Return, by case, why the numbers of its mask cannot be trusted: most cases give one of them another name.
+def other_names(
+    cases: Iterable[tuple[str, Mapping[int, str]]], codes: Codes | None, classes: Sequence[str]
+) -> dict[str, str]:
+    """Return, by case, why a number of its mask cannot be trusted: other cases give it another name.
 
-    cases: (case, number → name) of every case whose mask names its structures.
+    cases: (case, number → name) of every case whose mask names its structures. Where the names of a number differ, only
+    cases that call it as its class is called are trusted: that most files agree does not say which of them are meant.
     """
     listed = list(cases)
-    usual: dict[int, str] = {}
-    for number in {number for _, names in listed for number in names}:
-        counts = Counter(bare_name(names[number]) for _, names in listed if names.get(number))
-        usual |= {number: counts.most_common(1)[0][0]} if counts else {}
-    wrong = {}
-    for case, names in listed:
-        for number, name in sorted(names.items()):
-            if name and bare_name(name) != usual[number] and case not in wrong:
-                wrong[case] = f"its structure {number} is called {name!r}, and in most cases {usual[number]!r}"
+    names: dict[int, dict[str, str]] = {}
+    for _, own in listed:
+        for number, name in own.items():
+            if name and is_meant(number, name, codes):
+                names.setdefault(number, {}).setdefault(bare_name(name), name)
+    doubtful = {number: known for number, known in names.items() if len(known) > 1}
+    wrong: dict[str, str] = {}
+    for case, own in listed:
+        for number in sorted(doubtful.keys() & own.keys()):
+            name, index = own[number], number if codes is None else dict(codes)[number]
+            right = classes[index] if index < len(classes) else ""
+            if name and bare_name(name) != bare_name(right) and case not in wrong:
+                other = next(text for bare, text in doubtful[number].items() if bare != bare_name(name))
+                wrong[case] = f"its structure {number} is called {name!r}, and in another case {other!r}"
     return wrong
 
 

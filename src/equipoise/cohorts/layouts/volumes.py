@@ -99,7 +99,7 @@ def make_cohort(
     channels = layout.channels or channel_names(_common(sound))
     sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
     problems += misfits
-    contradictory = [*_contradictions(sound), *_misnamed(sound)]
+    contradictory = [*_contradictions(sound), *_misnamed(sound, layout)]
     problems += contradictory
     contradicted = {entry.id for entry, _ in contradictory}
     sound = [one for one in sound if one.entry.id not in contradicted]
@@ -217,10 +217,11 @@ def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]
     return wrong
 
 
-def _misnamed(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]]:
-    """The cases in whose masks a number has another name than in most: numbers then say nothing of what is meant."""
+def _misnamed(sound: Iterable[Examined], layout: Layout) -> list[tuple[CaseFiles, Problem]]:
+    """The cases in whose masks a number has another name than in others: it then says nothing of what is meant."""
     numbered = [one for one in sound if one.structures and not by_name(one.entry.codes)]
-    wrong = other_names((one.case.id, one.structures) for one in numbered)
+    codes = numbered[0].entry.codes if numbered else None
+    wrong = other_names([(one.case.id, one.structures) for one in numbered], codes, layout.classes)
     remedy = "state the structures' names in cohort.values instead of numbers, or exclude the case"
     return [
         (one.entry, Problem(one.case.id, str(one.entry.mask), wrong[one.case.id], remedy))
