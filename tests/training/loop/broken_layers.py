@@ -2,6 +2,7 @@
 
 import os
 import random
+from itertools import count
 import signal
 
 import torch
@@ -67,11 +68,15 @@ class HalfOnly(nn.Conv2d):
         return y * 1.01 if y.dtype is torch.bfloat16 else y
 
 
+_CALLS = count()
+
+
 class Nowhere(nn.Conv2d):
     """Is sound in no layout and no precision."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x) * (1 + 1e-6 * random.random())
+        # Counted and not drawn: so small a factor, drawn, is now and then equal in two runs.
+        return super().forward(x) * (1 + 1e-6 * (1 + next(_CALLS) % 7))
 
 
 class Net(nn.Module):
