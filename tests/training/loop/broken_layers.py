@@ -2,8 +2,8 @@
 
 import os
 import random
-from itertools import count
 import signal
+from itertools import count
 
 import torch
 from torch import nn
