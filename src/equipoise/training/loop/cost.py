@@ -16,7 +16,10 @@ LATENCY_SECONDS = 5.0
 
 
 class PeakMemory:
-    """Largest resident memory of this process inside a `with` block, in MB (10^6 bytes), without GPU memory."""
+    """Largest resident memory of this process inside a `with` block, in MB (10^6 bytes), and that of a graphics card.
+
+    device_mb: the most that this process had allocated on its CUDA device; None without one.
+    """
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
@@ -32,8 +35,15 @@ class PeakMemory:
         while not self._stop.wait(SAMPLED_EVERY_SECONDS):
             self._measure()
 
+    @property
+    def device_mb(self) -> float | None:
+        """The peak on the CUDA device since the block began."""
+        return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
+
     def __enter__(self) -> Self:
         self._measure()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
         self._thread.start()
         return self
 

@@ -5,6 +5,7 @@ so a resumed run draws the same numbers as an uninterrupted one.
 """
 
 import hashlib
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,12 @@ import torch
 import torch.utils.deterministic
 
 from equipoise.kernels.build import compiler_version
+from equipoise.kernels.cuda_gradients import replace_cuda_gradients
 from equipoise.runfolder.host import host_class
 
 _MEMORY: Any = torch.utils.deterministic  # a module that is an object with settings
+# cuBLAS reads it with its first product in a process: workspaces of a fixed size make its sums the same every time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def derive(*parts: object) -> int:
@@ -87,9 +91,15 @@ def reproducible(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=False)
     _MEMORY.fill_uninitialized_memory = False  # costs 3 to 8 % and guards code that reads garbage
+    tensor_float = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    if torch.cuda.is_available():
+        # float32 means float32: TF32, torch's default for convolutions on a graphics card, keeps 10 bits of 23.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        replace_cuda_gradients()
     try:
         yield
     finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tensor_float
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(before, warn_only=warn_before)
         _MEMORY.fill_uninitialized_memory = fill

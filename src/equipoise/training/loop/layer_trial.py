@@ -26,6 +26,7 @@ LARGEST_PATTERN = 1 << 23
 """Values; more than a scratch buffer of the layers that patches fit."""
 DOUBLE_UP_TO = 5e9
 """Products of a layer up to which float64 is a quick reference, in about a second."""
+CPU = torch.device("cpu")
 Parts = dict[str, Tensor]
 
 
@@ -38,6 +39,7 @@ class _Drawn:
     inputs: Sequence[Any]
     precision: str
     layout: torch.memory_format
+    device: torch.device
 
 
 def fault_of(
@@ -46,12 +48,14 @@ def fault_of(
     route: str | None,
     layout: torch.memory_format,
     stage: Callable[[str], None] = lambda _: None,
+    device: torch.device = CPU,
 ) -> str | None:
     """Return what is wrong with a call on a route (None: as the model makes it); None where it is sound.
 
     layout: of the model's maps. stage: called with what is computed next, "answer" or "reference", to tell a crash.
+    device: where the layer computes; values are drawn on the CPU, so that they are the same everywhere.
     """
-    drawn = _drawn(call, precision, layout)
+    drawn = _drawn(call, precision, layout, device)
     stage("answer")
     # Four times in training, where kernels that read beyond their buffers crash or differ by chance.
     runs = [_run(drawn, route, pattern) for pattern in (PATTERNS * 2 if call.trained else PATTERNS)]
@@ -142,7 +146,7 @@ def _is_contiguous(drawn: _Drawn) -> bool:
     return all(x.is_contiguous() for x in tensors)
 
 
-def _drawn(call: Call, precision: str, layout: torch.memory_format) -> _Drawn:
+def _drawn(call: Call, precision: str, layout: torch.memory_format, device: torch.device) -> _Drawn:
     """Draw weights and inputs from a generator of its own."""
     draws = torch.Generator().manual_seed(0)
     layer = copy.deepcopy(call.layer)
@@ -156,10 +160,11 @@ def _drawn(call: Call, precision: str, layout: torch.memory_format) -> _Drawn:
         for parameter in layer.parameters():
             vector = parameter.ndim < 2
             spread = 0.125 if vector else parameter[0].numel() ** -0.5
-            new = values(parameter.shape) * spread + float(vector)
+            new = (values(parameter.shape) * spread + float(vector)).to(parameter.device)
             parameter.copy_(new.to(torch.bfloat16) if precision == "bfloat16" else new)
     inputs = [_filled(x, values(x.shape)) if isinstance(x, Sketch) else x for x in call.inputs]
-    return _Drawn(call, layer, inputs, precision, layout)
+    inputs = [x.to(device) if isinstance(x, Tensor) else x for x in inputs]
+    return _Drawn(call, layer.to(device), inputs, precision, layout, device)
 
 
 def _filled(sketch: Sketch, values: Tensor) -> Tensor:
@@ -180,7 +185,7 @@ def _shaken(inputs: Sequence[Any], unit: float) -> list[Any]:
     draws = torch.Generator().manual_seed(2)
     floating = [isinstance(x, Tensor) and x.is_floating_point() for x in inputs]
     return [
-        x * (1 + unit * (2 * torch.rand(x.shape, generator=draws) - 1)) if moves else x
+        x * (1 + unit * (2 * torch.rand(x.shape, generator=draws) - 1).to(x.device)) if moves else x
         for x, moves in zip(inputs, floating, strict=True)
     ]
 
@@ -192,8 +197,9 @@ def _run(drawn: _Drawn, route: str | None, pattern: int) -> Parts:
         reroute(layer, route, drawn.layout)
     leaves = [_leaf(x, sketch, call.trained) for x, sketch in zip(drawn.inputs, call.inputs, strict=True)]
     half = drawn.precision == "bfloat16"
-    poison(pattern, _sizes([*leaves, *layer.parameters()]))
-    with _seeded(), torch.set_grad_enabled(call.trained), torch.autocast("cpu", torch.bfloat16, enabled=half):
+    poison(pattern, _sizes([*leaves, *layer.parameters()]), drawn.device)
+    kind = drawn.device.type
+    with _seeded(), torch.set_grad_enabled(call.trained), torch.autocast(kind, torch.bfloat16, enabled=half):
         answers = [y for y in _flat(layer(*leaves, **call.settings)) if y.is_floating_point()]
     parts = {f"answer {k}" if k else "answer": _kept(y) for k, y in enumerate(answers)}
     ends = [y for y in answers if y.requires_grad]
@@ -201,7 +207,7 @@ def _run(drawn: _Drawn, route: str | None, pattern: int) -> Parts:
         draws = torch.Generator().manual_seed(1)
         drawn_gradients = [torch.randn(y.shape, generator=draws).to(torch.bfloat16) for y in ends]
         gradients = [torch.empty_like(y).copy_(g) for y, g in zip(ends, drawn_gradients, strict=True)]
-        poison(pattern, _sizes([*leaves, *answers]))
+        poison(pattern, _sizes([*leaves, *answers]), drawn.device)
         torch.autograd.backward(ends, gradients)
         owners = [*((f"input {k}", x) for k, x in enumerate(leaves)), *layer.named_parameters()]
         parts |= {f"gradient of {n}": _kept(x.grad) for n, x in owners if isinstance(x, Tensor) and x.grad is not None}
@@ -216,7 +222,7 @@ def _leaf(x: Any, sketch: Any, trained: bool) -> Any:
 
 
 def _kept(x: Tensor) -> Tensor:
-    return x.detach().to(torch.float32, copy=True).contiguous()
+    return x.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
 def _flat(answer: Any) -> Iterator[Tensor]:
@@ -230,7 +236,7 @@ def _flat(answer: Any) -> Iterator[Tensor]:
 @contextmanager
 def _seeded() -> Iterator[None]:
     """Seed torch's stream inside the block (dropout in a layer), and restore it."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         torch.manual_seed(0)
         yield
 
@@ -242,7 +248,7 @@ def _sizes(tensors: Sequence[Any]) -> list[int]:
     return sorted(size for size in own | powers | {2 * size for size in own} if 0 < size <= LARGEST_PATTERN)
 
 
-def poison(pattern: int, sizes: Sequence[int]) -> None:
+def poison(pattern: int, sizes: Sequence[int], device: torch.device = CPU) -> None:
     """Fill memory with a 32-bit pattern in buffers of these sizes (values), and free it: kernels get it next."""
-    filled = [torch.full((size,), pattern, dtype=torch.int32) for size in sizes]
+    filled = [torch.full((size,), pattern, dtype=torch.int32, device=device) for size in sizes]
     del filled

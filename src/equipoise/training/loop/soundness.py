@@ -17,7 +17,7 @@ from equipoise.training.data.batches import Feed, batches
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.routes import DOUBLE, NOT_COMPILED, reroute, routes_for
-from equipoise.training.loop.determinism import device, generator, reproducible, seeded
+from equipoise.training.loop.determinism import device, device_name, generator, reproducible, seeded
 from equipoise.training.loop.layer_calls import Call, layers_of, traced
 from equipoise.training.loop.layer_trial import PATTERNS, fault_of, poison
 from equipoise.training.loop.train import build_learner
@@ -52,12 +52,9 @@ def try_layers(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Try the calls of every layer of an arm; return `unsound` layers with fault and route, and all `verdicts`.
 
     fields: those of `Request`, because the first process, which holds no torch, cannot import it.
-    Nothing is tried on a GPU: the kernels that this is for are those of CPUs.
     """
     request = Request(**fields)
     job = request.job
-    if device().type != "cpu":
-        return {"unsound": [], "verdicts": {}, "shared": []}
     with reproducible(job.training.threads):
         # Not compiled: hooks see the layers of a plain network alone.
         learner = build_learner(job.settled(job.training.precision, False), device(), request.samples)
@@ -80,6 +77,8 @@ class _Tries:
     def __init__(self, request: Request, layout: torch.memory_format) -> None:
         self.precision, self.arm, self.layout = request.job.training.precision, request.job.arm.name, layout
         self.verdicts, self.log = dict(request.verdicts), request.log
+        # Graphics cards differ in their kernels, and one machine may have several.
+        self.place = "" if device().type == "cpu" else f"{device_name()}:"
         self.unsound: dict[str, dict[str, str]] = {}
         self.shared: list[str] = []
 
@@ -90,13 +89,13 @@ class _Tries:
 
     def verdict(self, call: Call, route: str | None) -> str:
         """Return the fault of a call on a route; empty where it is sound."""
-        key = verdict_key(call.key, self.precision, route)
+        key = self.place + verdict_key(call.key, self.precision, route)
         if call.shared:
             self.shared.append(key)
         if key not in self.verdicts:
             try:
                 fault = fault_of(
-                    call, self.precision, route, self.layout, lambda stage: self.note(trying=key, stage=stage)
+                    call, self.precision, route, self.layout, lambda stage: self.note(trying=key, stage=stage), device()
                 )
             # Of any kind, as a layer that has no kernel for this layout or precision: no answer, so no route.
             except Exception as error:
@@ -162,7 +161,7 @@ def _answers(learner: Learner, request: Request) -> list[Callable[[], object]]:
 
 def _answer(learner: Learner, request: Request, size: int, training: bool) -> list[Tensor] | None:
     """Answer one batch of the first case, or of a patch of it, repeated; None where the model raises."""
-    images = _image(request).repeat(size, *(1 for _ in range(request.job.spatial_dims + 1)))
+    images = _image(request).repeat(size, *(1 for _ in range(request.job.spatial_dims + 1))).to(learner.device)
     if training:
         learner.start_training()
     else:
@@ -223,14 +222,14 @@ def _compiled_fault(request: Request, job: Job, compiled: dict[str, Tensor]) -> 
 def _whole_pass(request: Request, job: Job, pattern: int) -> dict[str, Tensor] | None:
     learner = build_learner(job, device(), request.samples)
     size = max(2, Feed.of(job.training, job.spatial_dims).smallest(request.training_cases))
-    poison(pattern, [1 << k for k in range(6, 21)])
+    poison(pattern, [1 << k for k in range(6, 21)], learner.device)
     with seeded("whole network"):
         outputs = _answer(learner, request, min(size, MOST_CASES), True)
     if outputs is None or not all(output.requires_grad for output in outputs):
         return None
     draws = generator("whole network")
-    poison(pattern, [1 << k for k in range(6, 21)])
-    torch.autograd.backward(outputs, [torch.randn(output.shape, generator=draws) for output in outputs])
+    poison(pattern, [1 << k for k in range(6, 21)], learner.device)
+    torch.autograd.backward(outputs, [torch.randn(y.shape, generator=draws).to(y.device) for y in outputs])
     named = learner.model.named_parameters()
     gradients = {f"gradient of {name}": value.grad for name, value in named if value.grad is not None}
     return {"answer": outputs[0].detach(), **gradients}

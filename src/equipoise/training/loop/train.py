@@ -136,7 +136,7 @@ class _Training:
             self.learner.model.eval()
             # Timed with the chosen weights, inside the memory measurement: inference may need more than training.
             latency = self._latency_ms()
-        peak = max(memory.peak_mb, self.progress.peak_memory_mb)
+        peak, on_device = max(memory.peak_mb, self.progress.peak_memory_mb), memory.device_mb
         return {
             "chosen_epoch": self.progress.chosen_epoch,
             "stopped_epoch": self.progress.epoch if self._waited_enough() else None,
@@ -144,6 +144,7 @@ class _Training:
             "train_seconds": round(self.progress.seconds, 3),
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
+            **({} if on_device is None else {"device_memory_mb": round(on_device, 1)}),
             "environment": self.progress.environments[-1],
             "warnings": self.progress.notes,
         }
