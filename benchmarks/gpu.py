@@ -262,7 +262,8 @@ PROTOCOL = """
 [trial]
 name = "again"
 [cohort]
-source = "{data}"
+source = "decathlon"
+path = "{data}"
 task = "segmentation"
 [split]
 fractions = [0.6, 0.1, 0.3]
