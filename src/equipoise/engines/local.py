@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from equipoise.child_process import PYTHON, import_path
 from equipoise.engines.worker import receive, send
+from equipoise.runfolder.cards import PER_CARD, WORKER, cards
 
 DIED, KILLED = "died", "killed"
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2")
@@ -66,15 +67,29 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def side_by_side(threads: int) -> int:
+    """Return the number of jobs of so many threads that run at once: by cores, and by cards where there are any."""
+    by_cores, there = max(1, available_cores() // threads), cards()
+    # Whoever states the cores states how many jobs, too.
+    if not there or os.environ.get("EQUIPOISE_CORES", "").isdigit():
+        return by_cores
+    return min(by_cores, PER_CARD * there)
+
+
+def at_full_speed(threads: int) -> int:
+    """Return by how many jobs at once the time of a trial is divided: those of one card share its speed."""
+    return min(side_by_side(threads), cards() or side_by_side(threads))
+
+
 class Workers:
     """Worker processes, started when first needed and kept until the `with` block ends.
 
-    threads: CPU threads of one call; the number of parallel calls is that of the cores divided by it.
+    threads: CPU threads of one call; the number of parallel calls is `side_by_side`. Workers take the cards in turn.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._workers = [SingleWorker(threads) for _ in range(max(1, available_cores() // threads))]
+        self._workers = [SingleWorker(threads, number) for number in range(side_by_side(threads))]
 
     def __enter__(self) -> Self:
         return self
@@ -125,10 +140,11 @@ KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": s
 
 
 class SingleWorker:
-    """One worker process, started when first needed; a process that died is replaced."""
+    """One worker process, started when first needed; a process that died is replaced. number: among its equals."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, number: int = 0) -> None:
         self.threads = threads
+        self.number = number
         self.stopped = False
         self.index: int | None = None
         self._why: str | None = None
@@ -189,7 +205,7 @@ class SingleWorker:
         # Without them every worker would use all cores, and the workers together many times as many threads.
         count = str(self.threads)
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
-        environment = KEPT_MEMORY | environment
+        environment = KEPT_MEMORY | environment | {WORKER: str(self.number)}
         # The parent's path, so that a user's module beside the protocol is found.
         environment["PYTHONPATH"] = os.pathsep.join(import_path())
         command = [*PYTHON, "-m", "equipoise.engines.worker"]

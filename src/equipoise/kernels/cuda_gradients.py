@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+VOLUME = ("z", "y", "x")
+"""Axes of the poolings that torch refuses: those of pictures are repeatable."""
 SUMMED, MEAN = 2, 1
 """Codes of `reduction` in torch's operators; 0 is none."""
 
@@ -36,7 +38,8 @@ def max_pool_gradient(
 
     gradient, indices: (..., *pooled), with each maximum's flat index in the input's map. x: (..., *sides).
     """
-    sides, pooled, ndim = x.shape[-len(window) :], gradient.shape[-len(window) :], len(window)
+    ndim = len(VOLUME)
+    sides, pooled = x.shape[-ndim:], gradient.shape[-ndim:]
     window, padding, dilation = (_per_axis(value, ndim) for value in (window, padding, dilation))
     stride = _per_axis(stride, ndim) or window
     spans = [(p - 1) * s + (w - 1) * d + 1 for p, s, w, d in zip(pooled, stride, window, dilation, strict=True)]
@@ -83,7 +86,7 @@ def mean_pool_gradient(
     divisor: int | None,
 ) -> Tensor:
     """Return the gradient of a mean over windows with respect to its input (..., *sides)."""
-    ndim = len(window)
+    ndim = len(VOLUME)
     sides, pooled = x.shape[-ndim:], gradient.shape[-ndim:]
     window, padding = _per_axis(window, ndim), _per_axis(padding, ndim)
     stride = _per_axis(stride, ndim) or window
@@ -216,7 +219,7 @@ def replace_cuda_gradients() -> torch.library.Library:
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         # Torch warns of every replacement; that is what is wanted here.
-        warnings.filterwarnings("ignore", message=".*[Oo]verriding a previously registered kernel.*")
+        warnings.filterwarnings("ignore", message="(?s).*[Oo]verriding a previously registered kernel")
         for name, function in implementations().items():
             library.impl(name, function, "CUDA")  # type: ignore[no-untyped-call]
     return library

@@ -66,11 +66,11 @@ class Checked:
         """Forecast the time of all jobs on this machine, and the memory of parallel jobs; None where none can run."""
         if not self.forecasts:
             return None
-        side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
-        seconds = (
-            sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.effort / side_by_side
+        shared = max(1, min(self.jobs, local.at_full_speed(self.threads)))
+        seconds = sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.effort / shared
+        memory = min(self.jobs, local.side_by_side(self.threads)) * max(
+            forecast.memory_mb for forecast in self.forecasts
         )
-        memory = side_by_side * max(forecast.memory_mb for forecast in self.forecasts)
         return {"seconds": round(seconds, 1), "memory_mb": round(memory, 1)}
 
     def sizes(self) -> dict[str, dict[str, int]]:

@@ -248,8 +248,7 @@ def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence
     other = forecasts_in(trial, PRECISIONS[1], workers)
     if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, forecasts)):
         forecasts, precision = other, PRECISIONS[1]
-    # On a graphics card jobs share it, so that those side by side count as one.
-    side_by_side = 1 if case.device == "cuda" else local.available_cores()
+    side_by_side = local.at_full_speed(1)
     return _Measured(rules, offers, [_rates(one) for one in forecasts], precision, side_by_side)
 
 

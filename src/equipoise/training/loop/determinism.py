@@ -17,6 +17,7 @@ import torch.utils.deterministic
 
 from equipoise.kernels.build import compiler_version
 from equipoise.kernels.cuda_gradients import replace_cuda_gradients
+from equipoise.runfolder.cards import number_of
 from equipoise.runfolder.host import host_class
 
 _MEMORY: Any = torch.utils.deterministic  # a module that is an object with settings
@@ -41,8 +42,12 @@ def generator(*parts: object) -> torch.Generator:
 
 
 def device() -> torch.device:
-    """Return the device for jobs: the first CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the device for jobs: a CUDA device where there is one, of several the one of this worker; else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    number = number_of(torch.cuda.device_count())
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def device_kind(_: object = None) -> str:
