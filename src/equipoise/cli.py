@@ -12,6 +12,7 @@ from typing import Any
 from equipoise import __version__
 from equipoise.cli_audit import add_audit_options, settings_of
 from equipoise.cli_deploying import Outcome, add_deploying_commands
+from equipoise.cli_names import add_names_command
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
@@ -263,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     _execution_options(run)
 
     _reading_commands(add)
+    add_names_command(lambda name, act, text: add(name, _deployed(act), text))
     add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
 
