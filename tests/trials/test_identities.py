@@ -210,3 +210,26 @@ def test_the_key_is_its_users_alone(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert user_key(tmp_path / "cache") == key
     assert user_key(Path(os.devnull)) != key, "where none can be kept there is one for the call"
+
+
+@pytest.mark.long
+def test_an_audit_writes_pseudonyms_and_the_same_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(3)
+    rows = ["arm,seed,case,patient,split,truth,score_well,score_sick"]
+    for arm, skill in (("one", 1.0), ("two", 0.4)):
+        for number in range(40):
+            score = 1 / (1 + np.exp(-rng.normal(skill * (2 * (number % 2) - 1))))
+            truth = "sick" if number % 2 else "well"
+            rows.append(
+                f"{arm},0,{CANARY}-{number:02d},{CANARY}-p{number // 2:02d},test,{truth},{1 - score:.6f},{score:.6f}"
+            )
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    written = {}
+    for ids in ("plain", "pseudonyms"):
+        spoken(capsys, "audit", str(tmp_path / "table.csv"), "--ids", ids, "--out", str(tmp_path / ids))
+        written[ids] = json.loads((tmp_path / ids / "results.json").read_text())
+    assert names_in(tmp_path / "plain")
+    assert names_in(tmp_path / "pseudonyms") == []
+    assert without_words(written["plain"]) == without_words(written["pseudonyms"])
+    table = (tmp_path / "pseudonyms" / "cases.csv").read_text().splitlines()
+    assert [line.split(",")[3][:3] for line in table[1:5]] == ["c01", "c02", "c03", "c04"]

@@ -21,6 +21,7 @@ from equipoise.cohorts.store import cache_folder
 
 PLAIN, PSEUDONYMS = "plain", "pseudonyms"
 NOTE = "Cases and patients are named by pseudonyms; `equipoise ids` names them where the data are."
+NOTE_OF_AUDIT = "Cases and patients are named by pseudonyms; `equipoise audit … --ids plain` writes their own names"
 _PUBLISHED = ("lidc", "lidccontours", "lidcnodules", "phantom")
 """Sources whose names were published with the data, or made up; `public:` sources are such too."""
 _KEY, _KEY_BYTES = "identities.key", 32
