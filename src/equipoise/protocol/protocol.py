@@ -352,7 +352,12 @@ class Protocol(Section):
     @property
     def cohort_path(self) -> Path | None:
         """The cohort's path, absolute; None where the source needs none."""
-        return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
+        if self.cohort.path is None:
+            return None
+        try:
+            return (self._folder / Path(self.cohort.path).expanduser()).resolve()
+        except RuntimeError as error:  # "~" of a user without a home
+            raise ProtocolError(f"cohort.path is {self.cohort.path!r}, and there is no home folder; set HOME") from error
 
     @property
     def label(self) -> str:
