@@ -11,8 +11,11 @@ from typing import Any
 
 from equipoise import __version__
 from equipoise.cli_audit import add_audit_options, settings_of
+from equipoise.cli_data import add_fetch_options, add_init_options, add_no_code
 from equipoise.cli_deploying import Outcome, add_deploying_commands
+from equipoise.cli_names import add_names_command
 from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.lookup import code_refused
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
 from equipoise.sinks import printable
@@ -249,9 +252,9 @@ def _parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write a commented protocol fitted to the data")
     init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
-    _init_options(init)
+    add_init_options(init)
 
-    _fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
+    add_fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
 
     check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
@@ -263,6 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     _execution_options(run)
 
     _reading_commands(add)
+    for command in (init, check, run, commands.choices["audit"]):
+        add_no_code(command)
+    add_names_command(lambda name, act, text: add(name, _deployed(act), text))
     add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
     return parser
 
@@ -341,25 +347,6 @@ def _samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")
 
 
-def _init_options(init: argparse.ArgumentParser) -> None:
-    """Add what a protocol is fitted to: the user's answers, the time, the device."""
-    keys = "a key of [cohort], such as coding=2023 (repeatable)"
-    init.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=keys)
-    time = "fit the whole trial into this time on this machine (default: 60; 0 measures nothing)"
-    init.add_argument("--minutes", type=float, metavar="M", help=time)
-    init.add_argument("--device", default="", choices=["cpu", "cuda"], help="plan for it (default: what jobs use here)")
-
-
-def _fetch_options(fetch: argparse.ArgumentParser) -> None:
-    """Add the options of a download: what, whereto, from where, and what the user vouches for."""
-    fetch.add_argument("name", metavar="NAME", help="pneumoniamnist, pathmnist-64, msd-hippocampus, lidc-idri, …")
-    fetch.add_argument("--to", metavar="DIR", help="the folder above the data (default: the user's cache)")
-    fetch.add_argument("--from", dest="mirror", default="", metavar="URL", help="a mirror with the same paths")
-    fetch.add_argument("--offline", action="store_true", help="open no connection: verify what is there")
-    fetch.add_argument("--pin", metavar="SHA256", help="confirm a file whose publisher states no checksum")
-    fetch.add_argument("--patients", default="", metavar="NAMES", help="of lidc-idri: some patients, not all")
-
-
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -371,7 +358,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     command: Command = arguments.command
     try:
-        return command(arguments)
+        with code_refused(getattr(arguments, "no_code", False)):
+            return command(arguments)
     except Interrupted as error:
         return _complain(arguments, error, INTERRUPTED)
     except KeyboardInterrupt:

@@ -85,6 +85,10 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
     for side in ("higher", "lower"):
         text = f"a metric of your own of which {side} is better"
         files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
+    files.add_argument(
+        "--ids", default="pseudonyms", choices=["pseudonyms", "plain"],
+        help="how what is written names cases and patients (default: %(default)s)",
+    )  # fmt: skip
     files.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
 
 

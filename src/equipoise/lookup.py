@@ -4,15 +4,18 @@ import difflib
 import hashlib
 import importlib
 import inspect
+import os
 import sys
 import traceback
-from collections.abc import Iterable
-from importlib.machinery import PathFinder
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from equipoise.errors import ProtocolError
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.progress import remark
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -50,6 +53,54 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
     return getattr(package, names[_plain(name)])
 
 
+NO_CODE = "EQUIPOISE_NO_CODE"
+"""The variable of the environment that refuses code of the user's own, in this process and those that it starts."""
+_ANNOUNCED: set[str] = set()
+_WORKER = "equipoise.engines.worker"
+"""The main module of a process that runs what its parent has announced."""
+
+
+@contextmanager
+def code_refused(refused: bool = True) -> Iterator[None]:
+    """Within it, no module that a `module:attribute` name stands for is imported, nor by processes that are started."""
+    before = os.environ.get(NO_CODE)
+    if refused:
+        os.environ[NO_CODE] = "1"
+    try:
+        yield
+    finally:
+        if refused and before is None:
+            os.environ.pop(NO_CODE, None)
+
+
+def announce(name: str, kind: str, folder: Path | None) -> None:
+    """Say, once for each module, that code of the user's own is about to run; nothing of it has run by then.
+
+    Raises EquipoiseError where code is refused (`code_refused`).
+    """
+    module = name.partition(":")[0]
+    if module.partition(".")[0] == __package__:
+        return
+    file = source_of(name, folder)
+    place = file or "a module that is not at hand"
+    if os.environ.get(NO_CODE):
+        # Not a ProtocolError, which `init` takes for a property of the data and goes on.
+        raise EquipoiseError(
+            f"{kind} {name!r} is code of somebody's own ({place}), which --no-code refuses; read it, then leave "
+            f"--no-code out, and {NO_CODE} unset"
+        )
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if module not in _ANNOUNCED and getattr(spec, "name", "") != _WORKER:
+        remark(f"this runs code of your own: module {module} ({kind} {name!r}) in {place}")
+    _ANNOUNCED.add(module)
+
+
+_OURS = frozenset((
+    "equipoise", "highdicom", "jinja2", "nibabel", "numpy", "onnx", "onnxruntime", "pandas", "PIL", "prodigyopt",
+    "psutil", "pyarrow", "pydantic", "pydicom", "ray", "requests", "safetensors", "schedulefree", "scipy", "sklearn",
+    "tifffile", "tomlkit", "torch", "torchvision",
+))  # fmt: skip
+"""Packages that no file beside a protocol stands in for by having their name."""
 _IMPORTED: set[str] = set()
 """Modules of the user's own that this process has imported: their code has been run at its user's request."""
 
@@ -81,17 +132,47 @@ def source_of(name: str, folder: Path | None) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
+class _Beside:
+    """A finder of the modules in a folder, before all others but Python's own and those that we stand on."""
+
+    def __init__(self, module: str, folder: Path) -> None:
+        self.wanted = module.partition(".")[0]
+        self.folder = folder
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        """Return the module of that name in the folder; None for parts of packages, and where there is none."""
+        if path is not None or (name != self.wanted and (name in sys.stdlib_module_names or name in _OURS)):
+            return None
+        return PathFinder.find_spec(name, [str(self.folder)])
+
+
+@contextmanager
+def _beside(module: str, folder: Path | None) -> Iterator[None]:
+    """Within it, a module in the folder precedes an installed one of its name, and so do the modules it imports."""
+    # Only meanwhile, and last on the path for good: a torch.py beside a protocol is no PyTorch for anybody else.
+    if folder is None:
+        yield
+        return
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    finder = _Beside(module, folder)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def imported(name: str, kind: str, folder: Path | None) -> Any:
     """Import the object behind a `module:attribute` name; `folder` is searched first.
 
     Raises ProtocolError naming what failed to import, or the nearest spelling.
     """
     module_name, _, attribute = name.partition(":")
-    # First on the path, so that a module beside the protocol precedes an installed one of the same name.
-    if folder is not None and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    announce(name, kind, folder)
     try:
-        module = importlib.import_module(module_name)
+        with _beside(module_name, folder):
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         where = "put it beside the protocol or install it" if module_name.startswith(missing) else "install it"

@@ -68,6 +68,7 @@ class Case:
     sha256: of every file that the case is read from, by file name.
     owners: the owner of the image by its files' own headers ("patient", "study"), whatever a table says; the search
         for leaks compares them too.
+    true_name: the case's own name where `id` and `patient` are pseudonyms, else None; it stands in no output.
     """
 
     id: str
@@ -79,13 +80,14 @@ class Case:
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     owners: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    true_name: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Remark:
     """An unusual property of files and its interpretation, as `equipoise check` and the report show it.
 
-    files: the number of files with this property; first: the first of them.
+    files: the number of files with this property; first: the first of them, empty where it is not to be named.
     """
 
     text: str
@@ -94,7 +96,8 @@ class Remark:
 
     def __str__(self) -> str:
         """Return text such as "it was turned upright as its EXIF orientation says (3 files, first a.jpg)"."""
-        return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}, first {self.first})"
+        first = f", first {self.first}" if self.first else ""
+        return f"{self.text} ({self.files} file{'' if self.files == 1 else 's'}{first})"
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class Cohort:
     spacing_stated: False where no case's file states a spacing: it is then 1, and lengths are in pixels.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
         returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
+    known_fingerprint: that of the cohort before its cases were given pseudonyms; None where they have their own names.
     """
 
     name: str
@@ -150,6 +154,7 @@ class Cohort:
     ignores: bool = False
     spacing_stated: bool = True
     recipe: str | None = None
+    known_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a cohort without cases, with repeated ids, or with labels outside its classes."""
@@ -195,6 +200,8 @@ class Cohort:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over ids, patients, labels, parts and file hashes; it changes when the data change."""
+        if self.known_fingerprint is not None:
+            return self.known_fingerprint
         # File hashes stand for the pixels, which would have to be decoded.
         digest = hashlib.sha256(f"{self.name}|{self.task}|{self.classes}|{self.channels}".encode())
         for case in self.cases:

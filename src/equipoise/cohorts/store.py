@@ -32,15 +32,25 @@ READERS = (
 _DAY_SECONDS = 86400
 
 
+_NO_HOME = Path(os.devnull) / "there is no home folder (set EQUIPOISE_CACHE)"
+"""A cache that can neither be read nor written: nothing is kept, and remarks that say so show this text."""
+
+
 def cache_folder() -> Path:
     """Return the user's cache folder for Equipoise; the environment variable EQUIPOISE_CACHE overrides it."""
     if override := os.environ.get("EQUIPOISE_CACHE"):
         return Path(override)
+    if (stated := os.environ.get("XDG_CACHE_HOME")) and sys.platform not in ("darwin", "win32"):
+        return Path(stated) / "equipoise"
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without a name and without HOME
+        return _NO_HOME
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "equipoise"
+        return home / "Library" / "Caches" / "equipoise"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "equipoise" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipoise"
+        return Path(os.environ.get("LOCALAPPDATA", str(home))) / "equipoise" / "cache"
+    return home / ".cache" / "equipoise"
 
 
 def content_key(**ingredients: Any) -> str:

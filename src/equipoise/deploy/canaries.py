@@ -25,7 +25,7 @@ def refuse_traces(files: Mapping[str, bytes], places: Iterable[Path] = ()) -> No
     places: of the run, its data and code.
     """
     names = {value.encode() for value in _names() if len(value) >= SHORTEST}
-    paths = {str(place).encode() for place in (*places, Path.home(), Path(sys.prefix)) if len(place.parts) > 2}
+    paths = {str(place).encode() for place in (*places, *_home(), Path(sys.prefix)) if len(place.parts) > 2}
     for name, content in files.items():
         for part in _parts(content):
             trace = next((text for text in sorted(paths) if text in part), None) or _first(_PATH, part)
@@ -35,6 +35,13 @@ def refuse_traces(files: Mapping[str, bytes], places: Iterable[Path] = ()) -> No
                     f"{name} would hold {trace[:80].decode(errors='replace')!r}, which tells where it was made; "
                     "take it out of the trial's names and texts"
                 )
+
+
+def _home() -> list[Path]:
+    try:
+        return [Path.home()]
+    except RuntimeError:  # a container's user without a name and without HOME
+        return []
 
 
 def _names() -> list[str]:

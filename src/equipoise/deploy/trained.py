@@ -13,6 +13,7 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.sources import load
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
+from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.deploy.contract import TRUTHS, Contract, Window
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
@@ -21,6 +22,7 @@ from equipoise.protocol import Protocol
 from equipoise.protocol.toml import read_text
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
+from equipoise.runfolder.names import as_locked
 from equipoise.runfolder.own_code import check_code, own_code_of_arm
 from equipoise.runfolder.paths import CHECKPOINT, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
@@ -138,14 +140,14 @@ def _data(folder: RunFolder, protocol: str | Path | None) -> tuple[Protocol, Coh
             complaint = complaint or f"{plan.cohort_path} does not exist"
             continue
         try:
-            cohort = load(plan.cohort, plan.cohort_path, plan.folder)
+            cohort = with_one_spelling(load(plan.cohort, plan.cohort_path, plan.folder))
             if plan.split.patients == "guessed":
                 cohort = with_guessed_patients(cohort, CaseCards(cohort))
         except EquipoiseError as error:
             complaint = complaint or str(error)
             continue
         if cohort.fingerprint() == folder.lock["cohort"]["fingerprint"]:
-            return plan, cohort
+            return plan, as_locked(cohort, folder.path)
         complaint = f"the data at {plan.cohort_path or place} are not those that the trial was locked with"
     raise EquipoiseError(
         f"the cohort of {folder.path} is needed to prove the arm, and {complaint}; name the protocol's file where its "

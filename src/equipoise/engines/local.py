@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
-from equipoise.child_process import PYTHON, import_path
+from equipoise.child_process import PYTHON, import_environment
 from equipoise.engines.worker import receive, send
 from equipoise.runfolder.cards import PER_CARD, WORKER, cards
 
@@ -207,7 +207,7 @@ class SingleWorker:
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count)
         environment = KEPT_MEMORY | environment | {WORKER: str(self.number)}
         # The parent's path, so that a user's module beside the protocol is found.
-        environment["PYTHONPATH"] = os.pathsep.join(import_path())
+        environment |= import_environment()
         command = [*PYTHON, "-m", "equipoise.engines.worker"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 

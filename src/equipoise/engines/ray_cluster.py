@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from equipoise.child_process import PYTHON, import_path
+from equipoise.child_process import PYTHON, import_environment
 from equipoise.engines.local import KILLED, TICK_SECONDS, Failure, available_cores
 from equipoise.engines.ray_node import Place, answer, facts
 from equipoise.errors import EquipoiseError
@@ -124,7 +124,7 @@ class RayCluster:
     def _task(self, **options: Any) -> Any:
         devices = self._ray.cluster_resources().get("GPU", 0)
         variables = {name: value for name, value in os.environ.items() if name.startswith(_FORWARDED)}
-        variables["PYTHONPATH"] = os.pathsep.join(import_path())
+        variables |= import_environment()
         # No retries of Ray's own: `run_jobs` gives the second chance, after all other jobs.
         return self._ray.remote(answer).options(
             num_cpus=self.threads, num_gpus=1 if devices else 0, max_retries=0,
@@ -189,7 +189,7 @@ def refuse_open(address: str) -> None:
     if "://" in address:
         raise EquipoiseError(f"{address} is no address of a cluster's head; give HOST:PORT, as `ray start --head` says")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.pathsep.join(import_path())}
+    environment |= {"RAY_AUTH_MODE": "disabled", **import_environment()}
     command = [*PYTHON, "-c", _STRANGER, address]
     try:
         stranger = subprocess.run(  # noqa: S603 (our own interpreter and script)

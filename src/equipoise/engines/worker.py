@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
+from equipoise.child_process import take_folders
 from equipoise.errors import EquipoiseError
 
 HEADER = struct.Struct("<Q")
@@ -53,6 +54,7 @@ def _listen(stream: BinaryIO, calls: "queue.SimpleQueue[Any]") -> None:
 
 def main() -> None:
     """Answer calls of the form ("module:function", argument) with ("result", value) or (an error's name, its text)."""
+    take_folders()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     # The pipe moves to a new descriptor and stdout becomes stderr: output of user code, of C libraries too, would
     # otherwise mix with the answers.

@@ -40,12 +40,14 @@ class TrialSection(Section):
 class CohortSection(OpenSection):
     """The source of the cases; further keys belong to the source.
 
-    task: the name of a built-in task, or `module:attribute` of the user's own.
+    task: the name of a built-in task, or `module:attribute` of the user's own. ids: whether outputs show the names of
+    cases and patients as they are, or pseudonyms.
     """
 
     source: str
     path: str | None = None
     task: str = CLASSIFICATION.name
+    ids: Literal["pseudonyms", "plain"] = "pseudonyms"
 
     @field_validator("task")
     @classmethod
@@ -350,7 +352,12 @@ class Protocol(Section):
     @property
     def cohort_path(self) -> Path | None:
         """The cohort's path, absolute; None where the source needs none."""
-        return None if self.cohort.path is None else (self._folder / Path(self.cohort.path).expanduser()).resolve()
+        if self.cohort.path is None:
+            return None
+        try:
+            return (self._folder / Path(self.cohort.path).expanduser()).resolve()
+        except RuntimeError as error:  # "~" of a user without a home
+            raise ProtocolError(f"cohort.path is {self.cohort.path!r}, and there is no home folder; set HOME") from error
 
     @property
     def label(self) -> str:
@@ -364,6 +371,8 @@ class Protocol(Section):
         plan = self.model_dump(mode="json")
         # Data that are moved are the same data; their content has its own hash, the cohort's fingerprint.
         plan["cohort"].pop("path")
+        # How outputs name the cases decides no number; a plan may be run again with plain names.
+        plan["cohort"].pop("ids")
         # A plan without such pairs keeps the hash that it had before they could be stated.
         if not plan["split"]["not_leaks"]:
             plan["split"].pop("not_leaks")

@@ -107,7 +107,7 @@ class _Lock(_Form):
     own: dict[str, _Own] = {}
     code: dict[str, str | None] = {}
     leaks: list[_Leak] = []
-    not_leaks: list[tuple[str, str]] = []
+    not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None

@@ -60,7 +60,8 @@ def case_hashes(cohort: Cohort, folds: Iterable[Fold]) -> list[str]:
     texts = []
     for index in tested:
         alone = cohort.cases[index].sha256 and shared[files[index]] == 1
-        texts.append(files[index] if alone else f"{cohort.name}\x1f{cohort.cases[index].id}\x1f{files[index]}")
+        name = cohort.cases[index].true_name or cohort.cases[index].id
+        texts.append(files[index] if alone else f"{cohort.name}\x1f{name}\x1f{files[index]}")
     return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS] for text in texts]
 
 

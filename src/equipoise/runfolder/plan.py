@@ -31,6 +31,10 @@ def plan_of(protocol: Protocol, folds: int) -> dict[str, Any]:
 def plan_differences(locked: Mapping[str, Any], protocol: Protocol) -> Iterator[str]:
     """Yield what the lock says otherwise than the protocol, such as "endpoints.margin is 0.9, and 0.03 in the ..."."""
     derived = plan_of(protocol, len(locked["split"]["folds"]))
+    if locked.get("ids") and protocol.split.not_leaks:
+        # The folder's protocol names its pairs of cases by pseudonyms, and the hash is that of the user's own text; the
+        # folder's text has a hash of its own in the lock.
+        derived["protocol_sha256"] = locked["protocol_sha256"]
     return _differences(_in_order(locked), _in_order(derived), "")
 
 

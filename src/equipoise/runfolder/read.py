@@ -133,7 +133,7 @@ def read_folder(path: Path, trusted: bool = False) -> RunFolder:
     if not baselines:
         problems.append(f"the folder {BASELINES}/ is missing or empty, so nothing says what a trivial rule reaches")
     problems += [f"baseline {job.arm}: {job.reason}" for job in baselines if job.status != "finished"]
-    cases, complaint = _read_cases(path / CASES)
+    cases, complaint = cases_of(path)
     problems += [complaint] if complaint else []
     thumbnails, complaint = _read_thumbnails(path / THUMBNAILS)
     problems += [complaint] if complaint else []
@@ -286,7 +286,9 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _read_cases(path: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
+def cases_of(folder: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
+    """Read a run folder's table of cases, in the order of its cohort; none where it is damaged, and the reason."""
+    path = folder / CASES
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = tuple(csv.DictReader(file))

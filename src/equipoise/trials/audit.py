@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from equipoise.cohorts.identities import PLAIN, PSEUDONYMS, user_key
 from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import (
@@ -36,6 +37,7 @@ from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES
+from equipoise.trials.audit_names import hidden
 from equipoise.trials.audit_plan import own_metrics, plan_of
 from equipoise.trials.audit_run import run_of
 from equipoise.trials.audit_settings import AuditSettings
@@ -73,6 +75,7 @@ def audit(
     growing: int | None = None,
     margins: Mapping[str, float] | str | None = None,
     failure_values: Mapping[str, float] | Sequence[str] = (),
+    ids: str = PSEUDONYMS,
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Judge predictions made elsewhere; return the dictionary of results.json, and with `out` write it and a report.
@@ -93,6 +96,7 @@ def audit(
     cases. below_chance: the scores are right, although an arm's AUC is below one half. failure_values: metric to the
     value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
     patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
+    ids: "pseudonyms" or "plain", how what is written names cases and patients; what is returned names them plainly.
     margins: of secondary endpoints (or "surface_dice=0.02,hd95=1"), judged in this order behind the primary one.
 
     Raises EquipoiseError, one sentence, for predictions that cannot be judged. The warnings state the use of
@@ -105,7 +109,7 @@ def audit(
         lower_is_better=lower_is_better, patients=patients, cases_are_patients=cases_are_patients,
         common_cases=common_cases, columns=columns, scores=scores, ignore=ignore, threshold=threshold, images=images,
         training=training, allow_trained=allow_trained, below_chance=below_chance, growing=growing,
-        margins=margins, failure_values=failure_values,
+        margins=margins, failure_values=failure_values, ids=ids,
     )  # fmt: skip
     return audit_as_stated(predictions, settings, out, watch)
 
@@ -123,7 +127,8 @@ def audit_as_stated(
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     results = results_of(run) | {"assumptions": list(collected.notes)}
     if out is not None:
-        _write(Path(out), run, results)
+        shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key())
+        _write(Path(out), *shown)
     return results
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equipoise.cohorts.identities import PSEUDONYMS
 from equipoise.statistics.endpoints import PRIMARY_OF_SCORES
 
 
@@ -38,3 +39,4 @@ class AuditSettings:
     growing: int | None = None
     margins: Mapping[str, float] | str | None = None
     failure_values: Mapping[str, float] | Sequence[str] = ()
+    ids: str = PSEUDONYMS

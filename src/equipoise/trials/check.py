@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.identities import user_key, with_pseudonyms, without_names
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
@@ -26,6 +27,7 @@ from equipoise.report.text.words import plural
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_of
+from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
 from equipoise.trials.plan import plan, read, refusals, search_leaks
 
 PARTS = ("train", "validation", "test")
@@ -35,7 +37,8 @@ PARTS = ("train", "validation", "test")
 class Checked:
     """The result of `equipoise check`; forecasts and detectable difference only where a trial could run.
 
-    jobs: all trainings, draws of tuning included; effort: the same in trainings of full length.
+    jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
+    page, JSON and text name cases by pseudonyms; the text of a cohort that has to be mended names them plainly.
     """
 
     cohort: Cohort
@@ -52,6 +55,7 @@ class Checked:
     effort: float = 0.0
     warnings: list[str] = field(default_factory=list)
     configured: dict[str, Any] = field(default_factory=dict)
+    pseudonyms: bool = False
 
     @property
     def may_run(self) -> bool:
@@ -89,6 +93,8 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as the public JSON."""
+        if self.pseudonyms:
+            return self._shown().as_json()
         configured = {"configured": self.configured} if self.configured else {}
         return configured | {
             "cases": self.cases,
@@ -116,6 +122,8 @@ class Checked:
 
     def page(self) -> str:
         """Return the result as an HTML page with pictures."""
+        if self.pseudonyms:
+            return self._shown().page()
         contents = (
             self.cohort,
             self.cards,
@@ -129,8 +137,24 @@ class Checked:
         )
         return render_inspection(Inspection(*contents))
 
+    def _shown(self) -> "Checked":
+        """Return the result by the names that outputs give cases, patients and files."""
+        cohort = with_pseudonyms(self.cohort, user_key())
+        known = new_names(self.cohort, cohort)
+        words = known | {name: "a file" for case in self.cohort.cases for name in case.sha256 if name not in known}
+        words |= {old.file: new.file for old, new in zip(self.cohort.problems, cohort.problems, strict=True)}
+        rows = [_with_names(row, case) for row, case in zip(self.cases, cohort.cases, strict=True)]
+        refusals, warnings = ([without_names(one, words) for one in texts] for texts in (self.refusals, self.warnings))
+        return replace(
+            self, cohort=cohort, cards=self.cards.through(cohort), cases=rows, leaks=leaks_named(self.leaks, known),
+            refusals=refusals, warnings=warnings, pseudonyms=False,
+        )  # fmt: skip
+
     def text(self) -> str:
         """Return the result as text for the terminal."""
+        # Of a cohort that has to be mended first, every name is needed, and the terminal is its user's own.
+        if self.pseudonyms and self.may_run:
+            return self._shown().text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")
         lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
         for part, counts in self.sizes().items():
@@ -171,7 +195,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
     except CohortError as error:
         # A cohort that cannot be split is shown as well, because its problems are what the user needs to see.
         cases, threads = _rows(cohort, cards), protocol.training.threads
-        return Checked(cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads)
+        hides = shows_pseudonyms(protocol.cohort)
+        return Checked(
+            cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides
+        )
     cases = _rows(cohort, trial.cards)
     leaks = search_leaks(trial)
     detectable, unplanned = detectable_of(protocol, trial.cohort, trial.folds)
@@ -194,6 +221,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
         threads=trial.protocol.training.threads,
         configured=trial.configured,
+        pseudonyms=shows_pseudonyms(protocol.cohort),
         warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
 
@@ -218,6 +246,12 @@ def _cache_remark(cards: CaseCards) -> list[str]:
 
 def _rows(cohort: Cohort, cards: CaseCards) -> list[dict[str, Any]]:
     return [_described(case, card, cohort) for case, card in zip(cohort.cases, cards.all(), strict=True)]
+
+
+def _with_names(row: dict[str, Any], case: Case) -> dict[str, Any]:
+    """Return the row of a case by these names; its files are numbered, because their names may be a patient's."""
+    hashes = {f"file {number}": digest for number, digest in enumerate(row["sha256"].values(), start=1)}
+    return row | {"case": case.id, "patient": case.patient, "sha256": hashes}
 
 
 def _described(case: Case, card: CaseCard, cohort: Cohort) -> dict[str, Any]:

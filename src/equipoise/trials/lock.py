@@ -13,6 +13,7 @@ from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.identities import PSEUDONYMS
 from equipoise.cohorts.splits.split import Fold
 from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
@@ -21,6 +22,7 @@ from equipoise.protocol import Protocol
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
+from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
@@ -37,10 +39,13 @@ DRAWS_OF_SCIPY = 2
 PACKAGES = ("equipoise", "torch", "numpy", "scipy")
 
 
-def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]) -> Ledger:
+def lock(
+    folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any], text: str = ""
+) -> Ledger:
     """Lock the plan before training, or verify that the folder holds this very plan.
 
-    record: further facts of the plan (device, hashes of the user's own code).
+    record: further facts of the plan (device, hashes of the user's own code). text: of the protocol, where the folder
+    is to keep another than the protocol's own.
     Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
     """
     plan = describe(protocol, cohort, folds) | record
@@ -53,7 +58,7 @@ def lock(folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]
         _remark_environment(folder, plan)
         return ledger
     claim(folder, RUN)
-    write_text(folder / PROTOCOL, protocol.text)
+    write_text(folder / PROTOCOL, text or protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
     if plan["own"] or ":" in cohort.task:
@@ -96,6 +101,7 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
     return {
         "schema": SCHEMA,
         **plan,
+        **({} if cohort.known_fingerprint is None else {IDS: PSEUDONYMS}),
         "cohort": describe_cohort(cohort),
         "split": plan["split"] | {"folds": split},
         "endpoints": plan["endpoints"] | {"positive": positive},

@@ -25,6 +25,7 @@ from equipoise.lookup import nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
+from equipoise.protocol.named_code import announce_code
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
@@ -63,7 +64,9 @@ def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
 
     Raises EquipoiseError (one sentence) for errors that the user can correct.
     """
-    protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
+    if not isinstance(protocol, Protocol):
+        announce_code(Path(protocol))
+        protocol = Protocol.load(protocol)
     return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 
 

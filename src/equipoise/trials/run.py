@@ -63,6 +63,7 @@ from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
+from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 
@@ -133,15 +134,20 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             # behind.
             unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
+            telling = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
+            # From here on by the names of outputs: whatever is written below, errors too, names nobody.
+            trial, known = with_names_for_outputs(trial)
+            leaks = leaks_named(leaks, known)
             record = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound} | try_arms(trial, workers)
-            record["not_leaks"] = [list(pair) for pair in trial.protocol.split.not_leaks]
+            record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
-            record["telling"] = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
+            record["telling"] = telling
             record["processes"] = ranks.count()
             record |= {"configured": trial.configured} if trial.configured else {}
             with claimed(trial.out) as held:
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
-                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record)
+                text = text_named(trial.protocol, known)
+                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record, text)
                 ledger.held = held
                 if trial.how.alike:
                     refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])

@@ -12,6 +12,7 @@ from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
+from equipoise.protocol.named_code import announce_code
 from equipoise.protocol.study import Study
 from equipoise.report import write_study
 from equipoise.runfolder.ledger import PREDICTED, Ledger
@@ -35,6 +36,7 @@ def run_study(file: str | Path, out: str | Path, *, how: Execution = LOCAL, watc
 
 
 def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
+    announce_code(file)
     study = Study.load(file)
     trials = study.trials(file.parent)
     _check_paths(trials)
@@ -54,6 +56,7 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
 
 def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
     """Check every trial before training; nothing is written."""
+    announce_code(Path(file))
     trials = Study.load(Path(file)).trials(Path(file).parent)
     _check_paths(trials)
     return {

@@ -1,0 +1,194 @@
+"""Give the cases and patients of a cohort pseudonyms, so that what a trial writes names nobody.
+
+A pseudonym is a keyed hash of the name, behind the name's place among all sorted names of the cohort. Everything that
+decides a number compares names or sorts them, and a pseudonym compares and sorts as its name does: no number changes.
+The key lies in the user's cache, readable by its owner alone, and in no output.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from equipoise.cohorts.cohort import Case, Cohort
+from equipoise.cohorts.store import cache_folder
+
+PLAIN, PSEUDONYMS = "plain", "pseudonyms"
+NOTE = "Cases and patients are named by pseudonyms; `equipoise ids` names them where the data are."
+NOTE_OF_AUDIT = "Cases and patients are named by pseudonyms; `equipoise audit … --ids plain` writes their own names"
+_PUBLISHED = ("lidc", "lidccontours", "lidcnodules", "phantom")
+"""Sources whose names were published with the data, or made up; `public:` sources are such too."""
+_KEY, _KEY_BYTES = "identities.key", 32
+_DIGITS = 10
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+_TRAITS = (
+    "age", "agegroup", "bodypart", "center", "centre", "device", "ethnicity", "gender", "grade", "hospital",
+    "laterality", "manufacturer", "modality", "model", "protocol", "race", "scanner", "sex", "side", "site", "stage",
+    "vendor", "view",
+)  # fmt: skip
+"""Names of attributes (letters alone, small) that describe groups of patients in any paper."""
+_FEWEST_LETTERS, _FEWEST_DIGITS = 3, 5
+"""Length from which a name in a sentence is taken for one also without quotes; "12" would stand in any sentence."""
+
+
+def are_published(source: str) -> bool:
+    """Return whether the names of a source's cases are public, or of nobody.
+
+    >>> are_published("lidc-contours"), are_published("public:msd-hippocampus"), are_published("manifest")
+    (True, True, False)
+    """
+    return source.startswith("public:") or re.sub(r"[-_]", "", source.lower()) in _PUBLISHED
+
+
+def user_key(folder: Path | None = None) -> bytes:
+    """Return the user's key, made at the first call; where it cannot be kept, a key for this call alone.
+
+    folder: by default the user's cache. A lost key costs only that later trials have other pseudonyms: the order of the
+    cases and the data themselves lead back from a run folder to its cases.
+    """
+    file = (folder or cache_folder()) / _KEY
+    made = secrets.token_bytes(_KEY_BYTES)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Exclusively, so that of two commands at once both get the key of the first; never readable by others.
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _kept(file) or made
+    except OSError:
+        return made
+    with os.fdopen(handle, "wb") as out:
+        out.write(made)
+    return made
+
+
+def _kept(file: Path) -> bytes | None:
+    try:
+        key = file.read_bytes()
+    except OSError:
+        return None
+    return key if len(key) == _KEY_BYTES else None
+
+
+def pseudonyms(names: Iterable[str], key: bytes, letter: str) -> dict[str, str]:
+    """Return a pseudonym for every name; they sort as the names do.
+
+    letter: the first of every pseudonym, so that no spreadsheet takes one for a number.
+
+    >>> list(pseudonyms(["b", "a"], bytes(32), "p"))[0], len(pseudonyms(["b", "a"], bytes(32), "p")["a"])
+    ('a', 13)
+    """
+    ordered = sorted(set(names))
+    width = len(str(len(ordered)))
+    return {name: f"{letter}{place:0{width}d}-{_digest(name, key)}" for place, name in enumerate(ordered, start=1)}
+
+
+def _digest(name: str, key: bytes) -> str:
+    return hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]
+
+
+def with_pseudonyms(cohort: Cohort, key: bytes, asked: Collection[str] = ()) -> Cohort:
+    """Return the cohort with pseudonyms of its cases and patients, and sentences that name no file of theirs.
+
+    asked: the attributes that the plan names, which are kept whatever they hold; see `kept_attributes` for the others.
+    """
+    kept = {*asked, *kept_attributes(cohort)}
+    cases, patients = {case.id for case in cohort.cases}, {case.patient for case in cohort.cases}
+    if cases & patients:
+        # A case that is named as its patient must go on to be: readers compare the two.
+        every = pseudonyms(cases | patients, key, "p")
+        return renamed(cohort, [(every[case.id], every[case.patient]) for case in cohort.cases], key, kept)
+    of_case, of_patient = pseudonyms(cases, key, "c"), pseudonyms(patients, key, "p")
+    return renamed(cohort, [(of_case[case.id], of_patient[case.patient]) for case in cohort.cases], key, kept)
+
+
+def kept_attributes(cohort: Cohort) -> set[str]:
+    """Return the attributes that outputs may show without being asked: numbers and well-known traits that name nobody.
+
+    A table of patients holds addresses, remarks and record numbers too. An attribute is kept where its name is that of
+    a common trait (sex, site, scanner) or its values are numbers, and where it does not tell most patients apart.
+    """
+    values: dict[str, dict[str, str]] = {}
+    for case in cohort.cases:
+        for name, value in case.attributes.items():
+            values.setdefault(name, {})[case.patient] = str(value)
+    return {
+        name for name, by_patient in values.items() if name == cohort.size_attribute or _is_harmless(name, by_patient)
+    }
+
+
+def _is_harmless(name: str, by_patient: Mapping[str, str]) -> bool:
+    known = [value for value in by_patient.values() if value]
+    numbers = all(_NUMBER.fullmatch(value) for value in known)
+    if not numbers and re.sub(r"[^a-z]", "", name.lower()) not in _TRAITS:
+        return False
+    counts = Counter(known)
+    unique = sum(counts[value] == 1 for value in known)
+    # A person's age may be that of nobody else; a number of many digits, or a word, that nobody shares is a name.
+    telling = [value for value in known if not numbers or len(value.partition(".")[0]) >= _FEWEST_DIGITS]
+    return not telling or 2 * unique <= len(known)
+
+
+def renamed(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes, kept: Collection[str]) -> Cohort:
+    """Return the cohort with these names of case and patient, in the order of its cases, and these attributes alone."""
+    known = known_names(cohort, names)
+    words = {name: "a file" for case in cohort.cases for name in case.sha256}
+    words |= {one.file: "a file" for one in cohort.problems}
+    elsewhere = [name for one in cohort.excluded for name in (one.case, one.patient)]
+    words |= {name: f"x-{_digest(name, key)}" for name in (*elsewhere, *(one.case for one in cohort.problems))} | known
+    return replace(
+        cohort,
+        cases=tuple(_renamed(case, *pair, kept) for case, pair in zip(cohort.cases, names, strict=True)),
+        notes=(*(without_names(note, words) for note in cohort.notes), NOTE),
+        remarks=tuple(
+            replace(one, text=without_names(one.text, words), first=words.get(one.first, "")) for one in cohort.remarks
+        ),
+        excluded=tuple(
+            replace(one, case=words[one.case], patient=words[one.patient], reason=without_names(one.reason, words))
+            for one in cohort.excluded
+        ),
+        problems=tuple(
+            replace(
+                one, case=words[one.case], file=words[one.file], problem=without_names(one.problem, words),
+                remedy=without_names(one.remedy, words),
+            )
+            for one in cohort.problems
+        ),
+        known_fingerprint=cohort.fingerprint(),
+    )  # fmt: skip
+
+
+def known_names(cohort: Cohort, names: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the new name for every name of a case or patient of the cohort."""
+    known = {case.patient: patient for case, (_, patient) in zip(cohort.cases, names, strict=True)}
+    return known | {case.id: new for case, (new, _) in zip(cohort.cases, names, strict=True)}
+
+
+def _renamed(case: Case, name: str, patient: str, kept: Collection[str]) -> Case:
+    attributes = MappingProxyType({key: value for key, value in case.attributes.items() if key in kept})
+    return replace(case, id=name, patient=patient, attributes=attributes, true_name=case.id)
+
+
+def without_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a sentence with names replaced.
+
+    Short names, and numbers, are replaced where they stand in quotes alone.
+
+    >>> without_names("Patients 'p 1' and 'P1' of 1 site; first MUELLER.nii", {"P1": "a", "p 1": "b", "MUELLER": "c"})
+    "Patients 'b' and 'a' of 1 site; first c.nii"
+    """
+    present = sorted((name for name in names if name and name in text), key=len, reverse=True)
+    if not present:
+        return text
+    parts = [rf"(?<!\w){re.escape(one)}(?!\w)" if _is_telling(one) else rf"(?<=['\"]){re.escape(one)}(?=['\"])"
+             for one in present]  # fmt: skip
+    return re.sub("|".join(parts), lambda match: names[match[0]], text)
+
+
+def _is_telling(name: str) -> bool:
+    return len(name) >= (_FEWEST_DIGITS if name.isdigit() else _FEWEST_LETTERS)

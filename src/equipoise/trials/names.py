@@ -1,0 +1,103 @@
+"""Decide by which names the outputs of a trial call its cases, and find a case again by the name that they give it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tomlkit
+
+from equipoise.cohorts import Cohort
+from equipoise.cohorts.identities import PLAIN, are_published, known_names, user_key, with_pseudonyms
+from equipoise.cohorts.splits.leakage import Leak
+from equipoise.errors import LedgerError
+from equipoise.lookup import nearest
+from equipoise.protocol import CohortSection, Protocol
+from equipoise.runfolder.names import as_locked
+from equipoise.runfolder.paths import LOCK
+from equipoise.runfolder.read import read_lock
+from equipoise.trials.plan import Trial, plan, read
+
+
+def shows_pseudonyms(section: CohortSection) -> bool:
+    """Return whether outputs of a new trial name the cases of this cohort by pseudonyms."""
+    return section.ids != PLAIN and not are_published(section.source)
+
+
+def with_names_for_outputs(trial: Trial) -> tuple[Trial, dict[str, str]]:
+    """Return the trial with the names by which everything that is written calls cases and patients, and these by name.
+
+    A run folder that was begun keeps its names, whatever the protocol says by now, and whichever key there is. Without
+    pseudonyms the trial is as it was, and no name has another.
+    """
+    if (trial.out / LOCK).is_file():
+        cohort = as_locked(trial.cohort, trial.out)
+    else:
+        cohort = for_outputs(trial.protocol, trial.cohort)
+    known = {} if cohort is trial.cohort else new_names(trial.cohort, cohort)
+    return replace(trial, cohort=cohort, cards=trial.cards.through(cohort)), known
+
+
+def for_outputs(protocol: Protocol, cohort: Cohort) -> Cohort:
+    """Return the cohort as outputs of a new trial name its cases."""
+    if not shows_pseudonyms(protocol.cohort):
+        return cohort
+    return with_pseudonyms(cohort, user_key(), protocol.endpoints.subgroups)
+
+
+def new_names(cohort: Cohort, other: Cohort) -> dict[str, str]:
+    """Return the new name for every name of a case or patient, of two cohorts with the same cases."""
+    return known_names(cohort, [(case.id, case.patient) for case in other.cases])
+
+
+def leaks_named(leaks: Sequence[Leak], known: Mapping[str, str]) -> list[Leak]:
+    """Return leaks between cases by their new names."""
+    return [replace(leak, a=known.get(leak.a, leak.a), b=known.get(leak.b, leak.b)) for leak in leaks]
+
+
+def pairs_named(protocol: Protocol, known: Mapping[str, str]) -> list[list[str]]:
+    """Return the pairs of cases that the protocol says are no copies, by their new names."""
+    return [[known.get(name, name) for name in pair] for pair in protocol.split.not_leaks]
+
+
+def text_named(protocol: Protocol, known: Mapping[str, str]) -> str:
+    """Return the text of the protocol for the run folder, with new names where it names cases."""
+    if not known or not protocol.split.not_leaks:
+        return protocol.text
+    document = tomlkit.parse(protocol.text)
+    document["split"]["not_leaks"] = pairs_named(protocol, known)
+    return tomlkit.dumps(document)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A case of a run folder: what outputs call it and its patient, and what the data call them."""
+
+    shown: str
+    shown_patient: str
+    case: str
+    patient: str
+
+
+def names_of(protocol: Protocol | str | Path, folder: Path | None = None, wanted: Sequence[str] = ()) -> list[Named]:
+    """Return the cases of a run folder with the names that they have in the data; all, or those named in either way.
+
+    folder: without one, as a new trial of this user names them. The protocol says where the data are; nothing is
+    trained or written.
+    Raises LedgerError where the folder holds other data, or no case has such a name.
+    """
+    trial = plan(*read(protocol), "unused")
+    cohort = trial.cohort
+    if folder is None:
+        return _wanted(cohort, for_outputs(trial.protocol, cohort), "the cohort", wanted)
+    if read_lock(folder)["cohort"]["fingerprint"] != cohort.fingerprint():
+        raise LedgerError(f"{folder} is of other data than the protocol names; name the protocol of that run")
+    return _wanted(cohort, as_locked(cohort, folder), str(folder), wanted)
+
+
+def _wanted(cohort: Cohort, shown: Cohort, place: str, wanted: Sequence[str]) -> list[Named]:
+    rows = [Named(new.id, new.patient, old.id, old.patient) for old, new in zip(cohort.cases, shown.cases, strict=True)]
+    known = {name for row in rows for name in vars(row).values()}
+    unknown = next((name for name in wanted if name not in known), None)
+    if unknown is not None:
+        raise LedgerError(f"{place} has no case or patient {unknown!r}; {nearest(unknown, known)[:200]}")
+    return [row for row in rows if not wanted or set(wanted) & set(vars(row).values())]
