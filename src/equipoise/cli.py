@@ -12,6 +12,7 @@ from typing import Any
 from equipoise import __version__
 from equipoise.cli_audit import add_audit_options, settings_of
 from equipoise.cli_deploying import Outcome, add_deploying_commands
+from equipoise.cli_listing import add_listing_commands
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Display, Watch, silent
 from equipoise.runfolder.paths import PROTOCOL, REPORT, STUDY_PAGE
@@ -264,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _reading_commands(add)
     add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
+    add_listing_commands(lambda name, act, text: add(name, _deployed(act), text), parser)
     return parser
 
 
