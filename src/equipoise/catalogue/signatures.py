@@ -115,7 +115,7 @@ def _imports(module: Module) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def parameters(node: Definition) -> tuple[Parameter, ...]:
     """Return the named parameters of a function, or of a class's constructor, without `self`."""
-    function = _constructor(node) if isinstance(node, ast.ClassDef) else node
+    function = constructor(node) if isinstance(node, ast.ClassDef) else node
     if function is None:
         return ()
     given = function.args
@@ -130,7 +130,8 @@ def parameters(node: Definition) -> tuple[Parameter, ...]:
     )
 
 
-def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    """Return a class's own constructor; None without one."""
     inner = (one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__")
     return next(inner, None)
 
