@@ -13,6 +13,7 @@ from equipoise import __version__
 from equipoise.cli_audit import add_audit_options, settings_of
 from equipoise.cli_data import add_fetch_options, add_init_options, add_no_code
 from equipoise.cli_deploying import Outcome, add_deploying_commands
+from equipoise.cli_listing import add_listing_commands
 from equipoise.cli_names import add_names_command
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.lookup import code_refused
@@ -270,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
         add_no_code(command)
     add_names_command(lambda name, act, text: add(name, _deployed(act), text))
     add_deploying_commands(lambda name, act, text: add(name, _deployed(act), text))
+    add_listing_commands(lambda name, act, text: add(name, _deployed(act), text), parser)
     return parser
 
 

@@ -20,7 +20,7 @@ from equipoise.lookup import nearest, raised, resolve
 from equipoise.protocol import CohortSection
 from equipoise.tasks import task_named
 
-_MODULES = {
+MODULES = {
     "lidc_contours": "equipoise.cohorts.lidc.outlines",
     "lidc": "equipoise.cohorts.lidc.scans",
     "lidc_nodules": "equipoise.cohorts.lidc.nodules",
@@ -34,14 +34,15 @@ _MODULES = {
     "arrays": "equipoise.cohorts.layouts.array_table",
     "phantom": "equipoise.testing.phantoms.cases",
 }
+"""The module of every built-in source."""
 
-__all__ = list(_MODULES)
+__all__ = list(MODULES)
 
 
 def __getattr__(name: str) -> Any:
     """Import a source function at its first use: each may need packages that the others do not."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+    if name in MODULES:
+        return getattr(import_module(MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,12 @@
-"""Read the protocol's [preprocessing] table as typed settings; errors name the key, its value and what is allowed."""
+"""Read the protocol's [preprocessing] table as typed settings; errors name the key, its value and what is allowed.
+
+scale: intensities: "unit" to [0, 1], "symmetric" to [-1, 1], "zscore", "none", {window_hu = [-1000, 400]} or
+    {percentiles = [0.5, 99.5]}.
+crop: cuts to the foreground: true, false, or {margin_mm = 5} with a margin about it.
+resample: target spacing in mm, one number or one per axis (z, y, x).
+size: voxels of every image, which is cut or padded; one number or one per axis (z, y, x).
+smooth_labels: smooths masks: a Gaussian's standard deviation in mm, or a table of gaussian_mm, opening_mm, closing_mm.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard

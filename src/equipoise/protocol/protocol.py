@@ -31,7 +31,10 @@ FEWEST_SHARED = 5
 
 
 class TrialSection(Section):
-    """The trial's name and its question."""
+    """The trial's name and its question.
+
+    name: of the trial: letters, digits, `.`, `_` and `-`. question: stands above the verdict.
+    """
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
     question: str = "Which arm is better?"
@@ -40,8 +43,9 @@ class TrialSection(Section):
 class CohortSection(OpenSection):
     """The source of the cases; further keys belong to the source.
 
-    task: the name of a built-in task, or `module:attribute` of the user's own. ids: whether outputs show the names of
-    cases and patients as they are, or pseudonyms.
+    source: the name of a source, or `module:function` of the user's own. path: where the data lie, relative to the
+    protocol. task: the name of a built-in task, or `module:attribute` of the user's own. ids: whether outputs show the
+    names of cases and patients as they are, or pseudonyms.
     """
 
     source: str
@@ -60,6 +64,10 @@ class CohortSection(OpenSection):
 class SplitSection(Section):
     """The split; allow_leaks runs a trial whose parts share patients or images, and the report says so.
 
+    scheme: shares of patients, cross-validation, or the source's own parts. fractions: shares of training, validation
+    and test, in this order. seed: of the split alone. folds: of "kfold".
+    repeats: of "kfold", each with another split; five or more give a verdict about the method itself.
+    allow_leaks: true runs a trial whose parts share patients or images, and the report says so.
     not_leaks: pairs of cases whose images are equal or nearly so, and which somebody looked at and found to be of
     different patients; the lock and the report keep them.
 
@@ -101,6 +109,7 @@ class SplitSection(Section):
 class Pretrained(Section):
     """A safetensors file of an arm's initial weights; a bare string is a file that fits without renaming.
 
+    file: a safetensors file, relative to the protocol.
     rename: prefixes of names in the file → prefixes in the model. keep: prefixes of names that stay random.
     """
 
@@ -119,6 +128,7 @@ class Pretrained(Section):
 class Arm(Section):
     """One treatment: a model, an optimizer and their settings.
 
+    name: of the arm, and of its folder in the run. model: a network with its settings. optimizer: with its settings.
     pretrained: the initial weights. freeze: patterns of names of parameters that are not trained, such as "encoder.*".
     space: the settings that tuning may replace (empty: the default space of a built-in optimizer).
     draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.
@@ -143,6 +153,7 @@ UNTUNED = "-untuned"
 class TuningSection(Section):
     """Tuning: equal draws, epochs and selection for every arm, on training and validation data alone.
 
+    draws: settings tried for each arm, fixed by the seed before training. seed: of the draws.
     epochs, select: of a draw; by default those of [training]. unequal: arms may have different numbers of draws, which
     the report states.
     """
@@ -157,6 +168,9 @@ class TuningSection(Section):
 class EndpointsSection(Section):
     """The endpoints, and the smallest difference that matters.
 
+    primary: the one endpoint of the verdict. secondary: reported beside it. margin: the smallest difference in the
+    primary endpoint that matters, in its unit. family: compares all pairs of arms, or every arm with the one named.
+    alpha: probability of any false claim in the whole family.
     subgroups: attributes of the cohort's cases. looks: numbers of seeds at which the result is analysed; the last is
     the number of all seeds, and the type-I error is shared between the looks. margins: of secondary endpoints, which
     are judged in this order behind the primary one.

@@ -24,6 +24,10 @@ class Schedule(Named):
 class TrainingSection(Section):
     """The equal budget of every arm.
 
+    epochs: passes over the training cases. seeds: training runs of each arm; three or more for a verdict about methods.
+    schedule: of the learning rate; a bare name has its usual settings, shares of all updates.
+    class_weights: "balanced" weighs all classes the same in the loss. clip_norm: longest gradient, over all weights of
+    an update.
     batch_size: cases (or patches) per forward pass. accumulate: batches per update, so that an update averages over
     batch_size × accumulate cases; batch normalisation still sees batch_size of them.
     threads: CPU threads per job; they affect the result (sums are ordered by thread), so there is no automatic value.

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _HEADERS: Mapping[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np
 # or of deep brackets costs more time and memory than any real header, which takes about a hundred bytes.
 _LONGEST_HEADER = 10_000
 _MOST_MEMBERS = 10_000
+_BAD_HEADERS = (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError)
 # Objects are left out on purpose: an object array is a pickle, and a pickle runs code when it is read. No setting
 # lets one in.
 _KINDS = frozenset("buifUSM")
@@ -62,7 +64,10 @@ def read_header(stream: IO[bytes], path: str | PathLike[str], what: str) -> tupl
     try:
         version = npy.read_magic(stream)
         shape, fortran, dtype = _HEADERS[version](stream, max_header_size=_LONGEST_HEADER)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except (
+        *_BAD_HEADERS,
+        TokenError,
+    ) as error:  # numpy reads tokens, and from Python 3.12 on bad ones raise TokenError
         raise RefusedFile(path, f"{what} has a malformed header", _AGAIN) from error
     if dtype.hasobject or dtype.kind not in _KINDS:
         reason = f"{what} holds {'Python objects' if dtype.hasobject else dtype.name}, which are never unpickled"

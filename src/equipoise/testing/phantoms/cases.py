@@ -39,6 +39,7 @@ def phantom(
     """Make a cohort of synthetic cases; the same settings give the same pixels.
 
     path: None, because there are no files.
+    cases, channels: how many there are. seed: of the pixels.
     patients: number of patients (default: half the number of cases); each has at least one case.
     size: voxels per side, at 1 mm. classes: 2–4; in segmentation the background is one of them, in detection it is 2.
     effect: distance of neighbouring classes' core brightness in its standard deviations (classification), or

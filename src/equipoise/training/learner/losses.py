@@ -225,7 +225,14 @@ def without_ignored(loss: Loss) -> Loss:
 
 
 def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
-    """Return the loss a protocol names; `weight` is one factor per class, or per region if these are `overlapping`."""
+    """Return the loss a protocol names; `weight` is one factor per class, or per region if these are `overlapping`.
+
+    cross-entropy: mean of −log p of the true class, or of each region's true state.
+    dice: 1 − soft Dice, averaged over classes or regions, over the whole batch.
+    dice-cross-entropy: the sum of the two: Dice is judged, and cross-entropy has gradients where Dice has none.
+    focal: cross-entropy times (1 − p)², which makes easy voxels count less (Lin et al. 2017).
+    boundary: the sum of Dice, cross-entropy and 1 − soft surface Dice within a voxel.
+    """
     entropy = region_cross_entropy(weight) if overlapping else cross_entropy(weight)
     overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
 

@@ -1,0 +1,94 @@
+"""The pages of the site in their order, and those that are made from the code."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAVIGATION = {
+    "Start": ["install", "comparison", "faq", "gallery", "changes"],
+    "Tutorials": [
+        "tutorials/index",
+        *(
+            f"tutorials/{name}"
+            for name in ("classification", "segmentation", "detection", "own-model", "own-optimizer", "audit", "dicom")
+        ),
+    ],
+    "How to": [
+        "howto/index", "howto/margin", "howto/leaks", "howto/runs", "howto/next-trial", "howto/offline", "scale", "deploy",
+    ],
+    "Concepts": ["concepts", "reading-a-verdict", "glossary", "statistics", "self-configuration"],
+    "Catalogues": [
+        "catalogue/index",
+        *(
+            f"catalogue/{kind}"
+            for kind in ("sources", "data", "models", "optimizers", "losses", "augmentations", "endpoints", "keys")
+        ),
+    ],
+    "Reference": ["reference/python", "reference/extending", "contracts", "cohorts", "endpoints", "contributing"],
+    "Evidence": ["experiments", "optimizer-study", "upstream", "decisions/index"],
+}  # fmt: skip
+"""Every page by its part; pages of docs/ that stand nowhere here are put into the last part."""
+REPOSITORY = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+"""Pages that are files at the top of the repository."""
+_NAMED_PAGE = re.compile(r"`docs/((?:[\w-]+/)*[\w-]+\.md)`")
+_TITLED_FENCE = re.compile(r'```(\w+) title="([^"]+)"\n')
+_FENCE = re.compile(r"(```.*?```)", re.DOTALL)
+
+
+def generated(gallery: str) -> dict[str, str]:
+    """Return every page that is made from the code, by its path; gallery: what the made reports say."""
+    from api import fill_in
+
+    from equipoise.catalogue import KINDS, listing, markdown
+    from equipoise.report.text import glossary
+
+    pages = {
+        f"catalogue/{kind}.md": f"# {title}\n\nMade from the code; the same in a terminal: `equipoise list {kind}`.\n\n"
+        + markdown(listing(kind))
+        for kind, (title, *_) in KINDS.items()
+    }
+    about = "# Glossary\n\nThe words of reports and of this documentation, in plain English."
+    pages["glossary.md"] = f"{about}\n\n{glossary.markdown()}\n"
+    pages["gallery.md"] = gallery
+    for page, name in REPOSITORY.items():
+        pages[page] = (ROOT / name).read_text(encoding="utf-8")
+    for name in ("python", "extending"):
+        text = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        pages[f"reference/{name}.md"] = fill_in(text)
+    pages["decisions/index.md"] = _decisions()
+    return pages
+
+
+def _decisions() -> str:
+    """Return the page that lists the hard decisions."""
+    names = sorted(file.stem for file in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    rows = "\n".join(names)
+    return f"# Decisions\n\nHard decisions, each with its reasons and what was left.\n\n```{{toctree}}\n{rows}\n```\n"
+
+
+def for_site(text: str, page: str, known: set[str]) -> str:
+    """Return a page as the site needs it: file names above code, and links where the text names another page.
+
+    page: its path below docs/; known: the paths of all pages. Files keep the form that a forge shows.
+    """
+    above = "../" * page.count("/")
+
+    def linked(match: re.Match[str]) -> str:
+        """Return a link where there is such a page."""
+        target = match[1]
+        return f"[{Path(target).stem}]({above}{target})" if target in known and target != page else match[0]
+
+    parts = _FENCE.split(text)
+    plain = [part if part.startswith("```") else _NAMED_PAGE.sub(linked, part) for part in parts]
+    return _TITLED_FENCE.sub(r"```{code-block} \1\n:caption: \2\n\n", "".join(plain))
+
+
+def contents(known: set[str]) -> str:
+    """Return the hidden tables of contents of the first page: one for each part, and the rest behind them."""
+    parts = {part: list(names) for part, names in NAVIGATION.items()}
+    placed = {name for names in parts.values() for name in names}
+    rest = sorted(name for page in known if (name := page.removesuffix(".md")) not in placed)
+    parts["Evidence"] += [name for name in rest if name != "index" and not name.startswith("decisions/")]
+    return "\n".join(
+        f"\n```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```" for part, names in parts.items()
+    )
