@@ -1,0 +1,173 @@
+"""The words of a report and of the documentation, each in plain English: the one source of both.
+
+A page explains a word where it stands; the documentation lists them all. So a word means the same in both, and a new
+word is one record here.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["TERMS", "Term", "anchor", "documented", "occurrences", "term"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A word, what it means in one or two sentences, and other spellings of it.
+
+    exact: the word is found in a text only with these capitals, as an abbreviation is.
+    """
+
+    name: str
+    meaning: str
+    also: tuple[str, ...] = ()
+    exact: bool = False
+
+
+TERMS = (
+    Term("95 % interval", "The range of values that the data leave plausible. Of 100 such intervals about 95 contain "
+         "the true value.", ("95 % CI", "confidence interval", "simultaneous interval")),
+    Term("adjusted p", "A p that allows for the number of comparisons: of twenty comparisons without any difference, "
+         "one would come out below .05 by chance.", ("p, adjusted", "adjusted")),
+    Term("arm", "One way to train a network: a model with its optimizer and its settings. Arms are what a trial "
+         "compares.", ("arms",)),
+    Term("ASSD", "Average symmetric surface distance: the mean distance between the surfaces of two masks.",
+         ("mean surface distance",), exact=True),
+    Term("AUC", "Area under the ROC curve: how often a positive case has a higher score than a negative one. 0.5 is "
+         "chance, 1 is perfect.", ("macro AUC",), exact=True),
+    Term("average precision", "The mean, over the positive cases, of the precision at the score of each."),
+    Term("balanced accuracy", "The mean, over the classes, of the share of a class's cases called correctly."),
+    Term("baseline", "A rule without learning, such as “large nodules are malignant”. A network that is not better "
+         "than such a rule has learned nothing useful.", ("baselines", "trivial rule", "trivial rules")),
+    Term("Brier score", "The mean squared distance between predicted probabilities and the truth. Lower is better."),
+    Term("calibration", "Whether probabilities can be taken at their word: of the cases that are given 80 %, about "
+         "80 % should be positive.", ("calibrated",)),
+    Term("case", "One image, volume or nodule with one answer. A patient may have several cases."),
+    Term("checkpoint", "The saved state of a training run, from which an interrupted run goes on."),
+    Term("cohort", "The patients and cases of a trial, and where their images come from."),
+    Term("confusion matrix", "A table that counts, for each true class, which class was predicted.",
+         ("confusion matrices",)),
+    Term("contrast", "A second trial on a split by case, which shows how much the results gain when one patient "
+         "stands in training and test."),
+    Term("CPM", "Competition performance metric of a detector: its mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
+         "false positives per scan. 1 is perfect.", exact=True),
+    Term("deposit", "A copy of the ledger's last hash, left with somebody else, so that a later change of the record "
+         "can be seen."),
+    Term("Dice", "Overlap of two masks: twice what they share over the sum of their sizes. 0 is none, 1 is equal.",
+         ("Dice coefficient",), exact=True),
+    Term("draw", "One set of settings that tuning tried, taken at random from the search space.", ("draws",)),
+    Term("ECE", "Expected calibration error: the mean distance between predicted probabilities and observed rates.",
+         ("calibration error", "expected calibration error"), exact=True),
+    Term("endpoint", "The number by which arms are judged, such as AUC or Dice. The primary endpoint decides; it is "
+         "chosen before training.", ("endpoints", "primary endpoint", "secondary endpoint")),
+    Term("epoch", "One pass of training over all training cases.", ("epochs",)),
+    Term("equivalent", "The difference was shown to be smaller than the margin. It is not the same as “no difference "
+         "was found”.", ("equivalence",)),
+    Term("exploratory", "The test set was opened more often than planned, the record is incomplete, or the same "
+         "patients were tested before. The numbers stand, the claim does not."),
+    Term("failure rate", "The share of cases in which an arm found almost nothing (Dice below 0.1). Means hide such "
+         "cases."),
+    Term("false positive", "A mark or a positive call where there is nothing.", ("false positives",)),
+    Term("fold", "One of several divisions of the patients into training, validation and test.", ("folds",)),
+    Term("FROC", "Free-response ROC curve of a detector: sensitivity against false positives per scan.", exact=True),
+    Term("HD95", "95th percentile of the distances between the surfaces of two masks. Lower is better.",
+         exact=True),
+    Term("IoU", "Intersection over union: what two masks share over all that either covers.", exact=True),
+    Term("leak", "The same patient, or the same image, in two parts of the split. A leak makes results look better "
+         "than they are.", ("leaks",)),
+    Term("ledger", "The record of a trial: one line per event, each with the hash of the line before, so that a later "
+         "change shows."),
+    Term("lock", "The plan as it was fixed before training: arms, split, endpoints, margin, program versions."),
+    Term("look", "A planned analysis of some of the seeds before all are trained. What it may claim was fixed before.",
+         ("looks",)),
+    Term("margin", "The smallest difference that would change what you do. It is stated before the test set is "
+         "opened; nobody can compute it from the data."),
+    Term("mask", "The pixels or voxels that belong to a structure."),
+    Term("net benefit", "What acting on a prediction gains: true positives, minus false positives at their price.",
+         ("decision curve",)),
+    Term("not enough data", "Neither a difference nor equivalence could be shown. It is the absence of an answer, "
+         "not the answer “equal”."),
+    Term("power", "The chance that a trial of this size shows a difference that exists."),
+    Term("prevalence", "The share of positive cases."),
+    Term("protocol", "The file that states a trial before it is run: cohort, arms, training, endpoints."),
+    Term("ROC", "Receiver operating characteristic: sensitivity against false-positive rate, over all thresholds.",
+         ("ROC curve",), exact=True),
+    Term("run", "One training of one arm from one random start.", ("training run", "training runs")),
+    Term("run folder", "The folder that holds everything of one trial: plan, ledger, predictions, report."),
+    Term("seed", "The number that fixes a random start. Each arm is trained with several seeds, because results vary "
+         "from run to run.", ("seeds",)),
+    Term("sensitivity", "The share of positive cases that are called positive."),
+    Term("specificity", "The share of negative cases that are called negative."),
+    Term("split", "The division of patients into training, validation and test."),
+    Term("subgroup", "A part of the test cases, such as one scanner or small lesions.", ("subgroups",)),
+    Term("surface Dice", "The share of both surfaces that lies within 1 mm of the other."),
+    Term("test opening", "The moment at which the test cases are first predicted. It is recorded and happens once, "
+         "after training.", ("test openings", "opening of the test set")),
+    Term("test set", "The patients with whom nothing was trained and nothing was chosen.", ("test patients",
+         "test cases")),
+    Term("tuning", "The choice of settings by their validation results, before the runs that are judged."),
+    Term("validation", "The patients whose results choose epochs and settings. They are not the test set.",
+         ("validation set",)),
+    Term("verdict", "The answer to one comparison: better, equivalent, not enough data, or refused with the reason.",
+         ("verdicts",)),
+)  # fmt: skip
+"""All terms, in alphabetical order without regard to case."""
+
+_BY_SPELLING = {spelling.casefold(): one for one in TERMS for spelling in (one.name, *one.also)}
+
+
+def term(spelling: str) -> Term | None:
+    """Return the term with that name or other spelling; None where the glossary has none.
+
+    >>> term("Arms").name, term("unheard-of")
+    ('arm', None)
+    """
+    return _BY_SPELLING.get(" ".join(spelling.replace("\u00a0", " ").split()).casefold())
+
+
+def anchor(one: Term) -> str:
+    """Return the identifier of a term in a page of terms.
+
+    >>> anchor(term("95 % interval")), anchor(term("test opening"))
+    ('term-95-interval', 'term-test-opening')
+    """
+    return "term-" + re.sub(r"[^a-z0-9]+", "-", one.name.casefold()).strip("-")
+
+
+def documented() -> str:
+    """Return a Markdown list of all terms, each with an anchor of its own."""
+    lines = [f'- <a id="{anchor(one)}"></a>**{one.name}**{_spellings(one)} – {one.meaning}' for one in TERMS]
+    return "\n".join(lines) + "\n"
+
+
+def occurrences(text: str) -> Iterator[tuple[int, int, Term]]:
+    """Yield (start, end, term) of the words of a text that the glossary explains, in order, without overlap.
+
+    >>> [(text, one.name) for start, end, one in occurrences("Both arms reach CPM.") for text in ["Both"]]
+    [('Both', 'arm'), ('Both', 'CPM')]
+    """
+    for match in _PATTERN.finditer(text):
+        one = term(match[0])
+        # "seed" at the begin of a sentence is the same word; "dice" is not the coefficient.
+        if one is not None and (not one.exact or match[0] in (one.name, *one.also)):
+            yield match.start(), match.end(), one
+
+
+def _spellings(one: Term) -> str:
+    plurals = {f"{one.name}s", f"{one.name[:-1]}ies", f"{one.name[:-2]}ices"}
+    others = [spelling for spelling in one.also if spelling not in plurals]
+    return f" (also: {', '.join(others)})" if others else ""
+
+
+def _any_spelling() -> re.Pattern[str]:
+    # The longest first: "primary endpoint" is one term and not "primary" before "endpoint".
+    spellings = sorted(_BY_SPELLING, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(_loose(one) for one in spellings)})(?![\w-])", re.IGNORECASE)
+
+
+def _loose(spelling: str) -> str:
+    # A space may be one that does not break, or a line end.
+    return r"\s".join(re.escape(word) for word in spelling.split())
+
+
+_PATTERN = _any_spelling()
