@@ -33,6 +33,7 @@ from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
+from equipoise.trials.names import refuse_misspelt
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
     Raises EquipoiseError (one sentence) for errors that the user can correct.
     """
     protocol = protocol if isinstance(protocol, Protocol) else Protocol.load(protocol)
+    refuse_misspelt(protocol)
     return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 
 
