@@ -214,10 +214,10 @@ def _ledger(arguments: argparse.Namespace) -> int:
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
-    from equipoise.report.text.display_names import names_in, plan_of_results
+    from equipoise.report.text.display_names import names_in
     from equipoise.report.text.verdicts import answers
 
-    sentences = [verdict.answer for verdict in answers(results, names_in(results, plan_of_results(folder)))]
+    sentences = [verdict.answer for verdict in answers(results, names_in(results))]
     # First, as on the page: a verdict is read before what follows it.
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
     text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from equipoise.atomic_write import write_text
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.live import words
 from equipoise.live.state import LiveReader, TrialState
 from equipoise.live.table import LiveTable, table
@@ -50,6 +50,8 @@ def watch(
             if last:
                 return state
             wait(every)
+    except KeyboardInterrupt as error:
+        raise Interrupted("no longer watching; the trial is not touched by that") from error
     finally:
         show.close()
         if tracking is not None:

@@ -118,7 +118,11 @@ def mlflow_tracker(folder: Path, place: str | None) -> MLflow:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     package = _package("mlflow", "mlflow")
     beside = folder.resolve().with_name(f"{folder.resolve().name}-mlflow")
-    return MLflow(package, folder, place or os.environ.get("MLFLOW_TRACKING_URI") or beside.as_uri())
+    uri = place or os.environ.get("MLFLOW_TRACKING_URI") or beside.as_uri()
+    if uri.startswith("file:"):
+        # A folder needs no server and no database; MLflow asks for this consent since it would rather have a database.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    return MLflow(package, folder, uri)
 
 
 def _package(name: str, kind: str) -> ModuleType:

@@ -202,7 +202,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
     )
 
 
-def _without_unreadable(cohort: Cohort, watch: Watch) -> Cohort:
+def _without_unreadable(cohort: Cohort, watch: Watch = silent) -> Cohort:
     readable, problems = [], []
     for number, case in enumerate(cohort.cases):
         watch("looking for files that cannot be read", number + 1, len(cohort))

@@ -88,7 +88,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
         run=run,
         lock=run.lock,
-        results=results,
+        results={"unfinished": None, **results},
         names=names,
         label=label,
         noun=case_noun(run.lock),
@@ -272,6 +272,8 @@ def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, A
         always -= {"cost", "data"}
     if case_table(run):
         always.add("cases")
+    if results.get("unfinished"):
+        always, drawn = always - {"endpoints"}, drawn - {"learning"}
     return [(target, words) for target, words in titles.items() if target in drawn | always]
 
 
