@@ -103,7 +103,7 @@ def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     assert "did you mean" in capsys.readouterr().err
 
 
-def test_errors_are_one_sentence_and_exit_codes_are_kept(tmp_path, capsys, monkeypatch):
+def test_errors_are_one_sentence_and_exit_codes_are_kept(protocol, tmp_path, capsys, monkeypatch):
     assert cli.main(["run", str(tmp_path / "none.toml")]) == 1
     complaint = capsys.readouterr().err
     assert complaint.startswith("equipoise: ")
@@ -116,7 +116,7 @@ def test_errors_are_one_sentence_and_exit_codes_are_kept(tmp_path, capsys, monke
         cli.main(["rum"])
     assert wrong.value.code == 2
     monkeypatch.setattr("equipoise.trials.run.run", lambda *_, **__: (_ for _ in ()).throw(Interrupted("stopped")))
-    assert cli.main(["run", str(tmp_path / "none.toml")]) == 75
+    assert cli.main(["run", str(protocol), "--out", str(tmp_path / "run")]) == 75
 
 
 @pytest.mark.parametrize("make", ["nothing", "empty", "file"])

@@ -48,7 +48,9 @@ def generated(gallery: str) -> dict[str, str]:
         for kind, (title, *_) in KINDS.items()
     }
     about = "# Glossary\n\nThe words of reports and of this documentation, in plain English."
-    pages["glossary.md"] = f"{about}\n\n{glossary.markdown()}\n"
+    # A heading for each word: a link ends in it as forges make it, such as `glossary.md#test-opening`.
+    words = "\n\n".join(f"## {term.name}\n{term.meaning}{_also(term.also)}" for term in glossary.TERMS)
+    pages["glossary.md"] = f"{about}\n\n{words}\n"
     pages["gallery.md"] = gallery
     for page, name in REPOSITORY.items():
         pages[page] = (ROOT / name).read_text(encoding="utf-8")
@@ -57,6 +59,10 @@ def generated(gallery: str) -> dict[str, str]:
         pages[f"reference/{name}.md"] = fill_in(text)
     pages["decisions/index.md"] = _decisions()
     return pages
+
+
+def _also(spellings: tuple[str, ...]) -> str:
+    return f" Also: {', '.join(spellings)}." if spellings else ""
 
 
 def _decisions() -> str:
@@ -90,5 +96,6 @@ def contents(known: set[str]) -> str:
     rest = sorted(name for page in known if (name := page.removesuffix(".md")) not in placed)
     parts["Evidence"] += [name for name in rest if name != "index" and not name.startswith("decisions/")]
     return "\n".join(
-        f"\n```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```" for part, names in parts.items()
+        f"\n```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```"
+        for part, names in parts.items()
     )

@@ -14,7 +14,9 @@ from equipoise.cli_audit import add_audit_options, settings_of
 from equipoise.cli_data import add_fetch_options, add_init_options, add_no_code
 from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.cli_listing import add_listing_commands
+from equipoise.cli_live import add_track_option, display, finished, follow, spelt, watch_options
 from equipoise.cli_names import add_names_command
+from equipoise.cli_options import samplesize_options
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.lookup import code_refused
 from equipoise.progress import Display, Watch, silent
@@ -65,11 +67,13 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from equipoise.protocol.study import is_study
-    from equipoise.trials.check import check
 
     if is_study(arguments.protocol):
         return _check_study(arguments)
-    checked = check(arguments.protocol, watch=_watch(arguments))
+    protocol = spelt(arguments.protocol)
+    from equipoise.trials.check import check
+
+    checked = check(protocol, watch=_watch(arguments))
     if arguments.page:
         _write(Path(arguments.page), checked.page())
     _say(arguments, checked.as_json(), checked.text())
@@ -88,14 +92,29 @@ def _check_study(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from equipoise.protocol.study import is_study
-    from equipoise.trials.run import run
 
     if is_study(arguments.protocol):
         return _run_study(arguments)
-    how = {name: getattr(arguments, name) for name in ("engine", "ray_address", "stall_minutes", "alike")}
-    results = run(arguments.protocol, arguments.out, **how, watch=_watch(arguments))
+    results = finished(arguments)
+    if results is None:
+        protocol = spelt(arguments.protocol)
+        with display(arguments) as watch:
+            results = _trained(arguments, protocol, watch)
     _say_results(arguments, results, Path(arguments.out))
     return DONE
+
+
+def _trained(arguments: argparse.Namespace, protocol: Any, watch: Watch) -> dict[str, Any]:
+    from equipoise.trials.run import run
+
+    how = {name: getattr(arguments, name) for name in ("engine", "ray_address", "stall_minutes", "alike")}
+    return run(protocol, arguments.out, **how, watch=watch)
+
+
+def _watch_run(arguments: argparse.Namespace) -> int:
+    state = follow(arguments)
+    _say(arguments, state, "" if arguments.quiet else f"{state['name']}: {state['phase']}")
+    return DONE if state["ended"] or arguments.once else INTERRUPTED
 
 
 def _run_study(arguments: argparse.Namespace) -> int:
@@ -199,10 +218,10 @@ def _ledger(arguments: argparse.Namespace) -> int:
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
+    from equipoise.report.text.display_names import names_in
     from equipoise.report.text.verdicts import answers
 
-    names = {entry["name"]: entry["name"] for entry in (*results["arms"], *results["baselines"])}
-    sentences = [verdict.answer for verdict in answers(results, names)]
+    sentences = [verdict.answer for verdict in answers(results, names_in(results))]
     # First, as on the page: a verdict is read before what follows it.
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
     text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
@@ -248,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", _demo, "the built-in trial: three architectures on real LIDC-IDRI annotations")
     demo.add_argument("--out", default="equipoise-demo", metavar="DIR", help="run folder (default: %(default)s)")
+    add_track_option(demo)
     demo.set_defaults(engine="local", ray_address=None, stall_minutes=None, alike=False)
 
     init = add("init", _init, "write a commented protocol fitted to the data")
@@ -265,6 +285,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("protocol", help="the protocol file")
     run.add_argument("--out", default="run", metavar="DIR", help="run folder (default: %(default)s)")
     _execution_options(run)
+    add_track_option(run)
+
+    watch_options(add("watch", _watch_run, "follow a trial from another shell: its epochs, losses and time left"))
 
     _reading_commands(add)
     for command in (init, check, run, commands.choices["audit"]):
@@ -297,7 +320,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
 
     add_audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
 
-    _samplesize_options(add("samplesize", _samplesize, "patients and runs that a planned trial needs, for a grant"))
+    samplesize_options(add("samplesize", _samplesize, "patients and runs that a planned trial needs, for a grant"))
 
     advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
@@ -317,36 +340,6 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
             "--trust-code", action="store_true",
             help="run code that the folder names (tasks and endpoints of one's own); read it first",
         )  # fmt: skip
-
-
-def _samplesize_options(size: argparse.ArgumentParser) -> None:
-    """Add the options of a sample size: the pilot, and what the planned trial shall find."""
-
-    def counts(text: str) -> list[int]:
-        """Split a list of numbers at its commas."""
-        return [int(one) for one in text.split(",") if one]
-
-    size.add_argument(
-        "pilot", nargs="+", metavar="DIR or [ARM=]PATH", help="a run folder, or tables as audit takes them"
-    )
-    size.add_argument("--out", metavar="FILE", help="also write it: .html is a page, anything else plain text")
-    size.add_argument(
-        "--difference", type=float, metavar="X", help="the smallest that matters (default: the run's margin)"
-    )
-    size.add_argument("--primary", metavar="ENDPOINT", help="default: that of the run, AUC of scores, Dice of masks")
-    size.add_argument("--power", type=float, default=0.8, metavar="P", help="default: %(default)s")
-    size.add_argument(
-        "--alpha", type=float, default=0.05, metavar="A", help="of the whole family (default: %(default)s)"
-    )
-    size.add_argument(
-        "--seeds", type=counts, default=[3, 5, 10], metavar="N,…", help="runs of each arm (default: 3,5,10)"
-    )
-    size.add_argument("--control", metavar="ARM", help="compare every arm with this one alone (default: all pairs)")
-    size.add_argument("--positive", metavar="CLASS", help="of tables: the class to be found")
-    size.add_argument("--columns", metavar="ROLE=NAME,…", help="of tables: which column is what")
-    size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
-    size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
-    size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -28,7 +28,9 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     # A beginning comes first: difflib's ratio falls with the difference in length, so a short beginning of a long name
     # would be below the cutoff.
     close = [choice for choice in choices if len(name) > 2 and choice.startswith(name)]
-    close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    # Capitals are no misspelling: "unnet" is one letter from "UNet".
+    folded = {choice.casefold(): choice for choice in reversed(choices)}
+    close = close or [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
     return (f"did you mean {close[0]!r}? " if close else "") + f"allowed: {', '.join(choices)}"
 
 
@@ -46,11 +48,20 @@ def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = Non
     """
     if ":" in name:
         return imported(name, kind, folder)
-    names = {_plain(public): public for public in package.__all__}
+    return getattr(package, public_name(name, package.__all__, kind))
+
+
+def public_name(name: str, public: Sequence[str], kind: str) -> str:
+    """Return the built-in name that `name` stands for; raises ProtocolError with the nearest spelling.
+
+    >>> public_name("dense-net", ["UNet", "DenseNet"], "model")
+    'DenseNet'
+    """
+    names = {_plain(one): one for one in public}
     if _plain(name) not in names:
         own = "or your own as 'module:attribute'"
-        raise ProtocolError(f"{kind} {name!r} is unknown; {nearest(name, package.__all__)}, {own}")
-    return getattr(package, names[_plain(name)])
+        raise ProtocolError(f"{kind} {name!r} is unknown; {nearest(name, public)}, {own}")
+    return names[_plain(name)]
 
 
 NO_CODE = "EQUIPOISE_NO_CODE"

@@ -1,9 +1,11 @@
 """How far a long task is: a bar with the time left on a terminal, plain lines elsewhere."""
 
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from equipoise.sinks import printable
@@ -19,9 +21,22 @@ def silent(label: str, done: int, total: int) -> None:
     """A watch that shows nothing."""
 
 
+@contextmanager
+def under_way(watch: Watch, label: str) -> Iterator[None]:
+    """Show that a stage has begun, and when it ends how long it took; for work whose steps cannot be counted."""
+    watch(label, 0, 1)
+    yield
+    watch(label, 1, 1)
+
+
 def remark(text: str) -> None:
     """Say what went wrong beside the task and changes nothing of it: a warning of the logger "equipoise"."""
     logging.getLogger("equipoise").warning("%s", printable(text))
+
+
+def draws(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which a line can be drawn again: one that is not "dumb"."""
+    return stream.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 class Display:
@@ -39,11 +54,15 @@ class Display:
         now = self.clock()
         if label != self.label:
             self.label, self.started, self.shown, self.first = label, now, float("-inf"), done
-        line = f"{printable(label)} {done}/{total}{self._left(now, done, total)}"
-        if self.stream.isatty():
+        # A stage of one step is under way or done; "0/1" would say no more.
+        counted = f" {done}/{total}" if total > 1 else "" if done else " …"
+        line = f"{printable(label)}{counted}{self._left(now, done, total)}"
+        if draws(self.stream):
             filled = WIDTH * done // max(1, total)
             end = "\n" if done >= total else ""
             self.stream.write(f"\r\x1b[K{'█' * filled}{'░' * (WIDTH - filled)} {line}{end}")
+        elif total == 1 and done and now - self.started < 1:
+            pass  # a stage that took no time needs no second line
         elif done >= total or now - self.shown >= PLAIN_EVERY_SECONDS:
             self.shown = now
             self.stream.write(line + "\n")
@@ -52,14 +71,14 @@ class Display:
     def _left(self, now: float, done: int, total: int) -> str:
         elapsed, steps = now - self.started, done - self.first
         if done >= total:
-            return f", took {_minutes(elapsed)}"
-        return f", about {_minutes(elapsed / steps * (total - done))} left" if steps > 0 else ""
+            return f", took {minutes(elapsed)}"
+        return f", about {minutes(elapsed / steps * (total - done))} left" if steps > 0 else ""
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
     """Minutes and seconds as people write them.
 
-    >>> _minutes(75), _minutes(3.2), _minutes(7260)
+    >>> minutes(75), minutes(3.2), minutes(7260)
     ('1 min 15 s', '3 s', '2 h 1 min')
     """
     minutes, rest = divmod(round(seconds), 60)

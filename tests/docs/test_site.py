@@ -30,7 +30,10 @@ def test_sound_pages_have_no_problem(tmp_path):
         ('<a href="gone.html">x</a>', "one.html links to gone.html, which is not there"),
         ('<a href="#gone">x</a>', "one.html links to #gone, and that page has no such anchor"),
         ('<img src="gone.png">', "one.html loads gone.png, which is not there"),
-        ('<script src="https://example.org/x.js"></script>', "one.html loads https://example.org/x.js from another host"),
+        (
+            '<script src="https://example.org/x.js"></script>',
+            "one.html loads https://example.org/x.js from another host",
+        ),
         ('<link rel="stylesheet" href="//example.org/x.css">', "one.html loads //example.org/x.css from another host"),
     ],
 )

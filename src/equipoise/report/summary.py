@@ -6,9 +6,11 @@ from typing import Any
 from equipoise.atomic_write import write_json
 from equipoise.report.results import recommendation
 from equipoise.report.results.results import numbers_of
+from equipoise.report.results.unfinished import unfinished
 from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.reasons import in_words
+from equipoise.report.text.unfinished import so_far
 from equipoise.runfolder.paths import RESULTS
 from equipoise.runfolder.read import RunFolder, read_folder
 
@@ -22,7 +24,9 @@ def results_of(run: RunFolder) -> dict[str, Any]:
     # Again after the conversion: different reasons may give the same sentence.
     results["warnings"] = list(dict.fromkeys(results["warnings"]))
     results["exploratory_reasons"] = exploratory_reasons(run)
-    return results
+    # Only of a trial that is under way: results of an ended one keep their form.
+    progress = unfinished(run)
+    return results if progress is None else results | {"unfinished": progress}
 
 
 def summarise(folder: Path, trust_code: bool = False) -> dict[str, Any]:
@@ -49,6 +53,9 @@ def advise(
     prefer: one of `recommendation.PREFERENCES`; max_latency_ms: arms slower than this for one case are out (None: no
     limit). Raises EquipoiseError for another preference.
     """
+    if results.get("unfinished"):
+        nobody: dict[str, Any] = {"arm": None, "tied_with": [], "beats_baseline": None, "display": None}
+        return nobody | {"reason": " ".join(so_far(results)), "unfinished": results["unfinished"]}
     names = {rule["name"]: rule["display"] for rule in results["baselines"] if "display" in rule}
     advice: dict[str, Any] = in_words(recommendation.advise(results, prefer, max_latency_ms), names)
     return advice | {"display": names.get(advice["arm"], advice["arm"])}

@@ -18,7 +18,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
 from equipoise.errors import CohortError
-from equipoise.progress import Watch, silent
+from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
 from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
@@ -179,19 +179,21 @@ class Checked:
 
 def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
     """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem."""
-    protocol, cohort = read(protocol)
+    with under_way(watch, "reading the source"):
+        protocol, cohort = read(protocol)
     try:
         return _checked(protocol, cohort, watch)
     except RefusedFile:
         # Only now: looking for unreadable cases first would read every image twice where all of them are sound.
-        return _checked(protocol, _without_unreadable(cohort), watch)
+        return _checked(protocol, _without_unreadable(cohort, watch), watch)
 
 
 def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
     """Check one cohort; raises RefusedFile for the first image that cannot be read."""
     cards = CaseCards(cohort, watch)
     try:
-        trial = plan(protocol, cohort, "unused", cards)
+        with under_way(watch, "planning the split"):
+            trial = plan(protocol, cohort, "unused", cards)
     except CohortError as error:
         # A cohort that cannot be split is shown as well, because its problems are what the user needs to see.
         cases, threads = _rows(cohort, cards), protocol.training.threads
@@ -200,11 +202,13 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
             cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides
         )
     cases = _rows(cohort, trial.cards)
-    leaks = search_leaks(trial)
-    detectable, unplanned = detectable_of(protocol, trial.cohort, trial.folds)
+    with under_way(watch, "looking for leaks"):
+        leaks = search_leaks(trial)
+    with under_way(watch, "planning the test set"):
+        detectable, unplanned = detectable_of(protocol, trial.cohort, trial.folds)
     everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
     with local.Workers(protocol.training.threads) as workers:
-        forecasts = forecasts_of(trial, workers)
+        forecasts = forecasts_of(trial, workers, watch)
     # The first cases were kept in memory for the trial of the arms; the page needs none of them.
     release_images(trial.cohort)
     return Checked(
@@ -226,9 +230,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
     )
 
 
-def _without_unreadable(cohort: Cohort) -> Cohort:
+def _without_unreadable(cohort: Cohort, watch: Watch = silent) -> Cohort:
     readable, problems = [], []
-    for case in cohort.cases:
+    for number, case in enumerate(cohort.cases):
+        watch("looking for files that cannot be read", number + 1, len(cohort))
         try:
             case.read()
             readable.append(case)

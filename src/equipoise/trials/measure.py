@@ -11,6 +11,7 @@ from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
 from equipoise.engines.jobs import Engine
 from equipoise.errors import EquipoiseError
+from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.statistics import planning
 from equipoise.statistics.criterion import Criterion, criterion
@@ -25,14 +26,16 @@ from equipoise.trials.sound_layers import unsound_layers, with_routes
 _FORECAST = "equipoise.training.loop.preflight:forecast"
 
 
-def forecasts_of(trial: Trial, workers: Engine) -> list[Forecast]:
+def forecasts_of(trial: Trial, workers: Engine, watch: Watch = silent) -> list[Forecast]:
     """Try the arms and forecast time and memory of one job of each, from a few timed cases; in the arms' order.
 
     Raises ProtocolError for an arm that cannot train, EquipoiseError where its cost cannot be measured.
     """
-    trial = with_routes(trial, unsound_layers(trial, workers))
-    try_arms(trial, workers)
-    forecasts, failures = _timed(trial, workers)
+    with under_way(watch, "trying the layers of every arm"):
+        trial = with_routes(trial, unsound_layers(trial, workers))
+    with under_way(watch, "trying a first step of every arm"):
+        try_arms(trial, workers)
+    forecasts, failures = _timed(trial, workers, watch)
     if failures:
         raise EquipoiseError(f"the cost of an arm cannot be predicted ({failures[0]}); give the machine more memory")
     return forecasts
@@ -45,12 +48,15 @@ def forecasts_in(trial: Trial, precision: str, workers: Engine) -> list[Forecast
     return None if failures else forecasts
 
 
-def _timed(trial: Trial, workers: Engine) -> tuple[list[Forecast], list[local.Failure]]:
+def _timed(trial: Trial, workers: Engine, watch: Watch = silent) -> tuple[list[Forecast], list[local.Failure]]:
     fold, arms = trial.folds[0], len(trial.protocol.arms)
     first = first_samples(trial)
     requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[:arms]]
     # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
-    results = dict(workers.run(_FORECAST, requests, lambda: None))
+    results = {}
+    for number, result in workers.run(_FORECAST, requests, lambda: None):
+        results[number] = result
+        watch("timing a few steps of every arm", len(results), arms)
     failures = [result for result in results.values() if isinstance(result, local.Failure)]
     return [results[number] for number in range(arms) if not isinstance(results[number], local.Failure)], failures
 

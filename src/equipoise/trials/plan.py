@@ -34,6 +34,7 @@ from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
+from equipoise.trials.spelling import refuse_misspelt
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def read(protocol: Protocol | str | Path) -> tuple[Protocol, Cohort]:
     if not isinstance(protocol, Protocol):
         announce_code(Path(protocol))
         protocol = Protocol.load(protocol)
+    refuse_misspelt(protocol)
     return protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder)
 
 

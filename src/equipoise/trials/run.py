@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.atomic_write import write_json
+from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
@@ -18,7 +19,7 @@ from equipoise.engines.execution import Execution
 from equipoise.engines.jobs import Engine, interrupted, run_jobs, unwatched, workers_of
 from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
-from equipoise.progress import Watch, remark, silent
+from equipoise.progress import Watch, remark, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
@@ -120,8 +121,12 @@ def run(
 def _run(protocol: Protocol | str | Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     prove_ours(out, RUN)
     try:
-        trial = replace(plan(*read(protocol), out), how=how)
-        return carry_out(trial, honest_leaks(trial), watch=watch)
+        with under_way(watch, "reading the source"):
+            protocol, cohort = read(protocol)
+        trial = replace(plan(protocol, cohort, out, CaseCards(cohort, watch)), how=how)
+        with under_way(watch, "looking for leaks"):
+            leaks = honest_leaks(trial)
+        return carry_out(trial, leaks, watch=watch)
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
 
@@ -132,13 +137,16 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         with workers_of(trial.protocol.training.threads, trial.how) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
-            unsound = unsound_layers(trial, workers)
+            with under_way(watch, "trying the layers of every arm"):
+                unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
             telling = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
             # From here on by the names of outputs: whatever is written below, errors too, names nobody.
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)
-            record = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound} | try_arms(trial, workers)
+            record: dict[str, Any] = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound}
+            with under_way(watch, "trying a first step of every arm"):
+                record |= try_arms(trial, workers)
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = telling

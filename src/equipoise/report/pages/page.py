@@ -63,8 +63,8 @@ from equipoise.tasks import recorded_task
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
 
 
-def _environment() -> jinja2.Environment:
-    """Make the environment of the page's templates."""
+def environment_of_pages() -> jinja2.Environment:
+    """Make the environment of the templates of pages."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(template_text), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=unbroken,
@@ -80,7 +80,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
 
     figures: the built-in ones, each in its section. further: the user's own figures, in a separate section.
     """
-    environment = _environment()
+    environment = environment_of_pages()
     names = display_names(run)
     label = label_of(results, results["endpoints"]["primary"])
     text, references = methods(results, run.lock)
@@ -88,7 +88,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
         run=run,
         lock=run.lock,
-        results=results,
+        results={"unfinished": None, **results},
         names=names,
         label=label,
         noun=case_noun(run.lock),
@@ -272,6 +272,8 @@ def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, A
         always -= {"cost", "data"}
     if case_table(run):
         always.add("cases")
+    if results.get("unfinished"):
+        always, drawn = always - {"endpoints"}, drawn - {"learning"}
     return [(target, words) for target, words in titles.items() if target in drawn | always]
 
 

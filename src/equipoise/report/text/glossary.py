@@ -1,192 +1,173 @@
-"""The words of a report and of the documentation, each explained once in plain English.
+"""The words of a report and of the documentation, each in plain English: the one source of both.
 
-One source: the site's glossary is made from it, and pages may show an explanation beside a word.
+A page explains a word where it stands; the documentation lists them all. So a word means the same in both, and a new
+word is one record here.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+__all__ = ["TERMS", "Term", "anchor", "documented", "occurrences", "term"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """A word, what it means in one or two sentences, and other spellings by which it is met."""
+    """A word, what it means in one or two sentences, and other spellings of it.
+
+    exact: the word is found in a text only with these capitals, as an abbreviation is.
+    """
 
     name: str
     meaning: str
     also: tuple[str, ...] = ()
-
-    @property
-    def anchor(self) -> str:
-        """The end of a link to the word on a page, as forges and the site make it from a heading.
-
-        >>> Term("test opening", "").anchor, Term("p, adjusted", "").anchor
-        ('test-opening', 'p-adjusted')
-        """
-        kept = "".join(letter for letter in self.name.lower() if letter.isalnum() or letter in " -_")
-        return kept.replace(" ", "-")
+    exact: bool = False
 
 
 TERMS = (
-    Term("alpha", "The largest accepted probability of any false claim in the whole family of comparisons; .05 by default."),
-    Term(
-        "arm",
-        "One way to train a network: an architecture with its optimizer and all settings. A trial compares arms, as a "
-        "clinical trial compares treatments.",
-    ),
-    Term("AUC", "How often a positive case gets a higher score than a negative one: 1 is perfect, 0.5 is chance.", ("ROC",)),
-    Term(
-        "audit",
-        "The judgement of predictions that were made elsewhere, from tables or masks alone. Nothing is trained.",
-    ),
-    Term(
-        "average precision",
-        "The mean, over all positive cases, of the precision at the score of that case. It depends on how common positive "
-        "cases are.",
-    ),
-    Term(
-        "baseline",
-        "A trivial rule that stands beside the networks, such as “always the majority class” or “large lesions are malignant”.",
-        ("trivial rule",),
-    ),
-    Term(
-        "Brier score",
-        "The mean squared distance between the predicted probabilities and the truth; lower is better, 0 is perfect.",
-    ),
-    Term(
-        "bundle",
-        "A folder of data without code that holds one trained arm, proven to give the predictions of its trial again.",
-    ),
-    Term(
-        "calibration",
-        "Whether probabilities can be taken at their word: of 100 cases with a probability of 0.7, about 70 should be "
-        "positive.",
-    ),
-    Term("case", "One image, nodule or volume with its truth. A patient may have several cases."),
-    Term("cohort", "All cases of a trial with their patients, as one source gives them."),
-    Term(
-        "confidence interval",
-        "The range of values that the data leave plausible. An interval of 95 % misses the true value in 5 of 100 trials.",
-        ("interval",),
-    ),
-    Term(
-        "CPM",
-        "Competition performance metric: the mean sensitivity of a detector at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives "
-        "per scan.",
-    ),
-    Term("deposit", "A small file with the head of the ledger that somebody else keeps, so that a rewritten run shows."),
-    Term("Dice", "The overlap of two masks: twice the shared voxels over the sum of both; 1 is perfect, 0 is no overlap."),
-    Term(
-        "draw",
-        "One setting that tuning tries for an arm, chosen at random from its range. Every arm gets the same number of draws, "
-        "fixed before training.",
-        ("draws",),
-    ),
-    Term(
-        "ECE",
-        "Expected calibration error: the mean distance between predicted probability and observed frequency, over bins of "
-        "probability; 0 is perfect.",
-        ("expected calibration error",),
-    ),
-    Term("endpoint", "The number by which arms are judged. One is primary, and the verdict rests on it alone."),
-    Term(
-        "equivalent",
-        "The difference was shown to be smaller than the margin. It does not mean that there is no difference.",
-        ("equivalence",),
-    ),
-    Term(
-        "exploratory",
-        "A mark on a trial whose plan was broken, for example because the test set was opened twice. The numbers stand, the "
-        "claim does not.",
-    ),
-    Term("failure", "A case in which a method gave no usable answer, such as a mask with a Dice below 0.1."),
-    Term("family", "All comparisons that share one alpha: all pairs of arms, or every arm with one control."),
-    Term(
-        "fingerprint",
-        "What `init` measures of a cohort to configure a trial: sizes, spacings, intensities, classes, patients.",
-    ),
-    Term("fold", "One of the parts into which cross-validation divides the patients; each is the test part once.", ("folds",)),
-    Term(
-        "FROC",
-        "The curve of a detector's sensitivity against false positives per scan; CPM is a mean over seven points of it.",
-    ),
-    Term(
-        "HD95",
-        "The 95th percentile of the distances between two surfaces, the larger of both directions, in mm; 0 is perfect.",
-    ),
-    Term("job", "One training: one arm, one fold, one seed. A trial is a list of jobs."),
-    Term(
-        "leak",
-        "A patient or an image in two parts of the split. The network has seen what it is tested on, and the result is too "
-        "good.",
-        ("leaks",),
-    ),
-    Term(
-        "ledger",
-        "The record of a trial: every event with the hash of the one before, so that a later change shows.",
-    ),
-    Term("lock", "The file in which a trial fixes its plan, data and code before training; later changes are refused."),
-    Term(
-        "looks",
-        "Planned analyses before all seeds are trained, such as after three of five. Their additional chance of a false claim "
-        "is paid for.",
-        ("look",),
-    ),
-    Term("margin", "The smallest difference that would change what you do. You state it; no data contain it."),
-    Term(
-        "net benefit",
-        "True positives minus false positives, weighed by the threshold at which a patient would be treated; it says whether "
-        "acting on a score helps.",
-        ("decision curve",),
-    ),
-    Term(
-        "not enough data",
-        "Neither a difference nor equivalence could be shown. The report says how many patients or runs would be needed.",
-    ),
-    Term("NSD", "Normalised surface Dice: the share of both surfaces within a tolerance of each other.", ("surface Dice",)),
-    Term(
-        "p, adjusted",
-        "How surprising the difference would be if there were none, after a correction for the number of comparisons.",
-        ("p value",),
-    ),
-    Term("patch", "A piece of an image on which a network trains where whole images do not fit in memory."),
-    Term(
-        "power",
-        "The probability that a trial finds a difference of the margin, if there is one. 80 % is a usual aim.",
-    ),
-    Term("protocol", "The plan of a trial, one TOML file: data, split, arms, budget, endpoints and margin."),
-    Term(
-        "region",
-        "A structure that is judged in segmentation; regions may overlap, as the whole tumour and its core do.",
-    ),
-    Term(
-        "seed",
-        "The start of the random numbers of a training. Several seeds per arm show how much chance alone changes the result.",
-        ("seeds",),
-    ),
-    Term("study", "Many trials that ask one question on several data sets and networks, with a joint answer."),
-    Term("subgroup", "Cases with a common attribute, such as one hospital; shown beside the verdict, never deciding it."),
-    Term(
-        "test opening",
-        "The one moment at which the test cases are predicted, after all training has ended. A second one makes a trial "
-        "exploratory.",
-        ("opening",),
-    ),
-    Term("trial", "A comparison of arms on one cohort by one protocol, from the lock to the verdict."),
-    Term("verdict", "The answer for one pair of arms: better, equivalent, not enough data, about these networks, or refused."),
-)
-"""Every term, in the order of the alphabet."""
+    Term("95 % interval", "The range of values that the data leave plausible. Of 100 such intervals about 95 contain "
+         "the true value.", ("95 % CI", "confidence interval", "simultaneous interval")),
+    Term("adjusted p", "A p that allows for the number of comparisons: of twenty comparisons without any difference, "
+         "one would come out below .05 by chance.", ("p, adjusted", "adjusted")),
+    Term("arm", "One way to train a network: a model with its optimizer and its settings. Arms are what a trial "
+         "compares.", ("arms",)),
+    Term("ASSD", "Average symmetric surface distance: the mean distance between the surfaces of two masks.",
+         ("mean surface distance",), exact=True),
+    Term("AUC", "Area under the ROC curve: how often a positive case has a higher score than a negative one. 0.5 is "
+         "chance, 1 is perfect.", ("macro AUC",), exact=True),
+    Term("average precision", "The mean, over the positive cases, of the precision at the score of each."),
+    Term("balanced accuracy", "The mean, over the classes, of the share of a class's cases called correctly."),
+    Term("baseline", "A rule without learning, such as “large nodules are malignant”. A network that is not better "
+         "than such a rule has learned nothing useful.", ("baselines", "trivial rule", "trivial rules")),
+    Term("Brier score", "The mean squared distance between predicted probabilities and the truth. Lower is better."),
+    Term("calibration", "Whether probabilities can be taken at their word: of the cases that are given 80 %, about "
+         "80 % should be positive.", ("calibrated",)),
+    Term("case", "One image, volume or nodule with one answer. A patient may have several cases."),
+    Term("checkpoint", "The saved state of a training run, from which an interrupted run goes on."),
+    Term("cohort", "The patients and cases of a trial, and where their images come from."),
+    Term("confusion matrix", "A table that counts, for each true class, which class was predicted.",
+         ("confusion matrices",)),
+    Term("contrast", "A second trial on a split by case, which shows how much the results gain when one patient "
+         "stands in training and test."),
+    Term("CPM", "Competition performance metric of a detector: its mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
+         "false positives per scan. 1 is perfect.", exact=True),
+    Term("deposit", "A copy of the ledger's last hash, left with somebody else, so that a later change of the record "
+         "can be seen."),
+    Term("Dice", "Overlap of two masks: twice what they share over the sum of their sizes. 0 is none, 1 is equal.",
+         ("Dice coefficient",), exact=True),
+    Term("draw", "One set of settings that tuning tried, taken at random from the search space.", ("draws",)),
+    Term("ECE", "Expected calibration error: the mean distance between predicted probabilities and observed rates.",
+         ("calibration error", "expected calibration error"), exact=True),
+    Term("endpoint", "The number by which arms are judged, such as AUC or Dice. The primary endpoint decides; it is "
+         "chosen before training.", ("endpoints", "primary endpoint", "secondary endpoint")),
+    Term("epoch", "One pass of training over all training cases.", ("epochs",)),
+    Term("equivalent", "The difference was shown to be smaller than the margin. It is not the same as “no difference "
+         "was found”.", ("equivalence",)),
+    Term("exploratory", "The test set was opened more often than planned, the record is incomplete, or the same "
+         "patients were tested before. The numbers stand, the claim does not."),
+    Term("failure rate", "The share of cases in which an arm found almost nothing (Dice below 0.1). Means hide such "
+         "cases."),
+    Term("false positive", "A mark or a positive call where there is nothing.", ("false positives",)),
+    Term("fold", "One of several divisions of the patients into training, validation and test.", ("folds",)),
+    Term("FROC", "Free-response ROC curve of a detector: sensitivity against false positives per scan.", exact=True),
+    Term("HD95", "95th percentile of the distances between the surfaces of two masks. Lower is better.",
+         exact=True),
+    Term("IoU", "Intersection over union: what two masks share over all that either covers.", exact=True),
+    Term("leak", "The same patient, or the same image, in two parts of the split. A leak makes results look better "
+         "than they are.", ("leaks",)),
+    Term("ledger", "The record of a trial: one line per event, each with the hash of the line before, so that a later "
+         "change shows."),
+    Term("lock", "The plan as it was fixed before training: arms, split, endpoints, margin, program versions."),
+    Term("look", "A planned analysis of some of the seeds before all are trained. What it may claim was fixed before.",
+         ("looks",)),
+    Term("margin", "The smallest difference that would change what you do. It is stated before the test set is "
+         "opened; nobody can compute it from the data."),
+    Term("mask", "The pixels or voxels that belong to a structure."),
+    Term("net benefit", "What acting on a prediction gains: true positives, minus false positives at their price.",
+         ("decision curve",)),
+    Term("not enough data", "Neither a difference nor equivalence could be shown. It is the absence of an answer, "
+         "not the answer “equal”."),
+    Term("power", "The chance that a trial of this size shows a difference that exists."),
+    Term("prevalence", "The share of positive cases."),
+    Term("protocol", "The file that states a trial before it is run: cohort, arms, training, endpoints."),
+    Term("ROC", "Receiver operating characteristic: sensitivity against false-positive rate, over all thresholds.",
+         ("ROC curve",), exact=True),
+    Term("run", "One training of one arm from one random start.", ("training run", "training runs")),
+    Term("run folder", "The folder that holds everything of one trial: plan, ledger, predictions, report."),
+    Term("seed", "The number that fixes a random start. Each arm is trained with several seeds, because results vary "
+         "from run to run.", ("seeds",)),
+    Term("sensitivity", "The share of positive cases that are called positive."),
+    Term("specificity", "The share of negative cases that are called negative."),
+    Term("split", "The division of patients into training, validation and test."),
+    Term("subgroup", "A part of the test cases, such as one scanner or small lesions.", ("subgroups",)),
+    Term("surface Dice", "The share of both surfaces that lies within 1 mm of the other."),
+    Term("test opening", "The moment at which the test cases are first predicted. It is recorded and happens once, "
+         "after training.", ("test openings", "opening of the test set")),
+    Term("test set", "The patients with whom nothing was trained and nothing was chosen.", ("test patients",
+         "test cases")),
+    Term("tuning", "The choice of settings by their validation results, before the runs that are judged."),
+    Term("validation", "The patients whose results choose epochs and settings. They are not the test set.",
+         ("validation set",)),
+    Term("verdict", "The answer to one comparison: better, equivalent, not enough data, or refused with the reason.",
+         ("verdicts",)),
+)  # fmt: skip
+"""All terms, in alphabetical order without regard to case."""
+
+_BY_SPELLING = {spelling.casefold(): one for one in TERMS for spelling in (one.name, *one.also)}
 
 
-def term_named(name: str) -> Term | None:
-    """Return the term of a word, by its name or another spelling, whatever its case; None for any other word."""
-    return _BY_SPELLING.get(name.strip().lower())
+def term(spelling: str) -> Term | None:
+    """Return the term with that name or other spelling; None where the glossary has none.
+
+    >>> term("Arms").name, term("unheard-of")
+    ('arm', None)
+    """
+    return _BY_SPELLING.get(" ".join(spelling.replace("\u00a0", " ").split()).casefold())
 
 
-def markdown(terms: Iterable[Term] = TERMS) -> str:
-    """Return the glossary as Markdown, one heading per term, so that pages can link to it."""
-    return "\n\n".join(
-        f"## {term.name}\n{term.meaning}" + (f" *Also: {', '.join(term.also)}.*" if term.also else "") for term in terms
-    )
+def anchor(one: Term) -> str:
+    """Return the identifier of a term in a page of terms.
+
+    >>> anchor(term("95 % interval")), anchor(term("test opening"))
+    ('term-95-interval', 'term-test-opening')
+    """
+    return "term-" + re.sub(r"[^a-z0-9]+", "-", one.name.casefold()).strip("-")
 
 
-_BY_SPELLING = {spelling.lower(): term for term in TERMS for spelling in (term.name, *term.also)}
+def documented() -> str:
+    """Return a Markdown list of all terms, each with an anchor of its own."""
+    lines = [f'- <a id="{anchor(one)}"></a>**{one.name}**{_spellings(one)} – {one.meaning}' for one in TERMS]
+    return "\n".join(lines) + "\n"
+
+
+def occurrences(text: str) -> Iterator[tuple[int, int, Term]]:
+    """Yield (start, end, term) of the words of a text that the glossary explains, in order, without overlap.
+
+    >>> [(text, one.name) for start, end, one in occurrences("Both arms reach CPM.") for text in ["Both"]]
+    [('Both', 'arm'), ('Both', 'CPM')]
+    """
+    for match in _PATTERN.finditer(text):
+        one = term(match[0])
+        # "seed" at the begin of a sentence is the same word; "dice" is not the coefficient.
+        if one is not None and (not one.exact or match[0] in (one.name, *one.also)):
+            yield match.start(), match.end(), one
+
+
+def _spellings(one: Term) -> str:
+    plurals = {f"{one.name}s", f"{one.name[:-1]}ies", f"{one.name[:-2]}ices"}
+    others = [spelling for spelling in one.also if spelling not in plurals]
+    return f" (also: {', '.join(others)})" if others else ""
+
+
+def _any_spelling() -> re.Pattern[str]:
+    # The longest first: "primary endpoint" is one term and not "primary" before "endpoint".
+    spellings = sorted(_BY_SPELLING, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(_loose(one) for one in spellings)})(?![\w-])", re.IGNORECASE)
+
+
+def _loose(spelling: str) -> str:
+    # A space may be one that does not break, or a line end.
+    return r"\s".join(re.escape(word) for word in spelling.split())
+
+
+_PATTERN = _any_spelling()

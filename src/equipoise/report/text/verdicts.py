@@ -8,6 +8,7 @@ from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_base
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
 from equipoise.report.text.truth import truth_in_words
+from equipoise.report.text.unfinished import so_far
 from equipoise.report.text.words import (
     decisive,
     exceeds_margin,
@@ -37,6 +38,9 @@ class Answer:
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
     label = label_of(results, results["endpoints"]["primary"])
+    if results.get("unfinished"):
+        answer, detail = so_far(results)
+        return [Answer("How far is this trial?", answer, detail)]
     first = [_with_omission(_best(results, names, label), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)

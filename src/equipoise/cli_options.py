@@ -1,0 +1,33 @@
+"""Long lists of options of the command line."""
+
+import argparse
+
+
+def samplesize_options(size: argparse.ArgumentParser) -> None:
+    """Add the options of a sample size: the pilot, and what the planned trial shall find."""
+
+    def counts(text: str) -> list[int]:
+        """Split a list of numbers at its commas."""
+        return [int(one) for one in text.split(",") if one]
+
+    size.add_argument(
+        "pilot", nargs="+", metavar="DIR or [ARM=]PATH", help="a run folder, or tables as audit takes them"
+    )
+    size.add_argument("--out", metavar="FILE", help="also write it: .html is a page, anything else plain text")
+    size.add_argument(
+        "--difference", type=float, metavar="X", help="the smallest that matters (default: the run's margin)"
+    )
+    size.add_argument("--primary", metavar="ENDPOINT", help="default: that of the run, AUC of scores, Dice of masks")
+    size.add_argument("--power", type=float, default=0.8, metavar="P", help="default: %(default)s")
+    size.add_argument(
+        "--alpha", type=float, default=0.05, metavar="A", help="of the whole family (default: %(default)s)"
+    )
+    size.add_argument(
+        "--seeds", type=counts, default=[3, 5, 10], metavar="N,…", help="runs of each arm (default: 3,5,10)"
+    )
+    size.add_argument("--control", metavar="ARM", help="compare every arm with this one alone (default: all pairs)")
+    size.add_argument("--positive", metavar="CLASS", help="of tables: the class to be found")
+    size.add_argument("--columns", metavar="ROLE=NAME,…", help="of tables: which column is what")
+    size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
+    size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
+    size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")
