@@ -46,6 +46,20 @@ def predict_images(arguments: argparse.Namespace, watch: Watch) -> Outcome:
     return summary.as_json(), summary.text(), bool(summary.failed)
 
 
+def serve_bundle(arguments: argparse.Namespace, _: Watch) -> Outcome:
+    """Answer requests over HTTP until Ctrl-C."""
+    from equipoise.deploy.serving.server import announcement, serve, to_stderr, unheard
+
+    address = serve(
+        arguments.bundle, host=arguments.host, port=arguments.port,
+        token=Path(arguments.token_file) if arguments.token_file else None, runtime=arguments.runtime,
+        largest_mb=arguments.max_mb, memory_gb=arguments.max_memory,
+        log=unheard if arguments.quiet else to_stderr,
+        ready=lambda listening: to_stderr(announcement(listening)),
+    )  # fmt: skip
+    return {"url": address.url}, f"no longer served at {address.url}", False
+
+
 def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
     """Add the commands that take an arm into use."""
     export = add("export", export_arm, "prove that an arm can be rebuilt, and write it as a bundle of data")
@@ -76,6 +90,18 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
     predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
     _runtime(predict)
+
+    serve = add("serve", serve_bundle, "answer images over HTTP on this machine, as predict does, until Ctrl-C")
+    serve.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
+    serve.add_argument("--port", type=int, default=8790, metavar="N", help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: this machine alone")
+    serve.add_argument(
+        "--token-file", metavar="FILE",
+        help="the token that requests carry; made where it is not there (default: in the user's state folder)",
+    )  # fmt: skip
+    serve.add_argument("--max-mb", type=float, metavar="MB", help="of a request, also unpacked (default: by the arm)")
+    serve.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
+    _runtime(serve)
 
 
 def _runtime(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from equipoise.cohorts.formats.array_stream import LargeArrayFile
 from equipoise.cohorts.formats.arrays import ArrayFile
 from equipoise.cohorts.formats.dicom import has_preamble
 from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.reading import DICOM, VOLUMES, read_any, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
@@ -109,7 +110,7 @@ def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list
     if dicom:
         return [CaseInput(folder.resolve().name, (folder,), series_uid)]
     named = {file: file.relative_to(folder).with_name(_stem(file)).as_posix() for file in images}
-    endings = {file: _channel(_stem(file), contract) for file in images}
+    endings = {file: channel_of(_stem(file), contract) for file in images}
     if len(contract.channels) > 1 and images and all(ending is not None for ending in endings.values()):
         return _grouped(named, endings, contract)
     return [CaseInput(name, (file,)) for file, name in named.items()]
@@ -153,7 +154,7 @@ def _grouped(
     return cases
 
 
-def _channel(stem: str, contract: Contract) -> tuple[int, int] | None:
+def channel_of(stem: str, contract: Contract) -> tuple[int, int] | None:
     """Return the channel that a name ends in and the length of that ending; None where it is not one channel's."""
     matches = [
         (index, len(ending) + 1)
@@ -205,14 +206,14 @@ def read_path(path: Path, contract: Contract, series_uid: str | None = None) -> 
     return read_input(CaseInput(_stem(path), (path,), series_uid), contract)
 
 
-def read_input(case: CaseInput, contract: Contract) -> SourceImage:
-    """Read a case's image with the channels of the contract.
+def read_input(case: CaseInput, contract: Contract, limits: Limits = DEFAULT) -> SourceImage:
+    """Read a case's image with the channels of the contract; limits: what its files may ask for.
 
     Raises EquipoiseError for files that are refused, lie on different grids, or have other channels.
     """
     if case.refusal is not None:
         raise CohortError(case.refusal)
-    scans = [_read(path, case, contract) for path in case.images]
+    scans = [_read(path, case, contract, limits) for path in case.images]
     for path, scan in zip(case.images[1:], scans[1:], strict=True):
         check_same_grid(path, scan, case.images[0], scans[0])
     array, converted = _with_channels(scans, case.images[0], contract)
@@ -239,10 +240,10 @@ def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tup
     return array, converted
 
 
-def _read(path: Path, case: CaseInput, contract: Contract) -> Scan:
+def _read(path: Path, case: CaseInput, contract: Contract, limits: Limits) -> Scan:
     if suffix_of(path) in ARRAYS and not path.is_dir():
         return _read_arrays(path, case.row, contract)
-    return read_any(path, series_uid=case.series_uid)
+    return read_any(path, series_uid=case.series_uid, limits=limits)
 
 
 def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:

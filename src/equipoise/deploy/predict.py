@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,19 +12,19 @@ from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts.formats.file_names import data_files
-from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns, write_answer
+from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns
+from equipoise.deploy.case_answer import ANSWER, FAILED, Settings, answer_case
 from equipoise.deploy.contract import Contract
-from equipoise.deploy.inputs import CaseInput, SourceImage, find_cases, left_out, read_input
-from equipoise.deploy.outputs import label_values, sha256_of
+from equipoise.deploy.inputs import CaseInput, find_cases, left_out
+from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
-from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
+from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
 
-TABLE, INDEX, ANSWER, STARTED = "predictions.csv", "index.html", "answer.json", "started.json"
-ANSWERED, FAILED = "answered", "failed"
+TABLE, INDEX, STARTED = "predictions.csv", "index.html", "started.json"
 
 
 @dataclass(frozen=True)
@@ -56,16 +55,6 @@ class Summary:
         if self.left_out:
             lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
         return "\n".join([*lines, f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."])
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How inputs are answered; answers under other settings are not resumed."""
-
-    formats: tuple[str, ...]
-    strict: bool
-    most_gb: float | None
-    runtime: str
 
 
 def predict(
@@ -160,7 +149,7 @@ def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> t
         kept = _kept(folder, key)
         if kept is not None:
             return kept, True
-        return _answered(case, bundle, folder, settings, key), False
+        return answer_case(case, bundle, folder, settings, key), False
     except EquipoiseError as error:
         return _failure(case, bundle, str(error)), False
     except OSError as error:
@@ -214,64 +203,6 @@ def _kept(folder: Path, key: str) -> dict[str, Any] | None:
     if not whole or any(not (folder / name).is_file() for name in files):
         return None
     return dict(kept["row"]) if all(sha256_of(folder / name) == digest for name, digest in files.items()) else None
-
-
-def _answered(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings, key: str) -> dict[str, Any]:
-    source = read_input(case, bundle.contract)
-    refusal = memory_refusal(bundle.expected_bytes(source.image), settings.most_gb)
-    if refusal is not None:
-        raise refusal
-    answer = bundle.answer(source.image, strict=settings.strict, remarks=(*source.remarks, *bundle.about_files))
-    written = write_answer(folder, case, bundle, source, answer, settings.formats)
-    row = _row(case, bundle, source, answer) | written.columns
-    row["warnings"] += written.warnings
-    details = {
-        "key": key,
-        "note": RESEARCH_ONLY,
-        "row": row,
-        "labels": label_values(bundle.contract) if answer.masks and not bundle.contract.overlapping else {},
-        "candidates": _candidates(answer, source),
-        "sources": dict(source.sha256),
-        "stored_axes": source.scan.stored_axes,
-        "slices": source.scan.header.get("slices"),
-        "slices_from_to_mm": source.scan.header.get("slices_from_to_mm"),
-        "files": {name: sha256_of(folder / name) for name in written.names},
-    }
-    write_json(folder / ANSWER, details, public=True)  # last: it marks the case as answered
-    return row
-
-
-def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -> dict[str, Any]:
-    unit = "ml" if bundle.contract.spatial_dims == 3 else "mm2"
-    row: dict[str, Any] = {"case": case.id, "status": ANSWERED, "reason": ""}
-    if answer.probabilities:
-        row |= {"class": answer.label} | {f"p_{name}": share for name, share in answer.probabilities.items()}
-    row |= {f"{name}_{unit}": size for name, size in answer.sizes.items()}
-    if answer.candidates is not None:
-        scores = answer.candidates.score
-        row |= {"candidates": len(scores), "highest_score": float(scores.max()) if len(scores) else None}
-    joined = hashlib.sha256("|".join(sorted(source.sha256.values())).encode()).hexdigest()
-    one = next(iter(source.sha256.values())) if len(source.sha256) == 1 else joined
-    return row | {
-        "warnings": list(answer.warnings),
-        "sides": list(source.image.array.shape[1:]),
-        "spacing_mm": [round(value, 6) for value in answer.spacing_mm],
-        "input_sha256": one,
-        "bundle": bundle.sha256,
-    }
-
-
-def _candidates(answer: Answer, source: SourceImage) -> list[dict[str, Any]]:
-    """Return a detector's candidates: score, place in mm from the first voxel, and in the world (RAS+) if known."""
-    if answer.candidates is None:
-        return []
-    affine = source.image.affine
-    known = affine is not None and len(answer.spacing_mm) == 3
-    places = answer.places_ras_mm(affine).round(3).tolist() if affine is not None and known else itertools.repeat(None)
-    return [
-        {"score": float(score), "centre_mm": centre.round(3).tolist(), "world_ras_mm": place}
-        for centre, score, place in zip(answer.candidates.centre_mm, answer.candidates.score, places, strict=False)
-    ]
 
 
 def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:

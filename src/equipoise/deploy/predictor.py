@@ -23,7 +23,7 @@ from equipoise.deploy.inputs import read_path
 from equipoise.deploy.limits import outside
 from equipoise.deploy.runtimes import network_of
 from equipoise.deploy.windows import Floats, Network, class_logits, collected, sigmoid, softmax, voxel_logits
-from equipoise.errors import CohortError, EquipoiseError
+from equipoise.errors import CohortError
 from equipoise.evaluation.candidates import Candidates, most_suspicious, nested_candidates, peak_candidates
 from equipoise.preprocessing import Prepared
 from equipoise.preprocessing.pipeline import Record
@@ -221,11 +221,15 @@ class Bundle(Predictor):
         return self.files.sha256
 
 
-def memory_refusal(expected: int, most_gb: float | None) -> EquipoiseError | None:
+class TooMuchMemory(CohortError):
+    """An image whose answer would take more memory than is allowed."""
+
+
+def memory_refusal(expected: int, most_gb: float | None) -> TooMuchMemory | None:
     """Return the refusal of an image whose answer would take more memory than allowed; None where it fits."""
     if most_gb is None or expected <= most_gb * 1e9:
         return None
-    return CohortError(
+    return TooMuchMemory(
         f"the answer would take about {expected / 1e9:.1f} GB of memory and --max-memory allows {most_gb:g}; raise it, "
         "or give a smaller image"
     )

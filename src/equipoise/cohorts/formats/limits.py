@@ -45,6 +45,8 @@ class Limits:
 
 
 PREFIX = "EQUIPOISE_LIMIT_"
+OF_SIZE = ("file_bytes", "array_bytes", "inflated_bytes", "frames")
+"""Limits that a refusal names as its remedy where a file is too large, and not wrong."""
 
 
 def limits_from(environment: Mapping[str, str]) -> Limits:

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from equipoise.cohorts.formats.dicom import has_preamble, read_dicom_series
+from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.metaimage import read_metaimage
 from equipoise.cohorts.formats.mgh import read_mgh
 from equipoise.cohorts.formats.nifti import read_nifti, read_pair
@@ -38,19 +39,23 @@ def suffix_of(path: str | PathLike[str]) -> str:
     return joined if joined in VOLUMES else (suffixes[-1] if suffixes else "")
 
 
-def read_any(path: Path, *, nonfinite: Nonfinite = "refuse", series_uid: str | None = None) -> Scan:
+def read_any(
+    path: Path, *, nonfinite: Nonfinite = "refuse", series_uid: str | None = None, limits: Limits = DEFAULT
+) -> Scan:
     """Return the scan in a file of any known kind, or in a folder of one DICOM series.
 
-    nonfinite: refuse NaN and infinity, or read them as 0. series_uid: which series of a folder of several.
+    nonfinite: refuse NaN and infinity, or read them as 0. series_uid: which series of a folder of several. limits: what
+    the file may ask for.
     """
     suffix = suffix_of(path)
     if suffix in VOLUMES and not path.is_dir():
-        return VOLUMES[suffix](path, nonfinite=nonfinite)
+        return VOLUMES[suffix](path, nonfinite=nonfinite, limits=limits)
     if suffix in PICTURES and not path.is_dir():
-        return _finite(read_picture(path), path, nonfinite)
+        return _finite(read_picture(path, limits=limits), path, nonfinite)
     # Hospitals export DICOM without a suffix and VinDr-CXR as .dicom, so the first bytes decide beside the name.
     if path.is_dir() or suffix in DICOM or (path.is_file() and has_preamble(path)):
-        return _finite(read_dicom_series(path, series_uid=series_uid or None), path, nonfinite)
+        series = read_dicom_series(path, series_uid=series_uid or None, limits=limits)
+        return _finite(series, path, nonfinite)
     raise RefusedFile(path, "its kind is not known by its name or its first bytes", f"give {KNOWN}")
 
 

@@ -3,6 +3,7 @@
 from os import PathLike
 
 from equipoise.cohorts.cohort import Problem
+from equipoise.cohorts.formats.limits import OF_SIZE, PREFIX
 from equipoise.errors import FileRefused
 
 
@@ -21,6 +22,11 @@ class RefusedFile(FileRefused):
     def __reduce__(self) -> tuple[type["RefusedFile"], tuple[str, str, str, str]]:
         """Travel between processes: exceptions are otherwise rebuilt from their text alone."""
         return RefusedFile, (self.file, self.reason, self.remedy, self.case)
+
+    @property
+    def beyond_size(self) -> bool:
+        """Whether the file, its content or its claims are larger than the limits allow, and not wrong in themselves."""
+        return any(f"{PREFIX}{name.upper()}" in self.remedy for name in OF_SIZE)
 
     def problem(self, case: str) -> Problem:
         """Return the same refusal as a row of `equipoise check`, under the name of its case."""
