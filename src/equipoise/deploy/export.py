@@ -75,7 +75,7 @@ def export(
     _refuse(evidence["overruled"], although, arm)
     this_run = proven.parity["onnx"]["endpoint"]["torch"]
     evidence |= {"although": although if evidence["overruled"] else "", "this_run": this_run}
-    record = _record(trained, proven, weights, evidence)
+    record = _record(trained, proven, evidence)
     record["provenance"]["job_chosen_by"] = "named by the author" if job else "the median validation value of its arm"
     files = _files(record, proven, weights)
     places = (trained.run.path, trained.protocol.folder, trained.protocol.cohort_path)
@@ -198,7 +198,7 @@ def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple
             raise EquipoiseError("the exported network answers other sides otherwise")
 
 
-def _record(trained: TrainedJob, proven: _Proven, weights: bytes, evidence: Mapping[str, Any]) -> dict[str, Any]:
+def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Return bundle.json without its list of files."""
     job, run = trained.job, trained.run
     named = job.arm.model
@@ -222,7 +222,7 @@ def _record(trained: TrainedJob, proven: _Proven, weights: bytes, evidence: Mapp
             "protocol_sha256": run.lock["protocol_sha256"],
             "lock_sha256": hashlib.sha256((run.path / LOCK).read_bytes()).hexdigest(),
             "ledger_head": Ledger(run.path).events[-1].hash,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "weights_sha256": hashlib.sha256(job.weights_file.read_bytes()).hexdigest(),
             "weights_in_ledger": recorded_weights(trained) is not None,
             "predictions_sha256": hashlib.sha256(job.predictions_file.read_bytes()).hexdigest(),
             "cohort_fingerprint": run.lock["cohort"]["fingerprint"],

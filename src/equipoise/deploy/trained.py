@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
@@ -18,7 +20,7 @@ from equipoise.deploy.contract import TRUTHS, Contract, Window
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
 from equipoise.preprocessing import Pipeline
-from equipoise.protocol import Protocol
+from equipoise.protocol import Named, Protocol
 from equipoise.protocol.toml import read_text
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
@@ -32,6 +34,8 @@ from equipoise.training.tuning.draws import Choice, tuned_jobs
 
 Indices = NDArray[np.int64]
 OPTION = "--protocol"
+COARSE_HEADS = "coarse_heads."
+"""Beginning of the names of what a built-in network trains for deep supervision alone."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,17 @@ def _job(folder: RunFolder, plan: Protocol, cohort: Cohort, record: JobRecord) -
         (job,) = tuned_jobs([job], [Choice(**choice) for choice in tuned.data["chosen"]])
     job = job.settled(record.done["precision"], record.done["compile"])
     # The weights are those of the run: what they started from may be gone, and does not matter any more.
-    return replace(job, arm=job.arm.model_copy(update={"pretrained": None}))
+    return answering(replace(job, arm=job.arm.model_copy(update={"pretrained": None})))
+
+
+def answering(job: Job) -> Job:
+    """Return the job with a built-in network that has no heads for coarser maps: they have no part in its answers."""
+    model = job.arm.model
+    if ":" in model.name:
+        return job
+    settings = {key: value for key, value in model.settings.items() if key != "deep_supervision"}
+    arm = job.arm.model_copy(update={"model": Named.model_validate({"name": model.name, **settings})})
+    return replace(job, arm=arm, training=job.training.model_copy(update={"deep_supervision": False}))
 
 
 def _refuse_changed_code(folder: RunFolder, job: Job) -> None:
@@ -212,7 +226,10 @@ def _refuse_changed_code(folder: RunFolder, job: Job) -> None:
 
 
 def weights_of(trained: TrainedJob) -> bytes:
-    """Return the weights of the chosen epoch; EquipoiseError where they are gone or not those of the ledger."""
+    """Return the weights of the chosen epoch that answers need.
+
+    Raises EquipoiseError where the file is gone, or is not the one of the ledger.
+    """
     file = trained.job.weights_file
     try:
         content = file.read_bytes()
@@ -224,7 +241,16 @@ def weights_of(trained: TrainedJob) -> bytes:
     recorded = recorded_weights(trained)
     if recorded is not None and recorded != hashlib.sha256(content).hexdigest():
         raise EquipoiseError(f"{file} is not the file that the ledger recorded; restore the original")
-    return content
+    return _answering_weights(content, trained.job)
+
+
+def _answering_weights(content: bytes, job: Job) -> bytes:
+    """Return weights without those of heads for coarser maps, see `answering`; unchanged where there are none."""
+    if ":" in job.arm.model.name:
+        return content
+    tensors = load_tensors(content)
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(COARSE_HEADS)}
+    return content if len(kept) == len(tensors) else save_tensors(kept)
 
 
 def recorded_weights(trained: TrainedJob) -> str | None:

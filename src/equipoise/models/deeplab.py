@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from equipoise.models.blocks import Layers, global_mean, initialise, resize_to
+from equipoise.models.blocks import CONVOLUTION, Layers, global_mean, initialise, resize_to
 from equipoise.models.heads import head
 from equipoise.models.normalization import Chain
 from equipoise.models.resnet import ResidualEncoder, ResidualSize
@@ -112,6 +112,8 @@ class DeepLab(nn.Module):
         output_stride: 4, 8, 16 or 32 input pixels per pixel of the deepest map; the pyramid's rates follow it.
         rates: dilations of the pyramid in place of the preset's.
         separable: separable convolutions in pyramid and decoder, in place of the preset's choice.
+        deep_supervision: in training a segmenter returns a list: its logits, and those of the pyramid's map at that
+            map's own sides (as in Chen's and Zhao's networks); in evaluation the full-resolution tensor alone.
         unknown: catches misspelt settings; any raises EquipoiseError.
     """
 
@@ -129,6 +131,7 @@ class DeepLab(nn.Module):
         output_stride: int | None = None,
         rates: Sequence[int] | None = None,
         separable: bool | None = None,
+        deep_supervision: bool = False,
         **unknown: object,
     ) -> None:
         super().__init__()
@@ -144,7 +147,13 @@ class DeepLab(nn.Module):
         self.decoder = _spatial(layers, size.channels + size.low_channels, size.channels, size.separable)
         self.feature_channels = size.channels * (2 if task == "classification" else 1)
         self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
+        coarser = (size.channels,) if deep_supervision and task == "segmentation" else ()
+        self.coarse_heads = nn.ModuleList(CONVOLUTION[spatial_dims](w, out_channels, 1) for w in coarser)
         initialise(self)
+
+    def blocks(self) -> list[nn.Module]:
+        """Return the parts whose inner maps can be computed again for the gradient in place of being kept."""
+        return [*self.encoder.stages(), self.pyramid, self.refine, self.decoder]
 
     def _decoded(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the pyramid's map and the decoder's map."""
@@ -161,8 +170,11 @@ class DeepLab(nn.Module):
             return decoded
         return torch.cat([global_mean(deep), global_mean(decoded)], dim=1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits at the input's resolution."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        """Return logits at the input's resolution; while training with deep supervision, a list of logits."""
+        if self.training and len(self.coarse_heads):
+            deep, decoded = self._decoded(x)
+            return [resize_to(self.head(decoded), x.shape[2:]), self.coarse_heads[0](deep)]
         logits: torch.Tensor = self.head(self.features(x))
         return resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits
 

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from equipoise.models.blocks import TRANSPOSED, Layers, fit_to, global_mean, initialise, resize_to
+from equipoise.models.blocks import CONVOLUTION, TRANSPOSED, Layers, fit_to, global_mean, initialise, resize_to
 from equipoise.models.heads import head
 from equipoise.models.normalization import normalised
 from equipoise.models.settings import Task, check_construction, check_input, choose
@@ -171,8 +171,16 @@ class _DenseDecoder(nn.Module):
             self.last = layers.conv_norm_act(self.added[-1] + size.stem_channels, size.stem_channels)
             self.out_channels = size.stem_channels
 
-    def forward(self, stem: torch.Tensor, maps: list[torch.Tensor]) -> torch.Tensor:
-        """Decode the maps, finest last, to the sides of the first skip."""
+        # Without a map after them, the channels of the finest block are what the head reads.
+        self.coarse_channels = self.added[1:] if self.last is not None else self.added[1:-1]
+
+    def forward(
+        self, stem: torch.Tensor, maps: list[torch.Tensor], coarse: list[torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Decode the maps, finest last, to the sides of the first skip.
+
+        coarse: a list that gets what every block added, `coarse_channels` each, coarsest first.
+        """
         x = maps[-1]
         skips = [*maps[-2::-1], *([stem] if self.last is not None else [])]
         # Not strict: `added` ends with the channels of the finest block, which no doubling follows with a full stem.
@@ -181,6 +189,8 @@ class _DenseDecoder(nn.Module):
             doubled = fit_to(up(x[:, -added:]), skip.shape[2:])
             joined = torch.cat([skip, doubled], dim=1)
             x = self.blocks[level](joined) if level < len(self.blocks) else joined
+            if coarse is not None and level < len(self.coarse_channels):
+                coarse.append(x[:, -self.coarse_channels[level] :])
         return x if self.last is None else self.last(x)
 
 
@@ -205,6 +215,8 @@ class DenseNet(nn.Module):
         activation: see `equipoise.models.blocks.ACTIVATIONS`.
         dropout: probability after every dense layer, and before a classifier's linear layer.
         stem: "imagenet", "small" or "full" in place of the preset's; small images need a small stem.
+        deep_supervision: in training a segmenter returns a list of logits, full resolution first, then those of what
+            every coarser block of the upward path adds (Lee 2015); in evaluation the full-resolution tensor alone.
         unknown: catches misspelt settings; any raises EquipoiseError.
     """
 
@@ -220,6 +232,7 @@ class DenseNet(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         stem: Stem | None = None,
+        deep_supervision: bool = False,
         **unknown: object,
     ) -> None:
         super().__init__()
@@ -237,17 +250,32 @@ class DenseNet(nn.Module):
         self.feature_channels = self.decoder.out_channels if self.decoder else self.encoder.out_channels
         self.norm5, self.act = layers.norm(self.feature_channels), layers.act()
         self.head = head(task, self.feature_channels, out_channels, spatial_dims, dropout)
+        coarser = self.decoder.coarse_channels[::-1] if self.decoder and deep_supervision else []
+        self.coarse_heads = nn.ModuleList(CONVOLUTION[spatial_dims](w, out_channels, 1) for w in coarser)
         initialise(self)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the head's input: (N, feature_channels), or for segmentation a map (N, feature_channels, *spatial)."""
+    def blocks(self) -> list[nn.Module]:
+        """Return the parts whose inner maps can be computed again for the gradient in place of being kept."""
+        # Blocks and not single layers: what a layer reads is a map of its own, and all of them would be kept.
+        return [module for module in self.modules() if isinstance(module, _DenseBlock)]
+
+    def features(self, x: torch.Tensor, coarse: list[torch.Tensor] | None = None) -> torch.Tensor:
+        """Return the head's input: (N, feature_channels), or for segmentation a map (N, feature_channels, *spatial).
+
+        coarse: a list that gets the maps of the coarse heads, coarsest first.
+        """
         check_input(x, "densenet", self.in_channels, self.spatial_dims, self.smallest_side)
         stem, maps = self.encoder(x)
         if self.decoder is None:
             return global_mean(normalised(maps[-1], self.norm5, self.act))
-        return normalised(self.decoder(stem, maps), self.norm5, self.act)
+        return normalised(self.decoder(stem, maps, coarse), self.norm5, self.act)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits at the input's resolution."""
-        logits: torch.Tensor = self.head(self.features(x))
-        return resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        """Return logits at the input's resolution; while training with deep supervision, a list of logits."""
+        supervised = self.training and len(self.coarse_heads) > 0
+        coarse: list[torch.Tensor] | None = [] if supervised else None
+        logits: torch.Tensor = self.head(self.features(x, coarse))
+        whole = resize_to(logits, x.shape[2:]) if self.task == "segmentation" else logits
+        if coarse is None:
+            return whole
+        return [whole, *(to_logits(level) for to_logits, level in zip(self.coarse_heads, coarse[::-1], strict=True))]

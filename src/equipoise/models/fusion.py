@@ -92,6 +92,10 @@ class LateFusion(nn.Module):
         self.head = head(task, features, out_channels, spatial_dims, dropout)
         initialise(self.head)
 
+    def blocks(self) -> list[nn.Module]:
+        """Return the parts of all encoders whose inner maps can be computed again in place of being kept."""
+        return [block for encoder in self.encoders for block in cast(Trunk, encoder).blocks()]
+
     def forward(self, x: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits of (N, in_channels, *spatial); `present` is (N, modalities), true where a modality exists."""
         if x.ndim < 3 or x.shape[1] != sum(self.channels):

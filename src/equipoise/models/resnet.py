@@ -94,6 +94,10 @@ class ResidualEncoder(nn.Module):
         self.stage_count = len(stages)
         self.low_channels, self.out_channels = size.channels[0] * (4 if size.bottleneck else 1), width
 
+    def stages(self) -> list[nn.Module]:
+        """Return the stages, finest first."""
+        return [self.get_submodule(f"layer{number}") for number in range(1, self.stage_count + 1)]
+
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the first stage's map and the last stage's map."""
         low = x = self.layer1(self.pool(normalised(self.conv1(x), self.bn1, self.act)))

@@ -145,6 +145,10 @@ class UNet(nn.Module):
         self.coarse_heads = nn.ModuleList(CONVOLUTION[spatial_dims](w, out_channels, 1) for w in coarser)
         initialise(self)
 
+    def blocks(self) -> list[nn.Module]:
+        """Return the parts whose inner maps can be computed again for the gradient in place of being kept."""
+        return [*self.encoder, *(up.convolutions for up in self.decoder)]
+
     def _decoded(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the decoder's maps, full resolution first; the last one is the encoder's deepest."""
         check_input(x, "unet", self.in_channels, self.spatial_dims, self.smallest_side)

@@ -15,7 +15,7 @@ from equipoise.protocol.protocol import (
 )
 from equipoise.protocol.search_space import Dimension, Space
 from equipoise.protocol.sections import Named
-from equipoise.protocol.training_section import InferenceSection, TrainingSection
+from equipoise.protocol.training_section import DiceSection, InferenceSection, TrainingSection
 
 __all__ = [
     "FEWEST_SHARED",
@@ -23,6 +23,7 @@ __all__ = [
     "UNTUNED",
     "Arm",
     "CohortSection",
+    "DiceSection",
     "Dimension",
     "EndpointsSection",
     "InferenceSection",

@@ -1,9 +1,9 @@
 """The protocol's tables of training and inference: one budget, equal for every arm."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from equipoise.errors import ProtocolError
 from equipoise.protocol.sections import Named, Positive, Section, one_of, tuples
@@ -11,6 +11,9 @@ from equipoise.tasks import LOSSES, Task
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Axis = Literal["horizontal", "vertical", "depth"]
+DICE_LOSSES = ("dice", "dice-cross-entropy", "boundary")
+_LATER = ("average_last", "deep_supervision", "gradient_checkpointing", "dice")
+"""Keys of [training] that came later."""
 FROM_THE_LAST: dict[Axis, int] = {"horizontal": 1, "vertical": 2, "depth": 3}
 """Position of an image axis, counted from the last one."""
 
@@ -19,6 +22,19 @@ class Schedule(Named):
     """The learning-rate schedule; further keys are its settings, as shares of all updates."""
 
     name: Literal["constant", "cosine", "poly", "one-cycle", "step", "warm-up", "plateau"]
+
+
+class DiceSection(Section):
+    """How the Dice of a loss is averaged.
+
+    over: "batch" pools the voxels of all patches of a batch, "case" takes the Dice of every patch by itself. absent:
+    a class without a voxel of truth there is "counted", as 1 where nothing is predicted and near 0 else, or "left-out"
+    of the mean, so that cross-entropy alone teaches that nothing is there. background: whether it is a class, too.
+    """
+
+    over: Literal["batch", "case"] = "batch"
+    absent: Literal["counted", "left-out"] = "counted"
+    background: bool = True
 
 
 class TrainingSection(Section):
@@ -36,9 +52,14 @@ class TrainingSection(Section):
     arms at once, and recorded.
     select: the criterion that selects the epoch on validation cases. patience: epochs without improvement after which a
     job ends.
-    ema: decay of the moving average of the weights, which is validated and kept in their place.
-    sampling: "balanced" draws all classes equally often. mixup: alpha of the Beta distribution of the weights with
-    which pairs of images, and their classes, are mixed. Both need one label per case.
+    ema: decay of the moving average of the weights, which is validated and kept in their place. average_last: the mean
+    of the weights at the ends of the last so many epochs is, from the first of them on.
+    deep_supervision: coarser maps of a segmenter are trained as well; they have no part in its answers.
+    gradient_checkpointing: maps within a network's blocks are computed again for the gradient in place of being kept.
+    sampling: "balanced" draws all classes equally often; of masks, the rarest class that a case shows counts. mixup:
+    alpha of the Beta distribution of the weights with which pairs of images, and their classes, are mixed; it needs one
+    label per case.
+    dice: how the Dice of a loss is averaged.
     shared_seeds: a seed means the same initial weights and order of cases in every arm; all arms must have one model.
     patch: size in voxels of training patches of images with masks, one number or one per axis; None uses whole images.
     patches_per_case: per epoch; foreground_patches: share of patches placed around a foreground voxel.
@@ -57,6 +78,10 @@ class TrainingSection(Section):
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     compile: bool | Literal["auto"] = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average_last: Positive | None = None
+    deep_supervision: bool = False
+    gradient_checkpointing: bool = False
+    dice: DiceSection = DiceSection()
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["natural", "balanced"] = "natural"
     mixup: Annotated[float, Field(gt=0)] | None = None
@@ -100,6 +125,37 @@ class TrainingSection(Section):
     def _known(cls, value: str) -> str:
         return value if ":" in value else one_of(value, LOSSES)
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_stated(self, plan: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan without these keys keeps the form, and the hash, that it had before they could be stated."""
+        values: dict[str, Any] = plan(self)
+        unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return {key: value for key, value in values.items() if key not in unset}
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.average_last is None:
+            return self
+        if self.ema is not None:
+            raise ValueError("ema and average_last would both average the weights; leave one out")
+        if self.average_last > self.epochs:
+            raise ValueError(
+                f"average_last = {self.average_last} is more than there are epochs ({self.epochs}); lower it"
+            )
+        if self.patience is not None:
+            raise ValueError(
+                "average_last averages the last epochs, and with patience nobody knows which those are; leave one out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _plain_arithmetic_to_repeat(self) -> Self:
+        if self.gradient_checkpointing and self.compile is not False:
+            raise ValueError(
+                "gradient_checkpointing with compile was never tried; set compile = false, or keep all maps in memory"
+            )
+        return self
+
     @model_validator(mode="after")
     def _balanced_once(self) -> Self:
         if self.sampling == "balanced" and self.class_weights == "balanced":
@@ -116,7 +172,19 @@ class TrainingSection(Section):
             return f"training.targets and training.patch need masks; remove them in {task.name}"
         if self.targets not in task.targets:
             return f'training.targets = "{self.targets}" is not for {task.name}; choose {_either(task.targets)}'
-        return self._complaint_of_classes(task)
+        return self._complaint_of_masks(task) or self._complaint_of_classes(task)
+
+    def _complaint_of_masks(self, task: Task) -> str | None:
+        """Return which setting needs masks, or a Dice, that task or loss lack; None where none does."""
+        if self.deep_supervision and not task.has_masks:
+            return f"training.deep_supervision trains coarser masks, and {task.name} has none; remove it"
+        if self.dice == DiceSection():
+            return None
+        if self.loss not in DICE_LOSSES:
+            return f"training.dice sets the Dice of a loss, and {self.loss!r} has none; choose {_either(DICE_LOSSES)}"
+        if not self.dice.background and self.targets == "regions":
+            return 'training.dice.background: with targets = "regions" there is no background; leave it out'
+        return None
 
     def _complaint_of_classes(self, task: Task) -> str | None:
         """Return which setting needs classes that the task, or its targets, lack; None where none does."""
@@ -126,12 +194,8 @@ class TrainingSection(Section):
             return 'training.class_weights weighs classes; with targets = "regions" leave it "none"'
         if self.mixup is not None and not task.has_labels:
             return f"training.mixup mixes the labels of cases, and {task.name} has none; remove it"
-        if self.sampling == "balanced" and not task.has_labels:
-            patches = "; training.patch with training.foreground_patches sees to rare structures"
-            return (
-                f'training.sampling = "balanced" needs one label a case, and {task.name} has none'
-                f"{patches if task.has_masks else '; remove it'}"
-            )
+        if self.sampling == "balanced" and not (task.has_labels or task.has_masks):
+            return f'training.sampling = "balanced" needs labels or masks, and {task.name} has none; remove it'
         return None
 
 
@@ -143,14 +207,14 @@ class InferenceSection(Section):
     """How a trained model predicts.
 
     overlap: of sliding windows, as a share of a patch. mirror: axes of test-time mirroring, whose predictions are
-    averaged over all combinations; true means all of the image's axes. missing_modalities: also predict the test cases
-    with each channel blank, and report the loss of performance.
+    averaged over all combinations; true means all of the image's axes, "trained" those of augmentation.flip.
+    missing_modalities: also predict the test cases with each channel blank, and report the loss of performance.
     candidate_threshold: lowest probability of a detector's candidate; it is low, because the score orders candidates.
     apart_mm: with targets = "centres", the smallest distance between two candidates.
     """
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    mirror: bool | tuple[Axis, ...] = False
+    mirror: bool | Literal["trained"] | tuple[Axis, ...] = False
     missing_modalities: bool = False
     candidate_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
     apart_mm: Annotated[float, Field(gt=0)] = 5.0
@@ -159,6 +223,8 @@ class InferenceSection(Section):
 
     def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
         """Return the spatial axes to mirror, in array order (z, y, x)."""
+        if self.mirror == "trained":
+            raise ProtocolError('inference.mirror = "trained" stands for axes that a protocol names; read one first')
         if isinstance(self.mirror, bool):
             return tuple(range(spatial_dims)) if self.mirror else ()
         if "depth" in self.mirror and spatial_dims < 3:

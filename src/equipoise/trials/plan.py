@@ -149,6 +149,11 @@ def _check_ignored(protocol: Protocol, cohort: Cohort) -> None:
         raise ProtocolError(
             f'training.loss = "boundary" finds edges where {cohort.name} is not labelled; choose "dice-cross-entropy"'
         )
+    if protocol.training.dice.over == "case":
+        raise ProtocolError(
+            f"training.dice.over: labelled voxels of {cohort.name} are pooled over a batch, because some are not "
+            'labelled; leave it "batch"'
+        )
 
 
 def _check_subgroups(names: Sequence[str], cohort: Cohort) -> None:

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise.training.data.sampling import balanced_order
+from equipoise.training.data.batches import Feed
+from equipoise.training.data.samples import Samples
+from equipoise.training.data.sampling import balanced_order, rarest_classes
 from equipoise.training.loop.determinism import generator
 
 
@@ -66,3 +68,24 @@ def test_which_class_gets_the_odd_case_is_drawn():
     labels = np.repeat([0, 1, 2], [60, 25, 5])
     first = [int(labels[balanced_order(labels, 1, generator(f"draw {n}"))[0]]) for n in range(300)]
     np.testing.assert_allclose(np.bincount(first, minlength=3) / 300, 1 / 3, atol=5 * np.sqrt(2 / 9 / 300))
+
+
+def test_a_mask_counts_as_the_rarest_class_that_it_shows():
+    def mask(*values):
+        return np.array([[0, 0, *values]])
+
+    masks = [mask(1, 1), mask(1, 2), mask(0, 0), mask(1, 255), mask(2, 3)]
+    assert rarest_classes(masks, 2).tolist() == [1, 2, 0, 1, 3]
+    soft = [np.eye(4)[value].transpose(2, 0, 1) for value in (masks[0], masks[4])]
+    assert rarest_classes(soft, 2).tolist() == [1, 2]
+
+
+def test_cases_with_a_rare_structure_are_fed_as_often_as_the_others():
+    masks = np.zeros((20, 6, 6), np.uint8)
+    masks[:18, 2, 2], masks[18:, 3, 3] = 1, 2
+    names = tuple(f"c{i}" for i in range(20))
+    cases = Samples(np.zeros((20, 1, 6, 6), np.float32), masks, names, names)
+    batches = Feed(4, (4, 4), 2, balanced=True).epoch(cases, torch.Generator().manual_seed(0))
+    fed = np.concatenate([batch.indices for batch in batches])
+    assert len(fed) == 40
+    assert (fed >= 18).sum() == 20

@@ -4,6 +4,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from equipoise.protocol import DiceSection
 from equipoise.evaluation.surface import surface_dice
 from equipoise.models import UNet
 from equipoise.training.learner.losses import (
@@ -203,3 +204,36 @@ def test_every_head_of_a_deeply_supervised_network_learns(size, overlapping):
 def test_balanced_weights_give_every_class_the_same_say():
     weights = balanced_weights(torch.tensor([3, 1, 0]))
     torch.testing.assert_close(weights, torch.tensor([4 / 9, 4 / 3, 0.0]))
+
+
+def test_a_patch_without_foreground_is_left_to_cross_entropy():
+    logits = torch.zeros(2, 2, 4, 4, requires_grad=True)
+    empty = torch.zeros(2, 4, 4, dtype=torch.int64)
+    kind = DiceSection(absent="left-out", background=False)
+    build("dice", settings=kind)(logits, empty).backward()
+    assert float(logits.grad.abs().max()) == 0
+    assert float(build("dice", settings=kind)(logits.detach(), empty)) == 0
+    logits = logits.detach()
+    joint, entropy = build("dice-cross-entropy", settings=kind)(logits, empty), build("cross-entropy")(logits, empty)
+    assert float(joint) == float(entropy)
+    counted = build("dice", settings=DiceSection(background=False))(logits, empty)
+    assert float(counted) == pytest.approx(1 - 1 / (16 + 1))
+
+
+def test_dice_over_each_case_by_hand():
+    one = torch.tensor([[[[30.0, -30.0]], [[-30.0, 30.0]]]])  # answers 0, 1
+    logits = torch.cat([one, one])
+    target = torch.tensor([[[0, 1]], [[0, 0]]])
+    loss = build("dice", settings=DiceSection(over="case"))(logits, target)
+    # case 1: both 1; case 2: background (2·1 + 1)/(1 + 2 + 1), foreground 1/(1 + 1)
+    assert float(loss) == pytest.approx(1 - (1 + 1 + 3 / 4 + 1 / 2) / 4)
+    left_out = build("dice", settings=DiceSection(over="case", absent="left-out"))(logits, target)
+    assert float(left_out) == pytest.approx(1 - (1 + 1 + 3 / 4) / 3)
+
+
+def test_regions_too_are_left_out_where_they_are_absent():
+    logits = torch.zeros(1, 2, 2, 2)
+    target = torch.zeros(1, 2, 2, 2)
+    target[:, 0] = 1
+    loss = build("dice", overlapping=True, settings=DiceSection(absent="left-out"))(logits, target)
+    assert float(loss) == pytest.approx(1 - (2 * 2 + 1) / (2 + 4 + 1))

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.training.learner.weight_average import WeightAverage
+from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 
 
 @pytest.fixture
@@ -58,3 +58,28 @@ def test_a_restored_average_goes_on_as_before(model):
 def test_frozen_weights_are_left_out(model):
     model[0].weight.requires_grad_(False)
     assert "0.weight" not in WeightAverage(model, 0.9).weights
+
+
+def test_the_last_epochs_are_averaged_with_equal_weights(model):
+    average, ends = EpochAverage(model, 2), []
+    for epoch in range(5):
+        with torch.no_grad():
+            for value in model.parameters():
+                value.add_(torch.randn_like(value))
+        average.update(model)
+        assert average.ready == (epoch > 2)
+        average.end_epoch(model, epoch)
+        ends.append({name: value.detach().clone() for name, value in model.named_parameters()})
+    for name, value in average.weights.items():
+        torch.testing.assert_close(value, torch.stack([end[name] for end in ends[2:]]).mean(0))
+
+
+def test_a_restored_average_of_epochs_goes_on_as_before(model):
+    average, other = EpochAverage(model, 0), EpochAverage(model, 0)
+    average.end_epoch(model, 0)
+    other.load_state_dict(average.state_dict())
+    with torch.no_grad():
+        model[0].weight.add_(1)
+    for each in (average, other):
+        each.end_epoch(model, 1)
+    assert all(torch.equal(value, average.weights[name]) for name, value in other.weights.items())

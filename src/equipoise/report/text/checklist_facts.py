@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.protocol import Named, TrainingSection
+from equipoise.protocol import DiceSection, Named, TrainingSection
 from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.interim_analysis import opened_in_words
@@ -228,6 +228,13 @@ def _disjoint(divided: int) -> str:
     return "Patients: no patient is in more than one part."
 
 
+_STATED = (
+    "accumulate", "schedule", "clip_norm", "ema", "average_last", "deep_supervision", "gradient_checkpointing", "dice",
+    "class_weights", "sampling", "mixup", "patience",
+)  # fmt: skip
+"""Settings of training that the report states where they are not the usual ones."""
+
+
 def _beyond_defaults(training: TrainingSection) -> str:
     """Return the training settings that differ from the defaults.
 
@@ -235,11 +242,21 @@ def _beyond_defaults(training: TrainingSection) -> str:
     ', schedule cosine, ema 0.99'
     """
     usual, text = TrainingSection(), ""
-    for name in ("accumulate", "schedule", "clip_norm", "ema", "class_weights", "sampling", "mixup", "patience"):
+    for name in _STATED:
         value = getattr(training, name)
         if value != getattr(usual, name):
-            text += f", {name.replace('_', ' ')} {value.name if isinstance(value, Named) else value}"
+            text += f", {name.replace('_', ' ')}{_stated(value)}"
     return text
+
+
+def _stated(value: Any) -> str:
+    """Return a setting's value in words: a switch that is on needs none."""
+    if value is True:
+        return ""
+    if isinstance(value, DiceSection):
+        absent = f", absent classes {value.absent}" if value.absent != DiceSection().absent else ""
+        return f" over each {value.over}{absent}{'' if value.background else ', without background'}"
+    return f" {value.name if isinstance(value, Named) else value}"
 
 
 def _settings(head: str, values: Mapping[str, Any]) -> str:

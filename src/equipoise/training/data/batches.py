@@ -12,7 +12,7 @@ from torch import Tensor
 from equipoise.protocol import TrainingSection
 from equipoise.training.data.patches import PatchSampler
 from equipoise.training.data.samples import Samples, stack_cases
-from equipoise.training.data.sampling import balanced_order
+from equipoise.training.data.sampling import balanced_order, rarest_classes
 
 Indices = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class Feed:
     """Batches of a training part.
 
     patch: size of the patches; None feeds whole cases. per_case: patches per case and epoch. accumulate: batches per
-    update. balanced: all classes come equally often.
+    update. balanced: all classes come equally often; of a case with a mask counts the rarest class that it shows.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Feed:
         self.batch_size, self.per_case = batch_size, per_case if patch else 1
         self.accumulate, self.balanced = accumulate, balanced
         self.sampler = PatchSampler(patch, foreground) if patch else None
+        self._classes: dict[tuple[str, ...], Indices] = {}
 
     @classmethod
     def of(cls, training: TrainingSection, spatial_dims: int) -> "Feed":
@@ -109,8 +110,17 @@ class Feed:
     def _order(self, samples: Samples, draws: torch.Generator) -> Tensor:
         count = len(samples) * self.per_case
         if self.balanced:
-            return balanced_order(np.asarray(samples.targets), count, draws)
+            return balanced_order(self._class_of(samples), count, draws)
         return torch.randperm(count, generator=draws) % len(samples)
+
+    def _class_of(self, samples: Samples) -> Indices:
+        """Return the class of every case that is balanced; of masks it is found once, for it reads them all."""
+        if len(samples.targets) and np.ndim(samples.targets[0]) == 0:
+            return np.asarray(samples.targets)
+        if samples.cases not in self._classes:
+            dims = samples.images[0].ndim - 1
+            self._classes[samples.cases] = rarest_classes((samples.targets[i] for i in range(len(samples))), dims)
+        return self._classes[samples.cases]
 
     def _batch(self, samples: Samples, indices: Indices, draws: torch.Generator) -> Batch:
         if self.sampler is None:

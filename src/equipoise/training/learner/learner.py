@@ -10,15 +10,15 @@ from torch.optim import Optimizer
 from equipoise.training.augmentation.mixup import Mixup
 from equipoise.training.learner.distributed import ALONE, Ranks
 from equipoise.training.learner.losses import Loss
-from equipoise.training.learner.weight_average import WeightAverage
+from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 
 
 @dataclass
 class Learner:
     """The state of a training job, with its losses: of training, and of validation (`plain_loss`, no class weights).
 
-    average: the moving average of the weights, evaluated in their place. frozen_norm_layers: normalisation layers whose
-    weights are frozen and whose statistics stay as they are. ranks: the processes that share every batch.
+    average: of the weights, moving or of the last epochs, evaluated in their place. frozen_norm_layers: normalisation
+    layers whose weights are frozen and whose statistics stay as they are. ranks: the processes that share every batch.
     """
 
     model: nn.Module
@@ -31,7 +31,7 @@ class Learner:
     clip_norm: float | None
     layout: torch.memory_format = torch.contiguous_format
     mixup: Mixup | None = None
-    average: WeightAverage | None = None
+    average: WeightAverage | EpochAverage | None = None
     frozen_norm_layers: tuple[nn.Module, ...] = ()
     ranks: Ranks = ALONE
 

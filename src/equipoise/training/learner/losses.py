@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from equipoise.cohorts.cohort import IGNORED
+from equipoise.protocol.training_section import DiceSection
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 FOCAL_GAMMA = 2.0
@@ -48,8 +49,11 @@ def cross_entropy(weight: Tensor | None = None) -> Loss:
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch."""
-        if weight is None:
+        if weight is None and not logits.is_cuda:
             return functional.cross_entropy(logits, target)
+        if weight is None:
+            # On a graphics card the joint mean adds up in any order; every voxel's loss, and then a mean, does not.
+            return functional.cross_entropy(logits, target, reduction="none").mean()
         # torch divides soft targets by n and hard ones by their weights; dividing here treats both alike.
         total = functional.cross_entropy(logits, target, weight=weight, reduction="sum")
         soft = target.is_floating_point()
@@ -70,20 +74,39 @@ def region_cross_entropy(weight: Tensor | None = None) -> Loss:
     return loss
 
 
-def dice(smooth: float = 1.0, *, overlapping: bool = False) -> Loss:
+def dice(
+    smooth: float = 1.0,
+    *,
+    overlapping: bool = False,
+    by_case: bool = False,
+    absent_counts: bool = True,
+    background: bool = True,
+) -> Loss:
     """1 − soft Dice, averaged over classes (background included) or regions, over the whole batch.
 
     Dice_c = (2 Σ p_c t_c + s) / (Σ p_c + Σ t_c + s), 0 ≤ loss ≤ 1 (Milletari et al. 2016, without squares). A class
     absent from the batch has Dice s / (Σ p_c + s), which is finite and approaches 1 as its probabilities approach 0.
+    Until then it adds nearly 1 to the loss, whatever is answered, and its gradient s / (Σ p_c + s)² is the steepest
+    of all once few voxels are left: batches without a lesion then teach a network to answer none.
+
+    by_case: take the Dice of every patch by itself. absent_counts: whether a class without a voxel of truth there
+    counts; if not, and no class has one, the loss is 0. background: whether class 0 counts (regions have none).
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch."""
         p, t = _probabilities(logits, overlapping), _soft(logits, target)
-        axes = [0, *range(2, logits.ndim)]
+        if not background and not overlapping:
+            p, t = p[:, 1:], t[:, 1:]
         # Over the whole batch: per case, a small or absent structure would dominate the mean and its gradient.
-        overlap, total = (p * t).sum(axes), p.sum(axes) + t.sum(axes)
-        return 1 - ((2 * overlap + smooth) / (total + smooth).clamp(min=TINY)).mean()
+        axes = [*range(2, logits.ndim)] if by_case else [0, *range(2, logits.ndim)]
+        overlap, truth = (p * t).sum(axes), t.sum(axes)
+        total = p.sum(axes) + truth
+        scores = (2 * overlap + smooth) / (total + smooth).clamp(min=TINY)
+        if absent_counts:
+            return 1 - scores.mean()
+        present = (truth > 0).to(scores.dtype)
+        return ((1 - scores) * present).sum() / present.sum().clamp(min=1)
 
     return loss
 
@@ -224,8 +247,12 @@ def without_ignored(loss: Loss) -> Loss:
     return of_labelled
 
 
-def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False) -> Loss:
+def build(
+    name: str, weight: Tensor | None = None, *, overlapping: bool = False, settings: DiceSection | None = None
+) -> Loss:
     """Return the loss a protocol names; `weight` is one factor per class, or per region if these are `overlapping`.
+
+    settings: how its Dice is averaged.
 
     cross-entropy: mean of −log p of the true class, or of each region's true state.
     dice: 1 − soft Dice, averaged over classes or regions, over the whole batch.
@@ -234,7 +261,14 @@ def build(name: str, weight: Tensor | None = None, *, overlapping: bool = False)
     boundary: the sum of Dice, cross-entropy and 1 − soft surface Dice within a voxel.
     """
     entropy = region_cross_entropy(weight) if overlapping else cross_entropy(weight)
-    overlap, surface = dice(overlapping=overlapping), boundary(overlapping=overlapping)
+    average = settings or DiceSection()
+    overlap = dice(
+        overlapping=overlapping,
+        by_case=average.over == "case",
+        absent_counts=average.absent == "counted",
+        background=average.background,
+    )
+    surface = boundary(overlapping=overlapping)
 
     def both(logits: Tensor, target: Tensor) -> Tensor:
         """Sum the cross-entropy and the overlap loss."""

@@ -41,7 +41,9 @@ def build_model(job: Job) -> nn.Module:
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     # Passed only to models that declare it, so that a user's model needs no parameter for it.
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
-    given = {"task": job.task_record.network} if wants_task else {}
+    given: dict[str, Any] = {"task": job.task_record.network} if wants_task else {}
+    if job.training.deep_supervision:
+        given |= _supervised(factory, job)
     model = _call(factory, "model", job.arm.model, job.channels, job.outputs, job.spatial_dims, **given)
     if not isinstance(model, nn.Module):
         raise ProtocolError(
@@ -49,6 +51,17 @@ def build_model(job: Job) -> nn.Module:
         )
     prepare_weights(model, job.arm, job.code)
     return model
+
+
+def _supervised(factory: Callable[..., Any], job: Job) -> dict[str, bool]:
+    """Return the setting that makes a network train coarser maps as well, unless the arm states it itself."""
+    named = job.arm.model
+    if "deep_supervision" not in inspect.signature(factory).parameters:
+        raise ProtocolError(
+            f"training.deep_supervision needs a model with a setting of that name, and {named.name!r} has none; "
+            "leave it out"
+        )
+    return {} if "deep_supervision" in named.settings else {"deep_supervision": True}
 
 
 def build_optimizer(job: Job, model: nn.Module) -> Optimizer:

@@ -128,7 +128,7 @@ def _gradients(learner: Learner, batches: list[Batch], cases: Sequence[str]) -> 
 @contextmanager
 def evaluation_weights(learner: Learner, samples: Samples, feed: Feed) -> Iterator[None]:
     """Put the weights for evaluation into the model inside the block, with matching normalisation statistics."""
-    if learner.average is not None:
+    if learner.average is not None and learner.average.ready:
         with learner.average.in_place(learner.model):
             recalibrate(learner, samples, feed)
             yield

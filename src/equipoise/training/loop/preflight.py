@@ -96,12 +96,17 @@ def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
         for repeat in range(TIMED):
             train_epoch(learner, samples, feed, augmentation, (job.name, "forecast", repeat))
         times.append(_seconds(job))
+        if learner.average is not None:
+            learner.average.end_epoch(learner.model, job.training.epochs)  # so that an average of epochs is there
         with evaluation_weights(learner, samples, feed):
             times.append(_seconds(job))
             training_of(job).validate(learner, few, job)
             times.append(_seconds(job))
     training, preparing, validating = (after - before for before, after in pairwise(times))
-    patch, prepared, answer = training / TIMED / len(samples), preparing / len(samples), validating / len(few)
+    # Statistics are recomputed in the epochs that have an average: in all, or in the last ones.
+    averaged = (job.training.average_last or job.training.epochs) / job.training.epochs
+    patch, answer = training / TIMED / len(samples), validating / len(few)
+    prepared = averaged * preparing / len(samples)
     patches = cases * Feed.of(job.training, job.spatial_dims).per_case
     epoch = patch * patches + prepared * min(patches, ENOUGH) + answer * held_out
     return Forecast(job.arm.name, epoch * job.training.epochs, memory.peak_mb, patch, prepared, answer)

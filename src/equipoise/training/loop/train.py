@@ -29,8 +29,9 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.distributed import ALONE, Ranks
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.losses import Loss, balanced_weights, build, by_region, without_ignored
+from equipoise.training.learner.recompute import recompute_blocks
 from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
-from equipoise.training.learner.weight_average import WeightAverage
+from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
@@ -193,6 +194,8 @@ class _Training:
         seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
+        if learner.average is not None:
+            learner.average.end_epoch(learner.model, progress.epoch)
         with evaluation_weights(learner, self.samples, self.feed):
             validation_loss, metric = training_of(self.job).validate(learner, self.validation, self.job)
             row = {"epoch": progress.epoch + 1, "train_loss": loss, "validation_loss": validation_loss}
@@ -289,6 +292,8 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
     # Before "auto" is resolved, when an arm is only tried, it is tried in float32.
     routes = job.routes.get("bfloat16" if training.precision == "bfloat16" else "float32", ())
     apply_routes(model, routes, layout)
+    if training.gradient_checkpointing:
+        recompute_blocks(model, job.arm.model.name)
     if training.compile is True and ("", NOT_COMPILED) not in routes:
         # One kernel per shape: a resumed job meets the shapes in another order, and must use the same kernels.
         model.compile(dynamic=False)
@@ -308,16 +313,23 @@ def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks
         mixup=None if training.mixup is None else Mixup(training.mixup, len(job.classes)),
         frozen_norm_layers=frozen_norm_layers(model),
         ranks=ranks,
-        average=None if training.ema is None else _average(job, model, optimizer, training.ema),
+        average=_average(job, model, optimizer),
     )
 
 
-def _average(job: Job, model: nn.Module, optimizer: Optimizer, decay: float) -> WeightAverage:
+def _average(job: Job, model: nn.Module, optimizer: Optimizer) -> WeightAverage | EpochAverage | None:
+    """Return the average of the weights that the protocol asks for; None where it asks for none."""
+    training = job.training
+    if training.ema is None and training.average_last is None:
+        return None
     if needs_batchnorm_recalibration(optimizer):
+        key = "ema" if training.ema is not None else "average_last"
         raise ProtocolError(
-            f"training.ema averages the weights, and so does the optimizer {job.arm.optimizer.name!r}; leave one out"
+            f"training.{key} averages the weights, and so does the optimizer {job.arm.optimizer.name!r}; leave one out"
         )
-    return WeightAverage(model, decay)
+    if training.ema is not None:
+        return WeightAverage(model, training.ema)
+    return EpochAverage(model, training.epochs - (training.average_last or 0))
 
 
 def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
@@ -326,10 +338,10 @@ def loss_of(job: Job, weight: Tensor | None = None) -> Loss:
         own: Loss = imported(job.training.loss, "loss", job.code)
         return own
     if job.training.targets != "regions":
-        loss = build(job.training.loss, weight)
+        loss = build(job.training.loss, weight, settings=job.training.dice)
     else:
         table = torch.from_numpy(membership(len(job.classes), job.regions))
-        loss = by_region(build(job.training.loss, overlapping=True), table)
+        loss = by_region(build(job.training.loss, overlapping=True, settings=job.training.dice), table)
     return without_ignored(loss) if job.ignores else loss
 
 

@@ -1,0 +1,482 @@
+"""What each training recipe changes, switched alone against what `equipoise init` chooses: on validation cases only.
+
+    python benchmarks/recipes.py [--cohort hippocampus cheng nodules2d] [--arms unet deeplab densenet]
+        [--recipes NAME …] [--device cpu|cuda] [--sized-for cpu|cuda] [--epochs N | --total-minutes M] [--seeds 2]
+        [--workers N] [--cases N] [--precision bfloat16] --out FILE.jsonl
+    python benchmarks/recipes.py --table FILE.jsonl …
+
+The cohorts lie in the folder that EQUIPOISE_DATA names: Decathlon hippocampus (3D masks), brain tumours of Cheng 2017
+(2D masks) and LIDC nodules (2D labels). Each is split into training .6, validation .2 and test .2 by patients, or by
+the groups that stand in for them; the test part is neither prepared nor predicted, and the rules do not see its
+intensities and masks. A cohort is staged once, in memory where there is room, and shared by all jobs. Jobs are those
+of a trial (`equipoise.training.loop.train.train`, with checkpoints), run side by side in processes of one thread. With
+--total-minutes the epochs of each cohort follow from epochs that are timed while all processes are busy; what has not
+ended in time is left out and counted. Every job that ends adds a line to FILE.jsonl: the validation value of the epoch
+it chose, of the last epoch, and of every case. Lines that are there already are not made again.
+
+The table: mean of base over seeds, and each recipe's difference to it with a 95 % interval: normal, from the variance
+over patients (bootstrap, the same patients for both) and that between seeds, pooled over the recipes of a cohort.
+"missed": cases with a structure whose answer does not touch it. To rehearse on two cores in minutes:
+
+    python benchmarks/recipes.py --device cpu --cases 60 --epochs 2 --recipes base mirror --out /tmp/recipes.jsonl
+"""
+
+import sys
+
+if sys.path[0].endswith("benchmarks"):
+    sys.path.append(sys.path.pop(0))  # Python's own statistics before the statistics.py of this folder
+
+import argparse
+import contextlib
+import copy
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+SHARES = (0.6, 0.2, 0.2)
+ARMS = ("unet", "deeplab", "densenet")
+WEIGHT = {"hippocampus": 0.4, "cheng": 0.4, "nodules2d": 0.2}
+"""Shares of the time."""
+FILLED = 0.8
+"""Share of the remaining time that is planned: the processes do not end together."""
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 150
+MORE = {"rotate_degrees": 20, "scale": [0.8, 1.25], "shift": 0.05, "gamma": [0.7, 1.5], "contrast": [0.75, 1.3]}
+Tables = dict[str, Any]
+
+ANY: dict[str, Tables] = {
+    "base": {},
+    "poly": {"training.schedule": {"name": "poly", "warm_up": 0.05}},
+    "last-epochs": {"training.ema": None, "training.average_last": "quarter"},
+    "more-augmentation": {"augmentation.probability": None} | {f"augmentation.{key}": MORE[key] for key in MORE},
+}
+MASKS: dict[str, Tables] = ANY | {
+    "no-average": {"training.ema": None},
+    "deep-supervision": {"training.deep_supervision": True},
+    "flips": {"augmentation.flip": "all"},
+    "flips-mirrored": {"augmentation.flip": "all", "inference.mirror": "trained"},
+    "dice-left-out": {"training.dice": {"absent": "left-out"}},
+    "dice-foreground": {"training.dice": {"background": False}},
+    "dice-case": {"training.dice": {"over": "case", "absent": "left-out"}},
+    "more-foreground": {"training.foreground_patches": 0.67},
+}
+LABELS: dict[str, Tables] = ANY | {
+    "average": {"training.ema": 0.99},
+    "flips": {"augmentation.flip": "all"},
+    "flips-mirrored": {"augmentation.flip": "all", "inference.mirror": "trained"},
+    "balanced": {"training.sampling": "balanced"},
+    "mixup": {"training.mixup": 0.2},
+}
+GROUPED = {"images": "images", "groups": "pseudo_group", "groups_are_guesses": True}
+COHORTS: dict[str, Tables] = {
+    "hippocampus": {"source": "decathlon", "path": "msd_hippocampus", "task": "segmentation"},
+    "cheng": GROUPED
+    | {
+        "source": "arrays", "path": "cheng_t1c_128/cheng_brain_t1c_128_dev.npz", "task": "segmentation",
+        "masks": "masks", "classes": ["background", "tumour"],
+    },
+    "nodules2d": {
+        "source": "arrays", "path": "lidc_nodules2d/lidc_nodules2d_dev.npz", "table": "lidc_nodules2d_dev.csv",
+        "images": "images", "labels": "malignancy_primary", "threshold": 3, "classes": ["benign", "malignant"],
+        "groups": "patient_id", "subtract": "hu_offset_guess", "spacing_mm": "pixel_spacing_mm",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A cohort ready for training: the tables that init chose, and one job of every arm, without epochs."""
+
+    name: str
+    tables: Tables
+    folder: Path
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job to run: which recipe, with how many epochs."""
+
+    cohort: str
+    arm: str
+    recipe: str
+    seed: int
+    epochs: int
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What tells it from others."""
+        return self.cohort, self.arm, self.recipe, self.seed
+
+
+def recipes_of(cohort: str) -> dict[str, Tables]:
+    """Return the recipes that a cohort can be trained with."""
+    return MASKS if "masks" in COHORTS[cohort] or COHORTS[cohort].get("task") == "segmentation" else LABELS
+
+
+def staged(name: str, data: Path, folder: Path, device: str, cases: int | None) -> Staged:
+    """Configure a cohort by init's rules, and stage its training and validation cases."""
+    from equipoise.cohorts.case_cards import CaseCards
+    from equipoise.cohorts.splits.split import split
+    from equipoise.configuration.design import Design
+    from equipoise.configuration.fingerprint import fingerprint
+    from equipoise.configuration.recipe import recipe
+    from equipoise.configuration.tables import tables_of
+    from equipoise.preprocessing import Pipeline
+    from equipoise.protocol import Protocol
+    from equipoise.training.preparation.staging import stage
+    from equipoise.trials.plan import read
+
+    known = {**COHORTS[name], "path": str(data / COHORTS[name]["path"])}
+    bare = Protocol.model_validate({"cohort": known, "arms": [{"name": "unet", "model": "unet"}]})
+    _, cohort = read(bare)
+    if cases is not None:
+        cohort = replace(cohort, cases=cohort.cases[:: max(1, len(cohort) // cases)][:cases])
+    (fold,) = split(cohort, fractions=SHARES)
+    seen = sorted([*fold.train.tolist(), *fold.validation.tolist()])
+    rules = recipe(fingerprint(cohort, CaseCards(cohort).all(), seen), device)
+    tables = tables_of(rules, Design("holdout", SHARES, 1, 1, len(ARMS)), MOST_EPOCHS)
+    protocol = Protocol.model_validate({"cohort": known, **tables})
+    for part in ("train", "validation"):
+        stage(cohort, fold.part(part), Pipeline.from_settings(protocol.preprocessing), folder / part)
+    common = {
+        "task": protocol.cohort.task, "classes": cohort.task_record.network_classes(cohort),
+        "regions": cohort.task_record.judged_structures(cohort), "channels": len(cohort.channels),
+        "spatial_dims": cohort.spatial_dims, "primary": protocol.endpoints.primary,
+    }  # fmt: skip
+    return Staged(name, {"cohort": known, "common": common, **tables}, folder, len(fold.train), len(fold.validation))
+
+
+def changed(tables: Tables, recipe: Mapping[str, Any], dims: int, epochs: int) -> Tables:
+    """Return the tables with a recipe's settings; None removes one."""
+    made = copy.deepcopy(tables)
+    for place, value in recipe.items():
+        section, key = place.split(".")
+        table = made.setdefault(section, {})
+        if value == "quarter":
+            table[key] = max(1, epochs // 4)
+        elif value == "all":
+            table[key] = ["horizontal", "vertical", "depth"][:dims]
+        elif value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+    made["training"]["epochs"] = epochs
+    return made
+
+
+def job_of(made: Staged, task: Task, precision: str, folder: Path) -> Any:
+    """Return the job of a task."""
+    from equipoise.protocol import Protocol
+    from equipoise.runfolder.job import Job
+
+    common = made.tables["common"]
+    tables = changed(made.tables, recipes_of(task.cohort)[task.recipe], common["spatial_dims"], task.epochs)
+    tables["training"] |= {"precision": precision, "seeds": [task.seed]}
+    plan = {key: value for key, value in tables.items() if key != "common"}
+    plan["arms"] = [arm for arm in plan["arms"] if arm["name"] == task.arm]
+    protocol = Protocol.model_validate(plan)
+    return Job(
+        arm=protocol.arms[0], fold=0, seed=task.seed, folder=folder, samples=made.folder, code=folder,
+        training=protocol.training, augmentation=protocol.augmentation, inference=protocol.inference, **common,
+    )  # fmt: skip
+
+
+def done(job: Any, task: Task) -> Tables:
+    """Train a job and answer its validation cases; return the line of the results."""
+    from safetensors.torch import load_file
+
+    from equipoise.training.data.samples import Samples
+    from equipoise.training.loop.determinism import device, reproducible
+    from equipoise.training.loop.train import build_learner, train
+
+    start = time.perf_counter()
+    end = train(job)
+    line = {**vars(task), "minutes": 0.0, "reason": end["reason"]}
+    if end["reason"] is None:
+        history = job.history()[f"validation_{job.primary}"]
+        with reproducible(1):
+            samples = Samples.load(job.samples / "validation")
+            learner = build_learner(job, device(), samples)
+            learner.model.load_state_dict(load_file(job.weights_file))
+            line |= answered(learner, samples, job)
+        line |= {"chosen_epoch": end["chosen_epoch"], "last": float(history[-1]), "memory_mb": end["peak_memory_mb"]}
+        line |= {"best": float(history[end["chosen_epoch"] - 1]), "patients": list(samples.patients)}
+        line["epoch_seconds"] = float(job.history()["seconds"][-1] / len(history))
+    return line | {"minutes": round((time.perf_counter() - start) / 60, 3)}
+
+
+def answered(learner: Any, samples: Any, job: Any) -> Tables:
+    """Return the value of every validation case, and of all: mean Dice and misses, or the area under the curve."""
+    import numpy as np
+
+    from equipoise.evaluation.regions import region_masks
+    from equipoise.training.tasks.classification import classify
+    from equipoise.training.tasks.segmentation import case_value, segment, to_masks
+
+    if not job.task_record.has_masks:
+        scores = classify(learner, samples, job).double().softmax(1).numpy()[:, 1]
+        truth = np.array(samples.targets).astype(int)
+        return {"value": area(truth, scores), "scores": scores.round(6).tolist(), "truth": truth.tolist()}
+    values, missed = [], []
+    for index, probability in enumerate(segment(learner, samples, job)):
+        target, masks = np.array(samples.targets[index]), to_masks(job, probability)
+        spacing = samples.grids[index].prepared_spacing_mm
+        values.append(case_value(job.primary, region_masks(target, job.regions), masks, spacing, {}))
+        whole = np.any(list(masks.values()), axis=0)
+        missed.append(bool((target > 0).any() and not (whole & (target > 0)).any()))
+    return {"value": float(np.mean(values)), "cases": np.round(values, 5).tolist(), "missed": missed}
+
+
+def area(truth: Any, scores: Any) -> float:
+    """Return the area under the ROC curve; nan where a class is missing."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    positive = truth == 1
+    n, m = int(positive.sum()), int((~positive).sum())
+    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float(np.nan)
+
+
+def work(tasks: Any, lines: Any, cohorts: dict[str, Staged], precision: str, folder: Path) -> None:
+    """Run tasks until a None comes; every end is put into `lines`, failures with their reason."""
+    import torch
+
+    torch.set_num_threads(1)
+    for task in iter(tasks.get, None):
+        place = folder / f"{task.cohort}-{task.arm}-{task.recipe}-{task.seed}-{task.epochs}"
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            line = done(job_of(cohorts[task.cohort], task, precision, place), task)
+        except Exception as error:  # a recipe that fails must not end the others
+            line = {**vars(task), "reason": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        lines.put(line)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+class Pool:
+    """Processes that run tasks side by side, until a deadline (by time.monotonic; None waits for all)."""
+
+    def __init__(self, workers: int, cohorts: dict[str, Staged], precision: str, folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.tasks, self.lines = context.Queue(), context.Queue()
+        given = (self.tasks, self.lines, cohorts, precision, folder)
+        self.processes = [context.Process(target=work, args=given, daemon=True) for _ in range(workers)]
+        for process in self.processes:
+            process.start()
+
+    def run(self, tasks: Sequence[Task], deadline: float | None) -> Iterator[Tables]:
+        """Yield the lines of the tasks as they end; stops at the deadline."""
+        for task in tasks:
+            self.tasks.put(task)
+        left = len(tasks)
+        while left and (deadline is None or time.monotonic() < deadline):
+            with contextlib.suppress(Empty):
+                yield self.lines.get(timeout=0.5)
+                left -= 1
+            if not any(process.is_alive() for process in self.processes):
+                raise SystemExit("all processes have died; give the machine more memory, or fewer --workers")
+
+    def close(self) -> None:
+        """End the processes at once: their jobs are not needed any more."""
+        for process in self.processes:
+            process.kill()
+
+
+def planned(
+    arguments: argparse.Namespace, pool: Pool, cohorts: Mapping[str, Staged], deadline: float | None
+) -> list[Task]:
+    """Return all tasks, the first seed first and the longest first; with a deadline, with the epochs that fit."""
+    chosen = {
+        name: [one for one in recipes_of(name) if not arguments.recipes or one in arguments.recipes] for name in cohorts
+    }
+    for name, made in cohorts.items():  # recipes that change nothing here
+        if "patch" not in made.tables["training"] and "more-foreground" in chosen[name]:
+            chosen[name].remove("more-foreground")
+    seconds = {(name, arm): 1.0 for name in cohorts for arm in arguments.arms}
+    if deadline is not None and arguments.epochs is None:
+        timed = [Task(name, arm, "base", 10_000 + again, 2) for name, arm in seconds for again in range(2)]
+        slow: dict[tuple[str, str], list[float]] = {}
+        for line in pool.run(timed, time.monotonic() + 0.3 * (deadline - time.monotonic())):
+            print(f"timed {line['cohort']} {line['arm']}: {line.get('epoch_seconds', line['reason'])}", flush=True)
+            slow.setdefault((line["cohort"], line["arm"]), []).append(line.get("epoch_seconds", 0.0))
+        seconds |= {key: max(values) for key, values in slow.items()}
+    tasks = []
+    for name in cohorts:
+        epochs = arguments.epochs or FEWEST_EPOCHS
+        if deadline is not None and arguments.epochs is None:
+            room = FILLED * (deadline - time.monotonic()) * len(pool.processes)
+            room *= WEIGHT[name] / sum(WEIGHT[other] for other in cohorts)
+            one = sum(seconds[name, arm] for arm in arguments.arms) * len(chosen[name]) * arguments.seeds
+            epochs = int(min(MOST_EPOCHS, max(FEWEST_EPOCHS, room / max(one, 1e-9))))
+        print(f"{name}: {epochs} epochs of {cohorts[name].train} cases", flush=True)
+        tasks += [
+            Task(name, arm, recipe, seed, epochs)
+            for seed in range(arguments.seeds) for arm in arguments.arms for recipe in chosen[name]
+        ]  # fmt: skip
+    return sorted(
+        tasks, key=lambda task: (task.seed, task.recipe != "base", -task.epochs * seconds[task.cohort, task.arm])
+    )
+
+
+def lines_of(files: Sequence[Path]) -> list[Tables]:
+    """Return the lines of result files that are there."""
+    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines() if line]
+
+
+def table(lines: Sequence[Tables]) -> str:
+    """Return the table of differences to base, by cohort and arm and over all arms, in Markdown."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    good = [line for line in lines if line.get("value") is not None and np.isfinite(line["value"])]
+    rows = ["| cohort | recipe | arm | seeds | base | difference (95 % interval) | missed − base |", "|" + "---|" * 7]
+    for cohort in dict.fromkeys(line["cohort"] for line in good):
+        here = [line for line in good if line["cohort"] == cohort]
+        between = _between_seeds(here)
+        for recipe in dict.fromkeys(line["recipe"] for line in here if line["recipe"] != "base"):
+            found = []
+            for arm in (arm for arm in ARMS if any(line["arm"] == arm for line in here)):
+                mine, base = (
+                    {line["seed"]: line for line in here if (line["arm"], line["recipe"]) == (arm, name)}
+                    for name in (recipe, "base")
+                )
+                if mine and base:
+                    found.append(_difference(mine, base, between, generator))
+                    rows.append(_row(cohort, recipe, arm, *found[-1]))
+            if len(found) > 1:
+                base_value, differences, variances, misses, seeds = zip(*found, strict=True)
+                variance = float(np.sum(variances)) / len(found) ** 2
+                means = [float(np.mean(each)) for each in (base_value, differences, misses)]
+                rows.append(_row(cohort, recipe, "**all**", means[0], means[1], variance, means[2], min(seeds)))
+    failed = [f"{line['cohort']} {line['arm']} {line['recipe']} {line['seed']}: {line['reason']}" for line in lines
+              if line.get("reason")]  # fmt: skip
+    return "\n".join(rows + [f"failed: {each}" for each in failed])
+
+
+def _row(
+    cohort: str, recipe: str, arm: str, base: float, difference: float, variance: float, missed: float, seeds: int
+) -> str:
+    half = 1.96 * variance**0.5
+    mark = " *" if abs(difference) > half else ""
+    misses = "" if missed != missed else f"{100 * missed:+.1f} %"
+    return (
+        f"| {cohort} | {recipe} | {arm} | {seeds} | {base:.4f} | {difference:+.4f} "
+        f"({difference - half:+.4f} to {difference + half:+.4f}){mark} | {misses} |"
+    )
+
+
+def _between_seeds(lines: Sequence[Tables]) -> float:
+    """Return the variance between training runs, pooled over arms and recipes."""
+    import numpy as np
+
+    groups: dict[tuple[str, str], list[float]] = {}
+    for line in lines:
+        groups.setdefault((line["arm"], line["recipe"]), []).append(line["value"])
+    several = [values for values in groups.values() if len(values) > 1]
+    degrees = sum(len(values) - 1 for values in several)
+    return float(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else 0.0
+
+
+def _difference(
+    mine: Mapping[int, Tables], base: Mapping[int, Tables], between: float, generator: Any
+) -> tuple[float, float, float, float, int]:
+    """Return base's mean, the difference, its variance, the difference of the share missed, and the seeds."""
+    import numpy as np
+
+    one = next(iter(base.values()))
+    patients = np.array(one["patients"])
+    places = [np.flatnonzero(patients == name) for name in np.unique(patients)]
+
+    def mean(runs: Mapping[int, Tables], rows: Any) -> float:
+        if "cases" in one:
+            return float(np.mean([np.array(run["cases"])[rows].mean() for run in runs.values()]))
+        truth = np.array(one["truth"])[rows]
+        return float(np.mean([area(truth, np.array(run["scores"])[rows]) for run in runs.values()]))
+
+    drawn = []
+    for _ in range(400):
+        rows = np.concatenate([places[i] for i in generator.integers(0, len(places), len(places))])
+        drawn.append(mean(mine, rows) - mean(base, rows))
+    every = np.arange(len(patients))
+    start = mean(base, every)
+    variance = float(np.nanvar(drawn)) + between * (1 / len(mine) + 1 / len(base))
+    missed = [np.mean([np.mean(run["missed"]) for run in runs.values()]) if "missed" in one else np.nan
+              for runs in (mine, base)]  # fmt: skip
+    return start, mean(mine, every) - start, variance, float(missed[0] - missed[1]), min(len(mine), len(base))
+
+
+def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohort", nargs="+", default=list(COHORTS), choices=list(COHORTS))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--recipes", nargs="+", default=[], choices=sorted({*MASKS, *LABELS}))
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--sized-for", default="cpu", choices=["cpu", "cuda"], help="whose widths and patches (cpu)")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--total-minutes", type=float)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: the cores, on a card one less)")
+    parser.add_argument("--cases", type=int, help="so many cases of each cohort, evenly spread")
+    parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", type=Path, nargs="+", help="print the table of result files, train nothing")
+    arguments = parser.parse_args(argv)
+    if not arguments.table and not arguments.out:
+        parser.error("name the file of results with --out")
+    return arguments
+
+
+def main() -> None:
+    """Stage the cohorts, run the jobs, print the table."""
+    arguments, start = arguments_of(), time.monotonic()
+    if arguments.table:
+        print(table(lines_of(arguments.table)))
+        return
+    os.environ |= THREADS | ({"CUDA_VISIBLE_DEVICES": ""} if arguments.device == "cpu" else {})
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    data = Path(os.environ.get("EQUIPOISE_DATA", "shared/data"))
+    deadline = None if arguments.total_minutes is None else start + 60 * arguments.total_minutes - 5
+    memory = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="recipes-", dir=memory) as folder:
+        jobs = [(name, data, Path(folder) / name, arguments.sized_for, arguments.cases) for name in arguments.cohort]
+        with multiprocessing.get_context("spawn").Pool(len(jobs)) as staging:
+            cohorts = {made.name: made for made in staging.starmap(staged, jobs)}
+        print(f"staged after {time.monotonic() - start:.0f} s", flush=True)
+        cores = len(os.sched_getaffinity(0))
+        count = arguments.workers or max(1, cores - (arguments.device == "cuda"))
+        pool = Pool(count, cohorts, arguments.precision, Path(folder) / "jobs")
+        try:
+            tasks = planned(arguments, pool, cohorts, deadline)
+            made_before = {tuple(line[key] for key in ("cohort", "arm", "recipe", "seed")) for line in
+                           lines_of([arguments.out]) if not line.get("reason")}  # fmt: skip
+            tasks = [task for task in tasks if task.key not in made_before]
+            ended = 0
+            with arguments.out.open("a") as out:
+                for line in pool.run(tasks, deadline):
+                    if line["seed"] >= 10_000:  # a timing that ended late
+                        continue
+                    out.write(json.dumps(line | {"device": arguments.device}) + "\n")
+                    out.flush()
+                    ended += 1
+                    name = " ".join(str(line[key]) for key in ("cohort", "arm", "recipe", "seed"))
+                    print(f"{ended}/{len(tasks)} {name}: {line['reason'] or line['value']}", flush=True)
+        finally:
+            pool.close()
+    print(f"{ended} of {len(tasks)} jobs in {(time.monotonic() - start) / 60:.1f} min, {count} processes")
+    print(table(lines_of([arguments.out])))
+
+
+if __name__ == "__main__":
+    main()
