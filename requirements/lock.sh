@@ -6,4 +6,5 @@ common=(--generate-hashes --universal --python-version 3.11 --no-emit-index-url 
 uv pip compile pyproject.toml --extra export --extra excel --group build "${common[@]}" -o requirements/run.txt
 uv pip compile pyproject.toml --extra dicom --extra excel --extra export --extra zoo --group build --group dev -c requirements/run.txt --override requirements/overrides.txt "${common[@]}" -o requirements/dev.txt
 uv pip compile pyproject.toml --extra ray -c requirements/run.txt "${common[@]}" -o requirements/ray.txt
+uv pip compile pyproject.toml --extra nnunet -c requirements/run.txt "${common[@]}" -o requirements/nnunet.txt
 echo 'uv' | uv pip compile - "${common[@]}" -o requirements/uv.txt
