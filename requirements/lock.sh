@@ -8,4 +8,5 @@ uv pip compile pyproject.toml --extra dicom --extra excel --extra export --extra
 uv pip compile pyproject.toml --extra serve -c requirements/run.txt "${common[@]}" -o requirements/serve.txt
 uv pip compile pyproject.toml --extra ray -c requirements/run.txt "${common[@]}" -o requirements/ray.txt
 uv pip compile --group pyproject.toml:docs -c requirements/dev.txt "${common[@]}" -o requirements/docs.txt
+uv pip compile pyproject.toml --extra nnunet -c requirements/run.txt "${common[@]}" -o requirements/nnunet.txt
 echo 'uv' | uv pip compile - "${common[@]}" -o requirements/uv.txt

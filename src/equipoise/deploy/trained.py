@@ -21,12 +21,13 @@ from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Named, Protocol
+from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.protocol.toml import read_text
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
 from equipoise.runfolder.names import as_locked
 from equipoise.runfolder.own_code import check_code, own_code_of_arm
-from equipoise.runfolder.paths import CHECKPOINT, PROTOCOL, WEIGHTS, job_name
+from equipoise.runfolder.paths import CHECKPOINT, JOBS, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.training.loop.arm import code_hashes
 from equipoise.training.preparation.staging import plan_jobs
@@ -79,6 +80,7 @@ def trained_job(
     names = [*folder.arms(), *(str(twin["name"]) for twin in folder.untuned())]
     if arm not in names:
         raise EquipoiseError(f"{run} has no arm {arm!r}; {nearest(arm, names)}")
+    _refuse_nnunet(folder, arm)
     record, values = _chosen(folder, arm, job)
     _refuse_untrusted(folder, arm, protocol, trust_code)
     plan, cohort = _data(folder, protocol)
@@ -89,6 +91,16 @@ def trained_job(
     fold = folder.lock["split"]["folds"][record.fold]
     parts = {name: np.array([place[case] for case in fold[name]], np.int64) for name in ("train", "validation", "test")}
     return TrainedJob(folder, plan, cohort, here, record, parts, values)
+
+
+def _refuse_nnunet(folder: RunFolder, arm: str) -> None:
+    """Raise EquipoiseError for an arm of nnU-Net, which resamples and normalises by its own code."""
+    model = next((plan.get("model") for plan in folder.lock["arms"] if plan["name"] == arm), None)
+    if isinstance(model, dict) and is_nnunet(str(model.get("name"))):
+        raise EquipoiseError(
+            f"{arm} is nnU-Net's, and a bundle has no room for its own preprocessing; use nnU-Net with "
+            f"the plan and the weights in {folder.path / JOBS / arm}"
+        )
 
 
 def refuse_unsound(folder: RunFolder) -> None:

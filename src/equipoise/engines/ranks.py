@@ -24,7 +24,7 @@ from typing import Any, Self
 from equipoise.engines.local import Failure, next_ended
 from equipoise.errors import EquipoiseError
 
-TOGETHER = "equipoise.training.loop.train:train"
+TOGETHER = "equipoise.training.jobs:train"
 """The call that all processes answer together."""
 _GROUPS: dict[str, Any] = {}
 """Process groups besides torch's default; "meeting" is for the meetings at the end of jobs."""

@@ -1,13 +1,13 @@
 """The protocol: the plan of a trial or a study as typed data, read from TOML."""
 
+from equipoise.protocol.arm import Arm, Pretrained
+from equipoise.protocol.nnunet_section import NNUNetSection
 from equipoise.protocol.protocol import (
     FEWEST_SHARED,
     FIRST_LOOK,
     UNTUNED,
-    Arm,
     CohortSection,
     EndpointsSection,
-    Pretrained,
     Protocol,
     SplitSection,
     TrialSection,
@@ -27,6 +27,7 @@ __all__ = [
     "Dimension",
     "EndpointsSection",
     "InferenceSection",
+    "NNUNetSection",
     "Named",
     "Pretrained",
     "Protocol",

@@ -18,8 +18,9 @@ from pydantic import (
 
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
+from equipoise.protocol.arm import Arm, nnunet_complaint
 from equipoise.protocol.search_space import Space
-from equipoise.protocol.sections import Named, OpenSection, Positive, Section, one_of, tuples
+from equipoise.protocol.sections import OpenSection, Positive, Section, one_of, tuples
 from equipoise.protocol.toml import read_text, tables, validated
 from equipoise.protocol.training_section import InferenceSection, TrainingSection
 from equipoise.tasks import CLASSIFICATION, TASKS, task_named
@@ -104,46 +105,6 @@ class SplitSection(Section):
         if min(value) <= 0 or abs(sum(value) - 1) > 1e-6:
             raise ValueError("train, validation and test shares must be positive and sum to 1")
         return value
-
-
-class Pretrained(Section):
-    """A safetensors file of an arm's initial weights; a bare string is a file that fits without renaming.
-
-    file: a safetensors file, relative to the protocol.
-    rename: prefixes of names in the file → prefixes in the model. keep: prefixes of names that stay random.
-    """
-
-    file: str
-    rename: dict[str, str] = Field(default_factory=dict)
-    keep: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_string(cls, value: Any) -> Any:
-        return {"file": value} if isinstance(value, str) else value
-
-    _arrays = tuples("keep")
-
-
-class Arm(Section):
-    """One treatment: a model, an optimizer and their settings.
-
-    name: of the arm, and of its folder in the run. model: a network with its settings. optimizer: with its settings.
-    pretrained: the initial weights. freeze: patterns of names of parameters that are not trained, such as "encoder.*".
-    space: the settings that tuning may replace (empty: the default space of a built-in optimizer).
-    draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.
-    """
-
-    # The name becomes a folder of the run, hence the pattern.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-    model: Named
-    optimizer: Named = Named(name="adam")
-    pretrained: Pretrained | None = None
-    freeze: tuple[str, ...] = ()
-    space: Space = Space()
-    draws: Positive | None = None
-
-    _arrays = tuples("freeze")
 
 
 UNTUNED = "-untuned"
@@ -333,6 +294,16 @@ class Protocol(Section):
                 f"training.shared_seeds: {self.arms[0].name!r} and {other.name!r} have different models, which cannot "
                 "start from the same weights; share seeds only between arms of one model"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _arms_of_other_kinds(self) -> Self:
+        for arm in self.arms:
+            complaint = nnunet_complaint(arm, self.cohort.task, self.training, self.preprocessing)
+            if complaint is None and arm.nnunet is not None and self.tuning is not None:
+                complaint = "nnU-Net configures itself and cannot be tuned; leave out [tuning]"
+            if complaint is not None:
+                raise ValueError(f"arms: {arm.name!r}: {complaint}")
         return self
 
     @model_validator(mode="after")

@@ -60,6 +60,9 @@ def own_code_of_arm(run: Path, plans: Iterable[Mapping[str, Any]], arm: str) -> 
         name = value.get("name", "") if isinstance(value, dict) else str(value or "")
         if ":" in name:
             yield what, name
+    trainer = model.get("trainer", "") if isinstance(model := chosen.get("model"), dict) else ""
+    if ":" in trainer:
+        yield "trainer", trainer
 
 
 @contextmanager

@@ -4,6 +4,7 @@
       protocol.toml cases.csv lock.json ledger.jsonl                     the plan and the ledger
       jobs/<arm>/<fold>-<seed>/   done.json history.csv rates.csv checkpoint/ predictions.parquet slices.npz
       jobs/…/.writer.json .writer-<token>/                               while it trains: its writer, unfinished files
+      jobs/…/nnunet/ nnunet.json                                         of nnU-Net: while it trains, and what it chose
       jobs/<arm>/draws/<fold>-<draw>/                                    the same, of a draw of tuning
       baselines/<rule>/<fold>-0/                                         predictions of a trivial rule
       samples/<fold>/<part>/                                             prepared cases, while jobs need them
@@ -50,6 +51,10 @@ PREDICTIONS = "predictions.parquet"
 CANDIDATES = "candidates.parquet"
 SLICES = "slices.npz"
 SAMPLE_INDEX = "cases.json"
+EXTERNAL = "nnunet"
+"""The folder in a job's folder in which nnU-Net works; it is removed when the job has ended."""
+NNUNET_FACTS = "nnunet.json"
+"""Plan, configuration and versions of a job that nnU-Net trained: with the weights, all that its answers need."""
 
 STUDY_PLAN = "study-plan.json"
 STUDY_FILE = "study.toml"

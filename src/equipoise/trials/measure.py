@@ -23,7 +23,7 @@ from equipoise.trials.plan import Trial, endpoint_of, first_samples
 from equipoise.trials.run import seed_spreads, try_arms
 from equipoise.trials.sound_layers import unsound_layers, with_routes
 
-_FORECAST = "equipoise.training.loop.preflight:forecast"
+_FORECAST = "equipoise.training.jobs:forecast"
 
 
 def forecasts_of(trial: Trial, workers: Engine, watch: Watch = silent) -> list[Forecast]:

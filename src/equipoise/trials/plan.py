@@ -18,6 +18,7 @@ from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.configuration.auto import is_open, resolved
 from equipoise.configuration.fingerprint import fingerprint
+from equipoise.engines import ranks
 from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import metric_columns
@@ -32,6 +33,7 @@ from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.own import is_own, try_out
 from equipoise.training.data.samples import Samples
+from equipoise.training.external.installed import refuse_absent
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
 from equipoise.trials.spelling import refuse_misspelt
@@ -79,6 +81,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
     Raises CohortError where the cohort cannot be split as stated, ProtocolError for endpoints or subgroups it lacks.
     """
     cards = cards or CaseCards(cohort)
+    _check_programs(protocol)
     # First what costs nothing: a mistyped endpoint is reported before guessing patients reads every image.
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         endpoint_of(name, cohort, protocol.folder)
@@ -107,6 +110,14 @@ def _configured(
         return protocol, {}
     known = np.setdiff1d(np.arange(len(cohort)), folds[0].test)
     return resolved(protocol, fingerprint(cohort, cards.all(), known))
+
+
+def _check_programs(protocol: Protocol) -> None:
+    """Refuse an arm whose program is not there, or cannot train where a launcher shares jobs between processes."""
+    for arm in (arm for arm in protocol.arms if arm.nnunet is not None):
+        refuse_absent(arm.name)
+        if ranks.count() > 1:
+            raise ProtocolError(f"arm {arm.name!r}: nnU-Net trains in one process; start the command without torchrun")
 
 
 def _check_margin(protocol: Protocol, cohort: Cohort) -> None:

@@ -83,7 +83,7 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
     # One call for each arm, so that a worker that dies names the arm.
     requests = [([job], first) for job in arms]
-    outcomes = dict(workers.run("equipoise.training.loop.preflight:preflight", requests, lambda: None))
+    outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
     record: dict[str, Any] = {}
     for number, job in enumerate(arms):
         outcome = outcomes[number]
@@ -260,7 +260,8 @@ def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
     # The measurement depends on the machine and its load, so a resumed run must not repeat it: arms would differ.
     recorded = ledger.last(SETTLED)
     if recorded is None:
-        request = (trial.jobs[: len(trial.protocol.arms)], first_samples(trial), len(trial.folds[0].train))
+        networks = [job for job in trial.jobs[: len(trial.protocol.arms)] if job.arm.nnunet is None]
+        request = (networks, first_samples(trial), len(trial.folds[0].train))
         ((_, outcome),) = workers.run("equipoise.training.loop.arithmetic:settle", [request], lambda: None)
         if isinstance(outcome, local.Failure):
             raise ProtocolError(f"precision and compiling could not be measured: {outcome.text}")
@@ -292,7 +293,8 @@ def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
 
 def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
     """Raise CohortError for cases that no job can learn from, or that cannot select an epoch."""
-    if not staged.uniform and trial.protocol.training.patch is None:
+    networks = any(arm.nnunet is None for arm in trial.protocol.arms)  # nnU-Net chooses its patches itself
+    if networks and not staged.uniform and trial.protocol.training.patch is None:
         raise CohortError(
             f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
         )
@@ -321,7 +323,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     total = sum(job.training.epochs for job in jobs)
     watching = Watching(jobs, lambda done: watch(f"{label}, epochs", done, total), trial.how.stall_minutes, ledger.held)
     stopped: list[str] = []
-    for job, result in run_jobs(workers, "equipoise.training.loop.train:train", waiting, watching):
+    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
         if interrupted(result):
             stopped.append(str(result))
         elif isinstance(result, local.Failure):
@@ -370,7 +372,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
         _open(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
-    ended = run_jobs(workers, "equipoise.training.inference.inference:predict_job", missing, unwatched)
+    ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, unwatched)
     for done, (job, result) in enumerate(ended, start=1):
         if interrupted(result):
             raise Interrupted(f"{result}, while it predicted; run the same command again")

@@ -71,7 +71,7 @@ def _different(trial: Trial) -> list[Job]:
     """Return one job for each network and precision that the trial may train."""
     chosen = trial.protocol.training.precision
     jobs: dict[str, Job] = {}
-    for job in (*trial.jobs, *trial.draws):
+    for job in (job for job in (*trial.jobs, *trial.draws) if job.arm.nnunet is None):
         for precision in PRECISIONS if chosen == "auto" else (chosen,):
             key = json.dumps([_arm(job), precision], sort_keys=True)
             jobs.setdefault(key, job.settled(precision, job.training.compile is True))

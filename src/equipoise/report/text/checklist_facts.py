@@ -18,6 +18,7 @@ from equipoise.report.text.words import (
     plural,
     several_runs,
     split_unit,
+    trained_as,
 )
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
@@ -81,7 +82,7 @@ def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]
 def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
     plan, arms = read_protocol(run.path, run.lock, run.trusted), results["arms"]
     models = "; ".join(
-        f"{arm['name']}: {arm['model']} with {arm['optimizer']}"
+        f"{arm['name']}: {trained_as(arm)}"
         + (f", {arm['parameters']:,} parameters" if arm["parameters"] is not None else "")
         for arm in arms
     )

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.recommendation import QUALITY
 from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.report.text.model_card import run_card
@@ -17,13 +18,18 @@ def export_command(run: RunFolder, results: Mapping[str, Any], arm: str, folder:
     folder: of the run as the user names it; its own name where it is not given, for use beside it.
     """
     task, plans = str(run.lock["cohort"].get("task")), (*run.lock["arms"], *run.untuned())
-    if run.sources or ":" in task or not any(plan["name"] == arm for plan in plans):
+    plan = next((plan for plan in plans if plan["name"] == arm), None)
+    if run.sources or ":" in task or plan is None or _is_nnunet(plan.get("model")):
         return None
     place = run.path.resolve().name if folder is None else folder
     words = ["equipoise", "export", place, "--arm", arm, "--out", f"{arm}-bundle"]
     words += ["--trust-code"] * any(True for _ in own_code_of_arm(run.path, plans, arm))
     words += ["--although", "REASON"] * bool(arm_evidence(run.lock, arm, results)["overruled"])
     return shlex.join(words)
+
+
+def _is_nnunet(model: Any) -> bool:
+    return is_nnunet(str(model.get("name", "") if isinstance(model, Mapping) else model))
 
 
 def next_step(run: RunFolder, results: Mapping[str, Any], folder: str | None = None) -> str | None:

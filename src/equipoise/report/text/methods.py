@@ -6,7 +6,7 @@ from typing import Any
 from equipoise.report.text import audit
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
-from equipoise.report.text.words import case_noun, plural
+from equipoise.report.text.words import case_noun, plural, trained_as
 
 
 def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -68,7 +68,7 @@ def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
 
 
 def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
-    arms = ", ".join(f"{arm['name']} ({arm['model']} with {arm['optimizer']})" for arm in results["arms"])
+    arms = ", ".join(f"{arm['name']} ({trained_as(arm)})" for arm in results["arms"])
     versions = lock.get("versions", {})
     tools = ", ".join(f"{name} {versions[name]}" for name in ("equipoise", "torch", "python") if name in versions)
     seeds = ", ".join(map(str, lock["seeds"]))

@@ -124,7 +124,7 @@ def _arm(lock: Mapping[str, Any], results: Mapping[str, Any], evidence: Mapping[
     runs = f"seeds {seeds} in {folds} fold{'s' * (folds > 1)}, {entry['failed_jobs']} without a result"
     return [
         ("network", f"{entry['model']} ({network}), {entry['parameters']} parameters", RUN),
-        ("optimizer", f"{entry['optimizer']} ({rule})", RUN),
+        ("optimizer", "its own" if entry["optimizer"] is None else f"{entry['optimizer']} ({rule})", RUN),
         ("training runs", runs, RUN),
         ("question of the trial", evidence["question"], RUN),
         ("protocol", f"SHA-256 {lock['protocol_sha256']}", RUN),

@@ -218,3 +218,12 @@ def seconds(value: float | None) -> str:
         return f"{value:.0f} s"
     minutes = round(value / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def trained_as(arm: Mapping[str, Any]) -> str:
+    """Name an arm's model and its optimizer, where it has one of ours.
+
+    >>> trained_as({"model": "unet", "optimizer": "adam"}), trained_as({"model": "nnunet", "optimizer": None})
+    ('unet with adam', 'nnunet')
+    """
+    return f"{arm['model']} with {arm['optimizer']}" if arm["optimizer"] is not None else str(arm["model"])

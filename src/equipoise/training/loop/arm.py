@@ -1,5 +1,6 @@
 """Build the model and optimizer of an arm from their names and settings in the protocol."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +11,7 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
-from equipoise.lookup import module_hash, nearest, resolve, source_hash
+from equipoise.lookup import module_hash, nearest, resolve, source_hash, source_of
 from equipoise.models.adapter import in_order
 from equipoise.protocol import Named
 from equipoise.runfolder.job import Job
@@ -89,8 +90,19 @@ def code_hashes(jobs: Iterable[Job]) -> dict[str, str]:
     for job in jobs:
         if ":" in job.task:
             hashes[job.task] = module_hash(job.task)
+        if job.arm.nnunet is not None:
+            hashes |= _trainer_hash(job.arm.nnunet.trainer, job)
+            continue
         for named, package, kind in ((job.arm.model, models, "model"), (job.arm.optimizer, optimizers, "optimizer")):
             digest = source_hash(named.name, resolve(named.name, package, kind, job.code))
             if digest is not None:
                 hashes[named.name] = digest
     return dict(sorted(hashes.items()))
+
+
+def _trainer_hash(trainer: str, job: Job) -> dict[str, str]:
+    """Return the hash of a trainer of nnU-Net that is the user's own; nothing of it is run here."""
+    file = source_of(trainer, job.code) if ":" in trainer else None
+    if ":" in trainer and file is None:
+        raise ProtocolError(f"trainer {trainer!r} cannot be found; put its module beside the protocol or install it")
+    return {} if file is None else {trainer: hashlib.sha256(file.read_bytes()).hexdigest()}

@@ -36,6 +36,11 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     jobs, samples = first
     for job in jobs:
         _try(job, samples)
+    return facts_of(jobs)
+
+
+def facts_of(jobs: list[Job]) -> dict[str, Any]:
+    """Return the facts for the trial's record; see `preflight`."""
     facts = {"device": device_name(), "environment": environment(jobs[0].training.threads)}
     return facts | {"code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
 

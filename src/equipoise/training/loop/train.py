@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from equipoise.cohorts.cohort import IGNORED
-from equipoise.errors import EquipoiseError, ProtocolError, Superseded
+from equipoise.errors import ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.lookup import imported
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
@@ -34,10 +33,10 @@ from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
 from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
-from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.cost import PeakMemory, latency_ms
-from equipoise.training.loop.determinism import device, environment, reproducible, seeded
+from equipoise.training.loop.determinism import device, environment, seeded
 from equipoise.training.loop.diagnostics import Observation
+from equipoise.training.loop.ending import DivergedError, ended
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
 from equipoise.training.loop.initial_weights import frozen_norm_layers
 from equipoise.training.loop.layout import layout_of
@@ -56,6 +55,7 @@ class Progress:
     epoch: int = 0
     attempt: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     peak_memory_mb: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     rates: list[dict[str, float]] = field(default_factory=list)
@@ -65,41 +65,9 @@ class Progress:
     notes: list[str] = field(default_factory=list)
 
 
-class DivergedError(Exception):
-    """The job's optimization left the range of finite or useful numbers; the text says where."""
-
-
 def train(job: Job) -> dict[str, Any]:
-    """Train one job, or resume it from its last checkpoint, and return the contents of done.json.
-
-    A failure of the arm (divergence, an exception of its model) is returned and written like any other end. OSError and
-    MemoryError are raised, because a full disk or memory is not a property of the arm, and Superseded where another
-    process has begun to train the job: this one then writes nothing more.
-    """
-    done = job.done()
-    if done is not None:
-        return done
-    ranks = Ranks.here()
-    # Before anything of the job is read: from here on no earlier writer can change it.
-    writer = Writer.begin(job.folder) if ranks.leads else None
-    try:
-        with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
-            # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
-            warnings.simplefilter("always")
-            end = _Training(job, ranks, writer).run()
-        texts = {str(warning.message) for warning in caught if warning.category is UserWarning}
-        end["warnings"] = sorted(texts | set(end["warnings"]))
-    except Superseded:
-        raise
-    except (DivergedError, EquipoiseError) as error:
-        end = {"status": "failed", "reason": str(error)}
-    except Exception as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
-        if isinstance(error, OSError) and not of_the_arm(error, job):
-            raise
-        end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
-    return end if writer is None else job.write_end(writer, **end, processes=ranks.count)
+    """Train one job, or resume it from its last checkpoint, and return the contents of done.json; see `ended`."""
+    return ended(job, lambda ranks, writer: _Training(job, ranks, writer).run())
 
 
 class _Training:
@@ -143,6 +111,7 @@ class _Training:
             "stopped_epoch": self.progress.epoch if self._waited_enough() else None,
             "parameters": parameter_count(self.learner.model),
             "train_seconds": round(self.progress.seconds, 3),
+            "processor_seconds": round(self.progress.processor_seconds, 3),
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
             **({} if on_device is None else {"device_memory_mb": round(on_device, 1)}),
@@ -164,7 +133,7 @@ class _Training:
 
     def _epoch_or_retry(self, memory: PeakMemory) -> None:
         """Run one epoch; after a non-finite loss, retry once from the last checkpoint with other random draws."""
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         try:
             row = self._epoch()
         except NotFiniteError as error:
@@ -174,14 +143,16 @@ class _Training:
                     f"last on the batch of cases {error}"
                 ) from error
             attempt, seconds = self.progress.attempt + 1, self.progress.seconds + time.perf_counter() - start
+            processor = self.progress.processor_seconds + time.process_time() - used
             # Built anew: before the first checkpoint, `_resume` has no state from which to restore the initial weights.
             self.learner = build_learner(self.job, self.device, self.samples, self.ranks)
             self.progress = Progress()
             self._resume()
-            self.progress = replace(self.progress, attempt=attempt, seconds=seconds)
+            self.progress = replace(self.progress, attempt=attempt, seconds=seconds, processor_seconds=processor)
             return
         progress = self.progress
         progress.seconds += time.perf_counter() - start
+        progress.processor_seconds += time.process_time() - used
         progress.peak_memory_mb = max(progress.peak_memory_mb, memory.peak_mb)
         progress.history.append(row | {"seconds": round(progress.seconds, 3)})
         progress.epoch += 1

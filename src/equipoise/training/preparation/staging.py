@@ -5,7 +5,7 @@ from typing import Any
 
 from equipoise.cohorts import Cohort
 from equipoise.preprocessing import Pipeline
-from equipoise.protocol import Protocol
+from equipoise.protocol import Arm, Protocol, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import job_folder, samples_folder
 from equipoise.statistics.own import function_of
@@ -46,15 +46,26 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
         "regions": task.judged_structures(cohort),
         "channels": len(cohort.channels),
         "spatial_dims": cohort.spatial_dims,
-        "training": protocol.training,
         "inference": protocol.inference,
         "augmentation": protocol.augmentation,
         "primary": protocol.endpoints.primary,
         "own": own_metrics(protocol, cohort),
         "ignores": cohort.ignores,
     }
+
+    def training(arm: Arm) -> TrainingSection:
+        """Return the arm's training: the common one, with the epochs of nnU-Net where it has its own."""
+        if arm.nnunet is None:
+            return protocol.training
+        return protocol.training.model_copy(update={"epochs": arm.nnunet.epochs_of(protocol.training.epochs)})
+
+    def job(arm: Arm, fold: int, seed: int) -> Job:
+        """Return the job of an arm on a fold with a seed."""
+        places = job_folder(out, arm.name, fold, seed), samples_folder(out, fold)
+        return Job(arm, fold, seed, *places, training=training(arm), **common)
+
     return [
-        Job(arm, fold, seed, job_folder(out, arm.name, fold, seed), samples_folder(out, fold), **common)
+        job(arm, fold, seed)
         for fold in range(folds)
         for seed in protocol.training.seeds
         for arm in (*protocol.arms, *protocol.untuned())

@@ -1,6 +1,6 @@
 """Segmentation with a network: predict whole cases in single forward passes or by sliding windows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -136,6 +136,21 @@ def _truth(samples: Samples, index: int) -> NDArray[np.uint8]:
     return np.asarray(samples.truths[index])
 
 
+def judged(answers: Iterable[Array], samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
+    """Return the metrics of every case on its own grid, and the plane of each answer that the report shows.
+
+    answers: probabilities (outputs, *prepared grid) of every case, in order, whoever gave them.
+    """
+    rows, slices, own = [], {}, per_case_functions(job.own, job.code)
+    for index, probability in enumerate(answers):
+        truth, grid = _truth(samples, index), samples.grids[index]
+        masks = labelled_only({name: grid.back(mask) for name, mask in to_masks(job, probability).items()}, truth)
+        rows.append(region_metrics(region_masks(truth, job.regions), masks, grid.spacing_mm, own=own))
+        slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in masks.values()])
+    metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return prediction_rows({part: samples}, job.arm.name, job.fold, job.seed, metrics=metrics), slices
+
+
 class _Training:
     """See `TaskTraining`."""
 
@@ -152,15 +167,8 @@ class _Training:
         return _validate_masks(learner, samples, job)
 
     def predict(self, learner: Learner, samples: Samples, job: Job, part: str) -> tuple[Predictions, Planes]:
-        """Return the metrics of every case on its own grid, and the plane of each answer that the report shows."""
-        rows, slices, own = [], {}, per_case_functions(job.own, job.code)
-        for index, probability in enumerate(segment(learner, samples, job)):
-            truth, grid = _truth(samples, index), samples.grids[index]
-            masks = labelled_only({name: grid.back(mask) for name, mask in to_masks(job, probability).items()}, truth)
-            rows.append(region_metrics(region_masks(truth, job.regions), masks, grid.spacing_mm, own=own))
-            slices[samples.cases[index]] = packed([mask[shown_slice(truth)] for mask in masks.values()])
-        metrics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        return prediction_rows({part: samples}, job.arm.name, job.fold, job.seed, metrics=metrics), slices
+        """See `TaskTraining.predict` and `judged`."""
+        return judged(segment(learner, samples, job), samples, job, part)
 
     def useless_loss(self, job: Job, train: Samples, validation: Samples) -> float | None:  # noqa: ARG002
         """See `TaskTraining.useless_loss`."""

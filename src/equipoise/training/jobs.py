@@ -1,0 +1,39 @@
+"""What the worker processes of a trial are asked to do with a job, whoever trains its arm: ours, or nnU-Net."""
+
+from pathlib import Path
+from typing import Any
+
+from equipoise.runfolder.job import Job
+from equipoise.training.data.samples import Samples
+from equipoise.training.external import nnunet, nnunet_trial
+from equipoise.training.inference import inference
+from equipoise.training.loop import preflight as networks
+from equipoise.training.loop.forecast import Forecast
+from equipoise.training.loop.train import train as train_network
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train one job, or resume it, and return the contents of done.json; see `loop.ending.ended`."""
+    return train_network(job) if job.arm.nnunet is None else nnunet.train(job)
+
+
+def predict(job: Job) -> Path:
+    """Write the predictions of a job; see `inference.inference.written`."""
+    return inference.predict_job(job) if job.arm.nnunet is None else nnunet_trial.predict(job)
+
+
+def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
+    """Try the first job of every arm on some prepared cases; see `loop.preflight.preflight`."""
+    jobs, samples = first
+    own = [job for job in jobs if job.arm.nnunet is None]
+    for job in jobs:
+        if job.arm.nnunet is not None:
+            nnunet_trial.preflight(job, samples)
+    facts = networks.preflight((own, samples)) if own else networks.facts_of(jobs)
+    return facts | {"code": networks.facts_of(jobs)["code"]}
+
+
+def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
+    """Estimate the time of one job, and measure the memory that it reached; see `loop.preflight.forecast`."""
+    job = arguments[0]
+    return networks.forecast(arguments) if job.arm.nnunet is None else nnunet_trial.forecast(job, arguments[1])

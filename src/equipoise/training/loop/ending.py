@@ -1,0 +1,50 @@
+"""How every job ends, whoever trains it: done.json says finished or failed, unless the machine is to blame."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from equipoise.errors import EquipoiseError, Superseded
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.writer import Writer
+from equipoise.training.learner.distributed import Ranks
+from equipoise.training.loop.blame import of_the_arm, out_of_memory
+from equipoise.training.loop.determinism import reproducible
+
+
+class DivergedError(Exception):
+    """The job's optimization left the range of finite or useful numbers; the text says where."""
+
+
+def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> dict[str, Any]:
+    """Run a job to its end, unless it has ended, and return the contents of done.json.
+
+    run: trains; returns costs and the chosen epoch, with `warnings`. A failure of the arm (divergence, an exception of
+    its model) is returned and written like any other end. OSError and MemoryError are raised, because a full disk or
+    memory is not a property of the arm, and Superseded where another process has begun to train the job: this one then
+    writes nothing more.
+    """
+    done = job.done()
+    if done is not None:
+        return done
+    ranks = Ranks.here()
+    # Before anything of the job is read: from here on no earlier writer can change it.
+    writer = Writer.begin(job.folder) if ranks.leads else None
+    try:
+        with reproducible(job.training.threads), warnings.catch_warnings(record=True) as caught:
+            # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
+            warnings.simplefilter("always")
+            end = run(ranks, writer)
+        texts = {str(warning.message) for warning in caught if warning.category is UserWarning}
+        end["warnings"] = sorted(texts | set(end["warnings"]))
+    except Superseded:
+        raise
+    except (DivergedError, EquipoiseError) as error:
+        end = {"status": "failed", "reason": str(error)}
+    except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
+        if isinstance(error, OSError) and not of_the_arm(error, job):
+            raise
+        end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    return end if writer is None else job.write_end(writer, **end, processes=ranks.count)
