@@ -7,8 +7,8 @@ usage: python3 start.py demo [OPTIONS]     install what running needs, then run 
        python3 start.py docs [--out DIR]   install what the documentation needs as well, then build the site
        python3 start.py COMMAND [OPTIONS]  any other command of `equipoise`
 
-       python3 start.py --cpu …            before any of them, at the first call: torch without its GPU libraries, 1.4 GB
-                                           in place of 5.9 GB on Linux. Delete .venv to change that later
+       python3 start.py --cpu …            before any of them, at the first call: torch without its GPU libraries,
+                                           1.4 GB in place of 5.9 GB on Linux. Delete .venv to change that later
 """
 
 import os
@@ -90,8 +90,8 @@ def install_cpu_builds(python: Path, builds: list[str]) -> None:
     command = [python, "-m", "uv", "--quiet", "pip", "install", "--python", python, "--no-deps", *backend, *builds]
     if subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode:
         sys.exit(
-            f"{' and '.join(builds)} could not be installed. Behind a proxy or without PyTorch's index, set UV_FIND_LINKS to a "
-            "folder or a page that holds the wheels; or leave out --cpu, which takes the build with GPU libraries."
+            f"{' and '.join(builds)} could not be installed. Behind a proxy or without PyTorch's index, set "
+            "UV_FIND_LINKS to a folder or a page that holds the wheels; or leave out --cpu, which takes the build with GPU libraries."
         )
 
 

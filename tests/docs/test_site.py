@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "docs" / "site"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "site"))
 
 import api
 import gallery
 import links
 import pages
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(folder, **texts):
