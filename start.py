@@ -91,7 +91,8 @@ def install_cpu_builds(python: Path, builds: list[str]) -> None:
     if subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode:
         sys.exit(
             f"{' and '.join(builds)} could not be installed. Behind a proxy or without PyTorch's index, set "
-            "UV_FIND_LINKS to a folder or a page that holds the wheels; or leave out --cpu, which takes the build with GPU libraries."
+            "UV_FIND_LINKS to a folder or a page that holds the wheels; or leave out --cpu, which takes the build with "
+            "GPU libraries."
         )
 
 

@@ -34,6 +34,7 @@ class Pretrained(Section):
 class Arm(Section):
     """One treatment: a model, an optimizer and their settings.
 
+    name: of the arm, and of its folder in the run. model: a network with its settings. optimizer: with its settings.
     pretrained: the initial weights. freeze: patterns of names of parameters that are not trained, such as "encoder.*".
     space: the settings that tuning may replace (empty: the default space of a built-in optimizer).
     draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.

@@ -9,7 +9,7 @@ import pytest
 from equipoise import models, optimizers
 from equipoise.errors import ProtocolError
 from equipoise.protocol import Protocol
-from equipoise.trials import names
+from equipoise.trials import spelling as names
 
 TOML = """
 [cohort]
