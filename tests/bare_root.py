@@ -20,7 +20,8 @@ cd "$ROOT"
 mkdir -p deps site out tmp dev proc lib64 .$PREFIX .$LIBRARIES
 [ -e lib ] || ln -s usr/lib lib
 bind() { mount --rbind "$1" "$2"; mount -o remount,ro,bind "$2" 2>/dev/null || true; }
-bind "$PREFIX" ".$PREFIX"; bind "$DEPENDENCIES" deps; bind "$SITE" site; bind "$LIBRARIES" ".$LIBRARIES"; bind /lib64 lib64
+bind "$PREFIX" ".$PREFIX"; bind "$DEPENDENCIES" deps; bind "$SITE" site; bind "$LIBRARIES" ".$LIBRARIES"
+bind /lib64 lib64
 mount --bind "$OUT" out
 for one in null zero urandom random; do touch dev/$one; mount --bind /dev/$one dev/$one; done
 mkdir -p dev/shm; mount -t tmpfs none dev/shm; chmod 1777 tmp dev/shm

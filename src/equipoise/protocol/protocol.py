@@ -357,7 +357,9 @@ class Protocol(Section):
         try:
             return (self._folder / Path(self.cohort.path).expanduser()).resolve()
         except RuntimeError as error:  # "~" of a user without a home
-            raise ProtocolError(f"cohort.path is {self.cohort.path!r}, and there is no home folder; set HOME") from error
+            raise ProtocolError(
+                f"cohort.path is {self.cohort.path!r}, and there is no home folder; set HOME"
+            ) from error
 
     @property
     def label(self) -> str:
