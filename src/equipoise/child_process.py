@@ -43,8 +43,8 @@ def _installed() -> list[str]:
     """Return the folders of Python's own, of installed packages, of this package, and those that PYTHONPATH states."""
     # Python's own stand in the list too, so that no json.py in a folder of packages precedes them.
     roots = (sys.prefix, sys.base_prefix, *site.getsitepackages(), site.getusersitepackages())
-    stated = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(Path(__file__).parents[1])}
-    own = [path for path in sys.path if path in stated or any(Path(path).is_relative_to(one) for one in roots)]
+    by_hand = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(Path(__file__).parents[1])}
+    own = [path for path in sys.path if path in by_hand or any(Path(path).is_relative_to(one) for one in roots)]
     return [path for path in own if path and Path(path) != Path.cwd()]
 
 

@@ -147,12 +147,12 @@ class _Beside:
     """A finder of the modules in a folder, before all others but Python's own and those that we stand on."""
 
     def __init__(self, module: str, folder: Path) -> None:
-        self.wanted = module.partition(".")[0]
+        self.first = module.partition(".")[0]
         self.folder = folder
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
         """Return the module of that name in the folder; None for parts of packages, and where there is none."""
-        if path is not None or (name != self.wanted and (name in sys.stdlib_module_names or name in _OURS)):
+        if path is not None or (name != self.first and (name in sys.stdlib_module_names or name in _OURS)):
             return None
         return PathFinder.find_spec(name, [str(self.folder)])
 

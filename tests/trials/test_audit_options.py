@@ -94,6 +94,7 @@ def value(option: str, lists: dict[str, str]) -> list[str]:
         "--patients": lists["cases"], "--regions": "one=1,two=2", "--classes": "first,second", "--metric": "iou",
         "--failure-value": "hd95=60", "--higher-is-better": "score", "--lower-is-better": "score",
         "--training": lists["cases"],
+        "--ids": "plain",
     }  # fmt: skip
     return [] if options()[option].nargs == 0 else [given[option]]
 

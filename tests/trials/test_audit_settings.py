@@ -56,7 +56,7 @@ def test_every_setting_has_an_option():
         "threshold": "--threshold 0.4", "images": "--images i", "training": "--training z",
         "allow_trained": "--allow-trained", "below_chance": "--below-chance", "growing": "--growing 200",
         "margins": "--margins b=0.1",
-        "failure_values": "--failure-value hd95=60",
+        "failure_values": "--failure-value hd95=60", "ids": "--ids plain",
     }  # fmt: skip
     assert list(given) == NAMES
     settings = parsed(*" ".join(given.values()).split())

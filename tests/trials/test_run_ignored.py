@@ -20,6 +20,7 @@ PROTOCOL = """
 source = "nnunet"
 path = "data"
 task = "segmentation"
+ids = "plain"
 [split]
 fractions = [0.5, 0.25, 0.25]
 [training]

@@ -20,6 +20,7 @@ VOLUMES = """
 source = "brats"
 path = "cases"
 task = "segmentation"
+ids = "plain"
 [split]
 fractions = [0.5, 0.25, 0.25]
 [preprocessing]

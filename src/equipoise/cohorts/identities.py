@@ -92,12 +92,12 @@ def _digest(name: str, key: bytes) -> str:
     return hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]
 
 
-def with_pseudonyms(cohort: Cohort, key: bytes, asked: Collection[str] = ()) -> Cohort:
+def with_pseudonyms(cohort: Cohort, key: bytes, planned: Collection[str] = ()) -> Cohort:
     """Return the cohort with pseudonyms of its cases and patients, and sentences that name no file of theirs.
 
-    asked: the attributes that the plan names, which are kept whatever they hold; see `kept_attributes` for the others.
+    planned: the attributes that the plan names, which are kept whatever they hold; of others see `kept_attributes`.
     """
-    kept = {*asked, *kept_attributes(cohort)}
+    kept = {*planned, *kept_attributes(cohort)}
     cases, patients = {case.id for case in cohort.cases}, {case.patient for case in cohort.cases}
     if cases & patients:
         # A case that is named as its patient must go on to be: readers compare the two.

@@ -40,8 +40,8 @@ def cache_folder() -> Path:
     """Return the user's cache folder for Equipoise; the environment variable EQUIPOISE_CACHE overrides it."""
     if override := os.environ.get("EQUIPOISE_CACHE"):
         return Path(override)
-    if (stated := os.environ.get("XDG_CACHE_HOME")) and sys.platform not in ("darwin", "win32"):
-        return Path(stated) / "equipoise"
+    if (folder := os.environ.get("XDG_CACHE_HOME")) and sys.platform not in ("darwin", "win32"):
+        return Path(folder) / "equipoise"
     try:
         home = Path.home()
     except RuntimeError:  # a container's user without a name and without HOME

@@ -38,7 +38,7 @@ class Checked:
     """The result of `equipoise check`; forecasts and detectable difference only where a trial could run.
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
-    page, JSON and text name cases by pseudonyms; the text of a cohort that has to be mended names them plainly.
+    page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be mended name them plainly.
     """
 
     cohort: Cohort
@@ -93,7 +93,7 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as the public JSON."""
-        if self.pseudonyms:
+        if self.pseudonyms and self.may_run:
             return self._shown().as_json()
         configured = {"configured": self.configured} if self.configured else {}
         return configured | {
@@ -152,7 +152,7 @@ class Checked:
 
     def text(self) -> str:
         """Return the result as text for the terminal."""
-        # Of a cohort that has to be mended first, every name is needed, and the terminal is its user's own.
+        # As of the JSON: where the data have to be mended first, every name is needed, and the terminal is its user's.
         if self.pseudonyms and self.may_run:
             return self._shown().text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")

@@ -78,7 +78,7 @@ class Named:
     patient: str
 
 
-def names_of(protocol: Protocol | str | Path, folder: Path | None = None, wanted: Sequence[str] = ()) -> list[Named]:
+def names_of(protocol: Protocol | str | Path, folder: Path | None = None, chosen: Sequence[str] = ()) -> list[Named]:
     """Return the cases of a run folder with the names that they have in the data; all, or those named in either way.
 
     folder: without one, as a new trial of this user names them. The protocol says where the data are; nothing is
@@ -88,16 +88,16 @@ def names_of(protocol: Protocol | str | Path, folder: Path | None = None, wanted
     trial = plan(*read(protocol), "unused")
     cohort = trial.cohort
     if folder is None:
-        return _wanted(cohort, for_outputs(trial.protocol, cohort), "the cohort", wanted)
+        return _chosen(cohort, for_outputs(trial.protocol, cohort), "the cohort", chosen)
     if read_lock(folder)["cohort"]["fingerprint"] != cohort.fingerprint():
         raise LedgerError(f"{folder} is of other data than the protocol names; name the protocol of that run")
-    return _wanted(cohort, as_locked(cohort, folder), str(folder), wanted)
+    return _chosen(cohort, as_locked(cohort, folder), str(folder), chosen)
 
 
-def _wanted(cohort: Cohort, shown: Cohort, place: str, wanted: Sequence[str]) -> list[Named]:
+def _chosen(cohort: Cohort, shown: Cohort, place: str, chosen: Sequence[str]) -> list[Named]:
     rows = [Named(new.id, new.patient, old.id, old.patient) for old, new in zip(cohort.cases, shown.cases, strict=True)]
     known = {name for row in rows for name in vars(row).values()}
-    unknown = next((name for name in wanted if name not in known), None)
+    unknown = next((name for name in chosen if name not in known), None)
     if unknown is not None:
         raise LedgerError(f"{place} has no case or patient {unknown!r}; {nearest(unknown, known)[:200]}")
-    return [row for row in rows if not wanted or set(wanted) & set(vars(row).values())]
+    return [row for row in rows if not chosen or set(chosen) & set(vars(row).values())]
