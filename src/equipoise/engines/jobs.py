@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import LOCAL, Execution
-from equipoise.errors import EquipoiseError, Superseded
+from equipoise.errors import EquipoiseError, Interrupted, Superseded
 from equipoise.runfolder.job import Job
 
 OUT_OF_MEMORY = "MemoryError"
@@ -102,5 +102,5 @@ def _looked(workers: Engine, jobs: list[Job], look: Callable[[Sequence[Job]], Ma
 
 
 def interrupted(result: Any) -> bool:
-    """Whether a job ended by what the machine lacks (memory, time), which says nothing about its arm."""
-    return isinstance(result, local.Failure) and result.kind in (local.KILLED, OUT_OF_MEMORY)
+    """Whether a job ended by what the machine lacks (memory, time), or waits for: nothing of it is about its arm."""
+    return isinstance(result, local.Failure) and result.kind in (local.KILLED, OUT_OF_MEMORY, Interrupted.__name__)

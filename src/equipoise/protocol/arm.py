@@ -1,4 +1,4 @@
-"""The protocol's table of an arm: a network with an optimizer, or nnU-Net."""
+"""The protocol's table of an arm: a network with an optimizer, nnU-Net, or an ensemble of other arms."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -10,6 +10,9 @@ from equipoise.protocol.search_space import Space
 from equipoise.protocol.sections import Named, Positive, Section, tuples
 from equipoise.protocol.training_section import TrainingSection
 from equipoise.tasks import SEGMENTATION
+
+ENSEMBLE = "ensemble"
+"""The name that records give to the model of an arm that is made of others."""
 
 
 class Pretrained(Section):
@@ -39,6 +42,8 @@ class Arm(Section):
     space: the settings that tuning may replace (empty: the default space of a built-in optimizer).
     draws: a number of draws that differs from that of other arms; refused unless tuning.unequal is set.
     An arm of nnU-Net has nothing but its model's settings: the rest is nnU-Net's own choice.
+    ensemble: names of arms whose finished runs this arm averages, in place of a model. members: runs of each of them in
+    one ensemble, of seeds that no other ensemble of this arm has.
     """
 
     # The name becomes a folder of the run, hence the pattern.
@@ -49,8 +54,22 @@ class Arm(Section):
     freeze: tuple[str, ...] = ()
     space: Space = Space()
     draws: Positive | None = None
+    ensemble: tuple[str, ...] = ()
+    members: Positive = 1
 
-    _arrays = tuples("freeze")
+    _arrays = tuples("freeze", "ensemble")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_as_ensemble(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not value.get("ensemble"):
+            return value
+        own = sorted({"optimizer", "pretrained", "freeze", "space", "draws"} & set(value))
+        if value.get("model", ENSEMBLE) not in (ENSEMBLE, {"name": ENSEMBLE}):
+            own.insert(0, "model")
+        if own:
+            raise ValueError(f"an ensemble has no {own[0]} beside those of its members; leave it out")
+        return {**value, "model": {"name": ENSEMBLE}}
 
     @model_validator(mode="after")
     def _nothing_beside_nnunet(self) -> Self:
@@ -64,9 +83,13 @@ class Arm(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_it_has_not(self, plan: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the optimizer of an arm that has none of ours, so that no record names one."""
+        """Leave out what an arm of its kind has not: no record names an optimizer of nnU-Net, and hashes stay."""
         values: dict[str, Any] = plan(self)
-        return {key: values[key] for key in ("name", "model")} if is_nnunet(self.model.name) else values
+        if is_nnunet(self.model.name):
+            return {key: values[key] for key in ("name", "model")}
+        if self.ensemble:
+            return {key: values[key] for key in ("name", "model", "ensemble", "members")}
+        return {key: value for key, value in values.items() if key not in ("ensemble", "members")}
 
     @property
     def nnunet(self) -> NNUNetSection | None:
@@ -84,6 +107,4 @@ def nnunet_complaint(arm: Arm, task: str, training: TrainingSection, preprocessi
         return 'nnU-Net learns classes here; set training.targets = "classes"'
     if preprocessing.get("smooth_labels"):
         return "nnU-Net learns from plain masks; leave out preprocessing.smooth_labels"
-    if training.shared_seeds:
-        return "nnU-Net starts from weights of its own, so its seeds cannot be shared; leave out training.shared_seeds"
     return None

@@ -19,6 +19,7 @@ from pydantic import (
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
 from equipoise.protocol.arm import Arm, nnunet_complaint
+from equipoise.protocol.ensembles import ensemble_complaint, seeds_of
 from equipoise.protocol.search_space import Space
 from equipoise.protocol.sections import OpenSection, Positive, Section, one_of, tuples
 from equipoise.protocol.toml import read_text, tables, validated
@@ -300,11 +301,28 @@ class Protocol(Section):
     def _arms_of_other_kinds(self) -> Self:
         for arm in self.arms:
             complaint = nnunet_complaint(arm, self.cohort.task, self.training, self.preprocessing)
-            if complaint is None and arm.nnunet is not None and self.tuning is not None:
-                complaint = "nnU-Net configures itself and cannot be tuned; leave out [tuning]"
+            complaint = complaint or ensemble_complaint(arm, self.arms, self.training.seeds, self.cohort.task)
+            if complaint is None and (arm.nnunet is not None or arm.ensemble):
+                complaint = self._not_studied_with("nnU-Net" if arm.nnunet is not None else "an ensemble")
             if complaint is not None:
                 raise ValueError(f"arms: {arm.name!r}: {complaint}")
         return self
+
+    def _not_studied_with(self, kind: str) -> str | None:
+        """Return which part of the plan does not go with an arm that is no network; None where all do."""
+        if self.tuning is not None:
+            return f"{kind} has no settings to tune, and [tuning] tunes every arm; leave out one of them"
+        if self.training.shared_seeds:
+            return f"{kind} starts from no weights that other arms share; leave out training.shared_seeds"
+        if self.endpoints.looks and kind != "nnU-Net":
+            return f"{kind} shares runs with other arms, with which looks were not studied; leave out endpoints.looks"
+        return None
+
+    def runs(self) -> list[tuple[Arm, int]]:
+        """Return every arm with a seed of a run of a fold, seed by seed over all arms, untuned twins included."""
+        arms = (*self.arms, *self.untuned())
+        seeds = self.training.seeds
+        return [(arm, seed) for seed in seeds for arm in arms if seed in seeds_of(arm, seeds)]
 
     @model_validator(mode="after")
     def _equal_draws(self) -> Self:

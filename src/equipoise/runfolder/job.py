@@ -26,6 +26,7 @@ class Job:
     ignores: whether masks may hold voxels that nobody labelled.
     routes: by precision, (layer, route) of layers that this machine computes soundly only in another layout or
     precision.
+    members: the jobs that an ensemble is made of; none for a job that trains.
     """
 
     arm: Arm
@@ -47,6 +48,7 @@ class Job:
     draw: int | None = None
     ignores: bool = False
     routes: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    members: tuple["Job", ...] = ()
 
     @property
     def name(self) -> str:
@@ -54,6 +56,11 @@ class Job:
         if self.draw is not None:
             return draw_name(self.arm.name, self.fold, self.draw)
         return job_name(self.arm.name, self.fold, self.seed)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the job trains a network here: no ensemble of other jobs, and none of nnU-Net's."""
+        return not self.members and self.arm.nnunet is None
 
     @property
     def task_record(self) -> Task:
@@ -88,7 +95,9 @@ class Job:
 
     def settled(self, precision: str, compile: bool) -> "Job":  # noqa: A002 (the protocol's word)
         """Return the job with the precision and compiling that a measurement chose."""
-        return replace(self, training=self.training.model_copy(update={"precision": precision, "compile": compile}))
+        training = self.training.model_copy(update={"precision": precision, "compile": compile})
+        members = tuple(member.settled(precision, compile) for member in self.members)
+        return replace(self, training=training, members=members)
 
     def done(self) -> dict[str, Any] | None:
         """Read done.json; None while the job has not ended. Raises LedgerError where the file is damaged."""

@@ -19,10 +19,7 @@ def plan_of(protocol: Protocol, folds: int) -> dict[str, Any]:
         "seeds": list(training.seeds),
         "shared_seeds": training.shared_seeds,
         "jobs": [
-            {"arm": arm.name, "fold": fold, "seed": seed}
-            for fold in range(folds)
-            for seed in training.seeds
-            for arm in (*protocol.arms, *protocol.untuned())
+            {"arm": arm.name, "fold": fold, "seed": seed} for fold in range(folds) for arm, seed in protocol.runs()
         ],
         "threads": training.threads,
     }

@@ -1,4 +1,4 @@
-"""What the worker processes of a trial are asked to do with a job, whoever trains its arm: ours, or nnU-Net."""
+"""What worker processes are asked to do with a job, whatever its arm is: a network, nnU-Net, an ensemble."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.external import nnunet, nnunet_trial
 from equipoise.training.inference import inference
+from equipoise.training.loop import ensemble
 from equipoise.training.loop import preflight as networks
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.train import train as train_network
@@ -14,6 +15,8 @@ from equipoise.training.loop.train import train as train_network
 
 def train(job: Job) -> dict[str, Any]:
     """Train one job, or resume it, and return the contents of done.json; see `loop.ending.ended`."""
+    if job.members:
+        return ensemble.assemble(job)
     return train_network(job) if job.arm.nnunet is None else nnunet.train(job)
 
 

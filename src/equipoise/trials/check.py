@@ -24,6 +24,7 @@ from equipoise.report.pages.cohort_page import Inspection, render_inspection, su
 from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
+from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_of
@@ -206,7 +207,8 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         leaks = search_leaks(trial)
     with under_way(watch, "planning the test set"):
         detectable, unplanned = detectable_of(protocol, trial.cohort, trial.folds)
-    everything, twice = [*trial.jobs, *trial.draws], 2 if protocol.split.contrast == "case" else 1
+    everything = [job for job in (*trial.jobs, *trial.draws) if not job.members]
+    twice = 2 if protocol.split.contrast == "case" else 1
     with local.Workers(protocol.training.threads) as workers:
         forecasts = forecasts_of(trial, workers, watch)
     # The first cases were kept in memory for the trial of the arms; the page needs none of them.
@@ -222,12 +224,17 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         unplanned=unplanned,
         forecasts=forecasts,
         jobs=twice * len(everything),
-        effort=twice * sum(job.training.epochs for job in everything) / protocol.training.epochs,
+        effort=twice * sum(_effort(job, protocol) for job in everything),
         threads=trial.protocol.training.threads,
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
         warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
     )
+
+
+def _effort(job: Job, protocol: Protocol) -> float:
+    """Return the share of a forecast that a job takes: a draw of tuning may have fewer epochs than was forecast."""
+    return 1.0 if job.arm.nnunet is not None else job.training.epochs / protocol.training.epochs
 
 
 def _without_unreadable(cohort: Cohort, watch: Watch = silent) -> Cohort:

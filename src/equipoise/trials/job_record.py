@@ -1,6 +1,7 @@
 """What the ledger says of the jobs of a trial: which have ended, which were changed since, which begin again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
@@ -18,7 +19,19 @@ def has_ended(job: Job) -> bool:
         return False
     if done is None or done["status"] != FINISHED or job.draw is not None:  # a draw of tuning leaves no weights
         return done is not None
+    if job.members and not _of_these_members(job, done):
+        return False
     return job.weights_file.is_file() or job.predictions_file.is_file()
+
+
+def _of_these_members(job: Job, done: Mapping[str, Any]) -> bool:
+    """Return whether an ensemble was made of its members as they are now, or were when they left predictions."""
+    recorded = done.get("members")
+    if not isinstance(recorded, dict) or set(recorded) != {member.name for member in job.members}:
+        return False
+    if not all(has_ended(member) for member in job.members):
+        return False
+    return all(sha256_of(member.weights_file) in (recorded[member.name], None) for member in job.members)
 
 
 def refuse_changed(job: Job, end: Event | None) -> None:

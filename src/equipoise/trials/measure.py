@@ -51,14 +51,15 @@ def forecasts_in(trial: Trial, precision: str, workers: Engine) -> list[Forecast
 def _timed(trial: Trial, workers: Engine, watch: Watch = silent) -> tuple[list[Forecast], list[local.Failure]]:
     fold, arms = trial.folds[0], len(trial.protocol.arms)
     first = first_samples(trial)
-    requests = [(job, first, len(fold.train), len(fold.validation)) for job in trial.jobs[:arms]]
+    jobs = [job for job in trial.jobs[:arms] if not job.members]  # an ensemble trains nothing
+    requests = [(job, first, len(fold.train), len(fold.validation)) for job in jobs]
     # In a worker, with the threads of a job: this process has no torch, and its own speed would not be that of a job.
     results = {}
     for number, result in workers.run(_FORECAST, requests, lambda: None):
         results[number] = result
         watch("timing a few steps of every arm", len(results), arms)
     failures = [result for result in results.values() if isinstance(result, local.Failure)]
-    return [results[number] for number in range(arms) if not isinstance(results[number], local.Failure)], failures
+    return [results[number] for number in range(len(jobs)) if not isinstance(results[number], local.Failure)], failures
 
 
 def detectable_of(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> tuple[Plan | None, str | None]:

@@ -80,7 +80,8 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     Raises ProtocolError for an arm that cannot train.
     """
     first = first_samples(trial)
-    arms = [*trial.jobs[: len(trial.protocol.arms)], *(job for job in trial.draws if job.draw == job.fold == 0)]
+    first_jobs = (job for job in trial.jobs[: len(trial.protocol.arms)] if not job.members)
+    arms = [*first_jobs, *(job for job in trial.draws if job.draw == job.fold == 0)]
     # One call for each arm, so that a worker that dies names the arm.
     requests = [([job], first) for job in arms]
     outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
@@ -260,7 +261,7 @@ def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
     # The measurement depends on the machine and its load, so a resumed run must not repeat it: arms would differ.
     recorded = ledger.last(SETTLED)
     if recorded is None:
-        networks = [job for job in trial.jobs[: len(trial.protocol.arms)] if job.arm.nnunet is None]
+        networks = [job for job in trial.jobs[: len(trial.protocol.arms)] if job.is_network]
         request = (networks, first_samples(trial), len(trial.folds[0].train))
         ((_, outcome),) = workers.run("equipoise.training.loop.arithmetic:settle", [request], lambda: None)
         if isinstance(outcome, local.Failure):
@@ -293,7 +294,7 @@ def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:
 
 def _refuse_untrainable(trial: Trial, part: str, staged: Samples) -> None:
     """Raise CohortError for cases that no job can learn from, or that cannot select an epoch."""
-    networks = any(arm.nnunet is None for arm in trial.protocol.arms)  # nnU-Net chooses its patches itself
+    networks = any(job.is_network for job in trial.jobs)  # nnU-Net chooses its patches itself
     if networks and not staged.uniform and trial.protocol.training.patch is None:
         raise CohortError(
             f"the {part} cases of {trial.cohort.name} differ in shape; set training.patch, or preprocessing.size"
@@ -322,14 +323,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
     watching = Watching(jobs, lambda done: watch(f"{label}, epochs", done, total), trial.how.stall_minutes, ledger.held)
-    stopped: list[str] = []
-    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
-        if interrupted(result):
-            stopped.append(str(result))
-        elif isinstance(result, local.Failure):
-            job.write_end(status="failed", reason=result.text)
-        if job.draw is not None:
-            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
+    stopped = _run_waiting([job for job in waiting if not job.members], workers, watching)
+    # Ensembles after the jobs that they are made of, and only where all of these have ended.
+    stopped = stopped or _run_waiting([job for job in waiting if job.members], workers, watching)
     # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
     again = {job.name for job in waiting if job.name in ended}
     for job in jobs:
@@ -343,6 +339,19 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
             f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
         )
+
+
+def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list[str]:
+    """Run jobs to their ends; return why some of them were stopped, which is no failure of their arms."""
+    stopped: list[str] = []
+    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
+        if interrupted(result):
+            stopped.append(str(result))
+        elif isinstance(result, local.Failure):
+            job.write_end(status="failed", reason=result.text)
+        if job.draw is not None:
+            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
+    return stopped
 
 
 def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:

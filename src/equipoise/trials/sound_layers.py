@@ -71,7 +71,7 @@ def _different(trial: Trial) -> list[Job]:
     """Return one job for each network and precision that the trial may train."""
     chosen = trial.protocol.training.precision
     jobs: dict[str, Job] = {}
-    for job in (job for job in (*trial.jobs, *trial.draws) if job.arm.nnunet is None):
+    for job in (job for job in (*trial.jobs, *trial.draws) if job.is_network):
         for precision in PRECISIONS if chosen == "auto" else (chosen,):
             key = json.dumps([_arm(job), precision], sort_keys=True)
             jobs.setdefault(key, job.settled(precision, job.training.compile is True))
@@ -195,7 +195,8 @@ def with_routes(trial: Trial, entries: Unsound) -> Trial:
 def _routed(job: Job, entries: Unsound) -> Job:
     own = [entry for entry in entries if {"arm": entry["arm"], "model": entry["model"]} == _arm(job)]
     routes = {e["precision"]: tuple((row["layer"], row["route"]) for row in e["layers"]) for e in own}
-    return replace(job, routes=routes)
+    members = tuple(_routed(member, entries) for member in job.members)
+    return replace(job, routes=routes, members=members)
 
 
 def agreed(recorded: Unsound, here: Unsound, out: Path) -> Unsound:

@@ -12,7 +12,7 @@ from equipoise.runfolder.paths import SLICES, without_channel
 from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.runfolder.writer import Writer
 from equipoise.training.data.samples import Samples
-from equipoise.training.inference.missing_modality import Without
+from equipoise.training.inference.missing_modality import without
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.determinism import device, reproducible
 from equipoise.training.loop.train import build_learner
@@ -62,7 +62,7 @@ def written(job: Job, made: Callable[[Parts], Callable[[Parts, int | None], Answ
 
 
 def _answered(learner: Learner, job: Job, parts: Parts, channel: int | None) -> Answered:
-    blind = learner if channel is None else replace(learner, model=Without(learner.model, channel))
+    blind = learner if channel is None else replace(learner, model=without(learner.model, channel))
     return each_part(parts, lambda samples, part: training_of(job).predict(blind, samples, job, part))
 
 

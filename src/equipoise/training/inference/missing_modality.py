@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.models import LateFusion
+from equipoise.models.ensemble import Ensemble
 
 
 class Without(nn.Module):
@@ -26,6 +27,11 @@ class Without(nn.Module):
         x[:, self.hidden] = self.blank
         answer: Tensor = self.model(x)
         return answer
+
+
+def without(model: nn.Module, channel: int) -> nn.Module:
+    """Return the model without a channel; of an ensemble every member, each in its own way."""
+    return model.over(lambda one: Without(one, channel)) if isinstance(model, Ensemble) else Without(model, channel)
 
 
 def _modality(model: LateFusion, channel: int) -> list[int]:

@@ -13,6 +13,7 @@ from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.lookup import module_hash, nearest, resolve, source_hash, source_of
 from equipoise.models.adapter import in_order
+from equipoise.models.ensemble import Ensemble
 from equipoise.protocol import Named
 from equipoise.runfolder.job import Job
 from equipoise.training.loop.initial_weights import prepare_weights
@@ -39,6 +40,8 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
 
 def build_model(job: Job) -> nn.Module:
     """Build the job's model, with weights from torch's current random stream or the arm's pretrained file."""
+    if job.members:
+        return Ensemble([build_model(member) for member in job.members], job.training.targets == "regions")
     factory = in_order(resolve(job.arm.model.name, models, "model", job.code))
     # Passed only to models that declare it, so that a user's model needs no parameter for it.
     wants_task = "task" in inspect.signature(factory).parameters and "task" not in job.arm.model.settings
@@ -90,6 +93,9 @@ def code_hashes(jobs: Iterable[Job]) -> dict[str, str]:
     for job in jobs:
         if ":" in job.task:
             hashes[job.task] = module_hash(job.task)
+        if job.members:
+            hashes |= code_hashes(job.members)
+            continue
         if job.arm.nnunet is not None:
             hashes |= _trainer_hash(job.arm.nnunet.trainer, job)
             continue

@@ -15,6 +15,7 @@ from equipoise.cohorts.cohort import IGNORED
 from equipoise.errors import ProtocolError
 from equipoise.evaluation.regions import membership
 from equipoise.lookup import imported
+from equipoise.models.ensemble import Ensemble
 from equipoise.optimizers import after_validation, needs_batchnorm_recalibration, schedule
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
@@ -253,7 +254,15 @@ class _Training:
 
 
 def build_learner(job: Job, device: torch.device, samples: Samples, ranks: Ranks = ALONE) -> Learner:
-    """Build the job's initial model, optimizer, loss and schedule; weights depend on the job's stream alone."""
+    """Build the job's initial model, optimizer, loss and schedule; weights depend on the job's stream alone.
+
+    Of an ensemble, the learner that answers for all members together; it trains nothing.
+    """
+    if job.members:
+        members = [build_learner(member, device, samples, ranks) for member in job.members]
+        networks, layouts = [one.model for one in members], [one.layout for one in members]
+        together = Ensemble(networks, job.training.targets == "regions", layouts).to(device)
+        return replace(members[0], model=together, layout=torch.contiguous_format, average=None)
     with seeded(job.stream, "weights"):
         model = ranks.synchronise(build_model(job).to(device))
     training = job.training

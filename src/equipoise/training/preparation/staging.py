@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.cohorts import Cohort
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Arm, Protocol, TrainingSection
+from equipoise.protocol.ensembles import member_runs
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import job_folder, samples_folder
 from equipoise.statistics.own import function_of
@@ -59,14 +60,13 @@ def plan_jobs(protocol: Protocol, cohort: Cohort, folds: int, out: Path) -> list
             return protocol.training
         return protocol.training.model_copy(update={"epochs": arm.nnunet.epochs_of(protocol.training.epochs)})
 
+    arms = {arm.name: arm for arm in protocol.arms}
+
     def job(arm: Arm, fold: int, seed: int) -> Job:
         """Return the job of an arm on a fold with a seed."""
         places = job_folder(out, arm.name, fold, seed), samples_folder(out, fold)
-        return Job(arm, fold, seed, *places, training=training(arm), **common)
+        runs = member_runs(arm, seed, protocol.training.seeds) if arm.ensemble else []
+        members = tuple(job(arms[name], fold, one) for name, one in runs)
+        return Job(arm, fold, seed, *places, training=training(arm), members=members, **common)
 
-    return [
-        job(arm, fold, seed)
-        for fold in range(folds)
-        for seed in protocol.training.seeds
-        for arm in (*protocol.arms, *protocol.untuned())
-    ]
+    return [job(arm, fold, seed) for fold in range(folds) for arm, seed in protocol.runs()]
