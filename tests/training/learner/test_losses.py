@@ -4,9 +4,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from equipoise.protocol import DiceSection
 from equipoise.evaluation.surface import surface_dice
 from equipoise.models import UNet
+from equipoise.protocol import DiceSection
 from equipoise.training.learner.losses import (
     balanced_weights,
     boundary,

@@ -20,9 +20,13 @@ NETWORKS = [
 def step(model, dims):
     """One update's loss, gradients and statistics, and the bytes that autograd kept for it."""
     torch.manual_seed(1)
-    images = torch.randn(2, 2, *(32,) * dims).to(memory_format=torch.channels_last if dims == 2 else torch.preserve_format)
+    images = torch.randn(2, 2, *(32,) * dims).to(
+        memory_format=torch.channels_last if dims == 2 else torch.preserve_format
+    )
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel() * t.element_size()) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.numel() * t.element_size()) or t, lambda t: t
+    ):
         answers = model(images)
         answers = [answers] if isinstance(answers, torch.Tensor) else answers
         loss = sum(answer.square().mean() for answer in answers)
