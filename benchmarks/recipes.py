@@ -28,7 +28,6 @@ if sys.path[0].endswith("benchmarks"):
 
 import argparse
 import contextlib
-import copy
 import json
 import multiprocessing
 import os
@@ -42,54 +41,19 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from recipe_settings import COHORTS, LABELS, MASKS, changed, recipes_of
+from recipe_table import ARMS, area, lines_of, table
+
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 SHARES = (0.6, 0.2, 0.2)
-ARMS = ("unet", "deeplab", "densenet")
 WEIGHT = {"hippocampus": 0.4, "cheng": 0.4, "nodules2d": 0.2}
 """Shares of the time."""
 FILLED = 0.8
 """Share of the remaining time that is planned: the processes do not end together."""
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 150
-MORE = {"rotate_degrees": 20, "scale": [0.8, 1.25], "shift": 0.05, "gamma": [0.7, 1.5], "contrast": [0.75, 1.3]}
+TIMING = 10_000
+"""The seed of jobs that are only timed."""
 Tables = dict[str, Any]
-
-ANY: dict[str, Tables] = {
-    "base": {},
-    "poly": {"training.schedule": {"name": "poly", "warm_up": 0.05}},
-    "last-epochs": {"training.ema": None, "training.average_last": "quarter"},
-    "more-augmentation": {"augmentation.probability": None} | {f"augmentation.{key}": MORE[key] for key in MORE},
-}
-MASKS: dict[str, Tables] = ANY | {
-    "no-average": {"training.ema": None},
-    "deep-supervision": {"training.deep_supervision": True},
-    "flips": {"augmentation.flip": "all"},
-    "flips-mirrored": {"augmentation.flip": "all", "inference.mirror": "trained"},
-    "dice-left-out": {"training.dice": {"absent": "left-out"}},
-    "dice-foreground": {"training.dice": {"background": False}},
-    "dice-case": {"training.dice": {"over": "case", "absent": "left-out"}},
-    "more-foreground": {"training.foreground_patches": 0.67},
-}
-LABELS: dict[str, Tables] = ANY | {
-    "average": {"training.ema": 0.99},
-    "flips": {"augmentation.flip": "all"},
-    "flips-mirrored": {"augmentation.flip": "all", "inference.mirror": "trained"},
-    "balanced": {"training.sampling": "balanced"},
-    "mixup": {"training.mixup": 0.2},
-}
-GROUPED = {"images": "images", "groups": "pseudo_group", "groups_are_guesses": True}
-COHORTS: dict[str, Tables] = {
-    "hippocampus": {"source": "decathlon", "path": "msd_hippocampus", "task": "segmentation"},
-    "cheng": GROUPED
-    | {
-        "source": "arrays", "path": "cheng_t1c_128/cheng_brain_t1c_128_dev.npz", "task": "segmentation",
-        "masks": "masks", "classes": ["background", "tumour"],
-    },
-    "nodules2d": {
-        "source": "arrays", "path": "lidc_nodules2d/lidc_nodules2d_dev.npz", "table": "lidc_nodules2d_dev.csv",
-        "images": "images", "labels": "malignancy_primary", "threshold": 3, "classes": ["benign", "malignant"],
-        "groups": "patient_id", "subtract": "hu_offset_guess", "spacing_mm": "pixel_spacing_mm",
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,11 +81,6 @@ class Task:
     def key(self) -> tuple[str, str, str, int]:
         """What tells it from others."""
         return self.cohort, self.arm, self.recipe, self.seed
-
-
-def recipes_of(cohort: str) -> dict[str, Tables]:
-    """Return the recipes that a cohort can be trained with."""
-    return MASKS if "masks" in COHORTS[cohort] or COHORTS[cohort].get("task") == "segmentation" else LABELS
 
 
 def staged(name: str, data: Path, folder: Path, device: str, cases: int | None) -> Staged:
@@ -155,24 +114,6 @@ def staged(name: str, data: Path, folder: Path, device: str, cases: int | None) 
         "spatial_dims": cohort.spatial_dims, "primary": protocol.endpoints.primary,
     }  # fmt: skip
     return Staged(name, {"cohort": known, "common": common, **tables}, folder, len(fold.train), len(fold.validation))
-
-
-def changed(tables: Tables, recipe: Mapping[str, Any], dims: int, epochs: int) -> Tables:
-    """Return the tables with a recipe's settings; None removes one."""
-    made = copy.deepcopy(tables)
-    for place, value in recipe.items():
-        section, key = place.split(".")
-        table = made.setdefault(section, {})
-        if value == "quarter":
-            table[key] = max(1, epochs // 4)
-        elif value == "all":
-            table[key] = ["horizontal", "vertical", "depth"][:dims]
-        elif value is None:
-            table.pop(key, None)
-        else:
-            table[key] = value
-    made["training"]["epochs"] = epochs
-    return made
 
 
 def job_of(made: Staged, task: Task, precision: str, folder: Path) -> Any:
@@ -212,7 +153,8 @@ def done(job: Any, task: Task) -> Tables:
             line |= answered(learner, samples, job)
         line |= {"chosen_epoch": end["chosen_epoch"], "last": float(history[-1]), "memory_mb": end["peak_memory_mb"]}
         line |= {"best": float(history[end["chosen_epoch"] - 1]), "patients": list(samples.patients)}
-        line["epoch_seconds"] = float(job.history()["seconds"][-1] / len(history))
+        seconds = job.history()["seconds"]
+        line["epoch_seconds"] = float((seconds[-1] - seconds[0]) / (len(history) - 1)) if len(history) > 1 else 0.0
     return line | {"minutes": round((time.perf_counter() - start) / 60, 3)}
 
 
@@ -236,16 +178,6 @@ def answered(learner: Any, samples: Any, job: Any) -> Tables:
         whole = np.any(list(masks.values()), axis=0)
         missed.append(bool((target > 0).any() and not (whole & (target > 0)).any()))
     return {"value": float(np.mean(values)), "cases": np.round(values, 5).tolist(), "missed": missed}
-
-
-def area(truth: Any, scores: Any) -> float:
-    """Return the area under the ROC curve; nan where a class is missing."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    positive = truth == 1
-    n, m = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float(np.nan)
 
 
 def work(tasks: Any, lines: Any, cohorts: dict[str, Staged], precision: str, folder: Path) -> None:
@@ -282,10 +214,19 @@ class Pool:
         left = len(tasks)
         while left and (deadline is None or time.monotonic() < deadline):
             with contextlib.suppress(Empty):
-                yield self.lines.get(timeout=0.5)
-                left -= 1
+                line = self.lines.get(timeout=0.5)
+                # A timing that ended after its time was called off counts for nothing.
+                if (line["seed"] == TIMING) == (tasks[0].seed == TIMING):
+                    left -= 1
+                    yield line
             if not any(process.is_alive() for process in self.processes):
                 raise SystemExit("all processes have died; give the machine more memory, or fewer --workers")
+
+    def drop(self) -> None:
+        """Take back the tasks that no process has begun."""
+        with contextlib.suppress(Empty):
+            while True:
+                self.tasks.get(timeout=0.2)
 
     def close(self) -> None:
         """End the processes at once: their jobs are not needed any more."""
@@ -303,21 +244,19 @@ def planned(
     for name, made in cohorts.items():  # recipes that change nothing here
         if "patch" not in made.tables["training"] and "more-foreground" in chosen[name]:
             chosen[name].remove("more-foreground")
-    seconds = {(name, arm): 1.0 for name in cohorts for arm in arguments.arms}
+    keys = [(name, arm) for name in cohorts for arm in arguments.arms]
+    seconds, beside = dict.fromkeys(keys, 1.0), 0.0
     if deadline is not None and arguments.epochs is None:
-        timed = [Task(name, arm, "base", 10_000 + again, 2) for name, arm in seconds for again in range(2)]
-        slow: dict[tuple[str, str], list[float]] = {}
-        for line in pool.run(timed, time.monotonic() + 0.3 * (deadline - time.monotonic())):
-            print(f"timed {line['cohort']} {line['arm']}: {line.get('epoch_seconds', line['reason'])}", flush=True)
-            slow.setdefault((line["cohort"], line["arm"]), []).append(line.get("epoch_seconds", 0.0))
-        seconds |= {key: max(values) for key, values in slow.items()}
+        seconds, beside = _timed(pool, keys, deadline)
     tasks = []
     for name in cohorts:
         epochs = arguments.epochs or FEWEST_EPOCHS
         if deadline is not None and arguments.epochs is None:
             room = FILLED * (deadline - time.monotonic()) * len(pool.processes)
             room *= WEIGHT[name] / sum(WEIGHT[other] for other in cohorts)
-            one = sum(seconds[name, arm] for arm in arguments.arms) * len(chosen[name]) * arguments.seeds
+            jobs = len(chosen[name]) * arguments.seeds
+            one = jobs * sum(seconds[name, arm] for arm in arguments.arms)
+            room -= jobs * len(arguments.arms) * beside
             epochs = int(min(MOST_EPOCHS, max(FEWEST_EPOCHS, room / max(one, 1e-9))))
         print(f"{name}: {epochs} epochs of {cohorts[name].train} cases", flush=True)
         tasks += [
@@ -329,91 +268,22 @@ def planned(
     )
 
 
-def lines_of(files: Sequence[Path]) -> list[Tables]:
-    """Return the lines of result files that are there."""
-    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines() if line]
+def _timed(pool: Pool, keys: Sequence[tuple[str, str]], deadline: float) -> tuple[dict[tuple[str, str], float], float]:
+    """Return seconds per epoch by cohort and arm, measured in at most a third of the time, and those of a job beside.
 
-
-def table(lines: Sequence[Tables]) -> str:
-    """Return the table of differences to base, by cohort and arm and over all arms, in Markdown."""
-    import numpy as np
-
-    generator = np.random.default_rng(0)
-    good = [line for line in lines if line.get("value") is not None and np.isfinite(line["value"])]
-    rows = ["| cohort | recipe | arm | seeds | base | difference (95 % interval) | missed − base |", "|" + "---|" * 7]
-    for cohort in dict.fromkeys(line["cohort"] for line in good):
-        here = [line for line in good if line["cohort"] == cohort]
-        between = _between_seeds(here)
-        for recipe in dict.fromkeys(line["recipe"] for line in here if line["recipe"] != "base"):
-            found = []
-            for arm in (arm for arm in ARMS if any(line["arm"] == arm for line in here)):
-                mine, base = (
-                    {line["seed"]: line for line in here if (line["arm"], line["recipe"]) == (arm, name)}
-                    for name in (recipe, "base")
-                )
-                if mine and base:
-                    found.append(_difference(mine, base, between, generator))
-                    rows.append(_row(cohort, recipe, arm, *found[-1]))
-            if len(found) > 1:
-                base_value, differences, variances, misses, seeds = zip(*found, strict=True)
-                variance = float(np.sum(variances)) / len(found) ** 2
-                means = [float(np.mean(each)) for each in (base_value, differences, misses)]
-                rows.append(_row(cohort, recipe, "**all**", means[0], means[1], variance, means[2], min(seeds)))
-    failed = [f"{line['cohort']} {line['arm']} {line['recipe']} {line['seed']}: {line['reason']}" for line in lines
-              if line.get("reason")]  # fmt: skip
-    return "\n".join(rows + [f"failed: {each}" for each in failed])
-
-
-def _row(
-    cohort: str, recipe: str, arm: str, base: float, difference: float, variance: float, missed: float, seeds: int
-) -> str:
-    half = 1.96 * variance**0.5
-    mark = " *" if abs(difference) > half else ""
-    misses = "" if missed != missed else f"{100 * missed:+.1f} %"
-    return (
-        f"| {cohort} | {recipe} | {arm} | {seeds} | {base:.4f} | {difference:+.4f} "
-        f"({difference - half:+.4f} to {difference + half:+.4f}){mark} | {misses} |"
-    )
-
-
-def _between_seeds(lines: Sequence[Tables]) -> float:
-    """Return the variance between training runs, pooled over arms and recipes."""
-    import numpy as np
-
-    groups: dict[tuple[str, str], list[float]] = {}
-    for line in lines:
-        groups.setdefault((line["arm"], line["recipe"]), []).append(line["value"])
-    several = [values for values in groups.values() if len(values) > 1]
-    degrees = sum(len(values) - 1 for values in several)
-    return float(sum(np.var(values) * len(values) for values in several) / degrees) if degrees else 0.0
-
-
-def _difference(
-    mine: Mapping[int, Tables], base: Mapping[int, Tables], between: float, generator: Any
-) -> tuple[float, float, float, float, int]:
-    """Return base's mean, the difference, its variance, the difference of the share missed, and the seeds."""
-    import numpy as np
-
-    one = next(iter(base.values()))
-    patients = np.array(one["patients"])
-    places = [np.flatnonzero(patients == name) for name in np.unique(patients)]
-
-    def mean(runs: Mapping[int, Tables], rows: Any) -> float:
-        if "cases" in one:
-            return float(np.mean([np.array(run["cases"])[rows].mean() for run in runs.values()]))
-        truth = np.array(one["truth"])[rows]
-        return float(np.mean([area(truth, np.array(run["scores"])[rows]) for run in runs.values()]))
-
-    drawn = []
-    for _ in range(400):
-        rows = np.concatenate([places[i] for i in generator.integers(0, len(places), len(places))])
-        drawn.append(mean(mine, rows) - mean(base, rows))
-    every = np.arange(len(patients))
-    start = mean(base, every)
-    variance = float(np.nanvar(drawn)) + between * (1 / len(mine) + 1 / len(base))
-    missed = [np.mean([np.mean(run["missed"]) for run in runs.values()]) if "missed" in one else np.nan
-              for runs in (mine, base)]  # fmt: skip
-    return start, mean(mine, every) - start, variance, float(missed[0] - missed[1]), min(len(mine), len(base))
+    What was not measured in that time counts as the slowest that was.
+    """
+    tasks = [Task(name, arm, "base", TIMING, 3) for name, arm in keys]
+    seconds, beside = {}, []
+    for line in pool.run(tasks, time.monotonic() + (deadline - time.monotonic()) / 3):
+        key, epoch = (line["cohort"], line["arm"]), line.get("epoch_seconds", 0.0)
+        beside.append(60 * line.get("minutes", 0.0) - 3 * epoch)
+        seconds[key] = epoch
+        print(f"timed {key}: {line['reason'] or f'{epoch:.2f} s an epoch, {beside[-1]:.1f} s beside'}", flush=True)
+    pool.drop()
+    slowest = max(seconds.values(), default=1e9)  # nothing measured: the fewest epochs
+    # The least, because the first job of every process starts its libraries.
+    return {key: seconds.get(key, slowest) for key in keys}, max(1.0, min(beside, default=1.0))
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -465,8 +335,6 @@ def main() -> None:
             ended = 0
             with arguments.out.open("a") as out:
                 for line in pool.run(tasks, deadline):
-                    if line["seed"] >= 10_000:  # a timing that ended late
-                        continue
                     out.write(json.dumps(line | {"device": arguments.device}) + "\n")
                     out.flush()
                     ended += 1

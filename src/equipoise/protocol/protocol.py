@@ -227,16 +227,7 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _mirrored_as_trained(self) -> Self:
-        """Put the axes of augmentation.flip in place of inference.mirror = "trained"."""
-        if self.inference.mirror != "trained":
-            return self
-        flips = self.augmentation.get("flip", ())
-        if not flips or isinstance(flips, str):
-            raise ValueError(
-                'inference.mirror = "trained" mirrors what training mirrored, and augmentation.flip names no axis; '
-                "name some, or leave mirror out"
-            )
-        object.__setattr__(self, "inference", self.inference.model_copy(update={"mirror": tuple(flips)}))
+        object.__setattr__(self, "inference", self.inference.mirrored_as(self.augmentation.get("flip")))
         return self
 
     @model_validator(mode="after")

@@ -232,3 +232,14 @@ class InferenceSection(Section):
         # Counted from the last axis, so that "vertical" is the same direction of the picture in two and three
         # dimensions.
         return tuple(sorted({spatial_dims - FROM_THE_LAST[axis] for axis in self.mirror}))
+
+    def mirrored_as(self, flips: object) -> Self:
+        """Return the section with the axes of augmentation.flip in place of mirror = "trained"."""
+        if self.mirror != "trained":
+            return self
+        if not flips or not isinstance(flips, list | tuple):
+            raise ValueError(
+                'inference.mirror = "trained" mirrors what training mirrored, and augmentation.flip names no axis; '
+                "name some, or leave mirror out"
+            )
+        return self.model_copy(update={"mirror": tuple(flips)})

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -60,12 +60,20 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
 
 
+def own_version() -> str:
+    """Return the version of this package; "unknown" where it runs from a source tree that was never installed."""
+    try:
+        return version("equipoise")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def environment(threads: int) -> dict[str, Any]:
     """Return all that decides how a job computes, apart from the protocol: software, device, kernels, threads."""
     cuda: Any = torch.version
     return {
         "python": platform.python_version(),
-        "equipoise": version("equipoise"),
+        "equipoise": own_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),
         "cuda": cuda.cuda if torch.cuda.is_available() else None,
