@@ -65,6 +65,20 @@ def case_hashes(cohort: Cohort, folds: Iterable[Fold]) -> list[str]:
     return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS] for text in texts]
 
 
+def by_true_names(lock: Mapping[str, Any], cohort: Cohort) -> dict[str, Any]:
+    """Return a lock as it would be without pseudonyms, which another key would have made others.
+
+    So the plan keeps its identity. What is told in sentences, and the text of a protocol that names cases, is left out.
+    """
+    if cohort.known_fingerprint is None:
+        return dict(lock)
+    true = {case.id: case.true_name or case.id for case in cohort.cases}
+    folds = [{part: [true[name] for name in names] for part, names in fold.items()} for fold in lock["split"]["folds"]]
+    plan = {key: value for key, value in lock.items() if key not in ("ids", "protocol_file_sha256")}
+    facts = {key: value for key, value in lock["cohort"].items() if key != "notes"}
+    return plan | {"split": {**lock["split"], "folds": folds}, "cohort": facts}
+
+
 def plan_identity(lock: Mapping[str, Any]) -> str:
     """Return the hash of all that decides the numbers of a trial: equal for the same plan in another folder."""
     plan = {key: value for key, value in lock.items() if key not in _NO_PART_OF_THE_PLAN}

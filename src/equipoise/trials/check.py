@@ -16,6 +16,7 @@ from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import Fold
+from equipoise.cores import available_cores
 from equipoise.engines import local
 from equipoise.errors import CohortError
 from equipoise.progress import Watch, silent
@@ -70,7 +71,7 @@ class Checked:
         """Forecast the time of all jobs on this machine, and the memory of parallel jobs; None where none can run."""
         if not self.forecasts:
             return None
-        side_by_side = max(1, min(self.jobs, local.available_cores() // self.threads))
+        side_by_side = max(1, min(self.jobs, available_cores() // self.threads))
         seconds = (
             sum(forecast.seconds for forecast in self.forecasts) / len(self.forecasts) * self.effort / side_by_side
         )

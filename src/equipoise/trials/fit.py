@@ -19,6 +19,7 @@ from equipoise.configuration.design import SEEDS, SHARES, Chance, Design, chance
 from equipoise.configuration.fingerprint import Fingerprint, fingerprint
 from equipoise.configuration.recipe import Recipe, recipe
 from equipoise.configuration.tables import tables_of, unmeasured_epochs
+from equipoise.cores import available_cores
 from equipoise.engines import local
 from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
@@ -249,7 +250,7 @@ def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence
     if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, forecasts)):
         forecasts, precision = other, PRECISIONS[1]
     # On a graphics card jobs share it, so that those side by side count as one.
-    side_by_side = 1 if case.device == "cuda" else local.available_cores()
+    side_by_side = 1 if case.device == "cuda" else available_cores()
     return _Measured(rules, offers, [_rates(one) for one in forecasts], precision, side_by_side)
 
 
