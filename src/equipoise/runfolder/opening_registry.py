@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +206,21 @@ def _is_text(value: object) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
     """Hold the registry for this process alone; OSError where the folder cannot be written or locked."""
-    import fcntl  # here, because Windows has none and reads of run folders need none
-
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _wait_for_lock(handle)
         yield folder
     finally:
         os.close(handle)
+
+
+def _wait_for_lock(handle: int) -> None:
+    """Take the lock of an open file, which ends with the process; OSError where none can be had."""
+    try:
+        fcntl = import_module("fcntl")
+    except ImportError:  # Windows; its lock is of bytes, and tried for ten seconds
+        msvcrt = import_module("msvcrt")
+        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX)
