@@ -1,7 +1,7 @@
 """Large trials: seconds and memory of checking many cases, and of running and reporting many jobs.
 
 Data are made up, commands are real. Run:
-python benchmarks/sizes.py cases 100000 --folder /tmp/sizes   # the first check and the second, in processes of their own
+python benchmarks/sizes.py cases 100000 --folder /tmp/sizes   # the first check and the second, a process each
 python benchmarks/sizes.py jobs 1000 --folder /tmp/sizes      # a trial of so many tiny jobs, and its report again
 """
 
@@ -65,7 +65,7 @@ def timed(label: str, folder: Path, *command: str) -> tuple[float, str]:
     ended = subprocess.run(text, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - before
     peak = ended.stderr.rsplit("peak ", 1)[-1].strip()
-    print(f"{label}: {seconds:.1f} s, {peak} MB, exit code {ended.returncode}", flush=True)
+    print(f"{label}: {seconds:.1f} s, peak {peak}, exit code {ended.returncode}", flush=True)
     if ended.returncode:
         print(ended.stderr[-2000:])
     return seconds, ended.stdout
@@ -75,8 +75,10 @@ _MEASURED = """
 import resource, sys
 from equipoise.cli import main
 code = main(sys.argv[1:])
-own, children = (resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-sys.stderr.write(f"peak {own:.0f} (a child {children:.0f})")
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+own, children = (one.ru_maxrss / 1e3 for one in used)
+seconds = sum(one.ru_utime + one.ru_stime for one in used)
+sys.stderr.write(f"peak {own:.0f} MB (a child {children:.0f}), {seconds:.0f} s of processor time")
 sys.exit(code)
 """
 

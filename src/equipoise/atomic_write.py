@@ -70,7 +70,10 @@ def json_bytes(value: object, *, public: bool = False) -> bytes:
 
 def sync(path: Path) -> None:
     """Put a file's content, or a folder's list of names, on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folder as a file, and keeps its names itself
+    # Windows syncs only what it could write.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -196,3 +197,17 @@ def test_an_opening_is_remembered_behind_spoilt_lines(tmp_path, cache):
         file.write(b'[1]\n{"torn": ')
     assert len(opened(tmp_path / "two", seed=1)["prior_openings"]) == 1
     assert len(opened(tmp_path / "three", seed=2)["prior_openings"]) == 2
+
+
+def test_an_opening_is_remembered_where_there_is_no_fcntl(tmp_path, cache, monkeypatch):
+    asked = []
+
+    def find(name):
+        if name == "fcntl":
+            raise ImportError(name)
+        return SimpleNamespace(LK_LOCK=1, locking=lambda handle, mode, count: asked.append((mode, count)))
+
+    monkeypatch.setattr(opening_registry, "import_module", find)
+    opened(tmp_path / "one")
+    assert asked == [(1, 1)]
+    assert len(opened(tmp_path / "two", seed=1)["prior_openings"]) == 1

@@ -48,8 +48,11 @@ def _ranks(values: Floats) -> NDArray[np.float64]:
     """Return mid-ranks between 0 and 1; equal values share a rank."""
     # Rounded, so that equal pixels stay equal after interpolation, whose rounding errors would otherwise order them.
     flat = np.round(values.ravel(), 4)
-    ordered = np.sort(flat)
-    middle = np.searchsorted(ordered, flat, "left") + np.searchsorted(ordered, flat, "right") - 1
+    order = np.argsort(flat, kind="stable")
+    begins = np.flatnonzero(np.r_[True, flat[order[1:]] != flat[order[:-1]]])
+    ends = np.append(begins[1:], len(flat))
+    middle = np.empty(len(flat), dtype=np.int64)
+    middle[order] = np.repeat(begins + ends - 1, ends - begins)  # first and last place of all equal values
     ranks: NDArray[np.float64] = middle / (2 * max(len(flat) - 1, 1))
     return ranks
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from equipoise.child_process import PYTHON, import_environment
+from equipoise.cores import available_cores
 from equipoise.engines.worker import receive, send
 from equipoise.runfolder.cards import PER_CARD, WORKER, cards
 
@@ -57,14 +58,6 @@ def ended_by(code: int) -> Failure:
         why = ", as when memory runs out" if name == "SIGKILL" else ", as at a scheduler's time limit"
         return Failure(KILLED, f"the worker was killed ({name}{why})")
     return Failure(DIED, f"the worker crashed ({_CRASHES.get(name, name)})")
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use; the environment variable EQUIPOISE_CORES overrides it."""
-    if os.environ.get("EQUIPOISE_CORES", "").isdigit():
-        return max(1, int(os.environ["EQUIPOISE_CORES"]))
-    # cpu_count would count the whole machine, also where a scheduler or container gave this process a few of its cores.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_by_side(threads: int) -> int:

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from equipoise.child_process import PYTHON, import_environment
-from equipoise.engines.local import KILLED, TICK_SECONDS, Failure, available_cores
+from equipoise.cores import available_cores
+from equipoise.engines.local import KILLED, TICK_SECONDS, Failure
 from equipoise.engines.ray_node import Place, answer, facts
 from equipoise.errors import EquipoiseError
 from equipoise.runfolder.environments import differing

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def case_hashes(cohort: Cohort, folds: Iterable[Fold]) -> list[str]:
         name = cohort.cases[index].true_name or cohort.cases[index].id
         texts.append(files[index] if alone else f"{cohort.name}\x1f{name}\x1f{files[index]}")
     return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS] for text in texts]
+
+
+def by_true_names(lock: Mapping[str, Any], cohort: Cohort) -> dict[str, Any]:
+    """Return a lock as it would be without pseudonyms, which another key would have made others.
+
+    So the plan keeps its identity. What is told in sentences, and the text of a protocol that names cases, is left out.
+    """
+    if cohort.known_fingerprint is None:
+        return dict(lock)
+    true = {case.id: case.true_name or case.id for case in cohort.cases}
+    folds = [{part: [true[name] for name in names] for part, names in fold.items()} for fold in lock["split"]["folds"]]
+    plan = {key: value for key, value in lock.items() if key not in ("ids", "protocol_file_sha256")}
+    facts = {key: value for key, value in lock["cohort"].items() if key != "notes"}
+    return plan | {"split": {**lock["split"], "folds": folds}, "cohort": facts}
 
 
 def plan_identity(lock: Mapping[str, Any]) -> str:
@@ -191,12 +206,21 @@ def _is_text(value: object) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
     """Hold the registry for this process alone; OSError where the folder cannot be written or locked."""
-    import fcntl  # here, because Windows has none and reads of run folders need none
-
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _wait_for_lock(handle)
         yield folder
     finally:
         os.close(handle)
+
+
+def _wait_for_lock(handle: int) -> None:
+    """Take the lock of an open file, which ends with the process; OSError where none can be had."""
+    try:
+        fcntl = import_module("fcntl")
+    except ImportError:  # Windows; its lock is of bytes, and tried for ten seconds
+        msvcrt = import_module("msvcrt")
+        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX)

@@ -23,7 +23,7 @@ from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
-from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced
+from equipoise.runfolder.opening_registry import Place, by_true_names, case_hashes, prior_openings, refuse_replaced
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -68,7 +68,8 @@ def lock(
     plan |= {"versions": _versions(), "machine": platform.platform()}
     plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     place = Place.of(folder)
-    plan["prior_openings"] = prior_openings(plan, case_hashes(cohort, folds), place)
+    known = by_true_names(plan, cohort)
+    plan["prior_openings"] = prior_openings(known, case_hashes(cohort, folds), place)
     if plan["prior_openings"]:
         again = sum(row["same_question"] for row in plan["prior_openings"])
         remark(

@@ -36,7 +36,7 @@ from equipoise.runfolder.ledger import (
     TUNED,
     Ledger,
 )
-from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, register
+from equipoise.runfolder.opening_registry import Place, by_true_names, case_hashes, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -356,7 +356,8 @@ def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> lis
 
 def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
     """Record an opening of the test set in the ledger, and in the registry of this machine."""
-    plan, cases = read_lock(trial.out), case_hashes(trial.cohort, trial.folds)
+    plan = by_true_names(read_lock(trial.out), trial.cohort)
+    cases = case_hashes(trial.cohort, trial.folds)
     place = Place.of(trial.out)
     data: dict[str, Any] = {} if look is None else {"look": look}
     # Looked up again, because another plan may have opened the cases since this one was locked.

@@ -21,7 +21,7 @@ def columns(cases: int) -> dict[str, list[object]]:
 @pytest.mark.long
 def test_few_cases_stand_on_the_page_and_all_in_the_file(tmp_path: Path) -> None:
     table = columns(2)
-    audit(table, out=tmp_path, cases_are_patients=True)
+    audit(table, out=tmp_path, cases_are_patients=True, ids="plain")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for index in range(4):
         assert f'<td data-label="Dice">{table["dice_core"][index]:.3f}</td>' in page

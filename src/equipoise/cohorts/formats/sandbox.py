@@ -26,9 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.child_process import PYTHON, import_path
+from equipoise.cohorts.formats.alarm import Alarm
 from equipoise.cohorts.formats.checksums import check_size
 from equipoise.cohorts.formats.limits import DEFAULT, MIB, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cores import THREADS
 from equipoise.errors import CohortError
 
 # A broken child might send a line without an end, and the parent must not grow with it.
@@ -59,6 +61,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._expired = False
+        self._alarm = Alarm()
 
     def __enter__(self) -> Self:
         return self
@@ -77,15 +80,14 @@ class Sandbox:
         # One child answers one question at a time. Two threads would read each other's answers from the same pipe.
         with self._lock:
             self._expired, in_step = False, False
-            timer = threading.Timer(self.limits.wall_seconds, self._expire)
-            timer.start()
+            self._alarm.set_in(self.limits.wall_seconds, self._expire)
             try:
                 answer = self._exchange({"task": task, "path": str(Path(path).absolute()), "settings": settings}, path)
                 in_step = True
             except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:  # whatever a broken child says
                 raise self._died(path, closed=isinstance(error, (EOFError, BrokenPipeError))) from error
             finally:
-                timer.cancel()
+                self._alarm.cancel()
                 if self._expired or not in_step:  # an answer left in the pipe would be taken for the next file's
                     self._stop()
         if "refused" in answer[0]:
@@ -205,13 +207,18 @@ def _send(stream: IO[bytes] | None, message: Mapping[str, Any]) -> None:
     requests.flush()
 
 
-_shared: dict[tuple[int, Limits], Sandbox] = {}
+_shared: dict[tuple[int, str, Limits], Sandbox] = {}
 _sharing = threading.Lock()
 
 
 def shared_sandbox(limits: Limits = DEFAULT) -> Sandbox:
-    """Return this process's own sandbox for these limits, started on first use and ended with the process."""
-    key = (os.getpid(), limits)  # a forked worker must not talk through its parent's pipes
+    """Return this process's own sandbox for these limits, started on first use and ended with the process.
+
+    Threads that work side by side have one each.
+    """
+    name = threading.current_thread().name
+    # By process: a forked worker must not talk through its parent's pipes.
+    key = (os.getpid(), name if name.startswith(THREADS) else "", limits)
     with _sharing:
         if key not in _shared:
             _shared[key] = Sandbox(limits)

@@ -1,27 +1,43 @@
-"""Files that were once read to their last voxel: their hashes are kept, so that a second look reads the header alone.
+"""Files that were once read to their last voxel: what is known of them is kept, so that a second look is a glance.
 
-A trial that was checked need not inflate its images again before it trains. The cache never decides: without it, or
+A trial that was checked need not decode its images again before it trains. The cache never decides: without it, or
 where it is damaged, files are read in full.
 """
 
+import json
+import threading
+from dataclasses import replace
+from os import fspath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from equipoise.cohorts.formats.checksums import sha256
 from equipoise.cohorts.formats.nifti import probe_nifti, read_nifti
+from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
+from equipoise.cohorts.formats.reading import read_any, suffix_of
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.formats.volume_claim import Nonfinite
+from equipoise.cohorts.layouts.channels import is_grey_in_colour
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 
-SCHEMA = 1
+SCHEMA = 2
 _DIGEST_BYTES = 32
+_MOST_HELD = 2**28
+"""Bytes of pixels that wait for their first reader, so that small files are decoded once and not twice."""
 
 
 # nibabel reads a corrupt .nii.gz without an error, because it never reaches the checksum at the end: one flipped bit
 # changed 24 voxels. So every file is inflated to its end once, and remembered by its hash, since names and times of
 # files do not say that the bytes are the same.
 class SoundFiles:
-    """The SHA-256 of the sound files of one source, as far as they are known; root: the source's folder."""
+    """The sound files of one source by their SHA-256, as far as they are known; root: the source's folder.
+
+    Of NIfTI files the hash alone is kept, for their headers are read at once; of pictures also what a cohort asks of
+    them. Several threads may ask.
+    """
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
         self._folder = folder
@@ -30,7 +46,12 @@ class SoundFiles:
         entry = load(self._key, folder) or {}
         digests = entry.get("digests", np.zeros((0, _DIGEST_BYTES), np.uint8))
         self._digests = {row.tobytes() for row in digests}
+        # One picture is as the next: few different facts, to which the digests of all pictures point.
+        self._facts: list[str] = json.loads(entry.get("facts", np.zeros(0, np.uint8)).tobytes() or b"[]")
+        pictures, places = entry.get("pictures", np.zeros((0, _DIGEST_BYTES), np.uint8)), entry.get("places", ())
+        self._pictures = {row.tobytes(): int(place) for row, place in zip(pictures, places, strict=True)}
         self._new = False
+        self._changing = threading.Lock()
 
     def look(self, path: Path, nonfinite: Nonfinite) -> Scan:
         """Scan a NIfTI file: its grid and remarks alone where it is known to be sound, else all of it."""
@@ -40,12 +61,97 @@ class SoundFiles:
             return glance
         scan = read_nifti(path, nonfinite=nonfinite)
         if scan.remarks == glance.remarks and scan.sha256 == glance.sha256:  # nothing in the voxels to speak of
-            self._digests.add(digest)
-            self._new = True
+            with self._changing:
+                self._digests.add(digest)
+                self._new = True
+        return scan
+
+    def look_at_picture(self, path: Path, nonfinite: Nonfinite) -> Scan:
+        """Scan a picture: where it is known to be sound, with blank pixels, of which only the shape and dtype count."""
+        digest = sha256(path)
+        place = self._pictures.get(bytes.fromhex(digest))
+        if place is not None:
+            return _glance(json.loads(self._facts[place]), path, digest)
+        scan = read_any(path, nonfinite=nonfinite)
+        facts = _facts(scan)
+        if facts is not None and nonfinite == "refuse":
+            with self._changing:
+                if facts not in self._facts:
+                    self._facts.append(facts)
+                self._pictures[bytes.fromhex(next(iter(scan.sha256.values())))] = self._facts.index(facts)
+                self._new = True
         return scan
 
     def keep(self) -> None:
         """Write what was learnt; a cache that cannot be written costs a second reading and no more."""
         if self._new:
-            rows = np.frombuffer(b"".join(sorted(self._digests)), np.uint8).reshape(-1, _DIGEST_BYTES)
-            save(self._key, {"digests": rows}, self._folder)
+            arrays: dict[str, NDArray[Any]] = {
+                "digests": _rows(sorted(self._digests)),
+                "pictures": _rows(self._pictures),
+                "places": np.fromiter(self._pictures.values(), np.int32, len(self._pictures)),
+                "facts": np.frombuffer(json.dumps(self._facts).encode(), np.uint8),
+            }
+            save(self._key, arrays, self._folder)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path is a picture's, by its name."""
+    return suffix_of(path) in PICTURES and not path.is_dir()
+
+
+def _rows(digests: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
+
+
+def _facts(scan: Scan) -> str | None:
+    """Return what a cohort asks of a picture as JSON; None of one that has more to say, which is read again."""
+    header = {key: scan.header[key] for key in sorted(scan.header)}
+    if scan.affine is not None or not all(isinstance(value, str | bool | int) for value in header.values()):
+        return None
+    return json.dumps([
+        list(scan.array.shape), scan.array.dtype.str, list(scan.spacing_mm), header, list(scan.remarks),
+        is_grey_in_colour(scan),
+    ])  # fmt: skip
+
+
+def _glance(facts: list[Any], path: Path, digest: str) -> Scan:
+    shape, dtype, spacing, header, remarks, grey = facts
+    # Equal channels where they are equal, else different ones: that alone is asked of the values.
+    values = np.arange(shape[0]) * (not grey)
+    array = np.broadcast_to(values.astype(dtype).reshape(-1, *[1] * (len(shape) - 1)), shape)
+    return Scan(array, tuple(spacing), None, {fspath(path): digest}, header=header, remarks=tuple(remarks))
+
+
+class Held:
+    """Pixels of small files between the look at them and their first reader, by path; each is given out once."""
+
+    def __init__(self, most: int = _MOST_HELD) -> None:
+        self._room = most
+        self._scans: dict[Path, tuple[tuple[int, int], Scan]] = {}
+        self._changing = threading.Lock()
+
+    def hold(self, path: Path, scan: Scan) -> None:
+        """Keep a scan that was read in full, while there is room."""
+        if scan.array.strides and 0 in scan.array.strides:  # a glance, without pixels
+            return
+        state = _state(path)
+        with self._changing:
+            if state is not None and self._room >= scan.array.nbytes:
+                self._room -= scan.array.nbytes
+                self._scans[path] = (state, replace(scan, array=scan.array))
+
+    def take(self, path: Path) -> Scan | None:
+        """Return the scan where one is held and the file has not been written since; it is not held any longer."""
+        with self._changing:
+            state, scan = self._scans.pop(path, (None, None))
+            if scan is not None:
+                self._room += scan.array.nbytes
+        return scan if scan is not None and state == _state(path) else None
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

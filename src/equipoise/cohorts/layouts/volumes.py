@@ -32,9 +32,10 @@ from equipoise.cohorts.layouts.channels import (
 from equipoise.cohorts.layouts.header_patients import owners_of, with_header_patients
 from equipoise.cohorts.layouts.masks import case_mask
 from equipoise.cohorts.layouts.same_grid import check_same_grid
-from equipoise.cohorts.layouts.sound_files import SoundFiles
+from equipoise.cohorts.layouts.sound_files import Held, SoundFiles, is_picture
 from equipoise.cohorts.layouts.structure_names import STRUCTURES, by_name, in_order, other_names, renamed
 from equipoise.cohorts.store import content_key
+from equipoise.cores import side_by_side
 from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import task_named
 
@@ -93,8 +94,8 @@ def make_cohort(
         raise ProtocolError(f'cohort.on_problem is {on_problem!r}; choose "stop" or "exclude"')
     if nonfinite not in ("refuse", "zero"):
         raise ProtocolError(f'cohort.nonfinite is {nonfinite!r}; choose "refuse" or "zero"')
-    known = SoundFiles(layout.root)
-    sound, problems = _sound(entries, layout, nonfinite, known)
+    known, held = SoundFiles(layout.root), Held()
+    sound, problems = _sound(entries, layout, nonfinite, known, held)
     known.keep()
     channels = layout.channels or channel_names(_common(sound))
     sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
@@ -134,14 +135,23 @@ def make_cohort(
 
 
 def _sound(
-    entries: Iterable[CaseFiles], layout: Layout, nonfinite: Nonfinite, known: SoundFiles
+    entries: Iterable[CaseFiles], layout: Layout, nonfinite: Nonfinite, known: SoundFiles, held: Held
 ) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
-    sound, problems = [], []
-    for entry in entries:
+    sound, problems, entries = [], [], list(entries)
+    # Volumes one after another: two that are decoded at once take twice the memory.
+    small = all(is_picture(path) for entry in entries for path in entry.images)
+
+    def look(entry: CaseFiles) -> tuple[CaseFiles, Examined | RefusedFile]:
         try:
-            sound.append(_examined(entry, layout, nonfinite, known))
+            return entry, _examined(entry, layout, nonfinite, known, held)
         except RefusedFile as refusal:
-            problems.append((entry, refusal.problem(entry.id)))
+            return entry, refusal
+
+    for entry, one in side_by_side(look, entries) if small else map(look, entries):
+        if isinstance(one, Examined):
+            sound.append(one)
+        else:
+            problems.append((entry, one.problem(entry.id)))
     return sound, problems
 
 
@@ -230,11 +240,11 @@ def _misnamed(sound: Iterable[Examined], layout: Layout) -> list[tuple[CaseFiles
     ]
 
 
-def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles) -> Examined:
+def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: SoundFiles, held: Held) -> Examined:
     """Return the case, its files read in full (unless known to be sound), hashed, and their grids compared."""
     if entry.refusal is not None:
         raise entry.refusal
-    images = _images(entry, nonfinite, known)
+    images = _images(entry, nonfinite, known, held)
     first, scans = images[0], list(images)
     remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
     structures: Mapping[int, str] = {}
@@ -248,7 +258,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
         remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes) if entry.mask]
         scans += masks
     hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
-    read = partial(read_case, entry, hashes, with_mask, nonfinite)
+    read = partial(read_case, entry, hashes, with_mask, nonfinite, held=held)
     case = Case(
         id=entry.id,
         patient=entry.patient,
@@ -266,22 +276,27 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     return Examined(entry, case, shape, contents, options, tuple(remarks), read, dtype, has_spacing, structures)
 
 
-def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles) -> list[Scan]:
+def _images(entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles, held: Held) -> list[Scan]:
     """Return the images of a case, all on one grid."""
     for path in entry.images:
         check_exists(path)
-    scans = [
-        known.look(path, nonfinite)
-        if suffix_of(path) in NIFTI
-        else read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid)
-        for path in entry.images
-    ]
+    scans = [_looked_at(path, entry, nonfinite, known, held) for path in entry.images]
     for path, other in zip(entry.images[1:], scans[1:], strict=True):
         check_same_grid(path, other, entry.images[0], scans[0])
     if entry.spacing_mm is not None and len(entry.spacing_mm) < len(scans[0].spacing_mm):
         reason = f"the file beside it states {len(entry.spacing_mm)} spacings for {len(scans[0].spacing_mm)} axes"
         raise RefusedFile(entry.images[0], reason, "give one spacing in mm for each axis")
     return scans
+
+
+def _looked_at(path: Path, entry: CaseFiles, nonfinite: Nonfinite, known: SoundFiles, held: Held) -> Scan:
+    if suffix_of(path) in NIFTI:
+        return known.look(path, nonfinite)
+    if is_picture(path):
+        scan = known.look_at_picture(path, nonfinite)
+        held.hold(path, scan)
+        return scan
+    return read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid)
 
 
 def _relative(name: str, root: Path) -> str:
@@ -295,13 +310,17 @@ def read_case(
     with_mask: bool,
     nonfinite: Nonfinite = "refuse",
     channels: int | None = None,
+    held: Held | None = None,
 ) -> Image:
     """Return all channels and the mask of one case; refused where a file is no longer the one that was examined.
 
-    channels: how many the cohort has, where that is not what the files hold.
+    channels: how many the cohort has, where that is not what the files hold. held: pixels of files just examined.
     """
     try:
-        scans = [read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid) for path in entry.images]
+        scans = [
+            (held and held.take(path)) or read_any(path, nonfinite=nonfinite, series_uid=entry.series_uid)
+            for path in entry.images
+        ]
         mask, masks = case_mask(entry, scans[0], nonfinite) if with_mask else (None, [])
     except RefusedFile as refusal:
         raise refusal.of_case(entry.id) from refusal

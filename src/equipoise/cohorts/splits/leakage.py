@@ -5,11 +5,13 @@ Near-duplicates are found by their likeness (see `similarity.py`): copies with a
 come from `neighbours.py`, so 100,000 images are searched without comparing all pairs.
 """
 
+import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from equipoise.cohorts.cohort import Case, Cohort
 from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
 from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 from equipoise.cohorts.splits.split import PARTS, Fold
+from equipoise.cohorts.store import code_of_readers, content_key, load, save
 
 _ROUNDS = 3  # of joining groups that are alike
 KEPT = 4  # candidates compared in full for each image
@@ -57,9 +60,7 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
-    crossing = partial(_apart, parts, person)
-    pixels, pictures = _look(cards or CaseCards(cohort))
-    equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
+    equal, near = _pairs(cohort, parts, person, cards or CaseCards(cohort))
     proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
     leaks = _shared(cohort, parts, owners, "patient")
@@ -68,10 +69,43 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     leaks = list(dict.fromkeys(leaks))
     seen = set(equal)
     named = [(pair, "equal") for pair in equal]
-    named += [(pair, "near") for pair in _crossing_near_pairs(cohort, pictures, crossing, person) if pair not in seen]
+    named += [(pair, "near") for pair in near if pair not in seen]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
     pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
     return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
+
+
+def _pairs(
+    cohort: Cohort, parts: NDArray[np.int8], person: Ints, cards: CaseCards
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return pairs of equal pixels, and of near-duplicates, across the parts; kept in the user's cache.
+
+    The search of 100,000 images takes minutes, and a trial makes it when it is checked, run, and resumed.
+    """
+    # The pixels' digests stand for the pictures, which are made of the pixels.
+    digests = b"".join(card.digest for card in cards.all())
+    state = hashlib.sha256(digests + parts.tobytes() + person.astype(np.int64).tobytes()).hexdigest()
+    key = content_key(
+        kind="leaks", code=code_of_readers(), state=state, shape=list(parts.shape), guessed=cohort.patients_guessed
+    )
+    kept = load(key, cards.folder)
+    if kept is None or not {"equal", "near"} <= kept.keys():
+        crossing = partial(_apart, parts, person)
+        pixels, pictures = _look(cards)
+        equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
+        near = _crossing_near_pairs(cohort, pictures, crossing, person)
+        kept = {"equal": _table(equal), "near": _table(near)}
+        # Where the cache cannot be written the cards could not be kept either, and their remark says so.
+        save(key, kept, cards.folder)
+    return _as_pairs(kept["equal"]), _as_pairs(kept["near"])
+
+
+def _table(pairs: Sequence[tuple[int, int]]) -> Ints:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _as_pairs(table: NDArray[Any]) -> list[tuple[int, int]]:
+    return [(int(a), int(b)) for a, b in table.tolist()]
 
 
 def _crossing_near_pairs(cohort: Cohort, pictures: Bytes, crossing: Allowed, person: Ints) -> list[tuple[int, int]]:

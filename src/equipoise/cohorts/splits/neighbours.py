@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from equipoise.cores import side_by_side
+
 SLACK = 3.0
 LEAF = 64
 CANDIDATES = 32
@@ -29,7 +31,7 @@ def nearest(points: Floats, queries: list[Floats], kept: int, allowed: Allowed) 
     allowed(rows, points): which pairs count.
     """
     tree = cKDTree(points, leafsize=LEAF)
-    parts = [_of_rows(tree, queries, rows, kept, allowed) for rows in _chunks(len(points))]
+    parts = side_by_side(lambda rows: _of_rows(tree, queries, rows, kept, allowed), _chunks(len(points)))
     row, point, number = (np.concatenate(column) for column in zip(*parts, strict=True))
     return row, point, number
 

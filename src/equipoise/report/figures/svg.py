@@ -9,6 +9,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equipoise.sinks import printable
+
 MARKERS = ("circle", "square", "triangle", "diamond")
 SERIES = 8
 """Number of series styles (colour, dash, marker); further series begin again."""
@@ -52,7 +54,7 @@ class Drawing:
         """Add one line of text; anchor is "start", "middle" or "end"; turned: degrees clockwise around (x, y)."""
         place = "" if anchor == "start" else f' text-anchor="{anchor}"'
         place += f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
-        self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" class="{style}"{place}>{escape(words)}</text>')
+        self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" class="{style}"{place}>{escape(printable(words))}</text>')
 
     def marker(self, x: float, y: float, series: int, size: float = 4.0, style: str = "m") -> None:
         """Add the marker of a series, which differs from others in shape and colour."""
@@ -76,11 +78,11 @@ class Drawing:
         return f"<svg{names} {self._head()}>{self._words()}{''.join(self.parts)}</svg>"
 
     def _head(self) -> str:
-        label = escape(self.title, quote=True)
+        label = escape(printable(self.title), quote=True)
         return f'viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" aria-label="{label}"'
 
     def _words(self) -> str:
-        return f"<title>{escape(self.title)}</title><desc>{escape(self.description)}</desc>"
+        return f"<title>{escape(printable(self.title))}</title><desc>{escape(printable(self.description))}</desc>"
 
 
 def standalone(drawings: Sequence[Drawing], title: str, columns: int = 2, gap: float = 24.0) -> str:

@@ -58,6 +58,7 @@ from equipoise.report.text.words import (
 from equipoise.runfolder.evidence import RECORD
 from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.read import RunFolder
+from equipoise.sinks import printable
 from equipoise.tasks import recorded_task
 
 _UNIT = re.compile(r"(\d) (%|mm\b|ms\b|MB\b)")
@@ -220,10 +221,13 @@ def _arithmetic(settled: Mapping[str, Any] | None) -> str:
 
 
 def unbroken(value: Any) -> Any:
-    """Replace the space between a number and its unit by one that does not break."""
+    """Replace the space between a number and its unit by one that does not break; turned directions become visible.
+
+    A name with a mark that turns the direction of writing would make the words beside it read otherwise.
+    """
     if type(value) is not str:
         return value
-    return _UNIT.sub("\\1\u00a0\\2", value)
+    return _UNIT.sub("\\1\u00a0\\2", printable(value))
 
 
 def _settings(values: Mapping[str, Any]) -> str:
