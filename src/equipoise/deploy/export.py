@@ -31,8 +31,10 @@ from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, 
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve, source_hash
 from equipoise.progress import Watch, silent
+from equipoise.protocol.arm import ENSEMBLE
 from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.report.text.model_card import bundle_card
+from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LOCK
 from equipoise.training.data.samples import Samples
@@ -201,20 +203,12 @@ def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple
 def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Return bundle.json without its list of files."""
     job, run = trained.job, trained.run
-    named = job.arm.model
-    factory = resolve(named.name, models, "model", job.code)
     test = [trained.cohort.cases[index] for index in trained.parts["test"]]
     return {
         "schema": SCHEMA,
         "research_only": True,
         "contract": proven.contract.to_json(),
-        "network": {
-            "name": named.name,
-            "settings": named.settings,
-            "task": job.task_record.network,
-            "parameters": parameter_count(build_model(job)),
-            "source_sha256": source_hash(named.name, factory),
-        },
+        "network": network_record(job) | {"parameters": parameter_count(build_model(job))},
         "arithmetic": {"precision": job.training.precision, "threads": job.training.threads},
         "provenance": {
             "job": f"{job.fold}-{job.seed}",
@@ -233,6 +227,17 @@ def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -
         "reading": read_alike(test, trained.protocol.cohort_path, proven.contract),
         "codes": dict.fromkeys(proven.contract.regions),
     }
+
+
+def network_record(job: Job) -> dict[str, Any]:
+    """Return the name and the settings of a job's network; of an ensemble those of its members, in their order."""
+    task = job.task_record.network
+    if job.members:
+        members = [network_record(member) for member in job.members]
+        return {"name": ENSEMBLE, "settings": {"members": members}, "task": task, "source_sha256": None}
+    named = job.arm.model
+    digest = source_hash(named.name, resolve(named.name, models, "model", job.code))
+    return {"name": named.name, "settings": named.settings, "task": task, "source_sha256": digest}
 
 
 def _versions() -> dict[str, str]:

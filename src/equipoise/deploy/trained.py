@@ -215,7 +215,13 @@ def _job(folder: RunFolder, plan: Protocol, cohort: Cohort, record: JobRecord) -
         (job,) = tuned_jobs([job], [Choice(**choice) for choice in tuned.data["chosen"]])
     job = job.settled(record.done["precision"], record.done["compile"])
     # The weights are those of the run: what they started from may be gone, and does not matter any more.
-    return answering(replace(job, arm=job.arm.model_copy(update={"pretrained": None})))
+    return _without_start(job)
+
+
+def _without_start(job: Job) -> Job:
+    arm = job.arm.model_copy(update={"pretrained": None})
+    plain = replace(job, arm=arm, members=tuple(_without_start(member) for member in job.members))
+    return plain if job.members else answering(plain)
 
 
 def answering(job: Job) -> Job:

@@ -70,6 +70,8 @@ class _Arm(_Form):
     optimizer: str | _Named | None = None
     pretrained: _Pretrained | None = None
     freeze: list[str] = []
+    ensemble: list[_Name] = []
+    members: Annotated[int, Field(ge=1, le=10**6)] = 1
 
 
 class _Job(_Form):

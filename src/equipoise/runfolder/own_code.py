@@ -55,14 +55,21 @@ def own_code_of_arm(run: Path, plans: Iterable[Mapping[str, Any]], arm: str) -> 
         source = tables(read_text(run / PROTOCOL), PROTOCOL).get("cohort", {}).get("source", "")
     except (ProtocolError, AttributeError):
         source = ""
-    chosen: Mapping[str, Any] = next((plan for plan in plans if plan["name"] == arm), {})
-    for what, value in (("cohort source", source), *((part, chosen.get(part)) for part in ("model", "optimizer"))):
+    if ":" in str(source):
+        yield "cohort source", str(source)
+    named = {str(plan["name"]): plan for plan in plans}
+    chosen: Mapping[str, Any] = named.get(arm, {})
+    for plan in (chosen, *(named.get(str(name), {}) for name in chosen.get("ensemble") or ())):
+        yield from _own_code_of(plan)
+
+
+def _own_code_of(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    model, optimizer = plan.get("model"), plan.get("optimizer")
+    trainer = model.get("trainer") if isinstance(model, dict) else None
+    for what, value in (("model", model), ("optimizer", optimizer), ("trainer", trainer)):
         name = value.get("name", "") if isinstance(value, dict) else str(value or "")
         if ":" in name:
             yield what, name
-    trainer = model.get("trainer", "") if isinstance(model := chosen.get("model"), dict) else ""
-    if ":" in trainer:
-        yield "trainer", trainer
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The entry of an arm or baseline in results.json: confusion, rates, operating point, calibration and cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -16,6 +16,8 @@ from equipoise.runfolder.read import JobRecord
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
+SINCE = ("processor_seconds",)
+"""Costs that jobs of earlier versions did not record, which are left out of their results."""
 
 
 def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> dict[str, float | None]:
@@ -29,7 +31,17 @@ def cost(jobs: Sequence[JobRecord], same_network: Sequence[JobRecord] = ()) -> d
         measured = same_network or jobs if name == "latency_ms" else jobs
         values = [float(job.done[name]) for job in measured if _is_number(job.done.get(name))]
         out[name] = median(values) if values else None
+    for name in SINCE:
+        values = [float(job.done[name]) for job in jobs if _is_number(job.done.get(name))]
+        out |= {name: median(values)} if values else {}
     return out
+
+
+def ensemble(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of what an ensemble is made: `ensemble`, the arms, and `members`, the runs of each; empty for others."""
+    if not plan.get("ensemble"):
+        return {}
+    return {"ensemble": [str(name) for name in plan["ensemble"]], "members": int(plan.get("members", 1))}
 
 
 def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.results.audit import recommendation
 from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
-from equipoise.report.results.entries import classification, cost
+from equipoise.report.results.entries import classification, cost, ensemble
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
@@ -239,14 +239,19 @@ def _arm(
         "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.jobs),
         "stopped_early": stops(finished),
         "endpoints": _endpoints(run, name, judged),
-        "cost": cost(finished, _same_network(run, plan.get("model"))),
+        "cost": cost(finished, _same_network(run, plan)),
+        **ensemble(plan),
         **classification(finished, positive_index(run)),
     }
 
 
-def _same_network(run: RunFolder, model: Any) -> list[JobRecord]:
+def _same_network(run: RunFolder, plan: Mapping[str, Any]) -> list[JobRecord]:
+    def network(arm: Mapping[str, Any]) -> Any:
+        """Return what decides how long an answer takes: the model, or the members of an ensemble."""
+        return arm.get("model"), arm.get("ensemble"), arm.get("members")
+
     everyone = (*run.lock["arms"], *run.untuned())
-    return [job for arm in everyone if arm.get("model") == model for job in run.finished(str(arm["name"]))]
+    return [job for arm in everyone if network(arm) == network(plan) for job in run.finished(str(arm["name"]))]
 
 
 def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]:

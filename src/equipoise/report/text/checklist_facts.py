@@ -1,6 +1,6 @@
 """A run's answers to the items of reporting checklists, as sentences by name; empty ones are left to the author."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.protocol import DiceSection, Named, TrainingSection
@@ -107,11 +107,22 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "selection": f"The epoch with the best validation {plan.training.select} of each run." if plan else "",
         "software": f"{versions}; {run.lock.get('machine', 'machine unknown')}, {run.lock.get('device', '')}.",
         "initialization": initialization(arms, seeds),
-        "ensemble": "None: every estimate is that of single training runs, averaged"
+        "ensemble": f"{_ensembles(arms)} is that of single training runs, averaged"
         + ("; a run's answers for mirrored copies of a case are averaged." if plan and plan.inference.mirror else "."),
         "protocol": f"Locked before training: protocol SHA-256 {str(results['protocol_sha256'])[:12]}…, ledger "
         f"{'verified' if results['ledger']['verified'] else 'NOT verified'}.",
     }
+
+
+def _ensembles(arms: Sequence[Mapping[str, Any]]) -> str:
+    """Begin the sentence on ensembling."""
+    made = [f"{arm['name']}, {trained_as(arm)}" for arm in arms if arm.get("ensemble")]
+    if not made:
+        return "None: every estimate"
+    return (
+        f"{'; '.join(made)}: the probabilities of its members are averaged, and no two of an arm share a run. "
+        "Every other estimate"
+    )
 
 
 def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:

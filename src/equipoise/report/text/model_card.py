@@ -7,6 +7,8 @@ says less, because nothing has been proven or measured for use yet.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.report.text.words import trained_as
+
 RUN, AUTHOR = "from the run", "author must fill"
 OPEN = "…"
 Row = tuple[str, str, str]
@@ -103,9 +105,8 @@ def _cell(text: str) -> str:
 
 def _identity(record: Mapping[str, Any]) -> list[Row]:
     network, provenance = record["network"], record["provenance"]
-    settings = ", ".join(f"{key} = {value}" for key, value in network["settings"].items()) or "defaults"
     return [
-        ("network", f"{network['name']} ({settings}), {network['parameters']} parameters", RUN),
+        ("network", f"{_network(network)}, {network['parameters']} parameters", RUN),
         ("training run", f"fold and seed {provenance['job']}, {provenance['job_chosen_by']}", RUN),
         ("question of the trial", record["evidence"]["question"], RUN),
         ("protocol", f"SHA-256 {provenance['protocol_sha256']}", RUN),
@@ -115,16 +116,32 @@ def _identity(record: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def _network(network: Mapping[str, Any]) -> str:
+    """Name a network with its settings; of an ensemble every member with its own."""
+    if "members" in network["settings"]:
+        return f"{network['name']} of {', '.join(_network(member) for member in network['settings']['members'])}"
+    settings = ", ".join(f"{key} = {value}" for key, value in network["settings"].items()) or "defaults"
+    return f"{network['name']} ({settings})"
+
+
+def _optimizer(entry: Mapping[str, Any]) -> str:
+    if entry["optimizer"] is None:
+        return "of its members" if entry.get("ensemble") else "its own"
+    settings = (entry.get("settings") or {}).get("optimizer", {})
+    rule = ", ".join(f"{key} = {value}" for key, value in settings.items()) or "defaults"
+    return f"{entry['optimizer']} ({rule})"
+
+
 def _arm(lock: Mapping[str, Any], results: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Row]:
     entry = next(one for one in (*results["arms"], *results["untuned"]) if one["name"] == evidence["arm"])
     settings = entry.get("settings") or {}
     network = ", ".join(f"{key} = {value}" for key, value in settings.get("model", {}).items()) or "defaults"
-    rule = ", ".join(f"{key} = {value}" for key, value in settings.get("optimizer", {}).items()) or "defaults"
+    network = trained_as(entry) if entry.get("ensemble") else f"{entry['model']} ({network})"
     seeds, folds = ", ".join(map(str, entry["seeds"])), results["cohort"]["folds"]
     runs = f"seeds {seeds} in {folds} fold{'s' * (folds > 1)}, {entry['failed_jobs']} without a result"
     return [
-        ("network", f"{entry['model']} ({network}), {entry['parameters']} parameters", RUN),
-        ("optimizer", "its own" if entry["optimizer"] is None else f"{entry['optimizer']} ({rule})", RUN),
+        ("network", f"{network}, {entry['parameters']} parameters", RUN),
+        ("optimizer", _optimizer(entry), RUN),
         ("training runs", runs, RUN),
         ("question of the trial", evidence["question"], RUN),
         ("protocol", f"SHA-256 {lock['protocol_sha256']}", RUN),

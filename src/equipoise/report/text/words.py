@@ -221,9 +221,14 @@ def seconds(value: float | None) -> str:
 
 
 def trained_as(arm: Mapping[str, Any]) -> str:
-    """Name an arm's model and its optimizer, where it has one of ours.
+    """Name an arm's model and its optimizer, where it has one of ours; of an ensemble what it is made of.
 
     >>> trained_as({"model": "unet", "optimizer": "adam"}), trained_as({"model": "nnunet", "optimizer": None})
     ('unet with adam', 'nnunet')
+    >>> trained_as({"model": "ensemble", "optimizer": None, "ensemble": ["a"], "members": 3})
+    'ensemble of 3 runs of a'
     """
+    if arm.get("ensemble"):
+        each = f"{plural(arm['members'], 'run')} of {'each of ' * (len(arm['ensemble']) > 1)}"
+        return f"ensemble of {each}{listed(arm['ensemble'])}"
     return f"{arm['model']} with {arm['optimizer']}" if arm["optimizer"] is not None else str(arm["model"])

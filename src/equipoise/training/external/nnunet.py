@@ -129,7 +129,9 @@ def _environment(folder: Path) -> dict[str, str]:
     # One process draws all patches: the draws are then those of the seed, and the time is that of the job's threads.
     alone = {DRAWING: "0"} if device().type == "cpu" else {}
     path = {"PYTHONPATH": os.pathsep.join(import_path()), "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **places, **alone, **path, "nnUNet_def_n_proc": "1", "MPLBACKEND": "Agg"}
+    # A worker keeps its freed memory; nnU-Net, with feature maps many times as large, gives it back as it would alone.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    return {**own, **places, **alone, **path, "nnUNet_def_n_proc": "1", "MPLBACKEND": "Agg"}
 
 
 def _watched(
