@@ -170,14 +170,33 @@ def answered(learner: Any, samples: Any, job: Any) -> Tables:
         scores = classify(learner, samples, job).double().softmax(1).numpy()[:, 1]
         truth = np.array(samples.targets).astype(int)
         return {"value": area(truth, scores), "scores": scores.round(6).tolist(), "truth": truth.tolist()}
-    values, missed = [], []
+    values, missed, filled, touched = [], [], [], []
     for index, probability in enumerate(segment(learner, samples, job)):
         target, masks = np.array(samples.targets[index]), to_masks(job, probability)
         spacing = samples.grids[index].prepared_spacing_mm
         values.append(case_value(job.primary, region_masks(target, job.regions), masks, spacing, {}))
         whole = np.any(list(masks.values()), axis=0)
         missed.append(bool((target > 0).any() and not (whole & (target > 0)).any()))
-    return {"value": float(np.mean(values)), "cases": np.round(values, 5).tolist(), "missed": missed}
+        # What an answer would be that is never empty: where a structure is likeliest, down to half of that probability.
+        if not whole.any() and job.training.targets == "classes":
+            masks, whole = likeliest(job, probability)
+        filled.append(case_value(job.primary, region_masks(target, job.regions), masks, spacing, {}))
+        touched.append(bool((target > 0).any() and not (whole & (target > 0)).any()))
+    lines = {"cases": np.round(values, 5).tolist(), "missed": missed}
+    lines |= {"never_empty": float(np.mean(filled)), "missed_then": float(np.mean(touched))}
+    return {"value": float(np.mean(values)), **lines}
+
+
+def likeliest(job: Any, probability: Any) -> tuple[dict[str, Any], Any]:
+    """Return the masks of the likeliest structure alone, and all of them in one."""
+    import numpy as np
+    from scipy import ndimage
+
+    whole = 1 - probability[0]
+    parts, _ = ndimage.label(whole >= whole.max() / 2)
+    part = parts == parts[np.unravel_index(whole.argmax(), whole.shape)]
+    labels = np.where(part, 1 + probability[1:].argmax(axis=0), 0)
+    return {name: np.isin(labels, members) for name, members in job.regions.items()}, part
 
 
 def work(tasks: Any, lines: Any, cohorts: dict[str, Staged], precision: str, folder: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from deploy_bundles import change, onnx_model
+from safetensors.numpy import load
 
 import equipoise
 from equipoise import cli
@@ -20,12 +21,16 @@ from equipoise.deploy.onnx_file import strip
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.proof import refuse_disparity
 from equipoise.deploy.torch_network import torch_network
-from equipoise.deploy.trained import _refuse_untrusted, trained_job
+from equipoise.deploy.trained import _refuse_untrusted, answering, answering_weights, trained_job
 from equipoise.deploy.verify import verify
 from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
+from equipoise.protocol import Arm, TrainingSection
 from equipoise.report import summarise
+from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+from equipoise.runfolder.paths import CHECKPOINT
+from equipoise.runfolder.paths import WEIGHTS as RUN_WEIGHTS
 from equipoise.runfolder.read import read_folder
 
 OLD = "tests/data/run-of-0.1"
@@ -53,6 +58,30 @@ def test_a_bundle_gives_the_numbers_of_its_trial(exported):
     )
     test = predictions.where(predictions.split == "test")
     assert parity["onnx"]["endpoint"]["torch"] == pytest.approx(test.metrics["dice_square"].mean(), abs=1e-12)
+
+
+def test_heads_that_trained_coarser_maps_are_not_in_the_bundle(exported):
+    run = exported.trial.run / "jobs" / exported.written["job"] / CHECKPOINT / RUN_WEIGHTS
+    trained, kept = load(run.read_bytes()), load((exported.path / WEIGHTS).read_bytes())
+    heads = {name for name in trained if name.startswith("coarse_heads.")}
+    assert heads
+    assert trained.keys() - kept.keys() == heads
+    assert all(np.array_equal(kept[name], trained[name]) for name in kept)
+    network = json.loads((exported.path / RECORD).read_text())["network"]
+    assert network["parameters"] == sum(value.size for value in kept.values())
+    assert "deep_supervision" not in network["settings"]
+    graph = onnx.load(exported.path / NETWORK).graph
+    assert not [tensor.name for tensor in graph.initializer if "coarse" in tensor.name]
+
+
+def test_an_answering_job_has_no_setting_of_training_alone(tmp_path):
+    training = TrainingSection(deep_supervision=True, loss="dice")
+    for name, kept in (("unet", False), ("mine:Net", True)):
+        arm = Arm.model_validate({"name": "a", "model": {"name": name, "deep_supervision": True, "width": 3}})
+        job = Job(arm, 0, 0, tmp_path, tmp_path, tmp_path, "segmentation", ("a", "b"), 1, 2, training, {}, "dice")
+        here = answering(job)
+        assert here.training.deep_supervision == kept
+        assert here.arm.model.settings == ({"deep_supervision": True} if kept else {}) | {"width": 3}
 
 
 def test_both_runtimes_and_the_run_itself_answer_alike(exported):
@@ -87,15 +116,15 @@ def test_weights_of_another_seed_or_of_no_training_are_refused(exported, tmp_pat
     jobs = exported.trial.run / "jobs" / "unet"
     (other,) = {folder.name for folder in jobs.iterdir()} - {exported.written["job"].split("/")[1]}
     forged = shutil.copytree(exported.path, tmp_path / "forged")
-    change(forged, WEIGHTS, (jobs / other / "checkpoint" / "model.safetensors").read_bytes(), rehash=True)
+    trained = trained_job(exported.trial.run, "unet", trust_code=True)
+    weights = answering_weights((jobs / other / "checkpoint" / "model.safetensors").read_bytes(), trained.job)
+    change(forged, WEIGHTS, weights, rehash=True)
     with pytest.raises(EquipoiseError, match="otherwise than where it was exported"):
         Bundle(forged, runtime="torch")
     change(forged, NETWORK, onnx_model(2, 1, 2), rehash=True)
     with pytest.raises(EquipoiseError, match="otherwise than where it was exported"):
         Bundle(forged)
     # of a run of version 0.1, whose ledger holds no weights, the predictions tell
-    trained = trained_job(exported.trial.run, "unet", trust_code=True)
-    weights = (jobs / other / "checkpoint" / "model.safetensors").read_bytes()
     with pytest.raises(EquipoiseError, match="do not reproduce its predictions"):
         _proven(trained, weights, silent)
     # in the run folder itself, the ledger does

@@ -69,3 +69,8 @@ def _patches(data: Fingerprint, grid: Grid, batch: int) -> dict[str, Any]:
 def optimizer_of(data: Fingerprint) -> dict[str, Any]:
     """Return every arm's optimizer: one for all, so that the arms differ in the architecture alone."""
     return {"name": "adamw", "lr": RATE[data.masks], "weight_decay": 0.01}
+
+
+def inference_of(data: Fingerprint) -> dict[str, Any]:  # noqa: ARG001
+    """Return [inference]: whether answers for mirrored copies are averaged too."""
+    return {}

@@ -7,7 +7,7 @@ from typing import Any
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.configuration.grid import Grid, grid_of
 from equipoise.configuration.images import augmentation_of, scale_of
-from equipoise.configuration.learning import learning_of, optimizer_of
+from equipoise.configuration.learning import inference_of, learning_of, optimizer_of
 from equipoise.configuration.network import BASE, network_of
 
 ARCHITECTURES = {True: ("unet", "deeplab", "densenet"), False: ("unet", "densenet", "deeplab")}
@@ -28,6 +28,7 @@ class Recipe:
     augmentation: dict[str, Any]
     training: dict[str, Any]
     optimizer: dict[str, Any]
+    inference: dict[str, Any] = field(default_factory=dict)
     arms: tuple[dict[str, Any], ...] = field(default=())
 
 
@@ -44,5 +45,5 @@ def recipe(data: Fingerprint, device: str, *, base: int | None = None) -> Recipe
     networks = ({"name": name, **network_of(name, sides, base, data.masks)} for name in ARCHITECTURES[data.masks])
     return Recipe(
         data, grid, base, preprocessing, augmentation_of(data), learning_of(data, grid, device),
-        optimizer_of(data), tuple(networks),
+        optimizer_of(data), inference_of(data), tuple(networks),
     )  # fmt: skip

@@ -11,7 +11,7 @@ FEWEST_EPOCHS, USUAL_EPOCHS = 10, 100
 
 
 def tables_of(rules: Recipe, design: Design, epochs: int, precision: str = "float32") -> dict[str, Any]:
-    """Return [split], [preprocessing], [augmentation], [training] and [[arms]] as in a protocol."""
+    """Return [split], [preprocessing], [augmentation], [training], [inference] and [[arms]] as in a protocol."""
     split: dict[str, Any] = {"scheme": design.scheme, "fractions": list(design.fractions)}
     if design.scheme == "kfold":
         split["folds"] = design.folds
@@ -21,6 +21,7 @@ def tables_of(rules: Recipe, design: Design, epochs: int, precision: str = "floa
         "preprocessing": dict(rules.preprocessing),
         "augmentation": dict(rules.augmentation),
         "training": plain | {"epochs": epochs, "seeds": list(range(design.seeds)), "precision": precision},
+        "inference": dict(rules.inference),
         "arms": [
             {"name": model["name"], "model": dict(model), "optimizer": dict(rules.optimizer)}
             for model in rules.arms[: design.arms]

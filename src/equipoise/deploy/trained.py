@@ -259,10 +259,10 @@ def weights_of(trained: TrainedJob) -> bytes:
     recorded = recorded_weights(trained)
     if recorded is not None and recorded != hashlib.sha256(content).hexdigest():
         raise EquipoiseError(f"{file} is not the file that the ledger recorded; restore the original")
-    return _answering_weights(content, trained.job)
+    return answering_weights(content, trained.job)
 
 
-def _answering_weights(content: bytes, job: Job) -> bytes:
+def answering_weights(content: bytes, job: Job) -> bytes:
     """Return weights without those of heads for coarser maps, see `answering`; unchanged where there are none."""
     if ":" in job.arm.model.name:
         return content

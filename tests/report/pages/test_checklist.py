@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from equipoise.protocol import TrainingSection
 from equipoise.report.pages.checklist import CLAIM, TRIPOD, checklists, counts
 from equipoise.report.summary import results_of
+from equipoise.report.text.checklist_facts import _beyond_defaults
 from equipoise.runfolder.read import read_folder
 
 Make = Callable[..., Path]
@@ -74,3 +76,17 @@ def test_counts_cover_all_items(make_folder: Make) -> None:
     run = read_folder(make_folder(patients=60))
     for items in checklists(run, results_of(run)).values():
         assert sum(counts(items).values()) == len(items)
+
+
+def test_recipes_are_stated_with_the_settings() -> None:
+    training = TrainingSection.model_validate(
+        {
+            "average_last": 3, "deep_supervision": True, "gradient_checkpointing": True, "loss": "dice",
+            "dice": {"over": "case", "absent": "left-out", "background": False},
+        }
+    )  # fmt: skip
+    assert _beyond_defaults(training) == (
+        ", average last 3, deep supervision, gradient checkpointing, dice over each case, absent classes left-out, "
+        "without background"
+    )
+    assert _beyond_defaults(TrainingSection()) == ""

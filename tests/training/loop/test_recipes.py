@@ -67,15 +67,14 @@ def with_recipe(job, recipe, model="unet"):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_killed_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, name, stop_after):
+def test_a_killed_job_ends_with_the_same_bits(job, tmp_path, monkeypatch, name):
     job = with_recipe(job, RECIPES[name], "densenet" if name == "all" else "unet")
     other = replace(job, folder=tmp_path / "jobs" / "b")
     assert train(other)["reason"] is None
     real, calls = train_module.train_epoch, []
 
     def stops(*arguments):
-        if len(calls) == stop_after:
+        if len(calls) == 2:  # of three epochs, so that an average of the last two is cut in the middle
             raise KeyboardInterrupt
         calls.append(1)
         return real(*arguments)
