@@ -1,12 +1,13 @@
-"""What a bundle costs where it is used: imports, ONNX Runtime beside eager torch, masks brought back, peak memory.
+"""What a bundle costs where it is used: imports, its runtimes beside eager torch, masks brought back, peak memory.
 
     python benchmarks/deploy.py [--rounds 5] [--only imports,pictures,volume,back,memory] [--large 512,512,600]
 
-All ratios are of processor time with one thread in one run, eager torch over ONNX Runtime (higher is faster), so that a
-busy machine distorts both alike; medians of the rounds. Networks are built in, with random weights: time does not ask
-what they learned. `imports` and `memory` run in processes of their own, where torch cannot be imported. `back` is the
-time after the network (decisions back on the stored grid, and the file) over the network's. `memory` answers a NIfTI
-file of noise by `predict`, five classes, by a network of one layer in windows, so that what is measured are the arrays.
+All ratios are of processor time with one thread in one run, eager torch over the runtime (higher is faster), so that
+a busy machine distorts both alike; medians of the rounds. Networks are built in, with random weights: time does not
+ask what they learned. OpenVINO has rows where it is installed. `imports` and `memory` run in processes of their own,
+where torch cannot be imported. `back` is the time after the network (decisions back on the stored grid, and the file)
+over the network's. `memory` answers a NIfTI file of noise by `predict`, five classes, by a network of one layer in
+windows, so that what is measured are the arrays.
 """
 
 import sys
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 
 WITHOUT_TORCH = "import sys\nfor name in ('torch', 'onnx', 'onnxscript'): sys.modules[name] = None\n"
+PICTURE_TARGETS = {"ONNX Runtime": "(targets: 3 and 1.3)", "openvino": "", "openvino-bf16": "(target: 2.5 for 32)"}
 CLASSES = ("background", "a", "b", "c", "d")
 
 
@@ -67,17 +69,28 @@ def imports(rounds: int) -> None:
     print(f"imports of predict and its runtime   {all_of_it - nothing:.2f} s of processor time (target: below 2)")
 
 
+def runtimes(content: bytes) -> dict[str, Any]:
+    """An ONNX file in every runtime that is installed, with one thread."""
+    from importlib.util import find_spec
+
+    from equipoise.deploy.openvino_network import BFLOAT16, FLOAT32, openvino_network
+    from equipoise.deploy.runtimes import onnx_network
+
+    made = {"ONNX Runtime": onnx_network(content, 1)}
+    if find_spec("openvino") is not None:
+        made |= {name: openvino_network(content, name, 1) for name in (FLOAT32, BFLOAT16)}
+    return made
+
+
 def pictures(rounds: int) -> None:
     import torch
 
     from equipoise import models
     from equipoise.deploy.onnx_file import onnx_bytes
-    from equipoise.deploy.runtimes import onnx_network
 
     for name, network in (("U-Net", models.UNet), ("DeepLabV3+", models.DeepLab), ("DenseNet", models.DenseNet)):
         model = network(1, 2, 2, task="classification").eval()
-        answer = onnx_network(onnx_bytes(model, 1, (64, 64), dynamic=True), 1)
-        ratios = []
+        answers, ratios = runtimes(onnx_bytes(model, 1, (64, 64), dynamic=True)), {}
         for count in (1, 32):
             images = np.random.default_rng(0).normal(size=(count, 1, 64, 64)).astype(np.float32)
             with torch.inference_mode():
@@ -85,13 +98,16 @@ def pictures(rounds: int) -> None:
                 eager = processor(
                     lambda i=images, m=model: [m(torch.from_numpy(i)) for _ in range(64 // len(i))], rounds
                 )
-            ratios.append(eager / processor(lambda i=images, a=answer: [a(i) for _ in range(64 // len(i))], rounds))
+            for which, answer in answers.items():
+                spent = processor(lambda i=images, a=answer: [a(i) for _ in range(64 // len(i))], rounds)
+                ratios[which, count] = eager / spent
         parameters = sum(one.numel() for one in model.parameters())
-        print(
-            f"{name:12} classifier, 64 × 64, {parameters:9,} parameters   one case × {ratios[0]:.1f}   "
-            f"32 cases × {ratios[1]:.1f} (targets: 3 and 1.3)",
-            flush=True,
-        )
+        for which in answers:
+            print(
+                f"{name:12} classifier, 64 × 64, {parameters:9,} parameters, {which:14} one case × "
+                f"{ratios[which, 1]:.1f}   32 cases × {ratios[which, 32]:.1f} {PICTURE_TARGETS[which]}",
+                flush=True,
+            )
 
 
 def contract(**changed: Any) -> Any:
@@ -116,24 +132,25 @@ def volume(rounds: int) -> None:
 
     from equipoise import models
     from equipoise.deploy.onnx_file import onnx_bytes
-    from equipoise.deploy.runtimes import onnx_network
     from equipoise.deploy.windows import collected, voxel_logits
     from equipoise.training.learner.sliding_window import slide
 
     image = np.random.default_rng(0).normal(size=(1, 72, 72, 72)).astype(np.float32)
     for name, network in (("U-Net", models.UNet), ("DeepLabV3+", models.DeepLab), ("DenseNet", models.DenseNet)):
         model = network(1, len(CLASSES), 3, task="segmentation", preset="tiny").eval()
-        answer = onnx_network(onnx_bytes(model, 1, (32, 32, 32), dynamic=False), 1)
+        answers = runtimes(onnx_bytes(model, 1, (32, 32, 32), dynamic=False))
         eager = processor(
             lambda m=model: slide(m, image, (32,) * 3, len(CLASSES), device=torch.device("cpu"), overlap=0.5), rounds
         )
 
-        def decided(a: Any = answer) -> object:
+        def decided(a: Any) -> object:
             parts = voxel_logits(a, image, contract())
             return collected(parts, image.shape[1:], lambda logits: logits.argmax(axis=0), np.uint8)
 
-        ratio = eager / processor(decided, rounds)
-        print(f"{name:12} segmenter, 72³ in windows of 32³   × {ratio:.2f}", flush=True)
+        for which, answer in answers.items():
+            ratio = eager / processor(lambda a=answer: decided(a), rounds)
+            target = " (target: 1.7)" if which == "openvino-bf16" else ""
+            print(f"{name:12} segmenter, 72³ in windows of 32³, {which:14} × {ratio:.2f}{target}", flush=True)
 
 
 def back(rounds: int) -> None:

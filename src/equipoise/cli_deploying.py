@@ -20,7 +20,8 @@ def export_arm(arguments: argparse.Namespace, watch: Watch) -> Outcome:
     results = summarise(Path(arguments.folder), arguments.trust_code)
     written = export(
         arguments.folder, arguments.arm, arguments.out, results=results, job=arguments.job,
-        although=arguments.although, protocol=arguments.protocol, trust_code=arguments.trust_code, watch=watch,
+        although=arguments.although, protocol=arguments.protocol, trust_code=arguments.trust_code,
+        runtimes=arguments.runtimes, watch=watch,
     )  # fmt: skip
     name = written["sha256"][:12]
     return written, f"wrote {arguments.out}, the bundle {name} of {written['job']}; next: fill in its CARD.md", False
@@ -70,6 +71,10 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     export.add_argument("--protocol", metavar="FILE", help="the protocol's file, where data and code lie now")
     text = "run code of your own that the folder names; read it first"
     export.add_argument("--trust-code", action="store_true", help=text)
+    export.add_argument(
+        "--runtimes", default="", metavar="NAMES",
+        help="prove these too: openvino, openvino-bf16, openvino-int8, joined by commas",
+    )  # fmt: skip
     export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
 
     verify = add("verify", verify_bundle, "check a bundle's files, and answer its golden images on this machine")
@@ -105,4 +110,5 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
 
 
 def _runtime(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", default="onnx", choices=["onnx", "torch"], help="default: %(default)s")
+    names = ["onnx", "torch", "openvino", "openvino-bf16", "openvino-int8"]
+    parser.add_argument("--runtime", default="onnx", choices=names, help="what computes (default: %(default)s)")

@@ -84,6 +84,16 @@ def test_an_answering_job_has_no_setting_of_training_alone(tmp_path):
         assert here.arm.model.settings == ({"deep_supervision": True} if kept else {}) | {"width": 3}
 
 
+def test_how_long_runtimes_take_is_in_the_report_and_not_in_the_bundle(exported):
+    timings = json.loads((exported.trial.run / "timings" / "unet.json").read_text())
+    assert timings == exported.written["timings"]
+    assert set(timings["ms_per_case"]) == {"torch", "onnx"}
+    equipoise.report.write_report(exported.trial.run, trust_code=True)
+    page = (exported.trial.run / "report.html").read_text()
+    assert "<th>Exported arm</th><th>torch, as in the trial</th><th>ONNX Runtime</th><th>bundle</th>" in page
+    assert cli.main(["ledger", "verify", str(exported.trial.run), "--trust-code"]) == 0
+
+
 def test_both_runtimes_and_the_run_itself_answer_alike(exported):
     onnx_way, torch_way = Bundle(exported.path), Bundle(exported.path, runtime="torch")
     loaded = equipoise.load(exported.trial.run, trust_code=True).arm("unet")

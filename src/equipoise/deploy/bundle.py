@@ -23,6 +23,8 @@ SCHEMA = 1
 RECORD = "bundle.json"
 NETWORK, WEIGHTS, GOLDEN, PARITY, CARD = "model.onnx", "model.safetensors", "golden.npz", "parity.json", "CARD.md"
 FILES = (NETWORK, WEIGHTS, GOLDEN, PARITY, CARD)
+INTEGERS = "model-int8.onnx"
+OPTIONAL = (INTEGERS,)
 LARGEST = 2 << 30
 """Bytes of one file of a bundle; a network in ONNX cannot be larger without files beside it, which a bundle refuses."""
 LARGEST_RECORD = 16 << 20
@@ -78,7 +80,7 @@ def _record(path: Path, raw: bytes) -> dict[str, Any]:
 
 def _compare(path: Path, listed: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
     """Compare what is there with sizes and hashes, in both directions."""
-    for name in FILES:
+    for name in (*FILES, *(name for name in OPTIONAL if name in listed)):
         if name not in listed or name not in contents:
             raise EquipoiseError(f"{path} has no {name}; {AGAIN}")
     for name, content in contents.items():
@@ -96,7 +98,7 @@ def _limit(name: str) -> int:
 
 
 def _check_name(path: Path, name: str) -> None:
-    if name not in (RECORD, *FILES):
+    if name not in (RECORD, *FILES, *OPTIONAL):
         raise EquipoiseError(f"{path} holds {name[:80]!r}, which is no file of a bundle; {AGAIN}")
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,17 +16,31 @@ from safetensors.torch import load
 from torch import nn
 
 from equipoise import models
+from equipoise.atomic_write import write_json
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, RECORD, SCHEMA, WEIGHTS, prove_new, write_bundle
+from equipoise.deploy.bundle import (
+    CARD,
+    GOLDEN,
+    INTEGERS,
+    NETWORK,
+    PARITY,
+    RECORD,
+    SCHEMA,
+    WEIGHTS,
+    prove_new,
+    write_bundle,
+)
 from equipoise.deploy.canaries import refuse_traces
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.file_reading import read_alike
-from equipoise.deploy.golden import make_golden
+from equipoise.deploy.further_runtimes import Further, prove, runtimes_of, timed
+from equipoise.deploy.golden import golden_gap, make_golden
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.onnx_file import onnx_bytes
+from equipoise.deploy.openvino_network import INT8, openvino_network
 from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.proof import NEAR, compare, is_oriented, learner_of, refuse_disparity, reproduce
-from equipoise.deploy.runtimes import onnx_network
+from equipoise.deploy.runtimes import onnx_network, threads_of
 from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, trained_job, weights_of
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve, source_hash
@@ -36,7 +50,7 @@ from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.report.text.model_card import bundle_card
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
-from equipoise.runfolder.paths import LOCK
+from equipoise.runfolder.paths import LOCK, runtime_timings
 from equipoise.training.data.samples import Samples
 from equipoise.training.loop.arm import build_model, parameter_count
 from equipoise.training.preparation.staging import stage
@@ -56,23 +70,26 @@ def export(
     although: str | None = None,
     protocol: str | Path | None = None,
     trust_code: bool = False,
+    runtimes: str | Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Write the bundle of an arm to the new folder `out`; return its name, job and parity.
 
     results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median validation
     value. although: why an arm is exported that the trial does not recommend. protocol: where data and code lie now.
-    trust_code: run code of the author's own that the folder names, as a network or a source of cases.
+    trust_code: run code of the author's own that the folder names, as a network or a source of cases. runtimes: of
+    `further_runtimes.RUNTIMES`, proven besides ONNX Runtime. How long each takes is written into the run folder.
 
     Raises EquipoiseError (one sentence) for everything that would make the bundle promise what it does not hold.
     """
     out = Path(out)
     prove_new(out)
+    names = runtimes_of(runtimes)
     trained = trained_job(run, arm, job, protocol, trust_code)
     evidence = arm_evidence(trained.run.lock, arm, results)
     _refuse(evidence["overruled"], although, arm)
     weights = weights_of(trained)
-    proven = _proven(trained, weights, watch)
+    proven = _proven(trained, weights, watch, names)
     evidence["overruled"] += _arithmetic_changes(proven.parity, trained)
     _refuse(evidence["overruled"], although, arm)
     this_run = proven.parity["onnx"]["endpoint"]["torch"]
@@ -85,8 +102,30 @@ def export(
     refuse_traces(everything, [place.resolve() for place in places if place])
     written = write_bundle(out, record, files)
     watch("exporting, steps", 4, 4)
-    names = {"bundle": out.name, "sha256": written.sha256, "job": trained.job.name}
-    return names | {"parity": proven.parity, "evidence": evidence}
+    timings = _write_timings(trained, written.sha256, proven.further.milliseconds)
+    return {
+        "bundle": out.name, "sha256": written.sha256, "job": trained.job.name, "parity": proven.parity,
+        "evidence": evidence, "timings": timings,
+    }  # fmt: skip
+
+
+def _write_timings(trained: TrainedJob, bundle: str, milliseconds: dict[str, float]) -> dict[str, Any]:
+    """Write how long each runtime took for one case beside the run, for its report; return what was written.
+
+    Not into the bundle, whose bytes must be the same at every export.
+    """
+    timings = {
+        "arm": trained.job.arm.name, "job": f"{trained.job.fold}-{trained.job.seed}", "bundle": bundle,
+        "threads": threads_of(), "ms_per_case": milliseconds,
+    }  # fmt: skip
+    file = runtime_timings(trained.run.path, trained.job.arm.name)
+    if file.parent.is_symlink():  # a run folder from elsewhere could send it over somebody's own files
+        return timings | {"not_written": f"{file.parent.name} is a link"}
+    try:
+        write_json(file, timings)
+    except OSError as error:  # a run folder that may only be read can still be exported
+        return timings | {"not_written": str(error)}
+    return timings
 
 
 @dataclass(frozen=True)
@@ -97,10 +136,12 @@ class _Proven:
     network: bytes
     limits: dict[str, Any]
     parity: dict[str, Any]
+    golden: bytes
+    further: Further
 
 
-def _proven(trained: TrainedJob, weights: bytes, watch: Watch) -> _Proven:
-    """Reproduce the trial's predictions, export the network, and compare both on the test cases."""
+def _proven(trained: TrainedJob, weights: bytes, watch: Watch, names: Sequence[str] = ()) -> _Proven:
+    """Reproduce the trial's predictions, export the network, and compare both on the test cases; names: of runtimes."""
     with tempfile.TemporaryDirectory(prefix="equipoise-export-") as folder:
         watch("exporting, steps", 1, 4)
         parts = _staged(trained, Path(folder))
@@ -113,20 +154,30 @@ def _proven(trained: TrainedJob, weights: bytes, watch: Watch) -> _Proven:
         predictor = Predictor(contract, onnx_network(network), limits)
         watch("exporting, steps", 3, 4)
         # In float32, as the runtime computes; what the trial's own arithmetic changes is told apart.
-        runtime = compare(trained, replace(learner, precision=torch.float32), predictor, parts["test"])
+        plain = replace(learner, precision=torch.float32)
+        runtime = compare(trained, plain, predictor, parts["test"])
         refuse_disparity(runtime, "ONNX Runtime")
         parity = {"reproduction": reproduction, "onnx": runtime}
         if learner.precision != torch.float32:
             parity["arithmetic"] = compare(trained, learner, predictor, parts["test"])
-    return _Proven(contract, network, limits, parity)
+        golden = make_golden(predictor, limits)
+        further = prove(trained, plain, contract, network, parts, names)
+        networks = {"onnx": predictor.network}
+        for name in names:
+            content = further.integers if name == INT8 and further.integers else network
+            networks[name] = openvino_network(content, name, threads_of())
+            parity[name] = further.parity[name] | {"golden": golden_gap(golden, Predictor(contract, networks[name]))}
+        further.milliseconds = timed(plain, contract, networks, np.array(parts["test"].images[0]))
+    return _Proven(contract, network, limits, parity, golden, further)
 
 
 def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[str, bytes]:
-    predictor = Predictor(proven.contract, onnx_network(proven.network), proven.limits)
+    integers = {} if proven.further.integers is None else {INTEGERS: proven.further.integers}
     return {
         NETWORK: proven.network,
+        **integers,
         WEIGHTS: weights,
-        GOLDEN: make_golden(predictor, proven.limits),
+        GOLDEN: proven.golden,
         PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
         CARD: bundle_card(record, proven.parity).encode(),
     }
@@ -220,7 +271,7 @@ def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -
             "weights_in_ledger": recorded_weights(trained) is not None,
             "predictions_sha256": hashlib.sha256(job.predictions_file.read_bytes()).hexdigest(),
             "cohort_fingerprint": run.lock["cohort"]["fingerprint"],
-            "versions": _versions(),
+            "versions": _versions(proven.further.parity),
         },
         "evidence": dict(evidence),
         "limits": proven.limits,
@@ -240,9 +291,9 @@ def network_record(job: Job) -> dict[str, Any]:
     return {"name": named.name, "settings": named.settings, "task": task, "source_sha256": digest}
 
 
-def _versions() -> dict[str, str]:
+def _versions(further: Mapping[str, Any]) -> dict[str, str]:
     versions = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *(("openvino",) if further else ()), *(("nncf",) if INT8 in further else ())):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

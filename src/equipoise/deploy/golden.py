@@ -9,13 +9,14 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.bundle import GOLDEN, BundleFiles
+from equipoise.deploy.bundle import GOLDEN, PARITY, BundleFiles
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.windows import sigmoid, softmax
 from equipoise.errors import EquipoiseError
@@ -29,6 +30,31 @@ TOLERANCE = 1e-4
 """Largest difference of a probability between the machine of the export and this one."""
 PREPARED_TOLERANCE = 1e-4
 CONTRACT, LIMITS = "contract", "limits"
+
+
+@dataclass(frozen=True)
+class Room:
+    """How far answers may lie from the golden ones: of a probability, and the share of a mask's voxels."""
+
+    probability: float = TOLERANCE
+    voxels: float = 1e-4
+
+
+def room_of(files: BundleFiles, runtime: str, proven: bool) -> Room:
+    """Return the room of a runtime: that of its export, twice, for less precision differs between processors.
+
+    proven: whether the runtime must have been proven at the export. Raises EquipoiseError where it was not.
+    """
+    try:
+        entry = json.loads(files.files[PARITY]).get(runtime, {}).get("golden")
+        if entry is None and not proven:
+            return Room()
+        return Room(TOLERANCE + 2 * float(entry["probability"]), 1e-4 + 2 * float(entry["voxels"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EquipoiseError(
+            f"the bundle was not proven for {runtime}; export the arm again with --runtimes {runtime}, or use "
+            "--runtime onnx"
+        ) from error
 
 
 class WithMasks(Protocol):
@@ -142,9 +168,10 @@ def _save(stream: io.BytesIO, arrays: Mapping[str, NDArray[Any]]) -> None:
             archive.writestr(member, content.getvalue())
 
 
-def check_golden(files: BundleFiles, predictor: Answering) -> float:
+def check_golden(files: BundleFiles, predictor: Answering, room: Room = Room()) -> float:
     """Answer the golden images; return the largest difference of a probability.
 
+    room: how far from the recorded answers, which are those of ONNX Runtime.
     Raises EquipoiseError where the contract is another, or a prepared image, a probability or a mask differs.
     """
     arrays = _load(files)
@@ -158,7 +185,7 @@ def check_golden(files: BundleFiles, predictor: Answering) -> float:
         raise EquipoiseError("the bundle's training limits are not those of its export; copy the bundle again")
     worst, number = 0.0, 0
     while f"image_{number}" in arrays:
-        worst = max(worst, _compare(arrays, number, predictor))
+        worst = max(worst, _compare(arrays, number, predictor, room))
         number += 1
     if not number:
         raise EquipoiseError(f"{GOLDEN} holds no image; copy the bundle again")
@@ -173,15 +200,10 @@ def _difference(stored: bytes, contract: Contract) -> str:
         return "it"
 
 
-def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering) -> float:
+def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering, room: Room) -> float:
     """Return the largest difference of a probability on one golden image."""
     contract = predictor.contract
-    image = Image(
-        arrays[f"image_{number}"],
-        tuple(arrays[f"spacing_{number}"].tolist()),
-        None,
-        arrays.get(f"affine_{number}"),
-    )
+    image = _image(arrays, number)
     prepared = predictor.prepare(image)
     kept = arrays[f"prepared_{number}"]
     if prepared.image.shape != kept.shape or not np.allclose(prepared.image, kept, atol=PREPARED_TOLERANCE, rtol=1e-4):
@@ -192,30 +214,57 @@ def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answeri
     there = probabilities(contract, arrays[f"logits_{number}"])
     here = probabilities(contract, predictor.logits(prepared.image))
     gap = float(np.abs(here - there).max()) if here.shape == there.shape else math.inf
-    if not gap <= TOLERANCE:
+    if not gap <= room.probability:
         raise EquipoiseError(
             f"the network answers golden image {number} otherwise than where it was exported: a probability differs by "
-            f"{gap:.2g}, more than {TOLERANCE:g}; the network or its runtime is another one"
+            f"{gap:.2g}, more than {room.probability:.2g}; the network or its runtime is another one"
         )
     if contract.truth != LABEL:
-        _compare_masks(arrays, number, predictor, image)
+        _compare_masks(arrays, number, predictor, image, room)
     return gap
 
 
-def _compare_masks(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering, image: Image) -> None:
+def _compare_masks(
+    arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answering, image: Image, room: Room
+) -> None:
     for name, mask in _masks(predictor, image).items():
         kept = np.unpackbits(arrays[f"mask_{number}_{name}"], count=mask.size).astype(bool).reshape(mask.shape)
         # A voxel at the very edge of a decision may fall to either side on another machine.
-        if np.count_nonzero(kept != mask) > max(1, mask.size // 10_000):
+        if np.count_nonzero(kept != mask) > max(1, int(mask.size * room.voxels)):
             raise EquipoiseError(
                 f"golden image {number} gets another mask than where the bundle was exported; export it again"
             )
 
 
+def golden_gap(content: bytes, predictor: Answering) -> dict[str, float]:
+    """Return how far a predictor is from golden answers: of a probability, and the share of a mask's voxels."""
+    arrays = _arrays(content)
+    worst, voxels, number = 0.0, 0.0, 0
+    while f"image_{number}" in arrays:
+        image = _image(arrays, number)
+        there = probabilities(predictor.contract, arrays[f"logits_{number}"])
+        here = probabilities(predictor.contract, predictor.logits(predictor.prepare(image).image))
+        worst = max(worst, float(np.abs(here - there).max()))
+        for name, mask in _masks(predictor, image).items() if predictor.contract.truth != LABEL else ():
+            kept = np.unpackbits(arrays[f"mask_{number}_{name}"], count=mask.size).astype(bool).reshape(mask.shape)
+            voxels = max(voxels, float(np.mean(kept != mask)))
+        number += 1
+    return {"probability": worst, "voxels": voxels}
+
+
+def _image(arrays: Mapping[str, NDArray[Any]], number: int) -> Image:
+    spacing = tuple(arrays[f"spacing_{number}"].tolist())
+    return Image(arrays[f"image_{number}"], spacing, None, arrays.get(f"affine_{number}"))
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
 def _load(files: BundleFiles) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(files.files[GOLDEN]), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = _arrays(files.files[GOLDEN])
     except Exception as error:
         raise EquipoiseError(f"{GOLDEN} is not readable ({type(error).__name__}); copy the bundle again") from error
     for name in (CONTRACT, LIMITS):

@@ -18,9 +18,10 @@ from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import BundleFiles, read_bundle
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.file_reading import note
-from equipoise.deploy.golden import check_golden
+from equipoise.deploy.golden import Room, check_golden, room_of
 from equipoise.deploy.inputs import read_path
 from equipoise.deploy.limits import outside
+from equipoise.deploy.openvino_network import FLOAT32
 from equipoise.deploy.runtimes import network_of
 from equipoise.deploy.windows import Floats, Network, class_logits, collected, sigmoid, softmax, voxel_logits
 from equipoise.errors import CohortError
@@ -195,7 +196,7 @@ class Predictor:
 class Bundle(Predictor):
     """A bundle from disk, checked and proven on this machine: `Bundle(path).predict(image)`.
 
-    runtime: "onnx" or "torch". threads: of the processor; None takes OMP_NUM_THREADS, else one.
+    runtime: of `runtimes.RUNTIMES`. threads: of the processor; None takes OMP_NUM_THREADS, else one.
     Raises EquipoiseError for a bundle that was changed, or whose golden images are answered otherwise here.
     """
 
@@ -203,7 +204,8 @@ class Bundle(Predictor):
         files = read_bundle(path)
         super().__init__(files.contract, network_of(files, runtime, threads), files.record["limits"])
         self.files: BundleFiles = files
-        self.golden_difference = check_golden(files, self)
+        room = Room() if runtime in ("onnx", "torch") else room_of(files, runtime, runtime != FLOAT32)
+        self.golden_difference = check_golden(files, self, room)
 
     @property
     def about_files(self) -> tuple[str, ...]:

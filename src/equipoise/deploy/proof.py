@@ -1,6 +1,6 @@
 """Prove a bundle: the trial's predictions made again from its weights, and the runtime compared with the network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from equipoise.cohorts.cohort import Image
 from equipoise.deploy.golden import probabilities
 from equipoise.deploy.predictor import Answer, Predictor
 from equipoise.deploy.trained import TrainedJob
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation.matched_scans import MarkedScan, marks_of
 from equipoise.evaluation.predictions import Predictions, concatenate, read_parquet
 from equipoise.evaluation.regions import labelled_only, region_masks
@@ -103,19 +103,44 @@ class _Tally:
         self.probability = max(self.probability, float(np.abs(network - runtime).max()))
 
 
+@dataclass
+class Compared:
+    """The answers to the cases of a part, by the network in the trial's way and by a runtime in the bundle's."""
+
+    tally: _Tally
+    unit: str
+    by_network: list[Any]
+    by_runtime: list[Any]
+    name: str
+    endpoints: tuple[float, float]
+
+    def as_json(self, runtime: str) -> dict[str, Any]:
+        """Return the largest difference, the decisions changed and the endpoint both ways; runtime: its name."""
+        values = [_plain(value) for value in self.endpoints]
+        return vars(self.tally) | {
+            "unit": self.unit,
+            "endpoint": {"name": self.name, "torch": values[0], runtime: values[1]},
+        }
+
+
 def compare(trained: TrainedJob, learner: Learner, predictor: Predictor, samples: Samples) -> dict[str, Any]:
     """Answer every test case by the bundle's own way, and compare with the network in the trial's way.
 
     samples: the prepared test cases. Returns the largest difference, the decisions changed and the endpoint both ways.
     """
+    return compared(trained, learner, predictor, samples, "test").as_json("onnx")
+
+
+def compared(trained: TrainedJob, learner: Learner, predictor: Predictor, samples: Samples, part: str) -> Compared:
+    """Answer every case of a part both ways; samples: its prepared cases."""
     job, contract = trained.job, predictor.contract
     decide, margin, unit = _decisions(predictor)
     tally = _Tally()
     by_network: list[Answer | NDArray[Any]] = []
     by_runtime: list[Answer | NDArray[Any]] = []
     with reproducible(job.training.threads):
-        for index, network in enumerate(_network_answers(trained, learner, samples)):
-            case = trained.cohort.cases[trained.parts["test"][index]]
+        for index, network in enumerate(_network_answers(trained, learner, samples, part)):
+            case = trained.cohort.cases[trained.parts[part][index]]
             image = case.read()
             prepared = predictor.prepare(image)
             if not np.array_equal(prepared.image, samples.images[index]):
@@ -124,9 +149,9 @@ def compare(trained: TrainedJob, learner: Learner, predictor: Predictor, samples
             tally.add(network, runtime, decide, margin)
             by_network.append(_own_answer(trained, samples, index, network))
             by_runtime.append(runtime if contract.truth == LABEL else predictor.decide(prepared, image.spacing_mm))
-        values = [_endpoint(trained, samples, answers) for answers in (by_network, by_runtime)]
-    endpoint = {"name": job.primary, "torch": _plain(values[0]), "onnx": _plain(values[1])}
-    return vars(tally) | {"unit": unit, "endpoint": endpoint}
+        everyone = np.arange(len(samples))
+        values = [endpoint_at(trained, samples, answers)(everyone) for answers in (by_network, by_runtime)]
+    return Compared(tally, unit, by_network, by_runtime, job.primary, (values[0], values[1]))
 
 
 def _plain(value: float) -> float | None:
@@ -150,10 +175,10 @@ def _decisions(predictor: Predictor) -> tuple[Any, Any, str]:
     return (lambda p: np.asarray(p.argmax(axis=0))), ahead, "cases" if contract.truth == LABEL else "voxels"
 
 
-def _network_answers(trained: TrainedJob, learner: Learner, samples: Samples) -> Iterator[NDArray[Any]]:
-    """Yield probabilities (outputs, …) of every test case in the trial's batches."""
+def _network_answers(trained: TrainedJob, learner: Learner, samples: Samples, part: str) -> Iterator[NDArray[Any]]:
+    """Yield probabilities (outputs, …) of every case of a part in the trial's batches."""
     if trained.job.task_record.truth == LABEL:
-        yield from training_of(trained.job).predict(learner, samples, trained.job, "test")[0].scores
+        yield from training_of(trained.job).predict(learner, samples, trained.job, part)[0].scores
         return
     yield from segment(learner, samples, trained.job)
 
@@ -171,18 +196,15 @@ def _own_answer(trained: TrainedJob, samples: Samples, index: int, probability: 
     return Answer(grid.spacing_mm, masks={name: grid.back(mask) for name, mask in to_masks(job, probability).items()})
 
 
-def _endpoint(trained: TrainedJob, samples: Samples, answers: list[Any]) -> float:
-    """Return the primary endpoint of this run's test cases."""
+def endpoint_at(trained: TrainedJob, samples: Samples, answers: list[Any]) -> Callable[[NDArray[np.int64]], float]:
+    """Return the primary endpoint as a function of the cases that count, by index; one may count several times."""
     job = trained.job
     if job.task_record.truth == LABEL:
         logits = torch.from_numpy(np.log(np.clip(np.stack(answers), 1e-300, None)))
-        return validation_metric(endpoint_of(job), logits, torch.from_numpy(np.array(samples.targets)))
+        targets = torch.from_numpy(np.array(samples.targets))
+        return lambda at: validation_metric(endpoint_of(job), logits[at], targets[at])
     if job.task_record.truth == FINDINGS:
-        scans = [
-            MarkedScan.of(samples.cases[k], samples.patients[k], "test", answer.candidates, samples.findings[k])
-            for k, answer in enumerate(answers)
-        ]
-        return float(endpoint_of(job).needed_function()(marks_of(scans)))
+        return lambda at: _of_findings(trained, samples, answers, at)
     own = per_case_functions(job.own, job.code)
     values = []
     for index, answer in enumerate(answers):
@@ -190,7 +212,20 @@ def _endpoint(trained: TrainedJob, samples: Samples, answers: list[Any]) -> floa
         masks = labelled_only(answer.masks, truth)
         spacing = samples.grids[index].spacing_mm
         values.append(case_value(job.primary, region_masks(truth, job.regions), masks, spacing, own))
-    return float(np.mean(values))
+    return lambda at: float(np.mean(np.array(values)[at]))
+
+
+def _of_findings(trained: TrainedJob, samples: Samples, answers: list[Any], at: NDArray[np.int64]) -> float:
+    scans = [
+        MarkedScan.of(
+            f"{samples.cases[k]}/{n}", samples.patients[k], "test", answers[k].candidates, samples.findings[k]
+        )
+        for n, k in enumerate(at.tolist())
+    ]
+    try:
+        return float(endpoint_of(trained.job).needed_function()(marks_of(scans)))
+    except PredictionError:  # these cases have no finding
+        return float("nan")
 
 
 def _truth(samples: Samples, index: int) -> NDArray[np.uint8]:

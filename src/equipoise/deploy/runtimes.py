@@ -1,4 +1,4 @@
-"""Runtimes: what answers for the network of a bundle; ONNX Runtime by default, torch where it is there."""
+"""Runtimes: what answers for the network of a bundle; ONNX Runtime by default, torch or OpenVINO where it is there."""
 
 import importlib
 import os
@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.deploy.bundle import NETWORK, BundleFiles
+from equipoise.deploy.bundle import INTEGERS, NETWORK, BundleFiles
+from equipoise.deploy.openvino_network import INT8, PRECISIONS, openvino_network
 from equipoise.deploy.windows import Floats, Network
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
 
-RUNTIMES = ("onnx", "torch")
+RUNTIMES = ("onnx", "torch", *PRECISIONS)
 INPUT, OUTPUT = "image", "logits"
 
 
@@ -32,10 +33,17 @@ def network_of(bundle: BundleFiles, runtime: str = "onnx", threads: int | None =
             ) from error
         network: Network = module.torch_network(bundle)
         return network
+    if runtime in PRECISIONS:
+        content = bundle.files.get(INTEGERS if runtime == INT8 else NETWORK)
+        if content is None:
+            raise EquipoiseError(
+                f"this bundle has no network of 8-bit integers; export the arm again with --runtimes {INT8}"
+            )
+        return openvino_network(content, runtime, threads or threads_of())
     return onnx_network(bundle.files[NETWORK], threads)
 
 
-def _threads() -> int:
+def threads_of() -> int:
     """Return the number of threads that OMP_NUM_THREADS asks for; one where it says nothing that is a number."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return max(1, int(first)) if first.isdecimal() else 1
@@ -51,7 +59,7 @@ def onnx_network(content: bytes, threads: int | None = None) -> Network:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads or _threads()
+    options.intra_op_num_threads = threads or threads_of()
     # From bytes, never from the path: a file could otherwise name others beside it as parts of its weights.
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -29,6 +29,7 @@ RESULTS = "results.json"
 REPORT = "report.html"
 FIGURES = "figures"
 MODEL_CARDS = "model-cards"
+TIMINGS = "timings"
 THUMBNAILS = "thumbnails.npz"
 TRUTHS = "truths.npz"
 ATTRIBUTIONS = "attributions.json"
@@ -163,6 +164,11 @@ def samples_folder(run: Path, fold: int) -> Path:
 def model_card(run: Path, arm: str) -> Path:
     """Return the file of an arm's model card."""
     return run / MODEL_CARDS / f"{component(arm, 'an arm')}.md"
+
+
+def runtime_timings(run: Path, arm: str) -> Path:
+    """Return the file of how long each runtime took for one case when an arm was exported."""
+    return run / TIMINGS / f"{component(arm, 'an arm')}.json"
 
 
 def without_channel(job: Path, channel: int) -> Path:

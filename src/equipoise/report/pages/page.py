@@ -16,6 +16,7 @@ from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.mask_examples import mask_galleries
+from equipoise.report.pages.runtimes import runtime_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
@@ -106,6 +107,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         sections=_sections(run, figures, results) + ([("further-figures", "Further figures")] if further else []),
         **_tables(run, results, names),
         maps=read_maps(run.path),
+        runtimes=runtime_table(run.path, run.arms()),
         settings=_settings,
         start_in_words=start_in_words,
         galleries=example_galleries(run, results),

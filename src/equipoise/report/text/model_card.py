@@ -34,6 +34,14 @@ _ETHICS: Section = (
 )
 
 
+FURTHER = {
+    "openvino": "OpenVINO",
+    "openvino-bf16": "OpenVINO in bfloat16",
+    "openvino-int8": "OpenVINO in 8-bit integers",
+}
+"""Runtimes that an export proves when it is asked to."""
+
+
 def bundle_card(record: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
     """Return the card of a bundle. record: bundle.json. parity: parity.json."""
     contract, evidence = record["contract"], record["evidence"]
@@ -249,4 +257,22 @@ def _proof(parity: Mapping[str, Any]) -> list[Row]:
         ),
         (f"ONNX Runtime on {runtime['cases']} test cases", compared, RUN),
         ("endpoint by the network and by ONNX Runtime", both, RUN),
+        *(row for name in FURTHER if name in parity for row in _further(name, parity[name])),
     ]
+
+
+def _further(name: str, parity: Mapping[str, Any]) -> list[Row]:
+    compared = (
+        f"probabilities within {parity['probability']:.2g}; {parity['changed']} of {parity['decisions']} decisions "
+        f"changed ({parity['unit']}); the endpoint is {_number(parity['endpoint']['torch'])} by the network and "
+        f"{_number(parity['endpoint'][name])}"
+    )
+    rows: list[Row] = [(f"{FURTHER[name]} on {parity['cases']} test cases", compared, RUN)]
+    held = parity.get("validation")
+    if held is not None:
+        text = (
+            f"the endpoint changes by {held['change']:+.2g} on {held['cases']} validation cases, lower bound "
+            f"{held['lower']:+.2g}; allowed was {held['allowed']:+.2g}, a fifth of the margin"
+        )
+        rows.append((f"{FURTHER[name]}, whether it is worse", text, RUN))
+    return rows

@@ -1,0 +1,72 @@
+"""How long each runtime took for one case when an arm was exported, for the report's table of costs."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equipoise.runfolder.paths import runtime_timings
+
+RUNTIMES = {
+    "torch": "torch, as in the trial",
+    "onnx": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "openvino-bf16": "OpenVINO, bfloat16",
+    "openvino-int8": "OpenVINO, 8-bit integers",
+}
+LARGEST_FILE = 1 << 16
+
+
+@dataclass(frozen=True)
+class RuntimeRow:
+    """One arm's latencies, in the order of the runtimes: milliseconds, None where one was not exported."""
+
+    arm: str
+    job: str
+    bundle: str
+    threads: int
+    milliseconds: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class RuntimeTable:
+    """The runtimes that any arm has, in words, and a row per exported arm."""
+
+    runtimes: tuple[str, ...]
+    rows: tuple[RuntimeRow, ...]
+
+
+def runtime_table(run: Path, arms: Sequence[str]) -> RuntimeTable | None:
+    """Return the latencies that exports left beside a run; None where none of its arms was exported.
+
+    What cannot be read is left out: such a file is nothing that the trial stands on.
+    """
+    measured = {arm: entry for arm in arms if (entry := _read(runtime_timings(run, arm))) is not None}
+    there = [name for name in RUNTIMES if any(name in entry["ms_per_case"] for entry in measured.values())]
+    if not there:
+        return None
+    rows = tuple(
+        RuntimeRow(
+            arm, entry["job"], entry["bundle"], entry["threads"], tuple(entry["ms_per_case"].get(n) for n in there)
+        )
+        for arm, entry in measured.items()
+    )
+    return RuntimeTable(tuple(RUNTIMES[name] for name in there), rows)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        if file.is_symlink() or file.stat().st_size > LARGEST_FILE:
+            return None
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        spent = {name: float(value) for name, value in entry["ms_per_case"].items() if name in RUNTIMES}
+        if not all(math.isfinite(value) and value >= 0 for value in spent.values()):
+            return None
+        return {
+            "job": str(entry["job"])[:40], "bundle": str(entry["bundle"])[:12], "threads": int(entry["threads"]),
+            "ms_per_case": spent,
+        }  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
