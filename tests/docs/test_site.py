@@ -8,10 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "site"))
 
-import api  # noqa: E402
-import gallery  # noqa: E402
-import links  # noqa: E402
-import pages  # noqa: E402
+import api
+import gallery
+import links
+import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 

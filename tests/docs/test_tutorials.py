@@ -15,7 +15,6 @@ from docs.tutorial import DOCS, TUTORIALS, blocks, commands, perform
 from equipoise.cli import _parser
 from equipoise.protocol import Protocol
 
-
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "```sh" in page.read_text(encoding="utf-8"))
 
 
