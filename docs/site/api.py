@@ -2,8 +2,10 @@
 
 import ast
 import re
+from collections.abc import Collection
 
 from equipoise.catalogue import signatures
+from equipoise.catalogue.docstring import items
 
 _MARK = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 _WIDEST = 100
@@ -35,14 +37,16 @@ def _is_public(node: ast.stmt) -> bool:
 
 
 def _described(module: signatures.Module, node: signatures.Definition) -> str:
-    parts = [f"```python\n{_signature(node)}\n```", _as_markdown(signatures.doc(module, node))]
+    names = [one.name for one in signatures.parameters(node)]
+    names += [one.name for one in signatures.fields(node)] if isinstance(node, ast.ClassDef) else []
+    parts = [f"```python\n{_signature(node)}\n```", _as_markdown(signatures.doc(module, node), names)]
     if isinstance(node, ast.ClassDef):
         for inner in node.body:
             if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
                 parts += [
                     f"**`{node.name}.{inner.name}`**",
                     f"```python\n{_signature(inner)}\n```",
-                    _as_markdown(signatures.doc(module, inner)),
+                    _as_markdown(signatures.doc(module, inner), [one.name for one in signatures.parameters(inner)]),
                 ]
     return "\n\n".join(part for part in parts if part)
 
@@ -98,19 +102,26 @@ def _argument(one: ast.arg, default: ast.expr | None) -> str:
     return f"{one.arg}{kind}" + (f" = {ast.unparse(default)}" if default is not None else "")
 
 
-_ITEM = re.compile(r"^( *)(\*{0,2}[a-z_]\w*(?:, \*{0,2}[a-z_]\w*)*): ", re.MULTILINE)
-
-
-def _as_markdown(doc: str) -> str:
-    """Return a docstring as Markdown: lines that begin with a name are items, examples are code."""
+def _as_markdown(doc: str, names: Collection[str] = ()) -> str:
+    """Return a docstring as Markdown: the settings it explains as a list, examples as code."""
     blocks = []
-    for block in doc.split("\n\n"):
+    for block in re.sub(r"^(Args|Attributes|Raises|Errors|Returns):$", r"\n\1:\n", doc, flags=re.MULTILINE).split(
+        "\n\n"
+    ):
         if block.lstrip().startswith(">>>"):
             blocks.append(f"```python\n{block}\n```")
             continue
-        text = re.sub(r"^(Args|Attributes|Raises|Errors|Returns):", r"**\1**\n", block, flags=re.MULTILINE)
-        # A star that multiplies would start emphasis, and a bracket a link.
-        text = text.replace("*", "\\*").replace("\\*\\*", "**") if "**" in text else text.replace("*", "\\*")
-        text = _ITEM.sub(lambda match: f"\n- `{match[2]}`: ", text)
-        blocks.append(re.sub(r"^ {4,}", "  ", text, flags=re.MULTILINE))
+        lines = [
+            f"- {', '.join(f'`{name}`' for name in known.split(', '))}: {_escaped(text)}"
+            if known
+            else f"\n{_escaped(text)}\n"
+            for known, text in items(block, names)
+        ]
+        blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _escaped(text: str) -> str:
+    """Return text in which no sign outside code starts emphasis, a link or a tag."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([*_\[\]<>])", r"\\\1", part) for part in parts)

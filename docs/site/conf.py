@@ -9,6 +9,8 @@ root_doc = "index"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4  # links to headings are checked, as links to pages are
 
+smartquotes = False  # quotes in tables are those of TOML
+
 html_theme = "furo"  # it brings its fonts, styles and scripts itself, so no page asks another host
 html_title = "Equipoise"
 html_static_path = ["_static"]

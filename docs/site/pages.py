@@ -28,7 +28,7 @@ NAVIGATION = {
     "Reference": ["reference/python", "reference/extending", "contracts", "cohorts", "endpoints", "contributing"],
     "Evidence": ["experiments", "optimizer-study", "upstream", "decisions/index"],
 }  # fmt: skip
-"""Every page by its part; pages of docs/ that stand nowhere here are put into the last part."""
+"""Every page by its part; pages of docs/ that stand nowhere here are put behind those of "How to"."""
 REPOSITORY = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Pages that are files at the top of the repository."""
 _NAMED_PAGE = re.compile(r"`docs/((?:[\w-]+/)*[\w-]+\.md)`")
@@ -95,7 +95,7 @@ def contents(known: set[str]) -> str:
     parts = {part: list(names) for part, names in NAVIGATION.items()}
     placed = {name for names in parts.values() for name in names}
     rest = sorted(name for page in known if (name := page.removesuffix(".md")) not in placed)
-    parts["Evidence"] += [name for name in rest if name != "index" and not name.startswith("decisions/")]
+    parts["How to"] += [name for name in rest if name != "index" and not name.startswith("decisions/")]
     return "\n".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```"
         for part, names in parts.items()

@@ -28,7 +28,8 @@ def blocks(page: Path) -> list[Block]:
 
 def commands(page: Path) -> list[str]:
     """Every command line that a page runs."""
-    lines = [line for block in blocks(page) if block.language == "sh" for line in block.code.splitlines()]
+    codes = [block.code.replace("\\\n", " ") for block in blocks(page) if block.language == "sh"]
+    lines = [line for code in codes for line in code.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

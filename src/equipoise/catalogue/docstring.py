@@ -8,7 +8,7 @@ _NAMES = r"[a-z_][\w-]*(?:, [a-z_][\w-]*)*"
 _KIND = r"(?: \([^()]*(?:\([^()]*\)[^()]*)*\))?"  # of the form that torch uses: `lr (float, optional): …`
 _MEANING = re.compile(rf"({_NAMES}){_KIND}\s*: ")
 _SECTIONS = re.compile(r"^(Args|Attributes|Raises|Errors|Returns):", re.MULTILINE)
-_NEW_LINE = re.compile(rf"\n\s*(?={_NAMES}{_KIND}\s*: )")
+_NEW_LINE = re.compile(rf"(?<!,)\n\s*(?={_NAMES}{_KIND}\s*: )")
 
 
 def first_sentence(doc: str) -> str:
@@ -37,6 +37,21 @@ def meanings(doc: str, names: Collection[str]) -> dict[str, str]:
                 if match and name in names:
                     explained.setdefault(name, item[match.end() :].strip())
     return explained
+
+
+def items(paragraph: str, names: Collection[str]) -> list[tuple[str, str]]:
+    """Cut a paragraph into (names, text): an item for each setting it explains, and "" before plain sentences.
+
+    >>> items("Do it. size: in voxels; side: the same.", ["size", "side"])
+    [('', 'Do it.'), ('size', 'in voxels'), ('side', 'the same.')]
+    """
+    parted = []
+    for block in _NEW_LINE.sub("\x00", paragraph).split("\x00"):
+        for item in _items(" ".join(block.split()), names):
+            match = _MEANING.match(item)
+            known = match is not None and set(match[1].split(", ")) <= set(names)
+            parted.append((match[1], item[match.end() :].strip()) if match and known else ("", item))
+    return parted
 
 
 def _items(block: str, names: Collection[str]) -> list[str]:

@@ -15,20 +15,18 @@ from equipoise.preprocessing import settings as preprocessing
 from equipoise.protocol import Dimension, Named, Protocol, Space
 from equipoise.protocol.sections import Section
 
-OPEN = {
-    "preprocessing": "its keys follow",
-    "augmentation": "its keys: equipoise list augmentations",
-}
-"""Tables of the protocol that are read elsewhere, and where their keys are listed."""
+ELSEWHERE = {"augmentation": "its keys: equipoise list augmentations"}
+"""Tables of the protocol whose keys have a list of their own."""
 
 
 def protocol_keys() -> Iterator[Entry]:
     """Yield every key in the order of the protocol, with dotted names as `training.epochs`."""
     for table, field in Protocol.model_fields.items():
-        if table in OPEN:
-            yield Entry(table, OPEN[table], facts=(("values", "table"), ("default", "")))
-            if table == "preprocessing":
-                yield from _preprocessing()
+        if table in ELSEWHERE:
+            yield Entry(table, ELSEWHERE[table], facts=(("values", "table"), ("default", "")))
+            continue
+        if table == "preprocessing":
+            yield from _preprocessing()
             continue
         section = _section(field.annotation)
         if section is not None:
@@ -59,9 +57,12 @@ def _explained(section: type[BaseModel]) -> dict[str, str]:
 
 def _preprocessing() -> Iterator[Entry]:
     explained = meanings(preprocessing.__doc__ or "", preprocessing.KEYS)
-    stated = Protocol.model_fields["preprocessing"].get_default(call_default_factory=True)
+    preset_values = Protocol.model_fields["preprocessing"].get_default(call_default_factory=True)
     for key in preprocessing.KEYS:
-        facts = (("values", "see the meaning"), ("default", as_toml(stated[key]) if key in stated else "none"))
+        facts = (
+            ("values", "see the meaning"),
+            ("default", as_toml(preset_values[key]) if key in preset_values else "none"),
+        )
         yield Entry(f"preprocessing.{key}", explained.get(key, ""), facts=facts)
 
 

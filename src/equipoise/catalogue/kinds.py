@@ -141,13 +141,13 @@ def _explained(
 ) -> tuple[str, tuple[Setting, ...]]:
     """Return the meaning of a definition and its settings."""
     text = signatures.doc(module, node)
-    stated = [
+    listed = [
         one
         for one in signatures.parameters(node)
         if one.name not in set(leave) and (one.keyword_only or not only_keywords)
     ]
-    explained = meanings(text, [one.name for one in stated])
-    settings = tuple(Setting(one.name, _as_toml(one.default), one.kind, explained.get(one.name, "")) for one in stated)
+    explained = meanings(text, [one.name for one in listed])
+    settings = tuple(Setting(one.name, _as_toml(one.default), one.kind, explained.get(one.name, "")) for one in listed)
     return first_sentence(text), settings
 
 

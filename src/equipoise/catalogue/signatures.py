@@ -61,6 +61,7 @@ class _Substituted(ast.NodeTransformer):
         self.module = module
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Replace one name."""
         return ast.Constant(self.module.constant(node.id))
 
 

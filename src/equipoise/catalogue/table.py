@@ -91,8 +91,15 @@ def _widths(longest: Sequence[int], room: int) -> list[int]:
 def markdown(listing: Listing) -> str:
     """Return the listing as a table; entries with settings follow it, each with a table of its own."""
     columns, rows = _cells(listing.entries, settings=False)
-    first = [[f"`{row[0]}`", *row[1:]] for row in rows]
-    parts = [f"Written as `{listing.where}`.", _table(columns, first)]
+    parts = [f"Written as `{listing.where}`."]
+    groups: dict[str, list[list[str]]] = {}
+    for row in rows:
+        above, dot, key = row[0].partition(".")
+        group, name = (above, key) if dot and above.isidentifier() else ("", row[0])
+        groups.setdefault(group, []).append([f"`{name}`", *row[1:]])
+    # Dotted names are keys of tables, and each table gets a heading of its own.
+    for group, members in groups.items():
+        parts += [*([f"## [{group}]"] if group else []), _table(columns, members)]
     for entry in listing.entries:
         if entry.settings:
             settings = [

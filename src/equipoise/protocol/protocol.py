@@ -33,10 +33,7 @@ FEWEST_SHARED = 5
 
 
 class TrialSection(Section):
-    """The trial's name and its question.
-
-    name: of the trial: letters, digits, `.`, `_` and `-`. question: stands above the verdict.
-    """
+    """A trial's own words. name: letters, digits, `.`, `_`, `-`. question: stands above the verdict."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
     question: str = "Which arm is better?"
@@ -64,12 +61,12 @@ class CohortSection(OpenSection):
 
 
 class SplitSection(Section):
-    """The split; allow_leaks runs a trial whose parts share patients or images, and the report says so.
+    """The split of the patients into training, validation and test.
 
     scheme: shares of patients, cross-validation, or the source's own parts. fractions: shares of training, validation
-    and test, in this order. seed: of the split alone. folds: of "kfold".
-    repeats: of "kfold", each with another split; five or more give a verdict about the method itself.
-    allow_leaks: true runs a trial whose parts share patients or images, and the report says so.
+    and test. seed: of the split alone. folds: of "kfold". repeats: of "kfold", each with another split; five or more
+    give a verdict about the method itself. allow_leaks: true runs a trial whose parts share patients or images, and the
+    report says so.
     not_leaks: pairs of cases whose images are equal or nearly so, and which somebody looked at and found to be of
     different patients; the lock and the report keep them.
 
