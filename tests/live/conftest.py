@@ -41,8 +41,8 @@ class Running:
     def epochs(self, number, arm="unet", seed=0, each=2.0, writes=True):
         rows = [
             {
-                "epoch": n + 1, "train_loss": 1 / (n + 1), "validation_loss": 2 / (n + 1), "validation_auc": 0.5 + 0.1 * n,
-                "seconds": each * (n + 1),
+                "epoch": n + 1, "train_loss": 1 / (n + 1), "validation_loss": 2 / (n + 1),
+                "validation_auc": 0.5 + 0.1 * n, "seconds": each * (n + 1),
             }
             for n in range(number)
         ]  # fmt: skip

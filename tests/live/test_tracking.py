@@ -2,6 +2,7 @@
 
 import logging
 import types
+from typing import ClassVar
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_names_of_trackers_and_missing_packages(running, monkeypatch):
 
 
 class Writer:
-    made: list["Writer"] = []
+    made: ClassVar[list["Writer"]] = []
 
     def __init__(self, logdir, purge_step, **_):
         self.logdir, self.purge_step, self.scalars, self.open = logdir, purge_step, [], True

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,10 @@ class Checked:
             self.prospect(),
         )
         return render_inspection(Inspection(*contents))
+
+    def _repr_html_(self) -> str:
+        """The text, for a notebook."""
+        return f"<pre>{escape(self.text())}</pre>"
 
     def text(self) -> str:
         """Return the result as text for the terminal."""
