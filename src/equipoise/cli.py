@@ -141,7 +141,12 @@ def _report(arguments: argparse.Namespace) -> int:
         results = report_study(Path(arguments.folder), arguments.trust_code)
         return _say_study(arguments, results, Path(arguments.folder))
     folder, trust = Path(arguments.folder), arguments.trust_code
-    _say_results(arguments, write_report(folder, arguments.figure, Path.cwd(), trust_code=trust), folder)
+    results = write_report(folder, arguments.figure, Path.cwd(), trust_code=trust)
+    if arguments.pdf:
+        from equipoise.report.pdf import write_pdf
+
+        write_pdf(folder)
+    _say_results(arguments, results, folder)
     return DONE
 
 
@@ -313,6 +318,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     """Add the commands that read what a trial or another tool has left, and train nothing."""
     report = add("report", _report, "recompute results.json and report.html from predictions alone")
     report.add_argument("folder", metavar="DIR", help="the run folder")
+    report.add_argument("--pdf", action="store_true", help="also print the page to report.pdf, by Chromium or Chrome")
     report.add_argument(
         "--figure", action="append", default=[], metavar="MODULE:FUNCTION",
         help="a figure of your own, (run, results) -> Figure, from a module in this folder; may be given again",

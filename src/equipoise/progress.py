@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol
 
 from equipoise.sinks import printable
 
@@ -34,16 +34,38 @@ def remark(text: str) -> None:
     logging.getLogger("equipoise").warning("%s", printable(text))
 
 
-def draws(stream: TextIO) -> bool:
+class Stream(Protocol):
+    """What a display needs of a stream."""
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+
+    def write(self, text: str, /) -> int:
+        """Write text."""
+
+    def flush(self) -> None:
+        """Write what is held back."""
+
+
+def draws(stream: Stream) -> bool:
     """Return whether a stream is a terminal on which a line can be drawn again: one that is not "dumb"."""
     return stream.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 class Display:
-    """A watch that writes to a stream, by default the terminal's standard error."""
+    """A watch that writes to a stream, by default standard error.
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.stream = stream or sys.stderr
+    every: seconds between two lines where no line can be drawn again.
+    """
+
+    def __init__(
+        self,
+        stream: Stream | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        every: float = PLAIN_EVERY_SECONDS,
+    ) -> None:
+        self.stream: Stream = stream or sys.stderr
+        self.every = every
         self.clock = clock
         self.label = ""
         self.started = self.shown = 0.0
@@ -63,7 +85,7 @@ class Display:
             self.stream.write(f"\r\x1b[K{'█' * filled}{'░' * (WIDTH - filled)} {line}{end}")
         elif total == 1 and done and now - self.started < 1:
             pass  # a stage that took no time needs no second line
-        elif done >= total or now - self.shown >= PLAIN_EVERY_SECONDS:
+        elif done >= total or now - self.shown >= self.every:
             self.shown = now
             self.stream.write(line + "\n")
         self.stream.flush()

@@ -42,8 +42,7 @@ class Running:
         rows = [
             {
                 "epoch": n + 1, "train_loss": 1 / (n + 1), "validation_loss": 2 / (n + 1),
-                "validation_auc": 0.5 + 0.1 * n,
-                "seconds": each * (n + 1),
+                "validation_auc": 0.5 + 0.1 * n, "seconds": each * (n + 1),
             }
             for n in range(number)
         ]  # fmt: skip

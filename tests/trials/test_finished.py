@@ -24,6 +24,10 @@ def spoil(name):
     return lambda run: (run / name).write_bytes((run / name).read_bytes() + b" ")
 
 
+def replaced(name, old, new):
+    return lambda run: (run / name).write_bytes((run / name).read_bytes().replace(old, new, 1))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -34,8 +38,8 @@ def spoil(name):
         lambda run: os.utime(run / "results.json", (1, 1)),
         lambda run: (run / "baselines").rename(run / "moved"),
         spoil("cases.csv"),
-        spoil("ledger.jsonl"),
-        spoil("protocol.toml"),
+        replaced("ledger.jsonl", b'"finished"', b'"finishes"'),
+        replaced("protocol.toml", b"epochs = ", b"epochs = 1"),
     ],
     ids=["report", "results", "predictions", "end", "age", "rules", "cases", "ledger", "protocol"],
 )

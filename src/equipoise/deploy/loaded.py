@@ -12,6 +12,7 @@ from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.proof import is_oriented
 from equipoise.deploy.trained import TrainedJob, contract_of, trained_job, weights_of
 from equipoise.deploy.windows import Floats
+from equipoise.report.handle import Results, load_results
 from equipoise.runfolder.read import RunFolder, read_folder
 from equipoise.training.loop.arm import build_model
 
@@ -26,6 +27,15 @@ class LoadedRun:
     def arms(self) -> list[str]:
         """The names of the arms."""
         return self.folder.arms()
+
+    @property
+    def results(self) -> Results:
+        """What the run's report found."""
+        return load_results(self.folder.path)
+
+    def _repr_html_(self) -> str:
+        """The results, for a notebook."""
+        return self.results._repr_html_()
 
     def arm(self, name: str, job: str | None = None) -> "LoadedArm":
         """Return the training run of an arm with the median validation value, or the run named FOLD-SEED."""

@@ -6,7 +6,8 @@ from equipoise.live import words
 from equipoise.live.state import FAILED, RUNNING, JobState, TrialState
 from equipoise.report.figures.learning import learning_figure
 from equipoise.report.figures.svg import style_sheet
-from equipoise.report.pages.page import environment_of_pages, figure_drawings, template_text
+from equipoise.report.pages.explained import template_text
+from equipoise.report.pages.page import environment_of_pages, figure_drawings
 from equipoise.runfolder.read import JobRecord
 
 

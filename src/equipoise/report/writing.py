@@ -7,6 +7,7 @@ from typing import Any
 from equipoise.atomic_write import write_json, write_text
 from equipoise.errors import EquipoiseError
 from equipoise.report.figures.figure import write_figures
+from equipoise.report.handle import Results
 from equipoise.report.pages.assemble import all_figures
 from equipoise.report.pages.cases import write_cases
 from equipoise.report.pages.own_figures import own_figures
@@ -26,6 +27,7 @@ from equipoise.runfolder.paths import (
     STUDY_PLAN,
     STUDY_RESULTS,
     STUDY_TABLES,
+    TABLES,
     model_card,
     trial_folder,
 )
@@ -72,7 +74,7 @@ def write_pages(
 
     own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
-    for name in (FIGURES, MODEL_CARDS):
+    for name in (FIGURES, MODEL_CARDS, TABLES):
         # A run folder from elsewhere could send the drawings over somebody's own files.
         if (folder / name).is_symlink():
             raise EquipoiseError(f"{folder / name} is a link to another folder; remove it, then make the report again")
@@ -85,6 +87,7 @@ def write_pages(
         write_cases(run, folder / CASES)
     for arm, card in model_cards(run, results).items():
         write_text(model_card(folder, arm), card)
+    Results(results).save_csv(folder / TABLES)
     write_text(folder / REPORT, render(run, results, figures, further))
 
 

@@ -10,6 +10,7 @@ from equipoise.runfolder.paths import (
     CHECKPOINT,
     DONE,
     HISTORY,
+    PICTURES,
     PREDICTIONS,
     RATES,
     THUMBNAILS,
@@ -49,7 +50,7 @@ def beside_predictions(run: Path, jobs: Iterable[Path]) -> dict[str, str]:
 
     The trivial rules, predictions with a blank channel, and pictures of test cases.
     """
-    files = [run / THUMBNAILS, run / TRUTHS, *sorted((run / BASELINES).glob("*/*/*"))]
+    files = [run / THUMBNAILS, run / TRUTHS, run / PICTURES, *sorted((run / BASELINES).glob("*/*/*"))]
     for job in jobs:
         files += sorted(file for file in job.iterdir() if file.name not in _APART)
     kept = (file for file in files if file.is_file() and not file.name.startswith("."))

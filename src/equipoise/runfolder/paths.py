@@ -8,7 +8,8 @@
       jobs/<arm>/draws/<fold>-<draw>/                                    the same, of a draw of tuning
       baselines/<rule>/<fold>-0/                                         predictions of a trivial rule
       samples/<fold>/<part>/                                             prepared cases, while jobs need them
-      results.json report.html figures/ thumbnails.npz truths.npz attributions.json attributions.npz
+      results.json report.html report.pdf figures/ tables/ thumbnails.npz truths.npz pictures.json attributions.json
+      attributions.npz
       by-case/                                                           the second run, split by case
 
 Names that come from data or from a protocol become part of a path through `component` or `file_stem` alone; neither
@@ -32,6 +33,9 @@ MODEL_CARDS = "model-cards"
 TIMINGS = "timings"
 THUMBNAILS = "thumbnails.npz"
 TRUTHS = "truths.npz"
+PICTURES = "pictures.json"
+TABLES = "tables"
+REPORT_PDF = "report.pdf"
 ATTRIBUTIONS = "attributions.json"
 ATTRIBUTION_MAPS = "attributions.npz"
 BY_CASE = "by-case"

@@ -31,6 +31,7 @@ from equipoise.runfolder.paths import (
     DONE,
     HISTORY,
     LOCK,
+    PICTURES,
     PREDICTIONS,
     RATES,
     RESULTS,
@@ -342,6 +343,15 @@ def read_planes(path: Path) -> Planes:
 def read_slices(folder: Path, job: JobRecord) -> Planes:
     """Read the slice that a job kept per test case for pictures; none where the file is missing or unreadable."""
     return read_planes(job_folder(folder, job.arm, job.fold, job.seed) / SLICES)
+
+
+def read_places(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read spacing and sides of the pictures of test cases by case; none where they are unknown or unreadable."""
+    try:
+        places = _read_json(folder / PICTURES, "delete it")
+    except LedgerError:
+        return {}  # pictures are an addition: a damaged file of them must not prevent the report
+    return {name: place for name, place in (places or {}).items() if isinstance(place, dict)}
 
 
 def read_attributions(folder: Path) -> tuple[dict[str, Any], Planes] | None:

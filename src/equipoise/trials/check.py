@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,10 @@ class Checked:
             self, cohort=cohort, cards=self.cards.through(cohort), cases=rows, leaks=leaks_named(self.leaks, known),
             refusals=refusals, warnings=warnings, pseudonyms=False,
         )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """The text, for a notebook."""
+        return f"<pre>{escape(self.text())}</pre>"
 
     def text(self) -> str:
         """Return the result as text for the terminal."""

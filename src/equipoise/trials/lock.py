@@ -105,9 +105,15 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
         **({} if cohort.known_fingerprint is None else {IDS: PSEUDONYMS}),
         "cohort": describe_cohort(cohort),
         "split": plan["split"] | {"folds": split},
-        "endpoints": plan["endpoints"] | {"positive": positive},
+        # Only where it is so: the lock of a cohort with spacings keeps its form.
+        "endpoints": plan["endpoints"] | {"positive": positive} | _units(cohort),
         "own": describe_own(own, protocol.folder, masks=task.has_masks),
     }
+
+
+def _units(cohort: Cohort) -> dict[str, bool]:
+    """Return that lengths are in pixels, where no file states a spacing."""
+    return {} if cohort.spacing_stated else {"units_stated": False}
 
 
 def describe_cohort(cohort: Cohort) -> dict[str, Any]:

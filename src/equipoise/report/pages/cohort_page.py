@@ -18,7 +18,8 @@ from equipoise.report.figures.flow import Part, flow_figure
 from equipoise.report.figures.histogram import histogram
 from equipoise.report.figures.svg import Drawing, style_sheet
 from equipoise.report.pages.examples import png_uri
-from equipoise.report.pages.page import drawn, template_text, unbroken
+from equipoise.report.pages.explained import template_text
+from equipoise.report.pages.page import drawn, unbroken
 from equipoise.report.text.words import number, plural
 
 SITES = ("site", "centre", "center", "hospital", "institution", "manufacturer", "scanner")

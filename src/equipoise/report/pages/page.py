@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import jinja2
@@ -14,7 +13,9 @@ from equipoise.report.pages.attribution_maps import read_maps
 from equipoise.report.pages.cases import case_table
 from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
+from equipoise.report.pages.enlarged import enlarged_cases
 from equipoise.report.pages.examples import Gallery, galleries
+from equipoise.report.pages.explained import Explained, script_hash, template_text
 from equipoise.report.pages.mask_examples import mask_galleries
 from equipoise.report.pages.runtimes import runtime_table
 from equipoise.report.results.recommendation import best_baseline
@@ -26,6 +27,7 @@ from equipoise.report.text.contrast import contrast_table
 from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
 from equipoise.report.text.export_command import next_step, notes_on
+from equipoise.report.text.glossary import anchor
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
 from equipoise.report.text.methods import methods
@@ -73,7 +75,7 @@ def environment_of_pages() -> jinja2.Environment:
     )  # fmt: skip
     # Names of cases, classes and arms come from foreign files, hence autoescape; a misspelt name in a template is an
     # error (StrictUndefined) and not an empty cell.
-    environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds}
+    environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds, "zip": zip}
     return environment
 
 
@@ -86,6 +88,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     names = display_names(run)
     label = label_of(results, results["endpoints"]["primary"])
     text, references = methods(results, run.lock)
+    shown, explained = example_galleries(run, results), Explained()
+    environment.filters["terms"] = explained
     return environment.get_template("report.html.j2").render(
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
         run=run,
@@ -110,7 +114,12 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         runtimes=runtime_table(run.path, run.arms()),
         settings=_settings,
         start_in_words=start_in_words,
-        galleries=example_galleries(run, results),
+        galleries=shown,
+        large=enlarged_cases(run, shown, names),
+        script=Markup(template_text("page.js")),  # noqa: S704 - our own file
+        script_hash=script_hash(),
+        words_here=explained.terms,
+        anchor=anchor,
         best=best_arm(results),
         cases=case_table(run),
         provenance=provenance(run, results),
@@ -162,7 +171,13 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
         plan = results["endpoints"]
         audited = run if run.sources else None
         return mask_galleries(
-            run.finished(best), test, plan["primary"], plan["higher_is_better"], run.path, audit=audited
+            run.finished(best),
+            test,
+            plan["primary"],
+            plan["higher_is_better"],
+            run.path,
+            audit=audited,
+            in_units=plan.get("units_stated", True),
         )
     size = run.lock["cohort"].get("size_attribute")
     # The size helps to judge a miss: a small lesion is missed more easily.
@@ -236,11 +251,6 @@ def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
-def template_text(name: str) -> str:
-    """Read a template or style sheet of this package."""
-    return files("equipoise.report.pages").joinpath("templates", name).read_text(encoding="utf-8")
-
-
 def drawn(drawing: Drawing, style: str = "") -> Markup:
     """Return one drawing as inline SVG; `svg.Drawing` has escaped its text."""
     return Markup(drawing.inline(style))  # noqa: S704
@@ -263,9 +273,9 @@ def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, A
         "distribution": "Spread", "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples",
         "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt",
         "tuning": "Tuning", "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
-        "checklists": "Checklists", "provenance": "Provenance",
+        "checklists": "Checklists", "words": "Words", "provenance": "Provenance",
     }  # fmt: skip
-    always = {"endpoints", "cost", "data", "methods", "checklists", "provenance"}
+    always = {"endpoints", "cost", "data", "methods", "checklists", "words", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):
         always.add("examples")
     if results["tuning"]:

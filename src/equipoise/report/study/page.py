@@ -11,7 +11,8 @@ from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows
 from equipoise.report.figures.profiles import profile_figure
 from equipoise.report.figures.svg import style_sheet
-from equipoise.report.pages.page import figure_drawings, template_text, unbroken
+from equipoise.report.pages.explained import template_text
+from equipoise.report.pages.page import figure_drawings, unbroken
 from equipoise.report.study.tables import Table, kind_words
 from equipoise.report.text.verdicts import Answer
 from equipoise.report.text.words import endpoint_name, interval, listed, p_value, plural

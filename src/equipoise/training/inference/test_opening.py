@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from equipoise.atomic_write import write_json
 from equipoise.cohorts import Case, Cohort, Image
 from equipoise.cohorts.read_once import seen_by
 from equipoise.cohorts.splits.split import Fold
-from equipoise.evaluation.display_planes import grey, region_bits, shown_slice
+from equipoise.evaluation.display_planes import grey, region_bits, shown_slice, sides_of
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import NO_OTHER, Metric
 from equipoise.preprocessing import Pipeline
-from equipoise.runfolder.paths import DONE, PREDICTIONS, THUMBNAILS, TRUTHS, baseline_folder, samples_folder
+from equipoise.runfolder.paths import DONE, PICTURES, PREDICTIONS, THUMBNAILS, TRUTHS, baseline_folder, samples_folder
 from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.training.data.samples import Samples
 from equipoise.training.preparation import Opening, preparation_of
@@ -74,10 +75,14 @@ class ShownPlanes:
         self.regions = self.task.structures(cohort)
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.outlines: dict[str, NDArray[np.uint8]] = {}
+        self.places: dict[str, dict[str, Any]] = {}
+        self.in_mm = cohort.spacing_stated
 
     def see(self, case: Case, image: Image) -> None:
         """Keep the plane of one case."""
         plane = image.array[0]
+        spacing = [float(one) for one in image.spacing_mm[-2:]] if self.in_mm else None
+        self.places[case.id] = {"spacing_mm": spacing, "sides": sides_of(image.affine, plane.ndim)}
         if not self.task.has_masks or image.mask is None:
             self.pictures[case.id] = grey(plane[len(plane) // 2] if plane.ndim == 3 else plane)
         else:
@@ -92,5 +97,6 @@ class ShownPlanes:
                 self.see(case, case.read())
         names = [case.id for case in self.cases]
         write_planes(folder / THUMBNAILS, {name: self.pictures[name] for name in names})
+        write_json(folder / PICTURES, {name: self.places[name] for name in names if name in self.places})
         if self.outlines:
             write_planes(folder / TRUTHS, {name: self.outlines[name] for name in names if name in self.outlines})

@@ -1,0 +1,138 @@
+"""Networks of other packages as models of a protocol: `equipoise.zoo:timm`, `equipoise.zoo:monai`, `equipoise.zoo:smp`.
+
+    model = {name = "equipoise.zoo:timm", network = "resnet18"}
+    model = {name = "equipoise.zoo:monai", network = "SwinUNETR", feature_size = 24}
+    model = {name = "equipoise.zoo:smp", network = "Unet", encoder_name = "resnet18"}
+
+`network` is the package's own name of it; further settings are passed on. Weights are random: a trial that needs
+initial weights names a file with `pretrained`, which the lock records. The packages come with the extra `[zoo]`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from equipoise.errors import ProtocolError
+from equipoise.lookup import nearest
+
+__all__ = ["monai", "smp", "timm"]
+
+
+def timm(in_channels: int, out_channels: int, spatial_dims: int, *, network: str, **settings: Any) -> Any:
+    """Return a classifier of timm: (n, in_channels, y, x) to logits (n, out_channels).
+
+    Raises ProtocolError where timm is missing, has no such network, or images are volumes.
+    """
+    package = _package("timm", "timm")
+    _plane("timm", spatial_dims, network)
+    if not package.is_model(network):
+        raise ProtocolError(f"timm has no network {network!r}; {_near(network, package.list_models())}")
+    _no_download("timm", settings)
+    return package.create_model(network, in_chans=in_channels, num_classes=out_channels, **settings)
+
+
+def monai(
+    in_channels: int, out_channels: int, spatial_dims: int, *, network: str, task: str = "", **settings: Any
+) -> Any:
+    """Return a network of `monai.networks.nets`, in 2D or 3D, as that class takes its arguments.
+
+    task: accepted and not needed; whether it answers cases or voxels is the class's own. Raises ProtocolError where
+    MONAI is missing, has no such network, or the class takes neither channels nor dimensions under a known name.
+    """
+    del task
+    nets = _package("monai.networks.nets", "monai")
+    classes = [name for name in dir(nets) if inspect.isclass(getattr(nets, name)) and name[0].isupper()]
+    if network not in classes:
+        raise ProtocolError(f"monai.networks.nets has no network {network!r}; {_near(network, classes)}")
+    _no_download("monai", settings)
+    return _called(getattr(nets, network), f"monai's {network}", in_channels, out_channels, spatial_dims, settings)
+
+
+def smp(in_channels: int, out_channels: int, spatial_dims: int, *, network: str, **settings: Any) -> Any:
+    """Return a segmenter of segmentation_models_pytorch: (n, in_channels, y, x) to logits of the same size.
+
+    `encoder_weights` is none unless stated otherwise, because a trial downloads nothing. Raises ProtocolError where
+    the package is missing, has no such network, or images are volumes.
+    """
+    package = _package("segmentation_models_pytorch", "segmentation-models-pytorch")
+    _plane("segmentation_models_pytorch", spatial_dims, network)
+    base = package.base.SegmentationModel
+    names = [name for name in dir(package) if _is_class(getattr(package, name), base) and name != base.__name__]
+    if network not in names:
+        raise ProtocolError(f"segmentation_models_pytorch has no network {network!r}; {_near(network, names)}")
+    if settings.setdefault("encoder_weights", None) not in (None, "none"):
+        raise ProtocolError(_WEIGHTS.format(package="segmentation_models_pytorch", key="encoder_weights"))
+    settings["encoder_weights"] = None
+    return getattr(package, network)(in_channels=in_channels, classes=out_channels, **settings)
+
+
+_WEIGHTS = (
+    "{package} would download weights for {key}, and a trial opens no connection; save them as safetensors and name "
+    "the file with the arm's `pretrained`"
+)
+
+
+def _package(module: str, name: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ProtocolError(
+            f"the package {name} is not installed ({error}); install it with `pip install 'equipoise[zoo]'`"
+        ) from error
+
+
+def _plane(package: str, spatial_dims: int, network: str) -> None:
+    if spatial_dims != 2:
+        raise ProtocolError(
+            f"{network!r} of {package} answers images in two dimensions, and these have {spatial_dims}; use "
+            'equipoise.zoo:monai or a built-in network such as "unet"'
+        )
+
+
+def _no_download(package: str, settings: dict[str, Any]) -> None:
+    if settings.get("pretrained"):
+        raise ProtocolError(_WEIGHTS.format(package=package, key="pretrained"))
+
+
+def _is_class(value: Any, base: type) -> bool:
+    return inspect.isclass(value) and issubclass(value, base)
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """Return the nearest spelling, then the first of the names: some packages have a thousand."""
+    text = nearest(name, names)
+    return text if len(text) <= 400 else text[:400].rpartition(",")[0] + ", …"
+
+
+_CHANNELS, _CLASSES, _DIMENSIONS = (
+    ("in_channels",),
+    ("out_channels", "num_classes", "classes"),
+    ("spatial_dims", "dimensions"),
+)
+"""What classes of MONAI call the three arguments of the contract."""
+
+
+def _called(
+    made: Callable[..., Any],
+    what: str,
+    in_channels: int,
+    out_channels: int,
+    spatial_dims: int,
+    settings: dict[str, Any],
+) -> Any:
+    parameters = inspect.signature(made).parameters
+    given: dict[str, Any] = {}
+    for names, value in ((_CHANNELS, in_channels), (_CLASSES, out_channels), (_DIMENSIONS, spatial_dims)):
+        name = next((name for name in names if name in parameters), None)
+        if name is None:
+            raise ProtocolError(
+                f"{what} takes no {names[0]}, so a trial cannot build it; wrap it in a function of your own, "
+                "(in_channels, out_channels, spatial_dims, **settings), beside the protocol"
+            )
+        given[name] = value
+    unknown = next((key for key in settings if key not in parameters), None)
+    if unknown is not None and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        raise ProtocolError(f"{what} has no setting {unknown!r}; {_near(unknown, parameters)}")
+    return made(**given, **{key: tuple(one) if isinstance(one, list) else one for key, one in settings.items()})
