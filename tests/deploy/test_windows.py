@@ -96,4 +96,4 @@ def test_the_shares_of_every_voxel_sum_to_one():
 @pytest.mark.parametrize(("text", "threads"), [("", 1), ("3", 3), ("4,2", 4), ("many", 1), ("0", 1)])
 def test_threads_are_those_of_the_environment(monkeypatch, text, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
-    assert runtimes._threads() == threads
+    assert runtimes.threads_of() == threads

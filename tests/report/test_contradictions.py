@@ -49,7 +49,7 @@ def page_of(run: RunFolder) -> Page:
     results = results_of(run)
     figures = all_figures(run, results)
     page = render(run, results, figures)
-    body = re.sub(r"(?s)<style.*?</style>", " ", page)
+    body = re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", page)
     text = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
     return Page(run, results, re.sub(r"\s+", " ", text), {figure.name: figure for figure in figures})
 

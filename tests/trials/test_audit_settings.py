@@ -62,7 +62,7 @@ def test_every_setting_has_an_option():
     settings = parsed(*" ".join(given.values()).split())
     assert settings == AuditSettings(
         "dice", 0.1, "a", ["b", "c"], "p", ["s", "t"], "t", "r=1", ["n", "m"], "m", ["h"], ["l"], "q", True, True,
-        "case=x", "logits", [255, 4], 0.4, "i", "z", True, True, 200, "b=0.1", ["hd95=60"],
+        "case=x", "logits", [255, 4], 0.4, "i", "z", True, True, 200, "b=0.1", ["hd95=60"], "plain",
     )  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         settings.margin = 0.2

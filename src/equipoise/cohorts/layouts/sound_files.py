@@ -130,6 +130,10 @@ class Held:
         self._scans: dict[Path, tuple[tuple[int, int], Scan]] = {}
         self._changing = threading.Lock()
 
+    def __reduce__(self) -> tuple[type["Held"], tuple[int]]:
+        """Travel to another process empty: it reads the files itself, and a lock cannot travel."""
+        return Held, (0,)
+
     def hold(self, path: Path, scan: Scan) -> None:
         """Keep a scan that was read in full, while there is room."""
         if scan.array.strides and 0 in scan.array.strides:  # a glance, without pixels
