@@ -37,6 +37,7 @@ def test_certain_members_give_finite_logits():
         assert Ensemble([sure, against], overlapping)(torch.zeros(1, 1)).diff().abs().max() < 1e-6
 
 
+@pytest.mark.long
 def test_one_file_of_weights_holds_all_members():
     made = [UNet(1, 2, 2, preset="tiny", task="segmentation") for _ in range(2)]
     together, again = Ensemble(made), Ensemble([UNet(1, 2, 2, preset="tiny", task="segmentation") for _ in range(2)])

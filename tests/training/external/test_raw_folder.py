@@ -56,6 +56,7 @@ def test_test_cases_cannot_be_written(tmp_path, parts):
     assert not (tmp_path / "nnunet").exists()
 
 
+@pytest.mark.long
 def test_what_lies_there_from_another_split_or_plan_is_removed(tmp_path, parts):
     folder = tmp_path / "nnunet"
     raw_folder(job(tmp_path), parts, folder)

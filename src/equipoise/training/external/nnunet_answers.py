@@ -7,12 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from equipoise.errors import EquipoiseError
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import NNUNET_FACTS
 from equipoise.training.data.samples import Samples
 from equipoise.training.external.nnunet_process import base_class
 from equipoise.training.external.raw_folder import as_volume
 from equipoise.training.loop.determinism import device
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """Return what nnU-Net chose for a job that has ended. Raises EquipoiseError where it is gone or damaged."""
+    file = job.folder / NNUNET_FACTS
+    try:
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EquipoiseError(
+            f"{file} is not readable ({error}), and without it nobody can predict; restore it, or run into a new folder"
+        ) from error
+    return facts
 
 
 class Answers:
@@ -27,7 +40,7 @@ class Answers:
         from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-        facts = json.loads((job.folder / NNUNET_FACTS).read_text(encoding="utf-8"))
+        facts = facts_of(job)
         plans = PlansManager(facts["plans"])
         configuration = plans.get_configuration(facts["configuration"])
         labels = plans.get_label_manager(facts["dataset"])
