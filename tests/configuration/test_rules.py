@@ -1,11 +1,13 @@
 """The rules on invented cohorts: tiny 2D, anisotropic CT, huge volumes, few cases, rare foreground, many channels."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from equipoise.configuration.design import SHARES, Design
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.configuration.grid import FEWEST_VOXELS, PATCH_VOXELS, grid_of, patch_of, target_spacing
 from equipoise.configuration.images import augmentation_of, flips_of, scale_of
@@ -13,7 +15,11 @@ from equipoise.configuration.learning import batch_of, foreground_patches_of, le
 from equipoise.configuration.modality import CT, PICTURE
 from equipoise.configuration.network import channels_of, levels_of, network_of
 from equipoise.configuration.recipe import recipe
+from equipoise.configuration.tables import tables_of
 from equipoise.models import DeepLab, DenseNet, UNet
+from equipoise.protocol import Protocol, TrainingSection
+from equipoise.trials.fit import Fitted
+from equipoise.trials.protocol_text import Known, protocol_text
 
 NETWORKS = {"unet": UNet, "densenet": DenseNet, "deeplab": DeepLab}
 Invented = Callable[..., Fingerprint]
@@ -138,3 +144,18 @@ def test_many_channels_and_findings(invented: Invented) -> None:
     assert scale_of(data) == "zscore"
     found = learning_of(invented((64, 64, 64), findings=True), grid_of(data, "cpu"), "cpu")
     assert "loss" not in found, "detection has a loss of its own"
+
+
+def test_recipes_that_the_rules_choose_stand_in_the_text(invented: Invented, tmp_path: Path) -> None:
+    data = invented((64, 64), modality=PICTURE)
+    rules = recipe(data, "cpu")
+    plain = tables_of(rules, Design("holdout", SHARES[0], 1, 3, 3), 12)
+    stated = {"deep_supervision": True, "average_last": 3, "dice": {"over": "case", "absent": "left-out"}}
+    training = {key: value for key, value in plain["training"].items() if key != "ema"} | stated
+    known = Known("net", "phantom", {"task": "segmentation"})
+    for tables, mirror in ((plain, False), (plain | {"training": training, "inference": {"mirror": "trained"}}, None)):
+        text = protocol_text(tmp_path / "p.toml", known, Fitted(tables, ("",), data))
+        read = Protocol.parse(text)
+        wanted = TrainingSection.model_validate(tables["training"])
+        assert read.training == wanted
+        assert read.inference.mirror == (tuple(tables["augmentation"]["flip"]) if mirror is None else mirror)

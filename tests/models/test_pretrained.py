@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from equipoise.errors import EquipoiseError
-from equipoise.models import DeepLab, DenseNet
+from equipoise.models import DeepLab, DenseNet, UNet
 from equipoise.models.pretrained import load_pretrained
 
 
@@ -42,6 +42,18 @@ def test_a_new_head_keeps_its_fresh_weights(tmp_path: Path) -> None:
     names = load_pretrained(target, path, keep=["head."])
     assert torch.equal(target.head[0].weight, fresh)
     assert not [name for name in names if name.startswith("head.")]
+
+
+def test_heads_of_deep_supervision_may_be_on_one_side_alone(tmp_path: Path) -> None:
+    def net(deep_supervision: bool, classes: int = 2) -> UNet:
+        return UNet(1, classes, 2, channels=(2, 4, 8), deep_supervision=deep_supervision)
+
+    for here, there in ((True, False), (False, True)):
+        source, target = net(here), net(there)
+        load_pretrained(target, saved(source, tmp_path / "w.safetensors"))
+        assert torch.equal(target.head[0].weight, source.head[0].weight)
+    with pytest.raises(EquipoiseError, match=r"coarse_heads\.0\.weight is \(2"):
+        load_pretrained(net(True, 3), saved(net(True), tmp_path / "w.safetensors"))
 
 
 def test_nothing_is_loaded_when_something_does_not_fit(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.deploy.contract import TRUTHS, Contract, Window
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
+from equipoise.models.pretrained import COARSE_HEADS
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Named, Protocol
 from equipoise.protocol.nnunet_section import is_nnunet
@@ -35,8 +36,6 @@ from equipoise.training.tuning.draws import Choice, tuned_jobs
 
 Indices = NDArray[np.int64]
 OPTION = "--protocol"
-COARSE_HEADS = "coarse_heads."
-"""Beginning of the names of what a built-in network trains for deep supervision alone."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from torch import nn
 
 from equipoise.errors import EquipoiseError
 
+COARSE_HEADS = "coarse_heads."
+"""Beginning of the names of what the networks train for deep supervision alone."""
+
 
 def load_pretrained(
     model: nn.Module, path: str | Path, *, rename: Mapping[str, str] | None = None, keep: Sequence[str] = ()
@@ -36,6 +39,9 @@ def load_pretrained(
     state = {n: t for n, t in model.state_dict().items() if not n.endswith("num_batches_tracked")}
     expected = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(keep))}
     loaded = {name: tensor for name, tensor in loaded.items() if not name.endswith("num_batches_tracked")}
+    # Nor are heads that only training uses, where one side trains coarser maps and the other does not.
+    if not all(any(name.startswith(COARSE_HEADS) for name in side) for side in (expected, loaded)):
+        expected, loaded = (_without_coarse_heads(side) for side in (expected, loaded))
     problems = _mismatches(expected, loaded)
     if problems:
         raise EquipoiseError(
@@ -46,6 +52,10 @@ def load_pretrained(
         for name, tensor in loaded.items():
             expected[name].copy_(tensor)
     return sorted(loaded)
+
+
+def _without_coarse_heads(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(COARSE_HEADS)}
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
