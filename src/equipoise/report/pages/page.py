@@ -15,8 +15,8 @@ from equipoise.report.pages.cases import case_table
 from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.examples import Gallery, galleries
+from equipoise.report.pages.exported import page_links, runtime_table
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.pages.runtimes import runtime_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
@@ -82,6 +82,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     figures: the built-in ones, each in its section. further: the user's own figures, in a separate section.
     """
     environment = _environment()
+    shown = example_galleries(run, results)
     names = display_names(run)
     label = label_of(results, results["endpoints"]["primary"])
     text, references = methods(results, run.lock)
@@ -109,7 +110,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         runtimes=runtime_table(run.path, run.arms()),
         settings=_settings,
         start_in_words=start_in_words,
-        galleries=example_galleries(run, results),
+        galleries=shown,
+        example_pages=page_links(run.path, best_arm(results), [one.case for each in shown for one in each.examples]),
         best=best_arm(results),
         cases=case_table(run),
         provenance=provenance(run, results),
