@@ -75,11 +75,11 @@ def export(
 ) -> dict[str, Any]:
     """Write the bundle of an arm to the new folder `out`; return its name, job and parity.
 
-    results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median validation
-    value. although: why an arm is exported that the trial does not recommend. protocol: where data and code lie now.
-    trust_code: run code of the author's own that the folder names, as a network or a source of cases. runtimes: of
-    `further_runtimes.RUNTIMES`, proven besides ONNX Runtime. How long each takes is written into the run folder, and so is a page for each case
-        that `pages` names.
+    results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median
+    validation value. although: why an arm is exported that the trial does not recommend. protocol: where data and
+    code lie now. trust_code: run code of the author's own that the folder names, as a network or a source of cases.
+    runtimes: of `further_runtimes.RUNTIMES`, proven besides ONNX Runtime. How long each takes is written into the run
+    folder, and so is a page for each case that `pages` names.
 
     Raises EquipoiseError (one sentence) for everything that would make the bundle promise what it does not hold.
     """
