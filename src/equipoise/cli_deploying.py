@@ -15,13 +15,14 @@ Act = Callable[[argparse.Namespace, Watch], Outcome]
 def export_arm(arguments: argparse.Namespace, watch: Watch) -> Outcome:
     """Write an arm as a bundle."""
     from equipoise.deploy.export import export
-    from equipoise.report import summarise
+    from equipoise.report import example_cases, summarise
 
     results = summarise(Path(arguments.folder), arguments.trust_code)
+    shown = example_cases(Path(arguments.folder), arguments.trust_code)[1] if arguments.pages else ()
     written = export(
         arguments.folder, arguments.arm, arguments.out, results=results, job=arguments.job,
         although=arguments.although, protocol=arguments.protocol, trust_code=arguments.trust_code,
-        runtimes=arguments.runtimes, watch=watch,
+        runtimes=arguments.runtimes, pages=shown, watch=watch,
     )  # fmt: skip
     name = written["sha256"][:12]
     return written, f"wrote {arguments.out}, the bundle {name} of {written['job']}; next: fill in its CARD.md", False
@@ -75,6 +76,8 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
         "--runtimes", default="", metavar="NAMES",
         help="prove these too: openvino, openvino-bf16, openvino-int8, joined by commas",
     )  # fmt: skip
+    text = "also write a page for each example case into the run folder; its report links them"
+    export.add_argument("--pages", action="store_true", help=text)
     export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
 
     verify = add("verify", verify_bundle, "check a bundle's files, and answer its golden images on this machine")

@@ -26,7 +26,7 @@ from equipoise.deploy.verify import verify
 from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
 from equipoise.protocol import Arm, TrainingSection
-from equipoise.report import summarise
+from equipoise.report import example_cases, summarise
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.paths import CHECKPOINT
@@ -40,9 +40,10 @@ OLD = "tests/data/run-of-0.1"
 def exported(segmentation_trial, tmp_path_factory):
     """The segmenter of the shared trial as a bundle, and what the export returned."""
     out = tmp_path_factory.mktemp("exported") / "bundle"
-    run = segmentation_trial.run
-    written = export(run, "unet", out, results=summarise(run, True), although="a test", trust_code=True)
-    return SimpleNamespace(path=out, written=written, trial=segmentation_trial)
+    trial = segmentation_trial.copy(out.parent / "trial")
+    settings = {"results": summarise(trial.run, True), "although": "a test", "trust_code": True}
+    written = export(trial.run, "unet", out, **settings, pages=[*example_cases(trial.run, True)[1], "none"])
+    return SimpleNamespace(path=out, written=written, trial=trial)
 
 
 def test_a_bundle_gives_the_numbers_of_its_trial(exported):
@@ -91,6 +92,11 @@ def test_how_long_runtimes_take_is_in_the_report_and_not_in_the_bundle(exported)
     equipoise.report.write_report(exported.trial.run, trust_code=True)
     page = (exported.trial.run / "report.html").read_text()
     assert "<th>Exported arm</th><th>torch, as in the trial</th><th>ONNX Runtime</th><th>bundle</th>" in page
+    shown = exported.written["pages"]
+    assert shown == [f"{case}.html" for case in example_cases(exported.trial.run, True)[1]]
+    for name in shown:
+        assert f'href="pages/unet/{name}"' in page
+        assert "not a medical device" in (exported.trial.run / "pages" / "unet" / name).read_text()
     assert cli.main(["ledger", "verify", str(exported.trial.run), "--trust-code"]) == 0
 
 

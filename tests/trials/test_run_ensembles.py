@@ -1,4 +1,4 @@
-"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, and never of runs that they have not."""
+"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, never of runs that are not there."""
 
 import json
 import shutil

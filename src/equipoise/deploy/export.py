@@ -32,6 +32,7 @@ from equipoise.deploy.bundle import (
 )
 from equipoise.deploy.canaries import refuse_traces
 from equipoise.deploy.contract import Contract
+from equipoise.deploy.example_pages import write_example_pages
 from equipoise.deploy.file_reading import read_alike
 from equipoise.deploy.further_runtimes import Further, prove, runtimes_of, timed
 from equipoise.deploy.golden import golden_gap, make_golden
@@ -71,14 +72,16 @@ def export(
     protocol: str | Path | None = None,
     trust_code: bool = False,
     runtimes: str | Sequence[str] = (),
+    pages: Sequence[str] = (),
     watch: Watch = silent,
 ) -> dict[str, Any]:
     """Write the bundle of an arm to the new folder `out`; return its name, job and parity.
 
-    results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median validation
-    value. although: why an arm is exported that the trial does not recommend. protocol: where data and code lie now.
-    trust_code: run code of the author's own that the folder names, as a network or a source of cases. runtimes: of
-    `further_runtimes.RUNTIMES`, proven besides ONNX Runtime. How long each takes is written into the run folder.
+    results: of the run, recomputed from its predictions. job: FOLD-SEED in place of the run with the median
+    validation value. although: why an arm is exported that the trial does not recommend. protocol: where data and
+    code lie now. trust_code: run code of the author's own that the folder names, as a network or a source of cases.
+    runtimes: of `further_runtimes.RUNTIMES`, proven besides ONNX Runtime. How long each takes is written into the run
+    folder, and so is a page for each case that `pages` names.
 
     Raises EquipoiseError (one sentence) for everything that would make the bundle promise what it does not hold.
     """
@@ -103,9 +106,11 @@ def export(
     written = write_bundle(out, record, files)
     watch("exporting, steps", 4, 4)
     timings = _write_timings(trained, written.sha256, proven.further.milliseconds)
+    predictor = Predictor(proven.contract, onnx_network(proven.network), proven.limits)
+    shown = write_example_pages(trained, predictor, pages, written.sha256)
     return {
         "bundle": out.name, "sha256": written.sha256, "job": trained.job.name, "parity": proven.parity,
-        "evidence": evidence, "timings": timings,
+        "evidence": evidence, "timings": timings, "pages": shown,
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from equipoise.cohorts.case_pictures import COLOURS
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.page_planes import NEAR_MM, OBLIQUE_DEGREES, finding_of, obliqueness, planes_of
+from equipoise.deploy.page_volume import volume_of
 from equipoise.deploy.predictor import Answer
 from equipoise.runfolder.paths import file_stem
 
@@ -48,6 +49,7 @@ def case_page(
     channel: name of the channel that is shown, the first. arm, bundle: what answered.
     """
     voxel, finding = finding_of(image, answer)
+    volume = volume_of(image, answer, voxel)
     return _rendered(
         "case.html.j2",
         title=case,
@@ -59,6 +61,9 @@ def case_page(
         finding=finding,
         planes=planes_of(image, answer, voxel),
         fillable=bool(answer.masks),
+        volume=volume,
+        # Numbers and colours of our own; "<" cannot occur in them.
+        volume_facts="" if volume is None else Markup(volume.facts),  # noqa: S704
         notes=_notes(image, answer, channel),
     )
 

@@ -50,7 +50,7 @@ class ShownPlane:
     """A plane as a page draws it.
 
     picture: PNG in base64. columns, rows: pixels. width_mm, height_mm: of the whole plane. letters: of left, right, top
-    and bottom; empty where no side is known. place: which plane it is, in words.
+    and bottom; empty where no side is known. place: which plane it is, in words. axis: that it cuts; None of a picture.
     """
 
     title: str
@@ -63,6 +63,7 @@ class ShownPlane:
     letters: str
     outlines: tuple[Outline, ...]
     marks: tuple[Mark, ...]
+    axis: int | None = None
 
 
 def finding_of(image: Image, answer: Answer) -> tuple[Voxel, str]:
@@ -130,6 +131,7 @@ def _plane(image: Image, answer: Answer, axis: int | None, index: int, title: st
         letters=letters,
         outlines=_outlines(answer.masks, axis, index, turned),
         marks=_marks(image, answer, axis, index, (rows, columns), turned),
+        axis=axis,
     )
 
 

@@ -31,6 +31,7 @@ REPORT = "report.html"
 FIGURES = "figures"
 MODEL_CARDS = "model-cards"
 TIMINGS = "timings"
+PAGES = "pages"
 THUMBNAILS = "thumbnails.npz"
 TRUTHS = "truths.npz"
 PICTURES = "pictures.json"
@@ -173,6 +174,11 @@ def model_card(run: Path, arm: str) -> Path:
 def runtime_timings(run: Path, arm: str) -> Path:
     """Return the file of how long each runtime took for one case when an arm was exported."""
     return run / TIMINGS / f"{component(arm, 'an arm')}.json"
+
+
+def example_page(run: Path, arm: str, case: str) -> Path:
+    """Return the file of the page of an example case, as the exported arm answers it."""
+    return run / PAGES / component(arm, "an arm") / f"{file_stem(case)}.html"
 
 
 def without_channel(job: Path, channel: int) -> Path:

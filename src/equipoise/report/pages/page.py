@@ -16,8 +16,8 @@ from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.enlarged import enlarged_cases
 from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.explained import Explained, script_hash, template_text
+from equipoise.report.pages.exported import page_links, runtime_table
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.pages.runtimes import runtime_table
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
@@ -120,6 +120,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         script_hash=script_hash(),
         words_here=explained.terms,
         anchor=anchor,
+        example_pages=page_links(run.path, best_arm(results), [one.case for each in shown for one in each.examples]),
         best=best_arm(results),
         cases=case_table(run),
         provenance=provenance(run, results),

@@ -1,4 +1,4 @@
-"""How long each runtime took for one case when an arm was exported, for the report's table of costs."""
+"""What the export of an arm left beside its run: how long each runtime took for one case, and pages of examples."""
 
 import json
 import math
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from equipoise.runfolder.paths import runtime_timings
+from equipoise.runfolder.paths import example_page, runtime_timings
 
 RUNTIMES = {
     "torch": "torch, as in the trial",
@@ -70,3 +71,12 @@ def _read(file: Path) -> dict[str, Any] | None:
         }  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def page_links(run: Path, arm: str | None, cases: Sequence[str]) -> dict[str, str]:
+    """Return the addresses of the pages of cases that are there, relative to the run folder."""
+    if arm is None:
+        return {}
+    files = {case: example_page(run, arm, case) for case in cases}
+    there = {case: file for case, file in files.items() if file.is_file() and not file.is_symlink()}
+    return {case: quote(file.relative_to(run).as_posix()) for case, file in there.items()}

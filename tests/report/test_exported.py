@@ -1,11 +1,11 @@
-"""Latencies that exports left beside a run are a table of the report; what cannot be read is left out."""
+"""What exports left beside a run is in its report: latencies, and links to pages; what cannot be read is left out."""
 
 import json
 
 import pytest
 
-from equipoise.report.pages.runtimes import runtime_table
-from equipoise.runfolder.paths import runtime_timings
+from equipoise.report.pages.exported import page_links, runtime_table
+from equipoise.runfolder.paths import example_page, runtime_timings
 
 
 def timings(**changed):
@@ -36,3 +36,13 @@ def test_what_is_no_timing_is_left_out(tmp_path, content):
     file.parent.mkdir()
     file.write_text(content)
     assert runtime_table(tmp_path, ["unet"]) is None
+
+
+def test_pages_that_are_there_are_linked(tmp_path):
+    file = example_page(tmp_path, "unet", "a b/c")
+    file.parent.mkdir(parents=True)
+    file.write_text("page")
+    example_page(tmp_path, "unet", "linked").symlink_to("/etc/passwd")
+    links = page_links(tmp_path, "unet", ["a b/c", "linked", "missing"])
+    assert links == {"a b/c": f"pages/unet/{file.name}"}
+    assert page_links(tmp_path, None, ["a b/c"]) == {}
