@@ -14,8 +14,8 @@ NAVIGATION = {
         ),
     ],
     "How to": [
-        "howto/index", "howto/margin", "howto/leaks", "howto/runs", "howto/next-trial", "howto/offline",
-        "scale", "deploy",
+        "howto/index", "howto/margin", "howto/leaks", "howto/watch", "howto/runs", "howto/next-trial", "howto/privacy",
+        "howto/offline", "scale", "deploy", "howto/serve",
     ],
     "Concepts": ["concepts", "reading-a-verdict", "glossary", "statistics", "self-configuration"],
     "Catalogues": [

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from equipoise.catalogue import signatures
 from equipoise.catalogue.docstring import first_sentence, meanings
 from equipoise.catalogue.entry import Entry, Listing, Setting
-from equipoise.catalogue.keys import as_toml, protocol_keys
+from equipoise.catalogue.keys import as_toml, default, protocol_keys, values
 from equipoise.cohorts import sources as source_registry
 from equipoise.cohorts.public.catalogue import entries as public_entries
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
+from equipoise.protocol.nnunet_section import NNUNET, NNUNetSection
 from equipoise.tasks import LOSSES, TASKS
 
 FIXED = ("in_channels", "out_channels", "spatial_dims", "task", "params", "unknown")
@@ -24,6 +25,17 @@ def models() -> Iterator[Entry]:
     for name in _public("equipoise.models"):
         module, node = _definition("equipoise.models", name)
         yield Entry(_spelled(name), *_explained(module, node, only_keywords=True), presets=_presets(module))
+    yield _nnunet()
+
+
+def _nnunet() -> Entry:
+    """Return the entry of the model that is trained by nnU-Net's own command."""
+    explained = meanings(NNUNetSection.__doc__ or "", list(NNUNetSection.model_fields))
+    settings = (
+        Setting(name, default(field), values(field.annotation, field), explained.get(name, ""))
+        for name, field in NNUNetSection.model_fields.items()
+    )
+    return Entry(NNUNET, "nnU-Net, trained by its own command on the trial's own split.", tuple(settings))
 
 
 def optimizers() -> Iterator[Entry]:
@@ -54,12 +66,12 @@ def augmentations() -> Iterator[Entry]:
     explained = meanings(signatures.doc(module, node), [one.name for one in declared])
     highest, ranges = module.constant("_NUMBERS"), module.constant("_RANGES")
     for one in declared:
-        values = f"0 to {highest[one.name]:g}" if one.name in highest else "two factors" if one.name in ranges else ""
+        allowed = f"0 to {highest[one.name]:g}" if one.name in highest else "two factors" if one.name in ranges else ""
         if one.name == "flip":
-            values = "list of " + ", ".join(module.constant("AXES"))
-        elif not values:
-            values = "0 to 1, or a table by step"
-        yield Entry(one.name, explained.get(one.name, ""), facts=(("values", values),))
+            allowed = "list of " + ", ".join(module.constant("AXES"))
+        elif not allowed:
+            allowed = "0 to 1, or a table by step"
+        yield Entry(one.name, explained.get(one.name, ""), facts=(("values", allowed),))
 
 
 def endpoints() -> Iterator[Entry]:
