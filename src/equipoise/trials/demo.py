@@ -39,8 +39,8 @@ def demo(quick: bool, out: str | None) -> Demo:
         time = "2 small networks × 3 training runs on real lung nodules: about a minute on two cores."
         return Demo(protocol, folder, time, (("the whole demo, about five minutes", "equipoise demo"), own, same))
     time = (
-        "4 arms × 3 training runs on real lung nodules: about five minutes on two cores. A smaller trial with a verdict "
-        "within a minute: equipoise demo --quick"
+        "4 arms × 3 training runs on real lung nodules: about five minutes on two cores. A smaller trial, with a "
+        "verdict within a minute: equipoise demo --quick"
     )
     fast = ("the arm for a slow computer", f"equipoise advise {shlex.quote(str(folder))} --prefer speed")
     return Demo(protocol, folder, time, (fast, own, same))
