@@ -14,7 +14,8 @@ NAVIGATION = {
         ),
     ],
     "How to": [
-        "howto/index", "howto/margin", "howto/leaks", "howto/watching", "howto/runs", "howto/next-trial", "howto/offline",
+        "howto/index", "howto/margin", "howto/leaks", "howto/watching", "howto/runs", "howto/next-trial",
+        "howto/offline",
         "scale", "deploy",
     ],
     "Concepts": ["concepts", "reading-a-verdict", "glossary", "statistics", "self-configuration"],
