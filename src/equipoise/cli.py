@@ -31,13 +31,15 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import example
+    from equipoise.trials.demo import demo
 
-    arguments.protocol = example("lidc-malignancy")
+    plan = demo(arguments.quick, arguments.out)
+    if not arguments.quiet:
+        sys.stderr.write(f"{plan.time}\n")
+    arguments.protocol, arguments.out = plan.protocol, str(plan.out)
     code = _run(arguments)
     if code == DONE and not arguments.json:
-        ct = f"equipoise fetch lidc-idri && equipoise run {example('lidc-nodules')} --out equipoise-ct"
-        _say(arguments, None, f"the same question on the CT itself (124 GB): {ct}")
+        _say(arguments, None, plan.closing())
     return code
 
 
@@ -271,7 +273,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     demo = add("demo", _demo, "the built-in trial: three architectures on real LIDC-IDRI annotations")
-    demo.add_argument("--out", default="equipoise-demo", metavar="DIR", help="run folder (default: %(default)s)")
+    demo.add_argument("--quick", action="store_true", help="two small networks: a verdict within a minute")
+    demo.add_argument("--out", metavar="DIR", help="run folder (default: equipoise-demo, or equipoise-quick)")
     add_track_option(demo)
     demo.set_defaults(engine="local", ray_address=None, stall_minutes=None, alike=False)
 

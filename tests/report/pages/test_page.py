@@ -12,6 +12,7 @@ import pytest
 from equipoise.evaluation.predictions import Predictions, read_parquet, write_parquet
 from equipoise.report import read_folder, results_of, write_report
 from equipoise.report.pages.assemble import all_figures
+from equipoise.report.pages.explained import script_hash, template_text
 from equipoise.report.pages.page import render
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 
@@ -54,6 +55,10 @@ def _page(folder: Path) -> tuple[str, _Page]:
     return text, _Page(text)
 
 
+def _scripts(text: str) -> list[str]:
+    return re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+
+
 @pytest.mark.long
 def test_the_page_names_the_next_command_and_every_arm_has_a_card(reported: Path) -> None:
     text, _ = _page(reported)
@@ -77,7 +82,9 @@ def test_the_page_is_whole_and_asks_the_network_for_nothing(reported: Path) -> N
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
     assert "url(" not in text
     assert "@import" not in text
-    assert "<script" not in text
+    assert _scripts(text) == [template_text("page.js")], "one script, our own"
+    assert f"script-src '{script_hash()}'" in text, "and the page's policy allows no other"
+    text = text.replace(template_text("page.js"), "")
     assert "nan" not in re.sub(r"[a-zA-Z]*nan[a-zA-Z]+|[a-zA-Z]+nan", "", text)
     assert len(text) < 2_000_000
     targets = {attrs["id"] for _, attrs in page.seen if "id" in attrs}
@@ -147,7 +154,7 @@ def test_names_of_users_are_escaped(make_folder: Make) -> None:
     (folder / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
     write_report(folder)
     text, _ = _page(folder)
-    assert "<script" not in text
+    assert _scripts(text) == [template_text("page.js")]
     assert "&lt;script&gt;" in text
     for drawing in (folder / "figures").glob("*.svg"):
         assert "<script" not in drawing.read_text(encoding="utf-8")

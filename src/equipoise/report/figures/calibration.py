@@ -10,6 +10,7 @@ from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 from equipoise.report.results.calibration import Rows
+from equipoise.report.text.words import number
 
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
@@ -39,7 +40,8 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
             drawing.line(at, float(frame.y(b.observed.low)), at, float(frame.y(b.observed.high)), f"s thin {colour}")
         frame.curve([b.predicted for b in bins], [b.observed.estimate for b in bins], f"s c{index % 8}")
         for b in bins:
-            drawing.marker(float(frame.x(b.predicted)), float(frame.y(b.observed.estimate)), index, 3.6)
+            with drawing.hint(f"predicted {number(b.predicted, 2)}, observed {number(b.observed.estimate, 2)}"):
+                drawing.marker(float(frame.x(b.predicted)), float(frame.y(b.observed.estimate)), index, 3.6)
         panels.append(drawing)
     return Figure(
         "calibration",

@@ -69,7 +69,8 @@ def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing
         for j in range(n):
             share = _share(counts[i], j)
             drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "box")
-            drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", _DARKEST * share)
+            with drawing.hint(f"truth {classes[i]}, called {classes[j]}: {counts[i][j]}"):
+                drawing.rect(left + cell * j + 1, y + 1, cell - 2, _CELL_HEIGHT - 2, "cell", _DARKEST * share)
             middle = left + cell * (j + 0.5)
             if cell >= _CROWDED:
                 drawing.text(middle, y + 22, f"{100 * share:.0f} %", "head" if i == j else "t", "middle")

@@ -123,7 +123,8 @@ def _panel(points: Points, cost: _Cost, label: str, rule: tuple[str, float] | No
         drawing.line(frame.left, height, frame.left + frame.width, height, "reference")
     for index, entry, value, at in shown:
         x, colour = float(frame.x(at)), f"c{index % 8}"
-        if value["low"] is not None and value["high"] is not None:
-            drawing.line(x, float(frame.y(value["low"])), x, float(frame.y(value["high"])), f"s thin {colour}")
-        drawing.marker(x, float(frame.y(value["estimate"])), index, 6, "m" if _front(entry) else "hollow")
+        with drawing.hint(f"{entry['name']}: {label} {number(value['estimate'])}; {cost.axis} {at:.3g}"):
+            if value["low"] is not None and value["high"] is not None:
+                drawing.line(x, float(frame.y(value["low"])), x, float(frame.y(value["high"])), f"s thin {colour}")
+            drawing.marker(x, float(frame.y(value["estimate"])), index, 6, "m" if _front(entry) else "hollow")
     return drawing

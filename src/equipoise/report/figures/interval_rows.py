@@ -59,7 +59,8 @@ def draw_rows(rows: Sequence[Row], scale: Scale, title: str, description: str, n
             _words_above(drawing, row, line, stacked)
         else:
             _words_beside(drawing, row, line)
-        _interval(frame, row, line)
+        with drawing.hint(": ".join(words for words in (row.label, row.words, row.note) if words)):
+            _interval(frame, row, line)
     return drawing
 
 

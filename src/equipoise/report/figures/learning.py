@@ -58,8 +58,9 @@ def _panel(
     frame.x_axis(whole_ticks(epochs), "epoch")
     colour = f"c{series % 8}"
     for job in jobs:
-        frame.curve(job.history["epoch"], job.history["train_loss"], f"s thin dash {colour}")
-        frame.curve(job.history["epoch"], job.history["validation_loss"], f"s {colour}")
+        with drawing.hint(f"{arm}, fold {job.fold + 1}, seed {job.seed}"):
+            frame.curve(job.history["epoch"], job.history["train_loss"], f"s thin dash {colour}")
+            frame.curve(job.history["epoch"], job.history["validation_loss"], f"s {colour}")
     for job in jobs:
         epoch = job.done.get("chosen_epoch")
         at = np.flatnonzero(job.history["epoch"] == epoch)

@@ -1,7 +1,8 @@
 """Build accessible SVG drawings, styled by CSS classes alone, so that page, dark mode and print define the colours."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
@@ -71,6 +72,13 @@ class Drawing:
         else:
             half = 1.25 * size
             self.polygon([(x, y - half), (x + half, y), (x, y + half), (x - half, y)], colour)
+
+    @contextmanager
+    def hint(self, words: str) -> Iterator[None]:
+        """Give all shapes of the block words that a pointer over them shows; without words, nothing."""
+        self.parts.append(f"<g><title>{escape(words)}</title>" if words else "<g>")
+        yield
+        self.parts.append("</g>")
 
     def inline(self, style: str = "") -> str:
         """Return the drawing as an element of a page, which contains the style sheet."""

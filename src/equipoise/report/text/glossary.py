@@ -55,7 +55,8 @@ TERMS = (
          "can be seen."),
     Term("Dice", "Overlap of two masks: twice what they share over the sum of their sizes. 0 is none, 1 is equal.",
          ("Dice coefficient",), exact=True),
-    Term("draw", "One set of settings that tuning tried, taken at random from the search space.", ("draws",)),
+    Term("draw of tuning", "One set of settings that tuning tried, taken at random from the search space.",
+         ("draws of tuning",)),
     Term("ECE", "Expected calibration error: the mean distance between predicted probabilities and observed rates.",
          ("calibration error", "expected calibration error"), exact=True),
     Term("endpoint", "The number by which arms are judged, such as AUC or Dice. The primary endpoint decides; it is "

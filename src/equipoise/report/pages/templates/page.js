@@ -22,7 +22,7 @@ if (nav) {
   const set = (open) => all("main details:not(.larger)").forEach((one) => { one.open = open; });
   const tools = make("span", "", {class: "tools"});
   tools.append(button("Open all", () => set(true)), button("Close all", () => set(false)));
-  nav.append(tools);
+  nav.prepend(tools);
   const links = new Map(all("a", nav).map((link) => [link.hash.slice(1), link]));
   const here = () => {
     const line = nav.getBoundingClientRect().bottom + 40;
