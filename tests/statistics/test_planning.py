@@ -52,7 +52,7 @@ def test_more_patients_and_more_seeds_buy_power() -> None:
     assert found.low < found.detectable < found.high
     assert found.power_at_margin is not None
     assert found.power_at_margin < 0.8
-    assert "No number of patients suffices" in " ".join(plan_sentences(found))
+    assert "no number of patients is enough" in " ".join(plan_sentences(found))
 
 
 def test_known_seed_spreads_narrow_the_range() -> None:
@@ -113,7 +113,7 @@ def test_a_test_set_too_small_for_any_verdict_is_told() -> None:
         (((8, {"x": 40}, 3), {"endpoint": "dice"}), "Only 8 test patients"),
     ):
         assert plan_sentences(plan(*settings[0], **settings[1]))[0].startswith(words)
-    assert "found" in plan_sentences(plan(40, {"a": 20, "b": 20}, 3))[0]
+    assert "80 % power" in plan_sentences(plan(40, {"a": 20, "b": 20}, 3))[0]
 
 
 def test_a_spread_seen_on_other_cohorts_is_said_to_be() -> None:

@@ -108,7 +108,7 @@ def test_real_pairs_are_three_arms_without_a_common_case(real: tuple[dict[str, A
     assert "No case was predicted by more than one arm" in told
     assert "channels lie on the first axis" in told
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "cannot say: no comparison allows a verdict" in page
+    assert "Inconclusive: no comparison reached a verdict" in page
 
 
 @pytest.mark.long

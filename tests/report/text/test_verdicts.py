@@ -74,8 +74,8 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
             ("not_enough_data", "refused", "refused"),
             "no difference can be told from chance, and 2 comparisons",
         ),
-        (("single_run",) * 3, "This trial cannot say"),
-        (("refused",) * 3, "This trial cannot say"),
+        (("single_run",) * 3, "Inconclusive"),
+        (("refused",) * 3, "Inconclusive"),
     ],
 )
 def test_the_first_answer(verdicts: tuple[str, ...], words: str) -> None:
@@ -97,7 +97,7 @@ def test_one_arm_and_two_arms() -> None:
         (("a_better", "not_enough_data"), "DenseNet is; the others were not shown to be."),
         (("a_better", "a_better"), "Yes, every network"),
         (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),
-        (("refused", "single_run"), "This trial cannot say: no comparison with the diameter rule allows a verdict."),
+        (("refused", "single_run"), "Inconclusive: no comparison with the diameter rule reached a verdict."),
         (("b_better", "b_better"), "DenseNet and U-Net are worse than the diameter rule; no network was shown"),
     ],
 )

@@ -45,7 +45,7 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
         panels.append(drawing)
     return Figure(
         "calibration",
-        "Are the probabilities to be believed?",
+        "Calibration",
         "Observed against predicted, in ten bins of all runs' test predictions, with 95 % intervals clustered by "
         "patient; on the dotted line 70 % means 70 %. Bars below: how often each probability was given. The expected "
         "calibration error (ECE) is biased upward: “chance alone” is what a perfectly calibrated network would show "
@@ -79,7 +79,7 @@ def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, pos
     )
     return Figure(
         "net-benefit",
-        "Would acting on it help?",
+        "Net benefit",
         f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold"
         f"{' (mean over the trained networks)' if several else ''}: true positives gained, less false positives "
         "weighed by the odds of the threshold. Thin: act on everyone; zero: act on no one."

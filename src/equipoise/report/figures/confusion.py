@@ -27,7 +27,7 @@ def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], c
     runs = max(int(entry.get("confusion_runs") or 1) for entry in shown)
     return Figure(
         "confusion",
-        "Who was called what",
+        "Confusion matrices",
         "Rows: the truth; columns: the class with the highest score. " + _how_to_read(runs, len(classes)),
         tuple(_matrix(entry, names[entry["name"]], classes) for entry in shown),
         ("name", "truth", "called", "count", "share_of_truth"),

@@ -21,7 +21,7 @@ def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str]
     labels = [f"{names[pair['a']]} against {names[pair['b']]}" for pair in shown]
     return Figure(
         "variance",
-        "Where the doubt comes from",
+        "Sources of uncertainty",
         "Shares of each difference's squared standard error. Left: from the patients who happened to be tested, which "
         "only more patients can shrink; right: from the luck of training runs, which only more runs can; between: from "
         f"patients whom each run sees in its own way, which either can. {advice}".strip(),

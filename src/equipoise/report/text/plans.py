@@ -26,13 +26,13 @@ def plan_sentences(plan: Plan) -> list[str]:
     doubled = next(p for p in plan.more if p.factor == 2 and p.seeds == plan.seeds)
     seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
     first = (
-        f"With {plan.patients} test patients and {plan.seeds} seeds, a difference in {plan.label} of "
-        f"{amount(plan.detectable)} is found in 4 of 5 trials ({amount(plan.low)} to {amount(plan.high)} as far as the "
-        "spread between training runs is known)."
+        f"With {plan.patients} test patients and {plan.seeds} seeds, the trial has 80 % power to detect a difference "
+        f"in {plan.label} of {amount(plan.detectable)} ({amount(plan.low)} to {amount(plan.high)}, because the spread "
+        "between training runs is known only roughly)."
     )
     likeness = (
-        f"It would be {amount(plan.alike)} if the arms' scores were more alike (correlation {ALIKE:g}), and "
-        f"{amount(plan.unlike)} if less ({UNLIKE:g})."
+        f"The detectable difference is {amount(plan.alike)} if the scores of the arms agree more (correlation "
+        f"{ALIKE:g}), and {amount(plan.unlike)} if they agree less ({UNLIKE:g})."
     )
     bought = f"Twice the patients would show {amount(doubled.detectable)}"
     bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
@@ -85,14 +85,13 @@ def _about_folds(plan: Plan) -> list[str]:
 def _about_margin(plan: Plan, margin: float) -> list[str]:
     detected, equivalent = 100 * (plan.power_at_margin or 0), 100 * (plan.equivalence_at_margin or 0)
     first = (
-        f"A true difference of the margin ({amount(margin)}) would be found in {detected:.0f} % of trials; equal arms "
-        f"would be shown to be equivalent within it in {equivalent:.0f} %."
+        f"The power to detect a true difference of the margin ({amount(margin)}) is {detected:.0f} %; the power to "
+        f"show that equal arms are equivalent within the margin is {equivalent:.0f} %."
     )
     own = next(n for n in plan.needed if n.seeds == plan.seeds)
     if own.patients is None:
-        stable = "a more stable training is needed"
-        enough = f"at least {plan.fewest_seeds} are needed" if plan.fewest_seeds else stable
-        return [first, f"No number of patients suffices to find it with {plan.seeds} seeds; {enough}."]
+        enough = f"use at least {plan.fewest_seeds}" if plan.fewest_seeds else "the training must become more stable"
+        return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough}."]
     if own.patients > plan.patients:
-        return [first, f"About {own.patients} test patients would find it in 4 of 5 trials."]
+        return [first, f"About {own.patients} test patients are needed for a power of 80 %."]
     return [first]

@@ -84,7 +84,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         detail = reasons[0] if reasons else "No arm has test predictions."
-        return Answer(question, f"{_what(results)} cannot say: no comparison allows a verdict.", detail)
+        return Answer(question, "Inconclusive: no comparison reached a verdict.", detail)
     if len(pairs) == 1:
         return Answer(question, pair_sentence(pairs[0]))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
@@ -174,7 +174,7 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     # The order of these cases matters: a network that is worse than a trivial rule is reported even if another is
     # better.
     if all(pair["verdict"] in UNJUDGED for pair in pairs):
-        return Answer(question, f"This trial cannot say: no comparison with the {rule} allows a verdict.", detail)
+        return Answer(question, f"Inconclusive: no comparison with the {rule} reached a verdict.", detail)
     if losers:
         return Answer(question, f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}.", detail)
     if all(pair["verdict"] == "equivalent" for pair in pairs):
@@ -206,10 +206,6 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
         )
     text = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
     return Answer(question, f"{text}, {names[chosen['balanced']]} for a balance of both.", reasons)
-
-
-def _what(results: Entry) -> str:
-    return "These predictions" if results.get("audit") else "This trial"
 
 
 def _is(names: Sequence[str]) -> str:
