@@ -80,7 +80,8 @@ def with_header_patients(cohort: Cohort) -> Cohort:
     """The cohort with what DICOM headers say of its patients: in place of a source that states none, else beside it."""
     owners = without_shared_name([case.owners for case in cohort.cases])
     cases = tuple(
-        replace(case, owners=MappingProxyType(owner)) for case, owner in zip(cohort.cases, owners, strict=True)
+        case if case.owners == owner else replace(case, owners=MappingProxyType(owner))
+        for case, owner in zip(cohort.cases, owners, strict=True)
     )
     cohort = replace(cohort, cases=cases)
     by_header = header_patients(owners)

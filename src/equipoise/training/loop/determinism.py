@@ -74,7 +74,8 @@ def environment(threads: int) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "equipoise": own_version(),
-        "torch": torch.__version__,
+        # Plain text: torch's own kind of text would load torch, half a gigabyte, in the process that receives it.
+        "torch": str(torch.__version__),
         "numpy": version("numpy"),
         "cuda": cuda.cuda if torch.cuda.is_available() else None,
         "device": device_name(),
