@@ -17,7 +17,7 @@ model = "deeplab"
 """
 
 
-def protocol(arms, *, task="segmentation", seeds=(0, 1, 2, 3), more=""):
+def protocol(arms, *, task="segmentation", seeds=(0, 1, 2, 3, 4, 5), more=""):
     seeds = f"seeds = {list(seeds)}"
     head = f'[cohort]\nsource = "phantom"\ntask = "{task}"\n'
     text = more if "[training]" in more else f"[training]\n{seeds}\n{more}"
@@ -34,10 +34,10 @@ def ensemble(names, more=""):
 
 def test_an_ensemble_of_arms_has_a_run_for_every_seed_and_one_of_seeds_for_every_group():
     of_arms, of_seeds = (protocol(ensemble(names, more)) for names, more in ((("a", "b"), ""), (("a",), "members = 2")))
-    assert [seed for arm, seed in of_arms.runs() if arm.name == "e"] == [0, 1, 2, 3]
-    assert [seed for arm, seed in of_seeds.runs() if arm.name == "e"] == [0, 2]
-    assert member_runs(of_arms.arms[2], 3, (0, 1, 2, 3)) == [("a", 3), ("b", 3)]
-    assert member_runs(of_seeds.arms[2], 2, (0, 1, 2, 3)) == [("a", 2), ("a", 3)]
+    assert [seed for arm, seed in of_arms.runs() if arm.name == "e"] == [0, 1, 2, 3, 4, 5]
+    assert [seed for arm, seed in of_seeds.runs() if arm.name == "e"] == [0, 2, 4]
+    assert member_runs(of_arms.arms[2], 3, (0, 1, 2, 3, 4, 5)) == [("a", 3), ("b", 3)]
+    assert member_runs(of_seeds.arms[2], 2, (0, 1, 2, 3, 4, 5)) == [("a", 2), ("a", 3)]
 
 
 def test_no_two_ensembles_of_an_arm_share_a_run():
@@ -64,8 +64,8 @@ def test_plans_without_such_arms_keep_their_form_and_hash():
         (ensemble(("a", "e")), {}, "an ensemble or itself"),
         (ensemble(("a", "a")), {}, "names an arm twice"),
         (ensemble(("a",)), {}, "one run alone"),
-        (ensemble(("a",), "members = 3"), {}, "takes 3 seeds .* names 4; name 6 or more"),
-        (ensemble(("a", "b"), "members = 2"), {"seeds": (0, 1, 2)}, "names 3; name 4 or more"),
+        (ensemble(("a",), "members = 3"), {}, "takes 3 seeds .* names 6; name 9 or more"),
+        (ensemble(("a", "b"), "members = 2"), {"seeds": (0, 1, 2, 3, 4)}, "names 5; name 6 or more"),
         (ensemble(("a", "b"), 'optimizer = "adam"'), {}, "no optimizer beside"),
         (ensemble(("a", "b"), 'model = "unet"'), {}, "no model beside"),
         (ensemble(("a", "b"), "members = 0"), {}, "greater than or equal to 1"),

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from equipoise.lookup import nearest
 from equipoise.protocol.arm import Arm
 
-FEWEST_GROUPS = 2
-"""Fewest ensembles of an arm: one alone does not say how the next would do."""
+FEWEST_GROUPS = 3
+"""Fewest ensembles of an arm where one takes several seeds: of fewer runs of an arm no verdict is given."""
 
 
 def groups_of(seeds: Sequence[int], members: int) -> list[tuple[int, ...]]:
@@ -54,7 +54,7 @@ def ensemble_complaint(arm: Arm, arms: Sequence[Arm], seeds: Sequence[int], task
     groups = len(groups_of(seeds, arm.members))
     if groups < (FEWEST_GROUPS if arm.members > 1 else 1):
         return (
-            f"each of its ensembles takes {arm.members} seeds and shares none with the next; {FEWEST_GROUPS} ensembles "
-            f"show how they differ, and training.seeds names {len(seeds)}; name {FEWEST_GROUPS * arm.members} or more"
+            f"each of its ensembles takes {arm.members} seeds and shares none with the next; a verdict needs "
+            f"{FEWEST_GROUPS} ensembles, and training.seeds names {len(seeds)}; name {FEWEST_GROUPS * arm.members} or more"
         )
     return None

@@ -19,7 +19,7 @@ from equipoise.runfolder.writer import Writer
 from equipoise.training.external import installed, nnunet, nnunet_answers, nnunet_process, nnunet_trial
 from equipoise.training.loop.ending import DivergedError
 
-from nnunet_jobs import job, squares  # isort: skip
+from nnunet_jobs import job, squares
 
 HERE = importlib.util.find_spec("nnunetv2") is not None
 ROW = {

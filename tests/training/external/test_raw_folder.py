@@ -8,7 +8,7 @@ import pytest
 
 from equipoise.training.external.raw_folder import DATASET, as_volume, raw_folder, stamp_of
 
-from nnunet_jobs import job, squares  # isort: skip
+from nnunet_jobs import job, squares
 
 
 @pytest.fixture
