@@ -49,11 +49,8 @@ def cross_entropy(weight: Tensor | None = None) -> Loss:
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch."""
-        if weight is None and not logits.is_cuda:
-            return functional.cross_entropy(logits, target)
         if weight is None:
-            # On a graphics card the joint mean adds up in any order; every voxel's loss, and then a mean, does not.
-            return functional.cross_entropy(logits, target, reduction="none").mean()
+            return functional.cross_entropy(logits, target)
         # torch divides soft targets by n and hard ones by their weights; dividing here treats both alike.
         total = functional.cross_entropy(logits, target, weight=weight, reduction="sum")
         soft = target.is_floating_point()

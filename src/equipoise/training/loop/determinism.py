@@ -103,12 +103,7 @@ def reproducible(threads: int) -> Iterator[None]:
     fill = _MEMORY.fill_uninitialized_memory
     warn_before = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(threads)
-    # A few kernels have no deterministic form on a graphics card (pooling of volumes): there torch warns, and the job's
-    # record holds the warning. Products of matrices have one, if they may keep a workspace.
-    on_card = torch.cuda.is_available()
-    if on_card:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=on_card)
+    torch.use_deterministic_algorithms(True, warn_only=False)
     _MEMORY.fill_uninitialized_memory = False  # costs 3 to 8 % and guards code that reads garbage
     tensor_float = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     if torch.cuda.is_available():
