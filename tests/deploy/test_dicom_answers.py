@@ -178,6 +178,18 @@ def test_a_class_has_one_code_in_all_reports():
 
 
 @pytest.mark.long
+def test_a_single_structure_is_reported(answered, tmp_path):
+    contract = contract_for(regions={"lesion": (2,)})
+    bundle = make_bundle(tmp_path / "bundle", contract, sides=SIDES, spacing=SPACING)
+    summary = predict(bundle, [answered / "axial"], tmp_path / "out", formats="seg,sr")
+    assert (summary.answered, summary.failed) == (1, 0)
+    report = hd.sr.srread(tmp_path / "out" / "axial" / "sr.dcm")
+    [group] = report.content.get_volumetric_roi_measurement_groups()
+    [volume] = group.get_measurements()
+    assert volume.value == pytest.approx(float(row_of(tmp_path / "out", "axial")["lesion_ml"]), rel=1e-8)
+
+
+@pytest.mark.long
 def test_an_empty_answer_is_an_answer_in_every_kind(tmp_path):
     affine = np.diag([*SPACING[::-1], 1.0])
     write_volume(tmp_path / "scan", np.zeros(SIDES, int), affine, AXIAL)

@@ -49,6 +49,12 @@ class Report:
         self.answer, self.scan, self.arm, self.bundle, self.label = answer, scan, arm, bundle, label
         self.sources = read_sources(scan)
         self.segmentation = self.pydicom.dcmread(io.BytesIO(segmentation)) if segmentation else None
+        # Of a single segment, highdicom writes once for all frames which segment they show, and then looks for it in
+        # each frame. What is changed here is the data set in memory, which no file is made from.
+        shared = getattr(self.segmentation, "SharedFunctionalGroupsSequence", [{}])[0]
+        if "SegmentIdentificationSequence" in shared:
+            for frame in self.segmentation.PerFrameFunctionalGroupsSequence:
+                frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
         self.seed = f"{bundle}|{self.sources[0].SeriesInstanceUID}|report"
 
     def encoded(self) -> bytes:
