@@ -151,3 +151,20 @@ def test_a_skewed_mean_has_a_bootstrap_beside_its_t_interval(segmentation: Maker
 def test_many_patients_need_no_bootstrap(segmentation: Maker) -> None:
     panel = align(segmentation(np.random.default_rng(4).random((1, 3, 1_001))))
     assert interval(analyse(panel, endpoint_named("dice", ["dice"]), None), "a").beside is None
+
+
+def _distances(segmentation: Maker) -> Predictions:
+    """Distances of two arms with a few runs that differ much, and of a rule that finds nothing in images of 70 mm."""
+    table = segmentation(np.random.default_rng(5).random((3, 2, 40)))
+    hd95 = np.where(table.arm == "c", 70.0, np.where(table.seed == table.seed.min(), 5.0, 60.0))
+    return replace(table, metrics={**table.metrics, "hd95": hd95})
+
+
+def test_no_interval_of_a_distance_reaches_beyond_the_images(segmentation: Maker) -> None:
+    table = _distances(segmentation)
+    free, known = analysed(table, "hd95"), analysed(table, "hd95", ("c",))
+    assert interval(free, "a").high > 70.0
+    assert interval(known, "a").high == 70.0
+    assert interval(known, "a").low == interval(free, "a").low
+    assert known.endpoint.width == 70.0
+    assert analysed(table, "dice", ("c",)).endpoint.width == 1.0

@@ -55,6 +55,7 @@ class Analysis:
 
 def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministic: Collection[str] = ()) -> Analysis:
     """Estimate one endpoint; arms with unusable values are refused by name, the others are analysed."""
+    endpoint = _within_images(panel, endpoint, deterministic)
     refused = dict(panel.faults)
     for arm in dict.fromkeys(panel.arm):
         fault = _fault(panel, endpoint, arm)
@@ -74,6 +75,20 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
     arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
     return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, positive is None, positive)
+
+
+def _within_images(panel: Panel, endpoint: Endpoint, rules: Collection[str]) -> Endpoint:
+    """Return the endpoint with the largest value that these images allow, where trivial rules show it.
+
+    A distance between surfaces has no end of its own, but none is larger than the image, and a rule that finds nothing
+    has that value in every case. Without it an interval could promise distances that no image has room for.
+    """
+    column = endpoint.column(list(panel.folds[0].metrics))
+    if column is None or endpoint.failed is None or np.isfinite(endpoint.high) or not set(rules) & set(panel.arm):
+        return endpoint
+    values = np.concatenate([fold.metrics[column].ravel() for fold in panel.folds])
+    known = values[np.isfinite(values)]
+    return replace(endpoint, reach=float(known.max())) if known.size and known.max() > endpoint.low else endpoint
 
 
 def interval(analysis: Analysis, arm: str) -> Interval:

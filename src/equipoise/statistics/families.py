@@ -126,7 +126,7 @@ def _decided(analysis: Analysis, candidates: Sequence[Candidate], question: Ques
         equal = holm(alone)
     rule, out = _rule(analysis, candidates, places, question.alpha), []
     seen = case_values_of(analysis, question.deterministic)
-    width = analysis.endpoint.high - analysis.endpoint.low
+    width = analysis.endpoint.width
     for k, candidate in enumerate(candidates):
         evidence = _evidence(candidate, question, (float(family.p[k]), float(equal[k]), float(new_data[k])), width)
         apart = candidate.contrast.difference

@@ -107,7 +107,7 @@ class _Mean(Kind):
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
         """Return the interval of a mean."""
-        return mean_interval(estimate.mean, estimate.se, estimate.df, endpoint.low, endpoint.high), None
+        return mean_interval(estimate.mean, estimate.se, estimate.df, endpoint.low, endpoint.top), None
 
 
 class Rate(_Mean):
@@ -255,7 +255,8 @@ class Endpoint:
     display_of_several, high_of_several: `display` and `high` with more than two classes.
     companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
     poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. failed: the value
-    of a failed case, where the range has no end. share_of, share_below: the
+    of a failed case, where the range has no end; reach: the largest value in these images, known from a rule that finds
+    nothing. share_of, share_below: the
     share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
     unknown. distance_from_zero: values have a sign, and a case counts by their size.
     chance: "prevalence" where that is the value of guessing. references: keys of `report.text.references`, of its
@@ -284,6 +285,7 @@ class Endpoint:
     fails_below: float | None = None
     fewest_cases: int = 0
     failed: float | None = None
+    reach: float | None = None
     share_of: str = ""
     share_below: float = 0.0
     direction_known: bool = True
@@ -295,6 +297,16 @@ class Endpoint:
     in_contrast: bool = False
     decimals: int | None = None
     short: str = ""
+
+    @property
+    def top(self) -> float:
+        """The largest value that a case can have, in these images where that is known."""
+        return self.high if self.reach is None else min(self.high, self.reach)
+
+    @property
+    def width(self) -> float:
+        """The largest difference that two arms can have."""
+        return self.top - self.low
 
     @property
     def sign(self) -> int:

@@ -35,7 +35,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     candidate, evidence = decision.candidate, decision.evidence
     contrast, (a, b), new_data = candidate.contrast, candidate.pair, candidate.new_data
     low, high, level = evidence.shown(question.level)
-    width = analysis.endpoint.high - analysis.endpoint.low
+    width = analysis.endpoint.width
     shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
     reason, grid, patients, smallest = _reason(analysis, decision, question, shown)
     return Comparison(

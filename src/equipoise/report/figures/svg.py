@@ -83,7 +83,9 @@ class Drawing:
     def inline(self, style: str = "") -> str:
         """Return the drawing as an element of a page, which contains the style sheet."""
         names = f' class="drawing {style}"' if style else ' class="drawing"'
-        return f"<svg{names} {self._head()}>{self._words()}{''.join(self.parts)}</svg>"
+        # Its own size in pixels, so that text has one size in all drawings of a page; a narrow page shrinks them.
+        size = f'width="{_n(self.width)}" height="{_n(self.height)}"'
+        return f"<svg{names} {size} {self._head()}>{self._words()}{''.join(self.parts)}</svg>"
 
     def _head(self) -> str:
         label = escape(printable(self.title), quote=True)
