@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from nnunet_jobs import job, squares
 
 from equipoise.child_process import PYTHON
 from equipoise.errors import EquipoiseError, ProtocolError, Superseded
@@ -18,8 +19,6 @@ from equipoise.protocol import Arm
 from equipoise.runfolder.writer import Writer
 from equipoise.training.external import installed, nnunet, nnunet_answers, nnunet_process, nnunet_trial
 from equipoise.training.loop.ending import DivergedError
-
-from nnunet_jobs import job, squares
 
 HERE = importlib.util.find_spec("nnunetv2") is not None
 ROW = {
