@@ -3,10 +3,13 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
+from equipoise.cohorts.formats.reading import read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts import sound_files
-from equipoise.cohorts.layouts.sound_files import SoundFiles
+from equipoise.cohorts.layouts.channels import channel_options
+from equipoise.cohorts.layouts.sound_files import Held, SoundFiles
 
 
 def volume(path, hole=False):
@@ -59,3 +62,41 @@ def test_a_damaged_cache_counts_as_none(tmp_path):
     for entry in cache.glob("*.npz"):
         entry.write_bytes(entry.read_bytes()[:-3])
     assert looked(tmp_path, cache, path).array.any()
+
+
+@pytest.mark.parametrize("colour", ["grey", "equal", "true"])
+def test_a_picture_that_is_known_is_not_decoded_again_and_says_the_same(tmp_path, monkeypatch, colour):
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 7, 3)).astype(np.uint8)
+    shown = {"grey": pixels[..., 0], "equal": np.repeat(pixels[..., :1], 3, axis=2), "true": pixels}[colour]
+    path, cache = tmp_path / "a.png", tmp_path / "cache"
+    Image.fromarray(shown).save(path)
+    known = SoundFiles(tmp_path, cache)
+    first = known.look_at_picture(path, "refuse")
+    known.keep()
+    with monkeypatch.context() as closed:
+        closed.setattr(sound_files, "read_any", lambda *_, **__: pytest.fail("it was read again"))
+        second = SoundFiles(tmp_path, cache).look_at_picture(path, "refuse")
+    assert (second.array.shape, second.array.dtype, second.sha256) == (
+        first.array.shape,
+        first.array.dtype,
+        first.sha256,
+    )
+    assert (second.spacing_mm, dict(second.header), second.remarks) == (
+        first.spacing_mm, dict(first.header), first.remarks,
+    )  # fmt: skip
+    assert channel_options([second]) == channel_options([first])
+
+
+def test_held_pixels_are_given_once_and_not_of_a_file_that_was_written_since(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    scan = read_any(paths[0])
+    held = Held(most=2 * scan.array.nbytes)
+    for path in paths:
+        held.hold(path, scan)
+    assert held.take(paths[2]) is None, "there was no room for it"
+    assert held.take(paths[0]).array is scan.array
+    assert held.take(paths[0]) is None
+    paths[1].write_bytes(b"something else")
+    assert held.take(paths[1]) is None
