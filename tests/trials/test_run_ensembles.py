@@ -1,4 +1,4 @@
-"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, and never of runs that they have not."""
+"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, with no more runs than they have."""
 
 import json
 import shutil

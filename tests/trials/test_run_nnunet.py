@@ -117,10 +117,11 @@ def test_an_arm_of_nnunet_is_not_exported_and_the_sentence_says_what_to_use(tria
 
 
 def test_killed_and_resumed_it_ends_in_the_same_bits(tmp_path, monkeypatch):
+    from nnunet_jobs import job, squares
+
     from equipoise.training.external import nnunet
     from equipoise.training.external.budget import Rows
     from equipoise.training.external.nnunet_process import PROGRESS, WEIGHTS
-    from nnunet_jobs import job, squares
 
     parts = {"train": squares(4, dims=2), "validation": squares(2, dims=2, seed=1, prefix="v")}
     the_job = job(tmp_path, dims=2, epochs=3, steps_per_epoch=2)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from nnunet_jobs import job, squares
 
 from equipoise.child_process import PYTHON
 from equipoise.errors import EquipoiseError, ProtocolError, Superseded
@@ -18,8 +19,6 @@ from equipoise.protocol import Arm
 from equipoise.runfolder.writer import Writer
 from equipoise.training.external import installed, nnunet, nnunet_answers, nnunet_process, nnunet_trial
 from equipoise.training.loop.ending import DivergedError
-
-from nnunet_jobs import job, squares
 
 HERE = importlib.util.find_spec("nnunetv2") is not None
 ROW = {
@@ -99,7 +98,7 @@ def test_a_plan_that_is_not_one_is_refused(tmp_path):
 def test_draws_depend_on_the_job_and_the_epoch_alone():
     def drawn(part):
         nnunet_process.Draws("n/0-0").begin(part)
-        return np.random.random(), float(torch.rand(1))
+        return np.random.random(), float(torch.rand(1))  # noqa: NPY002 (the generator that nnU-Net draws from)
 
     assert drawn(3) == drawn(3) != drawn(4)
 

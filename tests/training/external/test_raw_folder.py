@@ -5,10 +5,9 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from nnunet_jobs import job, squares
 
 from equipoise.training.external.raw_folder import DATASET, as_volume, raw_folder, stamp_of
-
-from nnunet_jobs import job, squares
 
 
 @pytest.fixture
