@@ -1,4 +1,4 @@
-"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, never of runs that are not there."""
+"""Ensembles as arms: made of finished runs, judged like any arm, exported whole, with no more runs than they have."""
 
 import json
 import shutil

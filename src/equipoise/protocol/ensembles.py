@@ -54,8 +54,7 @@ def ensemble_complaint(arm: Arm, arms: Sequence[Arm], seeds: Sequence[int], task
     groups = len(groups_of(seeds, arm.members))
     if groups < (FEWEST_GROUPS if arm.members > 1 else 1):
         return (
-            f"each of its ensembles takes {arm.members} seeds and shares none with the next; a verdict "
-            f"needs {FEWEST_GROUPS} ensembles, and training.seeds names {len(seeds)}; name "
-            f"{FEWEST_GROUPS * arm.members} or more"
+            f"each of its ensembles takes {arm.members} seeds and shares none with the next, and a verdict needs "
+            f"{FEWEST_GROUPS} of them; training.seeds names {len(seeds)}, name {FEWEST_GROUPS * arm.members} or more"
         )
     return None

@@ -98,7 +98,7 @@ def test_a_plan_that_is_not_one_is_refused(tmp_path):
 def test_draws_depend_on_the_job_and_the_epoch_alone():
     def drawn(part):
         nnunet_process.Draws("n/0-0").begin(part)
-        return np.random.random(), float(torch.rand(1))  # noqa: NPY002 - the one that nnU-Net draws from
+        return np.random.random(), float(torch.rand(1))  # noqa: NPY002 (the generator that nnU-Net draws from)
 
     assert drawn(3) == drawn(3) != drawn(4)
 
