@@ -8,16 +8,19 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 from test_page import SIDES, SPACING, SPOT, phantom
 
-from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.cohort import Case, Image
+from equipoise.deploy.example_pages import write_example_pages
 from equipoise.deploy.page import case_page
 from equipoise.deploy.page_volume import thinning, volume_of
-from equipoise.deploy.predictor import Answer
+from equipoise.deploy.predictor import Answer, Bundle
+from equipoise.errors import EquipoiseError
 from equipoise.evaluation.candidates import Candidates
 
 
@@ -58,6 +61,22 @@ def test_large_volumes_are_thinned_and_say_so():
     flat = Image(image.array[:, :1], SPACING, None, image.affine)
     assert volume_of(flat, Answer(SPACING), (0, 1, 1)) is None
     assert volume_of(Image(image.array[:, 0], SPACING[1:]), Answer(SPACING[1:]), (1, 1)) is None
+
+
+def test_example_cases_get_pages_beside_their_run(tmp_path, pristine_bundle):
+    bundle, image = Bundle(pristine_bundle), Image(phantom()[0].array[:, :6, :9, :8], SPACING, None, np.eye(4))
+    trained = SimpleNamespace(
+        job=SimpleNamespace(arm=SimpleNamespace(name="unet")), run=SimpleNamespace(path=tmp_path),
+        cohort=SimpleNamespace(cases=[Case("a/b", "p", lambda: image)]),
+    )  # fmt: skip
+    (name,) = write_example_pages(trained, bundle, ["a/b", "of another cohort", "a/b"], "ab" * 32)
+    page = (tmp_path / "pages" / "unet" / name).read_text()
+    assert "<h1>a/b</h1>" in page
+    assert 'data-axis="0"' in page
+    (tmp_path / "pages").rename(tmp_path / "elsewhere")
+    (tmp_path / "pages").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EquipoiseError, match="is a link to another folder"):
+        write_example_pages(trained, bundle, ["a/b"], "ab" * 32)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A server under those who send too much, too slowly, too often, or what was made to hurt it."""
 
+import contextlib
 import gzip
 import io
 import os
@@ -9,6 +10,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -38,6 +40,7 @@ from equipoise.deploy.serving.access import check_address, token_of  # noqa: E40
 from equipoise.deploy.serving.boundaries import Boundaries, Refused, boundaries_for  # noqa: E402
 from equipoise.deploy.serving.contents import named as named_file  # noqa: E402
 from equipoise.deploy.serving.contents import unpack  # noqa: E402
+from equipoise.deploy.serving.parts import split  # noqa: E402
 from equipoise.deploy.serving.server import serve  # noqa: E402
 
 LARGEST = 200_000
@@ -248,6 +251,40 @@ def test_more_than_may_wait_are_429(place, client):
 
 
 @pytest.mark.long
+def test_silent_connections_give_way_to_one_that_asks(place):
+    few = {"connections": 20, "seconds": 30.0}
+    with served(place / "bundle", place, boundaries=few) as client:
+        silent = [socket.create_connection((client.host, client.port)) for _ in range(40)]
+        for line in silent:
+            with contextlib.suppress(ConnectionError):
+                line.sendall(b"POST /predict HTTP/1.1\r\n")
+        assert client.ask("GET", "/health")[0] == 200
+        assert client.predict((place / "v.nii.gz").read_bytes())[0] == 200
+        for line in silent:
+            line.close()
+
+
+@pytest.mark.long
+def test_clients_that_leave_leave_nothing_behind(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    body = (place / "v.nii.gz").read_bytes()
+    with served(place / "bundle", place) as client:
+        (folder,) = tmp_path.glob("equipoise-serve-*")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        for _ in range(30):
+            with socket.create_connection((client.host, client.port)) as line:
+                line.sendall(head(client, len(body)) + body)
+        for _ in range(200):
+            if not list(folder.iterdir()):
+                break
+            time.sleep(0.05)
+        assert list(folder.iterdir()) == []
+        assert client.ask("TRACE", "/")[0] == 405
+        assert client.ask("GET", "/predict")[0] == 405
+    assert not folder.exists()
+
+
+@pytest.mark.long
 def test_a_client_that_fetches_nothing_is_ended(place):
     """Its answer is larger than the buffers of the connection."""
     with served(place / "bundle", place, boundaries={"seconds": 0.5, "pace": 1 << 30}) as client:
@@ -332,6 +369,19 @@ def test_abuse_leaves_nothing_behind(place):
         assert here.memory_info().rss - before[0] < 16e6
         assert here.num_fds() <= before[1] + 2
         assert here.num_threads() <= before[2] + 1
+
+
+def test_parts_become_files_under_names_of_our_own(tmp_path):
+    body, kind = multipart([("t1", "../a.nii.gz", b"\x1f\x8bx"), ("x", "b.dcm", b"no preamble"), ("y", "", b"text")])
+    (tmp_path / "body").write_bytes(body)
+    (tmp_path / "images").mkdir()
+    first, second, third = split(tmp_path / "body", kind, tmp_path / "images", Boundaries(LARGEST))
+    assert (first.path.name, first.channel, first.path.read_bytes()) == ("00000.nii.gz", "t1", b"\x1f\x8bx")
+    assert (second.kind, third.kind, third.path.name) == (".dcm", "", "00002")
+    (tmp_path / "body").write_bytes(body[:-6])
+    (tmp_path / "again").mkdir()
+    with pytest.raises(Refused, match="ends early"):
+        split(tmp_path / "body", kind, tmp_path / "again", Boundaries(LARGEST))
 
 
 def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path):

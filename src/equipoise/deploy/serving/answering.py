@@ -60,16 +60,15 @@ def request_of(content_type: str, query: dict[str, str], bundle: Bundle) -> Requ
     return Request(content_type, formats, query.get("strict") == "1", query.get("series") or None)
 
 
-def answer(
-    request: Request, body: Path, folder: Path, bundle: Bundle, runtime: str, boundaries: Boundaries
-) -> Response:
-    """Answer the image in a body; folder: a new one for what it holds, removed before this returns.
+def answer(request: Request, body: Path, bundle: Bundle, runtime: str, boundaries: Boundaries) -> Response:
+    """Answer the image in a body, which lies alone in a folder; the folder is removed before this returns.
 
     Raises Refused for whatever cannot be answered, with a sentence that names no path of this machine.
     """
+    folder = body.parent
     images, out = folder / "images", folder / "answer"
     try:
-        images.mkdir(parents=True)
+        images.mkdir()
         files = _files(request, body, images, boundaries)
         case = case_of(files, images, bundle.contract, request.series_uid)
         settings = Settings(request.formats, request.strict, boundaries.memory_gb, runtime)
@@ -80,8 +79,8 @@ def answer(
     except MemoryError as error:
         raise Refused(413, "the memory does not suffice for its answer; send a smaller image") from error
     finally:
+        # Here, and not only where the request ends: a client that left must not leave a folder that is written to.
         shutil.rmtree(folder, ignore_errors=True)
-        body.unlink(missing_ok=True)
 
 
 def _files(request: Request, body: Path, images: Path, boundaries: Boundaries) -> list[Received]:

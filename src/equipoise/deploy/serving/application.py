@@ -48,10 +48,10 @@ class Service:
         self.places, self.worker, self._numbers = Places(boundaries), Worker(), count()
         self.folder = Path(tempfile.gettempdir())
         routes = [
-            Route("/", self._route("/", self._page, open_to_all=True)),
-            Route("/health", self._route("/health", self._health, open_to_all=True)),
-            Route("/openapi.json", self._route("/openapi.json", self._openapi, open_to_all=True)),
-            Route("/bundle", self._route("/bundle", self._about)),
+            Route("/", self._route("/", self._page, open_to_all=True), methods=["GET"]),
+            Route("/health", self._route("/health", self._health, open_to_all=True), methods=["GET"]),
+            Route("/openapi.json", self._route("/openapi.json", self._openapi, open_to_all=True), methods=["GET"]),
+            Route("/bundle", self._route("/bundle", self._about), methods=["GET"]),
             Route("/predict", self._route("/predict", self._predict), methods=["POST"]),
         ]
         self.app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: self._unknown})
@@ -94,7 +94,7 @@ class Service:
                 await receive_file(asked.receive, body, self.boundaries)
                 made = await self._answered(
                     asked,
-                    lambda: answer(request, body, folder / "case", self.bundle, self.runtime, self.boundaries),
+                    lambda: answer(request, body, self.bundle, self.runtime, self.boundaries),
                 )
             finally:
                 shutil.rmtree(folder, ignore_errors=True)

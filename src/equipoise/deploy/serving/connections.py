@@ -26,11 +26,12 @@ def protocol_for(boundaries: Boundaries) -> type[asyncio.Protocol]:
             self._tick: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            """Take a connection on, unless there are too many."""
+            """Take a connection on; of too many, the one ends that has been asking for nothing the longest."""
             super().connection_made(transport)
             if len(self.connections) > boundaries.connections:
-                transport.abort()
-                return
+                # Not the newcomer: whoever fills all places with silence would keep everyone out.
+                silent = [one for one in self.connections if isinstance(one, Bounded) and not one.busy]
+                min(silent, key=lambda one: one._idle_since, default=self).transport.abort()
             self._tick = self.loop.call_later(TICK_SECONDS, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -39,10 +40,14 @@ def protocol_for(boundaries: Boundaries) -> type[asyncio.Protocol]:
                 self._tick.cancel()
             super().connection_lost(exc)
 
+        @property
+        def busy(self) -> bool:
+            """Whether a request has come that is not answered yet."""
+            return self.cycle is not None and not self.cycle.response_complete
+
         def _look(self) -> None:
             now = self.loop.time()
-            busy = self.cycle is not None and not self.cycle.response_complete
-            self._idle_since = now if busy else self._idle_since
+            self._idle_since = now if self.busy else self._idle_since
             waiting = self.transport.get_write_buffer_size()
             if not waiting:
                 self._fetching_since, self._largest_buffer = now, 0
