@@ -52,7 +52,7 @@ class Report:
         # Of a single segment, highdicom writes once for all frames which segment they show, and then looks for it in
         # each frame. What is changed here is the data set in memory, which no file is made from.
         shared = getattr(self.segmentation, "SharedFunctionalGroupsSequence", [{}])[0]
-        if "SegmentIdentificationSequence" in shared:
+        if self.segmentation is not None and "SegmentIdentificationSequence" in shared:
             for frame in self.segmentation.PerFrameFunctionalGroupsSequence:
                 frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
         self.seed = f"{bundle}|{self.sources[0].SeriesInstanceUID}|report"
