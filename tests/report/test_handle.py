@@ -10,12 +10,40 @@ from equipoise import api
 from equipoise.errors import EquipoiseError
 from equipoise.report import handle
 
+PAIR = {
+    "a": "net", "b": "other", "endpoint": "auc", "difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.01,
+    "p_adjusted": 0.02, "margin": 0.03, "verdict": "a_better", "reason": "net is better.", "decisive": [0.01, 0.19],
+    "decisive_level": 0.95, "role": "primary",
+}  # fmt: skip
+VALUE = {"estimate": 0.8, "low": 0.7, "high": 0.9, "n_patients": 10}
+SMALL = {
+    "cohort": {"classes": {"x": 1, "y": 1}}, "endpoints": {"primary": "auc", "higher_is_better": True, "margin": 0.03},
+    "arms": [{"name": name, "endpoints": {"auc": VALUE}, "model": "unet"} for name in ("net", "other")],
+    "untuned": [], "baselines": [{"name": "size-rule", "display": "diameter rule", "endpoints": {"auc": VALUE}}],
+    "comparisons": [PAIR], "baseline_comparisons": [{**PAIR, "b": "size-rule"}], "ranking": [],
+    "failures": [{"arm": "=cmd()", "reason": "-1+2"}], "recommendation": {}, "warnings": [],
+    "unfinished": {"jobs": 2, "ended": 0, "epochs": 0, "validation": {}},
+}  # fmt: skip
+
+
+def test_a_small_dictionary_has_tables_files_and_a_view(tmp_path):
+    results = handle.Results(SMALL)
+    assert [row["called"] for row in results.rows("endpoints")] == ["net", "other", "diameter rule"]
+    assert results.comparisons[0]["low"] == 0.01, "the interval of the verdict"
+    assert results.rows("baseline_comparisons")[0]["second"] == "diameter rule"
+    files = {file.name for file in results.save_csv(tmp_path)}
+    assert files == {"endpoints.csv", "comparisons.csv", "baseline_comparisons.csv", "cost.csv", "failures.csv"}
+    assert (tmp_path / "failures.csv").read_text().splitlines()[1] == "'=cmd(),'-1+2"
+    assert results._repr_html_().count("<table>") == 2
+    assert results.answers[0].startswith("Unfinished")
+
 
 @pytest.fixture(scope="module")
 def results(reported):
     return api.results(reported)
 
 
+@pytest.mark.long
 def test_it_is_the_dictionary_of_results_json(results, reported):
     assert results == json.loads((reported / "results.json").read_text())
     assert json.loads(json.dumps(results)) == results
@@ -27,6 +55,7 @@ def test_it_is_the_dictionary_of_results_json(results, reported):
         _ = results.rankin
 
 
+@pytest.mark.long
 def test_rows_of_tables(results):
     rows = results.rows("endpoints")
     assert {row["kind"] for row in rows} == {"arm", "baseline"}
@@ -43,6 +72,7 @@ def test_rows_of_tables(results):
         results.rows("endpoint")
 
 
+@pytest.mark.long
 def test_a_frame_where_pandas_is(results, monkeypatch):
     def missing(name):
         raise ImportError(name)
@@ -61,6 +91,7 @@ def test_a_frame_of_pandas(results):
     assert len(frame) == len(results.rows("endpoints"))
 
 
+@pytest.mark.long
 def test_files_that_no_spreadsheet_computes(results, tmp_path):
     poisoned = handle.Results({**results, "failures": [{"arm": "=cmd()", "reason": "-1+2"}]})
     files = poisoned.save_csv(tmp_path / "tables")
@@ -73,6 +104,7 @@ def test_files_that_no_spreadsheet_computes(results, tmp_path):
         poisoned.save_csv(tmp_path / "file" / "x.csv", "cost")
 
 
+@pytest.mark.long
 def test_the_view_escapes_and_begins_with_the_verdict(results):
     page = results._repr_html_()
     assert page.startswith("<div><p>")

@@ -1,7 +1,9 @@
 """A report and an advice on a trial that is under way: how far it is, and no verdict."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from equipoise import cli
@@ -56,5 +58,24 @@ def test_report_and_advice_say_that_it_is_unfinished(under_way, capsys):
     assert not Ledger(under_way).count("test opened")
 
 
+@pytest.mark.long
 def test_an_ended_trial_is_not_unfinished(make_folder):
     assert unfinished(read_folder(make_folder())) is None
+
+
+def test_progress_is_read_from_the_jobs():
+    jobs = [
+        SimpleNamespace(
+            arm="a", done={"status": "finished"}, history={"epoch": np.arange(2), "validation_auc": [0.5, 0.7]}
+        ),
+        SimpleNamespace(arm="a", done={}, history={"epoch": np.arange(1), "validation_auc": np.array([0.9])}),
+        SimpleNamespace(arm="b", done={}, history={}),
+    ]
+    ledger = SimpleNamespace(test_openings=0, events=2)
+    run = SimpleNamespace(
+        sources=(), ledger=ledger, jobs=jobs, lock={"endpoints": {"primary": "auc"}}, arms=lambda: ["a", "b"]
+    )
+    progress = {"jobs": 3, "ended": 1, "epochs": 3, "validation": {"a": pytest.approx(0.8), "b": None}}
+    assert unfinished(run) == progress
+    ledger.test_openings = 1
+    assert unfinished(run) is None

@@ -18,8 +18,8 @@ from equipoise.engines import local, ranks
 from equipoise.engines.execution import Execution
 from equipoise.engines.jobs import Engine, interrupted, run_jobs, unwatched, workers_of
 from equipoise.engines.watching import Watching
-from equipoise.errors import CohortError, EquipoiseError, Interrupted, PredictionError, ProtocolError
-from equipoise.progress import Watch, remark, silent, under_way
+from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
+from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
@@ -49,7 +49,6 @@ from equipoise.runfolder.paths import (
 )
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import per_case_functions
-from equipoise.statistics.seed_spread import SeedSpread, remember
 from equipoise.training.data.samples import Samples, staged
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.preparation.staging import own_metrics, samples_of, stage
@@ -67,6 +66,7 @@ from equipoise.trials.lock import lock
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
+from equipoise.trials.spread_memory import keep_spread
 
 
 def seed_spreads() -> Path:
@@ -165,23 +165,10 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 trial = _settle(trial, ledger, workers)
                 # Again after tuning, which chooses settings, and so the layers, of a network.
                 trial = with_routes(_tune(trial, ledger, workers, watch), unsound)
-                for look in trial.protocol.endpoints.looks or (None,):
-                    part = _up_to(trial, look)
-                    _train(part, part.jobs, "training", ledger, workers, watch)
-                    _predict(part, ledger, workers, watch, look)
-                    ledger.held()
-                    results = write_report(trial.out, trust_code=True)
-                    # The report exists before the maps are made: an error there must not cost the results.
-                    if _explain(part, workers):
-                        results = write_report(trial.out, trust_code=True)
-                    # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
-                    # large as the cohort, and can be made again from it.
-                    shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
-                    if not _goes_on(trial, ledger, results, look):
-                        break
+                results = _at_every_look(trial, ledger, workers, watch)
         # A split by case shows the effect of leaks; its spread must not enter the plans of other trials.
         if trial.protocol.split.unit != "case":
-            _remember(results)
+            keep_spread(results, seed_spreads())
         if trial.protocol.split.contrast == "case":
             # After the main trial, which is complete by then, whatever happens to the contrast.
             _run(trial.protocol.by_case(), trial.out / BY_CASE, trial.how, watch)
@@ -191,6 +178,26 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         raise EquipoiseError(
             f"{trial.out} could not be written ({error}); make room, then run the same command"
         ) from error
+
+
+def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> dict[str, Any]:
+    """Train, open the test set and report, once, or at every planned look until all is decided; return the results."""
+    results: dict[str, Any] = {}
+    for look in trial.protocol.endpoints.looks or (None,):
+        part = _up_to(trial, look)
+        _train(part, part.jobs, "training", ledger, workers, watch)
+        _predict(part, ledger, workers, watch, look)
+        ledger.held()
+        results = write_report(trial.out, trust_code=True)
+        # The report exists before the maps are made: an error there must not cost the results.
+        if _explain(part, workers):
+            results = write_report(trial.out, trust_code=True)
+        # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
+        # large as the cohort, and can be made again from it.
+        shutil.rmtree(trial.out / SAMPLES, ignore_errors=True)
+        if not _goes_on(trial, ledger, results, look):
+            break
+    return results
 
 
 def _explain(trial: Trial, workers: Engine) -> bool:
@@ -238,20 +245,6 @@ def _goes_on(trial: Trial, ledger: Ledger, results: dict[str, Any], look: int | 
     if ledger.last(LOOKED) is None:
         ledger.append(LOOKED, look=look, undecided=still_open)
     return bool(still_open)
-
-
-def _remember(results: dict[str, Any]) -> None:
-    """Store this trial's spread between training runs, which makes later plans more precise.
-
-    The trial is finished: a cache that cannot be read or written causes a remark and no error.
-    """
-    variance = results["variance"]
-    if variance is not None and variance["seed_sd"] is not None:
-        seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
-        try:
-            remember(seed_spreads(), results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
-        except (OSError, PredictionError) as error:
-            remark(f"the spread between training runs could not be kept for later plans ({error})")
 
 
 def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
