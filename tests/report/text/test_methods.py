@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.report.summary import results_of
-from equipoise.report.text.methods import methods
+from equipoise.report.text.methods import methods, other_kinds
 from equipoise.runfolder.read import read_folder
 
 Make = Callable[..., Path]
@@ -50,3 +50,23 @@ def test_other_cohorts_do_not_cite_this_one(make_folder: Make) -> None:
         assert words in text
     assert "excluded" not in text
     assert "margin being" not in text
+
+
+def test_nnunet_and_ensembles_are_described_as_what_they_are():
+    cited = []
+    nn = {"name": "nn", "model": "nnunet", "optimizer": None, "settings": {"model": {"minutes": 5}}, "seeds": [0, 1]}
+    both = {
+        "name": "both",
+        "model": "ensemble",
+        "optimizer": None,
+        "ensemble": ["a", "b"],
+        "members": 2,
+        "seeds": [0, 2],
+    }
+    plain = {"name": "a", "model": "unet", "optimizer": "adam"}
+    sentences = other_kinds([plain, nn, both], lambda *keys: cited.extend(keys) or "[1]")
+    assert cited == ["isensee"]
+    assert "by nnU-Net [1] on the same prepared training and validation cases, within 5 minutes" in sentences[0]
+    assert "ensemble of 2 runs of each of a and b" in sentences[1]
+    assert "each of its 2 ensembles per fold has runs of its own" in sentences[1]
+    assert len(sentences) == 2

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.text import audit
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
@@ -22,6 +23,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
         return "[" + ",".join(str(used.index(key) + 1) for key in keys) + "]"
 
     made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
+    made += other_kinds(results["arms"], cite)
     if results.get("audit"):
         made = audit.data_and_training(results, results["sources"])
     sentences = [*made, *statistics(results, cite)]
@@ -72,16 +74,47 @@ def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
     versions = lock.get("versions", {})
     tools = ", ".join(f"{name} {versions[name]}" for name in ("equipoise", "torch", "python") if name in versions)
     seeds = ", ".join(map(str, lock["seeds"]))
+    own = " of the networks" if any(arm["optimizer"] is None for arm in results["arms"]) else ""
     return [
         (
             f"{plural(len(results['arms']), 'arm')} – {arms} – were trained under one protocol with the seeds {seeds} "
-            f"and {budget_in_words(results['arms'])}; the epoch was chosen on validation patients."
+            f"and {budget_in_words(results['arms'])}; the epoch{own} was chosen on validation patients."
         ),
         (
             "Cohort, split, endpoints, margin and arms were locked by cryptographic hash before training, and test "
             f"predictions were made only after the last training run had ended{f' ({tools})' if tools else ''}."
         ),
     ]
+
+
+def other_kinds(arms: Sequence[Mapping[str, Any]], cite: Cite) -> list[str]:
+    """Return a sentence for each arm that is no network trained here: by whom it was trained, or of what it is made."""
+    sentences = []
+    for arm in arms:
+        settings = (arm.get("settings") or {}).get("model", {})
+        if arm.get("ensemble"):
+            sentences.append(
+                f"{arm['name']} is an {trained_as(arm)}, whose probabilities were averaged; each of its "
+                f"{len(arm['seeds'])} ensembles per fold has runs of its own, and costs what they cost."
+            )
+        elif is_nnunet(str(arm["model"])):
+            sentences.append(
+                f"{arm['name']} was planned, trained and applied by nnU-Net {cite('isensee')} on the same prepared "
+                f"training and validation cases, within {_nnunet_budget(settings)}; its last weights were used."
+            )
+    return sentences
+
+
+def _nnunet_budget(settings: Mapping[str, Any]) -> str:
+    """Describe nnU-Net's budget.
+
+    >>> _nnunet_budget({"minutes": 5}), _nnunet_budget({"epochs": 8, "steps_per_epoch": 50})
+    ('5 minutes of processor time per run (on a graphics card of the clock)', '8 epochs of 50 updates')
+    """
+    if settings.get("minutes") is not None:
+        return f"{settings['minutes']:g} minutes of processor time per run (on a graphics card of the clock)"
+    epochs = settings.get("epochs")
+    return f"{'the common' if epochs is None else epochs} epochs of {settings.get('steps_per_epoch', 250)} updates"
 
 
 def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:

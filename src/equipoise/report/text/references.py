@@ -35,6 +35,8 @@ REFERENCES = {
     "setio": "Setio AAA, Traverso A, de Bel T, et al. Validation, comparison, and combination of algorithms for "
     "automatic detection of pulmonary nodules in computed tomography images: the LUNA16 challenge. Med Image Anal "
     "2017;42:1–13.",
+    "isensee": "Isensee F, Jaeger PF, Kohl SAA, Petersen J, Maier-Hein KH. nnU-Net: a self-configuring method for deep "
+    "learning-based biomedical image segmentation. Nat Methods 2021;18:203–211.",
     "lidc": "Armato SG III, McLennan G, Bidaut L, et al. The Lung Image Database Consortium (LIDC) and Image Database "
     "Resource Initiative (IDRI): a completed reference database of lung nodules on CT scans. Med Phys 2011;38:915–931.",
 }
