@@ -10,11 +10,10 @@ from equipoise.protocol.protocol import (
     EndpointsSection,
     Protocol,
     SplitSection,
-    TrialSection,
     TuningSection,
 )
 from equipoise.protocol.search_space import Dimension, Space
-from equipoise.protocol.sections import Named
+from equipoise.protocol.sections import Named, TrialSection
 from equipoise.protocol.training_section import DiceSection, InferenceSection, TrainingSection
 
 __all__ = [

@@ -21,7 +21,7 @@ from equipoise.lookup import nearest
 from equipoise.protocol.arm import Arm, nnunet_complaint
 from equipoise.protocol.ensembles import ensemble_complaint, seeds_of
 from equipoise.protocol.search_space import Space
-from equipoise.protocol.sections import OpenSection, Positive, Section, one_of, tuples
+from equipoise.protocol.sections import OpenSection, Positive, Section, TrialSection, one_of, tuples
 from equipoise.protocol.toml import read_text, tables, validated
 from equipoise.protocol.training_section import InferenceSection, TrainingSection
 from equipoise.tasks import CLASSIFICATION, TASKS, task_named
@@ -30,13 +30,6 @@ FIRST_LOOK = 3
 """Fewest seeds at a first look: before the third, the looks together err too often."""
 FEWEST_SHARED = 5
 """Fewest seeds with which the analysis of shared seeds keeps its error."""
-
-
-class TrialSection(Section):
-    """A trial's own words. name: letters, digits, `.`, `_`, `-`. question: stands above the verdict."""
-
-    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
-    question: str = "Which arm is better?"
 
 
 class CohortSection(OpenSection):

@@ -57,3 +57,10 @@ class Named(OpenSection):
     @classmethod
     def _from_string(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+
+class TrialSection(Section):
+    """A trial's own words. name: letters, digits, `.`, `_`, `-`. question: stands above the verdict."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = "trial"
+    question: str = "Which arm is better?"
