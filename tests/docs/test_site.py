@@ -1,5 +1,6 @@
 """The site builds without a network; its checks see dead links, missing anchors and other hosts."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_every_page_of_the_repository_has_a_place():
     tree = pages.contents(known | set(pages.generated("# Gallery")))
     for name in known:
         assert name == "index.md" or name.startswith("decisions/") or f"\n{name.removesuffix('.md')}\n" in tree
+
+
+def test_every_link_to_the_glossary_ends_in_a_word():
+    from equipoise.report.text.glossary import TERMS
+
+    kept = {"".join(one for one in term.name.lower() if one.isalnum() or one in " -") for term in TERMS}
+    words = {name.replace(" ", "-") for name in kept}
+    for page in (ROOT / "docs").rglob("*.md"):
+        linked = set(re.findall(r"glossary\.md#([\w-]+)", page.read_text(encoding="utf-8")))
+        assert linked <= words, page.name
 
 
 def test_the_reference_describes_functions_classes_and_modules():

@@ -38,6 +38,11 @@ def test_what_is_no_timing_is_left_out(tmp_path, content):
     assert runtime_table(tmp_path, ["unet"]) is None
 
 
+def test_an_audited_arm_may_have_any_name(tmp_path):
+    assert runtime_table(tmp_path, ["product A", "../b"]) is None
+    assert page_links(tmp_path, "product A", ["case"]) == {}
+
+
 def test_pages_that_are_there_are_linked(tmp_path):
     file = example_page(tmp_path, "unet", "a b/c")
     file.parent.mkdir(parents=True)

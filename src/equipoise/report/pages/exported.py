@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from equipoise.errors import ProtocolError
 from equipoise.runfolder.paths import example_page, runtime_timings
 
 RUNTIMES = {
@@ -44,7 +45,7 @@ def runtime_table(run: Path, arms: Sequence[str]) -> RuntimeTable | None:
 
     What cannot be read is left out: such a file is nothing that the trial stands on.
     """
-    measured = {arm: entry for arm in arms if (entry := _read(runtime_timings(run, arm))) is not None}
+    measured = {arm: entry for arm in arms if (entry := _timings(run, arm)) is not None}
     there = [name for name in RUNTIMES if any(name in entry["ms_per_case"] for entry in measured.values())]
     if not there:
         return None
@@ -55,6 +56,13 @@ def runtime_table(run: Path, arms: Sequence[str]) -> RuntimeTable | None:
         for arm, entry in measured.items()
     )
     return RuntimeTable(tuple(RUNTIMES[name] for name in there), rows)
+
+
+def _timings(run: Path, arm: str) -> dict[str, Any] | None:
+    try:
+        return _read(runtime_timings(run, arm))
+    except ProtocolError:  # an audited arm may have a name that no folder can have; nothing was exported of it
+        return None
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -77,6 +85,9 @@ def page_links(run: Path, arm: str | None, cases: Sequence[str]) -> dict[str, st
     """Return the addresses of the pages of cases that are there, relative to the run folder."""
     if arm is None:
         return {}
-    files = {case: example_page(run, arm, case) for case in cases}
+    try:
+        files = {case: example_page(run, arm, case) for case in cases}
+    except ProtocolError:  # an audited arm may have such a name; nothing was exported of it
+        return {}
     there = {case: file for case, file in files.items() if file.is_file() and not file.is_symlink()}
     return {case: quote(file.relative_to(run).as_posix()) for case, file in there.items()}
