@@ -8,6 +8,7 @@ uv pip compile pyproject.toml --extra dicom --extra excel --extra export --extra
 uv pip compile pyproject.toml --extra serve -c requirements/run.txt "${common[@]}" -o requirements/serve.txt
 # NNCF takes older versions of numpy on newer Pythons, so these pins are resolved for themselves.
 uv pip compile pyproject.toml --extra openvino --extra quantize "${common[@]}" -o requirements/openvino.txt
+uv pip compile pyproject.toml --extra tracking -c requirements/run.txt "${common[@]}" -o requirements/tracking.txt
 uv pip compile pyproject.toml --extra ray -c requirements/run.txt "${common[@]}" -o requirements/ray.txt
 uv pip compile --group pyproject.toml:docs -c requirements/dev.txt "${common[@]}" -o requirements/docs.txt
 uv pip compile pyproject.toml --extra nnunet -c requirements/run.txt "${common[@]}" -o requirements/nnunet.txt
