@@ -147,6 +147,7 @@ def _sound(
     small = all(is_picture(path) for entry in entries for path in entry.images)
 
     def look(entry: CaseFiles) -> tuple[CaseFiles, Examined | RefusedFile]:
+        """Examine one case; a refusal is a value here, because one damaged case must not end the others."""
         try:
             return entry, _examined(entry, layout, nonfinite, known, held)
         except RefusedFile as refusal:
