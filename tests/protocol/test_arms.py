@@ -101,3 +101,11 @@ def test_the_epochs_of_nnunet_are_its_own_or_those_of_all_or_shares_of_its_minut
     assert protocol('[[arms]]\nname = "n"\nmodel = "nnU-Net"\n').arms[2].nnunet is not None
     assert protocol("").arms[0].nnunet is None
     assert seeds_of(protocol("").arms[0], (4, 5)) == (4, 5)
+
+
+def test_what_is_no_network_of_ours_is_not_looked_up_among_networks():
+    from equipoise.trials.spelling import refuse_misspelt
+
+    refuse_misspelt(protocol(nnunet(", minutes = 5") + ensemble(("a", "b"))))
+    with pytest.raises(ProtocolError, match="'unett' is unknown"):
+        refuse_misspelt(protocol('[[arms]]\nname = "x"\nmodel = "unett"\n' + ensemble(("a", "b"))))
