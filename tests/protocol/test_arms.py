@@ -64,8 +64,8 @@ def test_plans_without_such_arms_keep_their_form_and_hash():
         (ensemble(("a", "e")), {}, "an ensemble or itself"),
         (ensemble(("a", "a")), {}, "names an arm twice"),
         (ensemble(("a",)), {}, "one run alone"),
-        (ensemble(("a",), "members = 3"), {}, "takes 3 seeds .* names 6; name 9 or more"),
-        (ensemble(("a", "b"), "members = 2"), {"seeds": (0, 1, 2, 3, 4)}, "names 5; name 6 or more"),
+        (ensemble(("a",), "members = 3"), {}, "takes 3 seeds .* names 6[;,] name 9 or more"),
+        (ensemble(("a", "b"), "members = 2"), {"seeds": (0, 1, 2, 3, 4)}, "names 5[;,] name 6 or more"),
         (ensemble(("a", "b"), 'optimizer = "adam"'), {}, "no optimizer beside"),
         (ensemble(("a", "b"), 'model = "unet"'), {}, "no model beside"),
         (ensemble(("a", "b"), "members = 0"), {}, "greater than or equal to 1"),
@@ -101,3 +101,11 @@ def test_the_epochs_of_nnunet_are_its_own_or_those_of_all_or_shares_of_its_minut
     assert protocol('[[arms]]\nname = "n"\nmodel = "nnU-Net"\n').arms[2].nnunet is not None
     assert protocol("").arms[0].nnunet is None
     assert seeds_of(protocol("").arms[0], (4, 5)) == (4, 5)
+
+
+def test_what_is_no_network_of_ours_is_not_looked_up_among_networks():
+    from equipoise.trials.spelling import refuse_misspelt
+
+    refuse_misspelt(protocol(nnunet(", minutes = 5") + ensemble(("a", "b"))))
+    with pytest.raises(ProtocolError, match="'unett' is unknown"):
+        refuse_misspelt(protocol('[[arms]]\nname = "x"\nmodel = "unett"\n' + ensemble(("a", "b"))))

@@ -23,6 +23,8 @@ _PACKAGES = Path(__file__).resolve().parents[1]
 def refuse_misspelt(protocol: Protocol) -> None:
     """Raise ProtocolError for the first name that nothing has: of a model, an optimizer, a setting, an endpoint."""
     for arm in protocol.arms:
+        if arm.nnunet is not None or arm.ensemble:
+            continue  # no network of ours; the protocol has read what it states
         _check(arm.model, "model", "models")
         _check(arm.optimizer, "optimizer", "optimizers")
     task = task_named(protocol.cohort.task, protocol.folder)
