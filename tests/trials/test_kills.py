@@ -60,7 +60,7 @@ def finished(folder: Path, run: str, **changes: str) -> dict[str, str]:
         results.pop(key, None)
     digests = {"results": json.dumps(results, sort_keys=True)}
     for file in sorted((folder / run).rglob("*")):
-        if file.name in ("model.safetensors", "predictions.parquet", "history.csv"):
+        if file.name in ("model.safetensors", "predictions.parquet"):
             digests[str(file.relative_to(folder / run))] = hashlib.sha256(file.read_bytes()).hexdigest()
     verified = subprocess.run(
         [sys.executable, "-P", "-m", "equipoise", "ledger", "verify", run], cwd=folder, capture_output=True, check=False

@@ -77,20 +77,21 @@ def seed_spreads() -> Path:
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     """Train every arm for one step on its first cases; return further facts of the plan: device, hashes of user code.
 
-    Raises ProtocolError for an arm that cannot train.
+    Raises ProtocolError for an arm that cannot train, Interrupted where its process was killed or lacked memory.
     """
     first = first_samples(trial)
     first_jobs = (job for job in trial.jobs[: len(trial.protocol.arms)] if not job.members)
     arms = [*first_jobs, *(job for job in trial.draws if job.draw == job.fold == 0)]
-    # One call for each arm, so that a worker that dies names the arm.
-    requests = [([job], first) for job in arms]
+    requests = [([job], first) for job in arms]  # a call for each, so that a worker that dies names the arm
     outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
     record: dict[str, Any] = {}
     for number, job in enumerate(arms):
         outcome = outcomes[number]
         if isinstance(outcome, local.Failure):
-            named = outcome.kind in (local.DIED, local.KILLED)
-            raise ProtocolError(f"arm {job.arm.name!r}: {outcome.text} in its first step" if named else outcome.text)
+            where = f"arm {job.arm.name!r}: {outcome.text} in its first step"
+            if interrupted(outcome):  # by what the machine lacks; nothing is locked yet
+                raise Interrupted(f"{where}; run the same command again")
+            raise ProtocolError(where if outcome.kind == local.DIED else outcome.text)
         record = {
             key: {**record.get(key, {}), **part} if isinstance(part, dict) else part for key, part in outcome.items()
         }

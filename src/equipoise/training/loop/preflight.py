@@ -13,6 +13,7 @@ from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.arm import code_hashes
+from equipoise.training.loop.blame import out_of_memory
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
@@ -60,6 +61,8 @@ def _try(job: Job, samples: Samples) -> None:
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
         sentence = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ProtocolError(
             f"arm {job.arm.name!r} cannot train on these images ({sentence}); mend its model"
