@@ -29,7 +29,7 @@ def predict_job(job: Job) -> Path:
         """Build the job's network with its weights."""
         learner = build_learner(job, device(), parts["validation"])
         learner.model.load_state_dict(load_file(job.weights_file))
-        return lambda asked, channel: _answered(learner, job, asked, channel)
+        return lambda inputs, channel: _answered(learner, job, inputs, channel)
 
     return written(job, network)
 
