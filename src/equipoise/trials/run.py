@@ -85,8 +85,7 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     requests = [([job], first) for job in arms]  # a call for each, so that a worker that dies names the arm
     outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
     record: dict[str, Any] = {}
-    for number, job in enumerate(arms):
-        outcome = outcomes[number]
+    for job, outcome in ((job, outcomes[number]) for number, job in enumerate(arms)):
         if isinstance(outcome, local.Failure):
             where = f"arm {job.arm.name!r}: {outcome.text} in its first step"
             if interrupted(outcome):  # by what the machine lacks; nothing is locked yet
