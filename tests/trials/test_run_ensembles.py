@@ -157,6 +157,6 @@ def test_an_arm_that_is_an_ensemble_of_failures_has_failed(tmp_path):
     results = equipoise.run(Protocol.parse(text, "p", tmp_path), tmp_path / "run")
     reasons = {f"{one['arm']}/{one['seed']}": one["reason"] for one in results["failures"]}
     assert set(reasons) == {"dense/0", "dense/1", "both/0", "both/1"}
-    assert reasons["both/1"].startswith("its member dense/0-1 failed: the loss was not finite")
+    assert reasons["both/1"].startswith("its member dense/0-1 failed: ")
     with pytest.raises(EquipoiseError):
         export(tmp_path / "run", "both", tmp_path / "bundle", results=summarise(tmp_path / "run", True), although="x")
