@@ -186,6 +186,7 @@ HASHES = {
     "lidc-malignancy.toml": "d4458564738ca4078d598d2ab4099630c4a368616da2322b822b5d42c722e1fe",
     "lidc-malignancy4.toml": "24180036dab642abfd8e9759f0680da68a5c7e550902d4391c64b3a0f9baa2dd",
     "hippocampus.toml": "35d1b863a3cf6a667181e219cd0bd011f2a8469b3314b176148086d8537bbe8e",
+    "hippocampus-nnunet.toml": "6609127044cf058cabf94db6720d34f2431b40da6a4b9e936863662ef4421be9",
     "lidc-nodules.toml": "af25ae31521ae94180774491f6fdc4034adc9605326936411632304812fcb02e",
     "lidc-nodules2d.toml": "aa5ee931796e6ab6d228623ce8cded5d513ec219d3046889efce71ef7f2d5e8a",
     "optimizers.toml": "b4e28e0a12c91d81e5eca05bfcc64a2850c995f03a34e5a03d79ff6ffb35150c",
