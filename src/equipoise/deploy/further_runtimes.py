@@ -46,11 +46,11 @@ class Further:
 
 def runtimes_of(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return the runtimes by name, from a text joined by commas or a list; EquipoiseError for an unknown one."""
-    asked = tuple(filter(None, names.split(","))) if isinstance(names, str) else tuple(names)
-    for name in asked:
+    chosen = tuple(filter(None, names.split(","))) if isinstance(names, str) else tuple(names)
+    for name in chosen:
         if name not in RUNTIMES:
             raise EquipoiseError(f"--runtimes {name!r} is unknown; {nearest(name, RUNTIMES)}")
-    return tuple(name for name in RUNTIMES if name in asked)
+    return tuple(name for name in RUNTIMES if name in chosen)
 
 
 def prove(

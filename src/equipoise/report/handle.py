@@ -104,7 +104,7 @@ class Results(dict[str, Any]):
 
     def _repr_html_(self) -> str:
         """The verdict and two tables, for a notebook."""
-        said = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.answers)
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.answers)
         page = "" if self.report is None else f"<p>Report: <code>{escape(str(self.report))}</code></p>"
         label = label_of(self, self["endpoints"]["primary"])
         values = [
@@ -118,7 +118,7 @@ class Results(dict[str, Any]):
             for row in self.comparisons
         ]  # fmt: skip
         return (
-            f"<div>{said}{_table(('arm', label, '95 % interval'), values)}"
+            f"<div>{sentences}{_table(('arm', label, '95 % interval'), values)}"
             f"{_table(('difference', label, 'interval of the verdict', 'verdict'), pairs)}{page}</div>"
         )
 

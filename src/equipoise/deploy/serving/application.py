@@ -81,19 +81,19 @@ class Service:
     async def _about(self, _: Asked) -> Sent:
         return JSONResponse(about(self.bundle))
 
-    async def _predict(self, asked: Asked) -> Sent:
+    async def _predict(self, query: Asked) -> Sent:
         """Answer the image in the body; the place in the queue is held until the answer is made."""
-        length = claimed_length(asked.headers, self.boundaries)
-        request = request_of(asked.headers.get("content-type", ""), dict(asked.query_params), self.bundle)
+        length = claimed_length(query.headers, self.boundaries)
+        request = request_of(query.headers.get("content-type", ""), dict(query.query_params), self.bundle)
         # A body whose length is not stated counts as the largest: it may become that.
         with self.places.place(self.boundaries.largest if length is None else length):
             folder = self.folder / f"{next(self._numbers):09d}"
             folder.mkdir(mode=0o700)
             try:
                 body = folder / "body"
-                await receive_file(asked.receive, body, self.boundaries)
+                await receive_file(query.receive, body, self.boundaries)
                 made = await self._answered(
-                    asked,
+                    query,
                     lambda: answer(request, body, self.bundle, self.runtime, self.boundaries),
                 )
             finally:
@@ -108,10 +108,10 @@ class Service:
             "Equipoise-Note": RESEARCH_ONLY,
         }
 
-    async def _answered(self, asked: Asked, act: Callable[[], Response]) -> Response:
+    async def _answered(self, query: Asked, act: Callable[[], Response]) -> Response:
         """Return what the thread answers; ClientLeft where nobody waits for it any more."""
         job = asyncio.ensure_future(self.worker.run(act))
-        leaving = asyncio.ensure_future(_left(asked.receive))
+        leaving = asyncio.ensure_future(_left(query.receive))
         try:
             await asyncio.wait({job, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not job.done():
@@ -148,18 +148,18 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check who asks, act, and say in one line how it went."""
         began, incoming = time.monotonic(), Incoming(receive)
-        asked = Asked(scope, incoming)
+        query = Asked(scope, incoming)
         try:
-            self.service.gate.check_peer(asked.headers)
+            self.service.gate.check_peer(query.headers)
             if not self.open_to_all:
-                self.service.gate.check_token(asked.headers)
-            response: Sent = await self.act(asked)
+                self.service.gate.check_token(query.headers)
+            response: Sent = await self.act(query)
         except ClientLeft:
-            self._log(asked.method, "client left", 0, began)
+            self._log(query.method, "client left", 0, began)
             return
         except Refused as refused:
             # A client that asked whether it may go on has not sent its body and waits for this answer.
-            if asked.headers.get("expect", "").lower() != "100-continue" and asked.method == "POST":
+            if query.headers.get("expect", "").lower() != "100-continue" and query.method == "POST":
                 await incoming.drain()
             response = refusal(refused)
         except Exception as error:
@@ -169,7 +169,7 @@ class _Endpoint:
             response = refusal(Refused(500, "the server failed at this request; its log says where"))
         for name, value in _SAFE.items():
             response.headers[name] = value
-        self._log(asked.method, str(response.status_code), len(response.body), began)
+        self._log(query.method, str(response.status_code), len(response.body), began)
         await response(scope, incoming, send)
 
     def _log(self, method: str, outcome: str, size: int, began: float) -> None:

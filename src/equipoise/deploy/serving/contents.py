@@ -191,11 +191,11 @@ def _by_channel(files: Sequence[Received], contract: Contract) -> tuple[Path, ..
         ending = channel_of(stem, contract)
         if ending is not None:
             places.setdefault(ending[0], []).append(file.path)
-    wanted = range(len(contract.channels))
-    if len(files) != len(contract.channels) or any(len(places.get(number, [])) != 1 for number in wanted):
+    channels = range(len(contract.channels))
+    if len(files) != len(contract.channels) or any(len(places.get(number, [])) != 1 for number in channels):
         raise Refused(
             422,
             f"it holds {len(files)} images, and not one for each of the channels {', '.join(contract.channels)}; name "
             "each part as its channel, or end the files' names in it",
         )
-    return tuple(places[number][0] for number in wanted)
+    return tuple(places[number][0] for number in channels)
