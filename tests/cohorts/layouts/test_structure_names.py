@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.cohorts.formats.dicom_seg import Segmentation
 from equipoise.cohorts.layouts.manifest import manifest
-from equipoise.cohorts.layouts.structure_names import codes_of, numbers_of, other_names
+from equipoise.cohorts.layouts.structure_names import bare_name, codes_of, is_meant, numbers_of
 from equipoise.errors import CohortError, ProtocolError
 
 spec = importlib.util.spec_from_file_location(
@@ -114,12 +114,63 @@ def test_values_that_do_not_fit_the_classes_are_refused(values):
         codes_of(values, ["background", "tumour"])
 
 
-@pytest.mark.parametrize("spleens", [1, 5])
-def test_the_class_decides_and_not_the_majority(spleens):
-    cases = [("a", {1: "Liver", 7: "x"}), ("b", {1: "liver_", 7: "y"}), ("d", {1: ""}), ("e", {2: "Spleen"})]
-    cases += [(f"c{number}", {1: "Spleen"}) for number in range(spleens)]
-    codes = {0: 0, 1: 1, 2: 2}
-    wrong = "its structure 1 is called 'Spleen', and in another case 'Liver'"
-    expected = {f"c{number}": wrong for number in range(spleens)}
-    assert other_names(cases, codes, ["background", "liver", "spleen"]) == expected
-    assert set(other_names(cases, codes, ["background", "one", "two"])) == {"a", "b", *expected}
+@pytest.mark.parametrize("number", [0, -1, 65536, 70000])
+def test_a_number_that_is_no_label_is_refused_and_names_do_without_it(number):
+    masks = np.arange(1, 3)[:, None, None, None] == np.arange(3).reshape(1, 3, 1, 1)
+    made = Segmentation(masks, (number, 4464), ("GTV", "Lung"), {"f": "0"})
+    with pytest.raises(CohortError, match=f"structure 'GTV' has the number {number}, .* names in cohort.values"):
+        made.label_map()
+    assert made.label_map(own=True).ravel().tolist() == [0, 1, 2]
+
+
+def test_no_structure_has_the_number_of_what_lies_outside():
+    assert not is_meant(0, "Lung", {0: 0, 1: 1})
+    assert not is_meant(0, "Lung", {5: 0, 0: 1})
+    with pytest.raises(CohortError, match="0 is what lies outside"):
+        numbers_of("m", {"structures": {1: "Lung"}}, {5: 0, 0: 1, 1: 2})
+
+
+def test_a_structure_is_not_made_the_background():
+    codes = codes_of(["Liver", "Spleen"], ["liver", "spleen"])
+    with pytest.raises(CohortError, match="'Liver' would be the background"):
+        numbers_of("m", {"structures": {1: "Spleen"}, "left_out": ("Liver",)}, codes)
+    own = codes_of(["background", "Liver"], ["background", "liver"])
+    assert numbers_of("m", {"structures": {2: "Liver"}, "left_out": ("Background",)}, own) == {0: 0, 2: 1}
+
+
+def test_a_class_is_not_given_the_name_of_another_one():
+    with pytest.raises(ProtocolError, match="the class 'liver' the structure 'spleen'"):
+        codes_of(["background", "Spleen", "Liver"], ["background", "liver", "spleen"])
+    with pytest.raises(ProtocolError, match="at most 255"):
+        codes_of(None, [str(number) for number in range(256)])
+
+
+def test_what_is_wrong_with_a_name_is_told_with_a_remedy_that_helps():
+    codes = codes_of(["background", ["Liver", "hepar"]], ["background", "liver"])
+    with pytest.raises(CohortError, match="nothing is drawn of its structure 'Liver'; draw it"):
+        numbers_of("m", {"structures": {1: "Spleen"}, "empty": ("Liver",), "left_out": ("Liver",)}, codes)
+    with pytest.raises(CohortError, match="'Liver', 'liver'; rename or remove"):
+        numbers_of("m", {"structures": {1: "Liver", 2: "liver"}}, codes)
+    with pytest.raises(CohortError, match="'Liver', 'Hepar'; leave all but one of these spellings out"):
+        numbers_of("m", {"structures": {1: "Liver", 2: "Hepar"}}, codes)
+
+
+def test_overlapping_segments_are_named_with_what_to_do():
+    made = Segmentation(np.ones((2, 1, 1, 1), bool), (1, 2), ("BODY", "Liver"), {"f": "0"})
+    with pytest.raises(CohortError, match="segments 'BODY' and 'Liver' overlap; name in cohort.values"):
+        made.label_map()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("GTV-", "GTV"), ("level -1", "level 1"), ("IDL 5.0", "IDL 5 0"), ("a +", "a"), ("-1", "1")]
+)
+def test_names_that_differ_in_a_sign_are_two(one, other):
+    assert bare_name(one) != bare_name(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("N\u00e9bu", "Ne\u0301bu"), ("GTV - primary", "gtv_primary"), ("No. 1", "no 1"), ("a\u200b", "A ")],
+)
+def test_names_that_differ_in_writing_are_one(one, other):
+    assert bare_name(one) == bare_name(other)

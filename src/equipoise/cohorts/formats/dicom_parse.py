@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 
 from equipoise.cohorts.formats.dicom_pixels import decode, pixel_claim
-from equipoise.cohorts.formats.dicom_values import items, malformed, number, numbers, text, uid, whole
+from equipoise.cohorts.formats.dicom_values import items, malformed, meaning, number, numbers, text, uid, whole
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 
@@ -194,6 +194,7 @@ def _facts(dataset: Dataset, digest: str, limits: Limits) -> dict[str, Any]:
 def _segments(dataset: Dataset) -> list[dict[str, Any]]:
     return [
         {"number": whole(item, "SegmentNumber"), "label": text(item, "SegmentLabel")}
+        | meaning(item, "SegmentedPropertyTypeCodeSequence", "SegmentedPropertyTypeModifierCodeSequence")
         for item in items(dataset, "SegmentSequence")
     ]
 

@@ -24,6 +24,11 @@ GRID_TOLERANCE = 0.25
 """How far, in voxels, a frame may lie beside the image's grid: as far as `dicom_geometry` lets the image's own slices
 lie beside the grid that is laid through them. Scanners round positions, and a real series was .06 voxels off."""
 
+HIGHEST_LABEL = 65535
+"""The highest number that a label map holds; 0 is what lies in no structure."""
+Meaning = tuple[str, str]
+"""The code of a structure with those of its modifiers, and what they say in words; empty where it has no code."""
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -31,6 +36,7 @@ class Segmentation:
 
     masks: (segment, z, y, x), bool; float32 in [0, 1] where the object holds probabilities.
     numbers, labels: of each segment, in the order of `masks`. left_out: labels of those that were not wanted.
+    meanings: the code of each segment; () where the object has none. empty: labels of those that nothing is drawn of.
     """
 
     masks: NDArray[Any]
@@ -39,6 +45,8 @@ class Segmentation:
     sha256: Mapping[str, str]
     remarks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    meanings: tuple[Meaning, ...] = ()
+    empty: tuple[str, ...] = ()
 
     def only(self, meant: Callable[[int, str], bool]) -> "Segmentation":
         """Return the segments that are meant, by number and label; the others are a remark."""
@@ -46,16 +54,32 @@ class Segmentation:
         left_out: tuple[str, ...] = tuple(self.labels[index] for index in range(len(self.labels)) if index not in kept)
         numbers, labels = tuple(self.numbers[i] for i in kept), tuple(self.labels[i] for i in kept)
         remarks = self.remarks + ((f"segments left out: {', '.join(left_out)}",) if left_out else ())
-        return replace(self, masks=self.masks[kept], numbers=numbers, labels=labels, remarks=remarks, left_out=left_out)
+        meanings = tuple(self.meanings[i] for i in kept) if self.meanings else ()
+        one = replace(self, masks=self.masks[kept], numbers=numbers, labels=labels, remarks=remarks)
+        return replace(one, left_out=left_out, meanings=meanings)
 
-    def label_map(self, threshold: float = 0.5) -> NDArray[np.uint16]:
-        """One segment number per voxel, 0 for none; segments that overlap are refused: a voxel has one value here."""
+    def label_map(self, threshold: float = 0.5, *, own: bool = False) -> NDArray[np.uint16]:
+        """One number per voxel, 0 for none; segments that overlap are refused: a voxel has one value here.
+
+        own: the numbers are 1, 2 … in the order of the segments, whatever the file's are; otherwise a number of the
+        file that is 0, which is what lies outside, or beyond 65535 is refused.
+        """
+        known = tuple(range(1, len(self.numbers) + 1)) if own else self.numbers
+        for number, label in zip(known, self.labels, strict=True):
+            if not 0 < number <= HIGHEST_LABEL:
+                reason = f"its structure {label!r} has the number {number}, and a mask holds 1 to {HIGHEST_LABEL}"
+                raise RefusedFile(
+                    next(iter(self.sha256)), reason, "state the structures' names in cohort.values instead of numbers"
+                )
         inside = self.masks if self.masks.dtype == bool else self.masks >= threshold
         # Which of two overlapping segments should win is a medical question (a tumour inside an organ), so no order
         # is assumed.
-        if (inside.sum(axis=0) > 1).any():
-            raise RefusedFile(next(iter(self.sha256)), "its segments overlap", "use its masks one by one")
-        numbers = np.array(self.numbers, dtype=np.uint16)
+        twice = inside.sum(axis=0) > 1
+        if twice.any():
+            shared = [repr(label) for label, one in zip(self.labels, inside, strict=True) if (one & twice).any()]
+            remedy = "name in cohort.values the structures that are meant and share no voxel, the others are left out"
+            raise RefusedFile(next(iter(self.sha256)), f"its segments {' and '.join(shared)} overlap", remedy)
+        numbers = np.array(known, dtype=np.uint16)
         return np.tensordot(numbers, inside.astype(np.uint16), axes=1).astype(np.uint16)
 
 
@@ -74,7 +98,7 @@ def read_segmentation(
         raise RefusedFile(path, f"it is {header['sop_class']}, not a segmentation", "give a DICOM SEG file")
     remarks = _check_space(path, header, reference)
     slices = slices_of(fspath(path), header)
-    numbers, labels = _named(path, header)
+    numbers, labels, meanings = _named(path, header)
     fractional = header["segmentation_type"] == "FRACTIONAL"
     shape = (len(numbers), *reference.array.shape[1:])
     dtype = np.dtype(np.float32 if fractional else bool)
@@ -103,7 +127,7 @@ def read_segmentation(
             placed.add((number, place))
             masks[(numbers.index(number), *window)] = inside
     remarks += tuple(answer["remarks"])
-    return Segmentation(masks, numbers, labels, {fspath(path): header["sha256"]}, remarks)
+    return Segmentation(masks, numbers, labels, {fspath(path): header["sha256"]}, remarks, meanings=meanings)
 
 
 def _check_space(path: str | PathLike[str], header: Mapping[str, Any], reference: Scan) -> tuple[str, ...]:
@@ -117,13 +141,16 @@ def _check_space(path: str | PathLike[str], header: Mapping[str, Any], reference
     return () if own and other else ("the frame of reference is not stated on both sides; geometry alone was compared",)
 
 
-def _named(path: str | PathLike[str], header: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _named(
+    path: str | PathLike[str], header: Mapping[str, Any]
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[Meaning, ...]]:
     # a LABELMAP may list its background, number 0, which is no segment
     segments = [one for one in header["segments"] if one["number"] or header["segmentation_type"] != "LABELMAP"]
     numbers = tuple(segment["number"] for segment in segments)
     if not numbers or len(set(numbers)) != len(numbers):
         raise RefusedFile(path, "its segments have no numbers of their own", "export it again")
-    return numbers, tuple(segment["label"] for segment in segments)
+    meanings = tuple((segment["code"], segment["meaning"]) for segment in segments)
+    return numbers, tuple(segment["label"] for segment in segments), meanings
 
 
 def _segments_of(plane: NDArray[Any], segment: int, header: Mapping[str, Any]) -> list[tuple[int, NDArray[Any]]]:

@@ -94,3 +94,21 @@ def items(dataset: Dataset, name: str) -> list[Dataset]:
     if not all(isinstance(item, Dataset) for item in sequence):
         raise malformed(f"its {name} is not a sequence")
     return list(sequence)
+
+
+def meaning(dataset: Dataset, name: str, modifiers: str) -> dict[str, str]:
+    """Return the code of an attribute with those of its modifiers (left, right), and what they say in words.
+
+    name, modifiers: sequences of codes, which may be absent. The codes are scheme and value.
+    """
+    # The standard puts modifiers into the code's own item; some writers put them beside it.
+    first = items(dataset, name)[:1]
+    listed = [*first, *(part for each in first for part in items(each, modifiers)), *items(dataset, modifiers)]
+    codes = [f"{text(item, 'CodingSchemeDesignator')} {_code_value(item)}" for item in listed]
+    words = [text(item, "CodeMeaning") for item in listed]
+    return {"code": " + ".join(codes), "meaning": ", ".join(filter(None, words))}
+
+
+def _code_value(item: Dataset) -> str:
+    """Return the value of a code, which stands in one of three attributes by its length and form (PS3.3, 8.8)."""
+    return text(item, "CodeValue") or text(item, "LongCodeValue") or text(item, "URNCodeValue")

@@ -53,12 +53,13 @@ def read_structures(
     facts, arrays = (sandbox or shared_sandbox(limits)).ask("dicom_contours", path)
     contours = iter(arrays)
     drawn: list[tuple[dict[str, Any], list[NDArray[np.float64]]]] = []
-    left_out = []
+    left_out, empty = [], []
     for structure in facts["structures"]:
         own = [next(contours) for _ in structure["kinds"]]
         unwanted = meant is not None and not meant(structure["number"], structure["label"])
         if unwanted or set(structure["kinds"]) <= {"POINT"}:
             left_out.append(structure["label"] or str(structure["number"]))
+            empty += [] if unwanted else [left_out[-1]]
         else:
             drawn.append((structure, own))
     shape = reference.array.shape[1:]
@@ -78,7 +79,9 @@ def read_structures(
             remarks += (reason,)
     known = tuple(structure["number"] for structure, _ in drawn)
     labels = tuple(structure["label"] for structure, _ in drawn)
-    return Segmentation(masks, known, labels, {fspath(path): facts["sha256"]}, remarks, tuple(left_out))
+    meanings = tuple((structure["code"], structure["meaning"]) for structure, _ in drawn)
+    hashes = {fspath(path): facts["sha256"]}
+    return Segmentation(masks, known, labels, hashes, remarks, tuple(left_out), meanings, tuple(empty))
 
 
 def _draw(

@@ -7,17 +7,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from equipoise.cohorts.formats.dicom_parse import _check_nesting, _open
-from equipoise.cohorts.formats.dicom_values import items, malformed, text, uid, whole
+from equipoise.cohorts.formats.dicom_values import items, malformed, meaning, text, uid, whole
 from equipoise.cohorts.formats.limits import Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 
+_MODIFIERS = "SegmentedPropertyTypeModifierCodeSequence"
 _STRUCTURES_UID = "1.2.840.10008.5.1.4.1.1.481.3"
 
 
 def parse_contours(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """Return the structures of a file, and one array of points (n, 3) in LPS mm for each contour, in their order.
 
-    facts: sha256; structures: number, label, frame_of_reference, and of each contour its kind.
+    facts: sha256; structures: number, label, code and its meaning, frame_of_reference, and of each contour its kind.
     """
     dataset, digest = _open(path, limits)
     _check_nesting(dataset, limits)
@@ -30,6 +31,7 @@ def parse_contours(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDAr
             raise malformed(f"two of its structures have the number {number}")
         frame = uid(item, "ReferencedFrameOfReferenceUID")
         by_number[number] = {"number": number, "label": text(item, "ROIName"), "frame_of_reference": frame, "kinds": []}
+        by_number[number] |= {"code": "", "meaning": ""}
     points: dict[int, list[NDArray[np.float64]]] = {number: [] for number in by_number}
     for item in items(dataset, "ROIContourSequence"):
         number = whole(item, "ReferencedROINumber")
@@ -38,6 +40,10 @@ def parse_contours(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDAr
         for contour in items(item, "ContourSequence"):
             by_number[number]["kinds"].append(text(contour, "ContourGeometricType"))
             points[number].append(_points(contour))
+    for item in items(dataset, "RTROIObservationsSequence"):
+        number = whole(item, "ReferencedROINumber", -1)
+        if number in by_number:
+            by_number[number] |= meaning(item, "RTROIIdentificationCodeSequence", _MODIFIERS)
     ordered = list(by_number.values())
     return {"sha256": digest, "structures": ordered}, [one for each in ordered for one in points[each["number"]]]
 

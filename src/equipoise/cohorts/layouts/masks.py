@@ -16,7 +16,16 @@ from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.case_files import CaseFiles, check_exists
 from equipoise.cohorts.layouts.mask_values import whole_values
 from equipoise.cohorts.layouts.same_grid import check_same_grid
-from equipoise.cohorts.layouts.structure_names import LEFT_OUT, STRUCTURES, Codes, by_name, is_meant, numbers_of
+from equipoise.cohorts.layouts.structure_names import (
+    EMPTY,
+    LEFT_OUT,
+    MEANINGS,
+    STRUCTURES,
+    Codes,
+    by_name,
+    is_meant,
+    numbers_of,
+)
 
 
 def case_mask(entry: CaseFiles, image: Scan, nonfinite: Nonfinite = "refuse") -> tuple[NDArray[np.uint8], list[Scan]]:
@@ -67,9 +76,16 @@ def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse", codes: C
     else:
         segments = read_segmentation(path, image)
         segments = segments.only(meant) if by_name(codes) else segments
-    names = dict(zip(segments.numbers, segments.labels, strict=True))
-    labels = segments.label_map()[None]
-    header = {STRUCTURES: names, LEFT_OUT: segments.left_out}
+    # Where names are stated, a number of the file says nothing: ROINumber may be 0, as the background is, or 70,000.
+    own = by_name(codes)
+    numbers = range(1, len(segments.labels) + 1) if own else segments.numbers
+    labels = segments.label_map(own=own)[None]
+    header = {
+        STRUCTURES: dict(zip(numbers, segments.labels, strict=True)),
+        MEANINGS: dict(zip(numbers, segments.meanings, strict=False)),
+        LEFT_OUT: segments.left_out,
+        EMPTY: segments.empty,
+    }
     return Scan(labels, image.spacing_mm, image.affine, segments.sha256, header=header, remarks=segments.remarks)
 
 

@@ -34,7 +34,8 @@ from equipoise.cohorts.layouts.header_patients import owners_of, with_header_pat
 from equipoise.cohorts.layouts.masks import case_mask
 from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.sound_files import Held, SoundFiles, is_picture
-from equipoise.cohorts.layouts.structure_names import STRUCTURES, by_name, in_order, other_names, renamed
+from equipoise.cohorts.layouts.structure_doubts import Structures, doubts, renamed, structures_of
+from equipoise.cohorts.layouts.structure_names import in_order
 from equipoise.cohorts.store import content_key
 from equipoise.cores import side_by_side
 from equipoise.errors import CohortError, ProtocolError
@@ -71,7 +72,7 @@ _TOGETHER = 64
 class Examined:
     """A sound case: what its files hold. contents: hashes of its image alone. options, dtype: see `channels`.
 
-    structures: names of the numbers in its mask, where its format has names.
+    structures: what its mask says of its structures, where its format has names.
     """
 
     entry: CaseFiles
@@ -83,7 +84,7 @@ class Examined:
     read: Callable[..., Image]
     dtype: np.dtype[Any]
     spacing_stated: bool
-    structures: Mapping[int, str] = field(default_factory=dict)
+    structures: Structures | None = None
 
 
 def make_cohort(
@@ -105,7 +106,7 @@ def make_cohort(
     channels = layout.channels or channel_names(_common(sound))
     sound, misfits = _fitting(sound, channels, named=bool(layout.channels))
     problems += misfits
-    contradictory = [*_contradictions(sound), *_misnamed(sound, layout)]
+    contradictory = [*_contradictions(sound), *_doubtful(sound, layout)]
     problems += contradictory
     contradicted = {entry.id for entry, _ in contradictory}
     sound = [one for one in sound if one.entry.id not in contradicted]
@@ -238,15 +239,14 @@ def _contradictions(sound: Iterable[Examined]) -> list[tuple[CaseFiles, Problem]
     return wrong
 
 
-def _misnamed(sound: Iterable[Examined], layout: Layout) -> list[tuple[CaseFiles, Problem]]:
-    """The cases in whose masks a number has another name than in others: it then says nothing of what is meant."""
-    numbered = [one for one in sound if one.structures and not by_name(one.entry.codes)]
-    codes = numbered[0].entry.codes if numbered else None
-    wrong = other_names([(one.case.id, one.structures) for one in numbered], codes, layout.classes)
-    remedy = "state the structures' names in cohort.values instead of numbers, or exclude the case"
+def _doubtful(sound: Iterable[Examined], layout: Layout) -> list[tuple[CaseFiles, Problem]]:
+    """The cases whose masks call a structure otherwise than its class, or than other cases do."""
+    named = [one for one in sound if one.structures is not None]
+    codes = named[0].entry.codes if named else None
+    wrong = doubts([(one.case.id, one.structures) for one in named if one.structures], codes, layout.classes)
     return [
-        (one.entry, Problem(one.case.id, str(one.entry.mask), wrong[one.case.id], remedy))
-        for one in numbered
+        (one.entry, Problem(one.case.id, str(one.entry.mask), *wrong[one.case.id]))
+        for one in named
         if one.case.id in wrong
     ]
 
@@ -258,15 +258,15 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
     images = _images(entry, nonfinite, known, held)
     first, scans = images[0], list(images)
     remarks = [(path.name, text) for path, scan in zip(entry.images, images, strict=True) for text in scan.remarks]
-    structures: Mapping[int, str] = {}
+    structures: Structures | None = None
     with_mask = task_named(layout.task).has_masks
     if with_mask:
         if entry.mask is None and not entry.structures:
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
         _, masks = case_mask(entry, first, nonfinite)
         remarks += [(Path(next(iter(scan.sha256), "")).name, text) for scan in masks for text in scan.remarks]
-        structures = masks[0].header.get(STRUCTURES, {}) if entry.mask is not None else {}
-        remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes) if entry.mask]
+        if entry.mask is not None and (structures := structures_of(masks[0].header)) is not None:
+            remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes)]
         scans += masks
     hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
     read = partial(read_case, entry, hashes, with_mask, nonfinite, held=held)
