@@ -6,6 +6,7 @@ space (kind list, vector, RGB-color …) is the channel. Lengths are millimetres
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
+from equipoise.cohorts.formats.nrrd_segments import segments_in
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.formats.text_header import (
@@ -90,7 +92,9 @@ def read_nrrd(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
         raise RefusedFile(voxel_file, "its voxels are no gzip stream", "copy the file again")
     claim = _claim(fields, path)
     stored = stored_voxels(data, claim, voxel_file, limits, packed=packed)
-    return as_scan(stored, claim, path, hashes, "NRRD", nonfinite)
+    scan = as_scan(stored, claim, path, hashes, "NRRD", nonfinite)
+    segments = segments_in(raw[:start], path, claim.dtype)
+    return replace(scan, header={**scan.header, **segments}) if segments else scan
 
 
 def _fields(raw: bytes, path: str | PathLike[str]) -> tuple[Fields, int]:

@@ -66,7 +66,7 @@ def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse", codes: C
     left out, and so are a segmentation's where the cohort states names.
     """
     if path.is_dir() or not (suffix_of(path) in DICOM or has_preamble(path)):
-        return read_stored(path, nonfinite=nonfinite)
+        return _only_meant(read_stored(path, nonfinite=nonfinite), codes)
     from equipoise.cohorts.formats.dicom_seg import read_segmentation
     from equipoise.cohorts.formats.rtstruct import is_structures, read_structures
 
@@ -87,6 +87,21 @@ def read_mask(path: Path, image: Scan, nonfinite: Nonfinite = "refuse", codes: C
         EMPTY: segments.empty,
     }
     return Scan(labels, image.spacing_mm, image.affine, segments.sha256, header=header, remarks=segments.remarks)
+
+
+def _only_meant(scan: Scan, codes: Codes | None) -> Scan:
+    """Return a mask whose header names its values without the structures that the stated names leave out."""
+    names: Mapping[int, str] = scan.header.get(STRUCTURES, {})
+    if not names or not by_name(codes):
+        return scan
+    unwanted = {number: name for number, name in names.items() if not is_meant(number, name, codes)}
+    if not unwanted:
+        return scan
+    left_out = tuple(unwanted.values())
+    array = np.where(np.isin(scan.array, list(unwanted)), scan.array.dtype.type(0), scan.array)
+    kept = {number: name for number, name in names.items() if number not in unwanted}
+    remarks = (*scan.remarks, f"segments left out: {', '.join(left_out)}")
+    return replace(scan, array=array, header={**scan.header, STRUCTURES: kept, LEFT_OUT: left_out}, remarks=remarks)
 
 
 def class_mask(
