@@ -52,3 +52,9 @@ def test_one_class_is_no_comparison() -> None:
         class_names(["a", "NaN", ""], "t.csv")
     with pytest.raises(CohortError, match="has no label at all"):
         class_names(["NA", ""], "t.csv")
+
+
+@pytest.mark.parametrize("other", ["e\u0301", "\u200b\u00e9", "\u00c9"])
+def test_classes_that_look_the_same_are_asked(other):
+    with pytest.raises(CohortError, match=r"which differ in .* alone; write them alike"):
+        class_names(["\u00e9", other, "b"], "t.csv")

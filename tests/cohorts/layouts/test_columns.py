@@ -61,3 +61,20 @@ def test_stated_columns_must_be_there() -> None:
         columns_of(table, {"label": "kid"})
     with pytest.raises(ProtocolError, match="the role 'labl' is unknown; did you mean 'label'"):
         columns_of(table, {"labl": "kind"})
+
+
+@pytest.mark.parametrize(("role", "other"), [("label", "Label "), ("label", "dx"), ("patient", "subject_id")])
+def test_a_column_of_the_exact_name_is_asked_where_another_one_says_something_else(role, other):
+    rows = [{role: "ab"[k % 2], other: "xy"[k // 2], "image": f"{k}.png"} for k in range(4)]
+    with pytest.raises(CohortError, match=f"{role!r} and {other!r}, which both could be the {role}"):
+        columns_of(rows, asked=(role,))
+    assert getattr(columns_of(rows, {role: role}, asked=(role,)), role) == role
+    alike = [{role: "ab"[k % 2], other: "xy"[k % 2], "image": f"{k}.png"} for k in range(4)]
+    assert getattr(columns_of(alike, asked=(role,)), role) == role
+
+
+def test_two_masks_of_a_row_are_asked():
+    rows = [{"image": f"{k}.nii", "mask": f"a{k}.nii", "seg": f"b{k}.nii"} for k in range(3)]
+    with pytest.raises(CohortError, match="'mask' and 'seg'"):
+        columns_of(rows, asked=("mask",))
+    assert columns_of([row | {"seg": row["mask"]} for row in rows], asked=("mask",)).mask == "mask"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -71,3 +72,18 @@ def test_a_datalist_of_classes(tmp_path: Path, write, started: Callable) -> None
     assert cohort.class_counts() == {"0": 3, "1": 3}
     with pytest.raises(RefusedFile, match="the label 1 of '1' is none of 0, 2; .* name all classes in cohort.classes"):
         decathlon(tmp_path, task="classification", classes=["0", "2"])
+
+
+@pytest.mark.parametrize("stated", [{"classes": ["background", "b", "a"]}, {"values": [0, 2, 1]}, {"values": ["x"]}])
+def test_classes_stated_beside_other_labels_of_the_description_are_refused(tmp_path: Path, stated: dict) -> None:
+    def saved(path: Path, voxels: np.ndarray) -> None:
+        nib.save(nib.Nifti1Image(voxels.astype(np.uint8), np.eye(4)), path)
+
+    saved(tmp_path / "i.nii.gz", np.ones((4, 4, 2)))
+    saved(tmp_path / "m.nii.gz", np.arange(32).reshape(4, 4, 2) % 3)
+    own = {"labels": {"0": "background", "1": "a", "2": "b"}, "modality": {"0": "MRI"}}
+    describe(tmp_path, **own, training=[{"image": "i.nii.gz", "label": "m.nii.gz"}])
+    with pytest.raises(ProtocolError, match='the "labels" of .*dataset.json say'):
+        decathlon(tmp_path, **stated)
+    same = decathlon(tmp_path, classes=["background", "a", "b"], values=[0, 1, 2])
+    assert same.classes == ("background", "a", "b")

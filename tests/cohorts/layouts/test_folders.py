@@ -180,3 +180,19 @@ def test_the_real_jpeg_slices_read_as_a_cohort(shared_data, tmp_path):
     cohort = folders(tmp_path, patient_pattern=r"(BraTS2021_\d+)", classes=["images", "masks"])
     assert len(cohort) == 80
     assert cohort.problems == ()
+
+
+@pytest.mark.parametrize(("one", "other"), [("\u00e9", "e\u0301"), ("a", "A"), ("a", "a ")])
+def test_class_folders_that_look_the_same_are_asked(tmp_path, one, other):
+    for number, name in enumerate((one, other, "b")):
+        picture(tmp_path / name / f"{number}.png", number)
+    with pytest.raises(CohortError, match="class folders .* alone; rename one, or name all classes"):
+        folders(tmp_path)
+    assert folders(tmp_path, classes=[one, other, "b"]).classes == (one, other, "b")
+
+
+def test_a_class_whose_folder_is_spelled_otherwise_is_asked(tmp_path):
+    for number, name in enumerate(("e\u0301", "b", "c")):
+        picture(tmp_path / name / f"{number}.png", number)
+    with pytest.raises(CohortError, match="no folder of the class .* rename the folder"):
+        folders(tmp_path, classes=["\u00e9", "b", "c"])

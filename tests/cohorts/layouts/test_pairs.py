@@ -320,3 +320,29 @@ def test_wrong_settings_say_what_to_do(tmp_path: Path, write, settings: dict, re
         pairs(
             tmp_path, **{"images": ["{case}.png"], "mask": "{case}_mask.png", "classes": ["background", "x"]} | settings
         )
+
+
+def saved(path: Path, voxels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(voxels.astype(np.uint8), np.eye(4)), path)
+
+
+def structure_files(folder: Path, names: dict[str, list[str]]) -> None:
+    """One case for each patient with a box for each structure, one below the other."""
+    for patient, structures in names.items():
+        saved(folder / patient / "ct.nii.gz", np.random.default_rng(len(patient)).integers(0, 99, (6, 6, 4)))
+        for row, structure in enumerate(structures):
+            mask = np.zeros((6, 6, 4))
+            mask[row] = 1
+            saved(folder / patient / f"seg/{structure}.nii.gz", mask)
+
+
+@pytest.mark.parametrize("other", ["Kidney_left", "kidney-left", "kidneyleft"])
+def test_a_file_in_another_spelling_is_no_absent_structure(tmp_path: Path, other: str) -> None:
+    structure_files(tmp_path, {"p1": ["liver", "kidney_left"], "patient": ["liver", other]})
+    settings = {"images": "{patient}/ct.nii.gz", "mask": "{patient}/seg/{structure}.nii.gz"}
+    cohort = pairs(tmp_path, **settings, classes=["background", "liver", "kidney_left"])
+    (problem,) = cohort.problems
+    assert problem.problem == f"it is called {other!r}, and the case lacks the structure 'kidney_left'"
+    with pytest.raises(ProtocolError, match=r"leave cohort\.values out"):
+        pairs(tmp_path, **settings, classes=["background", "liver", "kidney_left"], values=[0, 2, 1])

@@ -226,3 +226,8 @@ def test_a_folder_of_unlabelled_images_is_no_class(tmp_path: Path, write, starte
         started(tmp_path)
     _, cohort = started(tmp_path, **stated(str(error.value)))
     assert cohort.class_counts() == {"N": 3, "P": 3}
+
+
+def test_patients_that_look_the_same_are_asked() -> None:
+    with pytest.raises(CohortError, match="unseen signs alone"):
+        check_patients(["M\u00fcller", "Mu\u0308ller"], "it")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from equipoise.cohorts.layouts.tables import number_or_text, sort_key
+from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.errors import CohortError
 
 # The labels of CheXpert leave cells empty where a report says nothing. An empty cell once became a class of its own.
@@ -51,7 +52,7 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     for label in counts:
         spellings.setdefault(number_or_text(label), []).append(label)
     names = [max(group, key=lambda label: (counts[label], -len(label))) for group in spellings.values()]
-    _refuse_look_alikes(names, where)
+    refuse_look_alikes(names, where)
     _refuse_several(names, where)
     if len(names) < 2:
         label_count = f"the one label {names[0]!r}" if names else "no label at all"
@@ -72,13 +73,22 @@ def _refuse_several(names: Collection[str], where: str) -> None:
             )
 
 
-def _refuse_look_alikes(names: Sequence[str], where: str) -> None:
+_WRITE_ALIKE = "write them alike, or name all classes in cohort.classes"
+
+
+def refuse_look_alikes(names: Sequence[str], where: str, what: str = "labels", remedy: str = _WRITE_ALIKE) -> None:
+    """Raise CohortError where two classes differ in capitals, spaces or unseen signs alone (é is one sign or two)."""
     alike: dict[str, str] = {}
     for name in names:
         # Joining the two would be a guess about the truth of many cases, so the user decides.
-        other = alike.setdefault(" ".join(name.casefold().replace("_", " ").split()), name)
+        other = alike.setdefault(" ".join(as_seen(name).replace("_", " ").split()), name)
         if other != name:
-            raise CohortError(
-                f"{where} has the labels {other!r} and {name!r}, which differ in capitals or spaces alone; write them "
-                "alike, or name all classes in cohort.classes."
-            )
+            # ascii() shows what is not seen, but only where nothing else would tell the two apart.
+            plain = _plain(name) != _plain(other)
+            first, second = (ascii(other), ascii(name)) if plain else (repr(other), repr(name))
+            signs = "signs that look alike or are not seen" if plain else "capitals or spaces"
+            raise CohortError(f"{where} has the {what} {first} and {second}, which differ in {signs} alone; {remedy}.")
+
+
+def _plain(name: str) -> list[str]:
+    return name.casefold().replace("_", " ").split()

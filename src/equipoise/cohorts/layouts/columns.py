@@ -5,7 +5,7 @@ certain, such as two columns that could be the class, is asked.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,11 +72,15 @@ class Columns:
 
 
 def columns_of(
-    rows: Sequence[Mapping[str, str]], by_role: Mapping[str, Any] | None = None, where: str = "the table"
+    rows: Sequence[Mapping[str, str]],
+    by_role: Mapping[str, Any] | None = None,
+    where: str = "the table",
+    asked: Collection[str] = (),
 ) -> Columns:
     """Return the roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
 
     What a column holds counts too: files are no labels, values that recur no cases, fold numbers no parts.
+    asked: roles whose column, though it has the role's exact name, is asked where another one says something else.
     Raises ProtocolError for a by_role role or column that does not exist, CohortError where two columns could have a
     role.
     """
@@ -99,6 +103,10 @@ def columns_of(
     else:
         mask = _one("mask", masks, where)
     label = by_role.get("label") or _one("label", [name for name in rest if name not in {*files, *masks}], where)
+    rivals = {"label": [name for name in rest if name not in {*files, *masks}], "mask": masks, "patient": rest}
+    for role in asked:
+        if role not in by_role:
+            _check_rivals(role, rivals[role], rows, where)
     return Columns(
         images,
         case=by_role.get("case") or _one("case", unique, where),
@@ -108,6 +116,24 @@ def columns_of(
         part=by_role.get("part") or _one("part", parts, where),
         series_uid=by_role.get("series_uid") or _one("series_uid", rest, where),
     )
+
+
+def _check_rivals(role: str, names: Sequence[str], rows: Sequence[Mapping[str, str]], where: str) -> None:
+    """Ask where the column called as its role has a rival that groups the rows in another way: one of two truths."""
+    if role not in names:
+        return
+    fitting = [name for name in names if bare(name) in _SYNONYMS[role] and bare(name) not in _LAST_RESORT.get(role, ())]
+    for other in fitting:
+        both = {(row[role], row[other]) for row in rows}
+        as_one = len(both) == len({first for first, _ in both}) == len({second for _, second in both})
+        # Paths differ in every row, so that only equal ones say the same.
+        as_one = all(first == second for first, second in both) if role == "mask" else as_one
+        if other != role and not as_one:
+            raise CohortError(
+                f"{where} has the columns {role!r} and {other!r}, which both could be the {role} and differ; say which "
+                f'one is, such as cohort.columns = {{{role} = "{role}"}} '
+                f"(`equipoise init {where} --set columns.{role}={role}`)."
+            )
 
 
 def _holds_files(values: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.cohort import IGNORED, Cohort
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.case_files import CaseFiles
@@ -46,6 +46,7 @@ def decathlon(
         labels = Labels(tuple(classes or class_names([str(pair.get("label", "")) for _, pair in pairs], NAME)), {})
     elif "labels" in description:
         labels = labels_of(description, root)
+        _check_stated(labels, classes, values, root)
     else:
         labels = _stated(classes, values)
     parted, names = len({part for part, _ in pairs}) > 1, _case_names(root, [pair for _, pair in pairs])
@@ -107,6 +108,17 @@ def _entry(
         codes=None if is_class else labels.codes,
         hint=f'correct the labels, or name the value in "labels" of {NAME}',
     )
+
+
+def _check_stated(labels: Labels, classes: Sequence[str] | None, values: Sequence[int] | None, root: Path) -> None:
+    """Refuse classes or values of the protocol that are not those of the description, which are the ones read."""
+    own = [value for value, index in sorted(labels.codes.items(), key=lambda code: code[1]) if index != IGNORED]
+    for key, stated, read in (("classes", classes, list(labels.classes)), ("values", values, own)):
+        if stated is not None and list(stated) != read:
+            raise ProtocolError(
+                f'cohort.{key} is {list(stated)}, and the "labels" of {root / NAME} say {read}; leave cohort.classes '
+                'and cohort.values out, or take "labels" out of the description'
+            )
 
 
 def _stated(classes: Sequence[str] | None, values: Sequence[int] | None) -> Labels:

@@ -13,8 +13,10 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.volume_claim import Nonfinite
 from equipoise.cohorts.layouts.beside import masks_beside
 from equipoise.cohorts.layouts.case_files import CaseFiles
+from equipoise.cohorts.layouts.class_labels import refuse_look_alikes
 from equipoise.cohorts.layouts.image_names import PARTS, image_files, is_image_name
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import CohortError
 from equipoise.tasks import CLASSIFICATION
@@ -42,6 +44,9 @@ def folders(
     parted = [child for child in below if child.name.lower() in PARTS]
     tops = parted if len(parted) > 1 else [root]
     names = list(classes or sorted({child.name for top in tops for child in data_folders(top)}))
+    if classes is None:
+        refuse_look_alikes(names, str(root), "class folders", "rename one, or name all classes in cohort.classes")
+    _check_there(names, tops, root)
     if len(names) < 2:
         raise CohortError(f"{root} holds {len(names)} class folders; give a folder with at least two.")
     reader = _ClassFolder(root, patient_pattern)
@@ -62,6 +67,18 @@ def folders(
     )
     layout = Layout("folders", root, CLASSIFICATION.name, tuple(names), (), {}, notes, patients_known=known)
     return make_cohort(layout, entries, on_problem, nonfinite)
+
+
+def _check_there(names: Sequence[str], tops: Sequence[Path], root: Path) -> None:
+    """Refuse a class without a folder beside a folder that looks like its own: the class would have no case."""
+    there = {child.name for top in tops for child in data_folders(top)}
+    for name in names:
+        alike = sorted(folder for folder in there - {*names} if as_seen(folder).strip() == as_seen(name).strip())
+        if name not in there and alike:
+            raise CohortError(
+                f"{root} has no folder of the class {name!a} and one that looks like it, {alike[0]!a}; "
+                "rename the folder, or write its name in cohort.classes."
+            )
 
 
 @dataclass(frozen=True)

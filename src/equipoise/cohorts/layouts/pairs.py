@@ -20,7 +20,7 @@ from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
-from equipoise.cohorts.layouts.structure_names import Codes, codes_of
+from equipoise.cohorts.layouts.structure_names import Codes, codes_of, letters_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.cohorts.layouts.volumes import Layout, make_cohort
@@ -61,6 +61,11 @@ def pairs(
     Errors: ProtocolError for an impossible setting, CohortError where no mask fits.
     """
     names = _checked(task, classes, values)
+    if "{" + STRUCTURE + "}" in mask and values is not None and list(values) != list(range(len(names))):
+        raise ProtocolError(
+            f"cohort.values is {list(values)}, and the files of {{{STRUCTURE}}} in cohort.mask are called as the "
+            "classes are; leave cohort.values out"
+        )
     root = Path(path)
     templates = [Template(text) for text in ([images] if isinstance(images, str) else images)]
     reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, codes_of(values, names))
@@ -117,10 +122,11 @@ class PairReader:
             raise ProtocolError(
                 f"cohort.images has the field {{{unknown[0]}}}, which cohort.mask lacks; use a star for what differs"
             )
+        known = set(map(letters_of, self.classes))
         by_fields: defaultdict[tuple[tuple[str, str], ...], list[Path]] = defaultdict(list)
         for path in self.paths:
             fields = self.mask.match(path)
-            if fields is not None and fields.get(STRUCTURE, self.classes[-1]) in self.classes:
+            if fields is not None and letters_of(fields.get(STRUCTURE, self.classes[-1])) in known:
                 key = tuple((name, value) for name, value in fields.items() if name != STRUCTURE)
                 by_fields[key].append(self.root / path)
         return [(dict(key), files) for key, files in sorted(by_fields.items())]
@@ -144,11 +150,7 @@ class PairReader:
 
     def _with_mask(self, entry: CaseFiles, files: Sequence[Path]) -> CaseFiles:
         if STRUCTURE in self.mask.fields:
-            names = [str((self.mask.match(file.relative_to(self.root).as_posix()) or {})[STRUCTURE]) for file in files]
-            return replace(
-                entry,
-                structures=tuple((self.classes.index(name), file) for name, file in zip(names, files, strict=True)),
-            )
+            return self._with_structures(entry, files)
         if len(files) == 1:
             return replace(entry, mask=files[0])
         if len(self.classes) == 2:
@@ -156,6 +158,23 @@ class PairReader:
         reason = f"{len(files)} masks fit it, and which class each of them shows is not known"
         refusal = RefusedFile(files[0], reason, "give cohort.mask a pattern that leaves one file for each case")
         return replace(entry, refusal=refusal)
+
+    def _with_structures(self, entry: CaseFiles, files: Sequence[Path]) -> CaseFiles:
+        """Return a case with the files of its structures; asked where one seems to be there in another spelling."""
+        names = [str((self.mask.match(file.relative_to(self.root).as_posix()) or {})[STRUCTURE]) for file in files]
+        structures = [
+            (self.classes.index(name), file) for name, file in zip(names, files, strict=True) if name in self.classes
+        ]
+        entry = replace(entry, structures=tuple(structures))
+        for name, file in zip(names, files, strict=True):
+            lacking = next(
+                (one for one in self.classes if letters_of(one) == letters_of(name) and one not in names), None
+            )
+            # An absent file is an absent structure; read so, another spelling would be a truth without it.
+            if name not in self.classes and lacking is not None:
+                reason = f"it is called {name!r}, and the case lacks the structure {lacking!r}"
+                return replace(entry, refusal=RefusedFile(file, reason, "rename the file, or exclude the case"))
+        return entry
 
     def unmasked(self, entries: Iterable[CaseFiles]) -> list[Exclusion]:
         """Return the images that fit the first pattern and have no mask."""

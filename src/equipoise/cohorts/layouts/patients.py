@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.errors import CohortError, ProtocolError
 
 UNKNOWN_PATIENTS = (
@@ -62,9 +63,11 @@ def check_patients(patients: Iterable[str], where: str) -> None:
     for patient in patients:
         # Numbers alone lose zeros, and only whole ones do: 1.1 and 1.10 are the first and the tenth patient of site 1.
         number = _WHOLE_NUMBER.fullmatch(patient.strip())
-        other = alike.setdefault(number[1] if number else "".join(patient.casefold().split()), patient)
+        other = alike.setdefault(number[1] if number else "".join(as_seen(patient).split()), patient)
         if other != patient:
+            unseen = as_seen(other) == as_seen(patient) and other.casefold() != patient.casefold()
+            first, second = (ascii(other), ascii(patient)) if unseen else (repr(other), repr(patient))
             raise CohortError(
-                f"{where} has the patients {other!r} and {patient!r}, which may be one person: they differ in "
-                "capitals, spaces or zeros alone; write them alike, or make them differ in more than that."
+                f"{where} has the patients {first} and {second}, which may be one person: they differ in "
+                "capitals, spaces, zeros or unseen signs alone; write them alike, or make them differ in more."
             )

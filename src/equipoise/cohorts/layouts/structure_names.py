@@ -1,13 +1,13 @@
 """Structures of DICOM masks by their names: a number often means another structure in another patient's file."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
 from equipoise.cohorts.cohort import IGNORED
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.errors import ProtocolError
 
 Codes = Mapping[int, int] | Mapping[int | str, int]
@@ -29,9 +29,16 @@ def bare_name(name: str) -> str:
     >>> bare_name("GTV_Primary ") == bare_name("gtv-primary"), bare_name("GTV-") == bare_name("GTV")
     (True, False)
     """
-    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", seen).casefold())
-    return " ".join(_INSIDE.sub(" ", " ".join(re.split(r"[\s_]+", text))).split())
+    return " ".join(_INSIDE.sub(" ", " ".join(re.split(r"[\s_]+", as_seen(name)))).split())
+
+
+def letters_of(name: str) -> str:
+    """Return the letters and digits of a name alone; names that share them may be one in two spellings.
+
+    >>> letters_of("Kidney-Left") == letters_of("kidney_left ")
+    True
+    """
+    return re.sub(r"[\W_]+", "", bare_name(name))
 
 
 def codes_of(values: Sequence[Any] | None, classes: Sequence[str]) -> dict[int | str, int]:
