@@ -1,5 +1,7 @@
 """Designs and epochs that fit into minutes."""
 
+from dataclasses import replace
+
 import pytest
 
 from equipoise.configuration.budget import (
@@ -84,3 +86,12 @@ def test_more_time_is_said_in_epochs_designs_and_chances() -> None:
     assert "a verdict in 60 % of trials instead of 30 %" in line
     assert now.enough
     assert now.updates >= 1000
+
+
+def test_a_design_that_differs_in_its_fractions_alone_is_no_gain_in_words() -> None:
+    now = fit(HOLDOUT, 30)
+    design = replace(HOLDOUT.design, fractions=(0.9, 0.05, 0.05))
+    then = fit(replace(HOLDOUT, design=design, test_patients=1), 300)
+    (line,) = more_time(now, [Bought(300, then)])
+    assert "arms" not in line
+    assert f"1 test patient instead of {HOLDOUT.test_patients}" in line

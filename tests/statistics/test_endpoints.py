@@ -63,3 +63,8 @@ def test_unknown_endpoints_are_refused_with_what_there_is() -> None:
 @pytest.mark.parametrize("name", ["sensitivity@1.0", "sensitivity@", "sensitivity@90", "auc"])
 def test_only_a_specificity_below_one_is_one(name: str) -> None:
     assert "%" not in described(name).heading
+
+
+def test_predictions_that_offer_nothing_say_why() -> None:
+    with pytest.raises(PredictionError, match="they offer none, as where every mask is empty"):
+        endpoint_named("dice", ())

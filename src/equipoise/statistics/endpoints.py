@@ -243,9 +243,8 @@ def endpoint_named(
     if classes and (member := _at_specificity(name)):
         return member
     offered = sorted({*metrics, *offers, *(custom or {})})
-    raise PredictionError(
-        f"no endpoint {name!r} can be computed from these predictions; they offer {', '.join(offered)}"
-    )
+    offer = ", ".join(offered) or "none, as where every mask is empty; correct the masks"
+    raise PredictionError(f"no endpoint {name!r} can be computed from these predictions; they offer {offer}")
 
 
 def at_threshold(threshold: float) -> dict[str, Endpoint]:

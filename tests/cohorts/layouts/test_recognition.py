@@ -118,3 +118,10 @@ def test_pictures_are_told_by_their_names_alone(tmp_path):
         (tmp_path / name).mkdir()
         Picture.new("L", (4, 4)).save(tmp_path / name / "1.PNG", format="PNG")
     assert recognise(tmp_path).source == "folders"
+
+
+def test_images_of_one_class_are_told(tmp_path):
+    touch(tmp_path / "cat", "a.png", "b.png")
+    for folder in (tmp_path, tmp_path / "cat"):
+        with pytest.raises(CohortError, match="2 images in one folder, .* one class only"):
+            recognise(folder)

@@ -158,8 +158,10 @@ def test_a_class_with_fewer_patients_than_parts_is_refused() -> None:
         split(cohort_of(rows))
     with pytest.raises(CohortError, match=r"class class 2 .* has 0 patients"):
         split(cohort_of([*rows[:50], ("q1", 1), ("q2", 1), ("q3", 1)], classes=3))
-    with pytest.raises(CohortError, match="2 patients for 3 parts"):
+    with pytest.raises(CohortError, match="2 patients for 3 parts; add patients$"):
         split(cohort_of([("a", 0), ("b", 0)], classes=1))
+    with pytest.raises(CohortError, match="has 1 patient for 3 parts; add patients$"):
+        split(cohort_of([("a", 0), ("a", 0)], classes=1))
 
 
 def test_a_given_part_without_a_class_is_refused() -> None:

@@ -53,10 +53,22 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
     else:
         raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
     if known is None:
+        _refuse_one_class(path)
         raise CohortError(
             f"{path} has no layout that is recognised{unread_files(path)}; known are {KNOWN}; or write a manifest.csv"
         )
     return known
+
+
+def _refuse_one_class(path: Path) -> None:
+    """Say of a folder of images alone that they are of one class; there is nothing to tell apart."""
+    below = itertools.islice(data_files(path), _LOOKED_AT) if path.is_dir() else ()
+    images = [file for file in below if is_image_name(file.name)]
+    if images and len({file.parent for file in images}) == 1:
+        raise CohortError(
+            f"{path} holds {len(images)} images in one folder, without masks or a table, so that they are of one class "
+            "only; give a folder that holds one folder for each of two classes or more, or write a manifest.csv"
+        )
 
 
 def _some(files: Iterable[Path], most: int = _PROBED) -> tuple[Path, ...]:

@@ -132,9 +132,10 @@ def _deal(
 def _check_enough(cohort: Cohort, counts: NDArray[np.float64], parts: int, key: str) -> None:
     """Refuse a class with fewer patients than parts, for which no split by patient can serve every part."""
     if len(counts) < parts:
-        raise CohortError(
-            f"cohort {cohort.name} has {len(counts)} patients for {parts} parts; add patients or lower {key}"
-        )
+        # One patient serves no split, and fractions are always those of train, validation and test.
+        fewer = f" or lower {key}" if len(counts) > 1 and key != "split.fractions" else ""
+        held = "1 patient" if len(counts) == 1 else f"{len(counts)} patients"
+        raise CohortError(f"cohort {cohort.name} has {held} for {parts} parts; add patients{fewer}")
     names = cohort.task_record.counts(cohort)
     owners = np.sum(counts > 0, axis=0)
     for index, name in enumerate(names):

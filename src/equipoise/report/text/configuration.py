@@ -62,13 +62,16 @@ def _gains(now: Fit, then: Fit) -> list[str]:
     gains = []
     if then.epochs != now.epochs:
         gains.append(f"{then.epochs} epochs instead of {now.epochs}")
-    if then.offer.design != now.offer.design:
-        gains.append(f"{design_words(then.offer.design)} instead of {design_words(now.offer.design)}")
+    before, after = (design_words(fit.offer.design) for fit in (now, then))
+    # Designs may differ in their fractions alone, which the test patients tell.
+    if after != before:
+        gains.append(f"{after} instead of {before}")
     if then.offer.test_patients != now.offer.test_patients:
-        gains.append(f"{then.offer.test_patients} test patients instead of {now.offer.test_patients}")
-    before, after = (100 * fit.offer.chance.verdict for fit in (now, then))
-    if abs(after - before) >= 1:
-        gains.append(f"a verdict in {after:.0f} % of trials instead of {before:.0f} %")
+        patients = plural(then.offer.test_patients, "test patient")
+        gains.append(f"{patients} instead of {now.offer.test_patients}")
+    chance, later = (100 * fit.offer.chance.verdict for fit in (now, then))
+    if abs(later - chance) >= 1:
+        gains.append(f"a verdict in {later:.0f} % of trials instead of {chance:.0f} %")
     return gains
 
 
