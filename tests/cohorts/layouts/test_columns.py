@@ -69,6 +69,9 @@ def test_a_column_of_the_exact_name_is_asked_where_another_one_says_something_el
     with pytest.raises(CohortError, match=f"{role!r} and {other!r}, which both could be the {role}"):
         columns_of(rows, asked=(role,))
     assert getattr(columns_of(rows, {role: role}, asked=(role,)), role) == role
+    contrary = [{role: "ab"[k % 2], other: "ba"[k % 2], "image": f"{k}.png"} for k in range(4)]
+    with pytest.raises(CohortError, match="and differ; say which one is"):
+        columns_of(contrary, asked=(role,))
     alike = [{role: "ab"[k % 2], other: "xy"[k % 2], "image": f"{k}.png"} for k in range(4)]
     assert getattr(columns_of(alike, asked=(role,)), role) == role
 

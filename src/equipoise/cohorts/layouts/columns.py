@@ -125,9 +125,11 @@ def _check_rivals(role: str, names: Sequence[str], rows: Sequence[Mapping[str, s
     fitting = [name for name in names if bare(name) in _SYNONYMS[role] and bare(name) not in _LAST_RESORT.get(role, ())]
     for other in fitting:
         both = {(row[role], row[other]) for row in rows}
-        as_one = len(both) == len({first for first, _ in both}) == len({second for _, second in both})
-        # Paths differ in every row, so that only equal ones say the same.
-        as_one = all(first == second for first, second in both) if role == "mask" else as_one
+        first, second = {one for one, _ in both}, {two for _, two in both}
+        as_one = len(both) == len(first) == len(second)
+        # Paths differ in every row, and 0 beside 1 contradicts 1 beside 0: of one set of words only equal ones agree.
+        if role == "mask" or first & second:
+            as_one = all(one == two for one, two in both)
         if other != role and not as_one:
             raise CohortError(
                 f"{where} has the columns {role!r} and {other!r}, which both could be the {role} and differ; say which "
