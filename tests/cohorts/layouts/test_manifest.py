@@ -151,3 +151,10 @@ def test_masks_may_store_other_values_than_0_1_2(tmp_path):
         manifest(table, **names)
     with pytest.raises(ProtocolError, match="give each class its own value"):
         manifest(table, values=[0], **names)
+
+
+@pytest.mark.parametrize("header", ["case,patient,image,label,dx", "case,label,image,patient,subject_id"])
+def test_a_manifest_asks_of_two_columns_that_could_be_one_role(tmp_path, header):
+    (tmp_path / "t.csv").write_text(header + "\n0,a,0.png,a,b\n1,b,1.png,b,a\n")
+    with pytest.raises(CohortError, match="which both could be the (label|patient) and differ"):
+        manifest(tmp_path / "t.csv")

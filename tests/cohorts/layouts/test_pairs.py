@@ -346,3 +346,14 @@ def test_a_file_in_another_spelling_is_no_absent_structure(tmp_path: Path, other
     assert problem.problem == f"it is called {other!r}, and the case lacks the structure 'kidney_left'"
     with pytest.raises(ProtocolError, match=r"leave cohort\.values out"):
         pairs(tmp_path, **settings, classes=["background", "liver", "kidney_left"], values=[0, 2, 1])
+
+
+def test_a_structure_of_which_no_case_has_a_file_is_asked(tmp_path: Path) -> None:
+    structure_files(tmp_path, {"p1": ["liver", "kidney"]})
+    with pytest.raises(CohortError, match="no file of the structure 'kidneys' in any case"):
+        pairs(
+            tmp_path,
+            images="{patient}/ct.nii.gz",
+            mask="{patient}/seg/{structure}.nii.gz",
+            classes=["background", "liver", "kidneys"],
+        )

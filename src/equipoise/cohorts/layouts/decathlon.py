@@ -12,6 +12,7 @@ from equipoise.cohorts.layouts.class_labels import class_names
 from equipoise.cohorts.layouts.description import NAME, Labels, channels_of, labels_of, listed_file, read_description
 from equipoise.cohorts.layouts.image_names import stem_and_ending
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.structure_names import codes_of
 from equipoise.cohorts.layouts.volumes import Layout, make_cohort
 from equipoise.errors import ProtocolError
 from equipoise.tasks import SEGMENTATION, task_named
@@ -127,8 +128,4 @@ def _stated(classes: Sequence[str] | None, values: Sequence[int] | None) -> Labe
             'cohort.classes is missing, for the description has no "labels"; name the mask\'s classes, '
             'e.g. classes = ["background", "tumour"]'
         )
-    if values is not None and len(set(values)) != len(classes):
-        raise ProtocolError(
-            f"cohort.values has {list(values)} for {len(classes)} classes; give each class its own value"
-        )
-    return Labels(tuple(classes), {value: index for index, value in enumerate(values or range(len(classes)))})
+    return Labels(tuple(classes), codes_of(values, classes))

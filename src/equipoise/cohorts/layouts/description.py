@@ -10,6 +10,7 @@ from equipoise.cohorts.cohort import IGNORED
 from equipoise.cohorts.formats.checksums import read_bytes
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
+from equipoise.cohorts.layouts.structure_names import Codes
 
 NAME = "dataset.json"
 _LIMITS = Limits(file_bytes=64 * MIB)
@@ -25,7 +26,7 @@ class Labels:
     """
 
     classes: tuple[str, ...]
-    codes: Mapping[int, int]
+    codes: Codes
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property

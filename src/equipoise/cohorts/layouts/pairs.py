@@ -74,6 +74,8 @@ def pairs(
         raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
     entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
     entries = _with_table(entries, root, table) if table else entries
+    if STRUCTURE in reader.mask.fields:
+        _check_structures(root, entries, names)
     known = patient_pattern is not None or PATIENT in reader.mask.fields
     notes: tuple[str, ...] = () if patient_pattern else (FOLDER_PATIENTS,) if known else (UNKNOWN_PATIENTS,)
     fewer = [
@@ -182,6 +184,19 @@ class PairReader:
         used |= {entry.mask for entry in entries if entry.mask}
         alone = [path for path in self.paths if self.images[0].match(path) is not None and self.root / path not in used]
         return [Exclusion(path, path, "it has no mask") for path in alone if self.mask.match(path) is None]
+
+
+def _check_structures(root: Path, entries: Sequence[CaseFiles], names: Sequence[str]) -> None:
+    """Refuse a class of which no case has a file: a misspelt one would be absent everywhere."""
+    if any(entry.refusal for entry in entries):
+        return
+    there = {index for entry in entries for index, _ in entry.structures}
+    absent = [name for index, name in enumerate(names) if index and index not in there]
+    if absent:
+        raise CohortError(
+            f"{root} has no file of the structure {absent[0]!r} in any case; correct it in "
+            "cohort.classes, or leave it out"
+        )
 
 
 def _with_table(entries: Sequence[CaseFiles], root: Path, table: str) -> list[CaseFiles]:
