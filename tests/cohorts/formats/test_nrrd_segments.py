@@ -8,6 +8,7 @@ from equipoise.cohorts.formats.nrrd_segments import segments_in
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.manifest import manifest
 from equipoise.cohorts.layouts.masks import read_mask
+from equipoise.cohorts.layouts.pairs import pairs
 from equipoise.cohorts.layouts.structure_names import codes_of, numbers_of
 
 CLASSES = ["background", "liver", "spleen"]
@@ -77,3 +78,15 @@ def test_values_that_are_exchanged_in_one_patient_are_asked_and_names_read_them(
     assert read.problems == ()
     masks = [case.read().mask for case in read.cases]
     assert all(np.array_equal(masks[0], mask) for mask in masks)
+
+
+def test_a_file_of_one_structure_that_holds_another_class_is_refused(tmp_path):
+    for case in ("a", "b"):
+        (tmp_path / case).mkdir()
+        written(tmp_path / case / "ct.nrrd", np.random.default_rng(ord(case)).integers(0, 99, (3, 6, 6)))
+        for name, box in (("liver", boxes(1, 0)), ("spleen", boxes(0, 1))):
+            held = "Spleen" if case == "b" else name
+            written(tmp_path / case / f"{name}.seg.nrrd", box, [(held, 1, "")])
+    made = pairs(tmp_path, images="{case}/ct.nrrd", mask="{case}/{structure}.seg.nrrd", classes=CLASSES)
+    (problem,) = made.problems
+    assert problem.problem == "its structure is called 'Spleen' and would be the class 'liver'"

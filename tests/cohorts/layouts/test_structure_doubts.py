@@ -2,7 +2,14 @@
 
 import pytest
 
-from equipoise.cohorts.layouts.structure_doubts import Structures, doubts, other_names, renamed, structures_of
+from equipoise.cohorts.layouts.structure_doubts import (
+    Structures,
+    called_otherwise,
+    doubts,
+    other_names,
+    renamed,
+    structures_of,
+)
 from equipoise.cohorts.layouts.structure_names import codes_of
 
 CLASSES = ["background", "liver", "spleen"]
@@ -77,3 +84,10 @@ def test_a_remark_tells_the_code_and_counts_what_is_absent():
         "it has no structure 2: the class 'spleen' is nowhere in it",
     ]
     assert structures_of({}) is None
+
+
+def test_the_file_of_a_structure_that_names_another_class_is_told():
+    assert called_otherwise(Structures({1: "SPLEEN"}), 1, CLASSES) == "SPLEEN"
+    assert called_otherwise(Structures({1: "x"}, {1: SPLEEN}), 1, CLASSES) == "Spleen"
+    assert called_otherwise(Structures({1: "Liver", 2: "vessel"}, {1: SPLEEN}), 1, CLASSES) is None
+    assert called_otherwise(Structures(), 1, CLASSES) is None

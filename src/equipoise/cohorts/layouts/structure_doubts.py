@@ -100,6 +100,15 @@ def _of_other_classes(own: Structures, codes: Codes | None, classes: Sequence[st
             yield f"its structure {name!r} has the name of a class and none of the numbers in cohort.values"
 
 
+def called_otherwise(own: Structures, index: int, classes: Sequence[str]) -> str | None:
+    """Return the name of another class that a file of one structure, the class `index`, gives it; None where none."""
+    names = [text for number, name in own.names.items() for text in (name, own.words(number))]
+    others = {bare_name(name) for other, name in enumerate(classes) if other not in (0, index)}
+    if bare_name(classes[index]) in map(bare_name, own.names.values()):
+        return None
+    return next((name for name in names if bare_name(name) in others), None)
+
+
 def _what_to_write(own: Structures, codes: Codes | None, classes: Sequence[str]) -> str:
     if by_name(codes):
         return "correct cohort.values, or exclude the case"

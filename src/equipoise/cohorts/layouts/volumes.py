@@ -34,7 +34,7 @@ from equipoise.cohorts.layouts.header_patients import owners_of, with_header_pat
 from equipoise.cohorts.layouts.masks import case_mask
 from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.sound_files import Held, SoundFiles, is_picture
-from equipoise.cohorts.layouts.structure_doubts import Structures, doubts, renamed, structures_of
+from equipoise.cohorts.layouts.structure_doubts import Structures, called_otherwise, doubts, renamed, structures_of
 from equipoise.cohorts.layouts.structure_names import in_order
 from equipoise.cohorts.store import content_key
 from equipoise.cores import side_by_side
@@ -265,6 +265,11 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
             raise RefusedFile(entry.images[0], "it has no mask", "add its mask, or exclude the case")
         _, masks = case_mask(entry, first, nonfinite)
         remarks += [(Path(next(iter(scan.sha256), "")).name, text) for scan in masks for text in scan.remarks]
+        for (index, path), scan in zip(entry.structures, masks, strict=True) if entry.mask is None else ():
+            other = called_otherwise(structures_of(scan.header) or Structures(), index, layout.classes)
+            if other is not None:
+                reason = f"its structure is called {other!r} and would be the class {layout.classes[index]!r}"
+                raise RefusedFile(path, reason, "give the file the name of its structure, or exclude the case")
         if entry.mask is not None and (structures := structures_of(masks[0].header)) is not None:
             remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes)]
         scans += masks
