@@ -5,7 +5,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from equipoise.cohorts.formats.dicom_values import items, number, numbers, text, uid, whole
+from equipoise.cohorts.formats.dicom_values import items, meaning, number, numbers, text, uid, whole
 from equipoise.cohorts.formats.refusal import RefusedFile
 
 
@@ -55,3 +55,19 @@ def test_values_are_converted():
 def test_malformed_values_are_refused_by_name(data, read, reason):
     with pytest.raises(RefusedFile, match=reason):
         read(data)
+
+
+def coded(scheme: str, value: str, words: str) -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator, item.CodeValue, item.CodeMeaning = scheme, value, words
+    return item
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_code_is_read_with_its_modifiers(inside: bool) -> None:
+    names = ("SegmentedPropertyTypeCodeSequence", "SegmentedPropertyTypeModifierCodeSequence")
+    data, kidney = Dataset(), coded("SCT", "64033007", "Kidney")
+    setattr(kidney if inside else data, names[1], [coded("SCT", "7771000", "Left")])
+    setattr(data, names[0], [kidney])
+    assert meaning(data, *names) == {"code": "SCT 64033007 + SCT 7771000", "meaning": "Kidney, Left"}
+    assert meaning(Dataset(), *names) == {"code": "", "meaning": ""}

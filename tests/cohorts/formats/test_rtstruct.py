@@ -1,6 +1,7 @@
 """Structure sets: contours become the voxels that an independent rasteriser finds; what is uncertain is refused."""
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -174,3 +175,30 @@ def test_the_parser_gives_structures_and_points(tmp_path):
     ]  # fmt: skip
     assert np.allclose(arrays[1], mm(A, 3), atol=1e-5)
     assert arrays[2].shape == (1, 3)
+
+
+def renumbered(path, numbers, codes=()):
+    """Give the structures of a file other numbers, and codes (scheme, value, words) where there are any."""
+    data = pydicom.dcmread(path)
+    for number, roi, drawn in zip(numbers, data.StructureSetROISequence, data.ROIContourSequence, strict=True):
+        roi.ROINumber = drawn.ReferencedROINumber = number
+    data.RTROIObservationsSequence = []
+    for number, (scheme, value, words) in zip(numbers, codes, strict=False):
+        seen, code = Dataset(), Dataset()
+        code.CodingSchemeDesignator, code.CodeValue, code.CodeMeaning = scheme, value, words
+        seen.ReferencedROINumber, seen.RTROIIdentificationCodeSequence = number, [code]
+        data.RTROIObservationsSequence.append(seen)
+    data.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("number", [0, 70000])
+def test_a_structure_is_read_by_its_name_whatever_its_number(image, tmp_path, number):
+    points = star((17, 19), 7, 13)
+    file = write(tmp_path / "s.dcm", {"GTV": closed((points, 3)), "Lung": closed((star((6, 33), 2, 4), 4))})
+    renumbered(file, [number, 4464], [("SCT", "4147007", "Mass")])
+    scan = read_mask(file, image, codes={"background": 0, 0: 0, "gtv": 1})
+    assert scan.header["structures"] == {1: "GTV"}
+    assert scan.header["meanings"] == {1: ("SCT 4147007", "Mass")}
+    assert np.array_equal(scan.array[0, 3] == 1, rasterised(points))
+    assert not scan.array[0, :3].any()
