@@ -48,7 +48,9 @@ def test_codes_that_are_exchanged_under_one_label_are_asked(values):
     one = Structures({1: "Seg 1", 2: "Seg 2"}, {1: LIVER, 2: SPLEEN})
     other = Structures({1: "Seg 1", 2: "Seg 2"}, {1: SPLEEN, 2: LIVER})
     codes = codes_of(values, CLASSES)
-    assert doubts([("a", one), ("b", other)], codes, CLASSES).keys() == {"b"}
+    wrong = doubts([("a", one), ("b", other)], codes, CLASSES)
+    assert wrong.keys() == {"b"}
+    assert "Seg 1" not in wrong["b"][1], "names that say nothing are no remedy"
     neutral = ["background", "one", "two"]
     wrong = doubts([("a", one), ("b", other)], codes_of(values, neutral), neutral)
     assert wrong.keys() == {"a", "b"}

@@ -112,9 +112,11 @@ def called_otherwise(own: Structures, index: int, classes: Sequence[str]) -> str
 def _what_to_write(own: Structures, codes: Codes | None, classes: Sequence[str]) -> str:
     if by_name(codes):
         return "correct cohort.values, or exclude the case"
-    spelled = {bare_name(own.words(number)): name for number, name in own.names.items()}
-    spelled |= {bare_name(name): name for name in (*own.names.values(), *own.left_out)}
-    names = [BACKGROUND, *(spelled.get(bare_name(name), name) for name in classes[1:])]
+    spelled = {bare_name(name): name for name in (*own.names.values(), *own.left_out)}
+    # Names such as Segment_1 say nothing: stated, they would be exchanged in the next file as the numbers are.
+    if not all(bare_name(name) in spelled for name in classes[1:]):
+        return "give its structures the names of their classes and state them in cohort.values, or exclude the case"
+    names = [BACKGROUND, *(spelled[bare_name(name)] for name in classes[1:])]
     shown = ", ".join(f'"{name}"' for name in names)
     return f"state the structures' names, such as cohort.values = [{shown}], or exclude the case"
 
