@@ -3,6 +3,7 @@
 import numpy as np
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.score_scales import refuse_foreign_threshold
 from equipoise.evaluation.predictions import Predictions
 
 
@@ -25,6 +26,8 @@ def threshold_note(table: Predictions, threshold: float | None, positive: str | 
             f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
         )
     one = positive or table.classes[1]
+    if one in table.classes:
+        refuse_foreign_threshold(table, threshold, table.classes.index(one))
     return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
 
 
