@@ -115,13 +115,13 @@ def samplesize(
 def _without_copies(pilot: Pilot) -> tuple[Analysis, list[str]]:
     """Analyse the pilot with one column for each training run, and say which were left out.
 
-    Copies of runs or arms have no spread: EquipoiseError where nothing, or one run, is left of what was given as several.
+    Copies of runs or arms have no spread: EquipoiseError where one run is left of several, or an arm is another's copy.
     """
     aligned = align(pilot.test)
     panel = without_repeats(aligned, pilot.endpoint)
     for arm in panel.repeated:
         if len(panel.columns(arm)) < 2:
-            one = next(reason for reason in panel.warnings if dict(reason.values).get("arm") == arm)
+            one = next(reason for reason in panel.warnings if reason.facts.get("arm") == arm)
             raise EquipoiseError(f"the pilot allows no planning: {sentence(one)}")
     analysis = analyse(panel, pilot.endpoint, pilot.positive)
     twins = twin_arms(analysis)
