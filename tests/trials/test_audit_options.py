@@ -11,7 +11,7 @@ from equipoise import cli
 from equipoise.cli_audit import settings_of
 from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
-from equipoise.trials.audit import audit_as_stated
+from equipoise.trials.audit import audit, audit_as_stated
 
 MADE = Path(__file__).parents[1] / "evaluation/external/files"
 PERMISSIONS = "what to allow (the report says so)"

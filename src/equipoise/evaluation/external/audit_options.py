@@ -91,7 +91,7 @@ def labels_of(regions: Regions, labels_present: Sequence[int]) -> dict[str, tupl
 def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
     columns, _ = table_columns(path)
-    columns, _ = with_roles(columns, str(path), {})
+    columns, _ = with_roles(columns, str(path), {}, listed=(key, value))
     if key not in columns or value not in columns or not len(columns[key]):
         listed = ", ".join(columns)
         raise PredictionError(

@@ -16,6 +16,7 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.rival_columns import refuse_rivals
 from equipoise.evaluation.external.score_scales import SUM_TOLERANCE, refuse_outside, refuse_stated_logits
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.evaluation.predictions import SCORE
@@ -165,11 +166,11 @@ def _from_one(
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         return columns, notes
-    score = _one(columns, _SCORES, "score", source)
+    score = _one(columns, _SCORES, "score", source, stated="score" in options.columns or "arms" in options.columns)
     if score is not None and _only_calls(columns[score], truths):
         columns = {"prediction" if name == score else name: values for name, values in columns.items()}
         score = None
-    called = _one(columns, _CALLED, "prediction", source)
+    called = _one(columns, _CALLED, "prediction", source, stated="prediction" in options.columns)
     if score is None and called is not None and _is_fraction(columns[called]):
         score, called = called, None
     if score is not None:
@@ -185,10 +186,13 @@ def _from_one(
     return _calls(columns, called, source, options, truths, notes)
 
 
-def _one(columns: Columns, names: tuple[str, ...], role: str, source: str) -> str | None:
-    if role in columns:
-        return role
+def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, stated: bool) -> str | None:
+    """Return the column of a role, which the caller may have stated; refuse two that could be it."""
     fitting = [name for name in columns if bare(name) in names]
+    if role in columns:
+        if not stated:
+            refuse_rivals(role, role, [name for name in fitting if name != role], columns, source)
+        return role
     if len(fitting) > 1:
         raise PredictionError(
             f"{source} has {len(fitting)} columns that could be the {role} ({', '.join(fitting)}); say which one is, "
