@@ -15,6 +15,7 @@ from equipoise.evaluation.external.agreement import (
     same_truths,
     unpredicted,
 )
+from equipoise.evaluation.external.doubtful_arms import called_arms, perfect_arms
 from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
 from equipoise.evaluation.predictions import Predictions
@@ -44,6 +45,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
         notes += more
     if settings.training is not None:
         notes += not_trained(table, Path(settings.training), allowed=allowed)
+    notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
     if settings.cases_are_patients:
         notes.append("Every case was taken for another patient, as the caller stated")

@@ -90,8 +90,8 @@ def with_roles(
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
-    columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a list
-    is read for, whose columns the caller cannot name.
+    columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
+    list is read for, whose columns the caller cannot name.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was left aside." for name in raw if name not in columns]
