@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.exchanged_labels import LabelFits
 from equipoise.evaluation.external.mask_file import MaskFile, read_mask
+from equipoise.evaluation.external.structures import LabelCount, foreign_labels, structures
+from equipoise.trials.audit import audit
 
 Labels = NDArray[np.int32]
 CASES = 8
@@ -84,3 +86,30 @@ def test_channels_have_an_order(tmp_path: Path) -> None:
                 fits.refuse_exchanged()
         else:
             fits.refuse_exchanged()
+
+
+@pytest.mark.long
+def test_an_audit_names_the_arm_and_takes_a_confirmation(tmp_path: Path) -> None:
+    pairs = masks(tmp_path)
+    (tmp_path / "b").mkdir()
+    for _, predicted in pairs:
+        np.save(tmp_path / "b" / predicted.path.name, np.array([0, 2, 1], np.int32)[predicted.voxels])
+    given = {arm: tmp_path / arm for arm in "ab"}
+    with pytest.raises(PredictionError, match="masks of arm 'b' in"):
+        audit(given, truth=tmp_path / "truth", cases_are_patients=True)
+    found = audit(given, truth=tmp_path / "truth", cases_are_patients=True, below_chance=True)
+    assert any("labels of the masks are right" in one for one in found["warnings"])
+
+
+def test_another_code_names_its_arm_with_regions_too() -> None:
+    labels = LabelCount()
+    for case in "12":
+        labels.add(Path("truth") / case, [1, 2], Path("a") / case, [1, 9], "first")
+        labels.add(Path("truth") / case, [1, 2], Path("b") / case, [1, 2], "second")
+    assert "(the predictions of 'first' in a)" in foreign_labels(labels, {}, ())[0]
+    labels.add(Path("truth/1"), [1, 2], Path("c/1"), [255], "third")
+    with pytest.raises(PredictionError, match="predictions of 'third' in c hold the labels 255"):
+        structures(labels, {"whole": (1, 2)}, ())
+    labels.predicted.pop(Path("c"))
+    labels.add(Path("truth/1"), [1], Path("d/1"), [3], "fourth")
+    assert structures(labels, {"whole": (1, 2, 3)}, ()) == [1, 2]
