@@ -169,7 +169,8 @@ def _samplesize(arguments: argparse.Namespace) -> int:
         arguments.pilot, primary=arguments.primary, difference=arguments.difference, alpha=arguments.alpha,
         power=arguments.power, seeds=arguments.seeds, control=arguments.control, positive=arguments.positive,
         columns=arguments.columns, patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
-        trust_code=arguments.trust_code,
+        trust_code=arguments.trust_code, scores=arguments.scores, common_cases=arguments.common_cases,
+        below_chance=arguments.below_chance,
     )  # fmt: skip
     if arguments.out:
         page = Path(arguments.out).suffix.lower() in (".html", ".htm")

@@ -98,5 +98,5 @@ def _add_permissions(audit: argparse.ArgumentParser) -> None:
     allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
     allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
     allowed.add_argument(
-        "--below-chance", action="store_true", help="the scores are right, although an AUC is below 0.5"
+        "--below-chance", action="store_true", help="scores or labels are right, although they look exchanged"
     )

@@ -30,4 +30,13 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument("--columns", metavar="ROLE=NAME,…", help="of tables: which column is what")
     size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
+    size.add_argument(
+        "--scores", choices=["probabilities", "logits"], help="of tables: what one column of scores holds"
+    )
+    size.add_argument("--common-cases", action="store_true", help="of tables: leave out cases that some arm lacks")
+    size.add_argument(
+        "--below-chance",
+        action="store_true",
+        help="of tables: scores or labels are right, although they look exchanged",
+    )
     size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")

@@ -99,3 +99,34 @@ def test_one_turned_arm_of_an_audit_is_asked_about(binary: Maker) -> None:
         audit(columns(replace(table, scores=scores)))
     assert "--below-chance" in str(caught.value)
     assert audit(columns(replace(table, scores=scores)), below_chance=True)["comparisons"][0]["verdict"] == "b_better"
+
+
+def three_classes(order: tuple[int, ...], seeds: tuple[int, ...] = (0,)) -> dict[str, Any]:
+    """Arms a and b with three classes; in those runs of `a` that are listed, the columns have this order."""
+    rng = np.random.default_rng(2)
+    truth = np.arange(48) % 3
+    parts = []
+    for arm in "ab":
+        for seed in (0, 1):
+            scores = np.exp(rng.normal(size=(48, 3)) + 2 * np.eye(3)[truth])
+            scores /= scores.sum(axis=1, keepdims=True)
+            parts.append((arm, seed, scores[:, order] if arm == "a" and seed in seeds else scores))
+    cases = np.tile([f"c{k}" for k in range(48)], 4)
+    return {
+        "arm": np.repeat([arm for arm, _, _ in parts], 48), "seed": np.repeat([seed for _, seed, _ in parts], 48),
+        "case": cases, "patient": cases, "truth": np.tile(np.array(list("xyz"))[truth], 4),
+        **{f"score_{one}": np.concatenate([scores[:, k] for _, _, scores in parts]) for k, one in enumerate("xyz")},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (1, 2, 0)])
+def test_exchanged_columns_of_several_classes_are_asked_about(order: tuple[int, ...]) -> None:
+    for seeds in ((0, 1), (1,)):
+        with pytest.raises(PredictionError, match=rf"in a \(seed {seeds[0]}\) the scores of .*--below-chance"):
+            audit(three_classes(order, seeds), primary="accuracy")
+
+
+def test_several_classes_in_their_order_are_judged() -> None:
+    audit(three_classes((0, 1, 2)), primary="accuracy")
+    confirmed = audit(three_classes((1, 0, 2)), primary="accuracy", below_chance=True)
+    assert any("as the caller stated" in one for one in confirmed["warnings"])

@@ -11,7 +11,7 @@ from equipoise import cli
 from equipoise.cli_audit import settings_of
 from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
-from equipoise.trials.audit import audit_as_stated
+from equipoise.trials.audit import audit, audit_as_stated
 
 MADE = Path(__file__).parents[1] / "evaluation/external/files"
 PERMISSIONS = "what to allow (the report says so)"
@@ -158,3 +158,15 @@ def test_a_truth_beside_a_table_that_has_one_is_refused(kinds: dict[str, list[st
     for option in ("--truth", "--patients"):
         with pytest.raises(EquipoiseError, match=f"{option} does nothing with these files"):
             results([*kinds["scores"], option, lists["cases"]])
+
+
+def test_names_that_were_joined_are_not_also_said_to_be_two_people() -> None:
+    cases = [str(k) for k in range(40)]
+    table = {
+        "arm": np.repeat(["a", "b"], 40), "case": cases * 2,
+        "patient": [f"{k // 2:0{1 + 2 * (k % 2)}d}" for k in range(40)] * 2,
+        "dice": np.random.default_rng(0).random(80),
+    }  # fmt: skip
+    warnings = audit(table, primary="dice")["warnings"]
+    assert sum("were taken for one" in one for one in warnings) == 1
+    assert not [one for one in warnings if "taken for two people" in one]

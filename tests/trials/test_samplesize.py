@@ -61,3 +61,48 @@ def test_a_plan_without_three_runs_is_refused_before_anything_is_read() -> None:
 def test_what_cannot_be_planned_is_refused(pilot: Path, options: dict[str, float], words: str) -> None:
     with pytest.raises(EquipoiseError, match=words):
         samplesize([str(pilot)], **options)  # type: ignore[arg-type]
+
+
+def small_pilot(file: Path, *, runs: str = "", arms: str = "", twice: bool = False) -> str:
+    """Write two arms of three runs of 40 patients; copies of runs, of arms, or of all patients where asked."""
+    stream = np.random.default_rng(1)
+    rows = ["arm,seed,case,patient,dice"]
+    shared, first = 0.7 + 0.1 * stream.standard_normal(40), {}
+    for arm in "ab":
+        for seed in range(3):
+            values = np.clip(shared + 0.02 * stream.standard_normal(40), 0, 1)
+            values = first.setdefault(arm if runs else seed if arms else (arm, seed), values)
+            for suffix in ("", "x")[: 1 + twice]:
+                rows += [f"{arm},{seed},c{k}{suffix},p{k}{suffix},{value:.5f}" for k, value in enumerate(values)]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(file)
+
+
+def test_copies_in_a_pilot_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EquipoiseError, match="no planning: .*a.*(same|one) "):
+        samplesize([small_pilot(tmp_path / "runs.csv", runs="copied")], difference=0.05)
+    with pytest.raises(EquipoiseError, match="no planning: .*a and b"):
+        samplesize([small_pilot(tmp_path / "arms.csv", arms="copied")], difference=0.05)
+
+
+@pytest.mark.parametrize("difference", [0.0, -0.05, float("nan")])
+def test_a_difference_that_is_none_is_refused_before_anything_is_read(difference: float) -> None:
+    with pytest.raises(EquipoiseError, match="none that a trial could find.*above 0"):
+        samplesize(["nothing"], difference=difference)
+
+
+@pytest.mark.long
+def test_patients_who_stand_twice_are_told(tmp_path: Path) -> None:
+    planned = samplesize([small_pilot(tmp_path / "twice.csv", twice=True)], difference=0.05)
+    assert "counts as two patients" in planned.warnings[0]
+    assert planned.warnings[0] in planned.text.plain()
+    assert planned.as_json()["warnings"] == list(planned.warnings)
+    assert samplesize([small_pilot(tmp_path / "once.csv")], difference=0.05).warnings == ()
+
+
+def test_a_pilot_of_exchanged_scores_is_asked_about(tmp_path: Path) -> None:
+    rows = [f"{arm},{k},{k},{k % 2},{0.8 - 0.6 * (k % 2) + 0.01 * (k % 7)}" for arm in "ab" for k in range(30)]
+    file = tmp_path / "scores.csv"
+    file.write_text("\n".join(["arm,case,patient,truth,score", *rows]), encoding="utf-8")
+    with pytest.raises(EquipoiseError, match="--below-chance"):
+        samplesize([str(file)], difference=0.05)

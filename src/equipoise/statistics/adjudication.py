@@ -215,14 +215,14 @@ def _warnings(panel: Panel, analyses: list[Analysis], trained: list[str], planne
         seeds = sum(map(len, panel.repeated[arm])) if arm in panel.repeated else len(panel.columns(arm))
         if planned is not None and 0 < seeds < planned and arm not in panel.faults:
             out.append(Reason("unfinished_seeds", arm=arm, seeds=seeds, planned=planned))
-    out += _twins(analyses[0])
+    out += twin_arms(analyses[0])
     for analysis in analyses:
         out += analysis.refused.values()
         out += analysis.warnings
     return out
 
 
-def _twins(analysis: Analysis) -> list[Reason]:
+def twin_arms(analysis: Analysis) -> list[Reason]:
     """Find arms that share all runs, or some, with another arm: a copied file looks like perfect agreement."""
     arms, panel = analysis.design, analysis.panel
     out = []

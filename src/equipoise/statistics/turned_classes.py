@@ -2,12 +2,17 @@
 
 With exchanged classes the worst network has the lowest AUC and so the best one looks worst. In a trial, whose scores
 one program wrote, one arm below chance is a poor arm, and all arms certainly below it are a coding to be asked about.
-Predictions made elsewhere were written by several programs: there one arm is enough to ask.
+Predictions made elsewhere were written by several programs: there one arm, or one of its runs, is enough to ask. Of
+more classes some may be exchanged and each AUC lie above one half: then the scores of another class fit far better.
 """
 
 from collections.abc import Collection, Mapping
 
+import numpy as np
+from scipy.stats import rankdata
+
 from equipoise.errors import PredictionError
+from equipoise.evaluation.exchanged_classes import Exchange, exchanged
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.analysis import Analysis, analyse, interval
 from equipoise.statistics.endpoints import AUC
@@ -54,6 +59,7 @@ def refuse_turned(table: Predictions, positive: str | None) -> None:
     areas = _areas(analyse(align(table), AUC, index))
     below = _below(areas)
     if not below:
+        _refuse_exchanged(table)
         return
     shown = ", ".join(f"{arm} {area:.3f}" for arm, area in below)
     whose = (
@@ -63,3 +69,37 @@ def refuse_turned(table: Predictions, positive: str | None) -> None:
         f"the AUC of {whose} ({shown}), as if the classes of the scores or of the truth were "
         "exchanged; correct the columns, or confirm that they are right (--below-chance)"
     )
+
+
+def _refuse_exchanged(table: Predictions) -> None:
+    """Raise PredictionError, which asks, where a run's scores of some classes fit other classes far better."""
+    test = table.where(table.split == "test")
+    several = len(set(test.seed.tolist())) > 1
+    for arm in test.arms():
+        for seed in np.unique(test.seed[test.arm == arm]).tolist():
+            change = _exchange(test.where((test.arm == arm) & (test.seed == seed)))
+            if change is None:
+                continue
+            run = f"{arm} (seed {seed})" if several else arm
+            pairs = ", ".join(f"the scores of {test.classes[p]} fit {test.classes[t]}" for t, p in change.moved)
+            raise PredictionError(
+                f"in {run} {pairs}: the AUC of these classes would be {change.exchanged:.3f} in place of "
+                f"{change.stands:.3f}, as if the classes of the scores or of the truth were exchanged; correct the "
+                "columns, or confirm that they are right (--below-chance)"
+            )
+
+
+def _exchange(run: Predictions) -> Exchange | None:
+    """Compare the scores of every class with every true class, by the AUC of this class against the others."""
+    counts = np.bincount(run.truth, minlength=len(run.classes))
+    if not np.isfinite(run.scores).all() or (counts > 0).sum() < 2:
+        return None
+    # A rank's share in the AUC, so that the mean over a class is the AUC itself; each fold has scores of its own.
+    values = np.empty_like(run.scores)
+    for fold in np.unique(run.fold):
+        rows = run.fold == fold
+        n, own = int(rows.sum()), run.truth[rows]
+        same = np.bincount(own, minlength=len(run.classes))[own]
+        ranks = rankdata(run.scores[rows], axis=0)
+        values[rows] = (ranks - (same[:, None] + 1) / 2) / np.maximum(n - same, 1)[:, None]
+    return exchanged(run.truth, values, run.patient, len(run.classes))

@@ -1,14 +1,10 @@
 """Audit: judge predictions made elsewhere by the functions of a trial, without a ledger."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from equipoise.cohorts.identities import PLAIN, PSEUDONYMS, user_key
-from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import (
     AuditOptions,
@@ -20,29 +16,17 @@ from equipoise.evaluation.external import (
     read_column,
     split_arm,
 )
-from equipoise.evaluation.external.agreement import (
-    alike_means,
-    common,
-    disjoint,
-    not_trained,
-    same_truths,
-    unpredicted,
-)
-from equipoise.evaluation.external.fold_sets import whole_folds
-from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
-from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
 from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES
+from equipoise.trials.audit_agreement import agreed
 from equipoise.trials.audit_names import hidden
 from equipoise.trials.audit_plan import own_metrics, plan_of
 from equipoise.trials.audit_run import run_of
 from equipoise.trials.audit_settings import AuditSettings
-
-_APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
 
 
 def audit(
@@ -93,9 +77,9 @@ def audit(
     images: folder of images named by case, for the example cases of the report.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
     lower_is_better: your own metrics, by name. patients: CSV, or mapping, of case and patient. subgroups: columns of
-    cases. below_chance: the scores are right, although an arm's AUC is below one half. failure_values: metric to the
-    value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated while
-    patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
+    cases. below_chance: scores, or labels of masks, are right, although they look exchanged. failure_values: metric to
+    the value of a failed case (or "metric=value"), where its range has no worst end. growing: the audit is repeated
+    while patients are added; the number of patients at which its intervals shall be narrowest, the same at every look.
     ids: "pseudonyms" or "plain", how what is written names cases and patients; what is returned names them plainly.
     margins: of secondary endpoints (or "surface_dice=0.02,hd95=1"), judged in this order behind the primary one.
 
@@ -122,7 +106,7 @@ def audit_as_stated(
         # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
         prove_ours(Path(out), AUDIT)
     collected = _collected(predictions, _reading(settings), watch)
-    table, notes = _agreed(collected, settings)
+    table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     results = results_of(run) | {"assumptions": list(collected.notes)}
@@ -142,16 +126,8 @@ def _reading(settings: AuditSettings) -> AuditOptions:
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),
         columns=parse_columns(settings.columns), calls=tuple(one.name for one in CALLED), scores=settings.scores,
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
+        below_chance=settings.below_chance,
     )  # fmt: skip
-
-
-def _one_spelling(table: Predictions) -> tuple[Predictions, list[str]]:
-    """Give every patient one name, and say where names were joined."""
-    spellings = one_spelling(table.patient.tolist())
-    if not spellings:
-        return table, []
-    names = np.array([spellings.get(name, name) for name in table.patient.tolist()])
-    return replace(table, patient=names), [spelling_note(spellings)]
 
 
 def _write(out: Path, run: RunFolder, results: dict[str, Any]) -> None:
@@ -177,26 +153,3 @@ def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str]
     if given is None or isinstance(given, Mapping):
         return given
     return read_column(Path(given), "case", "patient", "list of patients")
-
-
-def _agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, list[str]]:
-    """Return the rows that can be judged together, and sentences about assumptions and omissions."""
-    common_cases, allowed = settings.common_cases, settings.allow_trained
-    notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
-    alike_arms(collected.predictions)
-    notes += alike_cases(collected.predictions, common_cases=common_cases)
-    table, more = same_truths(collected.predictions, common_cases=common_cases)
-    notes += [*more, *alike_patients(table), *twin_cases(table), *whole_folds(table, allowed=allowed)]
-    table, more = alike_means(table)
-    notes += more
-    if common_cases:
-        table, more = common(table)
-        notes += more
-    if settings.training is not None:
-        notes += not_trained(table, Path(settings.training), allowed=allowed)
-    table, more = _one_spelling(table)
-    notes += more
-    notes += [_APART] if disjoint(table) else []
-    if settings.cases_are_patients:
-        notes.append("Every case was taken for another patient, as the caller stated")
-    return table, notes

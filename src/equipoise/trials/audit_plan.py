@@ -55,14 +55,15 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     directions = Directions(tuple(settings.higher_is_better), tuple(settings.lower_is_better), structures)
     primary, chosen = _primary(table, settings.primary, structures)
     notes = threshold_note(table, settings.threshold, settings.positive)
-    refuse_needless_confirmation(table, below_chance=settings.below_chance)
+    measured = any(source.kind == masks.KIND for source in collected.sources)
+    refuse_needless_confirmation(table, below_chance=settings.below_chance, masks=measured)
     endpoints = _endpoints(table, settings, primary, structures) | {"units_stated": units_stated(collected)}
     check_margins(endpoints.get("margins", {}), primary, endpoints["secondary"])
     names = [primary, *endpoints["secondary"]]
     own = _own(table, names)
     directions.check([name for name in names if _asked(name, table, own)], table.metrics)
     endpoints |= _failure_values(table, endpoints, parse_failure_values(settings.failure_values))
-    notes += _statements(settings, endpoints["failure_values"])
+    notes += _statements(settings, endpoints["failure_values"], measured)
     if not settings.below_chance and not set(names) <= set(table.metrics):
         refuse_turned(table, settings.positive)
     return AuditPlan(endpoints, own, tuple(chosen), tuple(notes))
@@ -86,13 +87,15 @@ def _endpoints(
     }  # fmt: skip
 
 
-def _statements(settings: AuditSettings, failure_values: Mapping[str, float]) -> list[str]:
+def _statements(settings: AuditSettings, failure_values: Mapping[str, float], measured: bool) -> list[str]:
     """Repeat what the caller states of failures, growth and chance, for the report."""
     notes = [f"A failed case of {k} counts as {v:g}, as the caller stated" for k, v in failure_values.items()]
     if settings.growing is not None:
         patients = f"{settings.growing:,} patients"
         notes.append(f"Patients are added between looks, all of which hold together; sharpest at {patients}")
-    if settings.below_chance:
+    if settings.below_chance and measured:
+        notes.append("The labels of the masks are right also where they look exchanged, as the caller stated")
+    elif settings.below_chance:
         notes.append("The classes of the scores are right also where an AUC is below 0.5, as the caller stated")
     return notes
 

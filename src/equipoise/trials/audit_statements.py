@@ -3,6 +3,7 @@
 import numpy as np
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.score_scales import refuse_foreign_threshold
 from equipoise.evaluation.predictions import Predictions
 
 
@@ -25,10 +26,12 @@ def threshold_note(table: Predictions, threshold: float | None, positive: str | 
             f"the threshold {threshold:g} needs scores of a positive class (classes: {classes}); name it (--positive)"
         )
     one = positive or table.classes[1]
+    if one in table.classes:
+        refuse_foreign_threshold(table, threshold, table.classes.index(one))
     return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
 
 
-def refuse_needless_confirmation(table: Predictions, *, below_chance: bool) -> None:
-    """Raise PredictionError where the classes of scores are confirmed and there are no scores."""
-    if below_chance and (not table.classes or table.candidates is not None):
-        raise PredictionError("--below-chance confirms class scores, and these files hold none; leave it out")
+def refuse_needless_confirmation(table: Predictions, *, below_chance: bool, masks: bool) -> None:
+    """Raise PredictionError where the classes of scores or masks are confirmed and there are neither."""
+    if below_chance and not masks and (not table.classes or table.candidates is not None):
+        raise PredictionError("--below-chance confirms class scores or masks, and these files hold none; leave it out")

@@ -1,7 +1,7 @@
 """The sample size of a planned trial from a pilot: a run folder, or predictions made elsewhere."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -17,32 +17,42 @@ from equipoise.report.text.reasons import sentence
 from equipoise.report.text.sample_size import GrantText, grant_text
 from equipoise.runfolder.paths import LOCK
 from equipoise.runfolder.read import read_folder
+from equipoise.statistics.adjudication import twin_arms
 from equipoise.statistics.analysis import Analysis, analyse
 from equipoise.statistics.endpoints import PRIMARY_OF_MASKS, PRIMARY_OF_SCORES, Endpoint, endpoint_named, of_case
 from equipoise.statistics.margins import refuse_wide_margin
 from equipoise.statistics.panel import align
 from equipoise.statistics.power import POWER, SEEDS
+from equipoise.statistics.repeated_runs import without_repeats
 from equipoise.statistics.sample_size import NoSampleSize, SampleSize, sample_size
+from equipoise.statistics.turned_classes import refuse_turned
 from equipoise.statistics.verdict import Question
+from equipoise.trials.audit_agreement import agreed
+from equipoise.trials.audit_settings import AuditSettings
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """Test predictions, the endpoint to plan for, the positive class's index, and a difference stated by a protocol."""
+    """Test predictions, the endpoint to plan for, the positive class's index, and a difference stated by a protocol.
+
+    notes: what its checks say, in sentences.
+    """
 
     test: Predictions
     endpoint: Endpoint
     positive: int | None
     difference: float | None
     name: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A sample size with its words."""
+    """A sample size with its words; warnings: what the checks of the pilot say, in sentences."""
 
     size: SampleSize
     text: GrantText
+    warnings: tuple[str, ...] = ()
 
     def page(self) -> str:
         """Return a page of its own."""
@@ -51,7 +61,7 @@ class Planned:
     def as_json(self) -> dict[str, object]:
         """Return numbers and words as plain values."""
         plain: dict[str, object] = json_safe(self.size)
-        return plain | {"text": self.text.plain()}
+        return plain | {"text": self.text.plain(), "warnings": list(self.warnings)}
 
 
 def samplesize(
@@ -68,31 +78,58 @@ def samplesize(
     patients: str | None = None,
     cases_are_patients: bool = False,
     trust_code: bool = False,
+    scores: str | None = None,
+    common_cases: bool = False,
+    below_chance: bool = False,
 ) -> Planned:
     """Plan a trial that finds a difference in the primary endpoint, by the spreads of a pilot.
 
     sources: one run folder, or tables of predictions as `audit` reads them (class scores, or a metric for each case).
     difference: by default the margin of the run's protocol. power, alpha: of the family of all pairs of the pilot's
-    arms, or of those with `control`. Raises EquipoiseError, one sentence, where the pilot allows no planning.
+    arms, or of those with `control`. scores, common_cases, below_chance: as `audit` reads them, whose checks the
+    tables pass. Raises EquipoiseError, one sentence, where the pilot allows no planning.
     """
-    _check(alpha, power, seeds)
+    _check(alpha, power, seeds, difference)
     folder = Path(sources[0])
     if len(sources) == 1 and (folder / LOCK).is_file():
         pilot = _of_folder(folder, primary, trust_code)
     else:
-        options = AuditOptions(
-            positive=positive, columns=parse_columns(columns), cases_are_patients=cases_are_patients,
-            patients=None if patients is None else read_column(Path(patients), "case", "patient", "list of patients"),
+        settings = AuditSettings(
+            positive=positive, columns=columns, cases_are_patients=cases_are_patients, patients=patients,
+            scores=scores, common_cases=common_cases, below_chance=below_chance,
         )  # fmt: skip
-        pilot = _of_tables(sources, primary, options)
+        pilot = _of_tables(sources, primary, settings)
     smallest = pilot.difference if difference is None else difference
-    if smallest is None or smallest <= 0:
+    if smallest is None:
         raise EquipoiseError("the difference to be found is not known; state the smallest that matters (--difference)")
     refuse_wide_margin(pilot.endpoint, smallest)
-    analysis = analyse(align(pilot.test), pilot.endpoint, pilot.positive)
+    analysis, warnings = _without_copies(pilot)
     size = _size(analysis, smallest, alpha, power, seeds, control)
     text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))
-    return Planned(size, text)
+    told = tuple(one if one.endswith(".") else f"{one}." for one in dict.fromkeys([*pilot.notes, *warnings]))
+    if told:
+        text = replace(text, paragraphs=(*text.paragraphs, f"Of the pilot: {' '.join(told)}"))
+    return Planned(size, text, told)
+
+
+def _without_copies(pilot: Pilot) -> tuple[Analysis, list[str]]:
+    """Analyse the pilot with one column for each training run, and say which were left out.
+
+    Copies of runs or arms have no spread: EquipoiseError where one run is left of several, or an arm is another's copy.
+    """
+    aligned = align(pilot.test)
+    panel = without_repeats(aligned, pilot.endpoint)
+    for arm in panel.repeated:
+        if len(panel.columns(arm)) < 2:
+            one = next(reason for reason in panel.warnings if reason.facts.get("arm") == arm)
+            raise EquipoiseError(f"the pilot allows no planning: {sentence(one)}")
+    analysis = analyse(panel, pilot.endpoint, pilot.positive)
+    twins = twin_arms(analysis)
+    copies = [reason for reason in twins if reason.code == "same_predictions"]
+    if copies:
+        raise EquipoiseError(f"the pilot allows no planning: {sentence(copies[0])}")
+    repeated = [reason for reason in panel.warnings if reason not in aligned.warnings]
+    return analysis, [sentence(reason) for reason in [*repeated, *twins]]
 
 
 def _size(
@@ -111,7 +148,12 @@ def _size(
         raise EquipoiseError(f"the pilot allows no planning: {sentence(error.reason)}") from error
 
 
-def _check(alpha: float, power: float, seeds: Sequence[int]) -> None:
+def _check(alpha: float, power: float, seeds: Sequence[int], difference: float | None) -> None:
+    if difference is not None and not difference > 0:
+        raise EquipoiseError(
+            f"a difference of {difference:g} is none that a trial could find; state the smallest that matters, above 0 "
+            "(--difference)"
+        )
     if not 0 < alpha < 0.5:
         raise EquipoiseError(f"alpha {alpha:g} is not between 0 and 0.5; use 0.05")
     if not 0.5 <= power < 1:
@@ -136,18 +178,25 @@ def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
     )
 
 
-def _of_tables(sources: Sequence[str], primary: str | None, options: AuditOptions) -> Pilot:
-    """Read predictions made elsewhere, by the functions of an audit."""
+def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSettings) -> Pilot:
+    """Read predictions made elsewhere, by the functions and the checks of an audit."""
     given = [split_arm(one) for one in sources]
-    table = collect([(arm, Path(path)) for arm, path in given], options).predictions
+    listed = settings.patients
+    options = AuditOptions(
+        positive=settings.positive, columns=parse_columns(settings.columns),
+        cases_are_patients=settings.cases_are_patients, scores=settings.scores, below_chance=settings.below_chance,
+        patients=None if listed is None else read_column(Path(str(listed)), "case", "patient", "list of patients"),
+    )  # fmt: skip
+    table, notes = agreed(collect([(arm, Path(path)) for arm, path in given], options), settings)
     name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
         raise EquipoiseError(f"it is not known whether {name!r} is better high or low; name a known metric (--primary)")
     endpoint = endpoint_named(name, list(table.metrics), table.classes, {})
+    positive = _positive(table, settings.positive, endpoint)
+    if name not in table.metrics and not settings.below_chance:
+        refuse_turned(table, settings.positive)
     files = ", ".join(Path(path).name for _, path in given)
-    return Pilot(
-        table, endpoint, _positive(table, options.positive, endpoint), None, f"predictions made elsewhere ({files})"
-    )
+    return Pilot(table, endpoint, positive, None, f"predictions made elsewhere ({files})", tuple(notes))
 
 
 def _usual(table: Predictions) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import equipoise
-from equipoise.cohorts.splits.patient_names import one_spelling, spelling_key, with_one_spelling
+from equipoise.cohorts.splits.patient_names import one_spelling, spelling_key, spelling_note, with_one_spelling
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.plan import plan
@@ -64,3 +64,12 @@ def test_an_audit_counts_a_patient_once():
     results = equipoise.audit(columns)
     assert results["cohort"]["patients"] == 40
     assert any("were taken for one" in warning for warning in results["warnings"])
+
+
+def test_names_that_nobody_can_tell_apart_are_one_and_said_to_be_so() -> None:
+    for twin in ("e\u0301p1", "\u00e9p1\u200b"):
+        spellings = one_spelling(["\u00e9p1", twin])
+        assert spellings == {twin: "\u00e9p1"}
+        note = spelling_note(spellings)
+        assert "differ in Unicode alone" in note
+        assert ascii(twin) in note

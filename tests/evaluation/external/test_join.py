@@ -9,6 +9,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.reading import Reading
+from equipoise.evaluation.external.tables import from_table
 
 PATIENTS = AuditOptions(cases_are_patients=True)
 
@@ -117,3 +118,17 @@ def test_a_table_shows_by_its_numbers_what_its_mean_is_over() -> None:
     assert set(join([one, both], PATIENTS, None).predictions.metrics) == {"dice_liver"}
     other = part("b", case=["1", "2"], dice=[0.3, 0.3], dice_liver=liver, dice_std=tumour)
     assert set(join([one, other], PATIENTS, None).predictions.metrics) == {"dice", "dice_liver"}
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "-", "unknown", "None"])
+@pytest.mark.parametrize("column", ["case", "patient"])
+def test_a_mark_of_a_missing_name_is_no_name(word: str, column: str) -> None:
+    columns: dict[str, Any] = {
+        "arm": ["a", "a", "a"],
+        "case": ["1", "2", "3"],
+        "patient": ["p", "q", "r"],
+        "dice": [0.5, 0.6, 0.7],
+    }
+    columns[column] = ["p", word, word]
+    with pytest.raises(PredictionError, match=f"2 rows whose {column} is '{word}', which names none"):
+        from_table(columns)

@@ -20,7 +20,7 @@ def spelling_key(name: str) -> str:
     >>> spelling_key("P 01") == spelling_key("p1"), spelling_key("p10") == spelling_key("p1")
     (True, False)
     """
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = unicodedata.normalize("NFKC", _looks(name)).casefold()
     return _LEADING_ZEROS.sub("", "".join(plain.split()))
 
 
@@ -39,10 +39,19 @@ def spelling_note(spellings: dict[str, str]) -> str:
     """Return the remark on names that were taken for one patient."""
     other, first = next(iter(spellings.items()))
     more = "" if len(spellings) == 1 else f", and {len(spellings) - 1} more"
+    if _looks(first) == _looks(other):
+        return f"Patients {first!a} and {other!a}{more} were taken for one: they look alike and differ in Unicode alone"
     return (
         f"Patients {first!r} and {other!r}{more} were taken for one: their names differ by blanks, case or leading "
         "zeros alone"
     )
+
+
+def _looks(name: str) -> str:
+    """Return a name without differences of Unicode that nobody sees."""
+    # Format characters, as the blank of no width, are no blanks to `split`.
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFC", seen)
 
 
 def with_one_spelling(cohort: Cohort) -> Cohort:

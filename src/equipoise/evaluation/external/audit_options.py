@@ -24,7 +24,8 @@ class AuditOptions:
     own: metrics of the caller's own for each case of masks, by name.
     calls: endpoints that called classes suffice for. columns: role → columns of tables, see `parse_columns`. scores:
     "probabilities" or "logits", where tables do not say. positive: the class that a single score is about. primary: the
-    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm.
+    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm. below_chance:
+    the labels of masks are right, although those of an arm look exchanged.
     """
 
     truth: Path | None = None
@@ -41,6 +42,7 @@ class AuditOptions:
     positive: str | None = None
     primary: str = "auc"
     ignore: tuple[int, ...] = ()
+    below_chance: bool = False
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:
@@ -89,7 +91,7 @@ def labels_of(regions: Regions, labels_present: Sequence[int]) -> dict[str, tupl
 def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
     columns, _ = table_columns(path)
-    columns, _ = with_roles(columns, str(path), {})
+    columns, _ = with_roles(columns, str(path), {}, listed=(key, value))
     if key not in columns or value not in columns or not len(columns[key]):
         listed = ", ".join(columns)
         raise PredictionError(

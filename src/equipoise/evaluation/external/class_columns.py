@@ -16,6 +16,8 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.rival_columns import refuse_rivals
+from equipoise.evaluation.external.score_scales import SUM_TOLERANCE, refuse_outside, refuse_stated_logits
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.evaluation.predictions import SCORE
 
@@ -33,8 +35,6 @@ _CALLED = (
 )  # fmt: skip
 MANY_SCORES = 20
 """Different scores, none below one half, needed to ask what they are about where neither name nor calls tell."""
-SUM_TOLERANCE = 0.02
-"""Of the sum of a case's probabilities: what two decimals of several classes leave."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
 _POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
 """Truths that a single score is about, with the other one."""
@@ -116,6 +116,7 @@ def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns
 def _softmax(columns: Columns, source: str) -> Columns:
     names = [name for name in columns if name.startswith(SCORE)]
     scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
+    refuse_stated_logits(columns, scores, ", ".join(names), source)
     with np.errstate(invalid="ignore"):  # an infinite logit gives no number, which the statistics refuse by name
         return {**columns, **dict(zip(names, softmax(scores, axis=1).T, strict=True))}
 
@@ -132,6 +133,9 @@ def _completed(
         return table, [*notes, *more]
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
+    if options.scores == PROBABILITIES:
+        stated = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
+        refuse_outside(columns, stated, ", ".join(names), source)
     return columns, [*notes, *_other_sums(columns, names, source)]
 
 
@@ -162,11 +166,11 @@ def _from_one(
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         return columns, notes
-    score = _one(columns, _SCORES, "score", source)
+    score = _one(columns, _SCORES, "score", source, stated="score" in options.columns or "arms" in options.columns)
     if score is not None and _only_calls(columns[score], truths):
         columns = {"prediction" if name == score else name: values for name, values in columns.items()}
         score = None
-    called = _one(columns, _CALLED, "prediction", source)
+    called = _one(columns, _CALLED, "prediction", source, stated="prediction" in options.columns)
     if score is None and called is not None and _is_fraction(columns[called]):
         score, called = called, None
     if score is not None:
@@ -182,10 +186,13 @@ def _from_one(
     return _calls(columns, called, source, options, truths, notes)
 
 
-def _one(columns: Columns, names: tuple[str, ...], role: str, source: str) -> str | None:
-    if role in columns:
-        return role
+def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, stated: bool) -> str | None:
+    """Return the column of a role, which the caller may have stated; refuse two that could be it."""
     fitting = [name for name in columns if bare(name) in names]
+    if role in columns:
+        if not stated:
+            refuse_rivals(role, role, [name for name in fitting if name != role], columns, source)
+        return role
     if len(fitting) > 1:
         raise PredictionError(
             f"{source} has {len(fitting)} columns that could be the {role} ({', '.join(fitting)}); say which one is, "
@@ -235,7 +242,7 @@ def _two(
     columns: Columns, name: str, positive: str, negative: str, source: str, options: AuditOptions
 ) -> tuple[Columns, list[str]]:
     """Make the scores of two classes of that of one, the positive class second."""
-    score, notes = _probability(_score_numbers(columns[name], name, source), name, source, options)
+    score, notes = _probability(columns, name, source, options)
     if name != SCORE + positive or notes:
         notes.append(f"The column {name!r} of {source} was read as the probability of {positive!r}.")
     rest = {key: values for key, values in columns.items() if key != name}
@@ -243,25 +250,22 @@ def _two(
 
 
 def _probability(
-    score: NDArray[np.float64], name: str, source: str, options: AuditOptions
+    columns: Columns, name: str, source: str, options: AuditOptions
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return probabilities; refuse values of which it is not certain whether they are logits."""
+    score = _score_numbers(columns[name], name, source)
     finite = score[np.isfinite(score)]
     inside = bool(((finite >= 0) & (finite <= 1)).all())
     kind = options.scores or (LOGITS if "logit" in name.lower() and not inside else None)
     if kind == LOGITS:
+        refuse_stated_logits(columns, score[:, None], name, source)
         return _logistic(finite, score, name, source)
     if kind is None and "logit" in name.lower():
         raise PredictionError(
-            f"{source} has the column {name!r} with values from 0 to 1 alone; say what they are (--scores logits, or "
-            "--scores probabilities)"
+            f"{source} has the column {name!r} with values from 0 to 1 alone; say what they are (--scores "
+            "probabilities; of logits, give the probabilities)"
         )
-    if not inside:
-        low, high = finite.min(), finite.max()
-        raise PredictionError(
-            f"{source} has scores in {name!r} from {low:.4g} to {high:.4g}, which are no probabilities; give "
-            "probabilities, or say that they are logits (--scores logits)"
-        )
+    refuse_outside(columns, score[:, None], name, source)
     return score, []
 
 

@@ -305,7 +305,10 @@ def _masks(
         lost = set(missing) if lost is None else lost & set(missing)
     # In the order of the truths, so that each true mask is read once for all arms and only one is in memory.
     owned_pairs.sort(key=lambda entry: (str(entry[1].truth), entry[0]))
-    measured = masks.measure([pair for _, pair in owned_pairs], options.regions, watch, options.own, options.ignore)
+    measured = masks.measure(
+        [pair for _, pair in owned_pairs], options.regions, watch, options.own, options.ignore,
+        [pair.arm or str(inputs[index].arm) for index, pair in owned_pairs], options.below_chance,
+    )  # fmt: skip
     owner = np.array([index for index, _ in owned_pairs])
     arms = np.array([pair.arm for _, pair in owned_pairs])
     parts = []

@@ -12,6 +12,7 @@ import numpy as np
 from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import Regions, labels_of
+from equipoise.evaluation.external.exchanged_labels import LabelFits
 from equipoise.evaluation.external.mask_file import MaskFile, read_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair
 from equipoise.evaluation.external.reading import Columns
@@ -40,16 +41,20 @@ def measure(
     watch: Watch,
     own: Mapping[str, Metric] = NO_OTHER,
     ignore: Sequence[int] = (),
+    arms: Sequence[str] = (),
+    below_chance: bool = False,
 ) -> Measured:
     """Measure every pair: columns `<metric>_<region>`, and `<metric>`, their mean over regions.
 
     Without regions every label of the truth, or channel, is a region named by its number. own: metrics of anyone,
-    beside the others. ignore: labels of the truth whose voxels are background in both masks.
+    beside the others. ignore: labels of the truth whose voxels are background in both masks. arms: of the pairs, by
+    name; the pairs' own without it. below_chance: labels are right, although those of an arm look exchanged.
     """
     rows: list[dict[Key, Row]] = []
     digests = []
     notes: dict[str, dict[Path, None]] = {}
-    labels = LabelCount()
+    labels, fits = LabelCount(), LabelFits(regions)
+    arms = arms or [pair.arm for pair in pairs]
     truth: MaskFile | None = None
     for done, pair in enumerate(pairs):
         watch("measuring masks", done, len(pairs))
@@ -60,11 +65,16 @@ def measure(
         for one in (truth, prediction):
             for note in one.notes:
                 notes.setdefault(note, {})[one.path] = None
-        labels.add(pair.truth, truth.labels(), pair.prediction, prediction.labels())
-        rows.append(_row(*_annotated(truth, prediction, ignore), regions, own))
+        labels.add(pair.truth, truth.labels(), pair.prediction, prediction.labels(), arms[done])
+        judged = _annotated(truth, prediction, ignore)
+        fits.add(arms[done], pair.case, *judged)
+        rows.append(_row(*judged, regions, own))
         digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
     watch("measuring masks", len(pairs), len(pairs))
-    names = _names(structures(labels, regions, ignore), regions, truth)
+    judged_labels = structures(labels, regions, ignore)
+    if not below_chance:
+        fits.refuse_exchanged()
+    names = _names(judged_labels, regions, truth)
     columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names, own)}
     notes_made = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
     notes_made += foreign_labels(labels, regions, ignore)

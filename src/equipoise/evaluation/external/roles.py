@@ -14,6 +14,7 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
 from equipoise.evaluation.external.reading import Columns, stem
+from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
 from equipoise.evaluation.external.table_file import MISSING, as_numbers
 from equipoise.lookup import nearest
 
@@ -84,11 +85,13 @@ def with_roles(
     by_role: Mapping[str, tuple[str, ...]],
     metric: str | None = None,
     subgroups: Sequence[str] = (),
+    listed: Sequence[str] | None = None,
 ) -> tuple[Columns, list[str]]:
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
-    columns that the caller has given another purpose, unless their name is that of a role.
+    columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
+    list is read for, whose columns the caller cannot name.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was left aside." for name in raw if name not in columns]
@@ -102,6 +105,9 @@ def with_roles(
     for role in _TIERS:
         taken = {*roles, *wide, structure or "", *(name for name in subgroups if name not in ROLES)}
         name = None if role in roles.values() else _of_role(role, columns, taken, source)
+        if name is not None and role in RIVALS and (listed is None or role in listed):
+            remedy = None if listed is None else "keep one of them in the list"
+            refuse_rivals(role, name, _rivals(role, name, columns, taken), columns, source, remedy)
         # In a wide table the names of the arms are those of columns.
         if name is not None and not (role == "arm" and wide):
             roles[name] = role
@@ -175,6 +181,12 @@ def _of_role(role: str, columns: Columns, taken: set[str], source: str) -> str |
         if names:
             return names[0]
     return None
+
+
+def _rivals(role: str, chosen: str, columns: Columns, taken: set[str]) -> list[str]:
+    """Return the other free columns whose names fit a role in any tier."""
+    names = {one for tier in _TIERS[role] for one in tier}
+    return [name for name in columns if name != chosen and name not in taken and bare(name) in names]
 
 
 def _fits(role: str, values: NDArray[Any]) -> bool:

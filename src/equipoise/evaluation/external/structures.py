@@ -37,12 +37,19 @@ class LabelCount:
 
     true: dict[int, set[Path]] = field(default_factory=dict)
     predicted: dict[Path, set[int]] = field(default_factory=dict)
+    arms: dict[Path, dict[str, None]] = field(default_factory=dict)
 
-    def add(self, truth: Path, true: Iterable[int], prediction: Path, predicted: Iterable[int]) -> None:
+    def add(self, truth: Path, true: Iterable[int], prediction: Path, predicted: Iterable[int], arm: str = "") -> None:
         """Count one pair; several arms share a truth."""
         for label in true:
             self.true.setdefault(label, set()).add(truth)
         self.predicted.setdefault(prediction.parent, set()).update(predicted)
+        self.arms.setdefault(prediction.parent, {})[arm] = None
+
+    def whose(self, folder: Path) -> str:
+        """Return the words for the masks of a folder, with the names of its arms."""
+        named = [repr(arm) for arm in self.arms.get(folder, {}) if arm]
+        return f"the predictions of {', '.join(named)} in {folder}" if named else f"the predictions in {folder}"
 
     def everywhere(self) -> set[int]:
         """Return the labels that occur in some prediction."""
@@ -99,14 +106,15 @@ def _values(value: Any) -> tuple[int, ...]:
 def structures(labels: LabelCount, regions: Mapping[str, Sequence[int]], ignore: Sequence[int]) -> list[int]:
     """Return the labels of the truth that are judged, and refuse what is not certain (see the module's head)."""
     true = sorted(set(labels.true) - set(ignore))
-    if any(regions.values()):
-        return true
+    named = {label for own in regions.values() for label in own}
     for folder, own in labels.predicted.items():
-        if own and true and not own & set(true):
+        if own and true and not own & (named | set(true)):
             raise PredictionError(
-                f"the predictions in {folder} hold the labels {_listed(own)} and the true masks "
+                f"{labels.whose(folder)} hold the labels {_listed(own)} and the true masks "
                 f"{_listed(true)}; save both with one code"
             )
+    if any(regions.values()):
+        return true
     missed = [label for label in true if label not in labels.everywhere()]
     if missed and len(true) > 1 and labels.everywhere():
         one, count = missed[0], len(labels.true[missed[0]])
@@ -130,10 +138,11 @@ def foreign_labels(labels: LabelCount, regions: Mapping[str, Sequence[int]], ign
         for label in ignore
     ]
     if foreign:
+        whose = "; ".join(labels.whose(folder) for folder, own in labels.predicted.items() if own & set(foreign))
         which = f"The labels {_listed(foreign)} are" if len(foreign) > 1 else f"The label {foreign[0]} is"
         notes.append(
-            f"{which} in predictions and in no true mask; voxels so marked are background, and no structure. Check how "
-            "labels are coded."
+            f"{which} in predictions and in no true mask ({whose}); voxels so marked are background, and no structure. "
+            "Check how labels are coded."
         )
     return notes
 

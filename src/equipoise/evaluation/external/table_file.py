@@ -141,7 +141,8 @@ def _text(path: Path) -> tuple[Columns, str]:
         _refuse_twins(names, str(path))
         table = pyarrow.csv.read_csv(
             io.BytesIO(text.encode()),
-            read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1),
+            # One thread: others may still run when a refusal ends the process, which then aborts.
+            read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
             parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False

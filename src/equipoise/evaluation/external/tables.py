@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.layouts.class_labels import is_missing
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.table_file import as_numbers, columns_of, number, table_columns
 from equipoise.evaluation.predictions import SCORE, Predictions
 
 _TEXT = ("arm", "case", "patient", "truth", "split")
+_PEOPLE = ("case", "patient")
+_UNNAMED = ("unknown", "unnamed", "anonymous", "anonymized", "anonymised", "not available", "n.a.")
+"""What stands in the place of a name, beside the marks of missing cells."""
 _KNOWN = (*_TEXT, "seed", "fold")
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
@@ -70,7 +74,16 @@ def from_table(
 def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
     if any(value is None or value == "" or value != value for value in values.tolist()):
         raise PredictionError(f"{source} has an empty cell in column {name!r}; fill it in")
-    return values.astype(str)
+    names: NDArray[np.str_] = values.astype(str)
+    if name in _PEOPLE:
+        nameless = [one for one in dict.fromkeys(names.tolist()) if is_missing(one) or one.strip().lower() in _UNNAMED]
+        if nameless:
+            count = int((names == nameless[0]).sum())
+            raise PredictionError(
+                f"{source} has {count} rows whose {name} is {nameless[0]!r}, which names none: their cases would count "
+                f"as one {name}; give each its name, or remove the rows"
+            )
+    return names
 
 
 def _splits(values: NDArray[np.str_], source: str) -> NDArray[np.str_]:
