@@ -106,10 +106,10 @@ def samplesize(
     analysis, warnings = _without_copies(pilot)
     size = _size(analysis, smallest, alpha, power, seeds, control)
     text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))
-    told = tuple(one if one.endswith(".") else f"{one}." for one in dict.fromkeys([*pilot.notes, *warnings]))
-    if told:
-        text = replace(text, paragraphs=(*text.paragraphs, f"Of the pilot: {' '.join(told)}"))
-    return Planned(size, text, told)
+    remarks = tuple(one if one.endswith(".") else f"{one}." for one in dict.fromkeys([*pilot.notes, *warnings]))
+    if remarks:
+        text = replace(text, paragraphs=(*text.paragraphs, f"Of the pilot: {' '.join(remarks)}"))
+    return Planned(size, text, remarks)
 
 
 def _without_copies(pilot: Pilot) -> tuple[Analysis, list[str]]:

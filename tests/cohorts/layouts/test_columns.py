@@ -67,17 +67,17 @@ def test_stated_columns_must_be_there() -> None:
 def test_a_column_of_the_exact_name_is_asked_where_another_one_says_something_else(role, other):
     rows = [{role: "ab"[k % 2], other: "xy"[k // 2], "image": f"{k}.png"} for k in range(4)]
     with pytest.raises(CohortError, match=f"{role!r} and {other!r}, which both could be the {role}"):
-        columns_of(rows, asked=(role,))
-    assert getattr(columns_of(rows, {role: role}, asked=(role,)), role) == role
+        columns_of(rows, doubted=(role,))
+    assert getattr(columns_of(rows, {role: role}, doubted=(role,)), role) == role
     contrary = [{role: "ab"[k % 2], other: "ba"[k % 2], "image": f"{k}.png"} for k in range(4)]
     with pytest.raises(CohortError, match="and differ; say which one is"):
-        columns_of(contrary, asked=(role,))
+        columns_of(contrary, doubted=(role,))
     alike = [{role: "ab"[k % 2], other: "xy"[k % 2], "image": f"{k}.png"} for k in range(4)]
-    assert getattr(columns_of(alike, asked=(role,)), role) == role
+    assert getattr(columns_of(alike, doubted=(role,)), role) == role
 
 
 def test_two_masks_of_a_row_are_asked():
     rows = [{"image": f"{k}.nii", "mask": f"a{k}.nii", "seg": f"b{k}.nii"} for k in range(3)]
     with pytest.raises(CohortError, match="'mask' and 'seg'"):
-        columns_of(rows, asked=("mask",))
-    assert columns_of([row | {"seg": row["mask"]} for row in rows], asked=("mask",)).mask == "mask"
+        columns_of(rows, doubted=("mask",))
+    assert columns_of([row | {"seg": row["mask"]} for row in rows], doubted=("mask",)).mask == "mask"

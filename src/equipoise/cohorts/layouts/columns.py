@@ -75,12 +75,12 @@ def columns_of(
     rows: Sequence[Mapping[str, str]],
     by_role: Mapping[str, Any] | None = None,
     where: str = "the table",
-    asked: Collection[str] = (),
+    doubted: Collection[str] = (),
 ) -> Columns:
     """Return the roles of a table's columns; `by_role` gives roles by name, and the other roles go to the columns left.
 
     What a column holds counts too: files are no labels, values that recur no cases, fold numbers no parts.
-    asked: roles whose column, though it has the role's exact name, is asked where another one says something else.
+    doubted: roles whose column, though it has the role's exact name, is asked where another one says something else.
     Raises ProtocolError for a by_role role or column that does not exist, CohortError where two columns could have a
     role.
     """
@@ -104,7 +104,7 @@ def columns_of(
         mask = _one("mask", masks, where)
     label = by_role.get("label") or _one("label", [name for name in rest if name not in {*files, *masks}], where)
     rivals = {"label": [name for name in rest if name not in {*files, *masks}], "mask": masks, "patient": rest}
-    for role in asked:
+    for role in doubted:
         if role not in by_role:
             _check_rivals(role, rivals[role], rows, where)
     return Columns(

@@ -114,10 +114,10 @@ def _entry(
 def _check_stated(labels: Labels, classes: Sequence[str] | None, values: Sequence[int] | None, root: Path) -> None:
     """Refuse classes or values of the protocol that are not those of the description, which are the ones read."""
     own = [value for value, index in sorted(labels.codes.items(), key=lambda code: code[1]) if index != IGNORED]
-    for key, stated, read in (("classes", classes, list(labels.classes)), ("values", values, own)):
-        if stated is not None and list(stated) != read:
+    for key, given, read in (("classes", classes, list(labels.classes)), ("values", values, own)):
+        if given is not None and list(given) != read:
             raise ProtocolError(
-                f'cohort.{key} is {list(stated)}, and the "labels" of {root / NAME} say {read}; leave cohort.classes '
+                f'cohort.{key} is {list(given)}, and the "labels" of {root / NAME} say {read}; leave cohort.classes '
                 'and cohort.values out, or take "labels" out of the description'
             )
 

@@ -61,8 +61,8 @@ def manifest(
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
     """
     rows = read_table(path)
-    asked = ("patient", "mask") if task_named(task).has_masks else ("patient", "label")
-    roles = columns_of(rows, columns, str(path), asked)
+    doubted = ("patient", "mask") if task_named(task).has_masks else ("patient", "label")
+    roles = columns_of(rows, columns, str(path), doubted)
     if task_named(task).has_masks:
         roles = without_label(roles)
     _check_roles(roles, task, rows, path)

@@ -134,8 +134,8 @@ def _completed(
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
     if options.scores == PROBABILITIES:
-        stated = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
-        refuse_outside(columns, stated, ", ".join(names), source)
+        scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
+        refuse_outside(columns, scores, ", ".join(names), source)
     return columns, [*notes, *_other_sums(columns, names, source)]
 
 
@@ -166,11 +166,11 @@ def _from_one(
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         return columns, notes
-    score = _one(columns, _SCORES, "score", source, stated="score" in options.columns or "arms" in options.columns)
+    score = _one(columns, _SCORES, "score", source, named="score" in options.columns or "arms" in options.columns)
     if score is not None and _only_calls(columns[score], truths):
         columns = {"prediction" if name == score else name: values for name, values in columns.items()}
         score = None
-    called = _one(columns, _CALLED, "prediction", source, stated="prediction" in options.columns)
+    called = _one(columns, _CALLED, "prediction", source, named="prediction" in options.columns)
     if score is None and called is not None and _is_fraction(columns[called]):
         score, called = called, None
     if score is not None:
@@ -186,11 +186,11 @@ def _from_one(
     return _calls(columns, called, source, options, truths, notes)
 
 
-def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, stated: bool) -> str | None:
+def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, named: bool) -> str | None:
     """Return the column of a role, which the caller may have stated; refuse two that could be it."""
     fitting = [name for name in columns if bare(name) in names]
     if role in columns:
-        if not stated:
+        if not named:
             refuse_rivals(role, role, [name for name in fitting if name != role], columns, source)
         return role
     if len(fitting) > 1:
