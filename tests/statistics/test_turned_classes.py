@@ -126,6 +126,7 @@ def test_exchanged_columns_of_several_classes_are_asked_about(order: tuple[int, 
             audit(three_classes(order, seeds), primary="accuracy")
 
 
+@pytest.mark.long
 def test_several_classes_in_their_order_are_judged() -> None:
     audit(three_classes((0, 1, 2)), primary="accuracy")
     confirmed = audit(three_classes((1, 0, 2)), primary="accuracy", below_chance=True)
