@@ -2,7 +2,7 @@
 
 
 class EquipoiseError(Exception):
-    """Something the user can mend; the command line prints its one sentence and exits with 1."""
+    """Something the user can correct; the command line prints its one sentence and exits with 1."""
 
 
 class ProtocolError(EquipoiseError):

@@ -191,7 +191,7 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     # Of any kind, as a syntax error or a division by zero: the module is the user's own code, which runs here.
     # SystemExit too, which would end the command without a word.
     except (Exception, SystemExit) as error:
-        raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); mend {module_name}") from error
+        raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); correct {module_name}") from error
     _IMPORTED.add(module_name)
     if not hasattr(module, attribute):
         public = [public for public in vars(module) if not public.startswith("_")]

@@ -57,7 +57,7 @@ def test_a_source_of_another_task_or_kind_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CohortError, match="returned int; it must return equipoise.Cohort"):
         sources.load(CohortSection(source="odd_source:nothing"), code=tmp_path)
-    with pytest.raises(CohortError, match="failed on its data: no; mend the path or the settings"):
+    with pytest.raises(CohortError, match="failed on its data: no; correct the path or the settings"):
         sources.load(CohortSection(source="odd_source:broken"), code=tmp_path)
     with pytest.raises(ProtocolError, match='set task = "classification"'):
         sources.load(CohortSection(source="odd_source:classes", task="segmentation"), code=tmp_path)

@@ -28,7 +28,7 @@ def test_no_pair_of_arms_errs_beyond_six_percent(runs: tuple[int, int], steadier
 
 
 def test_satterthwaites_own_degrees_err() -> None:
-    """What the raised parts mend: three runs rule, ten steady runs or the patients make their spread look known."""
+    """What the raised parts correct: three runs rule, ten steady runs or the patients make their spread look known."""
     assert error((3, 10), (1.0, 0.05), 0.05, 0.05, raised=False) > 0.07
 
 

@@ -71,7 +71,7 @@ def test_comparisons_share_the_error() -> None:
 
 @pytest.mark.long
 def test_folds_are_paid_for_before_training() -> None:
-    """Five folds, three seeds: the fitted networks are told apart often, methods seldom; repeats mend it."""
+    """Five folds, three seeds: the fitted networks are told apart often, methods seldom; repeats correct it."""
     chances = []
     for rule in (Criterion(), Criterion(folds=5), Criterion(folds=5, repeats=5)):
         planned = plan(300, classes(300), 3, margin=0.04, rule=rule)

@@ -42,7 +42,7 @@ def test_a_job_that_has_ended_is_returned_as_it_is(tmp_path):
     ("error", "reason"),
     [
         (DivergedError("no epoch had a finite loss"), "no epoch had a finite loss"),
-        (EquipoiseError("mend it"), "mend it"),
+        (EquipoiseError("correct it"), "correct it"),
         (ZeroDivisionError("by zero\nand more"), "ZeroDivisionError: by zero"),
     ],
 )

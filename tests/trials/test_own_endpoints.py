@@ -221,7 +221,7 @@ def forgets_empties(truth, prediction, spacing_mm):
 @pytest.mark.parametrize(
     ("protocol", "name", "sentence"),
     [
-        (CLASSES, "fails", r"the endpoint 'bad_endpoints:fails' failed \(KeyError: 'no column'\); mend it"),
+        (CLASSES, "fails", r"the endpoint 'bad_endpoints:fails' failed \(KeyError: 'no column'\); correct it"),
         (CLASSES, "undecided", "gave nan, which is no finite number"),
         (CLASSES, "missing", "bad_endpoints has no 'missing'"),
         (MASKS, "forgets_empties", "gave nan, which is no finite number for an empty truth"),

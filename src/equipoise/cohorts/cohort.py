@@ -172,7 +172,7 @@ class Cohort:
             if labelled and (case.label is None or not 0 <= case.label < len(self.classes)):
                 raise CohortError(
                     f"case {case.id} of cohort {self.name} has label {case.label!r}, "
-                    f"the classes are {', '.join(self.classes)}; mend or exclude the case"
+                    f"the classes are {', '.join(self.classes)}; correct or exclude the case"
                 )
 
     def __len__(self) -> int:

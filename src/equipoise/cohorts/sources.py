@@ -126,7 +126,7 @@ def _read(read: Callable[[], Image], name: str, case: str) -> Image:
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:
-        raise CohortError(f"the source {name!r} cannot read its case {case!r} ({raised(error)}); mend it") from error
+        raise CohortError(f"the source {name!r} cannot read its case {case!r} ({raised(error)}); correct it") from error
 
 
 def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -> Cohort:
@@ -136,14 +136,14 @@ def _call(source: Any, name: str, path: Path | None, settings: dict[str, Any]) -
         raise
     except (TypeError, ValueError, OSError) as error:
         raise CohortError(
-            f"the source {name!r} failed on {path or 'its data'}: {error}; mend the path or the settings"
+            f"the source {name!r} failed on {path or 'its data'}: {error}; correct the path or the settings"
         ) from error
     # Of any kind: a source of the user's own may raise anything; one of ours has no other errors.
     except (Exception, SystemExit) as error:
         if ":" not in name:
             raise
         raise CohortError(
-            f"the source {name!r} failed on {path or 'its data'} ({raised(error)}); mend its module"
+            f"the source {name!r} failed on {path or 'its data'} ({raised(error)}); correct its module"
         ) from error
     if not isinstance(cohort, Cohort):
         raise CohortError(f"the source {name!r} returned {type(cohort).__name__}; it must return equipoise.Cohort")

@@ -109,7 +109,7 @@ class Predictor:
                 f"({', '.join(contract.channels)}); give these, in this order"
             )
         if not np.isfinite(image.array).all():
-            raise CohortError("the image holds values that are not finite; mend it")
+            raise CohortError("the image holds values that are not finite; correct it")
         if min(image.spacing_mm) <= 0 or not np.isfinite(image.spacing_mm).all():
             raise CohortError(f"the image's spacing {image.spacing_mm} is not possible; give it in mm")
         if contract.oriented and image.affine is None:

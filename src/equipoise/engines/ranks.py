@@ -183,6 +183,6 @@ def _meet_or_refuse() -> None:
         _meet()
     except RuntimeError as error:
         raise EquipoiseError(
-            "another process of this trial failed by itself, as when its memory runs out; mend that, and run the same "
-            "command again"
+            "another process of this trial failed by itself, as when its memory runs out; correct that, and run the "
+            "same command again"
         ) from error

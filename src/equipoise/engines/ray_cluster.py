@@ -166,7 +166,7 @@ class RayCluster:
         ready, late = self._ray.wait(references, num_returns=len(references), timeout=PROBE_SECONDS)
         if late:
             raise EquipoiseError(
-                f"{len(late)} of {len(able)} nodes of the Ray cluster did not answer; mend or remove them"
+                f"{len(late)} of {len(able)} nodes of the Ray cluster did not answer; repair or remove them"
             )
         environments = [self._result(reference, -1) for reference in ready]
         for environment in environments:

@@ -41,7 +41,7 @@ def prepare_each(cohort: Cohort, indices: Iterable[int], pipeline: Pipeline) -> 
         if image.mask is None or prepared.target is None:
             raise CohortError(f"case {case.id} of cohort {cohort.name} has no mask; exclude it, or give its mask")
         if not np.isfinite(prepared.image).all():
-            raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
+            raise CohortError(f"case {case.id} has values that are not finite; correct or exclude it")
         # A volume of int64 classes would take twice the memory of its image; uint8 takes a quarter.
         target = prepared.target if prepared.target.dtype == np.float32 else prepared.target.astype(np.uint8)
         truth = image.mask.astype(np.uint8)

@@ -31,10 +31,10 @@ def tables(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError as error:
-        raise ProtocolError(f"{name} is not valid TOML: it is nested too deeply; mend it") from error
+        raise ProtocolError(f"{name} is not valid TOML: it is nested too deeply; correct it") from error
     # ValueError beside TOML's own error, for numbers of thousands of digits.
     except ValueError as error:
-        raise ProtocolError(f"{name} is not valid TOML: {error}; mend that line") from error
+        raise ProtocolError(f"{name} is not valid TOML: {error}; correct that line") from error
 
 
 def validated(model: type[Model], values: dict[str, Any], name: str, folder: Path | None = None) -> Model:

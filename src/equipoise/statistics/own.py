@@ -70,7 +70,7 @@ def try_out(name: str, folder: Path, *, classes: int, regions: Sequence[str], sp
         else:
             _try_pooled(guarded(name, imported(name, "endpoint", folder)), classes)
     except PredictionError as error:
-        raise ProtocolError(f"{error}; mend it, it was tried on a small example") from error
+        raise ProtocolError(f"{error}; correct it, it was tried on a small example") from error
 
 
 def describe_own(names: Iterable[str], folder: Path, *, masks: bool) -> dict[str, dict[str, Any]]:

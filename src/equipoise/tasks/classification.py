@@ -28,7 +28,7 @@ def case_sizes(cohort: CohortLike, attribute: str) -> NDArray[np.float64]:
     for case, value in zip(cohort.cases, values, strict=True):
         if not isinstance(value, int | float) or not np.isfinite(value):
             raise CohortError(
-                f"case {case.id} has {attribute} = {value!r}, and the size rule needs a number; mend or exclude it"
+                f"case {case.id} has {attribute} = {value!r}, and the size rule needs a number; correct or exclude it"
             )
     return np.array(values, dtype=np.float64)
 

@@ -86,7 +86,7 @@ class OptimizerReport:
         self.clauses.append(Clause(name, held, mandatory, detail))
         if mandatory and not held:
             because = f" ({detail})" if detail else ""
-            raise ContractViolation(f"{self.name} breaks the clause {name!r}{because}; mend its step or state.")
+            raise ContractViolation(f"{self.name} breaks the clause {name!r}{because}; correct its step or state.")
 
 
 def check_optimizer(

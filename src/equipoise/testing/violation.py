@@ -48,7 +48,7 @@ _CURES = (
 def described(error: BaseException) -> str:
     """Return an exception as part of a sentence: kind, first line, place in the checked code, and the usual cure."""
     first = (str(error).strip() or "no message").split("\n")[0].rstrip(".")
-    cure = next((cure for text, cure in _CURES if text in first.lower()), "mend the code there")
+    cure = next((cure for text, cure in _CURES if text in first.lower()), "correct the code there")
     return f"{type(error).__name__}: {first}{_place(error)}; {cure}"
 
 

@@ -40,7 +40,7 @@ class Checked:
     """The result of `equipoise check`; forecasts and detectable difference only where a trial could run.
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
-    page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be mended name them plainly.
+    page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
     """
 
     cohort: Cohort
@@ -158,7 +158,7 @@ class Checked:
 
     def text(self) -> str:
         """Return the result as text for the terminal."""
-        # As of the JSON: where the data have to be mended first, every name is needed, and the terminal is its user's.
+        # As of the JSON: where the data are to be corrected first, every name is needed; the terminal is its user's.
         if self.pseudonyms and self.may_run:
             return self._shown().text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")

@@ -127,7 +127,7 @@ def device_of(device: str, workers: Engine) -> str:
     """Return "cpu" or "cuda": the one that was asked for, else the one that jobs would use here."""
     ((_, kind),) = workers.run("equipoise.training.loop.determinism:device_kind", [None], lambda: None)
     if isinstance(kind, local.Failure):
-        raise EquipoiseError(f"torch cannot be started ({kind}); mend its installation")
+        raise EquipoiseError(f"torch cannot be started ({kind}); repair its installation")
     if device == "cuda" and kind != "cuda":
         raise EquipoiseError(
             "--device cuda: torch sees no CUDA device here; leave --device out to plan for the processor"

@@ -211,8 +211,10 @@ def _remedy(leak: Leak, trial: Trial) -> str:
     ):
         return 'set split.patients = "guessed", which keeps images that are alike together'
     if leak.kind in ("equal", "near"):
-        return f'mend the patient ids, or set split.not_leaks = [["{leak.a}", "{leak.b}"]] for pairs that are no copies'
-    return "mend the patient ids"
+        return (
+            f'correct the patient ids, or set split.not_leaks = [["{leak.a}", "{leak.b}"]] for pairs that are no copies'
+        )
+    return "correct the patient ids"
 
 
 def search_leaks(trial: Trial) -> list[Leak]:

@@ -84,8 +84,8 @@ def test_a_difference_that_holds_at_one_site_only_is_found(predictions_of_arms):
     first = np.char.lstrip(table.case, "c").astype(int) < 120
     better = np.where((table.arm == "poor") & first, 2.5 * (table.truth - 0.5), 0.0)
     positive = 1 / (1 + np.exp(-(np.log(table.scores[:, 1] / table.scores[:, 0]) + better * 1.5)))
-    mended = dataclasses.replace(table, scores=np.stack([1 - positive, positive], axis=1))
-    (site,) = worded(Folder(cases(), ["site"]), mended, 1)
+    corrected = dataclasses.replace(table, scores=np.stack([1 - positive, positive], axis=1))
+    (site,) = worded(Folder(cases(), ["site"]), corrected, 1)
     found = {(test["a"], test["b"]): test["p_adjusted"] for test in site["tests"]}
     assert found["good", "poor"] < 0.05
     assert found["good", None] >= 0.05

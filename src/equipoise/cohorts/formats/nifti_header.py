@@ -1,7 +1,7 @@
 """The header of a NIfTI-1 or NIfTI-2 file: 348 or 540 bytes of claims, each checked before it is believed.
 
 nibabel takes the bytes apart (fields, byte order, data types, scaling, rotations); none of its own checks and repairs
-are used, because they mend silently what is refused or remarked here.
+are used, because they correct silently what is refused or remarked here.
 
 Reference: Cox et al., "A (sort of) new image data format standard: NIfTI-1", 2004, and nifti1.h / nifti2.h.
 """

@@ -124,5 +124,5 @@ def with_finite_values(
     count = int(bad.sum())
     if nonfinite == "refuse":
         reason = f"{count} of its voxels are NaN or infinite"
-        raise RefusedFile(path, reason, 'mend them, or read them as 0 with nonfinite = "zero" under [cohort]')
+        raise RefusedFile(path, reason, 'correct them, or read them as 0 with nonfinite = "zero" under [cohort]')
     return np.where(bad, values.dtype.type(0), values), (f"{count} voxels that were NaN or infinite were read as 0",)

@@ -134,7 +134,7 @@ def _unsound(
 
 
 def _problem(row: "_Row", reason: str, path: Path) -> Problem:
-    return Problem(row.id, str(path), reason, "mend it, or leave the row out")
+    return Problem(row.id, str(path), reason, "correct it, or leave the row out")
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _numbers(texts: Sequence[str], name: str, path: Path) -> NDArray[np.float64]
     values = [number_or_text(text) for text in texts]
     wrong = [value for value in values if not isinstance(value, float) or not math.isfinite(value)]
     if wrong:
-        raise CohortError(f"{name!r} of {path} holds {wrong[0]!r} where a number belongs; mend it.")
+        raise CohortError(f"{name!r} of {path} holds {wrong[0]!r} where a number belongs; correct it.")
     return np.array(values, dtype=np.float64)
 
 
@@ -292,7 +292,7 @@ def _mask_classes(
     needed = tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "c")
     if stored.shape != needed:
         raise CohortError(
-            f"{masks!r} of {source.path} has the shape {stored.shape} and the images need {needed}; mend it."
+            f"{masks!r} of {source.path} has the shape {stored.shape} and the images need {needed}; correct it."
         )
     values = np.unique(stored).tolist()
     if any(value != int(value) or value < 0 for value in values) or len(values) < 2:

@@ -64,11 +64,11 @@ def decathlon(
 def listed_cases(description: Mapping[str, Any], root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Return part and entry of every listed training and validation case."""
     if not isinstance(description.get("training"), list):
-        raise RefusedFile(root / NAME, 'its "training" lists no images and labels', "mend it")
+        raise RefusedFile(root / NAME, 'its "training" lists no images and labels', "correct it")
     for name, part in _LISTS.items():
         for pair in description.get(name) or []:
             if not isinstance(pair, dict) or "image" not in pair:
-                raise RefusedFile(root / NAME, f'its "{name}" lists no images and labels', "mend it")
+                raise RefusedFile(root / NAME, f'its "{name}" lists no images and labels', "correct it")
             yield part, pair
 
 
@@ -96,7 +96,7 @@ def _entry(
     mask = mask[0] if isinstance(mask, list) and len(mask) == 1 else mask
     if is_class and str(mask) not in labels.classes:
         reason = f"the label {mask!r} of {case!r} is none of {', '.join(labels.classes)}"
-        raise RefusedFile(root / NAME, reason, "mend it, or name all classes in cohort.classes")
+        raise RefusedFile(root / NAME, reason, "correct it, or name all classes in cohort.classes")
     return CaseFiles(
         case,
         patient_of(case, pattern),

@@ -43,9 +43,9 @@ def read_description(root: Path) -> dict[str, Any]:
         content = json.loads(raw)
     # Thousands of nested brackets, in a small file, end in a RecursionError and not in a ValueError.
     except (ValueError, RecursionError) as error:
-        raise RefusedFile(path, "it is no JSON", "mend it, or write it again") from error
+        raise RefusedFile(path, "it is no JSON", "correct it, or write it again") from error
     if not isinstance(content, dict):
-        raise RefusedFile(path, "it is no JSON object", "mend it, or write it again")
+        raise RefusedFile(path, "it is no JSON object", "correct it, or write it again")
     return content
 
 
@@ -54,7 +54,7 @@ def channels_of(description: Mapping[str, Any], root: Path) -> tuple[str, ...]:
     key = "channel_names" if "channel_names" in description else "modality"
     named = description.get(key)
     if not isinstance(named, dict) or sorted(named) != sorted(map(str, range(len(named)))) or not named:
-        raise RefusedFile(root / NAME, f'its "{key}" does not number the channels from "0"', "mend it")
+        raise RefusedFile(root / NAME, f'its "{key}" does not number the channels from "0"', "correct it")
     return tuple(str(named[str(index)]) for index in range(len(named)))
 
 
@@ -65,7 +65,7 @@ def labels_of(description: Mapping[str, Any], root: Path) -> Labels:
     `ignore` marks voxels that nobody labelled.
     """
     given = description.get("labels")
-    wrong = RefusedFile(root / NAME, 'its "labels" do not name whole numbers', "mend it")
+    wrong = RefusedFile(root / NAME, 'its "labels" do not name whole numbers', "correct it")
     if not isinstance(given, dict):
         raise wrong
     pairs = [(value, key) if key.isdigit() and isinstance(value, str) else (key, value) for key, value in given.items()]
@@ -127,6 +127,6 @@ def listed_file(root: Path, name: Any) -> Path:
     # elsewhere.
     path = Path(str(name))
     if not isinstance(name, str) or path.is_absolute() or ".." in path.parts or not name.strip("./ "):
-        remedy = "mend it, or link the files below its folder and name the links"
+        remedy = "correct it, or link the files below its folder and name the links"
         raise RefusedFile(root / NAME, f"it lists {name!r}, which is no file below its folder", remedy)
     return root / path

@@ -131,7 +131,7 @@ def mask_classes(
     if len(values) > 2 and values == [*range(len(values) - 1), _WHITE]:
         raise CohortError(
             f"the masks {layout.masks[0]} and others hold {', '.join(map(str, values))}: {_WHITE} may mean not "
-            f"labelled, or in some files what others store as {values[-2]}; mend the masks, or if it is a class of "
+            f"labelled, or in some files what others store as {values[-2]}; correct the masks, or if it is a class of "
             f"its own say so: {_stating(data, values)}."
         )
     names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}

@@ -83,7 +83,7 @@ def _labels(file: Path, part: str) -> NDArray[np.int64]:
     refuse_multilabel(file, labels)
     # Labels stored as floats are refused, for a NaN among them would become some whole number.
     if len(labels) != len(images) or labels.dtype.kind not in "bui":
-        raise CohortError(f"{file} has {len(images)} {part}_images and {len(labels)} {part}_labels; mend the file.")
+        raise CohortError(f"{file} has {len(images)} {part}_images and {len(labels)} {part}_labels; correct the file.")
     return labels.reshape(-1).astype(np.int64)
 
 
@@ -101,7 +101,9 @@ def _cases(
 ) -> Iterator[Case]:
     patients: Any = rows(file, f"{part}_{groups}").reshape(-1) if groups else None
     if patients is not None and len(patients) != len(labels):
-        raise CohortError(f"{file} has {len(labels)} {part}_images and {len(patients)} {part}_{groups}; mend the file.")
+        raise CohortError(
+            f"{file} has {len(labels)} {part}_images and {len(patients)} {part}_{groups}; correct the file."
+        )
     digest = open_arrays(file).sha256
     hashes = MappingProxyType({file.name: digest})
     # The files state no spacing, so lengths are in pixels.

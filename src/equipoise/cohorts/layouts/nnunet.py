@@ -142,7 +142,7 @@ def _listed(dataset: Mapping[str, Any], root: Path) -> dict[str, tuple[tuple[Pat
         images = files.get("images") if isinstance(files, dict) else None
         if not isinstance(images, Sequence) or isinstance(images, str) or not images or "label" not in files:
             reason = f'its "dataset" does not list the images and the label of {case!r}'
-            raise RefusedFile(root / NAME, reason, "mend it")
+            raise RefusedFile(root / NAME, reason, "correct it")
         cases[case] = (tuple(listed_file(root, name) for name in images), listed_file(root, files["label"]))
     return cases
 
@@ -159,7 +159,7 @@ def _sidecar_spacing(image: Path) -> tuple[float, ...] | None:
         content = json.loads(raw)
         spacing = tuple(float(value) for value in content["spacing"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise RefusedFile(sidecar, 'it names no "spacing" of three numbers', "mend it") from error
+        raise RefusedFile(sidecar, 'it names no "spacing" of three numbers', "correct it") from error
     if len(spacing) not in (2, 3) or not all(0 < value < 1e4 for value in spacing):
-        raise RefusedFile(sidecar, f"its spacing {list(spacing)} is none in mm", "mend it")
+        raise RefusedFile(sidecar, f"its spacing {list(spacing)} is none in mm", "correct it")
     return spacing

@@ -30,7 +30,7 @@ def patient_of(case: str, pattern: str | None) -> str:
     try:
         match = re.search(pattern, case)
     except re.error as error:
-        raise ProtocolError(f"cohort.patient_pattern is no regular expression ({error}); mend it") from error
+        raise ProtocolError(f"cohort.patient_pattern is no regular expression ({error}); correct it") from error
     # A case that the pattern misses must not become a patient of its own, which would hide a leak.
     if match is None or not match.groups():
         raise CohortError(

@@ -38,7 +38,7 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, str]]:
     for number, line in lines[1:]:
         if len(line) != len(header):
             reason = f"its row {number} has {len(line)} values for {len(header)} columns"
-            raise RefusedFile(path, reason, "mend the row, with quotes around values that hold the separator")
+            raise RefusedFile(path, reason, "correct the row, with quotes around values that hold the separator")
     columns = [with_points([line[index].strip() for _, line in lines[1:]]) for index in range(len(header))]
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
 

@@ -67,10 +67,10 @@ class Settings:
                 raise ProtocolError(f"cohort.{key} is {value!r}; choose one of {', '.join(allowed)}")
         if self.min_readers not in range(1, READERS_PER_SCAN + 1) or not 0 < self.agreement <= 1:
             raise ProtocolError(
-                "cohort.min_readers must be 1 to 4 and cohort.agreement above 0 and at most 1; mend them"
+                "cohort.min_readers must be 1 to 4 and cohort.agreement above 0 and at most 1; correct them"
             )
         if not 8 <= self.size <= 256 or not 0.2 <= self.spacing_mm <= 5:
-            raise ProtocolError("cohort.size must be 8 to 256 voxels and cohort.spacing_mm 0.2 to 5; mend them")
+            raise ProtocolError("cohort.size must be 8 to 256 voxels and cohort.spacing_mm 0.2 to 5; correct them")
 
 
 @dataclass(frozen=True)

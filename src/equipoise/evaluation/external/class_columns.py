@@ -314,7 +314,7 @@ def _logistic(
 def _score_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
     numbers = as_numbers(values)
     if numbers is None:
-        raise PredictionError(f"{source} has a cell in column {name!r} that is no number; mend it")
+        raise PredictionError(f"{source} has a cell in column {name!r} that is no number; correct it")
     return numbers
 
 
@@ -326,7 +326,9 @@ def _calls(
     classes = sorted(set(truths))
     foreign = [str(one) for one in called if one not in classes]
     if foreign and not {*map(str, called), *classes} <= {"0", "1"}:
-        raise PredictionError(f"{source} has the called class {foreign[0]!r} in {name!r}, which is no truth; mend it")
+        raise PredictionError(
+            f"{source} has the called class {foreign[0]!r} in {name!r}, which is no truth; correct it"
+        )
     if options.primary not in options.calls:
         raise PredictionError(
             f"{source} has called classes in {name!r} and no class scores, so no {options.primary} can be "

@@ -59,7 +59,7 @@ def true_findings(path: Path | None) -> dict[str, Findings] | None:
     relevant = columns.get("relevant")
     counts = np.ones(len(case)) if relevant is None else as_numbers(relevant)
     if counts is None or not np.isin(counts, (0.0, 1.0)).all():
-        raise PredictionError(f"{path} has a cell in column 'relevant' that is not 0 or 1; mend it")
+        raise PredictionError(f"{path} has a cell in column 'relevant' that is not 0 or 1; correct it")
     return {
         name: Findings(place[case == name], diameter[case == name], counts[case == name] == 1)
         for name in dict.fromkeys(case.tolist())
@@ -121,7 +121,7 @@ def _matched(reading: Reading, findings: Mapping[str, Findings], cases: NDArray[
     score = _column(reading.columns, _SCORES, path)
     if not np.isfinite(score).all():
         raise PredictionError(
-            f"{path} has a candidate of {str(case[~np.isfinite(score)][0])!r} without a score; mend it"
+            f"{path} has a candidate of {str(case[~np.isfinite(score)][0])!r} without a score; correct it"
         )
     _refuse_twice(case, np.column_stack([place, score]), f"{path} has a candidate of")
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in Candidates.__dataclass_fields__}
@@ -160,7 +160,7 @@ def _places(columns: Columns, path: str) -> NDArray[np.float64]:
     places = [as_numbers(columns[name]) for name in names if name is not None]
     known = [values for values in places if values is not None and (np.abs(values) < _FARTHEST_MM).all()]
     if len(known) < len(places):
-        raise PredictionError(f"{path} has a coordinate that is no place in mm; mend it")
+        raise PredictionError(f"{path} has a coordinate that is no place in mm; correct it")
     return np.stack(known, axis=1)
 
 

@@ -51,7 +51,9 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     for metric in (key for key in columns if key not in (*_KEPT, name)):
         values = as_numbers(columns[metric])
         if values is None:
-            raise PredictionError(f"{source} has a cell in column {metric!r} that is no number; mend it, or remove it")
+            raise PredictionError(
+                f"{source} has a cell in column {metric!r} that is no number; correct it, or remove it"
+            )
         table = np.full((len(place), len(listed)), np.nan)
         table[index, np.searchsorted(listed, structures)] = values
         lost = max(lost, int(np.isnan(table).sum()))

@@ -102,7 +102,7 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64
     except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(
             f"{source} has a cell in column {name!r} that is no number ({error}); if it names the arms, say so "
-            f"(--columns arm={name}); else mend it, remove the column, or name it as a subgroup (--subgroup {name})"
+            f"(--columns arm={name}); else correct it, remove the column, or name it as a subgroup (--subgroup {name})"
         ) from error
     return values.astype(np.float64)
 

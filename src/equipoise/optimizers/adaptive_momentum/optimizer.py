@@ -1,4 +1,4 @@
-"""The optimizer of Zhang et al. (equations 1 to 3), made exact, and the members of its family that mend it."""
+"""The optimizer of Zhang et al. (equations 1 to 3), made exact, and the members of its family that correct it."""
 
 import math
 import warnings

@@ -35,7 +35,7 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
         raise
     # These kinds alone: what a wrong setting raises. Any other error points to a defect of the model or optimizer.
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; mend its settings") from error
+        raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; correct its settings") from error
 
 
 def build_model(job: Job) -> nn.Module:

@@ -27,7 +27,7 @@ def load_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     except Exception as error:
         first = f"{type(error).__name__}: {error}".split("\n")[0]
         raise EquipoiseError(
-            f"the optimizer {kind} cannot load the state that it saved ({first}); mend its load_state_dict "
+            f"the optimizer {kind} cannot load the state that it saved ({first}); correct its load_state_dict "
             "(equipoise.testing.check_optimizer tries it)"
         ) from error
     for part, groups, state in before:
@@ -72,6 +72,6 @@ def _check_rates(kind: str, optimizer: Optimizer, saved: dict[str, Any]) -> None
         if "lr" in was and float(group["lr"]) != float(was["lr"]):
             raise EquipoiseError(
                 f"after loading its state the optimizer {kind} has a learning rate of {float(group['lr']):g} in group "
-                f"{number} in place of the saved {float(was['lr']):g}; mend its load_state_dict "
+                f"{number} in place of the saved {float(was['lr']):g}; correct its load_state_dict "
                 "(equipoise.testing.check_optimizer tries it)"
             )

@@ -65,7 +65,7 @@ def _try(job: Job, samples: Samples) -> None:
             raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
         sentence = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ProtocolError(
-            f"arm {job.arm.name!r} cannot train on these images ({sentence}); mend its model"
+            f"arm {job.arm.name!r} cannot train on these images ({sentence}); correct its model"
         ) from error
 
 

@@ -121,8 +121,8 @@ class _Tries:
         """Return the error of a layer without a sound route; one of the user's own may be the fault itself."""
         if not shared:
             return EquipoiseError(
-                f"arm {self.arm!r}: the layer {layer!r} computes wrongly in every layout and precision ({fault}); mend "
-                "it: draw random numbers with torch's generator alone, and write every value of an answer"
+                f"arm {self.arm!r}: the layer {layer!r} computes wrongly in every layout and precision ({fault}); "
+                "correct it: draw random numbers with torch's generator alone, and write every value of an answer"
             )
         what = f"the layer {layer!r}" if layer else "the whole network"
         return EquipoiseError(

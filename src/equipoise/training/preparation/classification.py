@@ -115,7 +115,7 @@ def prepared_cases(
             case = cohort.cases[indices[done]]
             # Refused here, because one NaN would otherwise appear as a diverged loss later, without the case's name.
             if not np.isfinite(image).all():
-                raise CohortError(f"case {case.id} has values that are not finite; mend or exclude it")
+                raise CohortError(f"case {case.id} has values that are not finite; correct or exclude it")
             yield PreparedCase(case.id, case.patient, {"images": image, "targets": np.asarray(targets[done])})
             done += 1
 
