@@ -79,7 +79,7 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
     assert sum(found["split"][part]["cases"] for part in ("train", "validation", "test")) == 120
     assert found["detectable_difference"]["detectable"] > 0
     assert found["predicted"]["seconds"] > 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["protocol.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "protocol.toml"]
     assert cli.main(["check", str(protocol), "--quiet"]) == 0
     text = capsys.readouterr().out
     assert "a difference in" in text

@@ -50,6 +50,7 @@ def page_of(run: RunFolder) -> Page:
     figures = all_figures(run, results)
     page = render(run, results, figures)
     body = re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", page)
+    body = re.sub(r'(?s)<section id="words">.*?</section>', " ", body)  # of words, not of this trial
     text = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
     return Page(run, results, re.sub(r"\s+", " ", text), {figure.name: figure for figure in figures})
 

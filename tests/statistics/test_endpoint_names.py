@@ -12,8 +12,12 @@ PACKAGE = Path(equipoise.__file__).parent
 ROOMS = ("statistics", "trials", "report")
 RECORDS = PACKAGE / "statistics" / "endpoints.py"
 NAMES = {one.name for one in KNOWN} | {"lesion_", "brats_lesion_", "hausdorff", "failure", "absolute_volume"}
-OTHER_MEANINGS = {("report/results/recommendation.py", "accuracy")}
-"""A need of the reader, for which results.json has had this key from the beginning."""
+OTHER_MEANINGS = {
+    ("report/results/recommendation.py", "accuracy"),  # a need of the reader: a key of results.json from the beginning
+    ("report/text/checklist_facts.py", "dice"),  # the setting of training
+    ("report/text/glossary.py", "sensitivity"),  # words to be explained, which decide nothing
+    ("report/text/glossary.py", "specificity"),
+}
 
 
 def literals(file: Path) -> list[tuple[int, str]]:

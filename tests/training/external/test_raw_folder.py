@@ -72,7 +72,7 @@ def test_what_lies_there_from_another_split_or_plan_is_removed(tmp_path, parts):
         stale.mkdir(parents=True, exist_ok=True)
         raw_folder(the_job, cases, folder)
         assert not stale.exists()
-    (folder / "cases.json").write_text("{")  # a kill while it was written
+    (folder / "whole.json").write_text("{")  # a kill while it was written
     stale.mkdir(parents=True)
     raw_folder(job(tmp_path), parts, folder)
     assert not stale.exists()

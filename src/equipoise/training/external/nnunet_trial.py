@@ -49,7 +49,7 @@ def _tried(job: Job, samples: Samples, epochs: int) -> tuple[float, list[dict[st
         raise ProtocolError("nnU-Net needs a training case and a validation case; use larger parts")
     parts = {"train": samples.head(1), "validation": _second(samples)}
     with tempfile.TemporaryDirectory(prefix="equipoise-") as folder:
-        place = Path(folder) / "nnunet"
+        place = Path(folder) / "first-step"
         memory_mb = run_process(tried(job, epochs), parts, place)
         return memory_mb, Rows(place / PROGRESS).read()
 

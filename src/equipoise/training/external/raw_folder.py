@@ -22,7 +22,7 @@ from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 
 DATASET = "Dataset001_job"
-STAMP = "cases.json"
+STAMP = "whole.json"
 PARTS = {"train": "t", "validation": "v"}
 """The parts that nnU-Net sees, with the first letter of their cases' names."""
 FAR_MM = 999.0
