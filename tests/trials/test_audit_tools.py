@@ -88,7 +88,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
     if not PAIRS.is_dir():
         pytest.skip("the shared real mask pairs are not beside this checkout")
     out = tmp_path_factory.mktemp("pairs")
-    return audit(PAIRS, regions=["ET", "TC", "WT"], cases_are_patients=True, out=out), out
+    return audit(PAIRS, regions=["ET", "TC", "WT"], cases_are_patients=True, ids="plain", out=out), out
 
 
 def direct(name: str, channel: int) -> tuple[np.ndarray, np.ndarray]:
