@@ -17,6 +17,7 @@ from typing import Any
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import imported
 from equipoise.training.external.budget import Budget, Rows, SpentError
+from equipoise.training.external.plain_pickles import refuse_code
 from equipoise.training.external.raw_folder import DATASET
 
 TRAINER = "EquipoiseTrainer"
@@ -106,6 +107,8 @@ def train(request: dict[str, Any], folder: Path) -> None:
     """Train by nnU-Net's own command, from its last checkpoint where there is one, and leave weights and facts."""
     from nnunetv2.run import run_training
 
+    # nnU-Net opens these files as they are, and a folder that goes on may come from somebody else.
+    refuse_code(folder)
     plans = json.loads((folder / PREPARED).read_text(encoding="utf-8"))["plans"]
     made = trainer_class(request, folder)
     # nnU-Net finds trainers by their name in files alone, and this one is made here.
@@ -240,7 +243,7 @@ def _leave(request: dict[str, Any], folder: Path, plans: str) -> None:
     from safetensors.torch import save_file
 
     place = folder / "results" / DATASET / f"{TRAINER}__{plans}__{request['configuration']}"
-    # Ours, written a moment ago by this process.
+    # Written by this process, or looked through before it was opened.
     state = torch.load(place / "fold_0" / "checkpoint_final.pth", map_location="cpu", weights_only=False)
     weights, same = distinct(state["network_weights"])
     save_file(weights, folder / WEIGHTS)
