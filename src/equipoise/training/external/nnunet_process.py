@@ -62,6 +62,8 @@ def main() -> None:
     threading.Thread(target=end_with, args=(pipe,), daemon=True).start()
     folder = Path(request["folder"])
     try:
+        # nnU-Net opens these files as they are, and a folder that goes on may come from somebody else.
+        refuse_code(folder)
         prepare(request, folder)
         train(request, folder)
     except BaseException as error:
@@ -107,8 +109,6 @@ def train(request: dict[str, Any], folder: Path) -> None:
     """Train by nnU-Net's own command, from its last checkpoint where there is one, and leave weights and facts."""
     from nnunetv2.run import run_training
 
-    # nnU-Net opens these files as they are, and a folder that goes on may come from somebody else.
-    refuse_code(folder)
     plans = json.loads((folder / PREPARED).read_text(encoding="utf-8"))["plans"]
     made = trainer_class(request, folder)
     # nnU-Net finds trainers by their name in files alone, and this one is made here.
