@@ -18,7 +18,7 @@ from equipoise.protocol.toml import read_text, tables
 from equipoise.runfolder.paths import PROTOCOL
 
 CHANGED = (
-    "is not the one that was locked: its source has changed; restore the file, or run the trial again into a new folder"
+    "is not the one that was locked: its source has changed; restore the file, or run the trial again in a new folder"
 )
 
 
@@ -41,8 +41,8 @@ def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: 
     if not trusted:
         place = "whose source file cannot be found" if file is None else f"in {file}"
         raise PredictionError(
-            f"the {what} {name!r} is code that this run folder names ({place}), and code of a run folder is not run "
-            "unasked; read it, then add --trust-code"
+            f"the {what} {name!r} is custom code that this run folder names ({place}), which runs only with your "
+            "permission; read it, then add --trust-code"
         )
 
 
