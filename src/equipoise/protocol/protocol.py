@@ -269,7 +269,7 @@ class Protocol(Section):
         if tuned is not None:
             raise ValueError(
                 f"training.shared_seeds: tuning may change the model of {tuned.name!r}, so arms would not start with "
-                "equal weights; tune the optimizer alone, or share no seeds"
+                "equal weights; tune only the optimizer, or share no seeds"
             )
         if other is not None:
             raise ValueError(
