@@ -179,7 +179,7 @@ def test_folders_that_are_not_ours_stay_as_they_are(tmp_path):
     for inputs, text in (
         ([tmp_path / "none"], "does not exist"),
         ([other], "no image among"),
-        ([image] * 2, "case 'v'"),
+        ([image] * 2, "case name 'v'"),
     ):
         with pytest.raises(EquipoiseError, match=text):
             predict(bundle, inputs, tmp_path / "out2")

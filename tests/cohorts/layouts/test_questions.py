@@ -146,7 +146,7 @@ def test_an_ending_without_its_point_and_another_count(tmp_path: Path, write) ->
 def test_arrays_of_other_names_are_asked(tmp_path: Path, started: Callable) -> None:
     pixels = RNG.integers(0, 255, (6, 9, 8)).astype(np.uint8)
     np.savez(tmp_path / "a.npz", X=pixels, y=np.arange(6) % 2)
-    with pytest.raises(CohortError, match="holds the arrays X, y, whose names do not say") as error:
+    with pytest.raises(CohortError, match="holds the arrays X, y, whose names do not show") as error:
         started(tmp_path / "a.npz")
     _, cohort = started(tmp_path / "a.npz", **stated(str(error.value)))
     assert np.array_equal(cohort.cases[3].read().array[0], pixels[3])

@@ -137,7 +137,7 @@ def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tu
             f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
             f"(--columns arm={words[0]}), else keep one row for each case"
         )
-    note = f"The columns {', '.join(words)} of {source} hold words and were not used (name one as a subgroup with --subgroup)."
+    note = f"The columns {', '.join(words)} of {source} hold words and were not used (--subgroup makes groups of one)."
     return {name: values for name, values in columns.items() if name not in words}, [note]
 
 
