@@ -105,7 +105,7 @@ def main() -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.exit((__doc__ or "").strip())
     if cpu and sys.platform == "linux" and not is_cpu_only() and any(map(stamp_of, ("run", "dev"))):
-        sys.exit(f"{ENVIRONMENT} was made with torch's GPU libraries; delete it, then say the same again.")
+        sys.exit(f"{ENVIRONMENT} was made with torch's GPU libraries; delete it, then run the same command again.")
     cpu = cpu or is_cpu_only()
     if arguments[0] == "test":
         if not installed("dev"):

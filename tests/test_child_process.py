@@ -70,8 +70,8 @@ def test_a_folder_of_a_protocol_gives_its_own_modules_and_none_in_place_of_pytho
     )
     assert ended.stdout == "[(0, '1')] [(0, 0)]\n[(0, 2)]\n", ended.stderr
     assert not (trapped / "ran").exists()
-    assert "this runs code of your own: module nets (model 'nets:Net') in" in ended.stderr
-    assert ended.stderr.count("this runs code") == 1, "workers do not repeat it"
+    assert "this runs your own code: module nets (model 'nets:Net') in" in ended.stderr
+    assert ended.stderr.count("this runs your own code") == 1, "workers do not repeat it"
 
 
 @pytest.mark.long

@@ -143,7 +143,7 @@ def test_sigint_leaves_a_resumable_run(protocol, tmp_path):
     process.terminate()
     _, complaint = process.communicate(timeout=300)
     assert process.returncode == 75
-    assert "the same command goes on where it was" in complaint
+    assert "the same command resumes in" in complaint
     assert not list(out.glob("jobs/*/*/done.json"))
 
 

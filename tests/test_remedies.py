@@ -148,5 +148,5 @@ def test_what_set_takes() -> None:
         "mask": "{patient}/m.nii.gz",
     }
     for wrong in ("coding", "=x", "a..b=c"):
-        with pytest.raises(EquipoiseError, match="is no KEY=VALUE"):
+        with pytest.raises(EquipoiseError, match="is not KEY=VALUE"):
             cohort_settings([wrong])

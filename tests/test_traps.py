@@ -160,7 +160,7 @@ def test_patients_in_both_parts_are_refused(tmp_path):
     tested = table((0.8, 0.8))
     training = tmp_path / "training.csv"
     training.write_text("case,patient\nother,p0007\n")
-    with pytest.raises(PredictionError, match="1 test patients also stand in the training list .*'p0007'"):
+    with pytest.raises(PredictionError, match="1 test patients are also in the training list .*'p0007'"):
         equipoise.audit(tested, training=training)
     (tmp_path / "images").mkdir()
     rows = ["case,image,patient,label,part"]

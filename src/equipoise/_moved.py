@@ -214,7 +214,7 @@ class _OldNames(MetaPathFinder):
             return None
         place = f"equipoise.{PLACES[name]}"
         warnings.warn(
-            f"{fullname} is now {place}; the old name goes with version 0.3", DeprecationWarning, stacklevel=2
+            f"{fullname} is now {place}; the old name is removed in version 0.3", DeprecationWarning, stacklevel=2
         )
         return ModuleSpec(fullname, _Alias(place))
 
@@ -238,7 +238,7 @@ def attributes_of(module: str, *places: str) -> Callable[[str], Any]:
             value = getattr(import_module(place), name, None)
             if getattr(value, "__module__", None) == place:
                 warnings.warn(
-                    f"{module}.{name} is now {place}.{name}; the old name goes with version 0.3",
+                    f"{module}.{name} is now {place}.{name}; the old name is removed in version 0.3",
                     DeprecationWarning,
                     stacklevel=2,
                 )

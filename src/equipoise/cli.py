@@ -86,7 +86,9 @@ def _check_study(arguments: argparse.Namespace) -> int:
     from equipoise.trials.study import check_study, checked_json, checked_text
 
     if arguments.page:
-        raise EquipoiseError("--page describes the cohort of one trial, and this is a study of many; leave it out")
+        raise EquipoiseError(
+            "--page describes the cohort of one trial, but this file is a study of several trials; leave --page out"
+        )
     checks = check_study(arguments.protocol, watch=_watch(arguments))
     _say(arguments, checked_json(checks), checked_text(checks))
     return DONE if all(one.may_run for one in checks.values()) else REFUSED
@@ -215,7 +217,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
     if arguments.action == "deposit":
         file = Path(arguments.out or folder.resolve().with_name(f"{folder.resolve().name}-deposit.json"))
         deposit = write_deposit(run, file)
-        text = f"{file}: head {deposit['head']} of {deposit['events']} events; leave it with somebody else"
+        text = f"{file}: head {deposit['head']} of {deposit['events']} events; give this file to a third party"
         _say(arguments, deposit, text)
         return DONE
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
@@ -286,11 +288,11 @@ def _parser() -> argparse.ArgumentParser:
 
     add_fetch_options(add("fetch", _fetch, "download public data by name, verified and resumable"))
 
-    check = add("check", _check, "read the cohort, look for leaks, tell what the trial can show; trains nothing")
+    check = add("check", _check, "read the cohort, check for leaks, report what the trial can show; trains nothing")
     check.add_argument("protocol", help="the protocol file")
     check.add_argument("--page", metavar="FILE", help="also write a page with pictures of cases, leaks and problems")
 
-    run = add("run", _run, "lock, train, open the test set once, judge; the same command resumes")
+    run = add("run", _run, "lock the plan, train, open the test set once, give the verdict; the same command resumes")
     run.add_argument("protocol", help="the protocol file")
     run.add_argument("--out", default="run", metavar="DIR", help="run folder (default: %(default)s)")
     _execution_options(run)
@@ -313,7 +315,7 @@ def _execution_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS)")
     run.add_argument(
         "--stall-minutes", type=float, metavar="N",
-        help="end the worker of a job without a new epoch for so long, and try the job again",
+        help="stop the worker of a job that has no new epoch for N minutes, and retry the job",
     )  # fmt: skip
     run.add_argument("--alike", action="store_true", help="refuse to train on more than one kind of machine")
 
@@ -325,14 +327,20 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     report.add_argument("--pdf", action="store_true", help="also print the page to report.pdf, by Chromium or Chrome")
     report.add_argument(
         "--figure", action="append", default=[], metavar="MODULE:FUNCTION",
-        help="a figure of your own, (run, results) -> Figure, from a module in this folder; may be given again",
+        help="a figure of your own, (run, results) -> Figure, from a module in this folder (repeatable)",
     )  # fmt: skip
 
-    add_audit_options(add("audit", _audit, "the same judgement for predictions made elsewhere"))
+    add_audit_options(add("audit", _audit, "the same analysis for predictions made elsewhere"))
 
-    samplesize_options(add("samplesize", _samplesize, "patients and runs that a planned trial needs, for a grant"))
+    samplesize_options(
+        add(
+            "samplesize",
+            _samplesize,
+            "numbers of patients and runs that a planned trial needs, for a grant application",
+        )
+    )
 
-    advise = add("advise", _advise, "the arm to use for one need, and what is statistically tied with it")
+    advise = add("advise", _advise, "recommend an arm for one need, and list the arms statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")
     needs = ["accuracy", "speed", "memory", "balanced"]
     advise.add_argument("--prefer", default="accuracy", choices=needs, help="the need (default: %(default)s)")
@@ -348,7 +356,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     for command in (report, advise, ledger):
         command.add_argument(
             "--trust-code", action="store_true",
-            help="run code that the folder names (tasks and endpoints of one's own); read it first",
+            help="run code that the folder names (custom tasks and endpoints); read it first",
         )  # fmt: skip
 
 
@@ -368,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         return _complain(arguments, error, INTERRUPTED)
     except KeyboardInterrupt:
-        return _complain(arguments, Interrupted("stopped before anything was begun"), INTERRUPTED)
+        return _complain(arguments, Interrupted("stopped before anything started"), INTERRUPTED)
     except EquipoiseError as error:
         return _complain(arguments, error, REFUSED)
     except OSError as error:

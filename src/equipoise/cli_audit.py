@@ -35,22 +35,25 @@ def _names(text: str) -> list[str]:
 def _add_comparison(audit: argparse.ArgumentParser) -> None:
     comparison = audit.add_argument_group("what is compared")
     comparison.add_argument(
-        "--primary", default="auc", metavar="ENDPOINT", help="of masks: the mean Dice (default: auc)"
+        "--primary",
+        default="auc",
+        metavar="ENDPOINT",
+        help="the endpoint of the verdict (default: auc; for masks, the mean Dice)",
     )
     comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
     comparison.add_argument(
-        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, judged in this order behind the primary"
+        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, tested in this order after the primary"
     )
-    comparison.add_argument("--control", metavar="ARM", help="compare every arm with this one alone")
-    comparison.add_argument("--positive", metavar="CLASS", help="the class to be found (default: the second of two)")
+    comparison.add_argument("--control", metavar="ARM", help="compare every arm only with this one")
+    comparison.add_argument("--positive", metavar="CLASS", help="the positive class (default: the second of two)")
     comparison.add_argument(
-        "--threshold", type=float, metavar="X", help="call cases positive from this score on: sensitivity, "
-        "specificity, PPV and NPV"
+        "--threshold", type=float, metavar="X", help="cases with this score or more are positive: gives sensitivity, "
+                                                     "specificity, PPV and NPV"
     )  # fmt: skip
     comparison.add_argument(
-        "--growing", type=int, metavar="N", help="patients are added and the audit repeated: intervals that hold at "
-        "every look, narrowest at N patients"
+        "--growing", type=int, metavar="N", help="for an audit that is repeated as patients are added: intervals "
+                                                 "valid at every look, narrowest at N patients"
     )  # fmt: skip
     comparison.add_argument(
         "--subgroup",
@@ -58,19 +61,20 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN",
-        help="a column that tells cases apart",
+        help="a column that defines subgroups of cases",
     )
 
 
 def _add_facts(audit: argparse.ArgumentParser) -> None:
-    files = audit.add_argument_group("what the files do not say")
+    files = audit.add_argument_group("facts that are not in the files")
     files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
-        "which column is what: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+        "the role of each column: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
     ))  # fmt: skip
-    files.add_argument("--scores", choices=["probabilities", "logits"], help="what one column of scores holds")
+    files.add_argument("--scores", choices=["probabilities", "logits"], help="what a single column of scores holds")
     files.add_argument(
-        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of true masks that "
-        "means: not annotated; its voxels count for no arm"
+        "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of the true masks for "
+                                                                                 "unannotated voxels, which are left "
+                                                                                 "out for every arm"
     )  # fmt: skip
     files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
     files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
@@ -80,23 +84,25 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
     files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
     files.add_argument(
         "--failure-value", dest="failure_values", action="append", default=[], metavar="METRIC=VALUE",
-        help="the value of a failed case of a metric without a worst value, such as hd95=60"
+        help="the value that a failed case gets, for a metric without a worst value, such as hd95=60"
     )  # fmt: skip
     for side in ("higher", "lower"):
-        text = f"a metric of your own of which {side} is better"
+        text = f"your own metric, where {side} is better"
         files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
     files.add_argument(
         "--ids", default="pseudonyms", choices=["pseudonyms", "plain"],
-        help="how what is written names cases and patients (default: %(default)s)",
+        help="how the output names cases and patients (default: %(default)s)",
     )  # fmt: skip
-    files.add_argument("--training", metavar="FILE", help="CSV of cases or patients trained on; refused in the test")
+    files.add_argument(
+        "--training", metavar="FILE", help="CSV of training cases or patients; the audit refuses test cases among them"
+    )
 
 
 def _add_permissions(audit: argparse.ArgumentParser) -> None:
-    allowed = audit.add_argument_group("what to allow (the report says so)")
-    allowed.add_argument("--cases-are-patients", action="store_true", help="every case is another patient")
-    allowed.add_argument("--common-cases", action="store_true", help="leave out cases that some arm lacks")
-    allowed.add_argument("--allow-trained", action="store_true", help="judge although test cases were trained on")
+    allowed = audit.add_argument_group("permissions (the report names each one)")
+    allowed.add_argument("--cases-are-patients", action="store_true", help="every case is a different patient")
     allowed.add_argument(
-        "--below-chance", action="store_true", help="scores or labels are right, although they look exchanged"
+        "--common-cases", action="store_true", help="leave out cases without a prediction of every arm"
     )
+    allowed.add_argument("--allow-trained", action="store_true", help="continue although test cases were trained on")
+    allowed.add_argument("--below-chance", action="store_true", help="confirm scores or labels that look exchanged")

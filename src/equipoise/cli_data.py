@@ -6,7 +6,7 @@ import argparse
 def add_no_code(command: argparse.ArgumentParser) -> None:
     """Add the option that refuses code of somebody's own, for protocols that come from elsewhere."""
     command.add_argument(
-        "--no-code", action="store_true", help="refuse modules that are named as module:attribute, and run none of them"
+        "--no-code", action="store_true", help="refuse to run your own modules, named as module:attribute"
     )
 
 
@@ -16,14 +16,19 @@ def add_init_options(init: argparse.ArgumentParser) -> None:
     init.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=keys)
     time = "fit the whole trial into this time on this machine (default: 60; 0 measures nothing)"
     init.add_argument("--minutes", type=float, metavar="M", help=time)
-    init.add_argument("--device", default="", choices=["cpu", "cuda"], help="plan for it (default: what jobs use here)")
+    init.add_argument(
+        "--device",
+        default="",
+        choices=["cpu", "cuda"],
+        help="plan for this device (default: the one that jobs use here)",
+    )
 
 
 def add_fetch_options(fetch: argparse.ArgumentParser) -> None:
     """Add the options of a download: what, whereto, from where, and what the user vouches for."""
     fetch.add_argument("name", metavar="NAME", help="pneumoniamnist, pathmnist-64, msd-hippocampus, lidc-idri, …")
-    fetch.add_argument("--to", metavar="DIR", help="the folder above the data (default: the user's cache)")
+    fetch.add_argument("--to", metavar="DIR", help="the parent folder of the data (default: the user's cache)")
     fetch.add_argument("--from", dest="mirror", default="", metavar="URL", help="a mirror with the same paths")
-    fetch.add_argument("--offline", action="store_true", help="open no connection: verify what is there")
+    fetch.add_argument("--offline", action="store_true", help="verify the files that are there, without a connection")
     fetch.add_argument("--pin", metavar="SHA256", help="confirm a file whose publisher states no checksum")
-    fetch.add_argument("--patients", default="", metavar="NAMES", help="of lidc-idri: some patients, not all")
+    fetch.add_argument("--patients", default="", metavar="NAMES", help="only these patients, for lidc-idri")

@@ -59,7 +59,7 @@ def serve_bundle(arguments: argparse.Namespace, _: Watch) -> Outcome:
         log=unheard if arguments.quiet else to_stderr,
         ready=lambda listening: to_stderr(announcement(listening)),
     )  # fmt: skip
-    return {"url": address.url}, f"no longer served at {address.url}", False
+    return {"url": address.url}, f"stopped serving at {address.url}", False
 
 
 def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
@@ -68,50 +68,66 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     export.add_argument("folder", metavar="RUN", help="the run folder")
     export.add_argument("--arm", required=True, metavar="NAME", help="the arm to export")
     export.add_argument("--job", metavar="FOLD-SEED", help="a training run (default: the median validation value)")
-    export.add_argument("--although", metavar="REASON", help="export what the trial speaks against; the card says so")
-    export.add_argument("--protocol", metavar="FILE", help="the protocol's file, where data and code lie now")
-    text = "run code of your own that the folder names; read it first"
+    export.add_argument(
+        "--although", metavar="REASON", help="export against the verdict of the trial; the card prints the reason"
+    )
+    export.add_argument(
+        "--protocol", metavar="FILE", help="the protocol file beside the data and code, if they were moved"
+    )
+    text = "run custom code that the folder names; read it first"
     export.add_argument("--trust-code", action="store_true", help=text)
     export.add_argument(
         "--runtimes", default="", metavar="NAMES",
-        help="prove these too: openvino, openvino-bf16, openvino-int8, joined by commas",
+        help="also prove these runtimes: openvino, openvino-bf16, openvino-int8, joined by commas",
     )  # fmt: skip
     text = "also write a page for each example case into the run folder; its report links them"
     export.add_argument("--pages", action="store_true", help=text)
     export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
 
-    verify = add("verify", verify_bundle, "check a bundle's files, and answer its golden images on this machine")
+    verify = add(
+        "verify", verify_bundle, "check a bundle's files, and reproduce its golden predictions on this machine"
+    )
     verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    verify.add_argument("--name", metavar="NAME", help="the SHA-256 that its author states, at least 12 digits")
+    verify.add_argument("--name", metavar="NAME", help="the SHA-256 published by its author, at least 12 digits")
     _runtime(verify)
 
-    predict = add("predict", predict_images, "answer new images with a bundle; the same command resumes")
+    predict = add("predict", predict_images, "predict new images with a bundle; the same command resumes")
     predict.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders of them, DICOM series, or a table")
-    predict.add_argument("--out", required=True, metavar="DIR", help="folder of the answers")
+    predict.add_argument("--out", required=True, metavar="DIR", help="folder of the predictions")
     predict.add_argument(
         "--as", dest="formats", default="nifti,json", metavar="KINDS",
-        help="of nifti, json, seg, labelmap, sr, rtstruct and page, joined by commas (default: %(default)s)",
+        help="output formats, joined by commas: nifti, json, seg, labelmap, sr, rtstruct, page (default: %(default)s)",
     )  # fmt: skip
-    predict.add_argument("--page", action="store_true", help="an offline page per case, and an index: page in --as")
-    predict.add_argument("--series", metavar="UID", help="the DICOM series meant in a folder of several")
+    predict.add_argument(
+        "--page", action="store_true", help="also write an offline page per case, and an index (as page in --as)"
+    )
+    predict.add_argument("--series", metavar="UID", help="the DICOM series to use, in a folder of several")
     predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
-    predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
+    predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that need more memory")
     _runtime(predict)
 
-    serve = add("serve", serve_bundle, "answer images over HTTP on this machine, as predict does, until Ctrl-C")
+    serve = add("serve", serve_bundle, "predict images over HTTP on this machine, until Ctrl-C")
     serve.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    serve.add_argument("--port", type=int, default=8790, metavar="N", help="0 takes a free one (default: %(default)s)")
-    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: this machine alone")
+    serve.add_argument(
+        "--port", type=int, default=8790, metavar="N", help="the port; 0 chooses a free one (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="the address to listen on (default: this machine only)"
+    )
     serve.add_argument(
         "--token-file", metavar="FILE",
-        help="the token that requests carry; made where it is not there (default: in the user's state folder)",
+        help="file of the token that requests must send; created if missing (default: in the user's state folder)",
     )  # fmt: skip
-    serve.add_argument("--max-mb", type=float, metavar="MB", help="of a request, also unpacked (default: by the arm)")
-    serve.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that would take more")
+    serve.add_argument(
+        "--max-mb", type=float, metavar="MB", help="largest request, also when unpacked (default: depends on the arm)"
+    )
+    serve.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that need more memory")
     _runtime(serve)
 
 
 def _runtime(parser: argparse.ArgumentParser) -> None:
     names = ["onnx", "torch", "openvino", "openvino-bf16", "openvino-int8"]
-    parser.add_argument("--runtime", default="onnx", choices=names, help="what computes (default: %(default)s)")
+    parser.add_argument(
+        "--runtime", default="onnx", choices=names, help="the runtime that computes (default: %(default)s)"
+    )

@@ -39,7 +39,7 @@ def add_listing_commands(
     """Add the commands that list names and write completions; root: the parser of all commands."""
     names = add("list", list_names, "what a protocol may name, with settings, defaults and meanings")
     names.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
-    names.add_argument("name", nargs="?", default="", metavar="NAME", help="only those with this in their name")
+    names.add_argument("name", nargs="?", default="", metavar="NAME", help="only entries whose name contains this")
 
-    completion = add("completion", partial(complete, root), "the completion of commands and options for a shell")
-    completion.add_argument("shell", choices=SHELLS, help="the shell that will read it")
+    completion = add("completion", partial(complete, root), "print the completion of commands and options for a shell")
+    completion.add_argument("shell", choices=SHELLS, help="the shell")

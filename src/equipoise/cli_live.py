@@ -21,9 +21,9 @@ def add_track_option(command: argparse.ArgumentParser) -> None:
 def watch_options(watch: argparse.ArgumentParser) -> None:
     """Add what `equipoise watch` takes."""
     watch.add_argument("folder", metavar="DIR", help="the run folder; nothing in it is changed")
-    watch.add_argument("--once", action="store_true", help="show how it stands now, and end")
-    watch.add_argument("--page", metavar="FILE", help="also write a page that loads itself again in a browser")
-    watch.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between looks (default: 2)")
+    watch.add_argument("--once", action="store_true", help="show the current state, and exit")
+    watch.add_argument("--page", metavar="FILE", help="also write a page that reloads itself in a browser")
+    watch.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between updates (default: 2)")
     add_track_option(watch)
 
 

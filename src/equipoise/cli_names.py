@@ -17,11 +17,15 @@ Add = Callable[[str, Callable[[argparse.Namespace, Watch], Outcome], str], argpa
 
 def add_names_command(add: Add) -> None:
     """Add the command `ids`. add: adds a command from its name, what it does and its description."""
-    ids = add("ids", _ids, "say which case of the data a pseudonym in an output stands for")
+    ids = add("ids", _ids, "show which case of the data a pseudonym in an output stands for")
     ids.add_argument("protocol", help="the protocol file, which says where the data are")
-    ids.add_argument("name", nargs="*", help="of a case or patient, a pseudonym or its own (default: all)")
-    ids.add_argument("--run", metavar="DIR", help="a run folder (default: as check, and a new run, name them)")
-    ids.add_argument("--out", metavar="FILE", help="write the table there, readable by you alone")
+    ids.add_argument("name", nargs="*", help="pseudonym or original name of a case or patient (default: all)")
+    ids.add_argument(
+        "--run",
+        metavar="DIR",
+        help="the run folder that uses the pseudonyms (default: those of check and of a new run)",
+    )
+    ids.add_argument("--out", metavar="FILE", help="write the table to this file, readable only by you")
 
 
 def _ids(arguments: argparse.Namespace, _watch: Watch) -> Outcome:
@@ -36,7 +40,7 @@ def _ids(arguments: argparse.Namespace, _watch: Watch) -> Outcome:
     writer.writerows(cells([one.shown, one.shown_patient, one.case, one.patient]) for one in named)
     if arguments.out:
         _write_private(Path(arguments.out), text.getvalue())
-        words = f"{arguments.out}: the names of {len(named)} cases; share it with nobody"
+        words = f"{arguments.out}: the names of {len(named)} cases; do not share it"
         return {"file": arguments.out, "cases": len(named)}, words, False
     return [vars(one) for one in named], text.getvalue().rstrip("\n"), False
 

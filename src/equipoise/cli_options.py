@@ -13,30 +13,36 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument(
         "pilot", nargs="+", metavar="DIR or [ARM=]PATH", help="a run folder, or tables as audit takes them"
     )
-    size.add_argument("--out", metavar="FILE", help="also write it: .html is a page, anything else plain text")
     size.add_argument(
-        "--difference", type=float, metavar="X", help="the smallest that matters (default: the run's margin)"
+        "--out", metavar="FILE", help="also write the result to FILE: HTML for .html, otherwise plain text"
     )
-    size.add_argument("--primary", metavar="ENDPOINT", help="default: that of the run, AUC of scores, Dice of masks")
+    size.add_argument(
+        "--difference", type=float, metavar="X", help="the smallest difference that matters (default: the run's margin)"
+    )
+    size.add_argument(
+        "--primary", metavar="ENDPOINT", help="default: the run's primary; for tables AUC, for masks Dice"
+    )
     size.add_argument("--power", type=float, default=0.8, metavar="P", help="default: %(default)s")
     size.add_argument(
-        "--alpha", type=float, default=0.05, metavar="A", help="of the whole family (default: %(default)s)"
+        "--alpha", type=float, default=0.05, metavar="A", help="familywise error rate (default: %(default)s)"
     )
     size.add_argument(
         "--seeds", type=counts, default=[3, 5, 10], metavar="N,…", help="runs of each arm (default: 3,5,10)"
     )
-    size.add_argument("--control", metavar="ARM", help="compare every arm with this one alone (default: all pairs)")
-    size.add_argument("--positive", metavar="CLASS", help="of tables: the class to be found")
-    size.add_argument("--columns", metavar="ROLE=NAME,…", help="of tables: which column is what")
-    size.add_argument("--patients", metavar="FILE", help="of tables: CSV of case and patient")
-    size.add_argument("--cases-are-patients", action="store_true", help="of tables: every case is another patient")
+    size.add_argument("--control", metavar="ARM", help="compare every arm only with this one (default: all pairs)")
+    size.add_argument("--positive", metavar="CLASS", help="for tables: the positive class")
+    size.add_argument("--columns", metavar="ROLE=NAME,…", help="for tables: the role of each column")
+    size.add_argument("--patients", metavar="FILE", help="for tables: CSV of case and patient")
+    size.add_argument("--cases-are-patients", action="store_true", help="for tables: every case is a different patient")
     size.add_argument(
-        "--scores", choices=["probabilities", "logits"], help="of tables: what one column of scores holds"
+        "--scores", choices=["probabilities", "logits"], help="for tables: what a single column of scores holds"
     )
-    size.add_argument("--common-cases", action="store_true", help="of tables: leave out cases that some arm lacks")
+    size.add_argument(
+        "--common-cases", action="store_true", help="for tables: leave out cases without a prediction of every arm"
+    )
     size.add_argument(
         "--below-chance",
         action="store_true",
-        help="of tables: scores or labels are right, although they look exchanged",
+        help="for tables: confirm scores or labels that look exchanged",
     )
     size.add_argument("--trust-code", action="store_true", help="run code that the folder names; read it first")

@@ -93,16 +93,16 @@ def announce(name: str, kind: str, folder: Path | None) -> None:
     if module.partition(".")[0] == __package__:
         return
     file = source_of(name, folder)
-    place = file or "a module that is not at hand"
+    place = f"in {file}" if file else "whose source file cannot be found"
     if os.environ.get(NO_CODE):
         # Not a ProtocolError, which `init` takes for a property of the data and goes on.
         raise EquipoiseError(
-            f"{kind} {name!r} is code of somebody's own ({place}), which --no-code refuses; read it, then leave "
-            f"--no-code out, and {NO_CODE} unset"
+            f"{kind} {name!r} is custom code ({place}), which --no-code refuses; read it, then leave out --no-code "
+            f"and unset {NO_CODE}"
         )
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if module not in _ANNOUNCED and getattr(spec, "name", "") != _WORKER:
-        remark(f"this runs code of your own: module {module} ({kind} {name!r}) in {place}")
+        remark(f"this {'runs' if file else 'imports'} your own code: module {module} ({kind} {name!r}) {place}")
     _ANNOUNCED.add(module)
 
 
@@ -218,7 +218,10 @@ def module_hash(name: str) -> str:
     # The module's file and not the attribute's: a task is an instance, for which `inspect` finds no source.
     file = inspect.getsourcefile(sys.modules[name.partition(":")[0]])
     if file is None:
-        raise ProtocolError(f"the module of {name!r} has no source file, so it cannot be recorded; give its source")
+        raise ProtocolError(
+            f"the module of {name!r} has no source file, so it cannot be recorded; use a module with a Python source "
+            "file"
+        )
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 

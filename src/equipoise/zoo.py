@@ -86,7 +86,7 @@ def _package(module: str, name: str) -> ModuleType:
 def _plane(package: str, spatial_dims: int, network: str) -> None:
     if spatial_dims != 2:
         raise ProtocolError(
-            f"{network!r} of {package} answers images in two dimensions, and these have {spatial_dims}; use "
+            f"{network!r} of {package} takes images in two dimensions, and these have {spatial_dims}; use "
             'equipoise.zoo:monai or a built-in network such as "unet"'
         )
 

@@ -270,7 +270,7 @@ def test_a_trial_without_a_cache_gives_the_same_numbers_and_the_check_says_why(p
     whole = equipoise.run(pictures / "p.toml", pictures / "run")
     (pictures / "file").write_text("no folder")
     monkeypatch.setenv("EQUIPOISE_CACHE", os.fspath(pictures / "file" / "cache"))
-    (remark,) = [line for line in check(pictures / "p.toml").warnings if "could not be kept" in line]
+    (remark,) = [line for line in check(pictures / "p.toml").warnings if "could not be cached" in line]
     assert str(pictures / "file") in remark
     again = equipoise.run(pictures / "p.toml", pictures / "other")
     for results in (whole, again):

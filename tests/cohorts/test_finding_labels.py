@@ -35,7 +35,7 @@ def test_all_foreground_is_sought_but_what_is_named_irrelevant(classes, named, m
 
 
 def test_masks_without_anything_to_seek_are_refused():
-    with pytest.raises(CohortError, match="no class that could be sought"):
+    with pytest.raises(CohortError, match="no class to detect"):
         as_detection(cohort(("background", "irrelevant"), [0, 1, 0]))
 
 

@@ -52,6 +52,14 @@ def test_keys_that_a_source_does_not_know_are_named() -> None:
         sources.load(CohortSection(source="fantom"))
 
 
+@pytest.mark.parametrize("place", ["/data/x", "./x", "C:\\data"])
+def test_a_path_given_as_a_source_names_the_two_keys_and_init(place: str) -> None:
+    with pytest.raises(ProtocolError) as refusal:
+        sources.load(CohortSection(source=place))
+    assert f"path = {place!r} and the name of a reader" in str(refusal.value)
+    assert f"run `equipoise init {place}`" in str(refusal.value)
+
+
 def test_a_source_of_another_task_or_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "odd_source.py").write_text(ODD)
     monkeypatch.syspath_prepend(tmp_path)

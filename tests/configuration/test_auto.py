@@ -42,7 +42,7 @@ def test_auto_becomes_the_numbers_that_explicit_settings_have(invented: Invented
 
 def test_auto_of_a_network_without_a_rule_is_refused(invented: Invented) -> None:
     protocol = Protocol.parse(TEXT.replace('name = "unet", preset = "auto"', 'name = "late-fusion", preset = "auto"'))
-    with pytest.raises(ProtocolError, match="known for unet, deeplab, densenet alone"):
+    with pytest.raises(ProtocolError, match="which only unet, deeplab, densenet have"):
         resolved(protocol, invented((35, 50, 36)))
 
 

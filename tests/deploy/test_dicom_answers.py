@@ -162,11 +162,11 @@ def test_reports_of_classes_and_of_candidates(answered):
 def test_formats_that_an_answer_cannot_have_are_refused_first(tmp_path, pristine_bundle):
     label = make_bundle(tmp_path / "label", contract_for("label"))
     overlapping = make_bundle(tmp_path / "o", contract_for(regions={"all": (1, 2), "lesion": (2,)}))
-    for bundle, name, text in ((label, "rtstruct", "answers without masks"), (overlapping, "labelmap", "may overlap"),
+    for bundle, name, text in ((label, "rtstruct", "predicts no masks"), (overlapping, "labelmap", "may overlap"),
                                (pristine_bundle, "rtstuct", "did you mean 'rtstruct'|nearest")):  # fmt: skip
         with pytest.raises(EquipoiseError, match=text):
             predict(bundle, [tmp_path], tmp_path.parent / "out", formats=name)
-    assert Loss(0.98, 0.0).warning("organ").startswith("the contours of organ are another shape")
+    assert Loss(0.98, 0.0).warning("organ").startswith("the contours of organ differ in shape")
     assert Loss(1.0, -0.2).warning("organ") != ""
     assert Loss(0.995, 0.04).warning("organ") == ""
 

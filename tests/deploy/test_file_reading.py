@@ -52,14 +52,14 @@ def test_a_source_that_changes_what_files_hold_is_told(tmp_path, change):
     case = case_of(tmp_path, ("mask.nii", "image.nii"), change)
     reading = read_alike([case], tmp_path, contract_for())
     assert reading == {"cases": 1, "with_files": 1, "alike": 0}
-    assert "is for you to check" in note(reading)
+    assert "of new files are as in the trial" in note(reading)
 
 
 @pytest.mark.long
 def test_every_answer_to_a_file_says_so(tmp_path, monkeypatch):
     bundle = Bundle(make_bundle(tmp_path / "bundle"))
     nib.save(nib.Nifti1Image(np.ones((8, 9, 6), np.float32), np.diag([0.5, 1.0, 2.0, 1.0])), tmp_path / "v.nii")
-    assert not any("for you to check" in text for text in bundle.predict(tmp_path / "v.nii").warnings)
+    assert not any("of new files are as in the trial" in text for text in bundle.predict(tmp_path / "v.nii").warnings)
     bundle.files.record["reading"] = {"cases": 3, "with_files": 0, "alike": 0}
-    assert any("for you to check" in text for text in bundle.predict(tmp_path / "v.nii").warnings)
+    assert any("of new files are as in the trial" in text for text in bundle.predict(tmp_path / "v.nii").warnings)
     assert note({"cases": 3, "with_files": 2, "alike": 2}) == ""

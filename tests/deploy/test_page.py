@@ -63,7 +63,7 @@ def test_no_side_is_named_where_none_is_known():
     assert {plane.letters for plane in planes} == {""}
     assert np.array_equal(pixels_of(planes[0]) > 128, image.array[0, finding_of(image, answer)[0][0]] > 2)
     page = case_page("c", image, answer, warnings=(), channel="ct", arm="net", bundle="b")
-    assert "left may be right" in page
+    assert "left and right may be exchanged" in page
     assert 'class="letter' not in page
     turn = np.array([[np.cos(0.5), -np.sin(0.5), 0, 0], [np.sin(0.5), np.cos(0.5), 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     oblique = Image(image.array, SPACING, None, turn @ np.diag([1.5, 1, 2, 1]))

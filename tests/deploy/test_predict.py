@@ -142,7 +142,7 @@ def test_failures_are_rows_and_the_same_command_resumes(tmp_path):
     assert {case: row["status"] for case, row in table.items()} == {
         "broken": "failed", "colour": "failed", "far": "answered", "good": "answered", "placeless": "failed",
     }  # fmt: skip
-    assert "no place in space" in table["placeless"]["reason"]
+    assert "no position in space" in table["placeless"]["reason"]
     assert "save numbers as (channel, z, y, x)" in table["colour"]["reason"]
     assert "spacing along z is 20 mm, in training 2 to 2" in table["far"]["warnings"]
     assert "99th percentile of image" in table["far"]["warnings"]
@@ -174,12 +174,12 @@ def test_folders_that_are_not_ours_stay_as_they_are(tmp_path):
     second = make_bundle(tmp_path / "second", replace(contract_for(), threshold=0.2))
     with pytest.raises(EquipoiseError, match="another bundle"):
         predict(second, [image], tmp_path / "out")
-    with pytest.raises(EquipoiseError, match="lies in the input"):
+    with pytest.raises(EquipoiseError, match="lies inside the input"):
         predict(bundle, [tmp_path], tmp_path / "deeper" / "out")
     for inputs, text in (
         ([tmp_path / "none"], "does not exist"),
         ([other], "no image among"),
-        ([image] * 2, "case 'v'"),
+        ([image] * 2, "case name 'v'"),
     ):
         with pytest.raises(EquipoiseError, match=text):
             predict(bundle, inputs, tmp_path / "out2")
@@ -226,7 +226,7 @@ def test_a_folder_hides_nothing(tmp_path):
     (images / ".DS_Store").write_text("left behind")
     summary = predict(bundle, [images], tmp_path / "out")
     assert summary.left_out == ("scan.dat",)
-    assert "1 files in folders are no known images, first scan.dat" in summary.text()
+    assert "1 files in folders are not known images, first scan.dat" in summary.text()
     assert json.loads((tmp_path / "out" / "done.json").read_text())["left_out"] == ["scan.dat"]
     (images / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
     with pytest.raises(EquipoiseError, match=r"holds DICOM \(IM0001\) and other images \(v.nii\)"):
@@ -277,7 +277,7 @@ def test_images_from_python(tmp_path, pristine_bundle):
     assert np.array_equal(answer.masks["lesion"], (labels == 2).transpose(2, 1, 0))
     assert answer.sizes["lesion"] == pytest.approx((labels == 2).sum() * 0.001)
     for image, text in (
-        (Image(values[None], (1.0,) * 3), "no place in space"),
+        (Image(values[None], (1.0,) * 3), "no position in space"),
         (Image(values[None, 0], (1.0,) * 2), "2 spatial axes"),
         (Image(np.stack([values] * 2), (1.0,) * 3, None, np.eye(4)), "2 channels"),
         (Image(values[None] * np.nan, (1.0,) * 3, None, np.eye(4)), "not finite"),

@@ -391,7 +391,7 @@ def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path):
     assert len(token) >= 40
     assert token_of(file) == token
     file.chmod(0o644)
-    with pytest.raises(EquipoiseError, match="others may read"):
+    with pytest.raises(EquipoiseError, match="other users can read"):
         token_of(file)
     for content in ("", "short", "x" * 600, "with a space in the middle of it"):
         (tmp_path / "bad").write_text(content)
@@ -401,7 +401,7 @@ def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path):
 
 
 def test_other_machines_need_a_named_token(tmp_path):
-    with pytest.raises(EquipoiseError, match="plain text.*proxy with TLS"):
+    with pytest.raises(EquipoiseError, match="unencrypted.*proxy with TLS"):
         check_address("0.0.0.0", None)
     check_address("0.0.0.0", tmp_path / "token")
     check_address("::1", None)
@@ -422,7 +422,7 @@ def test_addresses_that_cannot_be_used_are_one_sentence(place, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for settings, text in (
-            ({"port": port}, "cannot be listened on"), ({"port": 70000}, "give a number"),
+            ({"port": port}, "cannot listen on"), ({"port": 70000}, "give a number"),
             ({"host": "0.0.0.0"}, "name a token"), ({"host": "no such name"}, "name a token"),
             ({"port": 0, "largest_mb": -1.0}, "--max-mb is -1"),
         ):  # fmt: skip
@@ -444,6 +444,6 @@ def test_the_command_ends_cleanly(place, tmp_path, number):
     process.send_signal(number)
     out, rest = process.communicate(timeout=30)
     assert process.returncode == 0, rest
-    assert "no longer served" in out
+    assert "stopped serving" in out
     assert token not in first + out + rest
     assert not list(tmp_path.glob("equipoise-serve-*"))

@@ -136,8 +136,8 @@ def test_a_worker_that_stopped_can_be_ended_and_is_replaced():
     [
         ({"engine": "slurm"}, "engine 'slurm' is unknown; allowed: local, ray"),
         ({"address": "host:6379"}, "add --engine ray"),
-        ({"stall_minutes": 0.0}, "--stall-minutes must be above 0, and is 0"),
-        ({"stall_minutes": float("nan")}, "--stall-minutes must be above 0, and is nan"),
+        ({"stall_minutes": 0.0}, "--stall-minutes is 0; give a number above 0"),
+        ({"stall_minutes": float("nan")}, "--stall-minutes is nan; give a number above 0"),
     ],
 )
 def test_what_cannot_be_carried_out_is_refused(values, sentence):

@@ -64,10 +64,10 @@ def test_a_process_that_dies_is_replaced_and_named():
     ("code", "kind", "text"),
     [
         (-signal.SIGSEGV, DIED, "the worker crashed (segmentation fault in a native library)"),
-        (-signal.SIGKILL, KILLED, "the worker was killed (SIGKILL, as when memory runs out)"),
-        (-signal.SIGTERM, KILLED, "the worker was killed (SIGTERM, as at a scheduler's time limit)"),
+        (-signal.SIGKILL, KILLED, "the worker was killed (SIGKILL, perhaps because memory ran out)"),
+        (-signal.SIGTERM, KILLED, "the worker was killed (SIGTERM, perhaps at a scheduler's time limit)"),
         (-63, DIED, "the worker crashed (signal 63)"),
-        (1, DIED, "the worker ended by itself (exit code 1)"),
+        (1, DIED, "the worker exited unexpectedly (exit code 1)"),
     ],
 )
 def test_the_end_of_a_process_is_told_by_its_signal(code, kind, text):

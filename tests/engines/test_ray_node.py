@@ -55,7 +55,7 @@ def test_the_kind_of_machine_counts_only_where_it_is_asked_for(place):
 def test_a_node_that_does_not_see_the_folder_is_told(place):
     kind, text = answer("os.path:basename", "/a/b", replace(place, folder="/not/there"))
     assert kind == "unlike"
-    assert "cannot enter /not/there (No such file or directory)" in text
+    assert "cannot open /not/there (No such file or directory)" in text
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch):
@@ -99,7 +99,7 @@ def test_a_cluster_that_lets_a_stranger_in_is_refused(monkeypatch, printed, refu
 
     monkeypatch.setattr(subprocess, "run", stranger)
     if refused:
-        with pytest.raises(EquipoiseError, match="lets in whoever reaches it.*RAY_AUTH_MODE=token"):
+        with pytest.raises(EquipoiseError, match="accepts every client that can reach it.*RAY_AUTH_MODE=token"):
             ray_cluster.refuse_open("head:6379")
     else:
         ray_cluster.refuse_open("head:6379")

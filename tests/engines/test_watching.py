@@ -79,7 +79,7 @@ def test_a_standstill_is_told_with_the_process_and_ever_more_rarely(two, caplog)
         stood_still(watching, clock, two[:1], 99)
         assert caplog.text == ""
         stood_still(watching, clock, two[:1], 9)
-        assert "job net/0-0 has had no new epoch for 1.7 minutes, after 2 of 5; see whether process " in caplog.text
+        assert "job net/0-0 has had no new epoch for 1.7 minutes, after 2 of 5; check whether process " in caplog.text
         stood_still(watching, clock, two[:1], 270)
         assert caplog.text.count("no new epoch") == 1
         stood_still(watching, clock, two[:1], 60)
@@ -108,7 +108,7 @@ def test_a_first_epoch_may_take_long_unless_the_arm_is_known(two, caplog):
 def test_after_the_stated_minutes_it_is_to_be_ended_and_counted_anew(two):
     watching, clock, _ = watched(two, minutes=0.5)
     late = stood_still(watching, clock, two[:1], 60)
-    assert late == {"net/0-0": "its worker was ended after 0.6 minutes without a new epoch (--stall-minutes)"}
+    assert late == {"net/0-0": "its worker was stopped after 0.6 minutes without a new epoch (--stall-minutes)"}
     assert 30 < clock.now <= 40
     assert stood_still(watching, clock, two[:1], 24) == {}
     assert stood_still(watching, clock, two[:1], 24).keys() == {"net/0-0"}

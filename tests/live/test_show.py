@@ -102,7 +102,7 @@ def test_watching_is_ended_by_the_user_and_refuses_no_time(running, held):
     def wait(_seconds):
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="not touched"):
+    with pytest.raises(Interrupted, match="does not affect the trial"):
         follow.watch(running.path, stream=io.StringIO(), wait=wait)
     with pytest.raises(EquipoiseError, match="--every"):
         follow.watch(running.path, every=0)

@@ -63,7 +63,7 @@ def test_files_that_are_being_written_do_no_harm(running, held):
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
-    with pytest.raises(LedgerError, match="no run folder"):
+    with pytest.raises(LedgerError, match="not a run folder"):
         LiveReader(tmp_path).read()
 
 

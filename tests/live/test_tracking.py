@@ -59,7 +59,7 @@ def test_a_failure_is_told_once_and_the_trial_goes_on(running, held, recorder, c
         tracking.close()
         tracking.look()
     assert [record.message for record in caplog.records] == [
-        "tensorboard takes no more curves (ZeroDivisionError: division by zero); the trial goes on without it"
+        "tensorboard accepts no more curves (ZeroDivisionError: division by zero); the trial continues without it"
     ]
 
 

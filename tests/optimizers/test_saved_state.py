@@ -73,9 +73,9 @@ def test_its_own_state_is_taken_and_goes_on(name):
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        ({"model": {}, "optimizer": {}}, "which is no optimizer's state"),
-        ([1, 2], "which is no optimizer's state"),
-        ({"state": {}, "param_groups": [1]}, "no dictionaries"),
+        ({"model": {}, "optimizer": {}}, "which is not an optimizer's state"),
+        ([1, 2], "which is not an optimizer's state"),
+        ({"state": {}, "param_groups": [1]}, "not dictionaries"),
         ({"state": {}, "param_groups": [{"params": [0]}]}, "has 1 groups of 1 parameters"),
     ],
 )

@@ -36,7 +36,7 @@ def place(tmp_path):
 def test_every_module_is_told_once_and_none_is_run(place, caplog):
     announce_code(place / "protocol.toml")
     told = [record.getMessage() for record in caplog.records]
-    assert [line.split()[7] for line in told] == list(NAMES)
+    assert [line.split()[6] for line in told] == list(NAMES)
     assert all(str(place / f"{name}.py") in line for name, line in zip(NAMES, told, strict=True))
     assert not (place / "ran").exists()
 
@@ -46,7 +46,7 @@ def test_no_code_refuses_a_protocol_before_anything_runs(place, capsys, monkeypa
     monkeypatch.chdir(place)
     assert cli.main([command, "protocol.toml", "--no-code"]) == 1
     said = capsys.readouterr().err
-    assert "cohort source 'trapped_source:cases' is code of somebody's own" in said
+    assert "cohort source 'trapped_source:cases' is custom code (in " in said
     assert "--no-code refuses" in said
     assert not (place / "ran").exists()
     assert not (place / "run").exists()

@@ -56,7 +56,7 @@ def test_an_arm_may_start_from_a_file_and_keep_parts_of_it():
     [
         (('name = "a"', 'nme = "a"'), r"arms\[0\].nme' is unknown; did you mean 'name'\?"),
         (("[trial]", "[trail]"), r"'trail' is unknown; did you mean 'trial'\?"),
-        (('name = "b"', 'name = "a"'), "the name 'a' stands twice"),
+        (('name = "b"', 'name = "a"'), "the name 'a' is used twice"),
         (('source = "phantom"\n', ""), "'cohort.source' is missing"),
         (("[trial]", "[training]\nepoch = 1\n[trial]"), r"'training.epoch' is unknown; did you mean 'epochs'\?"),
         (("[trial]", "[training]\nepochs = '3'\n[trial]"), "training.epochs = '3' is not allowed: input should be"),
@@ -64,7 +64,7 @@ def test_an_arm_may_start_from_a_file_and_keep_parts_of_it():
         (("[trial]", "[training]\nloss = 'ce'\n[trial]"), "should be 'cross-entropy'"),
         (("[trial]", "[training]\nseeds = [0, 0]\n[trial]"), "seeds must be different"),
         (("[trial]", "[split]\nfractions = [0.8, 0.1, 0.2]\n[trial]"), "sum to 1"),
-        (("[trial]", "[endpoints]\nfamily = 'c'\n[trial]"), "'c' is no arm; allowed: all, a, b"),
+        (("[trial]", "[endpoints]\nfamily = 'c'\n[trial]"), "'c' is not an arm; allowed: all, a, b"),
         (("[trial]", "[endpoints]\nmargin = 0.0\n[trial]"), "endpoints.margin = 0.0 is not allowed"),
         (("[trial]", "[trial"), "is not valid TOML"),
         (("[trial]", f"{FIVE}[endpoints]\nlooks = [2, 5]\n[trial]"), r"first at 3 seeds or later.*use \[3, 5\] or"),
@@ -143,16 +143,19 @@ def test_a_tuned_protocol_made_in_python_reads_back_as_the_same_plan() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (spaced("space = {optimizer.lr = {log = [0.1, 0.01]}}"), "is no range; give two numbers, the lower first"),
+        (spaced("space = {optimizer.lr = {log = [0.1, 0.01]}}"), "is not a range; give two numbers, the lower first"),
         (spaced("space = {optimizer.lr = {log = [0.0, 0.01]}}"), "has no logarithm; give two numbers above 0"),
         (spaced("space = {optimizer.lr = {lg = [0.1, 1.0]}}"), "lr.lg' is unknown; did you mean 'log'"),
         (spaced("space = {optimizer.lr = {log = [0.1, 1], linear = [0.1, 1]}}"), "give exactly one of log, linear"),
         (spaced("space = {optimizer.lr = 0.1}"), "give a table such as"),
         (spaced("space = {optimizer.lr = []}"), "at least 1 item"),
         (spaced("space = {optim.lr = [0.1]}"), "space.optim' is unknown; did you mean 'optimizer'"),
-        (spaced("space = {optimizer.lr = [0.1]}").replace("[tuning]\ndraws = 6", ""), "there is no .tuning. table"),
+        (
+            spaced("space = {optimizer.lr = [0.1]}").replace("[tuning]\ndraws = 6", ""),
+            ".tuning. is missing; add it with draws",
+        ),
         (spaced("draws = 12"), "'a' asks for 12 draws and the others get 6; .*set tuning.unequal = true"),
-        (spaced("", "").replace('name = "b"', 'name = "a-untuned"'), "is the name of the untuned 'a'"),
+        (spaced("", "").replace('name = "b"', 'name = "a-untuned"'), "is reserved for the untuned 'a'"),
         (TUNED + "epochs = 0", "greater than or equal to 1"),
     ],
 )
@@ -219,7 +222,7 @@ def test_margins_of_secondary_endpoints_are_part_of_the_plan_where_they_are_stat
 
 @pytest.mark.parametrize(
     ("margin", "words"),
-    [("auc = 0.02", "endpoints.margin"), ("hd95 = 1.0", "no secondary endpoint"), ("brier = 0.0", "greater than 0")],
+    [("auc = 0.02", "endpoints.margin"), ("hd95 = 1.0", "not a secondary endpoint"), ("brier = 0.0", "greater than 0")],
 )
 def test_a_margin_of_another_endpoint_is_refused(margin, words):
     with pytest.raises(ProtocolError, match=words):

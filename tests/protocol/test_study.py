@@ -78,7 +78,7 @@ def test_the_hash_is_that_of_the_plans(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (('name = "wide"', 'name = "net"'), "the name 'net' stands twice"),
+        (('name = "wide"', 'name = "net"'), "the name 'net' is used twice"),
         (("[study]", "[stduy]"), "'stduy' is unknown; did you mean 'study'"),
         (('model = "unet"', 'modle = "unet"'), "modle' is unknown; did you mean 'model'"),
         (

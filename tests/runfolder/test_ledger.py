@@ -65,7 +65,7 @@ def test_a_torn_last_line_is_cut_off(ledger, tmp_path):
 
 def test_a_line_that_is_no_event_is_named(tmp_path):
     (tmp_path / LEDGER).write_text('{"a": 1}\n')
-    with pytest.raises(LedgerError, match="no ledger event"):
+    with pytest.raises(LedgerError, match="not a ledger event"):
         Ledger(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_two_writers_are_noticed(ledger, tmp_path):
 def test_no_line_is_a_traceback(ledger, tmp_path, line):
     with ledger.path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
-    with pytest.raises(LedgerError, match="line 5 is no ledger event"):
+    with pytest.raises(LedgerError, match="line 5 is not a ledger event"):
         Ledger(tmp_path)
 
 

@@ -19,7 +19,7 @@ FILES = (
 WHOLE = {
     "empty": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
-    "no text": lambda content: b"\xff\xfe\x00" + content[3:],
+    "not text": lambda content: b"\xff\xfe\x00" + content[3:],
     "zeros": lambda content: bytes(len(content)),
     "a list": lambda content: b"[]\n",
     "a number": lambda content: b"3\n",

@@ -136,7 +136,7 @@ def test_a_cache_that_cannot_be_used_costs_a_remark_only(tmp_path, monkeypatch, 
     with caplog.at_level(logging.WARNING, logger="equipoise"):
         plan = opened(tmp_path / "run")
     assert plan["prior_openings"] == []
-    assert "could not be remembered" in caplog.text
+    assert "could not be recorded" in caplog.text
 
 
 ROW_KEYS = (

@@ -78,7 +78,7 @@ def test_no_command_runs_it_unasked(sent: Sent, command: list[str], what: str, c
     assert not sent.mark.exists()
     if command[0] != "ledger":
         assert code == 1
-        assert "is not run unasked; read it, then add --trust-code" in capsys.readouterr().err
+        assert "runs only with your permission; read it, then add --trust-code" in capsys.readouterr().err
 
 
 def test_a_changed_source_is_refused_before_it_runs(sent: Sent, capsys: pytest.CaptureFixture) -> None:

@@ -170,7 +170,7 @@ TAMPERINGS: dict[str, tuple[Edit, str, set[str]]] = {
     ),
     "validation passed off as test": (
         then_rehash(in_table(f"{JOB}/predictions.parquet", split=lambda parts: ["test"] * len(parts))),
-        "in test, where the plan has it not",
+        "in test, where the plan does not have it",
         UNET,
     ),
     "a case counted twice": (
@@ -258,7 +258,7 @@ TAMPERINGS: dict[str, tuple[Edit, str, set[str]]] = {
         in_events(lambda events: events.insert(3, dict(events[2]))), "ended twice", NOBODY
     ),
     "a job that was not planned": (
-        in_events(lambda events: events.insert(3, {**events[2], **END})), "which is no job of the plan", NOBODY
+        in_events(lambda events: events.insert(3, {**events[2], **END})), "which is not a job of the plan", NOBODY
     ),
     "a job trained again at the end": (
         in_events(lambda events: events.append({**events[-1], **AGAIN})), "trained after the test set", NOBODY
@@ -275,7 +275,7 @@ TAMPERINGS: dict[str, tuple[Edit, str, set[str]]] = {
     ),
     "the clock put back": (time_of(4, "2020-01-01T00:00:00.000+00:00"), "clock ran backwards", NOBODY),
     "an event in the future": (time_of(-1, LATER), "lies in the future", NOBODY),
-    "a time that is none": (time_of(4, "yesterday"), "which is no time", NOBODY),
+    "a time that is none": (time_of(4, "yesterday"), "which is not a valid time", NOBODY),
     "locked after the fact": (
         then_rehash(in_json("lock.json", lambda lock: lock.update(locked_at=LATER))), "after the first event", NOBODY
     ),

@@ -58,7 +58,7 @@ def test_the_annotations_are_read_only_after_they_were_confirmed(served, tmp_pat
     sentence = capsys.readouterr().err
     assert served.pin in sentence
     assert not (tmp_path / "public" / "lidc-idri" / "data").exists()
-    for wrong, match in (("0" * 64, "nothing was kept"), ("zero", "is no SHA-256")):
+    for wrong, match in (("0" * 64, "nothing was kept"), ("zero", "is not a SHA-256")):
         assert main([*command, "--pin", wrong]) == 1
         assert match in capsys.readouterr().err
     assert main([*command, "--pin", re.search(r"--pin (\w+)", sentence)[1]]) == 0
@@ -97,8 +97,8 @@ def rows(change):
     [
         (rows(lambda listed: listed[0].update(ImageCount=3)), "the archive's catalogue 3|more than"),
         (rows(lambda listed: listed[0].update(ImageCount=-1)), "does not list series"),
-        (rows(lambda listed: listed[0].update(PatientID="../../evil")), "is no patient id"),
-        (rows(lambda listed: listed[0].update(SeriesInstanceUID="1.2/../3")), "is no UID"),
+        (rows(lambda listed: listed[0].update(PatientID="../../evil")), "is not a patient id"),
+        (rows(lambda listed: listed[0].update(SeriesInstanceUID="1.2/../3")), "is not a UID"),
         (rows(lambda listed: listed[0].pop("StudyInstanceUID")), "does not list series"),
         (rows(lambda listed: listed.append(listed[0])), "lists a series twice"),
         (rows(lambda listed: listed.clear()), "lists no series"),
@@ -126,7 +126,7 @@ def refused(change, match, scans, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda members: members.update({"00000001.dcm": members["00000002.dcm"]}), "has not the stated MD5"),
+        (lambda members: members.update({"00000001.dcm": members["00000002.dcm"]}), "does not have the stated MD5"),
         (lambda members: members.pop("00000001.dcm"), "it holds"),
         (lambda members: members.update({"more.dcm": b"1"}), "it holds"),
         (lambda members: members.pop("md5hashes.csv"), "list of hashes"),

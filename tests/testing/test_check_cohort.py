@@ -130,8 +130,8 @@ def test_every_clause_can_be_broken(tmp_path: Path, name: str) -> None:
     ("error", "found"),
     [
         (KeyError("x"), "raised KeyError"),
-        (CohortError("nothing there"), "it says 'nothing there'"),
-        (None, "came back"),
+        (CohortError("nothing there"), "its message is 'nothing there'"),
+        (None, "returned a cohort"),
     ],
 )
 def test_a_missing_path_must_be_named(tmp_path: Path, error: Exception | None, found: str) -> None:

@@ -167,8 +167,8 @@ class FlattensAll(Plain):
 
 
 BREAKERS = {
-    Softmax: "all answers lie in .* as those of a softmax",
-    Sigmoid: "all answers lie in .* as those of a sigmoid",
+    Softmax: "all outputs lie in .* as after a softmax",
+    Sigmoid: "all outputs lie in .* as after a sigmoid",
     Lazy: "first.weight, first.bias, last.weight get their sizes at the first batch",
     RaisesKeyError: r"KeyError: 'skip' \(test_check_model.py, line",
     Exits: "SystemExit: 3",
@@ -300,9 +300,9 @@ def test_an_exported_network_must_answer_as_its_model() -> None:
     model, images = Plain(1, 2, 2).eval(), torch.randn(2, 1, 6, 6)
     assert model_sizes._compared(model, model, images) is None
     with torch.no_grad():
-        assert "answers the size (7, 9) otherwise" in str(model_sizes._compared(model, Plain(1, 2, 2).eval(), images))
+        assert "output differs at the size (7, 9)" in str(model_sizes._compared(model, Plain(1, 2, 2).eval(), images))
     fixed = nn.Sequential(nn.Flatten(1), nn.Linear(36, 2))
-    assert "refuses the size (7, 9)" in str(model_sizes._compared(model, fixed, images))
+    assert "fails on the size (7, 9)" in str(model_sizes._compared(model, fixed, images))
 
 
 @pytest.mark.long
@@ -310,7 +310,7 @@ def test_a_network_that_branches_on_sizes_is_remarked() -> None:
     report = check_model(BranchesOnSizes, spatial_dims=[2], tasks=["classification"], export=True)
     (remark,) = report.remarks
     assert "do not branch on sizes" in remark
-    assert "remark: exported, it" in str(report)
+    assert "remark: after export, it" in str(report)
     assert check_model(Plain, spatial_dims=[2], tasks=["classification"], export=True).remarks == ()
 
 

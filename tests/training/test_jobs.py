@@ -113,6 +113,6 @@ def test_a_record_of_another_job_is_no_member(tmp_path):
     record = json.loads(member.done_file.read_text())
     for change in ({"seed": 5}, {"fold": 1}, {"arm": "other"}):
         member.done_file.write_text(json.dumps(record | change))
-        with pytest.raises(EquipoiseError, match="a/0-0 is of another job"):
+        with pytest.raises(EquipoiseError, match="a/0-0 belongs to another job"):
             ensemble._end_of(member)
     assert replace(member, members=(member,)).is_network is False

@@ -35,7 +35,7 @@ def test_a_plan_or_a_job_of_another_machine_is_named(job, tmp_path, monkeypatch)
         alike.refuse_unlike(tmp_path, [job], HERE)
     locked(monkeypatch, HERE)
     job.write_end(status="failed", reason="x", environment=HERE | {"cpu_flags": "cd"})
-    with pytest.raises(LedgerError, match=r"job net/0-0 was trained .*cpu_flags cd, then ab.*leave --alike out"):
+    with pytest.raises(LedgerError, match=r"job net/0-0 was trained .*cpu_flags cd, then ab.*leave out --alike"):
         alike.refuse_unlike(tmp_path, [job], HERE)
 
 

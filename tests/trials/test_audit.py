@@ -267,8 +267,8 @@ def test_subgroups_are_columns_of_the_table(table: dict[str, Any]) -> None:
     site = np.where(ordered(table)["case"].astype(int) < 60, "A", "B")
     found = audit(changed(table, site=site), subgroups=["site"])
     assert [group["value"] for group in found["subgroups"][0]["groups"]] == ["A", "B"]
-    assert any("site" in note and "left aside" in note for note in audit(changed(table, site=site))["warnings"])
-    with pytest.raises(PredictionError, match="'site' that is no number"):
+    assert any("site" in note and "not used" in note for note in audit(changed(table, site=site))["warnings"])
+    with pytest.raises(PredictionError, match="'site' that is not a number"):
         audit(changed(table, site=np.where(site == "A", "1", "B")))
 
 

@@ -14,7 +14,7 @@ from equipoise.progress import silent
 from equipoise.trials.audit import audit, audit_as_stated
 
 MADE = Path(__file__).parents[1] / "evaluation/external/files"
-PERMISSIONS = "what to allow (the report says so)"
+PERMISSIONS = "permissions (the report names each one)"
 """The group of the parser whose options permit something that may not occur: they need not change a result."""
 
 

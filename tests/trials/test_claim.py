@@ -59,7 +59,7 @@ def test_the_lease_holds_and_nothing_is_left_in_the_way(no_locks, tmp_path, capl
         assert names(tmp_path / "run") == [".lease-000001"]
         assert not prove_ours(tmp_path / "run", RUN), "a new folder"
     assert names(tmp_path / "run") == []
-    assert "knows no locks (No locks available)" in caplog.text
+    assert "does not support locks (No locks available)" in caplog.text
 
 
 def test_where_locks_work_no_lease_is_made(tmp_path):

@@ -132,6 +132,6 @@ def test_a_folder_of_before_goes_on_unless_its_settings_were_drawn_otherwise(pla
         lock(tuned, *plan, {"tuning": {"draws": [0.1]}})
     assert lock(untuned, *plan, {"tuning": {}}).events
     content = (tuned / LOCK).read_bytes()
-    with pytest.raises(LedgerError, match="by an earlier version, which drew the settings of tuning otherwise"):
+    with pytest.raises(LedgerError, match="with an earlier version, which drew other tuning settings"):
         lock(tuned, *plan, {"tuning": {"draws": [0.2]}})
     assert (tuned / LOCK).read_bytes() == content

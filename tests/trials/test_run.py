@@ -240,7 +240,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished,
 
     real = trial_module.open_test
     monkeypatch.setattr(trial_module, "open_test", full)
-    with pytest.raises(EquipoiseError, match="No space left on device.*make room"):
+    with pytest.raises(EquipoiseError, match="No space left on device.*free disk space"):
         equipoise.run(protocol, tmp_path / "run")
     monkeypatch.setattr(trial_module, "open_test", real)
     results = equipoise.run(protocol, tmp_path / "run")

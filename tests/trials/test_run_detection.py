@@ -100,7 +100,7 @@ def test_check_says_what_cannot_be_planned_and_what_it_costs():
     [
         (('targets = "centres"', 'targets = "regions"'), 'targets = "regions" is not for detection'),
         (('task = "detection"', 'task = "segmentation"'), 'targets = "centres" is not for segmentation'),
-        (("[inference]", "[preprocessing]\nsmooth_labels = 1.0\n[inference]"), "smooth_labels softens masks"),
+        (("[inference]", "[preprocessing]\nsmooth_labels = 1.0\n[inference]"), "smooth_labels smooths masks"),
         (("[[arms]]", '[endpoints]\nprimary = "dice"\n[[arms]]'), "'dice' is unknown in detection"),
         (("[[arms]]", '[endpoints]\nsecondary = ["findings"]\n[[arms]]'), "'findings' is unknown in detection"),
         (("apart_mm = 3.0", "candidate_threshold = 1.5"), "candidate_threshold = 1.5 is not allowed"),

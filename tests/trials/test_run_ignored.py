@@ -82,9 +82,9 @@ def test_no_voxel_is_counted_that_nobody_labelled(tmp_path: Path) -> None:
         (
             "[training]",
             "[preprocessing]\nsmooth_labels = {gaussian_mm = 1.0}\n[training]",
-            "smooth_labels would blur voxels",
+            "smooth_labels would blur unlabelled voxels",
         ),
-        ("epochs = 1", 'epochs = 1\nloss = "boundary"', 'training.loss = "boundary" finds edges'),
+        ("epochs = 1", 'epochs = 1\nloss = "boundary"', 'training.loss = "boundary" puts edges'),
     ],
 )
 def test_what_would_look_at_such_voxels_is_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:

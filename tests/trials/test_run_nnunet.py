@@ -112,7 +112,7 @@ def test_an_arm_of_nnunet_is_not_exported_and_the_sentence_says_what_to_use(tria
     from equipoise.report import summarise
 
     run = trial[0] / "run"
-    with pytest.raises(EquipoiseError, match="nn is nnU-Net's, and a bundle has no room"):
+    with pytest.raises(EquipoiseError, match="nn is trained by nnU-Net, and a bundle cannot contain"):
         export(run, "nn", tmp_path / "bundle", results=summarise(run, True), although="x", trust_code=True)
 
 

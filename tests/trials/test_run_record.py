@@ -49,7 +49,7 @@ def test_a_folder_in_which_work_was_done_needs_its_ledger(plan, tmp_path, trace)
     lock(tmp_path, *plan, {})
     (tmp_path / "ledger.jsonl").unlink()
     (tmp_path / trace).mkdir() if "." not in trace else (tmp_path / trace).write_text("{}")
-    with pytest.raises(LedgerError, match=r"and no ledger.jsonl, so nothing says what was done there"):
+    with pytest.raises(LedgerError, match=r"but no ledger.jsonl, so its history is unknown"):
         lock(tmp_path, *plan, {})
     assert not (tmp_path / "ledger.jsonl").exists()
 
@@ -95,7 +95,7 @@ def test_a_file_that_is_gone_is_made_anew_on_the_record(begun, spoil, caplog):
     assert not module.has_ended(job)
     with caplog.at_level(logging.WARNING, logger="equipoise"):
         module.begin([job, *others], ledger)
-    assert "trained again, on the record" in caplog.text
+    assert "trained again, and the ledger records this" in caplog.text
     assert [event.kind for event in ledger.events[-2:]] == ["restarted", "started"]
     assert ledger.events[-2].data == {"jobs": [job.name]}
     assert ledger.events[-1].data == {"jobs": [other.name for other in others]}
@@ -113,7 +113,7 @@ def test_another_environment_is_remarked(plan, tmp_path, caplog):
     lock(tmp_path, *plan, {"environment": {"torch": "2.14", "threads": 1}})
     with caplog.at_level(logging.WARNING, logger="equipoise"):
         lock(tmp_path, *plan, {"environment": {"torch": "2.15", "threads": 1}})
-    assert "goes on in another environment (torch 2.14, then 2.15)" in caplog.text
+    assert "continues in another environment (torch 2.14, then 2.15)" in caplog.text
     assert json.loads((tmp_path / "lock.json").read_text())["environment"]["torch"] == "2.14"
 
 

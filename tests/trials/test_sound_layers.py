@@ -127,7 +127,7 @@ def test_a_kill_is_an_interruption_and_an_error_is_told(request_):
 def test_a_resumed_trial_keeps_its_routes_and_refuses_a_worse_machine(tmp_path):
     assert agreed([entry()], [], tmp_path) == [entry()]
     assert agreed([entry()], [entry(route="float64")], tmp_path) == [entry()]
-    with pytest.raises(LedgerError, match="computes arm 'net' soundly, and this one does not"):
+    with pytest.raises(LedgerError, match="computes arm 'net' correctly, and this machine does not"):
         agreed([entry()], [entry(), entry("other")], tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_the_cache_is_read_and_a_broken_one_is_a_remark(tmp_path, monkeypatch, c
     known = sound_layers._Known(1)
     known.keep({"shared": ["a"], "verdicts": {"a": ""}})
     known.write()
-    assert "could not be kept for later trials" in caplog.text
+    assert "could not be cached for later trials" in caplog.text
 
 
 def test_other_machines_have_other_verdicts(monkeypatch):

@@ -22,4 +22,4 @@ def test_a_cache_that_cannot_be_written_is_a_remark(tmp_path, caplog):
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING, "equipoise"):
         keep_spread(RESULTS, tmp_path / "file" / "spreads.json")
-    assert "could not be kept for later plans" in caplog.text
+    assert "could not be saved for later plans" in caplog.text

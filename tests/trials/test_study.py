@@ -187,7 +187,7 @@ def test_missing_data_are_told_before_the_first_trial(tmp_path):
     text = STUDY.replace(
         'source = "phantom", cases = 140, size = 16, seed = 3', 'source = "medmnist", path = "away.npz"'
     )
-    with pytest.raises(CohortError, match="the data of cohort 'second' are not at .*away.npz; get them, correct"):
+    with pytest.raises(CohortError, match="the data of cohort 'second' are not at .*away.npz; download them, correct"):
         run_study(write(tmp_path, text), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -131,16 +131,14 @@ def _public(package: str) -> list[str]:
     """Return the names in a package's `__all__`, which `resolve` matches a protocol's names against."""
     module = signatures.module_named(package)
     if module is None:
-        raise EquipoiseError(
-            f"{package} has no source file here, so its names cannot be listed; install equipoise anew"
-        )
+        raise EquipoiseError(f"{package} has no source file here, so its names cannot be listed; reinstall equipoise")
     return list(module.constant("__all__"))
 
 
 def _definition(module: str, name: str) -> tuple[signatures.Module, signatures.Definition]:
     place = signatures.definition(module, name)
     if place is None:
-        raise EquipoiseError(f"{module} has no source of {name} here, so it cannot be listed; install equipoise anew")
+        raise EquipoiseError(f"{module} has no source of {name} here, so it cannot be listed; reinstall equipoise")
     return place
 
 

@@ -32,7 +32,7 @@ def text(listing: Listing, *, only: str = "", width: int = 0) -> str:
             inner = [[one.name, one.default or "must be given", one.meaning] for one in entry.settings]
             parts += ["", f"Settings of {entry.name}", *_aligned(["setting", "default", "meaning"], inner, width)]
     if settings and not only:
-        parts += ["", f"The settings of one, with defaults and meanings: equipoise list {listing.kind} NAME"]
+        parts += ["", f"The settings of one entry, with defaults and meanings: equipoise list {listing.kind} NAME"]
     return "\n".join(parts)
 
 

@@ -28,7 +28,7 @@ def as_detection(cohort: Cohort, task: str = DETECTION.name) -> Cohort:
     """
     sought = [name for name in cohort.classes[1:] if name != IRRELEVANT_CLASS]
     if not sought:
-        raise CohortError(f"cohort {cohort.name} has no class that could be sought, only {', '.join(cohort.classes)}")
+        raise CohortError(f"cohort {cohort.name} has no class to detect, only {', '.join(cohort.classes)}")
     classes = (cohort.classes[0], sought[0] if len(sought) == 1 else "finding", IRRELEVANT_CLASS)
     as_they_are = cohort.classes == classes and not cohort.ignores
     cases = cohort.cases if as_they_are else _with_three_classes(cohort.cases, cohort.classes)

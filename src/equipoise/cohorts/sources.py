@@ -50,6 +50,15 @@ PUBLIC = "public:"
 """Begins the name of a source whose data `equipoise fetch` brought."""
 
 
+def is_path(source: str) -> bool:
+    """Return whether a source was given as a path of data: no name of a source holds a slash.
+
+    >>> is_path("/data/x"), is_path("nnunet"), is_path("rings:rings")
+    (True, False, False)
+    """
+    return "/" in source or "\\" in source
+
+
 def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSection, Path]:
     """Return the section of the reader behind a source "public:NAME", and the path of its verified data.
 
@@ -58,7 +67,7 @@ def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSe
     entry = entry_named(section.source.removeprefix(PUBLIC))
     if entry.ask:
         raise ProtocolError(
-            f"{section.source} is given to those who accept its terms: ask for it at {entry.ask}, then set "
+            f"{section.source} is only available to users who accept its terms: request it at {entry.ask}, then set "
             f'source = "{entry.reader}" and its path'
         )
     data = PublicFolder(entry, above).verified()
@@ -87,6 +96,11 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     if section.source.startswith(PUBLIC):
         return load(*fetched(section, path), code)
     task = task_named(section.task, code)
+    if is_path(section.source):
+        raise ProtocolError(
+            f"cohort.source is {section.source!r}, which is a path; write path = {section.source!r} and the name of "
+            f'a reader, such as source = "nnunet", or run `equipoise init {section.source}`, which writes both'
+        )
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -45,7 +45,7 @@ def _preset(arm: Arm) -> object:
 def _settings(arm: Arm, protocol: Protocol, data: Fingerprint) -> dict[str, Any]:
     if arm.model.name not in BUILT_IN:
         raise ProtocolError(
-            f'arms: {arm.name!r} has preset = "auto", known for {", ".join(BUILT_IN)} alone; state the settings '
+            f'arms: {arm.name!r} has preset = "auto", which only {", ".join(BUILT_IN)} have; set the settings '
             f"of {arm.model.name!r}"
         )
     size = protocol.preprocessing.get("size")

@@ -46,9 +46,9 @@ def check_formats(formats: Sequence[str], contract: Contract) -> None:
     """Raise EquipoiseError for a format that no answer of the bundle can have."""
     wrong = next((name for name in formats if name in OF_MASKS), None)
     if wrong is not None and contract.truth != MASK:
-        raise EquipoiseError(f"this bundle answers without masks, so --as {wrong} has nothing to hold; use --as sr")
+        raise EquipoiseError(f"this bundle predicts no masks, so --as {wrong} is not possible; use --as sr")
     if LABELMAP in formats and contract.overlapping:
-        raise EquipoiseError("regions of this bundle may overlap, which a map of labels cannot hold; use --as seg")
+        raise EquipoiseError("regions of this bundle may overlap, which a label map cannot represent; use --as seg")
 
 
 def loss_columns(contract: Contract, formats: Sequence[str]) -> list[str]:

@@ -56,7 +56,7 @@ def read_bundle(path: str | Path) -> BundleFiles:
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise EquipoiseError(f"{path} cannot be read as a bundle ({error}); {AGAIN}") from error
     if RECORD not in contents:
-        raise EquipoiseError(f"{path} is no bundle: it has no {RECORD}; make one with `equipoise export`")
+        raise EquipoiseError(f"{path} is not a bundle: it has no {RECORD}; make one with `equipoise export`")
     raw = contents.pop(RECORD)
     record = _record(path, raw)
     _compare(path, record["files"], contents)
@@ -88,7 +88,7 @@ def _compare(path: Path, listed: Mapping[str, Any], contents: Mapping[str, bytes
         if not isinstance(entry, dict):
             raise EquipoiseError(f"{path} holds {name[:80]!r}, which {RECORD} does not list; {AGAIN}")
         if entry.get("bytes") != len(content):
-            raise EquipoiseError(f"{path / name} has {len(content)} bytes and not {entry.get('bytes')}; {AGAIN}")
+            raise EquipoiseError(f"{path / name} has {len(content)} bytes instead of {entry.get('bytes')}; {AGAIN}")
         if entry.get("sha256") != hashlib.sha256(content).hexdigest():
             raise EquipoiseError(f"{path / name} is not the file that {RECORD} lists (its SHA-256 differs); {AGAIN}")
 
@@ -99,7 +99,7 @@ def _limit(name: str) -> int:
 
 def _check_name(path: Path, name: str) -> None:
     if name not in (RECORD, *FILES, *OPTIONAL):
-        raise EquipoiseError(f"{path} holds {name[:80]!r}, which is no file of a bundle; {AGAIN}")
+        raise EquipoiseError(f"{path} holds {name[:80]!r}, which is not a file of a bundle; {AGAIN}")
 
 
 def _from_folder(path: Path) -> dict[str, bytes]:
@@ -115,14 +115,14 @@ def _from_folder(path: Path) -> dict[str, bytes]:
         with os.fdopen(handle, "rb") as stream:
             facts = os.fstat(stream.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > _limit(entry.name):
-                raise EquipoiseError(f"{entry} is no plain file of at most {_limit(entry.name)} bytes; {AGAIN}")
+                raise EquipoiseError(f"{entry} is not a plain file of at most {_limit(entry.name)} bytes; {AGAIN}")
             contents[entry.name] = stream.read()
     return contents
 
 
 def _opened(path: Path, entry: Path) -> int:
     if entry.is_symlink():
-        raise EquipoiseError(f"{path} holds {entry.name!r} as a link, and a bundle is plain files; {AGAIN}")
+        raise EquipoiseError(f"{path} holds {entry.name!r} as a link, but a bundle holds plain files only; {AGAIN}")
     # Not to wait for the writer of a named pipe, nor to follow a link put there in between.
     return os.open(entry, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
@@ -137,13 +137,16 @@ def _from_zip(path: Path) -> dict[str, bytes]:
             if not name and member.is_dir():
                 continue
             if "/" in folder or folder.startswith((".", "\\")) or "\\" in member.filename:
-                raise EquipoiseError(f"{path} holds the path {member.filename[:80]!r}, which leaves a bundle; {AGAIN}")
+                raise EquipoiseError(
+                    f"{path} holds the path {member.filename[:80]!r}, which leads outside the bundle; {AGAIN}"
+                )
             if is_left_behind(name):
                 continue
             _check_name(path, name)
             if name in contents or member.compress_type != zipfile.ZIP_STORED or member.file_size > _limit(name):
                 raise EquipoiseError(
-                    f"{path}: its member {name!r} is doubled, compressed or too large; pack the bundle with `zip -0 -r`"
+                    f"{path}: its member {name!r} occurs twice, is compressed or is too large; pack the bundle with "
+                    "`zip -0 -r`"
                 )
             contents[name] = archive.read(member)
     return contents

@@ -32,8 +32,8 @@ def refuse_traces(files: Mapping[str, bytes], places: Iterable[Path] = ()) -> No
             trace = trace or next((text for text in sorted(names) if _is_word(text, part)), None)
             if trace is not None:
                 raise EquipoiseError(
-                    f"{name} would hold {trace[:80].decode(errors='replace')!r}, which tells where it was made; "
-                    "take it out of the trial's names and texts"
+                    f"{name} would contain {trace[:80].decode(errors='replace')!r}, which reveals where it was made; "
+                    "remove it from the trial's names and texts"
                 )
 
 

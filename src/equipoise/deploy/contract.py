@@ -103,7 +103,7 @@ class Contract:
             contract._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EquipoiseError(
-                f"the bundle's description is not one that this version knows ({error!r}); export the arm again"
+                f"this version cannot read the bundle's description ({error!r}); export the arm again"
             ) from error
         return contract
 
@@ -133,7 +133,7 @@ def _one_of(value: Any, allowed: tuple[str, ...]) -> str:
 def _names(values: Any) -> tuple[str, ...]:
     names = tuple(map(str, values))
     if len(set(names)) != len(names):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is used twice")
     return names
 
 

@@ -42,7 +42,7 @@ def segmentation_bytes(
     on_slices = OnSlices(scan, sources)
     frames = np.stack([on_slices.mask(mask) for mask in masks.values()], axis=-1).astype(np.uint8)
     if kind == "LABELMAP" and (frames.sum(axis=-1) > 1).any():
-        raise CohortError("regions of this answer overlap, which a map of labels cannot hold; use --as seg")
+        raise CohortError("regions of this answer overlap, which a label map cannot represent; use --as seg")
     try:
         segmentation = _segmentation(sources, frames, list(masks), arm, bundle, kind)
     # The writer checks the attributes that it copies from the source, and what it raises has no common class.

@@ -52,9 +52,9 @@ def read_sources(scan: Scan) -> list[Any]:
     """
     _, pydicom = libraries()
     if not scan.planes:
-        raise CohortError(f"an answer in DICOM needs an image that was read from a DICOM series; {INSTEAD}")
+        raise CohortError(f"DICOM output needs an image that was read from a DICOM series; {INSTEAD}")
     if len({plane.file for plane in scan.planes}) != len(scan.planes):
-        raise CohortError(f"an answer in DICOM to multi-frame files is not written; {INSTEAD}")
+        raise CohortError(f"DICOM output for multi-frame files is not supported; {INSTEAD}")
     return [_read_source(plane, scan, pydicom) for plane in scan.planes]
 
 
@@ -89,7 +89,7 @@ class OnSlices:
 
     def __init__(self, scan: Scan, sources: list[Any]) -> None:
         if scan.affine is None:
-            raise EquipoiseError(f"the image has no place in space, so its answer would have none; {INSTEAD}")
+            raise EquipoiseError(f"the image states no position in space, so DICOM output would have none; {INSTEAD}")
         self._scan, self._sources = scan, sources
         self._inverse = np.linalg.inv(scan.affine).astype(np.float64)
 
@@ -107,7 +107,7 @@ class OnSlices:
         x, y, z = np.moveaxis(voxels, -1, 0)
         shape = np.array(mask.shape[::-1])
         if beside > GRID_TOLERANCE or (voxels < 0).any() or (voxels >= shape).any():
-            raise RefusedFile(plane.file, f"its pixels lie up to {beside:.2g} voxels beside the mask's", INSTEAD)
+            raise RefusedFile(plane.file, f"its pixels lie up to {beside:.2g} voxels away from the mask's", INSTEAD)
         on_slice: NDArray[np.bool_] = mask[z, y, x]
         return on_slice
 

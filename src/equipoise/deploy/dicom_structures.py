@@ -59,7 +59,7 @@ class Loss:
         if self.dice >= LEAST_DICE and abs(self.volume_change) <= MOST_CHANGE:
             return ""
         return (
-            f"the contours of {region} are another shape than its mask: Dice {self.dice:.3f}, volume "
+            f"the contours of {region} differ in shape from its mask: Dice {self.dice:.3f}, volume "
             f"{self.volume_change:+.1%}; measure on the mask"
         )
 
@@ -74,7 +74,7 @@ def structures_bytes(
     _, pydicom = libraries()
     sources = read_sources(scan)
     if any(not str(data.get("FrameOfReferenceUID") or "") for data in sources):
-        raise RefusedFile(scan.planes[0].file, "it states no frame of reference, which contours lie in", INSTEAD)
+        raise RefusedFile(scan.planes[0].file, "it states no frame of reference, which contours need", INSTEAD)
     on_slices = OnSlices(scan, sources)
     drawn = {name: _drawn(on_slices.mask(mask)) for name, mask in masks.items()}
     content = _encoded(pydicom, _structure_set(pydicom, sources, drawn, arm, bundle))

@@ -191,8 +191,8 @@ def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[s
 def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
     if reasons and not (although or "").strip():
         raise EquipoiseError(
-            f"{arm} is not exported: {'; '.join(reasons)}; to export it all the same, give your reason with "
-            "--although, and the card prints it"
+            f"{arm} is not exported: {'; '.join(reasons)}; to export it anyway, give your reason with --although, and "
+            "the card prints it"
         )
 
 
@@ -253,7 +253,7 @@ def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple
         expected = (answer if isinstance(answer, torch.Tensor) else answer[0]).float().numpy()
         scale = max(1.0, float(np.abs(expected).max()))
         if not float(np.abs(network(images) - expected).max()) <= NEAR * scale:
-            raise EquipoiseError("the exported network answers other sides otherwise")
+            raise EquipoiseError("the exported network fails or differs at other image sizes")
 
 
 def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def note(reading: Mapping[str, Any] | None) -> str:
     if reading is None or (reading["alike"] and reading["alike"] == reading["with_files"]):
         return ""
     return (
-        "the trial's source did not give its images as predict reads files, so whether orientation, spacing and values "
-        "of a new file are as in the trial is for you to check"
+        "the trial's source did not read its images as predict reads files: check that orientation, spacing and "
+        "values of new files are as in the trial"
     )
 
 

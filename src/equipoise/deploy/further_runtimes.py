@@ -100,7 +100,9 @@ def _held(trained: TrainedJob, held: Compared, samples: Samples, name: str) -> d
     """
     margin = trained.protocol.endpoints.margin
     if margin is None:
-        raise EquipoiseError(f"the protocol states no margin, so nothing says how much {name} may change; leave it out")
+        raise EquipoiseError(
+            f"the protocol states no margin, so the allowed change by {name} is not known; leave it out"
+        )
     sign = endpoint_of(trained.job).sign
     members: dict[str, list[int]] = {}
     for index, patient in enumerate(samples.patients):
@@ -114,9 +116,9 @@ def _held(trained: TrainedJob, held: Compared, samples: Samples, name: str) -> d
     if not lower > allowed:
         bound = f"{lower:.3g}" if np.isfinite(lower) else "unknown"
         raise EquipoiseError(
-            f"{name} is not shown to be no worse: on the {len(samples)} validation cases the change of "
-            f"{trained.job.primary} has the lower bound {bound}, and a fifth of the margin allows {allowed:.3g}; leave "
-            "it out of --runtimes"
+            f"{name} is not shown to be non-inferior: on the {len(samples)} validation cases the change of "
+            f"{trained.job.primary} has the lower bound {bound}, and a fifth of the margin allows {allowed:.3g}; "
+            "leave it out of --runtimes"
         )
     return {"cases": len(samples), "change": float(point), "lower": lower, "allowed": allowed, "draws": len(changes)}
 

@@ -208,16 +208,17 @@ def _compare(arrays: Mapping[str, NDArray[Any]], number: int, predictor: Answeri
     kept = arrays[f"prepared_{number}"]
     if prepared.image.shape != kept.shape or not np.allclose(prepared.image, kept, atol=PREPARED_TOLERANCE, rtol=1e-4):
         raise EquipoiseError(
-            f"golden image {number} is prepared otherwise on this machine than where the bundle was exported; install "
-            "the versions that the bundle names, or export it here"
+            f"golden image {number} is preprocessed differently on this machine than where the bundle was exported; "
+            "install the versions that the bundle names, or export it here"
         )
     there = probabilities(contract, arrays[f"logits_{number}"])
     here = probabilities(contract, predictor.logits(prepared.image))
     gap = float(np.abs(here - there).max()) if here.shape == there.shape else math.inf
     if not gap <= room.probability:
         raise EquipoiseError(
-            f"the network answers golden image {number} otherwise than where it was exported: a probability differs by "
-            f"{gap:.2g}, more than {room.probability:.2g}; the network or its runtime is another one"
+            f"the network predicts golden image {number} differently than where it was exported: a probability "
+            f"differs by {gap:.2g}, more than {room.probability:.2g}; install the versions that the bundle names, or "
+            "export it again"
         )
     if contract.truth != LABEL:
         _compare_masks(arrays, number, predictor, image, room)
@@ -232,7 +233,7 @@ def _compare_masks(
         # A voxel at the very edge of a decision may fall to either side on another machine.
         if np.count_nonzero(kept != mask) > max(1, int(mask.size * room.voxels)):
             raise EquipoiseError(
-                f"golden image {number} gets another mask than where the bundle was exported; export it again"
+                f"golden image {number} gets a different mask than where the bundle was exported; export it again"
             )
 
 

@@ -69,7 +69,7 @@ def find_cases(paths: Iterable[str | Path], contract: Contract, series_uid: str 
     repeated = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
     if repeated:
         raise CohortError(
-            f"two inputs would both be the case {repeated[0]!r}; give a table with the columns case and image"
+            f"two inputs have the case name {repeated[0]!r}; give a table with the columns case and image"
         )
     if not cases:
         raise CohortError("there is no image among the inputs; give files, folders or a table of them")
@@ -170,7 +170,7 @@ def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
         lines = read_table(path)
     except (csv.Error, UnicodeDecodeError) as error:
         raise CohortError(
-            f"{path} is no readable table ({error}); write a CSV with the columns case and image"
+            f"{path} is not a readable table ({error}); write a CSV with the columns case and image"
         ) from error
     roles = columns_of(lines, None, str(path))
     columns = list(roles.images.values())
@@ -273,7 +273,7 @@ def _placed(
     """Return spacing and affine as far as the file states them; refuse two that contradict each other."""
     affine = arrays["affine"].astype(np.float64) if "affine" in arrays.names and dims == 3 else None
     if affine is not None and (affine.shape != (4, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9):
-        raise RefusedFile(path, "its affine is no invertible 4 × 4 matrix", "save the affine of voxels to RAS+ mm")
+        raise RefusedFile(path, "its affine is not an invertible 4 × 4 matrix", "save the affine of voxels to RAS+ mm")
     spacing = tuple(map(float, arrays["spacing_mm"].ravel())) if "spacing_mm" in arrays.names else None
     if spacing is not None and len(spacing) != dims:
         raise RefusedFile(path, f"its spacing_mm has {len(spacing)} values", f"give {dims}, in the order of the axes")

@@ -58,10 +58,10 @@ def onnx_bytes(model: nn.Module, channels: int, sides: tuple[int, ...], *, dynam
             lines = [line.strip() for line in str(error).split("\n") if line.strip()]
             raise EquipoiseError(
                 f"the network cannot be exported to ONNX ({type(error).__name__}: {lines[0][:200] if lines else ''}); "
-                "leave out of its forward pass what depends on the values of an image"
+                "its forward pass must not depend on the values of an image"
             ) from error
     if program is None:
-        raise EquipoiseError("the network cannot be exported to ONNX; use a version of torch that the project names")
+        raise EquipoiseError("the network cannot be exported to ONNX; use a version of torch that the project supports")
     content = program.model_proto
     strip(content)
     _refuse_foreign(content)

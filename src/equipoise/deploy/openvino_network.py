@@ -49,7 +49,8 @@ def openvino_network(content: bytes, runtime: str, threads: int) -> Network:
         except Exception as error:
             first = str(error).strip().split("\n")[-1][:200]
             raise EquipoiseError(
-                f"the network cannot answer the shape {images.shape[1:]} ({first}); bring the image to the trial's size"
+                f"the network cannot process the shape {images.shape[1:]} ({first}); give the image the size of the "
+                "trial's images"
             ) from error
         # A copy: the library keeps the array for its next answer.
         return np.array(logits, dtype=np.float32)

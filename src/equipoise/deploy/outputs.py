@@ -108,7 +108,7 @@ def _header(source: Path, affine: NDArray[np.float64], shape: tuple[int, ...]) -
     nib = _nibabel()
     image = nib.load(source)
     if image.shape[:3] != shape:
-        raise EquipoiseError(f"{source} changed while it was answered; run the same command again")
+        raise EquipoiseError(f"{source} changed while it was processed; run the same command again")
     if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair) or not np.allclose(image.affine, affine, atol=1e-4):
         return None  # Analyze and others state no world of their own: ours is written
     header = nib.Nifti1Header(image.header.binaryblock, check=False) if image.header.sizeof_hdr == 348 else None

@@ -87,7 +87,9 @@ def _notes(image: Image, answer: Answer, channel: str) -> list[str]:
     notes = [] if len(image.array) == 1 or len(image.spacing_mm) == 2 else [f"The channel {channel} is shown."]
     if len(image.spacing_mm) == 3:
         if image.affine is None:
-            notes.append("The image states no place in space, so no side is named: left may be right.")
+            notes.append(
+                "The image states no position in space, so sides are not labelled: left and right may be exchanged."
+            )
         else:
             notes.append("Radiological convention: the patient's right is on the left of the picture.")
         angle = obliqueness(image)

@@ -47,13 +47,13 @@ class Summary:
 
     def text(self) -> str:
         """Return the lines that the command prints."""
-        counts = f"{self.answered} answered, {self.failed} failed, {self.warned} with warnings"
-        resumed = f" ({self.resumed} were answered before)" if self.resumed else ""
+        counts = f"{self.answered} predicted, {self.failed} failed, {self.warned} with warnings"
+        resumed = f" ({self.resumed} were predicted before)" if self.resumed else ""
         lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
         lines += [f"pages: {Path(self.out) / INDEX}"] if self.pages else []
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
         if self.left_out:
-            lines.append(f"{len(self.left_out)} files in folders are no known images, first {self.left_out[0]}")
+            lines.append(f"{len(self.left_out)} files in folders are not known images, first {self.left_out[0]}")
         return "\n".join([*lines, f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."])
 
 
@@ -91,9 +91,9 @@ def predict(
             row, was_there = _one(case, loaded, out / file_stem(case.id), settings)
             rows.append(row)
             resumed += was_there
-            watch("answering images", number, len(cases))
+            watch("predicting images", number, len(cases))
     except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+        raise Interrupted(f"stopped; the same command resumes in {out}") from error
     finally:
         write_text(out / TABLE, _table(rows, loaded.contract, settings.formats))
     if PAGE in settings.formats:
@@ -119,7 +119,7 @@ def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
     """Refuse an output folder inside an input: its masks would be answered as images next time."""
     for path in given:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise EquipoiseError(f"{out} lies in the input {path}; name a folder beside it with --out")
+            raise EquipoiseError(f"{out} lies inside the input {path}; name a folder beside it with --out")
 
 
 def _claim(out: Path, bundle: Bundle) -> None:
@@ -155,11 +155,11 @@ def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> t
     except OSError as error:
         if error.filename is None or str(folder) in str(error.filename):
             raise EquipoiseError(
-                f"{folder} cannot be written ({error}); make room, then run the same command"
+                f"{folder} cannot be written ({error}); free disk space, then run the same command again"
             ) from error
         return _failure(case, bundle, f"its files cannot be read ({error}); check them"), False
     except MemoryError:
-        return _failure(case, bundle, "the memory does not suffice for its answer; give a smaller image"), False
+        return _failure(case, bundle, "there is not enough memory to predict it; give a smaller image"), False
 
 
 def _failure(case: CaseInput, bundle: Bundle, reason: str) -> dict[str, Any]:

@@ -114,14 +114,14 @@ class Predictor:
             raise CohortError(f"the image's spacing {image.spacing_mm} is not possible; give it in mm")
         if contract.oriented and image.affine is None:
             raise CohortError(
-                "the image states no place in space, and the trial's images were turned by theirs, so which way is up "
-                "and which side is left cannot be known; give it as NIfTI, NRRD or DICOM"
+                "the image states no position in space, so its orientation is not known, and the trial oriented its "
+                "images by theirs; give it as NIfTI, NRRD or DICOM"
             )
         found_outside = [] if self.limits is None else outside(self.limits, image, contract.channels)
         if strict and found_outside:
             raise CohortError(
-                f"the image lies outside what the network was trained on: {'; '.join(found_outside)}; without --strict "
-                "it is answered with this warning"
+                f"the image lies outside what the network was trained on: {'; '.join(found_outside)}; without "
+                "--strict it is predicted with this warning"
             )
         return tuple(f"outside the training limits: {sentence}" for sentence in found_outside)
 
@@ -130,7 +130,7 @@ class Predictor:
         plain = image if image.mask is None else Image(image.array, image.spacing_mm, None, image.affine)
         prepared = self.contract.pipeline.apply(plain)
         if not np.isfinite(prepared.image).all():
-            raise CohortError("the prepared image holds values that are not finite; look at the image's values")
+            raise CohortError("the preprocessed image holds values that are not finite; check the image's values")
         return prepared
 
     def logits(self, image: Floats) -> Floats:
@@ -232,6 +232,6 @@ def memory_refusal(expected: int, most_gb: float | None) -> TooMuchMemory | None
     if most_gb is None or expected <= most_gb * 1e9:
         return None
     return TooMuchMemory(
-        f"the answer would take about {expected / 1e9:.1f} GB of memory and --max-memory allows {most_gb:g}; raise it, "
-        "or give a smaller image"
+        f"the prediction would take about {expected / 1e9:.1f} GB of memory and --max-memory allows {most_gb:g}; "
+        "raise it, or give a smaller image"
     )

@@ -144,7 +144,7 @@ def compared(trained: TrainedJob, learner: Learner, predictor: Predictor, sample
             image = case.read()
             prepared = predictor.prepare(image)
             if not np.array_equal(prepared.image, samples.images[index]):
-                raise EquipoiseError(f"case {case.id} is prepared otherwise by the bundle; report this as an error")
+                raise EquipoiseError(f"case {case.id} is preprocessed differently by the bundle; report this as a bug")
             runtime = probabilities(contract, predictor.logits(prepared.image))
             tally.add(network, runtime, decide, margin)
             by_network.append(_own_answer(trained, samples, index, network))
@@ -238,8 +238,8 @@ def refuse_disparity(parity: dict[str, Any], what: str) -> None:
     """Raise EquipoiseError where the runtime answers otherwise than the network."""
     if not parity["probability"] <= NEAR or parity["changed_clearly"]:
         raise EquipoiseError(
-            f"{what} answers otherwise than the network: probabilities differ by up to {parity['probability']:.2g}, "
-            f"and {parity['changed_clearly']} of {parity['decisions']} decisions change that are no ties; do not use it"
+            f"{what} differs from the network: probabilities differ by up to {parity['probability']:.2g}, and "
+            f"{parity['changed_clearly']} of {parity['decisions']} decisions change that are not ties; do not use it"
         )
 
 

@@ -51,7 +51,7 @@ def integer_bytes(network: bytes, images: Sequence[Floats], contract: Contract) 
     except Exception as error:
         lines = [line.strip() for line in str(error).split("\n") if line.strip()]
         raise EquipoiseError(
-            f"the network cannot be brought to 8-bit integers ({type(error).__name__}: "
+            f"the network cannot be quantized to 8-bit integers ({type(error).__name__}: "
             f"{lines[0][:200] if lines else ''}); leave openvino-int8 out of --runtimes"
         ) from error
     strip(quantized)

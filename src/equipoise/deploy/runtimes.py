@@ -36,9 +36,7 @@ def network_of(bundle: BundleFiles, runtime: str = "onnx", threads: int | None =
     if runtime in PRECISIONS:
         content = bundle.files.get(INTEGERS if runtime == INT8 else NETWORK)
         if content is None:
-            raise EquipoiseError(
-                f"this bundle has no network of 8-bit integers; export the arm again with --runtimes {INT8}"
-            )
+            raise EquipoiseError(f"this bundle has no 8-bit network; export the arm again with --runtimes {INT8}")
         return openvino_network(content, runtime, threads or threads_of())
     return onnx_network(bundle.files[NETWORK], threads)
 
@@ -75,7 +73,8 @@ def onnx_network(content: bytes, threads: int | None = None) -> Network:
         except Exception as error:
             first = str(error).split("\n")[0][:200]
             raise EquipoiseError(
-                f"the network cannot answer the shape {images.shape[1:]} ({first}); bring the image to the trial's size"
+                f"the network cannot process the shape {images.shape[1:]} ({first}); give the image the size of the "
+                "trial's images"
             ) from error
         return np.asarray(logits, dtype=np.float32)
 

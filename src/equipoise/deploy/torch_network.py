@@ -46,7 +46,7 @@ def _built(network: Mapping[str, Any], contract: Contract) -> nn.Module:
         return Ensemble(members, contract.targets == "regions")
     if ":" in network["name"]:
         raise EquipoiseError(
-            f"the network {network['name']} is code of its author, which no bundle carries; use the runtime onnx"
+            f"the network {network['name']} is custom code, which a bundle does not contain; use the runtime onnx"
         )
     factory = in_order(resolve(network["name"], models, "model"))
     given = {"task": network["task"]} if "task" in inspect.signature(factory).parameters else {}

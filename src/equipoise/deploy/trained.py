@@ -97,8 +97,8 @@ def _refuse_nnunet(folder: RunFolder, arm: str) -> None:
     model = next((plan.get("model") for plan in folder.lock["arms"] if plan["name"] == arm), None)
     if isinstance(model, dict) and is_nnunet(str(model.get("name"))):
         raise EquipoiseError(
-            f"{arm} is nnU-Net's, and a bundle has no room for its own preprocessing; use nnU-Net with "
-            f"the plan and the weights in {folder.path / JOBS / arm}"
+            f"{arm} is trained by nnU-Net, and a bundle cannot contain nnU-Net's preprocessing; use nnU-Net with the "
+            f"plan and the weights in {folder.path / JOBS / arm}"
         )
 
 
@@ -165,8 +165,8 @@ def _data(folder: RunFolder, protocol: str | Path | None) -> tuple[Protocol, Coh
             return plan, as_locked(cohort, folder.path)
         complaint = f"the data at {plan.cohort_path or place} are not those that the trial was locked with"
     raise EquipoiseError(
-        f"the cohort of {folder.path} is needed to prove the arm, and {complaint}; name the protocol's file where its "
-        f"data and code lie with {OPTION}"
+        f"the cohort of {folder.path} is needed to prove the arm, and {complaint}; give the protocol file beside its "
+        f"data and code with {OPTION}"
     )
 
 
@@ -190,15 +190,16 @@ def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, 
             check_code(name, what, digest, place, trusted)
         elif not (trusted or is_imported(name)):
             raise EquipoiseError(
-                f"the {what} {name!r} is code that this run folder names, and code of a run folder is not run unasked; "
-                "read it, then add --trust-code"
+                f"the {what} {name!r} is custom code that this run folder names, which runs only with your "
+                "permission; read it, then add --trust-code"
             )
 
 
 def _refuse_task(plan: Protocol) -> None:
     if ":" in plan.cohort.task:
         raise EquipoiseError(
-            f"the task {plan.cohort.task} is code of its author, and a bundle carries none; export a built-in task"
+            f"the task {plan.cohort.task} is custom code, which a bundle does not contain; export an arm of a "
+            "built-in task"
         )
 
 
@@ -290,7 +291,7 @@ def contract_of(trained: TrainedJob, smallest: int | None, oriented: bool, fixed
     job, dims = trained.job, trained.job.spatial_dims
     truth = job.task_record.truth
     if truth not in TRUTHS:
-        raise EquipoiseError(f"answers of the task {job.task} are not known to a bundle; it knows {', '.join(TRUTHS)}")
+        raise EquipoiseError(f"a bundle does not support the task {job.task}; it supports {', '.join(TRUTHS)}")
     window = Window(
         side=job.training.patch_of(dims),
         overlap=job.inference.overlap,

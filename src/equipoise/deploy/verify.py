@@ -27,9 +27,9 @@ class Verified:
 
     def text(self) -> str:
         """Return the lines that the command prints."""
-        holds = f"{self.bundle} holds: every file is as {RECORD} lists it"
+        holds = f"{self.bundle} is intact: every file is as {RECORD} lists it"
         lines = [
-            f"{holds}, and {self.runtime} answers its golden images within {self.golden_difference:.2g}.",
+            f"{holds}, and {self.runtime} reproduces its golden predictions within {self.golden_difference:.2g}.",
             f"It is {self.arm} of the trial {self.trial}; its name is {self.sha256}",
             *(f"Warning: {warning}" for warning in self.warnings),
             f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}.",
@@ -46,7 +46,7 @@ def verify(path: str | Path, *, sha256: str | None = None, runtime: str = "onnx"
     bundle = Bundle(path, runtime)
     if sha256 is not None and (len(sha256) < 12 or not bundle.sha256.startswith(sha256.lower())):
         raise EquipoiseError(
-            f"{path} has the name {bundle.sha256} and not {sha256}; it is another bundle, or give at least 12 digits"
+            f"{path} has the name {bundle.sha256} and not {sha256}; get the right bundle, or give at least 12 digits"
         )
     evidence = bundle.files.record["evidence"]
     warnings = [f"exported although {reason}: {evidence['although']}" for reason in evidence.get("overruled", ())]

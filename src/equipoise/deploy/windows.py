@@ -82,22 +82,21 @@ def _check_sides(image: Floats, contract: Contract) -> None:
     sides = image.shape[1:]
     if fixed is not None and sides != fixed:
         raise EquipoiseError(
-            f"the prepared image has the sides {sides}, and this network answers {fixed} alone; bring the image to the "
-            "size that the trial's images had"
+            f"the preprocessed image has the size {sides}, and this network takes only {fixed}; give the image the "
+            "size of the trial's images"
         )
     if smallest is not None and any(side < least for side, least in zip(sides, smallest, strict=True)):
         raise EquipoiseError(
-            f"the prepared image has the sides {sides}, and this network needs at least {smallest}; give a larger image"
+            f"the preprocessed image has the size {sides}, and this network needs at least {smallest}; give a larger "
+            "image"
         )
 
 
 def _check_answer(logits: Floats, shape: tuple[int, ...]) -> None:
     if logits.shape != shape:
-        raise EquipoiseError(
-            f"the network answered with shape {logits.shape} where {shape} was needed; export the arm again"
-        )
+        raise EquipoiseError(f"the network returned shape {logits.shape} where {shape} is needed; export the arm again")
     if not np.isfinite(logits).all():
-        raise EquipoiseError("the network's answer to this image is not finite; look at the image's values")
+        raise EquipoiseError("the network's output for this image is not finite; check the image's values")
 
 
 def _mirrored(network: Network, axes: Sequence[int]) -> Network:

@@ -26,9 +26,9 @@ class Execution:
         if self.engine not in ENGINES:
             raise EquipoiseError(f"engine {self.engine!r} is unknown; allowed: {', '.join(ENGINES)}")
         if self.address is not None and self.engine != "ray":
-            raise EquipoiseError("--ray-address names a cluster, and jobs run on this machine; add --engine ray")
+            raise EquipoiseError("--ray-address names a cluster, but jobs run on this machine; add --engine ray")
         if self.stall_minutes is not None and not self.stall_minutes > 0:
-            raise EquipoiseError(f"--stall-minutes must be above 0, and is {self.stall_minutes:g}")
+            raise EquipoiseError(f"--stall-minutes is {self.stall_minutes:g}; give a number above 0")
 
 
 LOCAL = Execution()

@@ -46,8 +46,8 @@ def workers_of(threads: int, how: Execution = LOCAL) -> Engine:
     if ranks.count() > 1:
         if how.engine != "local" or how.stall_minutes is not None:
             raise EquipoiseError(
-                "a launcher's processes train each job together, so --engine and --stall-minutes cannot be given; "
-                "leave them out, or start the command without torchrun"
+                "under torchrun all processes train each job together, so --engine and --stall-minutes cannot be "
+                "used; leave them out, or start the command without torchrun"
             )
         return ranks.AllRanks(threads)
     if how.engine == "ray":

@@ -24,7 +24,7 @@ _CRASHES = {
     "SIGBUS": "bus error in a native library",
     "SIGILL": "illegal instruction in a native library",
     "SIGFPE": "arithmetic error in a native library",
-    "SIGABRT": "a native library gave up",
+    "SIGABRT": "abort in a native library",
 }
 TICK_SECONDS = 1.0
 
@@ -52,10 +52,10 @@ def ended_by(code: int) -> Failure:
     'the worker crashed (segmentation fault in a native library)'
     """
     if code >= 0:
-        return Failure(DIED, f"the worker ended by itself (exit code {code})")
+        return Failure(DIED, f"the worker exited unexpectedly (exit code {code})")
     name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
     if name in _FROM_OUTSIDE:
-        why = ", as when memory runs out" if name == "SIGKILL" else ", as at a scheduler's time limit"
+        why = ", perhaps because memory ran out" if name == "SIGKILL" else ", perhaps at a scheduler's time limit"
         return Failure(KILLED, f"the worker was killed ({name}{why})")
     return Failure(DIED, f"the worker crashed ({_CRASHES.get(name, name)})")
 

@@ -58,7 +58,7 @@ def joined() -> Iterator[None]:
 
     gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", count()))
     if 0 < gpus < here:
-        raise EquipoiseError(f"{here} processes were started on {gpus} GPUs; start one for each GPU")
+        raise EquipoiseError(f"{here} processes were started on {gpus} GPUs; start one process for each GPU")
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=LONGEST_WAIT)
     # Its own group, because only gloo has a barrier that reports a timeout instead of hanging or aborting (NCCL).
     _GROUPS["meeting"] = distributed.new_group(backend="gloo")
@@ -90,7 +90,9 @@ def follow() -> None:
             _meet()
     except RuntimeError:  # the first process ended, or missed the meeting
         sys.stderr.write(
-            f"equipoise: process {os.environ['RANK']} was left alone (last: {outcome})\n" if outcome else ""
+            f"equipoise: process {os.environ['RANK']} lost the first process (last result: {outcome})\n"
+            if outcome
+            else ""
         )
         os._exit(1)  # a normal exit may wait for the connection to the process that is gone
 
@@ -116,7 +118,7 @@ class AllRanks:
 
     def end(self, _index: int, why: str) -> None:
         """Raise EquipoiseError: no process of a launcher can be ended alone."""
-        raise EquipoiseError(f"{why}; all processes of the launcher stop, and the same command resumes")
+        raise EquipoiseError(f"{why}; all processes of torchrun stop, and the same command resumes")
 
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         """Call the function named "module:function" on every argument; see `local.Workers.run`."""
@@ -183,6 +185,6 @@ def _meet_or_refuse() -> None:
         _meet()
     except RuntimeError as error:
         raise EquipoiseError(
-            "another process of this trial failed by itself, as when its memory runs out; correct that, and run the "
+            "another process of this trial failed, perhaps because its memory ran out; correct the cause, and run the "
             "same command again"
         ) from error

@@ -161,7 +161,8 @@ class RayCluster:
         ]
         if not references:
             raise EquipoiseError(
-                f"no node of the Ray cluster has the {self.threads} cores that a job needs (training.threads); add one"
+                f"no node of the Ray cluster has the {self.threads} cores that a job needs (training.threads); add "
+                "such a node"
             )
         ready, late = self._ray.wait(references, num_returns=len(references), timeout=PROBE_SECONDS)
         if late:
@@ -175,7 +176,10 @@ class RayCluster:
         several = differing(environments)
         if self.alike and several:
             values = "; ".join(f"{key}: {', '.join(each)}" for key, each in several.items())
-            raise EquipoiseError(f"--alike: the nodes of the Ray cluster differ ({values}); leave some out, or --alike")
+            raise EquipoiseError(
+                f"--alike: the nodes of the Ray cluster differ ({values}); remove the nodes that differ, or leave out "
+                "--alike"
+            )
 
     def _able(self, node: str) -> bool:
         resources = next(one["Resources"] for one in self._ray.nodes() if one["NodeID"] == node)
@@ -188,7 +192,9 @@ def refuse_open(address: str) -> None:
     A stranger is sent, because a cluster without tokens takes a process that has one just as well.
     """
     if "://" in address:
-        raise EquipoiseError(f"{address} is no address of a cluster's head; give HOST:PORT, as `ray start --head` says")
+        raise EquipoiseError(
+            f"{address} is not the address of a cluster's head node; give HOST:PORT, as printed by `ray start --head`"
+        )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     environment |= {"RAY_AUTH_MODE": "disabled", **import_environment()}
     command = [*PYTHON, "-c", _STRANGER, address]
@@ -200,8 +206,8 @@ def refuse_open(address: str) -> None:
         return  # it was not let in; whether we are, our own time limit says
     if "let in" in stranger.stdout:
         raise EquipoiseError(
-            f"the Ray cluster at {address} lets in whoever reaches it, and runs their code; make a token with `ray "
-            "get-auth-token --generate`, copy ~/.ray/auth_token to every node, start Ray there again with "
+            f"the Ray cluster at {address} accepts every client that can reach it, and runs its code; make a token "
+            "with `ray get-auth-token --generate`, copy ~/.ray/auth_token to every node, start Ray there again with "
             "RAY_AUTH_MODE=token, and run the same command with RAY_AUTH_MODE=token"
         )
 
@@ -238,8 +244,8 @@ class _Patience:
         threading.Thread(target=guarded, daemon=True).start()
         if not ended.wait(seconds):
             raise EquipoiseError(
-                f"{what} did not answer within {seconds:.0f} s; see that its head runs and that the address is the one "
-                "that `ray start --head` printed (a token that the cluster does not know may be met with silence)"
+                f"{what} did not answer within {seconds:.0f} s; check that its head node runs and that the address is "
+                "the one that `ray start --head` printed (a cluster may not answer at all to a wrong token)"
             )
         if errors:
             raise EquipoiseError(f"{what} cannot be joined ({_first_line(errors[0])})") from errors[0]

@@ -44,14 +44,14 @@ def answer(function: str, argument: Any, place: Place) -> tuple[str, Any]:
     others = [f"{key} {here.get(key)}, not {value}" for key, value in place.facts.items() if here.get(key) != value]
     if others:
         return "unlike", (
-            f"node {node} is not as the machine that leads the trial ({', '.join(others)}); install the same there, or "
-            "leave the node out"
+            f"node {node} differs from the machine that leads the trial ({', '.join(others)}); install the same "
+            "versions there, or remove the node"
         )
     try:
         os.chdir(place.folder)
     except OSError as error:
         return "unlike", (
-            f"node {node} cannot enter {place.folder} ({error.strerror}); every node must see the working folder, the "
+            f"node {node} cannot open {place.folder} ({error.strerror}); every node must see the working folder, the "
             "run folder and the data under the same path"
         )
     result = _worker((place.folder, place.threads, os.environ.get("CUDA_VISIBLE_DEVICES"))).call(function, argument)

@@ -82,7 +82,7 @@ class Watching:
         still = now - seen.since
         if self._limit is not None and still > self._limit * 60:
             del self._running[job.name]
-            return f"its worker was ended after {still / 60:.1f} minutes without a new epoch (--stall-minutes)"
+            return f"its worker was stopped after {still / 60:.1f} minutes without a new epoch (--stall-minutes)"
         if still > seen.told_after:
             remark(_sentence(job, epochs, still))
             seen.told_after = 4 * still  # told again, but ever more rarely
@@ -99,6 +99,6 @@ def _sentence(job: Job, epochs: int, still: float) -> str:
     who = f"process {writer.get('pid')} on {writer.get('host')}" if writer else "its process"
     return (
         f"job {job.name} has had no new epoch for {still / 60:.1f} minutes, after {epochs} of {job.training.epochs}; "
-        f"see whether {who} still computes (it may be stopped, or its disk may hang), or end it after a time with "
+        f"check whether {who} still computes (it may be stopped, or its disk may hang), or set a time limit with "
         "--stall-minutes"
     )

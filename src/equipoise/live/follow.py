@@ -35,7 +35,7 @@ def watch(
     looks. Nothing in the run folder is written. Raises LedgerError where the folder holds no plan.
     """
     if every <= 0:
-        raise EquipoiseError(f"--every {every:g} is no time; give the seconds between two looks, such as 2")
+        raise EquipoiseError(f"--every {every:g} is not possible; give the seconds between two updates, such as 2")
     reader, show = LiveReader(folder), _Shown(stream or sys.stderr, quiet, clock)
     tracking = Tracking(folder, track) if track else None
     try:
@@ -51,7 +51,7 @@ def watch(
                 return state
             wait(every)
     except KeyboardInterrupt as error:
-        raise Interrupted("no longer watching; the trial is not touched by that") from error
+        raise Interrupted("stopped watching; this does not affect the trial") from error
     finally:
         show.close()
         if tracking is not None:

@@ -49,7 +49,7 @@ def trackers(folder: Path, track: Sequence[str]) -> dict[str, Tracker]:
     for text in track:
         kind, _, place = text.partition("=")
         if kind not in KINDS:
-            raise EquipoiseError(f"--track {text!r} is no tracker; {nearest(kind, KINDS)}, or KIND=PLACE")
+            raise EquipoiseError(f"--track {text!r} is not a known tracker; {nearest(kind, KINDS)}, or KIND=PLACE")
         made[kind] = KINDS[kind](folder, place or None)
     return made
 
@@ -87,7 +87,10 @@ class Tracking:
             return
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
-            remark(f"{', '.join(self._trackers)} did not take the last curves within {CLOSE_SECONDS:.0f} s; left there")
+            remark(
+                f"{', '.join(self._trackers)} did not accept the last curves within {CLOSE_SECONDS:.0f} s; they were "
+                "not sent"
+            )
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
@@ -106,7 +109,7 @@ class Tracking:
         except Exception as error:
             self._trackers.pop(kind, None)
             text = " ".join(str(error).split())[:200]
-            remark(f"{kind} takes no more curves ({type(error).__name__}: {text}); the trial goes on without it")
+            remark(f"{kind} accepts no more curves ({type(error).__name__}: {text}); the trial continues without it")
 
     def _copy(self, kind: str, tracker: Tracker, state: TrialState) -> None:
         for job in state.jobs:

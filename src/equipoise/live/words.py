@@ -41,7 +41,7 @@ def heading(state: TrialState) -> str:
     done, total = state.epochs()
     text = f"{printable(state.name)}: {state.phase}, {done} of {total} epochs"
     if state.phase == STOPPED:
-        return f"{text}; no process works on it, and the command that began it resumes it"
+        return f"{text}; no process works on it, and the command that started it resumes it"
     if state.seconds_left and state.phase != ENDED:
         text += f", about {minutes(state.seconds_left)} of training left"
     return text

@@ -43,12 +43,13 @@ def _parts(kind: str, saved: Any) -> tuple[list[Any], Mapping[Any, Any]]:
     keys = list(saved) if isinstance(saved, Mapping) else type(saved).__name__
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= set(saved):
         raise EquipoiseError(
-            f"{kind} was given {keys} to load, which is no optimizer's state; pass what state_dict() of a {kind} gave."
+            f"{kind} was given {keys} to load, which is not an optimizer's state; pass what state_dict() of a {kind} "
+            "gave."
         )
     groups, states = saved["param_groups"], saved["state"]
     sound = isinstance(groups, list | tuple) and all(isinstance(g, Mapping) and "params" in g for g in groups)
     if not sound or not isinstance(states, Mapping):
-        raise _foreign(kind, "its groups or states are no dictionaries")
+        raise _foreign(kind, "its groups or states are not dictionaries")
     return list(groups), states
 
 

@@ -50,7 +50,7 @@ def prepare_in_chunks(cohort: Cohort, chosen: NDArray[np.int64], pipeline: Pipel
     smoothing where there are no masks.
     """
     if not len(chosen):
-        raise CohortError(f"no case of cohort {cohort.name} was asked for; check the split")
+        raise CohortError(f"no case of cohort {cohort.name} is in this part; check the split")
     task = cohort.task_record
     if pipeline.smoothing is not None and not task.has_masks:
         raise ProtocolError(

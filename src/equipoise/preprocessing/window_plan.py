@@ -76,12 +76,13 @@ def check_windows(
     """Raise EquipoiseError where sides, overlap, number of patches or axes do not fit the image."""
     if len(spatial) not in (2, 3) or len(patch) != len(spatial) or min(patch) < 1 or min(spatial) < 1:
         raise EquipoiseError(
-            f"a patch of sides {patch} does not fit an image of sides {spatial}; give one side of 1 or more an axis"
+            f"a patch of sides {patch} does not fit an image of sides {spatial}; give one side of 1 or more for each "
+            "axis"
         )
     if not 0 <= overlap < 1 or batch < 1:
         raise EquipoiseError(
-            f"an overlap of {overlap} with {batch} patches at once is not possible; the overlap is from 0 up to below "
-            "1, and at least one patch is answered at once"
+            f"an overlap of {overlap} with {batch} patches at once is not possible; give an overlap from 0 to below "
+            "1, and at least one patch at once"
         )
     if len(set(mirror_axes)) != len(mirror_axes) or not set(mirror_axes) <= set(range(len(spatial))):
         raise EquipoiseError(

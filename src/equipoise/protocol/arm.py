@@ -68,7 +68,7 @@ class Arm(Section):
         if value.get("model", ENSEMBLE) not in (ENSEMBLE, {"name": ENSEMBLE}):
             own.insert(0, "model")
         if own:
-            raise ValueError(f"an ensemble has no {own[0]} beside those of its members; leave it out")
+            raise ValueError(f"an ensemble takes {own[0]} from its members; leave {own[0]} out")
         return {**value, "model": {"name": ENSEMBLE}}
 
     @model_validator(mode="after")
@@ -77,7 +77,7 @@ class Arm(Section):
             return self
         own = {"optimizer", "pretrained", "freeze", "space", "draws"} & self.model_fields_set
         if own:
-            raise ValueError(f"{min(own)} of {self.name!r} is nnU-Net's own choice; leave it out")
+            raise ValueError(f"nnU-Net chooses {min(own)} of {self.name!r} itself; leave {min(own)} out")
         nnunet_settings(self.model.settings)
         return self
 
@@ -102,9 +102,9 @@ def nnunet_complaint(arm: Arm, task: str, training: TrainingSection, preprocessi
     if arm.nnunet is None:
         return None
     if task != SEGMENTATION.name:
-        return f"nnU-Net outlines structures, and the task is {task}; leave the arm out"
+        return f"nnU-Net can only segment, and the task is {task}; leave the arm out"
     if training.targets != "classes":
         return 'nnU-Net learns classes here; set training.targets = "classes"'
     if preprocessing.get("smooth_labels"):
-        return "nnU-Net learns from plain masks; leave out preprocessing.smooth_labels"
+        return "nnU-Net trains on unsmoothed masks; leave out preprocessing.smooth_labels"
     return None

@@ -40,21 +40,21 @@ def ensemble_complaint(arm: Arm, arms: Sequence[Arm], seeds: Sequence[int], task
     names = {other.name: other for other in arms}
     for name in arm.ensemble:
         if name not in names:
-            return f"its ensemble names {name!r}; {nearest(name, [n for n in names if n != arm.name])}"
+            return f"its ensemble names the unknown arm {name!r}; {nearest(name, [n for n in names if n != arm.name])}"
         if names[name].ensemble:
-            return f"its ensemble names {name!r}, which is an ensemble or itself; name the arms that are trained"
+            return f"its ensemble names {name!r}, which is an ensemble or this arm itself; name arms that are trained"
         if names[name].nnunet is not None:
-            return f"{name!r} is nnU-Net's, which answers by windows of its own; leave it out of the ensemble"
+            return f"{name!r} is trained by nnU-Net, which predicts in its own windows; leave it out of the ensemble"
     if len(set(arm.ensemble)) < len(arm.ensemble):
         return "its ensemble names an arm twice; set members for more runs of one arm"
     if len(arm.ensemble) * arm.members < 2:
-        return f"its ensemble has one run alone; name further arms, or set members for more runs of {arm.ensemble[0]!r}"
+        return f"its ensemble has only one run; name further arms, or set members for more runs of {arm.ensemble[0]!r}"
     if ":" in task:
-        return f"an ensemble averages probabilities, and the answers of the task {task} are its author's"
+        return f"an ensemble averages probabilities, and task {task} may predict other values; leave the ensemble out"
     groups = len(groups_of(seeds, arm.members))
     if groups < (FEWEST_GROUPS if arm.members > 1 else 1):
         return (
-            f"each of its ensembles takes {arm.members} seeds and shares none with the next, and a verdict needs "
-            f"{FEWEST_GROUPS} of them; training.seeds names {len(seeds)}, name {FEWEST_GROUPS * arm.members} or more"
+            f"each of its ensembles uses {arm.members} seeds of its own, and a verdict needs {FEWEST_GROUPS} "
+            f"ensembles; training.seeds names {len(seeds)}, name {FEWEST_GROUPS * arm.members} or more"
         )
     return None

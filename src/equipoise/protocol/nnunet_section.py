@@ -32,7 +32,7 @@ class NNUNetSection(Section):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.minutes is not None and (self.epochs is not None or "steps_per_epoch" in self.model_fields_set):
-            raise ValueError("minutes is a budget, and so are epochs and steps_per_epoch; state one of them")
+            raise ValueError("minutes is one budget, epochs and steps_per_epoch are another; set only one of them")
         return self
 
     def epochs_of(self, common: int) -> int:

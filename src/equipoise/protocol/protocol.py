@@ -145,7 +145,7 @@ class EndpointsSection(Section):
                     f"margins.{name}: the margin of the primary endpoint is endpoints.margin; move it there"
                 )
             if name not in self.secondary:
-                raise ValueError(f"margins.{name}: it is no secondary endpoint; {nearest(name, self.secondary)}")
+                raise ValueError(f"margins.{name}: it is not a secondary endpoint; {nearest(name, self.secondary)}")
         return self
 
     @model_serializer(mode="wrap")
@@ -212,7 +212,7 @@ class Protocol(Section):
         if complaint is not None:
             raise ValueError(complaint)
         if self.training.targets == "centres" and self.preprocessing.get("smooth_labels"):
-            raise ValueError('preprocessing.smooth_labels softens masks, and targets = "centres" has none; remove it')
+            raise ValueError('preprocessing.smooth_labels smooths masks, and targets = "centres" uses none; remove it')
         return self
 
     @model_validator(mode="after")
@@ -225,10 +225,10 @@ class Protocol(Section):
         names = [arm.name for arm in self.arms]
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
-            raise ValueError(f"arms: the name {min(repeated)!r} stands twice; give every arm its own name")
+            raise ValueError(f"arms: the name {min(repeated)!r} is used twice; give every arm its own name")
         if self.endpoints.family not in ("all", *names):
             choices = nearest(self.endpoints.family, ["all", *names])
-            raise ValueError(f"endpoints.family: {self.endpoints.family!r} is no arm; {choices}")
+            raise ValueError(f"endpoints.family: {self.endpoints.family!r} is not an arm; {choices}")
         return self
 
     @model_validator(mode="after")
@@ -239,16 +239,16 @@ class Protocol(Section):
             return self
         if len(looks) != 2 or not FIRST_LOOK <= looks[0] < looks[1]:
             raise ValueError(
-                f"endpoints.looks = {list(looks)} is not allowed: two looks, the first at {FIRST_LOOK} seeds or later, "
-                "keep the error; use [3, 5] or [5, 10]"
+                f"endpoints.looks = {list(looks)} is not allowed: only two looks, the first at {FIRST_LOOK} seeds or "
+                "later, keep the error rate; use [3, 5] or [5, 10]"
             )
         if looks[1] != seeds:
             raise ValueError(
-                f"endpoints.looks = {list(looks)} is not allowed: the last look is at all seeds, and training.seeds "
-                f"names {seeds}; name {looks[1]} seeds"
+                f"endpoints.looks = {list(looks)} is not allowed: the last look must use all seeds, and "
+                f"training.seeds names {seeds}; name {looks[1]} seeds"
             )
         if self.split.scheme == "kfold":
-            raise ValueError("endpoints.looks: looks under cross-validation were not studied; leave looks out")
+            raise ValueError("endpoints.looks: looks in cross-validation are not supported; leave looks out")
         return self
 
     @model_validator(mode="after")
@@ -257,11 +257,11 @@ class Protocol(Section):
             return self
         if len(self.training.seeds) < FEWEST_SHARED:
             raise ValueError(
-                f"training.shared_seeds needs at least {FEWEST_SHARED} seeds, or the test errs too often; "
-                f"training.seeds names {len(self.training.seeds)}"
+                f"training.shared_seeds needs at least {FEWEST_SHARED} seeds to keep the error rate; training.seeds "
+                f"names {len(self.training.seeds)}"
             )
         if self.endpoints.looks:
-            raise ValueError("training.shared_seeds with endpoints.looks was not studied; choose one of them")
+            raise ValueError("training.shared_seeds and endpoints.looks cannot be combined; choose one of them")
         # The paired analysis needs equal initial weights in all arms. Only one architecture gives a seed that meaning.
         start = (self.arms[0].model, self.arms[0].pretrained)
         other = next((arm for arm in self.arms if (arm.model, arm.pretrained) != start), None)
@@ -269,7 +269,7 @@ class Protocol(Section):
         if tuned is not None:
             raise ValueError(
                 f"training.shared_seeds: tuning may change the model of {tuned.name!r}, so arms would not start with "
-                "equal weights; tune the optimizer alone, or share no seeds"
+                "equal weights; tune only the optimizer, or share no seeds"
             )
         if other is not None:
             raise ValueError(
@@ -294,9 +294,9 @@ class Protocol(Section):
         if self.tuning is not None:
             return f"{kind} has no settings to tune, and [tuning] tunes every arm; leave out one of them"
         if self.training.shared_seeds:
-            return f"{kind} starts from no weights that other arms share; leave out training.shared_seeds"
+            return f"{kind} cannot start from weights that it shares with other arms; leave out training.shared_seeds"
         if self.endpoints.looks and kind != "nnU-Net":
-            return f"{kind} shares runs with other arms, with which looks were not studied; leave out endpoints.looks"
+            return f"{kind} shares runs with other arms, which looks do not support; leave out endpoints.looks"
         return None
 
     def runs(self) -> list[tuple[Arm, int]]:
@@ -310,10 +310,10 @@ class Protocol(Section):
         names = {arm.name for arm in self.arms}
         for arm in self.arms:
             if self.tuning is None and (arm.draws is not None or arm.space.dimensions()):
-                raise ValueError(f"arms: {arm.name!r} is to be tuned and there is no [tuning] table; add it with draws")
+                raise ValueError(f"arms: {arm.name!r} is to be tuned, but [tuning] is missing; add it with draws")
             if self.tuning is not None and arm.name + UNTUNED in names:
                 raise ValueError(
-                    f"arms: {arm.name + UNTUNED!r} is the name of the untuned {arm.name!r}; choose another"
+                    f"arms: {arm.name + UNTUNED!r} is reserved for the untuned {arm.name!r}; choose another name"
                 )
             if self.tuning is not None and not self.tuning.unequal and arm.draws not in (None, self.tuning.draws):
                 raise ValueError(
@@ -356,7 +356,7 @@ class Protocol(Section):
             return (self._folder / Path(self.cohort.path).expanduser()).resolve()
         except RuntimeError as error:  # "~" of a user without a home
             raise ProtocolError(
-                f"cohort.path is {self.cohort.path!r}, and there is no home folder; set HOME"
+                f"cohort.path is {self.cohort.path!r}, but there is no home folder; set HOME"
             ) from error
 
     @property

@@ -31,7 +31,7 @@ class Dimension(Section):
             raise ValueError("give exactly one of log, linear, integer and choices")
         for limits in (self.log, self.linear, self.integer):
             if limits is not None and not (limits[0] < limits[1] and all(map(math.isfinite, limits))):
-                raise ValueError(f"{list(limits)} is no range; give two numbers, the lower first")
+                raise ValueError(f"{list(limits)} is not a range; give two numbers, the lower first")
         if self.log is not None and self.log[0] <= 0:
             raise ValueError(f"{list(self.log)} has no logarithm; give two numbers above 0")
         return self

@@ -66,7 +66,7 @@ class StudySection(Section):
         names = [one.name for one in value]
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
-            raise ValueError(f"the name {min(repeated)!r} stands twice; give each its own")
+            raise ValueError(f"the name {min(repeated)!r} is used twice; give each its own")
         return value
 
 

@@ -140,20 +140,18 @@ class TrainingSection(Section):
             raise ValueError("ema and average_last would both average the weights; leave one out")
         if self.average_last > self.epochs:
             raise ValueError(
-                f"average_last = {self.average_last} is more than there are epochs ({self.epochs}); lower it"
+                f"average_last = {self.average_last} is more than the number of epochs ({self.epochs}); lower it"
             )
         if self.patience is not None:
             raise ValueError(
-                "average_last averages the last epochs, and with patience nobody knows which those are; leave one out"
+                "average_last averages the last epochs, and with patience the last epoch is not known; leave one out"
             )
         return self
 
     @model_validator(mode="after")
     def _plain_arithmetic_to_repeat(self) -> Self:
         if self.gradient_checkpointing and self.compile is not False:
-            raise ValueError(
-                "gradient_checkpointing with compile was never tried; set compile = false, or keep all maps in memory"
-            )
+            raise ValueError("gradient_checkpointing and compile cannot be combined; set one of them to false")
         return self
 
     @model_validator(mode="after")
@@ -177,11 +175,13 @@ class TrainingSection(Section):
     def _complaint_of_masks(self, task: Task) -> str | None:
         """Return which setting needs masks, or a Dice, that task or loss lack; None where none does."""
         if self.deep_supervision and not task.has_masks:
-            return f"training.deep_supervision trains coarser masks, and {task.name} has none; remove it"
+            return f"training.deep_supervision trains on coarser masks, and {task.name} has none; remove it"
         if self.dice == DiceSection():
             return None
         if self.loss not in DICE_LOSSES:
-            return f"training.dice sets the Dice of a loss, and {self.loss!r} has none; choose {_either(DICE_LOSSES)}"
+            return (
+                f"training.dice sets the Dice term of a loss, and {self.loss!r} has none; choose {_either(DICE_LOSSES)}"
+            )
         if not self.dice.background and self.targets == "regions":
             return 'training.dice.background: with targets = "regions" there is no background; leave it out'
         return None
@@ -224,11 +224,13 @@ class InferenceSection(Section):
     def mirror_axes(self, spatial_dims: int) -> tuple[int, ...]:
         """Return the spatial axes to mirror, in array order (z, y, x)."""
         if self.mirror == "trained":
-            raise ProtocolError('inference.mirror = "trained" stands for axes that a protocol names; read one first')
+            raise ProtocolError(
+                'inference.mirror = "trained" stands for the flip axes of a protocol; read a protocol first'
+            )
         if isinstance(self.mirror, bool):
             return tuple(range(spatial_dims)) if self.mirror else ()
         if "depth" in self.mirror and spatial_dims < 3:
-            raise ProtocolError('inference.mirror names "depth", which images in two dimensions do not have; remove it')
+            raise ProtocolError('inference.mirror names "depth", an axis that 2D images do not have; remove it')
         # Counted from the last axis, so that "vertical" is the same direction of the picture in two and three
         # dimensions.
         return tuple(sorted({spatial_dims - FROM_THE_LAST[axis] for axis in self.mirror}))

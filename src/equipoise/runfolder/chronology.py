@@ -56,7 +56,7 @@ def clock_problems(events: Sequence[Event], lock: Mapping[str, Any]) -> Iterator
     times = [_time(event.time) for event in events]
     for event, time in zip(events, times, strict=True):
         if time is None:
-            yield f"event {event.number} ({event.kind}) has the time {event.time[:40]!r}, which is no time"
+            yield f"event {event.number} ({event.kind}) has the time {event.time[:40]!r}, which is not a valid time"
     known = [(event, time) for event, time in zip(events, times, strict=True) if time is not None]
     locked_at = _time(str(lock.get("locked_at", "")))
     if locked_at is not None and known and known[0][1] < locked_at - _BETWEEN:
@@ -128,7 +128,7 @@ def _opened_already(name: str, state: _State, lock: Mapping[str, Any]) -> bool:
 def _end(event: Event, state: _State, planned: set[str], lock: Mapping[str, Any]) -> Iterator[str]:
     name = event.data.get("job")
     if not isinstance(name, str) or name not in planned:
-        yield f"event {event.number} tells the end of {name!r}, which is no job of the plan"
+        yield f"event {event.number} records the end of {name!r}, which is not a job of the plan"
         return
     if name in state.ended:
         yield f"{name} ended twice, first {state.ended[name]}, then {event.kind}"

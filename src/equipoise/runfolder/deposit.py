@@ -62,7 +62,7 @@ def read_deposit(file: Path) -> dict[str, Any]:
         raise EquipoiseError(f"{file} is not readable ({error}); name a file of `equipoise ledger deposit`") from error
     events = deposit.get("events") if isinstance(deposit, dict) and deposit.get("kind") == KIND else None
     if type(events) is not int or events < 1 or not isinstance(deposit.get("head"), str):
-        raise EquipoiseError(f"{file} is no deposit; name a file of `equipoise ledger deposit`")
+        raise EquipoiseError(f"{file} is not a deposit; name a file of `equipoise ledger deposit`")
     return dict(deposit)
 
 

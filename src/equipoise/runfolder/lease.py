@@ -70,8 +70,8 @@ class Lease:
             state = _state(folder, number)
             if state != seen and seen is not None and state is not None and state[0] == seen[0]:
                 raise EquipoiseError(
-                    f"{folder} is in use by another run ({_who(state[2])}, which has just renewed its lease); wait for "
-                    "it, or name another with --out"
+                    f"{folder} is in use by another run ({_who(state[2])}, which has just renewed its lease); wait "
+                    "for it, or name another folder with --out"
                 )
             if state != seen:
                 seen, since = state, clock()
@@ -98,7 +98,7 @@ class Lease:
         if state is None or state[0] != self.token or _numbers(self.folder)[-1:] != [self.number]:
             raise Superseded(
                 f"{self.folder} was taken over by another run, because this one did not renew its lease for two "
-                "minutes (it stood still, or the disk hung); let the other finish, then run the same command again"
+                "minutes (it was stopped, or the disk hung); let the other run finish, then run the same command again"
             )
 
     def _link(self) -> bool:
@@ -114,8 +114,8 @@ class Lease:
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
             raise EquipoiseError(
-                f"the file system of {self.folder} knows neither locks nor hard links ({error.strerror}), so nothing "
-                "would keep two runs apart; name a folder on another disk with --out"
+                f"the file system of {self.folder} supports neither locks nor hard links ({error.strerror}), so two "
+                "runs could write to it at once; name a folder on another disk with --out"
             ) from error
         finally:
             draft.unlink(missing_ok=True)

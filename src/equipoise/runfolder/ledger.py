@@ -124,8 +124,8 @@ def _read(path: Path) -> tuple[list[Event], int]:
         honest = _hash(event.number, event.time, event.kind, event.data, event.previous)
         if event.number != number or event.previous != previous or event.hash != honest:
             raise LedgerError(
-                f"{path} was changed at line {number + 1}: its hash does not follow from the lines before; "
-                "restore the original file, or run the trial again into a new folder"
+                f"{path} was changed at line {number + 1}: its hash does not follow from the lines before; restore "
+                "the original file, or run the trial again in a new folder"
             )
         events.append(event)
     return events, len(whole) + len(newline)
@@ -135,7 +135,7 @@ def _text(path: Path, content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise LedgerError(f"{path} is no text ({error}); restore the original file") from error
+        raise LedgerError(f"{path} is not text ({error}); restore the original file") from error
 
 
 def _parse(path: Path, number: int, line: str) -> Event:
@@ -143,9 +143,9 @@ def _parse(path: Path, number: int, line: str) -> Event:
         event = Event(**json.loads(line))
     except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(
-            f"{path} line {number + 1} is no ledger event ({error}); restore the original file"
+            f"{path} line {number + 1} is not a ledger event ({error}); restore the original file"
         ) from error
     texts = (event.time, event.kind, event.previous, event.hash)
     if type(event.number) is not int or not isinstance(event.data, dict) or not all(type(one) is str for one in texts):
-        raise LedgerError(f"{path} line {number + 1} is no ledger event: a value has another type; restore the file")
+        raise LedgerError(f"{path} line {number + 1} is not a ledger event: a value has another type; restore the file")
     return event

@@ -133,7 +133,7 @@ def register(lock: Mapping[str, Any], cases: Sequence[str], place: Place, ledger
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        remark(f"the opening of the test set could not be remembered for later trials ({error})")
+        remark(f"the opening of the test set could not be recorded for later trials ({error})")
 
 
 def refuse_replaced(ledger: Ledger, place: Place) -> None:
@@ -145,7 +145,7 @@ def refuse_replaced(ledger: Ledger, place: Place) -> None:
         if (row["run"], row["folder"]) == (ledger.events[0].hash, str(place.folder)) and row["opening"] not in known:
             raise LedgerError(
                 f"{ledger.path} was cut or replaced: it lacks the opening of the test set of {row['time']}; restore "
-                "the original file, or run the trial again into a new folder"
+                "the original file, or run the trial again in a new folder"
             )
 
 

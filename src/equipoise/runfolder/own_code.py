@@ -18,7 +18,7 @@ from equipoise.protocol.toml import read_text, tables
 from equipoise.runfolder.paths import PROTOCOL
 
 CHANGED = (
-    "is not the one that was locked: its source has changed; restore the file, or run the trial again into a new folder"
+    "is not the one that was locked: its source has changed; restore the file, or run the trial again in a new folder"
 )
 
 
@@ -39,10 +39,10 @@ def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: 
     if file is not None and _sha256(file) != sha256:
         raise PredictionError(f"the {what} {name!r} {CHANGED}")
     if not trusted:
-        place = "which is not at hand" if file is None else f"in {file}"
+        place = "whose source file cannot be found" if file is None else f"in {file}"
         raise PredictionError(
-            f"the {what} {name!r} is code that this run folder names ({place}), and code of a run folder is not run "
-            "unasked; read it, then add --trust-code"
+            f"the {what} {name!r} is custom code that this run folder names ({place}), which runs only with your "
+            "permission; read it, then add --trust-code"
         )
 
 

@@ -151,7 +151,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
     try:
         lock = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise LedgerError(f"{folder} is no run folder: it has no {LOCK}; name the folder of a run") from error
+        raise LedgerError(f"{folder} is not a run folder: it has no {LOCK}; name the folder of a run") from error
     except _UNREADABLE as error:
         raise LedgerError(f"{path} is not readable ({error}); restore it, or run the trial again") from error
     missing = [key for key in _LOCK_KEYS if key not in lock]
@@ -258,7 +258,7 @@ def _read_done(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
 
 def _read_predictions(path: Path) -> tuple[Predictions | None, str | None]:
     if not path.is_file():
-        return None, f"{path.name} is missing; the same command makes it again"
+        return None, f"{path.name} is missing; the same command writes it again"
     try:
         return read_parquet(path), None
     except PredictionError as error:
@@ -298,7 +298,7 @@ def cases_of(folder: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
     # DictReader marks a line with too few fields by a None value, one with too many by a None key.
     torn = any(None in row or None in row.values() for row in rows)
     if torn or (rows and not {"case", "patient"} <= rows[0].keys()):
-        return (), f"{path.name} is no table of cases, so patients per part are counted from lock.json alone"
+        return (), f"{path.name} is not a table of cases, so patients per part are counted from lock.json alone"
     return tuple({original(name): original(value) for name, value in row.items()} for row in rows), None
 
 

@@ -177,7 +177,7 @@ def _without_record(
     for rule in rules:
         name = f"{BASELINES}/{rule.arm}/{rule.fold}-{rule.seed}/{PREDICTIONS}"
         if rule.predictions is not None and name not in record["files"]:
-            yield Contradiction(f"{LEDGER} records no {name}, and it is there", (rule.arm,))
+            yield Contradiction(f"{LEDGER} records no {name}, but the file exists", (rule.arm,))
 
 
 def plan_and_protocol(lock: Mapping[str, Any], protocol: "Protocol | None") -> list[Contradiction]:

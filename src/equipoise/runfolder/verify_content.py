@@ -89,7 +89,7 @@ def _of_table(
         planned = set(fold[part])
         foreign = next((case for case in table.case[table.split == part].tolist() if case not in planned), None)
         if foreign is not None:
-            yield f"has the case {foreign!r} in {part}, where the plan has it not"
+            yield f"has the case {foreign!r} in {part}, where the plan does not have it"
     owners = zip(table.case.tolist(), table.patient.tolist(), strict=True)
     other_patient = next(((case, own) for case, own in owners if patient.get(case, own) != own), None)
     if other_patient is not None:

@@ -41,6 +41,6 @@ DETECTION = Task(
     lacking=lacking_findings,
     endpoint_names=("cpm", "average_precision"),
     columns=("findings",),
-    unplannable="how findings and false positives spread over patients is not known before a detector has been seen",
+    unplannable="how findings and false positives vary between patients is unknown before a detector is trained",
     whole_scans=True,
 )

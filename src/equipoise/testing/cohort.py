@@ -200,11 +200,11 @@ def _missing(trial: _Trial) -> None:
         trial.factory(nowhere, **trial.settings)
     except EquipoiseError as error:
         if nowhere.name not in str(error):
-            raise trial.violation(clause_of(_missing), f"it says {str(error)!r}") from error
+            raise trial.violation(clause_of(_missing), f"its message is {str(error)!r}") from error
     except Exception as error:
         raise trial.violation(clause_of(_missing), f"it raised {type(error).__name__}: {error}") from error
     else:
-        raise trial.violation(clause_of(_missing), "a cohort came back")
+        raise trial.violation(clause_of(_missing), "it returned a cohort")
 
 
 def _read(trial: _Trial, case: Case) -> Image:

@@ -216,7 +216,7 @@ def _scores(trial: _Trial) -> None:
         sums = all(bool(torch.allclose(answer.sum(1), torch.ones(()), atol=1e-3)) for answer in answers)
         kind = "a softmax" if sums else "a sigmoid"
         raise trial.violation(
-            clause_of(_scores), f"all answers lie in [0, 1], as those of {kind}; leave it out, the loss applies it"
+            clause_of(_scores), f"all outputs lie in [0, 1], as after {kind}; leave it out, the loss applies it"
         )
 
 

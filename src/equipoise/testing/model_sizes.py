@@ -46,11 +46,11 @@ def _compared(model: nn.Module, exported: nn.Module, images: torch.Tensor) -> st
         except Exception as error:
             first = str(error).split("\n")[0]
             return (
-                f"exported, it refuses the size {size} ({first[:200]}); do not branch on sizes in its forward pass: "
-                "bring maps to one size by operations that hold for every size"
+                f"after export, it fails on the size {size} ({first[:200]}); do not branch on sizes in its forward "
+                "pass: resize feature maps with operations that work for every size"
             )
         if answer.shape != expected.shape or not torch.allclose(answer, expected, rtol=1e-3, atol=1e-4):
-            return f"exported, it answers the size {size} otherwise; do not branch on sizes in its forward pass"
+            return f"after export, its output differs at the size {size}; do not branch on sizes in its forward pass"
     return None
 
 

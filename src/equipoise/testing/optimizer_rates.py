@@ -63,7 +63,7 @@ def follows_groups(factory: Factory) -> Verdict | None:
         if stopped[still] > 0.1 * moved[still]:
             return False, f"group {still} of two moves by {stopped[still]:.2g} at its learning rate of 0"
         if stopped[1 - still] == 0 < moved[1 - still]:
-            return False, f"group {1 - still} of two stays, though only the other's learning rate is 0"
+            return False, f"group {1 - still} of two does not move, though only the other's learning rate is 0"
     return True, ""
 
 

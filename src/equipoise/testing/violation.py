@@ -38,7 +38,7 @@ _CURES = (
     ("output size is too small", "test it with larger images by `size`"),
     ("more than 1 value per channel", "test it with larger images by `size`"),
     ("inplace operation", "do not change a tensor that the gradient needs in place"),
-    ("does not require grad", "do not detach the answer from its weights"),
+    ("does not require grad", "do not detach the output from the weights"),
     ("memory", "test it with smaller images by `size`"),
     ("no module named", "install that package"),
 )

@@ -21,6 +21,6 @@ def refuse_unlike(folder: Path, jobs: Sequence[Job], now: Mapping[str, Any]) -> 
         changes = environment_changes(before, now) if isinstance(before, Mapping) else []
         if changes:
             raise LedgerError(
-                f"--alike: {what} in another environment ({', '.join(changes)}); run the same command where it was "
-                "begun, or leave --alike out, and the report names the mixture"
+                f"--alike: {what} in another environment ({', '.join(changes)}); run the same command on the machine "
+                "where the trial started, or leave out --alike, and the report names the difference"
             )

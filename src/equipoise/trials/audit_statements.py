@@ -11,7 +11,8 @@ def growth(tightest: int | None) -> dict[str, int]:
     """Return what the plan says of an audit that grows; `tightest`: the patients at which it shall be sharpest."""
     if tightest is not None and tightest < 1:
         raise PredictionError(
-            f"--growing {tightest} is no number of patients; state at how many the audit shall be sharpest, as 200"
+            f"--growing {tightest} is not a number of patients; give the number at which the intervals are narrowest, "
+            "such as 200"
         )
     return {} if tightest is None else {"growing": tightest}
 

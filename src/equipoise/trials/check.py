@@ -258,7 +258,7 @@ def _without_unreadable(cohort: Cohort, watch: Watch = silent) -> Cohort:
 
 
 def _cache_remark(cards: CaseCards) -> list[str]:
-    return [] if cards.remark is None else [f"What was read could not be kept for the trial ({cards.remark})"]
+    return [] if cards.remark is None else [f"The measurements of the images could not be cached ({cards.remark})"]
 
 
 def _rows(cohort: Cohort, cards: CaseCards) -> list[dict[str, Any]]:

@@ -67,8 +67,8 @@ def _locked(folder: Path) -> int | None:
         if is_new:
             file.unlink(missing_ok=True)
         remark(
-            f"the file system of {folder} knows no locks ({error.strerror}), so a lease file holds the run folder; "
-            "after a kill on another machine, the next run waits two minutes before it takes it over"
+            f"the file system of {folder} does not support locks ({error.strerror}), so a lease file protects the run "
+            "folder; if a run is killed on another machine, the next run waits two minutes before it takes over"
         )
         return None
     return handle

@@ -129,9 +129,7 @@ def device_of(device: str, workers: Engine) -> str:
     if isinstance(kind, local.Failure):
         raise EquipoiseError(f"torch cannot be started ({kind}); repair its installation")
     if device == "cuda" and kind != "cuda":
-        raise EquipoiseError(
-            "--device cuda: torch sees no CUDA device here; leave --device out to plan for the processor"
-        )
+        raise EquipoiseError("--device cuda: torch sees no CUDA device here; leave --device out to plan for the CPU")
     if device == "cpu" and kind == "cuda":
         raise EquipoiseError(
             "--device cpu: jobs use the CUDA device wherever torch sees one; hide it from init and from the run with "
@@ -242,8 +240,7 @@ def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence
     except ProtocolError as error:
         # Not a protocol without times: the data are sound, and what failed is this machine or the rules.
         raise EquipoiseError(
-            f"the arms could not be timed ({error}); give the machine more memory, or write a protocol untimed with "
-            "--minutes 0"
+            f"the arms could not be timed ({error}); give the machine more memory, or skip the timing with --minutes 0"
         ) from error
     other = forecasts_in(trial, PRECISIONS[1], workers)
     if other is not None and sum(map(_per_patch, other)) < WORTH * sum(map(_per_patch, forecasts)):

@@ -73,7 +73,7 @@ def start(
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
     if minutes is not None and not 0 <= minutes < float("inf"):
-        raise EquipoiseError(f"--minutes {minutes:g} is no time; give the minutes that the trial may take, or 0")
+        raise EquipoiseError(f"--minutes {minutes:g} is not possible; give the minutes that the trial may take, or 0")
     settings = dict(settings or {})
     if source.startswith(sources.PUBLIC):
         known = _of_public(source, settings)
@@ -116,7 +116,7 @@ def cohort_settings(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         *above, last = (part.strip() for part in key.split("."))
         if not equals or not last or not all(above):
-            raise EquipoiseError(f"--set {text!r} is no KEY=VALUE; write such as --set coding=2023")
+            raise EquipoiseError(f"--set {text!r} is not KEY=VALUE; write for example --set coding=2023")
         place = settings
         for name in above:
             place = place.setdefault(name, {})

@@ -45,7 +45,7 @@ def refuse_changed(job: Job, end: Event | None) -> None:
     for name, digest in files.items():
         if sha256_of(job.folder / name) not in (digest, None):
             raise LedgerError(
-                f"{job.folder / name} was changed after the job had ended; restore the original, or run into a new "
+                f"{job.folder / name} was changed after the job had ended; restore the original, or use a new run "
                 "folder with --out"
             )
 
@@ -55,7 +55,10 @@ def begin(waiting: Sequence[Job], ledger: Ledger) -> None:
     ended = ends(ledger.events)
     again = [job for job in waiting if job.name in ended]
     for job in again:
-        remark(f"{job.name} had ended, and what it left is missing or damaged; it is trained again, on the record")
+        remark(
+            f"{job.name} had ended, but its files are missing or damaged; it is trained again, and the ledger records "
+            "this"
+        )
         for file in (job.done_file, job.predictions_file):
             file.unlink(missing_ok=True)
     if again:

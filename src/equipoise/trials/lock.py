@@ -183,14 +183,12 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
     other = next(plan_differences(locked, protocol), None)
     if other is not None:
-        raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or run into a new folder")
+        raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or use a new run folder")
 
 
 def _other_draws(schema: int) -> str:
     if schema < DRAWS_OF_SCIPY:
-        return (
-            "was begun by an earlier version, which drew the settings of tuning otherwise; finish it with that version"
-        )
+        return "was started with an earlier version, which drew other tuning settings; finish it with that version"
     return "was locked with other draws of tuning"
 
 
@@ -205,16 +203,16 @@ def _verify_record(folder: Path, ledger: Ledger) -> None:
         worked = next((name for name in (JOBS, BASELINES, SAMPLES, RESULTS, REPORT) if (folder / name).exists()), None)
         if worked is not None:
             raise LedgerError(
-                f"{folder} holds {worked} and no {LEDGER}, so nothing says what was done there; restore {LEDGER}, or "
-                "run into a new folder with --out"
+                f"{folder} holds {worked} but no {LEDGER}, so its history is unknown; restore {LEDGER}, or use a new "
+                "run folder with --out"
             )
         _record_lock(folder, ledger)
         return
     locked = ledger.events[0]
     if locked.kind != LOCKED or locked.data.get("lock_sha256") != sha256_of(folder / LOCK):
-        raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or run into a new folder")
+        raise LedgerError(f"{folder / LOCK} was changed after locking; restore it, or use a new run folder")
     if locked.data.get("cases_sha256", sha256_of(folder / CASES)) != sha256_of(folder / CASES):
-        raise LedgerError(f"{folder / CASES} was changed after locking; restore it, or run into a new folder")
+        raise LedgerError(f"{folder / CASES} was changed after locking; restore it, or use a new run folder")
 
 
 def _remark_environment(folder: Path, plan: dict[str, Any]) -> None:
@@ -222,7 +220,10 @@ def _remark_environment(folder: Path, plan: dict[str, Any]) -> None:
     before, now = read_lock(folder).get("environment"), plan.get("environment")
     changes = environment_changes(before, now) if isinstance(before, dict) and isinstance(now, dict) else []
     if changes:
-        remark(f"{folder} goes on in another environment ({', '.join(changes)}); the report names it where jobs differ")
+        remark(
+            f"{folder} continues in another environment ({', '.join(changes)}); if jobs differ in it, the report says "
+            "so"
+        )
 
 
 def _module_hash(name: str) -> str | None:

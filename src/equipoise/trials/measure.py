@@ -31,9 +31,9 @@ def forecasts_of(trial: Trial, workers: Engine, watch: Watch = silent) -> list[F
 
     Raises ProtocolError for an arm that cannot train, EquipoiseError where its cost cannot be measured.
     """
-    with under_way(watch, "trying the layers of every arm"):
+    with under_way(watch, "testing the layers of every arm"):
         trial = with_routes(trial, unsound_layers(trial, workers))
-    with under_way(watch, "trying a first step of every arm"):
+    with under_way(watch, "testing a first step of every arm"):
         try_arms(trial, workers)
     forecasts, failures = _timed(trial, workers, watch)
     if failures:

@@ -90,7 +90,7 @@ def names_of(protocol: Protocol | str | Path, folder: Path | None = None, chosen
     if folder is None:
         return _chosen(cohort, for_outputs(trial.protocol, cohort), "the cohort", chosen)
     if read_lock(folder)["cohort"]["fingerprint"] != cohort.fingerprint():
-        raise LedgerError(f"{folder} is of other data than the protocol names; name the protocol of that run")
+        raise LedgerError(f"{folder} was run on other data than the protocol names; give the protocol of that run")
     return _chosen(cohort, as_locked(cohort, folder), str(folder), chosen)
 
 

@@ -153,12 +153,10 @@ def _check_ignored(protocol: Protocol, cohort: Cohort) -> None:
     if not cohort.ignores:
         return
     if protocol.preprocessing.get("smooth_labels"):
-        raise ProtocolError(
-            f"preprocessing.smooth_labels would blur voxels of {cohort.name} that nobody labelled; leave it out"
-        )
+        raise ProtocolError(f"preprocessing.smooth_labels would blur unlabelled voxels of {cohort.name}; leave it out")
     if protocol.training.loss == "boundary":
         raise ProtocolError(
-            f'training.loss = "boundary" finds edges where {cohort.name} is not labelled; choose "dice-cross-entropy"'
+            f'training.loss = "boundary" puts edges at unlabelled voxels of {cohort.name}; choose "dice-cross-entropy"'
         )
     if protocol.training.dice.over == "case":
         raise ProtocolError(
@@ -183,7 +181,7 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
         first = cohort.problems[0]
         reasons.append(
             f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
-            f"{first.problem}; {first.remedy}, or set cohort.on_problem to exclude, where the source knows it"
+            f"{first.problem}; {first.remedy}, or set cohort.on_problem = 'exclude', if the source has this key"
         )
     serious = [leak for leak in leaks if forbids(leak, cohort)]
     if serious and not trial.protocol.split.allow_leaks:
@@ -209,11 +207,10 @@ def _remedy(leak: Leak, trial: Trial) -> str:
         and trial.protocol.split.patients != "guessed"
         and not trial.cohort.patients_known
     ):
-        return 'set split.patients = "guessed", which keeps images that are alike together'
+        return 'set split.patients = "guessed", which keeps similar images in one part'
     if leak.kind in ("equal", "near"):
-        return (
-            f'correct the patient ids, or set split.not_leaks = [["{leak.a}", "{leak.b}"]] for pairs that are no copies'
-        )
+        pair = f'[["{leak.a}", "{leak.b}"]]'
+        return f"correct the patient ids, or set split.not_leaks = {pair} for pairs that are not copies"
     return "correct the patient ids"
 
 
@@ -244,7 +241,7 @@ def honest_leaks(trial: Trial) -> list[Leak]:
     """
     leaks = search_leaks(trial)
     if trial.cards.remark is not None:
-        remark(f"what was read of the images could not be kept for later ({trial.cards.remark})")
+        remark(f"the measurements of the images could not be cached ({trial.cards.remark})")
     for refusal in refusals(trial, leaks):
         raise CohortError(refusal)
     return leaks

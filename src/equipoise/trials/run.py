@@ -129,7 +129,7 @@ def _run(protocol: Protocol | str | Path, out: Path, how: Execution, watch: Watc
             leaks = honest_leaks(trial)
         return carry_out(trial, leaks, watch=watch)
     except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+        raise Interrupted(f"stopped; the same command resumes in {out}") from error
 
 
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         with workers_of(trial.protocol.training.threads, trial.how) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
-            with under_way(watch, "trying the layers of every arm"):
+            with under_way(watch, "testing the layers of every arm"):
                 unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
             telling = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
@@ -146,7 +146,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)
             record: dict[str, Any] = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound}
-            with under_way(watch, "trying a first step of every arm"):
+            with under_way(watch, "testing a first step of every arm"):
                 record |= try_arms(trial, workers)
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
@@ -176,7 +176,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         return results
     except OSError as error:
         raise EquipoiseError(
-            f"{trial.out} could not be written ({error}); make room, then run the same command"
+            f"{trial.out} could not be written ({error}); free disk space, then run the same command again"
         ) from error
 
 
@@ -329,8 +329,8 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     watching.finish()
     if stopped:
         raise Interrupted(
-            f"{stopped[0]}; this is no failure of the arm: give the machine more memory or time, or run fewer jobs "
-            f"side by side (EQUIPOISE_CORES), then the same command goes on with it ({len(stopped)} such jobs)"
+            f"{stopped[0]}; this is not a failure of the arm: give the machine more memory or time, or run fewer jobs "
+            f"in parallel (EQUIPOISE_CORES), then the same command resumes it ({len(stopped)} such jobs)"
         )
 
 
@@ -378,7 +378,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, unwatched)
     for done, (job, result) in enumerate(ended, start=1):
         if interrupted(result):
-            raise Interrupted(f"{result}, while it predicted; run the same command again")
+            raise Interrupted(f"{result} during prediction; run the same command again")
         if isinstance(result, local.Failure):
             raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
         watch("predicting the test cases, jobs", done, len(missing))

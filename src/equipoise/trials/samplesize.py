@@ -101,14 +101,16 @@ def samplesize(
         pilot = _of_tables(sources, primary, settings)
     smallest = pilot.difference if difference is None else difference
     if smallest is None:
-        raise EquipoiseError("the difference to be found is not known; state the smallest that matters (--difference)")
+        raise EquipoiseError(
+            "the difference to detect is not known; give the smallest difference that matters (--difference)"
+        )
     refuse_wide_margin(pilot.endpoint, smallest)
     analysis, warnings = _without_copies(pilot)
     size = _size(analysis, smallest, alpha, power, seeds, control)
     text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))
     remarks = tuple(one if one.endswith(".") else f"{one}." for one in dict.fromkeys([*pilot.notes, *warnings]))
     if remarks:
-        text = replace(text, paragraphs=(*text.paragraphs, f"Of the pilot: {' '.join(remarks)}"))
+        text = replace(text, paragraphs=(*text.paragraphs, f"About the pilot: {' '.join(remarks)}"))
     return Planned(size, text, remarks)
 
 
@@ -122,12 +124,12 @@ def _without_copies(pilot: Pilot) -> tuple[Analysis, list[str]]:
     for arm in panel.repeated:
         if len(panel.columns(arm)) < 2:
             one = next(reason for reason in panel.warnings if reason.facts.get("arm") == arm)
-            raise EquipoiseError(f"the pilot allows no planning: {sentence(one)}")
+            raise EquipoiseError(f"the pilot cannot be used for planning: {sentence(one)}")
     analysis = analyse(panel, pilot.endpoint, pilot.positive)
     twins = twin_arms(analysis)
     copies = [reason for reason in twins if reason.code == "same_predictions"]
     if copies:
-        raise EquipoiseError(f"the pilot allows no planning: {sentence(copies[0])}")
+        raise EquipoiseError(f"the pilot cannot be used for planning: {sentence(copies[0])}")
     repeated = [reason for reason in panel.warnings if reason not in aligned.warnings]
     return analysis, [sentence(reason) for reason in [*repeated, *twins]]
 
@@ -145,21 +147,23 @@ def _size(
     try:
         return sample_size(analysis, pairs, question, power=power, seeds=seeds)
     except NoSampleSize as error:
-        raise EquipoiseError(f"the pilot allows no planning: {sentence(error.reason)}") from error
+        raise EquipoiseError(f"the pilot cannot be used for planning: {sentence(error.reason)}") from error
 
 
 def _check(alpha: float, power: float, seeds: Sequence[int], difference: float | None) -> None:
     if difference is not None and not difference > 0:
         raise EquipoiseError(
-            f"a difference of {difference:g} is none that a trial could find; state the smallest that matters, above 0 "
-            "(--difference)"
+            f"a difference of {difference:g} cannot be detected by any trial; give the smallest difference that "
+            "matters, above 0 (--difference)"
         )
     if not 0 < alpha < 0.5:
         raise EquipoiseError(f"alpha {alpha:g} is not between 0 and 0.5; use 0.05")
     if not 0.5 <= power < 1:
         raise EquipoiseError(f"a power of {power:g} is not between 0.5 and 1; use 0.8 or 0.9")
     if not seeds or min(seeds) < 3:
-        raise EquipoiseError(f"a verdict on methods needs three runs of each arm, and {list(seeds)} were asked for")
+        raise EquipoiseError(
+            f"a verdict on methods needs at least three runs of each arm, and --seeds is {list(seeds)}; use 3,5,10"
+        )
 
 
 def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
@@ -190,7 +194,9 @@ def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSetti
     table, notes = agreed(collect([(arm, Path(path)) for arm, path in given], options), settings)
     name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
-        raise EquipoiseError(f"it is not known whether {name!r} is better high or low; name a known metric (--primary)")
+        raise EquipoiseError(
+            f"it is not known whether higher or lower values of {name!r} are better; name a known metric (--primary)"
+        )
     endpoint = endpoint_named(name, list(table.metrics), table.classes, {})
     positive = _positive(table, settings.positive, endpoint)
     if name not in table.metrics and not settings.below_chance:
@@ -210,5 +216,5 @@ def _positive(table: Predictions, named: str | None, endpoint: Endpoint) -> int 
     if not table.classes or endpoint.classes_alike:
         return None
     if named is not None and named not in table.classes:
-        raise EquipoiseError(f"there is no class {named!r} to be positive; the classes are {', '.join(table.classes)}")
+        raise EquipoiseError(f"the positive class {named!r} does not exist; the classes are {', '.join(table.classes)}")
     return table.classes.index(named) if named is not None else 1 if len(table.classes) == 2 else None

@@ -99,7 +99,7 @@ def _tried(workers: Any, requests: list[dict[str, Any]]) -> list[dict[str, Any]]
     if len(results) < len(requests):
         arm = next(requests[number]["job"].arm.name for number in range(len(requests)) if number not in results)
         raise ProtocolError(
-            f"arm {arm!r}: over {MOST_CRASHES} of its layers crash this build of torch; install another version"
+            f"arm {arm!r}: over {MOST_CRASHES} of its layers crash in this build of torch; install another version"
         )
     return [results[number] for number in range(len(requests))]
 
@@ -108,7 +108,7 @@ def _after_crash(request: dict[str, Any], failure: local.Failure) -> dict[str, A
     """Return the request with what its process found before it died; raises where that cannot go on."""
     arm = request["job"].arm.name
     if failure.kind == local.KILLED or failure.kind == "MemoryError":
-        raise Interrupted(f"arm {arm!r}: {failure.text} while its layers were tried; run the same command again")
+        raise Interrupted(f"arm {arm!r}: {failure.text} while its layers were tested; run the same command again")
     if failure.kind != local.DIED:
         raise ProtocolError(failure.text if failure.text.startswith("arm ") else f"arm {arm!r}: {failure.text}")
     verdicts, last = dict(request["verdicts"]), dict[str, Any]()
@@ -158,7 +158,7 @@ class _Known:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.file, self.verdicts | self.new)
         except OSError as error:
-            remark(f"the verdicts on layers could not be kept for later trials ({error})")
+            remark(f"the results of layer tests could not be cached for later trials ({error})")
 
 
 def machine_key(threads: int) -> str:
@@ -212,7 +212,7 @@ def agreed(recorded: Unsound, here: Unsound, out: Path) -> Unsound:
     if not layers(here) <= layers(recorded):
         arm = next(e["arm"] for e in here if not layers([e]) <= layers(recorded))
         raise LedgerError(
-            f"{out} was begun on a machine that computes arm {arm!r} soundly, and this one does not; go on there, or "
-            "run into a new folder"
+            f"{out} was started on a machine that computes arm {arm!r} correctly, and this machine does not; continue "
+            "there, or use a new run folder"
         )
     return recorded

@@ -20,4 +20,4 @@ def keep_spread(results: Mapping[str, Any], file: Path) -> None:
         try:
             remember(file, results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
         except (OSError, PredictionError) as error:
-            remark(f"the spread between training runs could not be kept for later plans ({error})")
+            remark(f"the spread between training runs could not be saved for later plans ({error})")

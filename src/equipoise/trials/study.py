@@ -48,9 +48,9 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
         _claim(study, file, out)
         for number, (trial, leaks) in enumerate(prepared, start=1):
             trial = replace(trial, how=how)
-            carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} to go, ", watch))
+            carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} remaining, ", watch))
     except KeyboardInterrupt as error:
-        raise Interrupted(f"stopped; the same command goes on where it was, in {out}") from error
+        raise Interrupted(f"stopped; the same command resumes in {out}") from error
     return write_study(out)
 
 
@@ -108,8 +108,8 @@ def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
         path = protocol.cohort_path
         if path is not None and not path.exists():
             raise CohortError(
-                f"the data of cohort {cohort!r} are not at {path}; get them, correct cohort.path, or remove the cohort "
-                "from the study"
+                f"the data of cohort {cohort!r} are not at {path}; download them, correct cohort.path, or remove the "
+                "cohort from the study"
             )
 
 

@@ -89,7 +89,7 @@ def test_a_damaged_copy_is_noticed_at_its_row(tmp_path):
     assert np.array_equal(rows[2], arrays()["grey"][2])
     with pytest.raises(RefusedFile, match="row 3 is damaged"):
         rows[3]
-    rows.file.write_bytes(raw[:-1])  # of another size: it is made anew
+    rows.file.write_bytes(raw[:-1])  # of another size: it is made again
     assert np.array_equal(LargeArrayFile(tmp_path / "a.npz").rows("grey")[3], arrays()["grey"][3])
 
 

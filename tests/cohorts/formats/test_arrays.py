@@ -47,7 +47,7 @@ def test_objects_are_never_unpickled(tmp_path):
     with pytest.raises(RefusedFile, match="never unpickled"):
         read_array(tmp_path / "o.npy")
     (tmp_path / "p.npy").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(RefusedFile, match=r"no \.npy or \.npz file"):
+    with pytest.raises(RefusedFile, match=r"not a \.npy or \.npz file"):
         read_array(tmp_path / "p.npy")
     assert not (tmp_path / "sprung").exists()
 

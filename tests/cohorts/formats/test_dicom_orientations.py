@@ -280,7 +280,7 @@ def test_a_segmentation_is_not_written_beside_what_it_belongs_to(tmp_path):
     moved = scan.affine.copy()
     moved[0, 3] += 0.2
     scan = dataclasses.replace(read_dicom_series(tmp_path / "s"), affine=moved)
-    with pytest.raises(RefusedFile, match="voxels beside the mask's"):
+    with pytest.raises(RefusedFile, match="voxels away from the mask's"):
         segmentation_bytes(masks, scan, arm="unet", bundle="ab")
 
 

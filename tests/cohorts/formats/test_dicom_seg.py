@@ -183,7 +183,7 @@ def test_images_reports_and_limits_are_refused(ct, shared_data):
     with pytest.raises(RefusedFile, match="CT Image Storage, not a segmentation"):
         read_segmentation(files[0], scan)
     path = shared_data / "dicom_samples" / "dcmqi_ct3_seg" / "seg_liver.dcm"
-    with pytest.raises(RefusedFile, match="no place in space"):
+    with pytest.raises(RefusedFile, match="no position in space"):
         read_segmentation(path, Scan(scan.array, scan.spacing_mm, None, {}))
     with pytest.raises(RefusedFile, match="beyond the limit"):
         read_segmentation(path.with_name("seg_partial_overlaps.dcm"), scan, limits=Limits(array_bytes=2_000_000))

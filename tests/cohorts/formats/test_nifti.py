@@ -210,7 +210,7 @@ LIES = {
     "unit": (lambda raw: patched(raw, 123, "B", 5), "unknown unit"),
     "flat": (
         lambda raw: patched(lone_sform(raw), 280, "<12f", 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1.0001, 0),
-        "folds the volume flat",
+        "orientation matrix is singular",
     ),
     "nan affine": (lambda raw: patched(lone_sform(raw), 280, "<f", float("nan")), "not numbers"),
     "absurd spacing": (lambda raw: patched(lone_sform(raw), 280, "<f", 1e5), "its voxels measure"),

@@ -113,7 +113,7 @@ def png(width, height, depth, colour, rows: bytes) -> bytes:
         (png(9, 9, 8, 0, bytes(5)), "malformed"),
         (png(9, 9, 8, 0, bytes(90))[:-5], "ends early"),
         (b"GIF89a" + bytes(50), "structure is broken"),
-        (b"plain text", "no PNG, JPEG, BMP, GIF or TIFF"),
+        (b"plain text", "not a PNG, JPEG, BMP, GIF or TIFF"),
     ],
     ids=["deep", "bomb", "short", "cut", "gif", "text"],
 )

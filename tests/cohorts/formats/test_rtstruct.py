@@ -150,7 +150,7 @@ def test_another_frame_of_reference_or_an_image_without_a_place(image, tmp_path)
     file = write(tmp_path / "s.dcm", {"organ": closed((A, 2))}, frame="9.9")
     with pytest.raises(RefusedFile, match="another frame of reference"):
         read_structures(file, image)
-    with pytest.raises(RefusedFile, match="no place in space"):
+    with pytest.raises(RefusedFile, match="no position in space"):
         read_structures(file, Scan(image.array, image.spacing_mm, None, {}))
 
 

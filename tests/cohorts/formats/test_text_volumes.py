@@ -148,7 +148,7 @@ def test_byte_orders_and_voxels_that_look_like_gzip(tmp_path):
 
 
 NRRD_LIES = {
-    "magic": (lambda raw: raw[1:], "does not begin as an NRRD"),
+    "magic": (lambda raw: raw[1:], "does not begin like an NRRD"),
     "cut": (lambda raw: raw[:-1], "bytes of voxels and 47 are there"),
     "longer": (lambda raw: raw + b"\0", "bytes of voxels and 49 are there"),
     "larger": (lambda raw: raw.replace(b"sizes: 4 3 2", b"sizes: 9999 9999 9999"), "the limit is"),
@@ -157,11 +157,11 @@ NRRD_LIES = {
     "type": (lambda raw: raw.replace(b"type: short", b"type: block"), "of the type 'block'"),
     "no endian": (lambda raw: raw.replace(b"endian: little\n", b""), "order of its bytes"),
     "ascii": (lambda raw: raw.replace(b"encoding: raw", b"encoding: ascii"), "encoding is 'ascii'"),
-    "not gzip": (lambda raw: raw.replace(b"encoding: raw", b"encoding: gzip"), "no gzip stream"),
+    "not gzip": (lambda raw: raw.replace(b"encoding: raw", b"encoding: gzip"), "not a gzip stream"),
     "skip": (lambda raw: raw.replace(b"endian", b"byte skip: 5\nendian"), "skips a part"),
     "space": (lambda raw: raw.replace(b"right-anterior-superior", b"scanner-xyz"), "its space is 'scanner-xyz'"),
     "nan": (lambda raw: raw.replace(b"(1,0,0)", b"(nan,0,0)"), "not numbers"),
-    "flat": (lambda raw: raw.replace(b"(0,1,0)", b"(1,0,0)"), "folds the volume flat"),
+    "flat": (lambda raw: raw.replace(b"(0,1,0)", b"(1,0,0)"), "orientation matrix is singular"),
     "words": (lambda raw: raw.replace(b"(0,1,0)", b"(0,one,0)"), "where 3 numbers belong"),
     "twice": (lambda raw: raw.replace(b"endian", b"sizes: 4 3 2\nendian"), "gives 'sizes' twice"),
     "elsewhere": (lambda raw: raw.replace(b"endian", b"data file: ../../etc/passwd\nendian"), "not beside it"),
@@ -208,12 +208,12 @@ def mha(values=SMALL, packed=False, **changes):
         (mha(ElementDataFile="LIST"), "several files"),
         (mha(ElementDataFile="s%03d.raw 1 9 1"), "several files"),
         (mha(BinaryData="False"), "written as text"),
-        (mha(TransformMatrix="1 0 0 1 0 0 0 0 1"), "folds the volume flat"),
+        (mha(TransformMatrix="1 0 0 1 0 0 0 0 1"), "orientation matrix is singular"),
         (mha(ElementSpacing="1 1"), "where 3 numbers belong"),
         (mha(ElementSpacing="1 1 0"), "its voxels measure"),
-        (mha(HeaderSize="12"), "passes over '12' bytes"),
+        (mha(HeaderSize="12"), "skips '12' bytes"),
         (mha(ObjectType="Mesh"), "of the type 'Mesh'"),
-        (b"hello world\n" + bytes(50), "does not begin as a MetaImage"),
+        (b"hello world\n" + bytes(50), "does not begin like a MetaImage"),
     ],
 )
 def test_each_lie_of_a_metaimage_is_refused(tmp_path, raw, reason):

@@ -99,7 +99,7 @@ def test_groups_of_other_tissues_do_not_mix_and_unknown_ones_are_asked(tmp_path:
     name = "BraTS-MEN-RT-0001-1"
     write.volume(tmp_path / "a" / name / f"{name}_t1c.nii.gz")
     write.volume(tmp_path / "a" / name / f"{name}_gtv.nii.gz", (0, 1))
-    with pytest.raises(CohortError, match="holds the groups GLI, MEN-RT, SSA, whose masks know other tissues"):
+    with pytest.raises(CohortError, match="holds the groups GLI, MEN-RT, SSA, whose masks use different tissues"):
         brats(tmp_path / "a")
     cases(tmp_path / "b", write, "PATH", (0, 1))
     with pytest.raises(CohortError, match="of the group PATH, .*; state cohort.coding"):

@@ -33,7 +33,7 @@ def test_numbers_of_one_value_are_one_class_in_the_order_of_numbers() -> None:
 def test_labels_that_look_alike_are_asked() -> None:
     for pair in (["Benign", "benign"], ["no finding", "No_Finding"]):
         with pytest.raises(
-            CohortError, match="differ in capitals or spaces alone; write them alike, or name all classes"
+            CohortError, match="differ only in capitals or spaces; use one spelling, or name all classes"
         ):
             class_names([*pair, "x"], "t.csv")
 
@@ -41,7 +41,7 @@ def test_labels_that_look_alike_are_asked() -> None:
 def test_several_labels_in_one_cell_are_asked() -> None:
     for label in ("Effusion|Mass", "Effusion; Mass", "Mass, Effusion"):
         with pytest.raises(
-            CohortError, match="names several of the others; give the class .* cohort.columns, or name all"
+            CohortError, match="stands for several of the others; put the intended class .* cohort.columns, or name all"
         ):
             class_names(["No Finding", "Effusion", label], "t.csv")
     assert class_names(["upper, left", "lower, right"], "t.csv") == ("lower, right", "upper, left")
@@ -56,5 +56,5 @@ def test_one_class_is_no_comparison() -> None:
 
 @pytest.mark.parametrize("other", ["e\u0301", "\u200b\u00e9", "\u00c9"])
 def test_classes_that_look_the_same_are_asked(other):
-    with pytest.raises(CohortError, match=r"which differ in .* alone; write them alike"):
+    with pytest.raises(CohortError, match=r"which differ only in .*; use one spelling"):
         class_names(["\u00e9", other, "b"], "t.csv")

@@ -36,7 +36,7 @@ def test_listed_files_may_be_links_to_a_store(tmp_path: Path, write, started: Ca
         describe(
             root, modality={"0": "MRI"}, labels={"0": "b", "1": "a"}, training=[{"image": name, "label": "x.nii.gz"}]
         )
-        with pytest.raises(RefusedFile, match="no file below its folder"):
+        with pytest.raises(RefusedFile, match="not a file below its folder"):
             decathlon(root)
 
 
@@ -58,7 +58,7 @@ def test_a_datalist_of_monai(tmp_path: Path, write, started: Callable) -> None:
     image = cohort.cases[2].read()
     assert np.array_equal(image.array[1], write.stored(tmp_path / "p2" / "pet.nii.gz"))
     assert np.array_equal(np.array([0, 1, 5])[image.mask], write.stored(tmp_path / "p2" / "mask.nii.gz"))
-    with pytest.raises(ProtocolError, match="cohort.classes is missing, for the description has no"):
+    with pytest.raises(ProtocolError, match="cohort.classes is missing, because the description has no"):
         decathlon(tmp_path)
     with pytest.raises(ProtocolError, match="give each class its own value"):
         decathlon(tmp_path, classes=["a", "b"], values=[0])

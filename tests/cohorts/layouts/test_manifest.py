@@ -124,8 +124,8 @@ def test_wrong_manifests_say_what_to_do(tmp_path, lines, settings, reason):
         (b"case,image\n", "no rows"),
         (b"case,case\na,b\n", "two columns of one name"),
         (b"case,image\na\n", "row 2 has 1 values for 2 columns"),
-        (b"case,image\n\x81\xff,b\n", "no text in UTF-8, UTF-16 or Windows-1252"),
-        (b'case,image\n"a,b\n', "no CSV file"),
+        (b"case,image\n\x81\xff,b\n", "not text in UTF-8, UTF-16 or Windows-1252"),
+        (b'case,image\n"a,b\n', "not a CSV file"),
     ],
 )
 def test_broken_tables_are_refused(tmp_path, raw, reason):

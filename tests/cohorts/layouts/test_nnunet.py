@@ -55,7 +55,9 @@ def test_the_dataset_key_lists_files_anywhere_below(tmp_path: Path, write, start
     assert [case.id for case in cohort.cases] == [f"case{n}" for n in range(4)]
     assert np.array_equal(cohort.cases[2].read().array[1], write.stored(tmp_path / "raw" / "pet2.nii.gz"))
     describe(tmp_path, **described, dataset={"a": {"images": ["../x.nii.gz"], "label": "y.nii.gz"}})
-    with pytest.raises(RefusedFile, match="no file below its folder; correct it, or link the files below its folder"):
+    with pytest.raises(
+        RefusedFile, match="not a file below its folder; correct it, or link the files below its folder"
+    ):
         nnunet(tmp_path)
     describe(tmp_path, **described, dataset={"a": {"images": "x.nii.gz"}})
     with pytest.raises(RefusedFile, match="does not list the images and the label of 'a'"):

@@ -146,7 +146,7 @@ def test_an_ending_without_its_point_and_another_count(tmp_path: Path, write) ->
 def test_arrays_of_other_names_are_asked(tmp_path: Path, started: Callable) -> None:
     pixels = RNG.integers(0, 255, (6, 9, 8)).astype(np.uint8)
     np.savez(tmp_path / "a.npz", X=pixels, y=np.arange(6) % 2)
-    with pytest.raises(CohortError, match="holds the arrays X, y, whose names do not say") as error:
+    with pytest.raises(CohortError, match="holds the arrays X, y, whose names do not show") as error:
         started(tmp_path / "a.npz")
     _, cohort = started(tmp_path / "a.npz", **stated(str(error.value)))
     assert np.array_equal(cohort.cases[3].read().array[0], pixels[3])
@@ -154,7 +154,7 @@ def test_arrays_of_other_names_are_asked(tmp_path: Path, started: Callable) -> N
     np.savez(tmp_path / "b.npz", vol=pixels, seg=(pixels > 99).astype(np.uint8))
     _, cohort = started(tmp_path / "b.npz", images="vol", masks="seg")
     assert np.array_equal(cohort.cases[3].read().mask, pixels[3] > 99)
-    with pytest.raises(CohortError, match="cohort.masks is 'sag', which is no array or column"):
+    with pytest.raises(CohortError, match="cohort.masks is 'sag', which is not an array or column"):
         started(tmp_path / "b.npz", images="vol", masks="sag")
 
 
@@ -222,12 +222,12 @@ def test_a_folder_of_unlabelled_images_is_no_class(tmp_path: Path, write, starte
     for name in ("N", "P", "Unlabeled"):
         for n in range(3):
             write.picture(tmp_path / name / f"{n}.png")
-    with pytest.raises(CohortError, match="a folder Unlabeled, which is no class by its name") as error:
+    with pytest.raises(CohortError, match="a folder Unlabeled, whose name is not that of a class") as error:
         started(tmp_path)
     _, cohort = started(tmp_path, **stated(str(error.value)))
     assert cohort.class_counts() == {"N": 3, "P": 3}
 
 
 def test_patients_that_look_the_same_are_asked() -> None:
-    with pytest.raises(CohortError, match="unseen signs alone"):
+    with pytest.raises(CohortError, match="or invisible signs"):
         check_patients(["M\u00fcller", "Mu\u0308ller"], "it")

@@ -37,7 +37,7 @@ def test_a_folder_per_class_below_official_parts_is_taken_as_given(tmp_path):
 
 def test_a_folder_of_masks_is_no_class(tmp_path):
     touch(tmp_path, "pictures/a.png", "masks/b.png")
-    with pytest.raises(CohortError, match=r"has a folder masks, which is no class.* manifest.csv"):
+    with pytest.raises(CohortError, match=r"has a folder masks, which is not a class.* manifest.csv"):
         recognise(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_manifests(tmp_path):
     assert found.masks == (tmp_path / "m.nii",)
     table.write_text("name,picture\na,b\n")
     with pytest.raises(
-        CohortError, match="has the columns name, picture, and none is known to be what holds the images"
+        CohortError, match="has the columns name, picture, and none is recognised as the one that holds the images"
     ):
         recognise(table)
 
@@ -86,7 +86,7 @@ def test_arrays_with_their_labels_masks_and_patients(tmp_path):
     found = recognise(file)
     assert found.settings == {"images": "images", "table": "a.csv", "masks": "masks", "groups": "subject_id"}
     np.savez(file, pictures=np.zeros((2, 4, 4)))
-    with pytest.raises(CohortError, match="holds the arrays pictures, whose names do not say"):
+    with pytest.raises(CohortError, match="holds the arrays pictures, whose names do not show"):
         recognise(file)
 
 
@@ -123,5 +123,5 @@ def test_pictures_are_told_by_their_names_alone(tmp_path):
 def test_images_of_one_class_are_told(tmp_path):
     touch(tmp_path / "cat", "a.png", "b.png")
     for folder in (tmp_path, tmp_path / "cat"):
-        with pytest.raises(CohortError, match="2 images in one folder, .* one class only"):
+        with pytest.raises(CohortError, match="2 images in one folder, .* only one class"):
             recognise(folder)

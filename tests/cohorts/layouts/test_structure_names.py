@@ -157,7 +157,7 @@ def test_what_is_wrong_with_a_name_is_told_with_a_remedy_that_helps():
 
 def test_overlapping_segments_are_named_with_what_to_do():
     made = Segmentation(np.ones((2, 1, 1, 1), bool), (1, 2), ("BODY", "Liver"), {"f": "0"})
-    with pytest.raises(CohortError, match="segments 'BODY' and 'Liver' overlap; name in cohort.values"):
+    with pytest.raises(CohortError, match="segments 'BODY' and 'Liver' overlap; list in cohort.values"):
         made.label_map()
 
 

@@ -93,7 +93,8 @@ def test_many_findings_are_asked_and_uncertain_ones_stay_apart(tmp_path: Path, w
     ]
     table(root, "train.csv", "Path,Sex,Cardiomegaly,Edema", *lines)
     with pytest.raises(
-        CohortError, match="has the columns Path, Sex, Cardiomegaly, Edema, and none is known .* --set columns.label="
+        CohortError,
+        match="has the columns Path, Sex, Cardiomegaly, Edema, and none is recognised .* --set columns.label=",
     ):
         started(root)
     protocol, cohort = started(root, columns={"label": "Cardiomegaly"})
@@ -141,17 +142,17 @@ def test_zero_is_zero_and_one_image_has_one_truth(tmp_path: Path, write) -> None
     [
         (
             ["id;bild;art", "1;a.png;x", "2;b.png;y"],
-            "has the columns id, bild, art, and none is known to be what holds the images",
+            "has the columns id, bild, art, and none is recognised as the one that holds the images",
         ),
         (
             ["image,kind", "a.png,x", "b.png,y"],
-            "none is known to be what is the class, or holds the masks' files; rename it 'label'",
+            "none is recognised as the one that is the class, or holds the masks' files; rename it to 'label'",
         ),
         (
             ["filepath,label", "x/a.png,1", "x/b.png,0"],
-            "names images that are not there, first 'x/a.png', .* --set files=",
+            "names images that do not exist, first 'x/a.png', .* --set files=",
         ),
-        (["image,path,label", "C:\\a.png,x,1", "C:\\b.png,y,0"], "names images that are not there, first 'C:/a.png'"),
+        (["image,path,label", "C:\\a.png,x,1", "C:\\b.png,y,0"], "names images that do not exist, first 'C:/a.png'"),
         (["image,class,target", "a.png,x,1", "b.png,y,0"], "2 columns that could be the label .*class, target"),
         (["image,label", "a.png,1", "b.png,0,5"], "row 3 has 3 values for 2 columns"),
     ],

@@ -48,8 +48,8 @@ def test_a_separator_that_the_file_states_and_one_that_its_values_hold(tmp_path:
         (b"case;case\na;b\n", "two columns of one name"),
         (b"case;image\na\n", "row 2 has 1 values for 2 columns"),
         (b"case,image\n\n\na\n", "row 4 has 1 values for 2 columns"),
-        (b"case,image\n\x81\xff,b\n", "no text in UTF-8, UTF-16 or Windows-1252"),
-        (b'case,image\n"a,b\n', "no CSV file"),
+        (b"case,image\n\x81\xff,b\n", "not text in UTF-8, UTF-16 or Windows-1252"),
+        (b'case,image\n"a,b\n', "not a CSV file"),
     ],
 )
 def test_what_is_broken_is_named(tmp_path: Path, raw: bytes, reason: str) -> None:

@@ -87,5 +87,5 @@ def test_flat_and_deep_images_do_not_mix(tmp_path):
 
 def test_files_of_unknown_kind_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(RefusedFile, match="kind is not known"):
+    with pytest.raises(RefusedFile, match="file type is not recognised"):
         read_any(tmp_path / "a.txt")

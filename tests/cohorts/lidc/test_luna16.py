@@ -50,6 +50,6 @@ def test_a_mark_on_a_slice_that_is_not_there_is_a_problem(phantoms, tmp_path):
     start = text.index("<nonNodule>")
     first = text.index("<imageSOP_UID>", start) + len("<imageSOP_UID>")
     xml.write_text(text[:first] + "1.2.3" + text[text.index("<", first) :])
-    with pytest.raises(CohortError, match=r"marks the slice 1\.2\.3, which is not there"):
+    with pytest.raises(CohortError, match=r"marks the slice 1\.2\.3, which is missing"):
         lidc(tmp_path, task="detection")
     assert len(lidc(tmp_path, task="segmentation", view="scan")) == 1

@@ -165,7 +165,7 @@ def test_missing_slices_series_and_outlined_slices_are_problems(distribution, tm
     cohort = lidc(tmp_path / "copy", **settings())
     found = {problem.case: problem.problem for problem in cohort.problems}
     assert set(found) == {"115", "broken"}
-    assert "is not there" in found["115"]
+    assert "is missing" in found["115"]
     assert len(lidc(tmp_path / "copy", on_problem="exclude", **settings()).excluded) == 3
     outlined = {outline.sop_uid for mark in reading.large_nodules() for outline in mark.outlines}
     files = sorted((tmp_path / "copy" / "LIDC-IDRI-0729" / "series").glob("*.dcm"))

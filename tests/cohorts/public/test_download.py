@@ -58,7 +58,7 @@ def test_a_later_call_goes_on_with_what_an_earlier_one_received(
     file, server, bad_server, bad_plan, behaviours, tmp_path
 ):
     bad_plan += [behaviours["breaking"](100_000)] + [behaviours["answering"](503)] * ATTEMPTS
-    with pytest.raises(CohortError, match=r"100000 bytes were received and are kept: the same command goes on"):
+    with pytest.raises(CohortError, match=r"100000 bytes were received and are kept: the same command resumes"):
         fetched(file, server, tmp_path)
     assert fetched(file, server, tmp_path) == CONTENT
     assert bad_server.ranges()[-1] == "bytes=100000-"
@@ -73,7 +73,7 @@ def test_a_silent_connection_is_given_up_and_resumed(kind, file, server, bad_ser
 
 def test_a_length_too_short_is_a_wrong_file(file, server, bad_plan, behaviours, tmp_path):
     bad_plan += [behaviours["announcing"](len(CONTENT) - 1)]
-    with pytest.raises(CohortError, match=r"has not the MD5 \w{32} that was published"):
+    with pytest.raises(CohortError, match=r"does not have the MD5 \w{32} that was published"):
         fetched(file, server, tmp_path)
     assert nothing_kept(tmp_path)
 
@@ -151,7 +151,7 @@ def test_refusals_of_the_server_are_told(file, server, bad_plan, behaviours, tmp
 
 def test_nobody_there_is_one_sentence(file, server, tmp_path):
     closed = replace(server, mirror="http://127.0.0.1:1")
-    with pytest.raises(CohortError, match=f"broke off {ATTEMPTS} times in a row"):
+    with pytest.raises(CohortError, match=f"closed the connection {ATTEMPTS} times in a row"):
         fetched(file, closed, tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_an_encoded_answer_is_refused(file, server, bad_plan, tmp_path):
         handler.wfile.write(b"abc")
 
     bad_plan += [packed]
-    with pytest.raises(CohortError, match="encoding that was not asked for"):
+    with pytest.raises(CohortError, match="encoding that was not requested"):
         fetched(file, server, tmp_path)
 
 

@@ -138,11 +138,11 @@ def test_whatever_changed_since_is_refused(name, server, tmp_path):
     for file in [path for path in folder.rglob("*") if path.is_file()]:
         raw = file.read_bytes()
         file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
-        refused(name, tmp_path, "is not as it was fetched")
+        refused(name, tmp_path, "was changed after the download")
         file.unlink()
         refused(name, tmp_path, "is missing")
         file.symlink_to("/etc/hostname")
-        refused(name, tmp_path, "no plain file")
+        refused(name, tmp_path, "not a plain file")
         file.unlink()
         file.write_bytes(raw)
     (folder / "more.nii").write_bytes(b"1")
@@ -164,7 +164,7 @@ def test_a_record_that_was_changed_with_its_file_does_not_help(server, tmp_path)
     file.write_bytes(file.read_bytes() + b"0")
     record = tmp_path / "easymnist" / "records" / "data.json"
     record.write_text(json.dumps({"files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}}))
-    refused("easymnist", tmp_path, "is not as it was fetched")
+    refused("easymnist", tmp_path, "was changed after the download")
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"files": 3}'])
@@ -239,9 +239,9 @@ def test_an_altered_answer_is_never_read(server, tmp_path, behaviours):
 
 
 def test_data_behind_a_form_are_asked_for_on_a_page(tmp_path):
-    with pytest.raises(CohortError, match=r"ask for it at https://www\.synapse\.org/Synapse:syn25829067"):
+    with pytest.raises(CohortError, match=r"request it at https://www\.synapse\.org/Synapse:syn25829067"):
         fetch("brats-2021", tmp_path)
-    with pytest.raises(ProtocolError, match=r"ask for it at https://www\.synapse\.org/Synapse:syn25829067"):
+    with pytest.raises(ProtocolError, match=r"request it at https://www\.synapse\.org/Synapse:syn25829067"):
         cohort("public:brats-2021", tmp_path)
 
 

@@ -125,7 +125,7 @@ def test_bombs_by_their_statement_and_by_their_content(tmp_path, monkeypatch):
         at = raw.index(size)
         raw[at : at + 4] = struct.pack("<I", 10)
     bomb.write_bytes(raw)
-    refused(bomb, tmp_path, "longer than it states|no whole archive|would unpack")
+    refused(bomb, tmp_path, "longer than it states|not a complete archive|would unpack")
     refused(MAKERS["a.tar.gz"](tmp_path / "a.tar.gz", [("zeros", bytes(5 << 20))]), tmp_path, "would unpack")
 
 
@@ -181,4 +181,4 @@ def test_a_name_that_a_nul_cuts_is_refused(tmp_path):
 def test_what_is_no_archive(tmp_path):
     for name in MAKERS:
         (tmp_path / name).write_bytes(zlib.compress(b"no archive at all"))
-        refused(tmp_path / name, tmp_path, "no whole archive|cannot be unpacked")
+        refused(tmp_path / name, tmp_path, "not a complete archive|cannot be unpacked")

@@ -78,7 +78,7 @@ def test_training_lists(tmp_path: Path) -> None:
     path.write_text("patient\nq\n", encoding="utf-8")
     assert "No test case or patient" in not_trained(found, path, allowed=False)[0]
     path.write_text("patient\np\n", encoding="utf-8")
-    with pytest.raises(PredictionError, match="1 test patients also stand"):
+    with pytest.raises(PredictionError, match="1 test patients are also"):
         not_trained(found, path, allowed=False)
     assert "which was allowed" in not_trained(found, path, allowed=True)[0]
     path.write_text("who\np\n", encoding="utf-8")

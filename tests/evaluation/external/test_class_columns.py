@@ -60,11 +60,11 @@ def test_a_column_per_class_in_other_spellings() -> None:
 
 def test_called_classes_have_no_curve() -> None:
     called = {"truth": [0, 1, 1, 0], "y_pred": [0, 1, 0, 0]}
-    with pytest.raises(PredictionError, match="judge the calls"):
+    with pytest.raises(PredictionError, match="compare the predicted classes"):
         read(AuditOptions(calls=CALLS), **called)
     columns = read(AuditOptions(calls=CALLS, primary="accuracy"), **called)
     assert columns["score_1"].tolist() == [0, 1, 0, 0]
-    with pytest.raises(PredictionError, match="no truth; correct"):
+    with pytest.raises(PredictionError, match="no class of the truth; correct"):
         read(AuditOptions(calls=CALLS, primary="accuracy"), truth=["a", "b"], prediction=["a", "q"])
 
 
@@ -99,7 +99,7 @@ def test_logits_that_become_equal_are_refused() -> None:
     """Percentages stated as logits keep their order only as far as the logistic function tells them apart."""
     percent = [10.0, 40.0, 60.0, 97.0]
     assert roc_auc_score([0, 0, 1, 1], percent) == 1 > roc_auc_score([0, 0, 1, 1], expit(percent))
-    with pytest.raises(PredictionError, match="from 10 to 97, of which the logistic function makes different ones"):
+    with pytest.raises(PredictionError, match="from 10 to 97, which are too large for the logistic function"):
         read(AuditOptions(scores="logits"), truth=[0, 0, 1, 1], score=percent)
     same = [-60.0, -50.0, 30.0, 30.0]
     assert read(AuditOptions(scores="logits"), truth=[0, 0, 1, 1], score=same)["score_1"].tolist() == list(expit(same))

@@ -25,7 +25,7 @@ def test_calls_among_graded_scores() -> None:
     graded = np.random.default_rng(0).random(2 * N)
     calls = np.round(graded)
     mixed = np.where(np.arange(2 * N) < N, calls, graded)
-    assert "scores of a are 0 and 1 alone" in called_arms(table(mixed))[0]
+    assert "scores of a are only 0 and 1" in called_arms(table(mixed))[0]
     assert called_arms(table(graded)) == called_arms(table(calls)) == []
     assert perfect_arms(table(mixed)) == []
 

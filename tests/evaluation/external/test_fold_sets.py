@@ -48,6 +48,6 @@ def test_folds_dealt_again_and_a_missing_row_are_no_fault_of_folds() -> None:
 def test_an_audit_asks_before_it_judges() -> None:
     cases = [f"c{k}" for k in range(40)]
     divided = columns(cases, [f"p{k % 20}" for k in range(40)], [k // 20 for k in range(40)])
-    with pytest.raises(PredictionError, match="20 patients are divided so"):
+    with pytest.raises(PredictionError, match="20 patients are divided like this"):
         audit(divided)
     assert any("c0" in one and "allowed" in one for one in audit(divided, allow_trained=True)["warnings"])

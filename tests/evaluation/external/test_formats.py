@@ -41,11 +41,11 @@ def test_what_cannot_be_audited_says_what_it_is(made: Path, tmp_path: Path) -> N
         ("metrics.csv", "val_mean_dice,0.81\n", "means over all cases"),
         ("v1.json", json.dumps({"results": {"all": []}}), "version 1"),
         ("other.json", "[]", "metric_per_case"),
-        ("x.txt", "x", "no kind"),
+        ("x.txt", "x", "not a kind"),
         ("empty.csv", "", "empty"),
         ("blank.csv", "\n\n", "no row"),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8")
         refused(tmp_path / name, said)
     (tmp_path / "latin.csv").write_bytes(b"f\x81ll,1\n")
-    refused(tmp_path / "latin.csv", "no text in UTF-8")
+    refused(tmp_path / "latin.csv", "not text in UTF-8")

@@ -130,5 +130,5 @@ def test_a_mark_of_a_missing_name_is_no_name(word: str, column: str) -> None:
         "dice": [0.5, 0.6, 0.7],
     }
     columns[column] = ["p", word, word]
-    with pytest.raises(PredictionError, match=f"2 rows whose {column} is '{word}', which names none"):
+    with pytest.raises(PredictionError, match=f"2 rows whose {column} is '{word}', which is a placeholder"):
         from_table(columns)

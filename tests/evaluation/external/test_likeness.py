@@ -18,7 +18,7 @@ def table(first: list[str], second: list[str], **more: list[Any]) -> dict[str, A
 @pytest.mark.parametrize("other", ["Case_{:03d}", "case{:d}", "CASE-{:02d}", "case_{:d}"])
 def test_two_names_of_one_case_are_told(other: str) -> None:
     names, others = [f"case_{i:02d}" for i in range(6)], [other.format(i) for i in range(6)]
-    with pytest.raises(PredictionError, match=r"look alike and are two names \(6 such cases\)"):
+    with pytest.raises(PredictionError, match=r"look alike but differ \(6 such cases\)"):
         audit(table(names, others), cases_are_patients=True)
 
 

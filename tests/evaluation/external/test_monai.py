@@ -55,7 +55,7 @@ def test_saved_values_are_a_metric_or_class_scores(made: Path) -> None:
     [
         ("filename,a,mean\nx,0.5\n", "other lengths"),
         ("filename,a,mean\nx,0.5,0.5\ny,0.5\n", "different lengths"),
-        ("filename,a,mean\nx,half,0.5\n", "no number"),
+        ("filename,a,mean\nx,half,0.5\n", "not a number"),
         ("filename,a,mean\n", "no values"),
     ],
 )

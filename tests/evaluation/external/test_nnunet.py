@@ -59,7 +59,7 @@ def test_regions_are_named_in_order_or_by_label(made: Path) -> None:
         (lambda found: found["metric_per_case"][0].pop("metrics"), "metrics"),
         (lambda found: found["metric_per_case"][0].pop("prediction_file"), None),
         (lambda found: found.update(metric_per_case=[]), "metric_per_case"),
-        (lambda found: found["metric_per_case"][0]["metrics"].update({"edge": {}}), "no label"),
+        (lambda found: found["metric_per_case"][0]["metrics"].update({"edge": {}}), "not a label"),
     ],
 )
 def test_a_changed_summary_is_refused_in_a_sentence(made: Path, tmp_path: Path, change: Any, said: str | None) -> None:
@@ -77,5 +77,5 @@ def test_a_changed_summary_is_refused_in_a_sentence(made: Path, tmp_path: Path, 
 def test_no_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(EquipoiseError, match="no JSON"):
+    with pytest.raises(EquipoiseError, match="not valid JSON"):
         read_summary(path, {})

@@ -61,7 +61,7 @@ def test_stated_probabilities_are_probabilities_in_every_arm() -> None:
     table = two_arms(100 * expit(LOGITS), expit(LOGITS))
     table["score_1"] = table.pop("score")
     table["score_0"] = 1 - table["score_1"]
-    with pytest.raises(PredictionError, match="of arm 'A' from .* no probabilities"):
+    with pytest.raises(PredictionError, match="of arm 'A' from .* not probabilities"):
         read(table, "probabilities")
     assert set(read(table)) >= {"score_0", "score_1"}
 

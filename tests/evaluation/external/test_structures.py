@@ -128,5 +128,5 @@ def test_one_name_per_structure_whatever_the_source(made: Path) -> None:
 
 
 def test_values_made_elsewhere_cannot_leave_voxels_out(made: Path) -> None:
-    with pytest.raises(EquipoiseError, match="no masks to ignore"):
+    with pytest.raises(EquipoiseError, match="--ignore needs masks"):
         collect([(None, made / "nnunet_labels/careful")], AuditOptions(ignore=(3,)))

@@ -24,7 +24,10 @@ from equipoise.training.augmentation.settings import Augmentation
         ({"noise": -0.1}, "augmentation.noise = -0.1 is not allowed: a number from 0 to 3"),
         ({"noise": float("nan")}, "augmentation.noise = nan is not allowed"),
         ({"cutout": 1.5}, "a number from 0 to 1"),
-        ({"noise": 0.1, "probability": {"blur": 0.1}}, "probability names 'blur', which is no step of this protocol"),
+        (
+            {"noise": 0.1, "probability": {"blur": 0.1}},
+            "probability names 'blur', which is not a step of this protocol",
+        ),
         ({"probability": {"blur": 0.1}}, "set the step first"),
         ({"flip": ["vertical"], "probability": {"flip": 0.1}}, "names 'flip'"),
         ({"noise": 0.1, "probability": {"noise": 1.1}}, "a number from 0 to 1, or a table"),

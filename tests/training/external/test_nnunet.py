@@ -47,7 +47,7 @@ def test_what_nnunet_is_asked_for_is_the_jobs(tmp_path):
     assert request["split"] == {"train": ["t0"], "val": ["v0"]}
     assert nnunet.configuration_of(job(tmp_path, dims=2)) == "2d"
     assert nnunet.configuration_of(job(tmp_path, configuration="3d_lowres")) == "3d_lowres"
-    with pytest.raises(ValueError, match="no arm of nnU-Net"):
+    with pytest.raises(ValueError, match="not an arm of nnU-Net"):
         nnunet.settings_of(replace(job(tmp_path), arm=Arm.model_validate({"name": "u", "model": "unet"})))
 
 
@@ -91,7 +91,7 @@ def test_a_plan_that_is_not_one_is_refused(tmp_path):
     (tmp_path / "splits_final.json").write_text("[]")
     assert nnunet_process.plans_name(tmp_path) == "nnUNetPlans"
     (tmp_path / "other.json").write_text('{"plans_name": "other"}')
-    with pytest.raises(EquipoiseError, match="left 2 plans"):
+    with pytest.raises(EquipoiseError, match="wrote 2 plans"):
         nnunet_process.plans_name(tmp_path)
 
 

@@ -39,7 +39,7 @@ def test_numbers_pass(tmp_path, kind):
 def test_code_is_refused_and_does_not_run(tmp_path, kind):
     trap = tmp_path / "ran"
     written(tmp_path, kind, PLAIN | {"x": Trap(trap)})
-    with pytest.raises(EquipoiseError, match=r"calls .*open, which is no number; remove the folder of its job"):
+    with pytest.raises(EquipoiseError, match=r"calls .*open, which numbers do not need; remove the folder of its job"):
         refuse_code(tmp_path)
     assert not trap.exists()
 

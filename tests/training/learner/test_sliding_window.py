@@ -140,7 +140,7 @@ def test_foreign_byte_order_is_read() -> None:
         ({"batch": 0}, "0 patches at once"),
         ({"mirror_axes": (2,)}, "not axes of the image"),
         ({"mirror_axes": (0, 0)}, "not axes of the image"),
-        ({"classes": 3}, "answered with shape"),
+        ({"classes": 3}, "returned shape"),
     ],
 )
 def test_what_does_not_fit_is_refused(changed: dict, said: str) -> None:

@@ -64,9 +64,9 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
     [
         (
             {"model": "nets_for_preflight:Wide"},
-            r"answers with shape \(2, 2, 1\), classification of these images needs \(2, 2\)",
+            r"returns shape \(2, 2, 1\), but classification of these images needs \(2, 2\)",
         ),
-        ({"model": "nets_for_preflight:not_a_model"}, "made a int; it must make a torch.nn.Module"),
+        ({"model": "nets_for_preflight:not_a_model"}, "returned a int; it must return a torch.nn.Module"),
         ({"model": "nets_for_preflight:sulky"}, "cannot be built: no such depth"),
         ({"model": {"name": "nets_for_preflight:Net", "depth": 3}}, "has no setting 'depth'"),
         ({"optimizer": {"name": "adam", "lr": -1.0}}, "cannot be built: Invalid learning rate"),

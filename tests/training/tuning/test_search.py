@@ -72,7 +72,9 @@ def test_every_rule_of_the_family_has_a_space_that_it_accepts(rule: str) -> None
 
 
 def test_an_optimizer_of_ones_own_needs_a_space() -> None:
-    with pytest.raises(ProtocolError, match=r"'my:Rule' has no default space; declare one, for example space = \{"):
+    with pytest.raises(
+        ProtocolError, match=r"'my:Rule' has no default search space; declare one, for example space = \{"
+    ):
         space_of(arm("my:Rule"))
     declared = Space(optimizer={"lr": Dimension(log=(0.1, 1.0))})
     assert list(space_of(arm("my:Rule", declared))) == ["optimizer.lr"]

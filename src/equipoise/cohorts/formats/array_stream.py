@@ -67,7 +67,7 @@ class RowArray:
             stream.seek(self.start + index * self._row_bytes)
             raw = stream.read(self._row_bytes)
         if len(raw) != self._row_bytes or (self._digests is not None and _digest(raw) != self._digests[index]):
-            raise RefusedFile(self.file, f"its row {index} is damaged", "delete the file; it is made anew")
+            raise RefusedFile(self.file, f"its row {index} is damaged", "delete the file; it is made again")
         row = np.frombuffer(bytearray(raw), self.dtype).reshape(self.shape[1:])
         native: NDArray[Any] = row.astype(self.dtype.newbyteorder("="), copy=False)
         return native
@@ -133,7 +133,7 @@ class LargeArrayFile:
                     digests[index] = _digest(row)
                     sink.write(row)
             if stream.read(1):
-                raise RefusedFile(self._path, f"its array {name!r} goes on after its last row", _AGAIN)
+                raise RefusedFile(self._path, f"its array {name!r} has data after its last row", _AGAIN)
 
         try:
             write_atomic(file, write, shared=True)

@@ -89,7 +89,7 @@ class ArrayFile:
         elif self._raw.startswith(b"PK\x03\x04"):
             self.names = tuple(self._members())
         else:
-            raise RefusedFile(path, "it is no .npy or .npz file", "save it with numpy.save or numpy.savez")
+            raise RefusedFile(path, "it is not a .npy or .npz file", "save it with numpy.save or numpy.savez")
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return that array, C-contiguous and writable; RefusedFile where it is absent, corrupt or of objects."""

@@ -115,7 +115,7 @@ def _directions(slices: Sequence[Slice]) -> tuple[NDArray[np.float64], NDArray[n
     # The bound lets cosines of two or three digits pass; the directions are made exactly orthonormal below, so no
     # shear is left behind.
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(rows @ columns)) > 1e-2:
-        raise RefusedFile(first.name, "its ImageOrientationPatient is no rotation", "correct its orientation")
+        raise RefusedFile(first.name, "its ImageOrientationPatient is not a rotation", "correct its orientation")
     rows = rows / lengths[0]
     columns = columns - rows * (rows @ columns)
     return rows, columns / np.linalg.norm(columns)

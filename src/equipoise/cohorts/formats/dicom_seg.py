@@ -77,7 +77,7 @@ class Segmentation:
         twice = inside.sum(axis=0) > 1
         if twice.any():
             shared = [repr(label) for label, one in zip(self.labels, inside, strict=True) if (one & twice).any()]
-            remedy = "name in cohort.values the structures that are meant and share no voxel, the others are left out"
+            remedy = "list in cohort.values only structures that share no voxel; the others are left out"
             raise RefusedFile(next(iter(self.sha256)), f"its segments {' and '.join(shared)} overlap", remedy)
         numbers = np.array(known, dtype=np.uint16)
         return np.tensordot(numbers, inside.astype(np.uint16), axes=1).astype(np.uint16)
@@ -132,7 +132,7 @@ def read_segmentation(
 
 def _check_space(path: str | PathLike[str], header: Mapping[str, Any], reference: Scan) -> tuple[str, ...]:
     if reference.affine is None:
-        raise RefusedFile(path, "its image has no place in space", "read the image as a DICOM series or NIfTI")
+        raise RefusedFile(path, "its image states no position in space", "read the image as a DICOM series or NIfTI")
     # The identifier may be missing on either side, hence the remark. Where both sides state it and differ, equal
     # numbers of the geometry are a coincidence.
     own, other = header["frame_of_reference"], reference.header.get("frame_of_reference", "")

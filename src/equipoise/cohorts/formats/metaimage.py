@@ -83,7 +83,7 @@ def _fields(raw: bytes, path: str | PathLike[str]) -> tuple[Fields, int]:
         if equals:
             fields[name] = value.strip()
         elif name or end < 0:
-            reason = "its header does not end with ElementDataFile" if fields else "it does not begin as a MetaImage"
+            reason = "its header does not end with ElementDataFile" if fields else "it does not begin like a MetaImage"
             raise RefusedFile(path, reason, "give a .mha or .mhd file")
         if end < 0 and "elementdatafile" not in fields:
             raise RefusedFile(path, "its header does not end with ElementDataFile", BROKEN_TEXT)
@@ -103,7 +103,7 @@ def _cut(data: bytes, fields: Fields, path: str | PathLike[str]) -> bytes:
     """Return the data where no bytes before them are to be passed over; −1 counts from the end, so all is taken."""
     text = fields.get("headersize", "0")
     if not text.lstrip("-").isdigit() or int(text) not in (0, -1):
-        raise RefusedFile(path, f"its header passes over {text[:40]!r} bytes of the data", "save it as one .mha file")
+        raise RefusedFile(path, f"its header skips {text[:40]!r} bytes of the data", "save it as one .mha file")
     return data
 
 

@@ -89,7 +89,7 @@ def read_nrrd(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
         raise RefusedFile(path, "its header does not end", BROKEN_TEXT)
     packed = _packed(fields, path)
     if packed and data[:2] != GZIP_MAGIC:
-        raise RefusedFile(voxel_file, "its voxels are no gzip stream", "copy the file again")
+        raise RefusedFile(voxel_file, "its voxels are not a gzip stream", "copy the file again")
     claim = _claim(fields, path)
     stored = stored_voxels(data, claim, voxel_file, limits, packed=packed)
     scan = as_scan(stored, claim, path, hashes, "NRRD", nonfinite)
@@ -100,7 +100,7 @@ def read_nrrd(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
 def _fields(raw: bytes, path: str | PathLike[str]) -> tuple[Fields, int]:
     """Return the header's fields by their names in small letters, and where the data begin."""
     if not raw.startswith(b"NRRD000"):
-        raise RefusedFile(path, "it does not begin as an NRRD file", "give a .nrrd or .nhdr file")
+        raise RefusedFile(path, "it does not begin like an NRRD file", "give a .nrrd or .nhdr file")
     fields: dict[str, str] = {}
     position, first = 0, True
     while True:

@@ -39,7 +39,7 @@ def parse_picture(path: str, limits: Limits, indices: bool = False) -> tuple[dic
         # Cameras store the sensor's rows and a tag. A mask drawn in a viewer that obeys the tag lies on the turned
         # picture, so the turn is made and remarked.
         pixels = upright(pixels, orientation)
-        facts["remarks"].append("it was turned upright as its EXIF orientation says")
+        facts["remarks"].append("it was turned upright, as its EXIF orientation states")
         spacing = facts["spacing_mm"]
         if spacing and orientation >= 5:
             facts["spacing_mm"] = [spacing[0], spacing[2], spacing[1]]
@@ -101,7 +101,7 @@ def _flat(raw: bytes, limits: Limits, indices: bool) -> tuple[dict[str, Any], ND
     try:
         picture = Pillow.open(io.BytesIO(raw), formats=_FORMATS)
     except UnidentifiedImageError as error:
-        raise RefusedFile("", "it is no PNG, JPEG, BMP, GIF or TIFF file", "convert it to one of these") from error
+        raise RefusedFile("", "it is not a PNG, JPEG, BMP, GIF or TIFF file", "convert it to one of these") from error
     # An animated PNG would otherwise give its first picture without a word.
     if (frames := int(getattr(picture, "n_frames", 1))) != 1:
         raise RefusedFile("", f"it holds {frames} pictures", "save every picture as a file of its own")

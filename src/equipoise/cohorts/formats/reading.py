@@ -56,7 +56,7 @@ def read_any(
     if path.is_dir() or suffix in DICOM or (path.is_file() and has_preamble(path)):
         series = read_dicom_series(path, series_uid=series_uid or None, limits=limits)
         return _finite(series, path, nonfinite)
-    raise RefusedFile(path, "its kind is not known by its name or its first bytes", f"give {KNOWN}")
+    raise RefusedFile(path, "its file type is not recognised by its name or its first bytes", f"give {KNOWN}")
 
 
 def _finite(scan: Scan, path: Path, nonfinite: Nonfinite) -> Scan:

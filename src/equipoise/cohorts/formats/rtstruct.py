@@ -49,7 +49,7 @@ def read_structures(
     """
     require_dicom()
     if reference.affine is None or reference.array.ndim != 4:
-        raise RefusedFile(path, "its image has no place in space", "read the image as a DICOM series or NIfTI")
+        raise RefusedFile(path, "its image states no position in space", "read the image as a DICOM series or NIfTI")
     facts, arrays = (sandbox or shared_sandbox(limits)).ask("dicom_contours", path)
     contours = iter(arrays)
     drawn: list[tuple[dict[str, Any], list[NDArray[np.float64]]]] = []

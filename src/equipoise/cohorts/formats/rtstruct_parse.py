@@ -23,7 +23,7 @@ def parse_contours(path: str, limits: Limits) -> tuple[dict[str, Any], list[NDAr
     dataset, digest = _open(path, limits)
     _check_nesting(dataset, limits)
     if uid(dataset, "SOPClassUID") != _STRUCTURES_UID:
-        raise RefusedFile("", "it is no structure set", "give a DICOM RTSTRUCT file")
+        raise RefusedFile("", "it is not a structure set", "give a DICOM RTSTRUCT file")
     by_number: dict[int, dict[str, Any]] = {}
     for item in items(dataset, "StructureSetROISequence"):
         number = whole(item, "ROINumber")

@@ -159,7 +159,7 @@ def _own_page(file: TiffFile, page: TiffPage, raw: bytes) -> NDArray[Any]:
     tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
     down, right = math.ceil(height / tall), math.ceil(width / wide)
     if len(page.dataoffsets) != planes * down * right or len(page.databytecounts) != len(page.dataoffsets):
-        raise RefusedFile("", "it has other strips than its size needs", _AGAIN)
+        raise RefusedFile("", "its strips do not fit its size", _AGAIN)
     result = np.empty((planes, height, width, samples), page.dtype)
     places = [(plane, y, x) for plane in range(planes) for y in range(down) for x in range(right)]
     for (plane, y, x), start, size in zip(places, page.dataoffsets, page.databytecounts, strict=True):

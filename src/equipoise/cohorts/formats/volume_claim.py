@@ -182,4 +182,4 @@ def check_affine(affine: NDArray[np.float64], path: str | PathLike[str]) -> None
         raise RefusedFile(path, f"its voxels measure {shown} mm", "correct the header's spacing")
     # Two axes in one direction still have finite lengths, so only the determinant shows that the grid has no volume.
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise RefusedFile(path, "its orientation folds the volume flat", BROKEN)
+        raise RefusedFile(path, "its orientation matrix is singular", BROKEN)

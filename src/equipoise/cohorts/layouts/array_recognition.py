@@ -40,15 +40,15 @@ def recognise_arrays(path: Path, user_settings: Mapping[str, Any] | None = None)
     if images not in names or (label is None and mask is None):
         label_name = names[-1] if names[1:] else "NAME"
         raise CohortError(
-            f"{path} holds the arrays {', '.join(names[:12])}, whose names do not say which are the images and their "
-            f"labels or masks; say it: `equipoise init {path} --set images={names[0]} --set labels={label_name}`, or "
-            f"masks in place of labels."
+            f"{path} holds the arrays {', '.join(names[:12])}, whose names do not show which hold the images and "
+            f"their labels or masks; name them: `equipoise init {path} --set images={names[0]} --set "
+            f"labels={label_name}`, or masks in place of labels."
         )
     if label in names and rows(path, label).ndim > 1 and rows(path, label).shape[1:] != (1,):
         raise CohortError(
             f"{path} has an array {label!r} of shape {rows(path, label).shape}: several labels per image; save "
             f"the one that "
-            "is meant as an array or a column of its own."
+            "is meant as its own array or column."
         )
     settings: dict[str, Any] = {"images": images, "table": table.name if table.is_file() else None}
     settings |= {"labels": label} if label else {"masks": mask}
@@ -60,7 +60,9 @@ def recognise_arrays(path: Path, user_settings: Mapping[str, Any] | None = None)
 def _stated(role: str, user_settings: Mapping[str, Any], names: Sequence[str]) -> str | None:
     name = user_settings.get(role)
     if name is not None and name not in names:
-        raise CohortError(f"cohort.{role} is {name!r}, which is no array or column; {nearest(str(name), list(names))}")
+        raise CohortError(
+            f"cohort.{role} is {name!r}, which is not an array or column; {nearest(str(name), list(names))}"
+        )
     return None if name is None else str(name)
 
 

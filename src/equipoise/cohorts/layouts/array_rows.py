@@ -68,7 +68,7 @@ def _opened(path: Path, modified: int, size: int) -> ArrayFile | LargeArrayFile:
 def _row_array(path: Path, key: str, modified: int, size: int) -> RowArray:
     opened = _opened(path, modified, size)
     if not isinstance(opened, LargeArrayFile):
-        raise TypeError(f"{path} is no large file")
+        raise TypeError(f"{path} is not a large file")
     return opened.rows(key)
 
 

@@ -225,8 +225,8 @@ class _Source:
         nameless = [row for row, patient in enumerate(patients) if is_missing(patient)]
         if nameless:
             raise CohortError(
-                f"{len(nameless)} rows of {self.path} have no {groups}, first row {nameless[0]}; fill it in, for rows "
-                "without a patient are not all of one."
+                f"{len(nameless)} rows of {self.path} have no {groups}, first row {nameless[0]}; fill it in, because "
+                "rows without a patient would all count as one."
             )
         spacings, offsets = self.numbers(spacing_mm, count).tolist(), self.numbers(subtract or 0.0, count).tolist()
         known = [{key: number_or_text(value) for key, value in row.items()} for row in self.table or [{}] * count]

@@ -96,9 +96,8 @@ def brats(
     if len(meanings) > 1:
         groups = sorted({scan.group or EARLY for scan in scans})
         raise CohortError(
-            f"{path} holds the groups {', '.join(groups)}, whose masks know other tissues; give one folder for "
-            f"each group, "
-            "or state one cohort.coding that holds for all."
+            f"{path} holds the groups {', '.join(groups)}, whose masks use different tissues; give one folder for "
+            "each group, or state one cohort.coding that holds for all."
         )
     first = CODINGS[codings[0]]
     entries = [_entry(scan, name, modalities) for scan, name in zip(scans, codings, strict=True)]

@@ -68,12 +68,12 @@ def _refuse_several(names: Collection[str], where: str) -> None:
         parts = [part.strip() for part in re.split(r"[|;,]", name)]
         if len(parts) > 1 and any(part in names for part in parts):
             raise CohortError(
-                f"{where} has the label {name!r}, which names several of the others; give the class that is meant a "
-                "column of its own and say so with cohort.columns, or name all classes in cohort.classes."
+                f"{where} has the label {name!r}, which stands for several of the others; put the intended class into "
+                "a column of its own and name it in cohort.columns, or name all classes in cohort.classes."
             )
 
 
-_WRITE_ALIKE = "write them alike, or name all classes in cohort.classes"
+_WRITE_ALIKE = "use one spelling, or name all classes in cohort.classes"
 
 
 def refuse_look_alikes(names: Sequence[str], where: str, what: str = "labels", remedy: str = _WRITE_ALIKE) -> None:
@@ -86,8 +86,8 @@ def refuse_look_alikes(names: Sequence[str], where: str, what: str = "labels", r
             # ascii() shows what is not seen, but only where nothing else would tell the two apart.
             plain = _plain(name) != _plain(other)
             first, second = (ascii(other), ascii(name)) if plain else (repr(other), repr(name))
-            signs = "signs that look alike or are not seen" if plain else "capitals or spaces"
-            raise CohortError(f"{where} has the {what} {first} and {second}, which differ in {signs} alone; {remedy}.")
+            signs = "signs that look alike or are invisible" if plain else "capitals or spaces"
+            raise CohortError(f"{where} has the {what} {first} and {second}, which differ only in {signs}; {remedy}.")
 
 
 def _plain(name: str) -> list[str]:

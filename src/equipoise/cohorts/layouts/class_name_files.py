@@ -12,7 +12,7 @@ FILES = ("labels.txt", "classes.txt", "class_names.txt", "label_names.txt", "lab
 _SMALL = Limits(file_bytes=MIB)
 _BACKGROUND = frozenset({"background", "bg", "unlabelled", "unlabeled", "void", "none", "__background__"})
 _NUMBERED = re.compile(r"(\d{1,5})\s*[:=,;\t ]\s*(\S.*)")
-UNNAMED = "the names of the classes are in no file: give them in `classes`, in the order of the values"
+UNNAMED = "no file names the classes: give them in `classes`, in the order of the values"
 
 
 def names_of_values(folder: Path, values: Sequence[int]) -> list[str] | None:

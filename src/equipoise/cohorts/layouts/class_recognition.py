@@ -119,8 +119,7 @@ def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Seque
         return True
     if masked and len(masked) < len(names):
         raise CohortError(
-            f"{path} has a folder {masked[0]}, which is no class, and no image that its masks belong to by their "
-            f"names; list "
+            f"{path} has a folder {masked[0]}, which is not a class, and its masks match no image by name; list "
             "images and masks in a manifest.csv"
         )
     if _named_as_cases(names) or _hold_channels(files):
@@ -143,7 +142,7 @@ def _refuse_unlabelled(path: Path, names: Sequence[str]) -> None:
     if without:
         classes = "[" + ", ".join(f'"{name}"' for name in names if name not in without) + "]"
         raise CohortError(
-            f"{path} has a folder {without[0]}, which is no class by its name; say which folders are classes: "
+            f"{path} has a folder {without[0]}, whose name is not that of a class; say which folders are classes: "
             f"`equipoise init {path} --set classes='{classes}'`."
         )
 

@@ -118,14 +118,14 @@ def _check_stated(labels: Labels, classes: Sequence[str] | None, values: Sequenc
         if given is not None and list(given) != read:
             raise ProtocolError(
                 f'cohort.{key} is {list(given)}, and the "labels" of {root / NAME} say {read}; leave cohort.classes '
-                'and cohort.values out, or take "labels" out of the description'
+                'and cohort.values out, or remove "labels" from the description'
             )
 
 
 def _stated(classes: Sequence[str] | None, values: Sequence[int] | None) -> Labels:
     if not classes:
         raise ProtocolError(
-            'cohort.classes is missing, for the description has no "labels"; name the mask\'s classes, '
-            'e.g. classes = ["background", "tumour"]'
+            'cohort.classes is missing, because the description has no "labels"; name the mask\'s classes, e.g. '
+            'classes = ["background", "tumour"]'
         )
     return Labels(tuple(classes), codes_of(values, classes))

@@ -43,9 +43,9 @@ def read_description(root: Path) -> dict[str, Any]:
         content = json.loads(raw)
     # Thousands of nested brackets, in a small file, end in a RecursionError and not in a ValueError.
     except (ValueError, RecursionError) as error:
-        raise RefusedFile(path, "it is no JSON", "correct it, or write it again") from error
+        raise RefusedFile(path, "it is not valid JSON", "correct it, or write it again") from error
     if not isinstance(content, dict):
-        raise RefusedFile(path, "it is no JSON object", "correct it, or write it again")
+        raise RefusedFile(path, "it is not a JSON object", "correct it, or write it again")
     return content
 
 
@@ -128,5 +128,5 @@ def listed_file(root: Path, name: Any) -> Path:
     path = Path(str(name))
     if not isinstance(name, str) or path.is_absolute() or ".." in path.parts or not name.strip("./ "):
         remedy = "correct it, or link the files below its folder and name the links"
-        raise RefusedFile(root / NAME, f"it lists {name!r}, which is no file below its folder", remedy)
+        raise RefusedFile(root / NAME, f"it lists {name!r}, which is not a file below its folder", remedy)
     return root / path

@@ -123,7 +123,7 @@ def mask_classes(
         )
     if len(values) > MOST_VALUES:
         raise CohortError(
-            f"the mask {layout.masks[0]} and others hold {len(values)} values, which are no classes; save one whole "
+            f"the mask {layout.masks[0]} and others hold {len(values)} values, which are not classes; save one whole "
             "number per class, without lossy compression"
         )
     # 0, 1 and 255: the border that VOC does not judge, or files of which some store the same class as 255. As a class

@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(
     r"(?i)[\W_]*(anon\w*|unknown|none|null|nan|n/?a|no ?name|patient|patient ?id|test|deidentified|de-identified|"
     r"removed|redacted|xxx*|0+|-+|\*+|)[\W_]*"
 )
-BY_ID = "The patients are those of the DICOM headers (PatientID), for the source states none."
+BY_ID = "The patients are those of the DICOM headers (PatientID), because the source states none."
 BY_STUDY = (
     "The source and the DICOM headers state no patients: images of one study (StudyInstanceUID) were taken for one "
     "patient; a patient with several studies counts several times."
@@ -71,7 +71,7 @@ def contradictions(patients: Sequence[str], owners: Sequence[Mapping[str, str]],
                 members[owner[key]].append(index)
         split = [shared for shared in members.values() if len({patients[index] for index in shared}) > 1]
         if split:
-            text = f"one {tag} in the DICOM headers belongs to several patients of the source, of whom one may be meant"
+            text = f"one {tag} in the DICOM headers belongs to several patients of the source, who may be one person"
             remarks.append(Remark(text, sum(map(len, split)), cases[split[0][0]]))
     return remarks
 

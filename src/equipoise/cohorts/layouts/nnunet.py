@@ -116,7 +116,7 @@ def _check_channels(root: Path, ending: str, cases: Collection[str], channels: S
         match = _ANY_CHANNEL.fullmatch(file.name.removesuffix(ending)) if file.name.endswith(ending) else None
         if match and match[1] in cases and int(match[2]) >= len(channels):
             reason = f"{IMAGES} holds {file.name}, and it names {len(channels)} channels ({', '.join(channels)})"
-            raise RefusedFile(root / NAME, reason, "name every channel, or take the files of the others away")
+            raise RefusedFile(root / NAME, reason, "name every channel, or remove the files of the other channels")
 
 
 def _count_note(description: Mapping[str, Any], count: int) -> tuple[str, ...]:
@@ -161,5 +161,5 @@ def _sidecar_spacing(image: Path) -> tuple[float, ...] | None:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RefusedFile(sidecar, 'it names no "spacing" of three numbers', "correct it") from error
     if len(spacing) not in (2, 3) or not all(0 < value < 1e4 for value in spacing):
-        raise RefusedFile(sidecar, f"its spacing {list(spacing)} is none in mm", "correct it")
+        raise RefusedFile(sidecar, f"its spacing {list(spacing)} is not a valid spacing in mm", "correct it")
     return spacing

@@ -82,7 +82,7 @@ def pairs(
         entry.id for entry in entries if STRUCTURE in reader.mask.fields and len(entry.structures) < len(names) - 1
     ]
     if fewer:
-        notes += (f"{len(fewer)} cases lack the file of a structure, which then is nowhere in them, first {fewer[0]}.",)
+        notes += (f"{len(fewer)} cases lack the file of a structure and count as cases without it, first {fewer[0]}.",)
     shown = tuple(channels or ())
     layout = Layout("pairs", root, SEGMENTATION.name, names, shown, notes=notes, patients_known=known)
     cohort = make_cohort(layout, entries, on_problem, nonfinite)
@@ -138,7 +138,7 @@ class PairReader:
         case = "/".join(value for name, value in fields.items()) or self.root.name
         part = fields.get(PART)
         if part is not None and part.lower() not in PARTS:
-            raise CohortError(f"{files[0]}: {{part}} stands for {part!r}; use another name for what is no part.")
+            raise CohortError(f"{files[0]}: {{part}} stands for {part!r}; use another name for what is not a part.")
         entry = CaseFiles(
             id=case,
             patient=fields.get(PATIENT, patient_of(case, patient_pattern)),

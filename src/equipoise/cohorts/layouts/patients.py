@@ -7,8 +7,8 @@ from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.errors import CohortError, ProtocolError
 
 UNKNOWN_PATIENTS = (
-    "The source states no patients: every case counts as a patient of its own, which hides leaks between "
-    "cases of one person; give patient_pattern where the file names tell."
+    "The source states no patients: every case counts as a patient of its own, which hides leaks between cases of one "
+    "person; set cohort.patient_pattern if the file names state the patient."
 )
 # Only words that mean a person are here. What is found counts as a known patient and not as a guess, and `case`, `scan`
 # or `s` number images as often as people.
@@ -30,7 +30,9 @@ def patient_of(case: str, pattern: str | None) -> str:
     try:
         match = re.search(pattern, case)
     except re.error as error:
-        raise ProtocolError(f"cohort.patient_pattern is no regular expression ({error}); correct it") from error
+        raise ProtocolError(
+            f"cohort.patient_pattern is not a valid regular expression ({error}); correct it"
+        ) from error
     # A case that the pattern misses must not become a patient of its own, which would hide a leak.
     if match is None or not match.groups():
         raise CohortError(
@@ -68,6 +70,6 @@ def check_patients(patients: Iterable[str], where: str) -> None:
             unseen = as_seen(other) == as_seen(patient) and other.casefold() != patient.casefold()
             first, second = (ascii(other), ascii(patient)) if unseen else (repr(other), repr(patient))
             raise CohortError(
-                f"{where} has the patients {first} and {second}, which may be one person: they differ in "
-                "capitals, spaces, zeros or unseen signs alone; write them alike, or make them differ in more."
+                f"{where} has the patients {first} and {second}, which may be one person: they differ only in "
+                "capitals, spaces, zeros or invisible signs; use one spelling, or make them differ in more."
             )

@@ -66,8 +66,8 @@ def _refuse_one_class(path: Path) -> None:
     images = [file for file in below if is_image_name(file.name)]
     if images and len({file.parent for file in images}) == 1:
         raise CohortError(
-            f"{path} holds {len(images)} images in one folder, without masks or a table, so that they are of one class "
-            "only; give a folder that holds one folder for each of two classes or more, or write a manifest.csv"
+            f"{path} holds {len(images)} images in one folder, without masks or a table, so there is only one class; "
+            "give a folder that holds one folder for each of two classes or more, or write a manifest.csv"
         )
 
 

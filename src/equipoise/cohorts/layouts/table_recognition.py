@@ -89,9 +89,8 @@ def _check_roles(roles: Columns, rows: Sequence[Mapping[str, str]], path: Path) 
     what = "holds the images' files" if lacking == "image" else "is the class, or holds the masks' files"
     free = next((name for name in reversed(list(rows[0])) if name not in roles.used), next(iter(rows[0])))
     raise CohortError(
-        f"{path} has the columns {', '.join(rows[0])}, and none is known to be what {what}; rename it "
-        f"{lacking!r}, or say "
-        f"which it is: `equipoise init {path} --set columns.{lacking}={free!r}`."
+        f"{path} has the columns {', '.join(rows[0])}, and none is recognised as the one that {what}; rename it to "
+        f"{lacking!r}, or name it: `equipoise init {path} --set columns.{lacking}={free!r}`."
     )
 
 
@@ -134,7 +133,7 @@ def _where(folder: Path, values: Sequence[str], path: Path, missing_is_problem: 
     if not looked_at or sum(prefixes.values()) < _FEWEST_THERE * len(looked_at):
         shown = values[0] if values else "nothing"
         raise CohortError(
-            f"{path} names images that are not there, first {shown!r}, below {folder}; correct the paths, or say "
+            f"{path} names images that do not exist, first {shown!r}, below {folder}; correct the paths, or say "
             f"where they "
             f'lie: `equipoise init {path} --set files="images/{IMAGE}.png"`.'
         )

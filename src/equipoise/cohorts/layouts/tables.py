@@ -52,7 +52,7 @@ def decoded(raw: bytes, path: str | PathLike[str]) -> str:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise RefusedFile(path, "it is no text in UTF-8, UTF-16 or Windows-1252", "save it as CSV in UTF-8")
+    raise RefusedFile(path, "it is not text in UTF-8, UTF-16 or Windows-1252", "save it as CSV in UTF-8")
 
 
 def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str]]]:
@@ -69,7 +69,7 @@ def _separated(text: str, path: str | PathLike[str]) -> list[tuple[int, list[str
     whole = [lines for lines in readings if all(len(line) == len(lines[0][1]) for _, line in lines)]
     candidates = whole or readings
     if not candidates:
-        raise RefusedFile(path, "it is no CSV file", "save it as CSV in UTF-8")
+        raise RefusedFile(path, "it is not a CSV file", "save it as CSV in UTF-8")
     return max(candidates, key=lambda lines: len(lines[0][1]))
 
 
@@ -80,7 +80,7 @@ def _parsed(text: str, separator: str, path: str | PathLike[str], strict: bool =
     except csv.Error as error:
         if not strict:
             return []
-        raise RefusedFile(path, f"it is no CSV file ({error})", "save it as CSV in UTF-8") from error
+        raise RefusedFile(path, f"it is not a CSV file ({error})", "save it as CSV in UTF-8") from error
     filled = [(number, line) for number, line in enumerate(lines, start=1) if any(cell.strip() for cell in line)]
     if len(filled) < 2:
         raise RefusedFile(path, "it has no rows", "give a header line and one line per case")

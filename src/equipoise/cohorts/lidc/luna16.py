@@ -40,7 +40,7 @@ def _place(mark: NoduleMark, reading: LidcReading, scan: CtScan) -> Voxel:
     """Return the voxel of a point, the first one of several."""
     outline = mark.outlines[0]
     if outline.sop_uid not in scan.sops:
-        raise RefusedFile(reading.file, f"it marks the slice {outline.sop_uid}, which is not there", "fetch all slices")
+        raise RefusedFile(reading.file, f"it marks the slice {outline.sop_uid}, which is missing", "fetch all slices")
     column, row = (int(value) for value in outline.points[0])
     if not (0 <= row < scan.shape[1] and 0 <= column < scan.shape[2]):
         raise RefusedFile(reading.file, "it marks pixels beyond the image", "check that it belongs to the series")

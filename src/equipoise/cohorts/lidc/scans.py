@@ -148,7 +148,7 @@ def _series_folders(root: Path) -> tuple[dict[str, Path], list[Problem]]:
 def _ct_scan(reading: LidcReading, folders: Mapping[str, Path]) -> CtScan:
     folder = folders.get(reading.series_uid)
     if folder is None:
-        raise RefusedFile(reading.file, f"its series {reading.series_uid} is not there", "fetch the DICOM series")
+        raise RefusedFile(reading.file, f"its series {reading.series_uid} is missing", "fetch the DICOM series")
     candidate = next(each for each in find_series(sorted(folder.glob("*.dcm"))) if each.uid == reading.series_uid)
     series, _ = without_copies(candidate)
     facts = dict(zip(series.files, series.facts, strict=True))
@@ -183,7 +183,7 @@ def as_database(reading: LidcReading, scan: CtScan) -> LidcDatabase:
     for _, outline in outlines:
         if outline.sop_uid not in index_of:
             raise RefusedFile(
-                reading.file, f"it outlines the slice {outline.sop_uid}, which is not there", "fetch all slices"
+                reading.file, f"it outlines the slice {outline.sop_uid}, which is missing", "fetch all slices"
             )
         if (outline.points < 0).any() or (outline.points >= (columns, rows)).any():
             raise RefusedFile(

@@ -61,8 +61,8 @@ def download(
 def _other_file(file: PublicFile, checksum: str, receiver: "Receiver") -> CohortError:
     kind, _, published = checksum.partition(":")
     return CohortError(
-        f"what {receiver.address} sent as {file.name} ({receiver.received} bytes) has not the {kind.upper()} "
-        f"{published} that was published or confirmed; nothing was kept, try again later or another mirror"
+        f"what {receiver.address} sent as {file.name} ({receiver.received} bytes) does not have the {kind.upper()} "
+        f"{published} that was published or confirmed; nothing was kept, try again later or use another mirror"
     )
 
 
@@ -106,14 +106,14 @@ class Receiver:
                     self.sleep(min(self.server.pause_seconds * 2**barren, _LONGEST_PAUSE_SECONDS))
                 self.resumed = True
             except requests.RequestException as error:
-                raise CohortError(f"{address} cannot be asked ({_reason(error)}); check the address") from error
+                raise CohortError(f"{address} cannot be reached ({_reason(error)}); check the address") from error
             else:
                 self.received = self._size()
                 self._notes.unlink(missing_ok=True)
                 return self.part
         raise CohortError(
-            f"{address} broke off {ATTEMPTS} times in a row ({reason}); "
-            f"{self._size()} bytes were received and are kept: the same command goes on"
+            f"{address} closed the connection {ATTEMPTS} times in a row ({reason}); {self._size()} bytes were "
+            "received and are kept: the same command resumes"
         )
 
     @property
@@ -145,7 +145,7 @@ class Receiver:
         if status not in (200, 206):
             raise CohortError(f"{address} answers {status} {response.reason}; check its page, it may have moved")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise CohortError(f"{address} answers in an encoding that was not asked for; try another mirror")
+            raise CohortError(f"{address} answers in an encoding that was not requested; try another mirror")
         start = size if status == 206 else 0
         length = response.headers.get("Content-Length", "")
         self._total = start + int(length) if length.isdecimal() and len(length) < 19 else None

@@ -49,7 +49,7 @@ def fetch(
     place = PublicFolder(entry, above)
     if entry.ask:
         raise CohortError(
-            f"{entry.name} is given to those who accept its terms: ask for it at {entry.ask}, unpack it, and give its "
+            f"{entry.name} is only for users who accept its terms: request it at {entry.ask}, unpack it, and give its "
             f'folder: source = "{entry.reader}", path = "…"'
         )
     if patients and not entry.archive:
@@ -122,12 +122,12 @@ def _confirmed(file: PublicFile, place: PublicFolder, server: Server, pin: str |
             receiver.receive(server.address(file.address)).replace(aside)
         digest = hashes_of(aside)["sha256"]
         raise CohortError(
-            f"no checksum of {file.name} is published; what came has {aside.stat().st_size} bytes and the SHA-256 "
-            f"{digest}: compare it with a copy that you trust, then confirm it: {place.command} --pin {digest}"
+            f"no checksum of {file.name} is published; the file received has {aside.stat().st_size} bytes and the "
+            f"SHA-256 {digest}: compare it with a copy that you trust, then confirm it: {place.command} --pin {digest}"
         )
     pin = pin.strip().lower().removeprefix("sha256:")
     if len(pin) != 64 or set(pin) - set("0123456789abcdef"):
-        raise CohortError(f"--pin {pin!r} is no SHA-256; give the 64 hexadecimal digits")
+        raise CohortError(f"--pin {pin!r} is not a SHA-256; give the 64 hexadecimal digits")
     if aside.is_file():
         if hashes_of(aside)["sha256"] == pin:
             aside.replace(place.folder / file.name)

@@ -45,7 +45,7 @@ class PublicFolder:
         except (OSError, ValueError) as error:
             raise self._damaged(f"fetched.json cannot be read ({error})") from error
         if not isinstance(content, dict):
-            raise self._damaged("fetched.json is no table")
+            raise self._damaged("fetched.json is not a table")
         return content
 
     def note(self, **facts: Any) -> None:
@@ -83,7 +83,7 @@ class PublicFolder:
         if not summary:
             raise CohortError(f"{self.entry.name} is not in {self.folder}; run `{self.command}` first")
         if not summary.get("complete"):
-            raise CohortError(f"{self.entry.name} is not complete in {self.folder}; `{self.command}` goes on")
+            raise CohortError(f"{self.entry.name} is not complete in {self.folder}; `{self.command}` resumes")
         recorded = self._files()
         present = {path.relative_to(self.data).as_posix(): path for path in _files_below(self.data)}
         for name in sorted(recorded.keys() ^ present.keys()):
@@ -95,13 +95,13 @@ class PublicFolder:
 
     def _check(self, file: Path, digest: str) -> None:
         if file.is_symlink() or not file.is_file():
-            raise self._damaged(f"{file} is no plain file")
+            raise self._damaged(f"{file} is not a plain file")
         published = self.entry.file
         # The record lies beside the data and might have been changed with them; the catalogue does not.
         checksum = published.checksum if published and published.name == file.name else None
         hashes = hashes_of(file)
         if hashes["sha256"] != digest or (checksum and checksum != f"md5:{hashes['md5']}"):
-            raise self._damaged(f"{file} is not as it was fetched")
+            raise self._damaged(f"{file} was changed after the download")
 
     def _files(self) -> dict[str, str]:
         files: dict[str, str] = {}

@@ -93,7 +93,7 @@ def _json(server: Server, address: str) -> Sequence[Any]:
                 raise ValueError("its answer is too long")
     rows = json.loads(content)
     if not isinstance(rows, list):
-        raise TypeError("its answer is no list")
+        raise TypeError("its answer is not a list")
     return rows
 
 
@@ -103,9 +103,9 @@ def _series(row: Any) -> Series:
     # These become names of folders, so nothing but identifiers may pass.
     for name in (uid, study):
         if not _UID.fullmatch(name) or len(name) > _LONGEST_UID:
-            raise ValueError(f"{name!r} is no UID")
+            raise ValueError(f"{name!r} is not a UID")
     if not _PATIENT.fullmatch(patient) or len(patient) > _LONGEST_UID:
-        raise ValueError(f"{patient!r} is no patient id")
+        raise ValueError(f"{patient!r} is not a patient id")
     if not 0 < images < 20_000:
         raise ValueError(f"{uid} has {images} images")
     return Series(uid, study, patient, images)
@@ -148,7 +148,9 @@ def _verify(folder: Path, names: Sequence[str], series: Series) -> Iterator[tupl
     for name in images:
         hashes = hashes_of(folder / name)
         if hashes["md5"] != published[name]:
-            raise RefusedFile(f"series {series.uid}", f"its image {name} has not the stated MD5", "try again later")
+            raise RefusedFile(
+                f"series {series.uid}", f"its image {name} does not have the stated MD5", "try again later"
+            )
         yield name, hashes["sha256"]
 
 

@@ -43,7 +43,9 @@ class Server:
         may not be asked, requests.RequestException where the connection fails.
         """
         if self.offline:
-            raise CohortError(f"{address} was not asked, for --offline was given; leave it out, or copy the data here")
+            raise CohortError(
+                f"{address} was not contacted, because --offline was given; leave it out, or copy the data here"
+            )
         sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | dict(headers or {})
         with requests.Session() as session:
             for _ in range(_REDIRECTS + 1):
@@ -58,7 +60,7 @@ class Server:
                         timeout=(CONNECT_SECONDS, self.stall_seconds),
                     )
                 except ValueError as error:  # also where a redirect cannot be read, which the library tries first
-                    reason = f"{address} cannot be asked, or redirects to what is no address ({error})"
+                    reason = f"{address} cannot be reached, or redirects to an invalid address ({error})"
                     raise CohortError(f"{reason}; nothing was read there, check the address") from error
                 if not response.is_redirect:
                     return response
@@ -71,7 +73,9 @@ class Server:
             parts = urlsplit(address)
             host, _ = parts.hostname or "", parts.port
         except ValueError as error:
-            raise CohortError(f"{address!r} is no address ({error}); give one such as https://mirror.org") from error
+            raise CohortError(
+                f"{address!r} is not a valid address ({error}); give one such as https://mirror.org"
+            ) from error
         if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
             raise CohortError(f"{address} is not https; give an https address (http is for this machine alone)")
 

@@ -22,7 +22,7 @@ RATIO = 200
 _PIECE = 1 << 20
 _FREE_BYTES = 64 << 20  # archives of a few kilobytes may hold well-packed text
 _DEEPEST, _LONGEST = 16, 200
-_REMEDY = "fetch it again; if that does not help, its publisher should know"
+_REMEDY = "fetch it again; if that does not help, tell its publisher"
 # Names that Windows gives to devices or cannot store; an archive with them would not be the same everywhere.
 _FORBIDDEN = frozenset('<>:"|?*\\')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))})
@@ -57,7 +57,7 @@ def unpack(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> list[s
         zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError,
         RuntimeError, OverflowError,
     ) as error:  # fmt: skip
-        raise RefusedFile(archive, f"it is no whole archive ({error})", _REMEDY) from error
+        raise RefusedFile(archive, f"it is not a complete archive ({error})", _REMEDY) from error
     except OSError as error:  # a seek to nowhere, or a full disk
         raise RefusedFile(archive, f"it cannot be unpacked ({error})", f"free space, or {_REMEDY}") from error
     finally:
@@ -160,7 +160,7 @@ def _drain(opened: tarfile.TarFile, archive: Path) -> None:
     while stream is not None and (piece := stream.read(_PIECE)):
         count += len(piece)
         if count > _FREE_BYTES or piece.strip(b"\x00"):
-            raise RefusedFile(archive, "it goes on after its end", _REMEDY)
+            raise RefusedFile(archive, "it has data after its end", _REMEDY)
 
 
 def _open(opened: zipfile.ZipFile | tarfile.TarFile, member: _Member) -> AbstractContextManager[IO[bytes]]:

@@ -55,8 +55,8 @@ def warnings(cohort: Cohort, declared: str = "") -> list[str]:
     columns = {name: [str(case.attributes.get(name, "")) for case in cases] for name in names}
     labels = [cohort.classes[case.label or 0] for case in cases]
     return [
-        f"The attribute {name!r} tells the class of {100 * share:.0f} % of patients: if it was made from the label, "
-        "nothing may rest on it; if not (a site, a scanner), networks may be reading it in place of the disease."
+        f"The attribute {name!r} tells the class of {100 * share:.0f} % of patients: if it was derived from the "
+        "label, do not use it; if not (a site, a scanner), networks may be reading it in place of the disease."
         for name, share in predictive_attributes([case.patient for case in cases], labels, columns).items()
     ]
 

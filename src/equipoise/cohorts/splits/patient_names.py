@@ -40,10 +40,10 @@ def spelling_note(spellings: dict[str, str]) -> str:
     other, first = next(iter(spellings.items()))
     more = "" if len(spellings) == 1 else f", and {len(spellings) - 1} more"
     if _looks(first) == _looks(other):
-        return f"Patients {first!a} and {other!a}{more} were taken for one: they look alike and differ in Unicode alone"
+        return f"Patients {first!a} and {other!a}{more} were taken for one: they look alike and differ only in Unicode"
     return (
-        f"Patients {first!r} and {other!r}{more} were taken for one: their names differ by blanks, case or leading "
-        "zeros alone"
+        f"Patients {first!r} and {other!r}{more} were taken for one: their names differ only by blanks, case or "
+        "leading zeros"
     )
 
 

@@ -45,16 +45,18 @@ def _read(file: Path) -> str:
         with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
             facts = os.fstat(stream.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise EquipoiseError(f"{file} is no plain file; name another with --token-file")
+                raise EquipoiseError(f"{file} is not a plain file; name another with --token-file")
             # Windows has no such bits, and shows a file that all may read.
             if os.name == "posix" and facts.st_mode & 0o077:
-                raise EquipoiseError(f"others may read {file}; run `chmod 600` on it, or remove it for a new token")
+                raise EquipoiseError(
+                    f"other users can read {file}; run `chmod 600` on it, or remove it to get a new token"
+                )
             text = stream.read(LONGEST + 2).strip()
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be read ({error}); name another file with --token-file") from error
     if not SHORTEST <= len(text) <= LONGEST or not all(0x21 <= sign <= 0x7E for sign in text):
         raise EquipoiseError(
-            f"{file} holds no token of {SHORTEST} to {LONGEST} plain characters; remove it, and a new one is made"
+            f"{file} holds no token of {SHORTEST} to {LONGEST} plain characters; remove it to get a new one"
         )
     return text.decode("ascii")
 
@@ -77,8 +79,8 @@ def check_address(host: str, named: Path | None) -> None:
     """Refuse an address that other machines reach, unless a token file is named for it."""
     if not is_loopback(host) and named is None:
         raise EquipoiseError(
-            f"{host} is reached from other machines, where tokens and images would travel as plain text; name a token "
-            "with --token-file, and put a proxy with TLS before the server, or leave --host out"
+            f"other machines can reach {host}, and tokens and images would travel unencrypted; name a token with "
+            "--token-file, and put a proxy with TLS before the server, or leave --host out"
         )
 
 
@@ -91,7 +93,7 @@ class Gate:
     def check_peer(self, headers: Mapping[str, str]) -> None:
         """Refuse what a page of another site could send through a browser on this machine."""
         if "origin" in headers:
-            raise Refused(403, "requests that a page in a browser makes are not answered; send it from a program")
+            raise Refused(403, "requests from web pages in a browser are refused; send the request from a program")
         # A foreign name that was made to point at this machine (DNS rebinding) still stands in this header. Behind a
         # proxy on another address, the token alone decides.
         if is_loopback(self._host) and not is_loopback(_name(headers.get("host", ""))):
@@ -104,8 +106,8 @@ class Gate:
         if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
             raise Refused(
                 401,
-                "the token is missing or another one; send the header Authorization: Bearer, and the token of the "
-                "server's token file",
+                "the token is missing or wrong; send the header Authorization: Bearer, and the token of the server's "
+                "token file",
                 {"WWW-Authenticate": "Bearer"},
             )
 

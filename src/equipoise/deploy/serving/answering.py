@@ -47,7 +47,7 @@ def request_of(content_type: str, query: dict[str, str], bundle: Bundle) -> Requ
     """Return what the headers and the query ask for; refuse what no answer of the bundle can be."""
     unknown = sorted(set(query) - {"as", "strict", "series"})
     if unknown:
-        raise Refused(400, f"the query names {unknown[0]!r}; known are as, strict and series")
+        raise Refused(400, f"the query parameter {unknown[0]!r} is unknown; known are as, strict and series")
     if query.get("strict", "0") not in ("0", "1"):
         raise Refused(400, "strict is neither 0 nor 1; leave it out, or write strict=1")
     try:
@@ -56,7 +56,7 @@ def request_of(content_type: str, query: dict[str, str], bundle: Bundle) -> Requ
     except EquipoiseError as error:
         raise Refused(400, str(error).replace("--as ", "as=")) from error
     if NIFTI in formats and not bundle.contract.regions:
-        raise Refused(400, "this bundle answers without masks, so as=nifti has nothing to hold; ask for json")
+        raise Refused(400, "this bundle predicts no masks, so as=nifti is not possible; use as=json")
     return Request(content_type, formats, query.get("strict") == "1", query.get("series") or None)
 
 
@@ -77,7 +77,7 @@ def answer(request: Request, body: Path, bundle: Bundle, runtime: str, boundarie
     except EquipoiseError as error:
         raise _refusal(error, folder) from error
     except MemoryError as error:
-        raise Refused(413, "the memory does not suffice for its answer; send a smaller image") from error
+        raise Refused(413, "there is not enough memory to predict it; send a smaller image") from error
     finally:
         # Here, and not only where the request ends: a client that left must not leave a folder that is written to.
         shutil.rmtree(folder, ignore_errors=True)

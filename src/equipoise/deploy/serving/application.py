@@ -124,7 +124,7 @@ class Service:
 
     async def _unknown(self, _: Asked, error: Exception) -> Sent:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        text = {404: "there is no such route; see /", 405: "the route takes another method; see /"}.get(status, "")
+        text = {404: "there is no such route; see /", 405: "this route takes other methods; see /"}.get(status, "")
         return refusal(Refused(status, text or "the request cannot be answered"))
 
 

@@ -15,12 +15,12 @@ _DRAINED_BYTES, _DRAINED_SECONDS = 8 << 20, 1.0
 def claimed_length(headers: Mapping[str, str], boundaries: Boundaries) -> int | None:
     """Return the length that the headers claim, None where they claim none; refuse one beyond the limit."""
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "bodies with a Content-Encoding are not taken; send the file as it is")
+        raise Refused(415, "bodies with a Content-Encoding are not accepted; send the file as it is")
     text = headers.get("content-length", "")
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()):
-        raise Refused(400, "the header Content-Length is no number; leave it to your HTTP library")
+        raise Refused(400, "the header Content-Length is not a number; leave it to your HTTP library")
     if len(text) > 18 or int(text) > boundaries.largest:
         raise boundaries.too_large("the body has", int(text) if len(text) <= 18 else None)
     return int(text)

@@ -78,9 +78,9 @@ def check_type(content_type: str, kind: str) -> None:
     """Refuse a body that is not what its content type says."""
     allowed = TYPES.get(content_type)
     if allowed is None:
-        raise Refused(415, f"the content type is none that is taken: {', '.join(TYPES)}, multipart/form-data")
+        raise Refused(415, f"the content type is not accepted; use one of {', '.join(TYPES)}, multipart/form-data")
     if kind not in allowed:
-        raise Refused(415, "the body is not what its content type says; it is known by its first bytes: " + _KNOWN)
+        raise Refused(415, "the body is not what its content type says; send " + _KNOWN)
 
 
 _KNOWN = "a NIfTI (.nii, .nii.gz), PNG or DICOM file, or a zip file of them"
@@ -125,7 +125,7 @@ def _check_directory(path: Path, boundaries: Boundaries) -> None:
         raise Refused(422, "the zip file ends early; send it again")
     count, length = struct.unpack("<HI", tail[at + 10 : at + 16])
     if tail[max(0, at - 20) : at].startswith(_FARTHER_END) or count == 0xFFFF or length == 0xFFFFFFFF:
-        raise Refused(413, "zip files of the 64-bit kind are not taken; pack fewer than 65,535 files without it")
+        raise Refused(413, "64-bit zip files are not accepted; pack fewer than 65,535 files without it")
     if length > _LISTED_BYTES * boundaries.members or count > 2 * boundaries.members:
         raise Refused(413, f"the zip file lists more than {boundaries.members} files; send less")
 
@@ -170,11 +170,13 @@ def case_of(files: Sequence[Received], folder: Path, contract: Contract, series_
         raise Refused(422, f"there is no image in it; send {_KNOWN}")
     dicom = [file for file in usable if file.kind == DICOM_FILE]
     if dicom and len(dicom) < len(usable):
-        raise Refused(422, "it holds DICOM and other images, and which of them is meant is not clear; send one of both")
+        raise Refused(
+            422, "it holds DICOM and other images, and which of them is meant is not clear; send only one kind"
+        )
     if dicom:
         return CaseInput(_CASE, (folder,), series_uid)
     if series_uid is not None:
-        raise Refused(422, "series names a DICOM series, and the image is none; leave it out")
+        raise Refused(422, "series names a DICOM series, but the image is not DICOM; leave it out")
     if len(usable) == 1:
         return CaseInput(_CASE, (usable[0].path,))
     return CaseInput(_CASE, _by_channel(usable, contract))

@@ -14,13 +14,13 @@ from equipoise.deploy.serving.contents import TYPES
 from equipoise.tasks.task import MASK
 
 STATUSES = {
-    "400": "the request is damaged or asks for what this bundle cannot answer",
-    "401": "the token is missing or another one",
-    "403": "a browser's page of another site, or another machine's name",
+    "400": "the request is damaged, or this bundle cannot answer it",
+    "401": "the token is missing or wrong",
+    "403": "the request comes from a web page of another site, or names another host",
     "408": "the body came too slowly",
-    "413": "larger than an image may be: the body, what it unpacks to, or what its headers claim",
-    "415": "a content type that is not taken, or not what the body is",
-    "422": "the image cannot be answered: the sentence says why",
+    "413": "the body, its unpacked content or the image in its headers is too large",
+    "415": "the content type is not accepted, or is not that of the body",
+    "422": "the image cannot be predicted: the message says why",
     "429": "too many requests are waiting; Retry-After says when to try again",
 }
 _ERROR = {
@@ -95,7 +95,7 @@ def _parameters(bundle: Bundle) -> list[dict[str, Any]]:
             "schema": {"type": "string", "enum": ["0", "1"], "default": "0"},
         },
         {
-            "name": "series", "in": "query", "description": "the SeriesInstanceUID meant in a study of several",
+            "name": "series", "in": "query", "description": "the SeriesInstanceUID to use, in a study of several",
             "schema": {"type": "string"},
         },
     ]  # fmt: skip

@@ -118,7 +118,8 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         raise EquipoiseError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); end what uses it, or name another --port"
+            f"the server cannot listen on {host}:{port} ({error.strerror or error}); stop the program that uses this "
+            "port, or give another --port"
         ) from error
     return opened
 
@@ -161,6 +162,6 @@ def announcement(address: Address, largest: int | None = None) -> str:
     more = "" if is_loopback(address.host) else ": other machines reach it, so put a proxy with TLS before it"
     size = "" if largest is None else f"; at most {largest} bytes a request"
     return (
-        f"listening on {address.url}{more}{size}\nthe token is in {address.token_file}; the page {address.url}/ says "
-        f"how to ask; Ctrl-C ends it\n{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."
+        f"listening on {address.url}{more}{size}\nthe token is in {address.token_file}; the page {address.url}/ "
+        f"explains how to send requests; Ctrl-C stops it\n{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."
     )

@@ -38,12 +38,12 @@ def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions,
             row = rows[0]
             raise PredictionError(
                 f"case {str(table.case[row])!r} has another {what} in arm {str(table.arm[row])!r} than in "
-                f"{str(table.arm[first[position[row]]])!r} ({len(np.unique(position[rows]))} cases differ); give every "
-                "arm the same truth, or leave such cases out (common cases)"
+                f"{str(table.arm[first[position[row]]])!r} ({len(np.unique(position[rows]))} cases differ); give "
+                "every arm the same truth, or leave such cases out (--common-cases)"
             )
     if not bad.any():
         return table, []
-    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as asked."
+    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as requested."
     return _kept(table, ~bad[position], note)
 
 
@@ -53,7 +53,7 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     test = table.where(table.split == "test")
     undefined = _undefined(test)
     if undefined:
-        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as asked."
+        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as requested."
         table, notes = _kept(table, ~np.isin(table.case, sorted(undefined)), note)
         test = table.where(table.split == "test")
     job = np.stack([test.arm, test.seed.astype(str)], axis=1)
@@ -64,7 +64,9 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     lost = case[~held.all(axis=1)]
     if not len(lost):
         return table, notes
-    note = f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as asked."
+    note = (
+        f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as requested."
+    )
     table, more = _kept(table, ~np.isin(table.case, lost), note)
     return table, [*notes, *more]
 
@@ -87,9 +89,9 @@ def alike_means(table: Predictions) -> tuple[Predictions, list[str]]:
             metrics[name] = np.where(unlike, np.nan, means)
             arms = ", ".join(sorted(set(table.arm[unlike].tolist())))
             notes.append(
-                f"{int((lost & defined).sum())} structures of {int(unlike.sum())} cases have no {name} in "
-                f"{arms} and have one in another arm: means that leave them out are of other structures and "
-                f"flatter, so they were not used; compare one structure (--primary {name}_…), or give the masks."
+                f"{int((lost & defined).sum())} structures of {int(unlike.sum())} cases have no {name} in {arms} and "
+                "have one in another arm: means without them cover other structures and are too optimistic, so they "
+                f"were not used; compare one structure (--primary {name}_…), or give the masks."
             )
     return replace(table, metrics=metrics), notes
 
@@ -126,10 +128,10 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
         return []
     if not common_cases:
         raise PredictionError(
-            f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave them "
-            "out (common cases)"
+            f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave "
+            "them out (--common-cases)"
         )
-    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as asked."]
+    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as requested."]
 
 
 def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
@@ -146,13 +148,13 @@ def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
         both = sorted({str(row[key]) for row in rows if row.get(key)} & set(tested.tolist()))
         if both and not allowed:
             raise PredictionError(
-                f"{len(both)} test {key}s also stand in the training list {path}, first {both[0]!r}; "
-                "test on others, or the numbers flatter"
+                f"{len(both)} test {key}s are also in the training list {path}, first {both[0]!r}; test on other "
+                "cases, because results on training cases are too optimistic"
             )
         if both:
             note = (
-                f"{len(both)} test {key}s also stand in the training list ({both[0]} among them), which was allowed: "
+                f"{len(both)} test {key}s are also in the training list ({both[0]} among them), which was allowed: "
                 "the results are better than new patients would give."
             )
             return [note]
-    return [f"No test case or patient stands in the training list given ({len(rows):,} rows)."]
+    return [f"No test case or patient is in the given training list ({len(rows):,} rows)."]

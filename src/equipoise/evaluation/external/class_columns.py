@@ -153,8 +153,8 @@ def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
     sums = scores[unlike].sum(axis=1)
     note = (
         f"The scores {', '.join(names)} of {source} add up to {sums.min():.3g} to {sums.max():.3g} in {len(sums)} of "
-        f"{len(scores)} rows and not to 1: they are no probabilities of classes, and what treats them so (accuracy, "
-        "Brier score, log-likelihood) may mislead."
+        f"{len(scores)} rows and not to 1: they are not class probabilities, and measures that take them as such "
+        "(accuracy, Brier score, log-likelihood) may mislead."
     )
     return [note]
 
@@ -178,7 +178,7 @@ def _from_one(
         _refuse_confidence(columns, score, called, positive, truths, source, options)
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
-            notes.append(f"The called classes in {called!r} of {source} were left aside; the scores decide.")
+            notes.append(f"The predicted classes in {called!r} of {source} were not used; the scores were.")
         table, more = _two(columns, score, positive, negative, source, options)
         return table, [*notes, *more]
     if called is None:
@@ -223,7 +223,7 @@ def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, 
     if options.positive is not None:
         others = [one for one in seen if one != options.positive]
         if len(others) != 1:
-            raise PredictionError(f"{source} has the classes {', '.join(seen)}; name one of them with --positive")
+            raise PredictionError(f"{source} has the classes {', '.join(seen)}; name the positive one with --positive")
         return options.positive, others[0]
     for one in seen:
         partner = _POSITIVES.get(one.lower())
@@ -233,8 +233,8 @@ def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, 
         positive = next(one for one, other in _POSITIVES.items() if other == seen[0].lower())
         return positive, seen[0]
     raise PredictionError(
-        f"{source} has one score, and which of its classes ({', '.join(seen)}) it is about is not certain; say so "
-        f"(--positive {seen[-1]})"
+        f"{source} has one score, but it is not clear of which class ({', '.join(seen)}); name the class (--positive "
+        f"{seen[-1]})"
     )
 
 
@@ -262,8 +262,8 @@ def _probability(
         return _logistic(finite, score, name, source)
     if kind is None and "logit" in name.lower():
         raise PredictionError(
-            f"{source} has the column {name!r} with values from 0 to 1 alone; say what they are (--scores "
-            "probabilities; of logits, give the probabilities)"
+            f"{source} has the column {name!r} with values from 0 to 1 only; say what they are (--scores "
+            "probabilities; convert logits to probabilities)"
         )
     refuse_outside(columns, score[:, None], name, source)
     return score, []
@@ -294,8 +294,8 @@ def _refuse_confidence(
     if calls is None and "confidence" not in bare(name) and len(np.unique(score[known])) < MANY_SCORES:
         return
     raise PredictionError(
-        f"no score in {name!r} of {source} is below 0.5, as if it were the confidence in the called class and not "
-        f"the probability of {positive!r}; give that, or say that it is (--scores probabilities)"
+        f"no score in {name!r} of {source} is below 0.5, as if it were the confidence in the predicted class and not "
+        f"the probability of {positive!r}; give that probability, or confirm it (--scores probabilities)"
     )
 
 
@@ -305,8 +305,8 @@ def _logistic(
     """Take the logistic function; refuse scores so large that it makes different ones equal and their order is lost."""
     if len(np.unique(expit(finite))) < len(np.unique(finite)):
         raise PredictionError(
-            f"{source} has scores in {name!r} from {finite.min():.4g} to {finite.max():.4g}, of which the logistic "
-            "function makes different ones equal; give probabilities (percentages divided by 100)"
+            f"{source} has scores in {name!r} from {finite.min():.4g} to {finite.max():.4g}, which are too large for "
+            "the logistic function to keep different scores apart; give probabilities (percentages divided by 100)"
         )
     return expit(score), [f"The scores {name!r} of {source} are logits: the logistic function was taken."]
 
@@ -314,7 +314,7 @@ def _logistic(
 def _score_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
     numbers = as_numbers(values)
     if numbers is None:
-        raise PredictionError(f"{source} has a cell in column {name!r} that is no number; correct it")
+        raise PredictionError(f"{source} has a cell in column {name!r} that is not a number; correct it")
     return numbers
 
 
@@ -327,12 +327,12 @@ def _calls(
     foreign = [str(one) for one in called if one not in classes]
     if foreign and not {*map(str, called), *classes} <= {"0", "1"}:
         raise PredictionError(
-            f"{source} has the called class {foreign[0]!r} in {name!r}, which is no truth; correct it"
+            f"{source} has the predicted class {foreign[0]!r} in {name!r}, which is no class of the truth; correct it"
         )
     if options.primary not in options.calls:
         raise PredictionError(
-            f"{source} has called classes in {name!r} and no class scores, so no {options.primary} can be "
-            "computed; add score_<class> columns, or judge the calls (--primary balanced_accuracy; also "
+            f"{source} has predicted classes in {name!r} and no class scores, so {options.primary} cannot be "
+            "computed; add score_<class> columns, or compare the predicted classes (--primary balanced_accuracy; also "
             f"{', '.join(options.calls)})"
         )
     classes = sorted({*classes, *map(str, called)}) if len(classes) < 2 else classes
@@ -341,7 +341,10 @@ def _calls(
     own = np.array([str(one) for one in called])
     scores = {SCORE + one: (own == one).astype(float) for one in classes}
     rest = {key: values for key, values in columns.items() if key != name}
-    return {**rest, **scores}, [*notes, f"The column {name!r} of {source} holds called classes, which have no curve."]
+    return {**rest, **scores}, [
+        *notes,
+        f"The column {name!r} of {source} holds predicted classes, which have no ROC curve.",
+    ]
 
 
 def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -> None:
@@ -350,7 +353,7 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
     unknown = [name for name in columns if name not in known and as_numbers(columns[name]) is not None]
     if unknown and "arm" not in columns and options.primary not in unknown:
         raise PredictionError(
-            f"{source} has the columns {', '.join(unknown)} beside the truth, and what they are is not "
-            f"certain; if each is an arm, say so (--columns arms={'+'.join(unknown)}), if one is the score, --columns "
-            f"score={unknown[0]}, and class scores are called score_<class>"
+            f"{source} has the columns {', '.join(unknown)} beside the truth, but their role is not clear; if each is "
+            f"an arm, add --columns arms={'+'.join(unknown)}; if one is the score, add --columns score={unknown[0]}; "
+            "name class scores score_<class>"
         )

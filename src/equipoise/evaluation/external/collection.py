@@ -101,16 +101,15 @@ def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOp
     labelled = [source.path for source in inputs if source.kind in (Kind.MASK, Kind.NNUNET)]
     if options.ignore and not any(source.kind is Kind.MASK for source in inputs):
         raise PredictionError(
-            "there are no masks to ignore voxels of (--ignore): values that were made elsewhere cannot be made again; "
-            "give the masks"
+            "--ignore needs masks, because values that were computed elsewhere cannot be computed again; give the masks"
         )
     if len({source.kind in (Kind.MASK, Kind.NNUNET) for source in inputs}) > 1 and any(
         source.kind is Kind.MONAI_METRICS for source in inputs
     ):
         if not options.regions:
             raise PredictionError(
-                "MONAI's files number classes and the others have labels, so that which structures are one is "
-                "not certain; name them in order for all (--regions NAME,NAME)"
+                "MONAI's files number classes and the others have labels, so it is not clear which structures are the "
+                "same; name them in order for all files (--regions NAME,NAME)"
             )
         return options, []
     if options.regions or not labelled:
@@ -207,7 +206,7 @@ def _subfolders(arm: str | None, path: Path, options: AuditOptions, has_masks: b
             "folder of masks for each arm"
         )
     if arm is not None and len(arms) > 1:
-        raise PredictionError(f"{path} holds {len(arms)} folders, each an arm; name the folder of {arm!r} alone")
+        raise PredictionError(f"{path} holds {len(arms)} folders, each an arm; name only the folder of {arm!r}")
     inner = replace(options, truth=truths[0]) if truths and options.truth is None else options
     opened = [_opened(arm or child.name, child, inner, True)[0] for child in arms]
     return [source for group in opened for source in group], truths[0] if truths and options.truth is None else None
@@ -261,7 +260,7 @@ def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], lis
         return parts, []
     if len(detectors) < len(parts):
         other = next(part for part in parts if part not in detectors)
-        raise PredictionError(f"{other.reading.path} holds no candidates as the other files do; audit it alone")
+        raise PredictionError(f"{other.reading.path} holds no candidates, unlike the other files; audit it separately")
     split = [
         Part(arm or part.arm, reading, part.fold)
         for part in detectors

@@ -132,7 +132,8 @@ def _matched(reading: Reading, findings: Mapping[str, Findings], cases: NDArray[
         truth = findings.get(name, none)
         if truth.centre_mm.shape[1] != axes:
             raise PredictionError(
-                f"{path} has {axes} coordinates and the findings {truth.centre_mm.shape[1]}; give both"
+                f"{path} has {axes} coordinates and the findings have {truth.centre_mm.shape[1]}; give the same "
+                "coordinates in both"
             )
         matches = match(place[own], truth)
         chosen = own[matches.candidate]
@@ -160,7 +161,7 @@ def _places(columns: Columns, path: str) -> NDArray[np.float64]:
     places = [as_numbers(columns[name]) for name in names if name is not None]
     known = [values for values in places if values is not None and (np.abs(values) < _FARTHEST_MM).all()]
     if len(known) < len(places):
-        raise PredictionError(f"{path} has a coordinate that is no place in mm; correct it")
+        raise PredictionError(f"{path} has a coordinate that is not a position in mm; correct it")
     return np.stack(known, axis=1)
 
 
@@ -169,5 +170,7 @@ def _column(columns: Columns, names: Sequence[str], path: str) -> NDArray[np.flo
     numbers = as_numbers(columns[fitting[0]]) if len(fitting) == 1 else None
     if numbers is None:
         listed = ", ".join(columns)
-        raise PredictionError(f"{path} has no one column {names[0]!r} of numbers (it has {listed}); add it")
+        raise PredictionError(
+            f"{path} needs exactly one column {names[0]!r} of numbers (it has {listed}); add or remove columns"
+        )
     return numbers

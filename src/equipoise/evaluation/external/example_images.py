@@ -30,7 +30,7 @@ class ImagesByCase(Mapping[str, Plane]):
 
     def __init__(self, folder: Path, truths: Mapping[str, Path]) -> None:
         if not folder.is_dir():
-            raise PredictionError(f"{folder} is no folder of images; give one with a file for each case (--images)")
+            raise PredictionError(f"{folder} is not a folder of images; give one with a file for each case (--images)")
         self._truths = truths
         self._files: dict[str, Path] = {}
         for path in sorted(folder.rglob("*")):

@@ -110,6 +110,6 @@ def _question(change: Exchange, columns: Iterable[str], arm: str, folder: Path) 
     pairs = ", ".join(f"{names[p]} fits {names[t]} of the truth" for t, p in change.moved)
     return (
         f"in the masks of arm {arm!r} in {folder} {pairs}: Dice would be {change.exchanged:.3f} in place of "
-        f"{change.stands:.3f}, as if labels were exchanged or coded otherwise; save all masks with one code, or "
+        f"{change.stands:.3f}, as if labels were exchanged or coded differently; save all masks with one code, or "
         "confirm that they are right (--below-chance)"
     )

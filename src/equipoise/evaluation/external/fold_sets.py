@@ -29,12 +29,12 @@ def whole_folds(table: Predictions, *, allowed: bool) -> list[str]:
         patient, (case, fold), (other, other_fold) = divided[0]
         text = (
             f"patient {patient!r} has case {case!r} in fold {fold} and case {other!r} in fold {other_fold} "
-            f"({len(divided)} patients are divided so)"
+            f"({len(divided)} patients are divided like this)"
         )
         if not allowed:
             raise PredictionError(
-                f"{text}: networks that tested one of them had been trained on the other; deal folds by patient, or "
-                "judge all the same (--allow-trained)"
+                f"{text}: networks that tested one of them had been trained on the other; assign folds by patient, or "
+                "continue anyway (--allow-trained)"
             )
         return [f"{text[0].upper()}{text[1:]}, which was allowed: the results are better than new patients would give."]
     return []

@@ -47,8 +47,8 @@ def kind_of(path: Path) -> Kind:
     if is_mask(path):
         return Kind.MASK
     raise PredictionError(
-        f"{path} is of no kind that can be audited; known are tables (.csv, .tsv, .xlsx, .parquet: save it as .csv), "
-        "nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, and masks (.nii, .nii.gz, .npy, .npz, .png)"
+        f"{path} is not a kind of file that can be audited; known are tables (.csv, .tsv, .xlsx, .parquet: save it as "
+        ".csv), nnU-Net's summary.json, MONAI's and MedMNIST's CSV files, and masks (.nii, .nii.gz, .npy, .npz, .png)"
     )
 
 
@@ -58,8 +58,8 @@ def _csv(path: Path) -> Kind:
         return Kind.MONAI_METRICS
     if head[0] == "class" and _SUMMARY & set(head[1:]):
         raise PredictionError(
-            f"{path} is MONAI's summary over cases, from which nothing can be compared; give the file ending in "
-            "_raw.csv beside it"
+            f"{path} is MONAI's summary over cases, which cannot be compared; give the file ending in _raw.csv beside "
+            "it"
         )
     if any(not _is_number(cell) for cell in head[1:]) or len(head) < 2:
         return Kind.CSV
@@ -76,7 +76,9 @@ def _json(path: Path) -> Kind:
         return Kind.NNUNET
     if isinstance(content, dict) and isinstance(content.get("results"), dict) and "all" in content["results"]:
         raise PredictionError(f"{path} is a summary of nnU-Net version 1; evaluate again with version 2, or give masks")
-    raise PredictionError(f"{path} has no list 'metric_per_case', so it is no summary.json of nnU-Net; give that file")
+    raise PredictionError(
+        f"{path} has no list 'metric_per_case', so it is not a summary.json of nnU-Net; give that file"
+    )
 
 
 def _is_number(cell: str) -> bool:

@@ -109,13 +109,14 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
     shared = [name for name in shared if name not in means]
     if means and not shared:
         raise PredictionError(
-            f"the files judge other structures: not every one has {', '.join(extra[:6])}, and their mean {means[0]} is "
-            "over those that each has; evaluate all arms on the same structures, or name them alike (--regions)"
+            f"the files judge other structures: not every one has {', '.join(extra[:6])}, and their mean {means[0]} "
+            "is over those that each has; evaluate all arms on the same structures, or give them the same names "
+            "(--regions)"
         )
     kept = [replace(table, metrics={name: table.metrics[name] for name in shared}) for table in ordered]
-    notes = [f"Not every file has {', '.join(extra)}, so they were left aside."]
+    notes = [f"Not every file has {', '.join(extra)}, so they were not used."]
     if means:
-        notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were left aside.")
+        notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were not used.")
     return kept, notes
 
 
@@ -209,7 +210,7 @@ def _with(columns: Columns, path: str, column: str, values: Mapping[str, str]) -
     unknown = [case for case in cases if case not in values]
     if unknown:
         near = [case for case in values if plain(case) == plain(unknown[0])]
-        hint = f" (the list has {near[0]!r}, which looks like it; name them alike)" if near else ""
+        hint = f" (the list has {near[0]!r}, which looks like it; use one name)" if near else ""
         raise PredictionError(
             f"{len(unknown)} cases of {path} have no {column} in the list given, first {unknown[0]!r}{hint}; add them"
         )

@@ -35,7 +35,7 @@ def alike_arms(table: Predictions) -> None:
         other = names.setdefault(plain(arm), arm)
         if other != arm:
             raise PredictionError(
-                f"the arms {other!r} and {arm!r} look alike and are two names; name an arm alike in all rows, or give "
+                f"the arms {other!r} and {arm!r} look alike but differ; use one name for an arm in all rows, or give "
                 "two arms names that differ by more than capitals, blanks and zeros"
             )
 
@@ -51,12 +51,14 @@ def alike_cases(table: Predictions, *, common_cases: bool) -> list[str]:
             if not twins:
                 continue
             text = (
-                f"case {twins[0][0]!r} of {arm} and case {twins[0][1]!r} of {other} look alike and are two names "
+                f"case {twins[0][0]!r} of {arm} and case {twins[0][1]!r} of {other} look alike but differ "
                 f"({len(twins)} such cases)"
             )
             if not common_cases:
-                raise PredictionError(f"{text}; name each case alike in all files, or leave them out (common cases)")
-            return [f"{text[0].upper()}{text[1:]}; they were left out, as asked."]
+                raise PredictionError(
+                    f"{text}; use one name for a case in all files, or leave them out (--common-cases)"
+                )
+            return [f"{text[0].upper()}{text[1:]}; they were left out, as requested."]
     return []
 
 
@@ -69,8 +71,8 @@ def alike_patients(table: Predictions) -> list[str]:
     if not twins or _are_cases(table):
         return []
     note = (
-        f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were taken for two people "
-        f"({len(twins)} such groups); if they are one, name them alike."
+        f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were taken for two people ({len(twins)} "
+        "such groups); if they are one, use one name."
     )
     return [note]
 

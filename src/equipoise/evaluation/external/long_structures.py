@@ -52,7 +52,7 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
         values = as_numbers(columns[metric])
         if values is None:
             raise PredictionError(
-                f"{source} has a cell in column {metric!r} that is no number; correct it, or remove it"
+                f"{source} has a cell in column {metric!r} that is not a number; correct it, or remove it"
             )
         table = np.full((len(place), len(listed)), np.nan)
         table[index, np.searchsorted(listed, structures)] = values

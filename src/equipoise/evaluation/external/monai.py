@@ -112,7 +112,7 @@ def numbers(cells: list[list[str]], path: Path) -> NDArray[np.float64]:
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError as error:
-        raise PredictionError(f"{path} has a cell that is no number ({error}); save it again") from error
+        raise PredictionError(f"{path} has a cell that is not a number ({error}); save it again") from error
 
 
 def score_columns(values: NDArray[np.float64], classes: tuple[str, ...], path: Path) -> Columns:

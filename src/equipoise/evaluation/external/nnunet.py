@@ -29,7 +29,7 @@ def read_json(path: Path) -> tuple[Any, str]:
     try:
         return json.loads(raw), digest
     except (ValueError, RecursionError) as error:
-        raise PredictionError(f"{path} is no JSON ({error}); write it again") from error
+        raise PredictionError(f"{path} is not valid JSON ({error}); write it again") from error
 
 
 def read_summary(path: Path, regions: Regions) -> Reading:
@@ -72,7 +72,7 @@ def _labels(key: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in key.strip("()").split(",") if part.strip())
     except ValueError as error:
-        raise PredictionError(f"{key!r} is no label or region of nnU-Net; write the summary again") from error
+        raise PredictionError(f"{key!r} is not a label or region of nnU-Net; write the summary again") from error
 
 
 def _named(keys: Sequence[str], regions: Regions, path: Path) -> list[str]:
@@ -83,7 +83,7 @@ def _named(keys: Sequence[str], regions: Regions, path: Path) -> list[str]:
     named_labels = list(zip(regions, labels, strict=False)) if bare else list(labels_of(regions, []).items())
     known = {labels_of_region: name for name, labels_of_region in named_labels}
     if (bare and len(regions) != len(keys)) or any(labels_of_region not in known for labels_of_region in labels):
-        raise PredictionError(f"{path} judges {', '.join(keys)}; name each of them in regions, or none")
+        raise PredictionError(f"{path} judges {', '.join(keys)}; name each of them with --regions, or none")
     return [known[labels_of_region] for labels_of_region in labels]
 
 

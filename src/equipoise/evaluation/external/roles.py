@@ -94,7 +94,7 @@ def with_roles(
     list is read for, whose columns the caller cannot name.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
-    notes = [f"The numbered column {name!r} of {source} was left aside." for name in raw if name not in columns]
+    notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
     missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
     if missing:
         raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
@@ -137,7 +137,7 @@ def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tu
             f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
             f"(--columns arm={words[0]}), else keep one row for each case"
         )
-    note = f"The columns {', '.join(words)} of {source} hold words and were left aside (--subgroup tells cases apart)."
+    note = f"The columns {', '.join(words)} of {source} hold words and were not used (--subgroup makes groups of one)."
     return {name: values for name, values in columns.items() if name not in words}, [note]
 
 

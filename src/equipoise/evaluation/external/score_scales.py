@@ -46,7 +46,7 @@ def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str
         return
     inside = [(whose, own) for whose, own in groups if scale_of(own) == UNIT]
     whose, own = outside[0]
-    bad = f"{source} has scores in {name!r}{whose} from {own.min():.4g} to {own.max():.4g}, which are no probabilities"
+    bad = f"{source} has scores in {name!r}{whose} from {own.min():.4g} to {own.max():.4g}, which are not probabilities"
     if inside:
         other, good = inside[0]
         raise PredictionError(
@@ -77,8 +77,8 @@ def refuse_foreign_threshold(table: Predictions, threshold: float, positive: int
     ):
         return
     raise PredictionError(
-        f"the threshold {threshold:g} is on another scale than the scores: {spans[0]}; state it on theirs, or give the "
-        "scores on its scale"
+        f"the threshold {threshold:g} is on another scale than the scores: {spans[0]}; state it on that scale, or "
+        "give the scores on its scale"
     )
 
 

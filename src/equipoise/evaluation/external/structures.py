@@ -89,7 +89,7 @@ def _read(path: Path) -> Described | None:
         values = {str(name): _values(value) for name, value in pairs}
     except (TypeError, ValueError) as error:
         raise PredictionError(
-            f"{path} has labels that are no whole numbers; correct it, or state the structures (--regions name=1+2)"
+            f"{path} has labels that are not whole numbers; correct it, or state the structures (--regions name=1+2)"
         ) from error
     ignore = values.pop("ignore", ())
     regions = {name: own for name, own in values.items() if own != (0,)}

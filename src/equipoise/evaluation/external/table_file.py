@@ -47,7 +47,7 @@ def table_columns(path: Path, sheet: str | None = None) -> tuple[Columns, str]:
     if suffix in TEXT:
         return _text(path)
     raise PredictionError(
-        f"{path} is no table that is read ({', '.join(SUFFIXES)}); save the predictions as one of them"
+        f"{path} is not a table that can be read ({', '.join(SUFFIXES)}); save the predictions as one of them"
     )
 
 

@@ -80,8 +80,8 @@ def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
         if nameless:
             count = int((names == nameless[0]).sum())
             raise PredictionError(
-                f"{source} has {count} rows whose {name} is {nameless[0]!r}, which names none: their cases would count "
-                f"as one {name}; give each its name, or remove the rows"
+                f"{source} has {count} rows whose {name} is {nameless[0]!r}, which is a placeholder: their cases "
+                f"would count as one {name}; give each its name, or remove the rows"
             )
     return names
 
@@ -101,7 +101,7 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64
         [number(cell) for cell in values.tolist()]
     except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(
-            f"{source} has a cell in column {name!r} that is no number ({error}); if it names the arms, say so "
+            f"{source} has a cell in column {name!r} that is not a number ({error}); if it names the arms, say so "
             f"(--columns arm={name}); else correct it, remove the column, or name it as a subgroup (--subgroup {name})"
         ) from error
     return values.astype(np.float64)
@@ -110,7 +110,7 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64
 def _whole(columns: Mapping[str, NDArray[Any]], name: str, n: int, source: str) -> NDArray[np.int64]:
     values = _numbers(columns[name], name, source) if name in columns else np.zeros(n)
     if not (np.abs(values) < 1e15).all() or (values != np.floor(values)).any():
-        raise PredictionError(f"{source} has a cell in column {name!r} that is no whole number; number them from 0")
+        raise PredictionError(f"{source} has a cell in column {name!r} that is not a whole number; number them from 0")
     return values.astype(np.int64)
 
 

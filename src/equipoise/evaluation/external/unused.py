@@ -27,8 +27,8 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
     yield bool(options.columns), _is_table, "--columns", "their columns are those of the tool that wrote them"
     yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
-    yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no class scores without names"
-    yield options.metric is not None, _measures(options), "--metric", "no values without a name are in them"
+    yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no unnamed class scores"
+    yield options.metric is not None, _measures(options), "--metric", "they hold no unnamed values"
     yield bool(options.regions), _has_regions(options, truth), "--regions", "they hold no such structures"
     yield (
         options.truth is not None,
@@ -40,7 +40,7 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
     alone = options.cases_are_patients and options.patients is None
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
-    yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which says another thing"
+    yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
 
 
 def _is_table(part: Part) -> bool:

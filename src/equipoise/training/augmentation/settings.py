@@ -125,7 +125,9 @@ def _probability(value: Any, steps: Sequence[str]) -> dict[str, float]:
     for step in value:
         if step not in optional:
             remedy = nearest(step, optional) if optional else "set the step first"
-            raise ProtocolError(f"augmentation.probability names {step!r}, which is no step of this protocol; {remedy}")
+            raise ProtocolError(
+                f"augmentation.probability names {step!r}, which is not a step of this protocol; {remedy}"
+            )
     return {step: _share(share) for step, share in value.items()}
 
 

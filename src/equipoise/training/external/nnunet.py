@@ -41,7 +41,7 @@ NOT_EQUAL_ON_CUDA = (
     "nnU-Net draws its patches in several processes on a graphics card, so another run of this seed is not bit-equal"
 )
 NOT_EQUAL_IN_TIME = (
-    "the budget of nnU-Net is time, so another run of this seed makes other numbers of updates and is not bit-equal"
+    "the budget of nnU-Net is time, so another run of this seed makes another number of updates and is not bit-equal"
 )
 
 
@@ -49,7 +49,7 @@ def settings_of(job: Job) -> NNUNetSection:
     """Return the settings of a job that nnU-Net trains."""
     settings = job.arm.nnunet
     if settings is None:
-        raise ValueError(f"{job.arm.name} is no arm of nnU-Net")
+        raise ValueError(f"{job.arm.name} is not an arm of nnU-Net")
     return settings
 
 
@@ -97,7 +97,7 @@ def run_process(job: Job, parts: Mapping[str, Samples], folder: Path, writer: Wr
             if process.stdin is not None:
                 process.stdin.close()
     if process.returncode in _KILLED:
-        raise MemoryError("nnU-Net was killed, as when memory runs out")
+        raise MemoryError("nnU-Net was killed, perhaps because memory ran out")
     if process.returncode:
         raise DivergedError(_failure(folder, process.returncode))
     return memory_mb
@@ -185,7 +185,7 @@ def _kept(job: Job, folder: Path, validation: Samples, writer: Writer, memory_mb
     """Keep weights and facts in the job's folder, remove nnU-Net's own files, and return what done.json says."""
     rows = Rows(folder / PROGRESS).read()
     if not rows:
-        raise DivergedError("nnU-Net ended without an epoch; give it more minutes")
+        raise DivergedError("nnU-Net ended before its first epoch; give it more minutes")
     write_rows(job.folder / HISTORY, history(rows), writer.write)
     prepared = json.loads((folder / PREPARED).read_text(encoding="utf-8"))
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ def facts_of(job: Job) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EquipoiseError(
-            f"{file} is not readable ({error}), and without it nobody can predict; restore it, or run into a new folder"
+            f"{file} is not readable ({error}), and prediction needs it; restore it, or use a new run folder"
         ) from error
     return facts
 

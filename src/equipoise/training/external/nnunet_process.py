@@ -45,7 +45,7 @@ def request_of(pipe: int) -> dict[str, Any]:
     while not content.endswith(b"\n"):
         more = os.read(pipe, 65536)
         if not more:
-            raise EOFError("the worker that asked has ended")
+            raise EOFError("the worker that started this process has ended")
         content += more
     request: dict[str, Any] = json.loads(content)
     return request
@@ -101,7 +101,7 @@ def plans_name(preprocessed: Path) -> str:
         if isinstance(content, dict) and "plans_name" in content:
             names.append(str(content["plans_name"]))
     if len(names) != 1:
-        raise EquipoiseError(f"nnU-Net's planner left {len(names)} plans and not one; name another planner")
+        raise EquipoiseError(f"nnU-Net's planner wrote {len(names)} plans instead of one; name another planner")
     return names[0]
 
 
@@ -157,7 +157,7 @@ def base_class(request: dict[str, Any]) -> Any:
     except (RuntimeError, AssertionError):
         base = None
     if not isinstance(base, type) or not issubclass(base, nnUNetTrainer):
-        raise EquipoiseError(f"{name!r} is no trainer of nnU-Net; name one of its package, or your own module:Class")
+        raise EquipoiseError(f"{name!r} is not a trainer of nnU-Net; name one of its package, or your own module:Class")
     return base
 
 

@@ -30,7 +30,7 @@ def refuse_code(folder: Path) -> None:
         except Exception as error:  # of any kind: a damaged pickle fails anywhere
             raise _refusal(file, f"is damaged ({type(error).__name__})") from error
         if foreign:
-            raise _refusal(file, f"calls {min(foreign)}, which is no number")
+            raise _refusal(file, f"calls {min(foreign)}, which numbers do not need")
 
 
 def _refusal(file: Path, what: str) -> EquipoiseError:

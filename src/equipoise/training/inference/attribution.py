@@ -94,8 +94,8 @@ def shuffled(model: nn.Module, generator: torch.Generator) -> nn.Module:
 def _logit(logits: Tensor, classes: Tensor) -> Tensor:
     if logits.ndim != 2:
         raise EquipoiseError(
-            f"attribution explains class logits (case, class), but the model answered with shape "
-            f"{tuple(logits.shape)}; ask for maps of a classifier"
+            f"attribution explains class logits (case, class), but the model returned shape {tuple(logits.shape)}; "
+            "ask for maps of a classifier"
         )
     return logits.gather(1, classes[:, None])[:, 0]
 

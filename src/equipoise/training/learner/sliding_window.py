@@ -185,6 +185,6 @@ def _groups(places: list[tuple[_Window, ...]], batch: int) -> Iterator[list[tupl
 def _check_answer(logits: Tensor, shape: tuple[int, ...]) -> None:
     if tuple(logits.shape) != shape:
         raise EquipoiseError(
-            f"the model answered with shape {tuple(logits.shape)} where logits of shape {shape} were needed; a "
-            "segmenter keeps the sides of its patches and gives one channel a class"
+            f"the model returned shape {tuple(logits.shape)} where logits of shape {shape} are needed; a segmenter "
+            "must keep the size of its patches and return one channel for each class"
         )

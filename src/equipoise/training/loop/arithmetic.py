@@ -61,7 +61,7 @@ def settle(arguments: tuple[list[Job], Samples, int]) -> dict[str, Any]:
     if training.compile == "auto" and costs is not None:
         # The slowest arm decides, because all arms share one arithmetic.
         if updates * max(cost.update for cost in costs) < LONG_ENOUGH_SECONDS:
-            measured["compiled"] = {job.arm.name: "training is too short for compiling to pay" for job in jobs}
+            measured["compiled"] = {job.arm.name: "training is too short for compiling to save time" for job in jobs}
         else:
             there = _costs(jobs, samples, Way(chosen.precision, True), measured)
             if there is not None and _seconds(there, updates) < WORTH * _seconds(costs, updates):

@@ -51,7 +51,7 @@ def build_model(job: Job) -> nn.Module:
     model = _call(factory, "model", job.arm.model, job.channels, job.outputs, job.spatial_dims, **given)
     if not isinstance(model, nn.Module):
         raise ProtocolError(
-            f"model {job.arm.model.name!r} made a {type(model).__name__}; it must make a torch.nn.Module"
+            f"model {job.arm.model.name!r} returned a {type(model).__name__}; it must return a torch.nn.Module"
         )
     prepare_weights(model, job.arm, job.code)
     return model
@@ -78,7 +78,7 @@ def build_optimizer(job: Job, model: nn.Module) -> Optimizer:
     optimizer = _call(factory, "optimizer", job.arm.optimizer, trainable, **given)
     if not isinstance(optimizer, Optimizer):
         kind = type(optimizer).__name__
-        raise ProtocolError(f"optimizer {job.arm.optimizer.name!r} made a {kind}; it must make a torch optimizer")
+        raise ProtocolError(f"optimizer {job.arm.optimizer.name!r} returned a {kind}; it must return a torch optimizer")
     return optimizer
 
 

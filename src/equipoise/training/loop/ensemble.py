@@ -76,12 +76,12 @@ def _end_of(member: Job) -> dict[str, Any]:
     if done.get("status") != "finished":
         raise EquipoiseError(f"its member {member.name} failed: {done.get('reason')}")
     if (done.get("arm"), done.get("fold"), done.get("seed")) != (member.arm.name, member.fold, member.seed):
-        raise EquipoiseError(f"the record in the folder of {member.name} is of another job; run into a new folder")
+        raise EquipoiseError(f"the record in the folder of {member.name} belongs to another job; use a new run folder")
     return done
 
 
 def _weights_of(member: Job) -> dict[str, Tensor]:
     file: Path = member.weights_file
     if not file.is_file():
-        raise EquipoiseError(f"the weights of its member {member.name} are gone; run into a new folder")
+        raise EquipoiseError(f"the weights of its member {member.name} are missing; use a new run folder")
     return load_file(file)

@@ -81,7 +81,7 @@ def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     needed = training_of(job).output_shape(job, len(batch.indices), tuple(batch.images.shape[2:]))
     if answered != needed:
         raise ProtocolError(
-            f"its model answers with shape {answered}, {job.task_record.name} of these images needs {needed}"
+            f"its model returns shape {answered}, but {job.task_record.name} of these images needs {needed}"
         )
 
 

@@ -122,12 +122,12 @@ class _Tries:
         if not shared:
             return EquipoiseError(
                 f"arm {self.arm!r}: the layer {layer!r} computes wrongly in every layout and precision ({fault}); "
-                "correct it: draw random numbers with torch's generator alone, and write every value of an answer"
+                "correct it: draw random numbers with torch's generator alone, and initialise every value of an output"
             )
         what = f"the layer {layer!r}" if layer else "the whole network"
         return EquipoiseError(
-            f"arm {self.arm!r}: this build of torch computes {what} wrongly ({fault}), and in no other layout or "
-            "precision soundly; install another version of torch, or leave the arm out"
+            f"arm {self.arm!r}: this build of torch computes {what} wrongly ({fault}) in every layout and precision; "
+            "install another version of torch, or leave the arm out"
         )
 
 

@@ -84,8 +84,8 @@ class _Training:
         smallest = self.feed.smallest(len(self.samples))
         if smallest < ranks.count:
             raise ProtocolError(
-                f"a batch of {smallest} cases cannot be shared by {ranks.count} processes; start fewer, or raise "
-                "training.batch_size"
+                f"a batch of {smallest} cases cannot be shared by {ranks.count} processes; start fewer processes, or "
+                "raise training.batch_size"
             )
 
     @property

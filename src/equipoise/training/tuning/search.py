@@ -62,8 +62,8 @@ def space_of(arm: Arm) -> dict[str, Dimension]:
     dimensions = _FAMILY.get(str(rule)) if name == "adaptivemomentum" else _SPACES.get(name)
     if dimensions is None:
         raise ProtocolError(
-            f"arm {arm.name!r} is to be tuned and the optimizer {arm.optimizer.name!r} has no default space; declare "
-            "one, for example space = {optimizer.lr = {log = [1e-4, 1e-1]}}"
+            f"arm {arm.name!r} is to be tuned, but the optimizer {arm.optimizer.name!r} has no default search space; "
+            "declare one, for example space = {optimizer.lr = {log = [1e-4, 1e-1]}}"
         )
     return Space(optimizer=dimensions).dimensions()
 
