@@ -99,7 +99,7 @@ def sentences(page: Page) -> Iterator[str]:
     for pair in page.pairs:
         if typographic(pair["reason"]) not in page.text:
             yield f"not on the page: {pair['reason']}"
-        beside = "beyond the margin" in pair["reason"] or "less than matters" in pair["reason"]
+        beside = "beyond the margin" in pair["reason"] or "smaller than the margin" in pair["reason"]
         if pair["verdict"] in ("a_better", "b_better") and bool(pair["margin"]) != beside:
             yield f"nothing on the margin: {pair['reason']}"
     if len(page.results["cohort"]["classes"]) > 2 and re.search(r"(?<![Mm]acro )\bAUC\b", page.text):

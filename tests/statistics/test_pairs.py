@@ -153,7 +153,7 @@ def test_without_a_margin_the_detectable_difference_is_told(binary: Maker) -> No
     found = family(binary(100, (0.84, 0.85)), [("a", "b")], question)[0]
     assert (found.patients_needed, found.needed, found.role) == (None, (), "secondary")
     assert found.detectable is not None
-    assert f"Differences of {found.detectable:.3f} or more" in sentence(found.reason)
+    assert f"80 % power to detect a difference of {found.detectable:.3f}" in sentence(found.reason)
 
 
 def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: Maker) -> None:

@@ -212,7 +212,7 @@ def test_duplicate_rows(table: dict[str, Any]) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "words"), [(1, "a_better", "nothing of how the methods"), (2, "refused", "fewer than 3")]
+    ("seeds", "verdict", "words"), [(1, "a_better", "does not show how the methods"), (2, "refused", "fewer than 3")]
 )
 def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict: str, words: str) -> None:
     few = ordered(table)["seed"] < seeds
@@ -267,7 +267,7 @@ def test_subgroups_are_columns_of_the_table(table: dict[str, Any]) -> None:
     site = np.where(ordered(table)["case"].astype(int) < 60, "A", "B")
     found = audit(changed(table, site=site), subgroups=["site"])
     assert [group["value"] for group in found["subgroups"][0]["groups"]] == ["A", "B"]
-    assert any("site" in note and "left aside" in note for note in audit(changed(table, site=site))["warnings"])
+    assert any("site" in note and "ignored" in note for note in audit(changed(table, site=site))["warnings"])
     with pytest.raises(PredictionError, match="'site' that is no number"):
         audit(changed(table, site=np.where(site == "A", "1", "B")))
 

@@ -79,15 +79,15 @@ def small_pilot(file: Path, *, runs: str = "", arms: str = "", twice: bool = Fal
 
 
 def test_copies_in_a_pilot_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(EquipoiseError, match="no planning: .*a.*(same|one) "):
+    with pytest.raises(EquipoiseError, match="cannot be planned from this pilot: .*a.*(same|one) "):
         samplesize([small_pilot(tmp_path / "runs.csv", runs="copied")], difference=0.05)
-    with pytest.raises(EquipoiseError, match="no planning: .*a and b"):
+    with pytest.raises(EquipoiseError, match="cannot be planned from this pilot: .*a and b"):
         samplesize([small_pilot(tmp_path / "arms.csv", arms="copied")], difference=0.05)
 
 
 @pytest.mark.parametrize("difference", [0.0, -0.05, float("nan")])
 def test_a_difference_that_is_none_is_refused_before_anything_is_read(difference: float) -> None:
-    with pytest.raises(EquipoiseError, match="none that a trial could find.*above 0"):
+    with pytest.raises(EquipoiseError, match="no trial can detect.*above 0"):
         samplesize(["nothing"], difference=difference)
 
 

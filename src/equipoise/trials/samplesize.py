@@ -101,7 +101,7 @@ def samplesize(
         pilot = _of_tables(sources, primary, settings)
     smallest = pilot.difference if difference is None else difference
     if smallest is None:
-        raise EquipoiseError("the difference to be found is not known; state the smallest that matters (--difference)")
+        raise EquipoiseError("the difference to detect is not known; state the smallest that matters (--difference)")
     refuse_wide_margin(pilot.endpoint, smallest)
     analysis, warnings = _without_copies(pilot)
     size = _size(analysis, smallest, alpha, power, seeds, control)
@@ -122,12 +122,12 @@ def _without_copies(pilot: Pilot) -> tuple[Analysis, list[str]]:
     for arm in panel.repeated:
         if len(panel.columns(arm)) < 2:
             one = next(reason for reason in panel.warnings if reason.facts.get("arm") == arm)
-            raise EquipoiseError(f"the pilot allows no planning: {sentence(one)}")
+            raise EquipoiseError(f"the sample size cannot be planned from this pilot: {sentence(one)}")
     analysis = analyse(panel, pilot.endpoint, pilot.positive)
     twins = twin_arms(analysis)
     copies = [reason for reason in twins if reason.code == "same_predictions"]
     if copies:
-        raise EquipoiseError(f"the pilot allows no planning: {sentence(copies[0])}")
+        raise EquipoiseError(f"the sample size cannot be planned from this pilot: {sentence(copies[0])}")
     repeated = [reason for reason in panel.warnings if reason not in aligned.warnings]
     return analysis, [sentence(reason) for reason in [*repeated, *twins]]
 
@@ -145,13 +145,13 @@ def _size(
     try:
         return sample_size(analysis, pairs, question, power=power, seeds=seeds)
     except NoSampleSize as error:
-        raise EquipoiseError(f"the pilot allows no planning: {sentence(error.reason)}") from error
+        raise EquipoiseError(f"the sample size cannot be planned from this pilot: {sentence(error.reason)}") from error
 
 
 def _check(alpha: float, power: float, seeds: Sequence[int], difference: float | None) -> None:
     if difference is not None and not difference > 0:
         raise EquipoiseError(
-            f"a difference of {difference:g} is none that a trial could find; state the smallest that matters, above 0 "
+            f"no trial can detect a difference of {difference:g}; state the smallest that matters, above 0 "
             "(--difference)"
         )
     if not 0 < alpha < 0.5:

@@ -73,13 +73,13 @@ def test_usual_spellings_of_metrics_are_ours_and_values_need_a_name() -> None:
 def test_a_numbered_column_without_a_name_is_left_aside() -> None:
     columns, notes = with_roles({"": np.arange(2), **table(case=["a", "b"])}, "t", {})
     assert list(columns) == ["case"]
-    assert "left aside" in notes[0]
+    assert "ignored" in notes[0]
 
 
 def test_words_without_a_role_are_left_aside_unless_rows_differ_by_them() -> None:
     columns, notes = without_words(table(case=["a", "b"], dice=[1, 1], site=["x", "y"]), "t", ())
     assert "site" not in columns
-    assert any("site" in note and "left aside" in note for note in notes)
+    assert any("site" in note and "ignored" in note for note in notes)
     assert "site" in without_words(table(case=["a"], site=["x"]), "t", ["site"])[0]
     assert "dice" in without_words(table(case=["a", "b"], dice=["1", "x"]), "t", ())[0]
     with pytest.raises(PredictionError, match="--columns arm=vendor"):

@@ -43,7 +43,7 @@ def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions,
             )
     if not bad.any():
         return table, []
-    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as asked."
+    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as requested."
     return _kept(table, ~bad[position], note)
 
 
@@ -53,7 +53,7 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     test = table.where(table.split == "test")
     undefined = _undefined(test)
     if undefined:
-        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as asked."
+        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as requested."
         table, notes = _kept(table, ~np.isin(table.case, sorted(undefined)), note)
         test = table.where(table.split == "test")
     job = np.stack([test.arm, test.seed.astype(str)], axis=1)
@@ -64,7 +64,10 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     lost = case[~held.all(axis=1)]
     if not len(lost):
         return table, notes
-    note = f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as asked."
+    note = (
+        f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all arms, as "
+        "requested."
+    )
     table, more = _kept(table, ~np.isin(table.case, lost), note)
     return table, [*notes, *more]
 
@@ -129,7 +132,7 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
             f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave them "
             "out (common cases)"
         )
-    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as asked."]
+    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as requested."]
 
 
 def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:

@@ -153,8 +153,8 @@ def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
     sums = scores[unlike].sum(axis=1)
     note = (
         f"The scores {', '.join(names)} of {source} add up to {sums.min():.3g} to {sums.max():.3g} in {len(sums)} of "
-        f"{len(scores)} rows and not to 1: they are no probabilities of classes, and what treats them so (accuracy, "
-        "Brier score, log-likelihood) may mislead."
+        f"{len(scores)} rows and not to 1: they are not probabilities of classes, and endpoints that need them "
+        "(accuracy, Brier score, log-likelihood) may mislead."
     )
     return [note]
 
@@ -178,7 +178,7 @@ def _from_one(
         _refuse_confidence(columns, score, called, positive, truths, source, options)
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
-            notes.append(f"The called classes in {called!r} of {source} were left aside; the scores decide.")
+            notes.append(f"The called classes in {called!r} of {source} were ignored; the scores are used.")
         table, more = _two(columns, score, positive, negative, source, options)
         return table, [*notes, *more]
     if called is None:
@@ -341,7 +341,10 @@ def _calls(
     own = np.array([str(one) for one in called])
     scores = {SCORE + one: (own == one).astype(float) for one in classes}
     rest = {key: values for key, values in columns.items() if key != name}
-    return {**rest, **scores}, [*notes, f"The column {name!r} of {source} holds called classes, which have no curve."]
+    return {**rest, **scores}, [
+        *notes,
+        f"The column {name!r} of {source} holds predicted classes, which have no ROC curve.",
+    ]
 
 
 def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -> None:

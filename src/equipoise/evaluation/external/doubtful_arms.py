@@ -18,9 +18,10 @@ def called_arms(table: Predictions) -> list[str]:
     if not called or len(called) == len(calls):
         return []
     note = (
-        f"The scores of {', '.join(called)} are 0 and 1 alone, as called classes are, and those of "
-        f"{', '.join(arm for arm in calls if arm not in called)} are graded: AUC and other endpoints of ranks favour "
-        "graded scores; give the scores of every arm, or compare calls (--primary balanced_accuracy)."
+        f"The scores of {', '.join(called)} are 0 and 1 alone, like predicted classes, and those of "
+        f"{', '.join(arm for arm in calls if arm not in called)} are continuous: AUC and other rank-based endpoints "
+        "favour continuous scores; give the scores of every arm, or compare predicted classes (--primary "
+        "balanced_accuracy)."
     )
     return [note]
 

@@ -113,9 +113,9 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
             "over those that each has; evaluate all arms on the same structures, or name them alike (--regions)"
         )
     kept = [replace(table, metrics={name: table.metrics[name] for name in shared}) for table in ordered]
-    notes = [f"Not every file has {', '.join(extra)}, so they were left aside."]
+    notes = [f"Not every file has {', '.join(extra)}, so they were ignored."]
     if means:
-        notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were left aside.")
+        notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were ignored.")
     return kept, notes
 
 

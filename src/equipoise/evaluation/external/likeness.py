@@ -56,7 +56,7 @@ def alike_cases(table: Predictions, *, common_cases: bool) -> list[str]:
             )
             if not common_cases:
                 raise PredictionError(f"{text}; name each case alike in all files, or leave them out (common cases)")
-            return [f"{text[0].upper()}{text[1:]}; they were left out, as asked."]
+            return [f"{text[0].upper()}{text[1:]}; they were left out, as requested."]
     return []
 
 
@@ -69,8 +69,8 @@ def alike_patients(table: Predictions) -> list[str]:
     if not twins or _are_cases(table):
         return []
     note = (
-        f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were taken for two people "
-        f"({len(twins)} such groups); if they are one, name them alike."
+        f"The patients {twins[0][0]!r} and {twins[0][1]!r} look alike and were treated as two people "
+        f"({len(twins)} such groups); if they are one, give both the same name."
     )
     return [note]
 
@@ -93,7 +93,7 @@ def twin_cases(table: Predictions) -> list[str]:
         return []
     note = (
         f"The cases {twins[0][0]!r} and {twins[0][1]!r} of different patients have the same numbers in every run of "
-        f"every arm ({sum(map(len, twins))} of {len(cases)} cases have such a twin): one image that stands twice "
+        f"every arm ({sum(map(len, twins))} of {len(cases)} cases have such a twin): an image that occurs twice "
         "counts as two patients, and intervals are too narrow; keep one of each."
     )
     return [note]

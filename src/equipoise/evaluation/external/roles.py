@@ -94,7 +94,7 @@ def with_roles(
     list is read for, whose columns the caller cannot name.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
-    notes = [f"The numbered column {name!r} of {source} was left aside." for name in raw if name not in columns]
+    notes = [f"The numbered column {name!r} of {source} was ignored." for name in raw if name not in columns]
     missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
     if missing:
         raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
@@ -137,7 +137,10 @@ def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tu
             f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
             f"(--columns arm={words[0]}), else keep one row for each case"
         )
-    note = f"The columns {', '.join(words)} of {source} hold words and were left aside (--subgroup tells cases apart)."
+    note = (
+        f"The columns {', '.join(words)} of {source} hold words and were ignored (--subgroup NAME uses one for "
+        "subgroups)."
+    )
     return {name: values for name, values in columns.items() if name not in words}, [note]
 
 
@@ -232,7 +235,7 @@ def _clean(columns: Columns, source: str, notes: list[str]) -> Columns:
         values = [value if value is None or value != value else str(value) for value in columns[role].tolist()]
         trimmed = [value.strip() if isinstance(value, str) else value for value in values]
         if trimmed != values:
-            notes.append(f"Blanks around the {role}s of {source} were taken away.")
+            notes.append(f"Blanks around the {role}s of {source} were removed.")
         columns[role] = np.array(trimmed, dtype=object)
     if "case" in columns:
         names = [stem(value) if isinstance(value, str) else value for value in columns["case"].tolist()]

@@ -142,7 +142,7 @@ def _tables(run: RunFolder, results: dict[str, Any], names: Mapping[str, str]) -
         "pairs": [
             ("Every pair of arms in words", sentences(results, "comparisons")),
             ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
-            ("Secondary endpoints with a margin, in fixed sequence behind the primary one", in_sequence(results)),
+            ("Secondary endpoints with a margin, in fixed sequence after the primary endpoint", in_sequence(results)),
         ],
         "statistics": statistics_table(results, names),
         "readings": readings(results, names),

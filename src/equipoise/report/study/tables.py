@@ -139,7 +139,7 @@ def _speed(results: Study, kind: str) -> Table:
         f"Time to the target, {kind_words(results, kind)}",
         ("optimizer", "reached", *ratios, "one training"),
         tuple(rows),
-        "Share of workloads whose target was reached, and reached within so many times the epochs of the fastest "
+        "Share of workloads whose target was reached, and reached within a multiple of the epochs of the fastest "
         "optimizer. The target of a workload is the median, over all tuned runs, of their best validation loss; an "
         "optimizer's time is the median over its runs; one that diverged never reaches it. One training: mean seconds.",
     )
