@@ -268,7 +268,7 @@ def test_looks_use_the_level_of_the_look(binary: Maker) -> None:
     table = binary(300, (0.80, 0.88), 3)
     early = judge(table, primary="auc", margin=0.03, looks=(3, 5), planned_seeds=3)
     assert early.alpha == pytest.approx(0.0114, abs=2e-4)
-    assert sentence(early.warnings[0]).startswith("This is the look at 3 of 5 planned seeds")
+    assert sentence(early.warnings[0]).startswith("This is the planned look at 3 of 5 seeds")
     with pytest.raises(PredictionError, match="no planned look"):
         judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5))
     failed = judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5), planned_seeds=5)

@@ -152,7 +152,7 @@ def secondary_in_sequence(
             if lost
             else "the interval used in the sequence shows no claim"
         )
-        return f"{verdict} Secondary endpoint, fixed sequence: nothing is confirmed, because {why}."
+        return f"{verdict} Secondary endpoint, in fixed sequence: nothing is confirmed, because {why}."
     other, parts = {a: b, b: a}, []
     for claim in confirmed:
         kind, _, arm = claim.partition(":")
