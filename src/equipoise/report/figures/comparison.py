@@ -95,8 +95,8 @@ def forest_figure(
     seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in rows)
     of_one_run = over.startswith("patients and training runs")
     caption = (
-        f"Difference of the {'mean ' if of_one_run else ''}{label}; bar: the interval over {over} on which the verdict "
-        f"rests. {_of_which(comparisons)}"
+        f"Difference of the {'mean ' if of_one_run else ''}{label}; bar: the interval over {over} used for the "
+        f"verdict. {_of_which(comparisons)}"
         + (f"Shaded: differences smaller than the margin (±{number(margin)}). " if margin else "")
         + "Filled marker: a verdict; hollow: undecided."
     )

@@ -37,9 +37,12 @@ def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], c
 
 def _how_to_read(runs: int, n: int) -> str:
     if _cell_width(n) < _CROWDED:
-        return "Numbers: share of the true class in %, empty for 0; the counts are in the CSV. The diagonal is correct."
+        return (
+            "Numbers: share of the true class in %, empty for 0; the counts are in the CSV. The diagonal shows "
+            "correct classifications."
+        )
     summed = f", summed over {runs} training runs (so every test case counts {runs} times)" if runs > 1 else ""
-    return f"Large: share of the true class; small: count{summed}. The diagonal is correct."
+    return f"Large: share of the true class; small: count{summed}. The diagonal shows correct classifications."
 
 
 def _cell_width(n: int) -> float:

@@ -174,9 +174,9 @@ def _family(results: Results, cite: Cite) -> str:
         return f"{out}; {level}." if out else f"T{level[1:]}."
     tests = f"two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}"
     if has_ends(described(results["endpoints"]["primary"])):
-        tests += f", and by the interval recovered from those of both arms {cite('zou')}, with the larger p value used"
+        tests += f", and by the interval recovered from those of both arms {cite('zou')}, using the larger p value"
     equal = (
-        f"quivalence was tested by {tests}, with a margin of ±{number(plan['margin'], 3)}, and took precedence over a "
+        f"quivalence within a margin of ±{number(plan['margin'], 3)} was tested by {tests}; it took precedence over a "
         f"difference within the margin; {level}."
     )
     return f"{out}; e{equal}" if out else f"E{equal}"

@@ -89,6 +89,9 @@ def _about_margin(plan: Plan, margin: float) -> list[str]:
         f"show that equal arms are equivalent within the margin is {equivalent:.0f} %."
     )
     own = next(n for n in plan.needed if n.seeds == plan.seeds)
+    # A design with enough power is enough, even where still more patients would leave fewer degrees of freedom.
+    if detected >= 80:
+        return [first]
     if own.patients is None:
         enough = f"use at least {plan.fewest_seeds}" if plan.fewest_seeds else "the training must become more stable"
         return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough}."]
