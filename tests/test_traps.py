@@ -152,7 +152,7 @@ def test_one_seed_says_nothing_of_a_method():
     (pair,) = results["comparisons"]
     assert (pair["verdict"], pair["about"]) == ("b_better", "networks")
     assert pair["p"] < 0.001
-    assert pair["reason"].startswith("Of these trained networks")
+    assert pair["reason"].startswith("For these trained networks")
 
 
 @pytest.mark.long

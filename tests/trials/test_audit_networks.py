@@ -40,7 +40,7 @@ def test_the_verdict_of_single_runs_is_the_paired_t_test_over_patients() -> None
 def test_a_difference_below_the_margin_is_equivalence_of_these_networks() -> None:
     found = audit(dice(0.0), cases_are_patients=True, margin=0.05)
     assert found["comparisons"][0]["verdict"] == "equivalent"
-    assert "Of these trained networks" in found["comparisons"][0]["reason"]
+    assert "For these trained networks" in found["comparisons"][0]["reason"]
 
 
 def test_not_inferior_is_said_where_nothing_else_is_decided() -> None:
