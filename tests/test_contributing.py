@@ -38,7 +38,7 @@ def test_every_file_of_the_tests_exists():
     [
         ("cohorts/formats/nifti_header.py", "Nifti1Header"),
         ("training/loop/checkpoint.py", "safetensors"),
-        ("report/text/pair_reasons.py", "The data cannot tell"),
+        ("report/text/pair_reasons.py", "The data do not show"),
         ("report/text/words.py", "not enough data"),
         ("statistics/verdict.py", "not_enough_data"),
         ("evaluation/segmentation.py", "def dice"),

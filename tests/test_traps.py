@@ -152,7 +152,7 @@ def test_one_seed_says_nothing_of_a_method():
     (pair,) = results["comparisons"]
     assert (pair["verdict"], pair["about"]) == ("b_better", "networks")
     assert pair["p"] < 0.001
-    assert pair["reason"].startswith("Of these trained networks")
+    assert pair["reason"].startswith("For these trained networks")
 
 
 @pytest.mark.long
@@ -274,7 +274,7 @@ def test_a_label_that_leaked_into_an_attribute_is_named_and_nothing_rests_on_it(
     _, results = trial
     assert any("'grade' tells the class of 100 % of patients" in warning for warning in results["warnings"])
     (by_grade,) = [found for found in results["subgroups"] if found["attribute"] == "grade"]
-    assert all("Too few to say" in group["reason"] for group in by_grade["groups"])
+    assert all("for an estimate" in group["reason"] for group in by_grade["groups"])
     assert all(test["p"] is None for test in by_grade["tests"])
 
 

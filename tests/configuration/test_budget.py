@@ -51,7 +51,7 @@ def test_a_fit_ends_in_time_and_uses_it(minutes: float) -> None:
 def test_one_epoch_that_does_not_fit_is_said() -> None:
     made = fit(FOLDS, 1)
     assert made.epochs == 1
-    assert "are too few" in time_sentence(made, 1, 2)
+    assert "are not enough" in time_sentence(made, 1, 2)
     assert best([made, fit(HOLDOUT, 1)]).offer == HOLDOUT, "the shortest trial"
 
 

@@ -124,7 +124,7 @@ def test_nothing_tells_where_it_was_made(exported):
     card = (exported.path / CARD).read_text()
     rows = [line for line in card.splitlines() if line.startswith("| ") and not line.startswith("| item")]
     assert len(rows) > 25
-    assert all(line.endswith(("| from the run |", "| author must fill |")) for line in rows)
+    assert all(line.endswith(("| from the run |", "| author must complete |")) for line in rows)
     assert "a test" in card
 
 

@@ -147,7 +147,7 @@ def test_an_export_proves_every_runtime(kind, request, tmp_path, monkeypatch):
     for file in sorted((tmp_path / "bundle").iterdir()):
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
     card = (tmp_path / "bundle" / "CARD.md").read_text()
-    assert "OpenVINO in 8-bit integers, whether it is worse" in card
+    assert "OpenVINO in 8-bit integers, loss of performance" in card
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def test_rows_and_lines(running, held):
     running.epochs(2)
     running.end(arm="net.2", status="failed")
     state = LiveReader(running.path).read()
-    assert words.heads(state)[-2:] == ("validation AUC", "left")
+    assert words.heads(state)[-2:] == ("validation AUC", "time left")
     assert words.row(state, state.jobs[0]) == ("unet", "0", "2/4", "0.500", "1.000", "0.600", "4 s")
     assert words.row(state, state.jobs[1])[-1] == "failed"
     assert words.row(state, state.jobs[2])[-1] == "8 s (waits)"

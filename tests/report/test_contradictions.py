@@ -99,7 +99,7 @@ def sentences(page: Page) -> Iterator[str]:
     for pair in page.pairs:
         if typographic(pair["reason"]) not in page.text:
             yield f"not on the page: {pair['reason']}"
-        beside = "beyond the margin" in pair["reason"] or "less than matters" in pair["reason"]
+        beside = "beyond the margin" in pair["reason"] or "smaller than the margin" in pair["reason"]
         if pair["verdict"] in ("a_better", "b_better") and bool(pair["margin"]) != beside:
             yield f"nothing on the margin: {pair['reason']}"
     if len(page.results["cohort"]["classes"]) > 2 and re.search(r"(?<![Mm]acro )\bAUC\b", page.text):
@@ -228,6 +228,9 @@ def planning(page: Page) -> Iterator[str]:
         stated = re.search(r"about ([\d,]+) test patients", pair["reason"])
         if stated and int(stated[1].replace(",", "")) < (pair["patients_needed"] or 0):
             yield f"{pair['patients_needed']} needed: {pair['reason']}"
+        enough = re.search(r"is (?:over )?(\d+) %", pair["reason"].partition("The power of this design")[2])
+        if enough and int(enough[1]) >= 80 and "no number of patients is enough" in pair["reason"]:
+            yield f"enough power and never enough patients: {pair['reason']}"
     folds = page.results["cohort"]["folds"]
     if folds > 1 and "for the networks fitted in these folds" not in page.text:
         yield "an interval under cross-validation that does not say what it is of"

@@ -19,7 +19,7 @@ PLAN = {"cohort": {"classes": {"x": 1, "y": 2}}, "endpoints": {"primary": "auc"}
 def test_the_sentences():
     first, second = so_far(PLAN)
     assert first.startswith("Unfinished: 1 of 6 training runs has ended (1,300 epochs so far). The test set has not")
-    assert second.startswith("Validation AUC so far, mean of each run's newest epoch: unet 0.876")
+    assert second.startswith("Validation AUC so far, mean over the latest epoch of each run: unet 0.876")
     assert "net " not in second.partition("unet 0.876")[2].partition(".")[0]
     nothing = {**PLAN, "unfinished": {**PROGRESS, "validation": {"unet": None}}}
     assert so_far(nothing)[1] == "No epoch has ended yet."
@@ -46,7 +46,7 @@ def test_report_and_advice_say_that_it_is_unfinished(under_way, capsys):
     assert results["unfinished"]["ended"] == results["unfinished"]["jobs"] - 1
     assert all(pair["verdict"] in ("refused", "single_run") for pair in results["comparisons"])
     page = (under_way / "report.html").read_text()
-    assert "How far is this trial?" in page
+    assert "How far has this trial progressed?" in page
     assert 'id="figure-learning"' in page
     assert page.count('id="figure-learning"') == 1
     assert 'id="endpoints"' not in page

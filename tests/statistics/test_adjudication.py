@@ -60,7 +60,7 @@ def test_identical_arms_without_spread_between_runs_are_refused(binary: Maker) -
     table = concatenate(copies)
     found = judge(table, primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "refused"
-    assert "3 runs of a were given, and they are 1 training run" in sentence(found.reason)
+    assert "3 runs of a were given, but they are only 1 training run" in sentence(found.reason)
     rules = judge(table, primary="auc", margin=0.03, deterministic=["b"], family="b").comparisons[0]
     assert rules.verdict == "refused"
 
@@ -79,7 +79,7 @@ def test_one_seed_never_becomes_a_claim_about_methods(binary: Maker) -> None:
     found = judge(binary(300, (0.7, 0.9), 1), primary="auc", margin=0.03).comparisons[0]
     assert found.verdict == "single_run"
     assert sentence(found.reason).startswith("This trained network of b scored better")
-    assert "not of the methods" in sentence(found.reason)
+    assert "not the methods" in sentence(found.reason)
     assert found.p < 0.05
 
 
@@ -95,7 +95,7 @@ def test_failed_jobs_leave_unequal_seeds(binary: Maker) -> None:
     table = binary(200, (0.75, 0.9), 5)
     found = judge(table.where((table.arm == "a") | (table.seed < 3)), primary="auc", margin=0.03, planned_seeds=5)
     assert verdicts(found) == {("a", "b"): "b_better"}
-    words = "b finished 3 of 5 planned training runs; the others failed and are not in its mean."
+    words = "b finished 3 of 5 planned training runs; the others failed and are not included in its mean."
     assert words in [sentence(one) for one in found.warnings]
     assert len(found.endpoints["b"]["auc"].by_seed) == 3
 
@@ -268,7 +268,7 @@ def test_looks_use_the_level_of_the_look(binary: Maker) -> None:
     table = binary(300, (0.80, 0.88), 3)
     early = judge(table, primary="auc", margin=0.03, looks=(3, 5), planned_seeds=3)
     assert early.alpha == pytest.approx(0.0114, abs=2e-4)
-    assert sentence(early.warnings[0]).startswith("This is the look at 3 of 5 planned seeds")
+    assert sentence(early.warnings[0]).startswith("This is the planned look at 3 of 5 seeds")
     with pytest.raises(PredictionError, match="no planned look"):
         judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5))
     failed = judge(binary(100, seeds=4), primary="auc", margin=0.03, looks=(3, 5), planned_seeds=5)
@@ -322,5 +322,5 @@ def test_a_run_that_stands_under_two_arms_is_named(binary: Maker) -> None:
     scores = table.scores.copy()
     scores[(table.arm == "b") & (table.seed == 2)] = scores[(table.arm == "a") & (table.seed == 1)]
     told = [sentence(one) for one in judge(replace(table, scores=scores), primary="auc", margin=0.05).warnings]
-    assert any("Run 1 of a and run 2 of b have the same predictions, case by case:" in one for one in told)
+    assert any("Run 1 of a and run 2 of b have the same predictions, case by case." in one for one in told)
     assert not any("same predictions" in sentence(one) for one in judge(table, primary="auc", margin=0.05).warnings)

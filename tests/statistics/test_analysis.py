@@ -72,7 +72,7 @@ def test_a_score_that_is_no_number_refuses_its_arm_only(binary: Maker, bad: floa
 def test_scores_outside_zero_to_one_refuse_what_needs_probabilities(binary: Maker) -> None:
     table = binary(40)
     table = replace(table, scores=8 * table.scores - 4)
-    assert "lies outside 0 to 1, so it is no probability" in sentence(analysed(table, "brier").refused["a"])
+    assert "lies outside 0 to 1, so it is not a probability" in sentence(analysed(table, "brier").refused["a"])
     assert analysed(table, "auc").refused == {}
 
 
@@ -119,7 +119,7 @@ def test_thin_folds_are_named(binary: Maker) -> None:
     table = binary(60, cohort=Cohort(prevalence=0.25, most_lesions=1), folds=5)
     found = analysed(table)
     assert len(found.warnings) == 1
-    assert "patients of the rarer class; AUC within so small a fold is mostly chance" in sentence(found.warnings[0])
+    assert "of the rarer class; AUC in such a small fold is mostly chance" in sentence(found.warnings[0])
     assert analysed(binary(300, folds=5)).warnings == ()
 
 

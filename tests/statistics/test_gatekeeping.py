@@ -61,7 +61,7 @@ def test_a_better_arm_is_also_not_inferior_in_the_next() -> None:
     assert pairs["iou"].confirmed == ("not_inferior:a",)
     assert pairs["precision"].confirmed == ("not_inferior:a",)  # "better" was lost in iou
     text = sentence(pairs["iou"].reason)
-    assert "confirmed in fixed sequence: a is not inferior to b by the margin of 0.02" in text
+    assert "confirmed in fixed sequence: a is non-inferior to b (margin 0.02" in text
     assert "exploratory" not in text
 
 
@@ -70,7 +70,7 @@ def test_nothing_counts_behind_an_undecided_primary_endpoint() -> None:
     pairs = judged({"dice": (0.0, 0.06), "iou": (0.05, 0.01)}, {"iou": 0.02}, margin=0.001)
     assert pairs["dice"].verdict == "not_enough_data"
     assert (pairs["iou"].verdict, pairs["iou"].confirmed) == ("a_better", ())
-    assert "nothing is confirmed, since it is not shown of dice" in sentence(pairs["iou"].reason)
+    assert "nothing is confirmed, because the same claim was not shown for dice" in sentence(pairs["iou"].reason)
 
 
 @pytest.mark.long

@@ -13,8 +13,9 @@ from equipoise.statistics.comparison import compare, equivalence_p, moderated
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.judgement import Comparison
 from equipoise.statistics.multiplicity import max_t
-from equipoise.statistics.pairs import compare_family
+from equipoise.statistics.pairs import _advice, compare_family
 from equipoise.statistics.panel import align
+from equipoise.statistics.power import Needed
 from equipoise.statistics.verdict import Question
 
 Maker = Callable[..., Predictions]
@@ -153,7 +154,7 @@ def test_without_a_margin_the_detectable_difference_is_told(binary: Maker) -> No
     found = family(binary(100, (0.84, 0.85)), [("a", "b")], question)[0]
     assert (found.patients_needed, found.needed, found.role) == (None, (), "secondary")
     assert found.detectable is not None
-    assert f"Differences of {found.detectable:.3f} or more" in sentence(found.reason)
+    assert f"80 % power to detect a difference of {found.detectable:.3f}" in sentence(found.reason)
 
 
 def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: Maker) -> None:
@@ -164,3 +165,10 @@ def test_typical_case_is_only_for_per_case_metrics(binary: Maker, segmentation: 
     assert typical is not None
     assert typical.median_difference == pytest.approx(np.median(difference))
     assert typical.wilcoxon_p == pytest.approx(stats.wilcoxon(difference).pvalue)
+
+
+def test_a_design_with_enough_power_is_not_told_that_no_number_of_patients_is_enough() -> None:
+    own, more = Needed(3, None, None, None), Needed(5, 130, 100, 200)
+    assert _advice((own, more), own, 365, 0.03, (0.89, 0.025, 4)).code == "enough_patients"
+    assert _advice((own, more), own, 365, 0.03, (0.79, 0.031, 4)).code == "more_seeds_needed"
+    assert _advice((more,), more, 100, 0.03, (0.7, 0.035, None)).code == "more_patients_needed"

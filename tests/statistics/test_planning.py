@@ -61,7 +61,7 @@ def test_known_seed_spreads_narrow_the_range() -> None:
     assert known.detectable == pytest.approx(guess.detectable)
     assert known.high - known.low < guess.high - guess.low
     assert "40 degrees of freedom" in sentence(known.assumptions)
-    assert "a guess" in sentence(guess.assumptions)
+    assert "assumed: no earlier trial" in sentence(guess.assumptions)
 
 
 def test_comparisons_share_the_error() -> None:

@@ -57,7 +57,7 @@ def test_trained_networks_are_planned_with_one_run() -> None:
     assert [need.seeds for need in found.needed] == [1]
     text = grant_text(found, "Dice", "", "a pilot", "1").plain()
     assert "two trained networks" in text
-    assert "Patients alone are sampled" in text
+    assert "Only patients are sampled" in text
 
 
 def test_a_pilot_without_a_verdict_allows_no_planning() -> None:

@@ -95,7 +95,7 @@ def test_small_groups_are_too_few_to_say(binary: Maker) -> None:
     sites = {c: "rare" if c < "case-00012" else "common" for c in np.unique(table.case).tolist()}
     found = looked(table, sites)
     rare = next(g for g in found.groups if g.value == "rare")
-    assert sentence(rare.reason).startswith("Too few to say: ")
+    assert sentence(rare.reason).startswith("Too few patients for an estimate: ")
     assert np.isnan(rare.intervals["a"].estimate)
     assert all(np.isnan(t.p) and "Too few groups of site" in sentence(t.reason) for t in found.tests)
 

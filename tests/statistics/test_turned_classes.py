@@ -42,7 +42,7 @@ def test_exchanged_classes_are_asked_about(binary: Maker, primary: str) -> None:
     assert "--below-chance" in str(caught.value)
     found = judge(table, primary=primary, margin=0.05)
     assert found.comparisons[0].verdict == "refused"
-    assert "exchanged" in sentence(found.comparisons[0].reason)
+    assert "swapped" in sentence(found.comparisons[0].reason)
     assert found.ranking == ()
 
 
@@ -75,7 +75,7 @@ def test_averages_over_several_classes_are_seen_too() -> None:
         classes=("x", "y", "z"),
     )
     found = judge(table, primary="auc", margin=0.05).comparisons[0]
-    assert "exchanged" in sentence(found.reason)
+    assert "swapped" in sentence(found.reason)
 
 
 @pytest.mark.long

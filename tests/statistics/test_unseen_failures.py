@@ -71,7 +71,8 @@ def test_the_numbers_are_those_of_the_rule_of_three() -> None:
     assert found.p_adjusted < 0.001
     assert (found.verdict, found.withheld) == ("not_enough_data", "b_better")
     text = sentence(found.reason)
-    assert f"If b fails (Dice 0) in {100 * unseen.reversing:.3g} % of patients more, this is reversed" in text
+    more = f"in an additional {100 * unseen.reversing:.3g} % of patients"
+    assert f"If b failed (Dice 0) {more}, the result would be reversed" in text
     assert "150 patients without such a failure cannot exclude a rate of 2 %" in text
 
 
@@ -143,7 +144,7 @@ def test_equivalence_needs_that_failures_cannot_leave_the_margin() -> None:
     stream = np.random.default_rng(3)
     few, many = compared(dice(stream, 60, 0.0)), compared(dice(stream, 300, 0.0))
     assert (few.verdict, few.withheld) == ("not_enough_data", "equivalent")
-    assert "the difference exceeds the margin; 60 patients without such a failure" in sentence(few.reason)
+    assert "the difference would exceed the margin; 60 patients without such a failure" in sentence(few.reason)
     assert many.verdict == "equivalent"
     assert guarded("equivalent", None, 0.02) == "equivalent"
 
@@ -160,7 +161,7 @@ def test_two_trained_networks_are_guarded_too() -> None:
     found = compared(dice(np.random.default_rng(0), 150, 0.012)[:, :1])
     assert found.verdict == "single_run"
     assert found.p_adjusted < 0.001
-    assert sentence(found.reason).startswith("Neither stands out")
+    assert sentence(found.reason).startswith("Neither network scored clearly better")
 
 
 def test_failure_values_are_stated_and_recorded() -> None:

@@ -79,10 +79,10 @@ def test_sentences_name_the_winner_first_with_its_own_numbers(binary: Maker) -> 
     assert text.startswith(f"b has a better AUC than a: {means[0]} against {means[1]}, a difference of 0.")
     assert "(95 % interval for all 3 comparisons together 0.060 to 0.140)" in text
     assert "p < 0.001 adjusted for 3 comparisons." in text
-    assert text.endswith("The whole interval lies beyond the margin of 0.030 that matters.")
+    assert text.endswith("The whole interval lies beyond the margin of 0.030, so the difference matters.")
     near = replace(numbers, decisive=Decisive(-0.14, -0.02, 0.95))
     text = sentence(verdict_reason(found, "a", "b", near, "b_better", QUESTION, 3))
-    assert text.endswith("It is better, but possibly by less than matters (the margin of 0.030).")
+    assert text.endswith("It is better, but the difference may be smaller than the margin of 0.030.")
 
 
 def test_lower_is_better_is_written_as_the_metrics_own_difference(binary: Maker) -> None:
@@ -100,12 +100,12 @@ def test_other_sentences(binary: Maker) -> None:
     inside = "the 90 % interval -0.010 to 0.020 of the difference lies within the margin of 0.030"
     assert equal == f"a and b are equivalent in AUC: {inside}."
     unknown = sentence(verdict_reason(found, "a", "b", evidence(-0.01, 0.5, 0.6, NAN), "not_enough_data", QUESTION, 1))
-    assert unknown.startswith("The data cannot tell a and b apart in AUC: ")
+    assert unknown.startswith("The data do not show whether a or b has the better AUC: ")
     single = sentence(single_run_reason(found, "a", "b", evidence(-0.1, 0.01, NAN, NAN), WHY, QUESTION))
     assert single.startswith("This trained network of b scored better: ")
-    assert single.endswith("train at least 3 seeds of each arm.")
+    assert single.endswith("train each arm with at least 3 seeds.")
     assert sentence(single_run_reason(found, "a", "b", evidence(-0.1, 0.3, NAN, NAN), WHY, QUESTION)).startswith(
-        "Neither stands out"
+        "Neither network scored clearly better"
     )
 
 

@@ -82,7 +82,7 @@ def test_patients_must_be_known_or_stated(table: dict[str, Any], tmp_path: Path)
     bare = {key: values for key, values in ordered(table).items() if key != "patient"}
     with pytest.raises(PredictionError, match="no column 'patient'"):
         audit(bare)
-    assert any("another patient" in one for one in audit(bare, cases_are_patients=True)["warnings"])
+    assert any("a different patient" in one for one in audit(bare, cases_are_patients=True)["warnings"])
     path = tmp_path / "patients.csv"
     path.write_text("case,patient\n" + "".join(f"{i:03d},p{i // 2}\n" for i in range(120)), encoding="utf-8")
     paired = audit(bare, patients=path)
@@ -212,7 +212,7 @@ def test_duplicate_rows(table: dict[str, Any]) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "words"), [(1, "a_better", "nothing of how the methods"), (2, "refused", "fewer than 3")]
+    ("seeds", "verdict", "words"), [(1, "a_better", "does not show how the methods"), (2, "refused", "fewer than 3")]
 )
 def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict: str, words: str) -> None:
     few = ordered(table)["seed"] < seeds
@@ -293,7 +293,7 @@ def test_the_command_offers_what_the_function_does(table: dict[str, Any], tmp_pa
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert found["endpoints"]["family"] == "good"
     assert found["endpoints"]["secondary"] == ["accuracy"]
-    for words in ("another patient", "lack a prediction", "which was allowed"):
+    for words in ("a different patient", "lack a prediction", "which was allowed"):
         assert words in said(found)
     assert (
         (out / "cases.csv").read_text(encoding="utf-8").startswith("arm,fold,seed,case,patient,truth,score_a,score_b")

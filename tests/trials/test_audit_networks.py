@@ -40,7 +40,7 @@ def test_the_verdict_of_single_runs_is_the_paired_t_test_over_patients() -> None
 def test_a_difference_below_the_margin_is_equivalence_of_these_networks() -> None:
     found = audit(dice(0.0), cases_are_patients=True, margin=0.05)
     assert found["comparisons"][0]["verdict"] == "equivalent"
-    assert "Of these trained networks" in found["comparisons"][0]["reason"]
+    assert "For these trained networks" in found["comparisons"][0]["reason"]
 
 
 def test_not_inferior_is_said_where_nothing_else_is_decided() -> None:
@@ -48,8 +48,8 @@ def test_not_inferior_is_said_where_nothing_else_is_decided() -> None:
     pair = found["comparisons"][0]
     assert (pair["verdict"], pair["non_inferior"]) == ("not_enough_data", ["new"])
     words = answers(found, {"new": "new", "old": "old"})[0].answer
-    assert "new is not inferior to old by the margin of 0.050" in words
-    assert "One run each says nothing of how the methods" in words
+    assert "new is non-inferior to old (margin 0.050)" in words
+    assert "One run of each arm does not show how the methods" in words
     assert "no difference" in answers(found, {"new": "new", "old": "old"})[1].answer
 
 
@@ -92,7 +92,7 @@ def test_a_threshold_adds_the_rates_of_a_device(tmp_path: Path, capsys: pytest.C
         assert arm["endpoints"]["sensitivity"]["estimate"] == pytest.approx(own[truth == 1].mean())
         assert arm["endpoints"]["npv"]["estimate"] == pytest.approx((truth[~own] == 0).mean())
     assert results["endpoints"]["threshold"] == 0.45
-    assert any("from a score of 0.45 on" in warning for warning in results["warnings"])
+    assert any("if its score is at least 0.45" in warning for warning in results["warnings"])
 
 
 def test_a_threshold_needs_a_positive_class() -> None:

@@ -86,7 +86,7 @@ def test_cases_that_were_left_out_stand_in_the_verdict():
     assert results["left_out"] == {"cases": 12, "of": 60}
     assert any("12 of 60 test cases were left out" in reason for reason in results["exploratory_reasons"])
     first = answers(results, {"a": "a", "b": "b"})[0].answer
-    assert "12 of 60 test cases, which an arm lacks or has with another truth, were left out." in first
+    assert "12 of 60 test cases were left out, because an arm lacks them or states another truth for them." in first
 
 
 def test_nothing_is_said_where_nothing_was_left_out():

@@ -64,7 +64,13 @@ def test_findings_are_those_of_the_masks(discs):
 def test_the_report_is_complete(discs, detection_trial, tmp_path):
     _, out, results = discs
     page = (out / "report.html").read_text()
-    for words in ('id="froc"', 'id="examples"', "rule of LUNA16", "Missed, or found last", "jackknife over patients"):
+    for words in (
+        'id="froc"',
+        'id="examples"',
+        "rule of LUNA16",
+        "Missed, or detected with the lowest score",
+        "jackknife over patients",
+    ):
         assert words in page
     assert "CPM" in (out / "figures" / "froc.svg").read_text()
     assert (out / "figures" / "froc.csv").read_text().count("\nunet,") == 49

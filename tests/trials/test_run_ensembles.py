@@ -88,7 +88,7 @@ def test_it_has_as_many_runs_as_it_really_has_and_costs_what_its_members_cost(tr
     assert results["ledger"]["verified"]
     page = (run / "report.html").read_text()
     assert "ensemble of 1 run of each of unet and dense" in page
-    assert "no two of an arm share a run" in page
+    assert "no two ensembles of an arm share a run" in page
     card = (run / "model-cards" / "two.md").read_text()
     assert "ensemble of 2 runs of unet" in card
     assert "of its members" in card

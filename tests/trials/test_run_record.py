@@ -126,6 +126,6 @@ def test_runs_in_different_environments_are_a_warning(tmp_path):
     done = json.loads(file.read_text())
     done["environment"]["torch"] = "9.9"
     file.write_text(json.dumps(done))
-    (warning,) = [one for one in summarise(run)["warnings"] if "not all trained in one environment" in one]
+    (warning,) = [one for one in summarise(run)["warnings"] if "trained in the same environment" in one]
     assert "torch: " in warning
     assert ", 9.9" in warning

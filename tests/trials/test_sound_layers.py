@@ -160,5 +160,5 @@ def test_the_report_says_which_layers_ran_another_way():
     text = sentence(Reason("unsound_layers", arm="net", precision="bfloat16", layers=rows))
     assert text == (
         "This machine's build of torch computes the layer encoder.0 of net wrongly in bfloat16 (its answer is not "
-        "finite); it ran as contiguous, and 1 other layer for such reasons."
+        "finite); it ran as contiguous, and 1 other layer for similar reasons."
     )

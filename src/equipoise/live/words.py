@@ -12,7 +12,15 @@ _ORDER = (RUNNING, FAILED, WAITING)
 def heads(state: TrialState) -> tuple[str, ...]:
     """Return the heads of the table's columns."""
     run = "draw" if state.phase == TUNING else "seed"
-    return ("arm", run, "epoch", "train loss", "validation loss", f"validation {endpoint_name(state.primary)}", "left")
+    return (
+        "arm",
+        run,
+        "epoch",
+        "train loss",
+        "validation loss",
+        f"validation {endpoint_name(state.primary)}",
+        "time left",
+    )
 
 
 def row(state: TrialState, job: JobState) -> tuple[str, ...]:
@@ -41,7 +49,7 @@ def heading(state: TrialState) -> str:
     done, total = state.epochs()
     text = f"{printable(state.name)}: {state.phase}, {done} of {total} epochs"
     if state.phase == STOPPED:
-        return f"{text}; no process works on it, and the command that started it resumes it"
+        return f"{text}; no process is working on it, and the command that started it resumes it"
     if state.seconds_left and state.phase != ENDED:
         text += f", about {minutes(state.seconds_left)} of training left"
     return text

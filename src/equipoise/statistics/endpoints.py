@@ -29,7 +29,7 @@ AUC = Endpoint(
     "auc", Area(), needs="scores", display="AUC", by_class=True, compute=influence.area, references=("delong",
     "obuchowski"),
     curve="roc", display_of_several="macro AUC",
-    summary="Area under the ROC curve: how often a positive case has a higher score than a negative one.",
+    summary="Area under the ROC curve: the probability that a positive case has a higher score than a negative one.",
 )  # fmt: skip
 AVERAGE_PRECISION = Endpoint(
     "average_precision", Precision(), needs="scores", display="average precision", by_class=True, chance="prevalence",
@@ -42,23 +42,23 @@ ACCURACY = Endpoint(
 )  # fmt: skip
 BALANCED_ACCURACY = Endpoint(
     "balanced_accuracy", ClassRecall(), needs="scores", display="balanced accuracy", by_class=True, classes_alike=True,
-    summary="Mean over classes of the share of a class's cases that are called rightly.",
+    summary="Mean over classes of the share of correctly classified cases.",
 )  # fmt: skip
 SENSITIVITY = Endpoint(
     "sensitivity", SideRecall(of_positives=True), needs="scores", display="sensitivity", by_class=True,
-    summary="Share of positive cases that are called positive.",
+    summary="Share of positive cases that are predicted positive.",
 )  # fmt: skip
 SPECIFICITY = Endpoint(
     "specificity", SideRecall(of_positives=False), needs="scores", display="specificity", by_class=True,
-    summary="Share of negative cases that are called negative.",
+    summary="Share of negative cases that are predicted negative.",
 )  # fmt: skip
 PPV = Endpoint(
     "ppv", SidePrecision(of_positives=True), needs="scores", display="PPV", by_class=True,
-    summary="Positive predictive value: share of cases called positive that are.",
+    summary="Positive predictive value: share of the cases predicted positive that are positive.",
 )  # fmt: skip
 NPV = Endpoint(
     "npv", SidePrecision(of_positives=False), needs="scores", display="NPV", by_class=True,
-    summary="Negative predictive value: share of cases called negative that are.",
+    summary="Negative predictive value: share of the cases predicted negative that are negative.",
 )  # fmt: skip
 BRIER = Endpoint(
     "brier", Kind.MEAN, needs="scores", higher_is_better=False, display="Brier score", probabilities=True,
@@ -82,7 +82,9 @@ CALLED = (BALANCED_ACCURACY, ACCURACY, *OF_CALLS)
 _AT_SPECIFICITY = re.compile(r"sensitivity@(0?\.\d+)$")
 AT_SPECIFICITY = Endpoint(
     "sensitivity@0.90", Kind.RANK, needs="scores", by_class=True,
-    summary="Sensitivity at the lowest threshold of at least that specificity; any number between 0 and 1 serves.",
+    summary=(
+        "Sensitivity at the lowest threshold with at least that specificity, which may be any number between 0 and 1."
+    ),
 )  # fmt: skip
 """The pattern of a family, whose members are named by the specificity."""
 
@@ -102,11 +104,11 @@ OF_CANDIDATES = (CPM, DETECTED_PRECISION)
 DICE = Endpoint(
     "dice", Kind.MEAN, display="Dice", companions=("failure_rate",), fails_below=FAILURE_DICE,
     fewest_cases=FEWEST_SEGMENTED, rules=("empty-masks",), decimals=3, short="Dice",
-    summary="Overlap of two masks: twice what they share over the sum of their sizes.",
+    summary="Overlap of two masks: twice the size of their intersection, divided by the sum of their sizes.",
 )  # fmt: skip
 IOU = Endpoint(
     "iou", Kind.MEAN, display="IoU", fails_below=FAILURE_IOU, fewest_cases=FEWEST_SEGMENTED, decimals=3, short="IoU",
-    summary="Overlap of two masks: what they share over their union.",
+    summary="Overlap of two masks: the size of their intersection, divided by the size of their union.",
 )  # fmt: skip
 HD95 = Endpoint(
     "hd95", Kind.MEAN, higher_is_better=False, high=np.inf, unit="mm", display="HD95", rules=("empty-masks",),
@@ -133,11 +135,11 @@ ABSOLUTE_VOLUME_ERROR = Endpoint(
 )  # fmt: skip
 LESION_F1 = Endpoint(
     "lesion_f1", Kind.MEAN, display="lesion F1",
-    summary="F1 of the connected parts of two masks, paired one to one.",
+    summary="F1 of the connected components of two masks, matched one to one.",
 )  # fmt: skip
 LESION_DICE = Endpoint(
     "lesion_dice", Kind.MEAN, display="lesion Dice",
-    summary="Mean Dice over connected parts, 0 for one that was missed or made up.",
+    summary="Mean Dice over connected components; 0 for a missed or a false positive component.",
 )  # fmt: skip
 BRATS_LESION_F1 = Endpoint(
     "brats_lesion_f1", Kind.MEAN, display="lesion F1 (BraTS)", summary="F1 of lesions by the rules of BraTS 2023.",

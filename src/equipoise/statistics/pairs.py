@@ -14,7 +14,7 @@ from equipoise.statistics.gatekeeping import claims
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
 from equipoise.statistics.posterior import Posterior
-from equipoise.statistics.power import Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.power import POWER, Needed, components, detectable, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.second_readings import posterior_of, wins_of
@@ -199,10 +199,12 @@ def _advice(
     """
     chance, smallest, seeds = design
     facts = {"margin": margin, "power": chance}
+    # The power may fall with more patients: where runs dominate the error, few degrees of freedom are left. A design
+    # with enough power is therefore never told that no number of patients is enough.
+    if chance >= POWER or (own.patients is not None and own.patients <= patients):
+        return Reason("enough_patients", **facts, detectable=smallest)
     if own.patients is None:
         return Reason("more_seeds_needed", **facts, seeds=own.seeds, seeds_needed=seeds)
-    if own.patients <= patients:
-        return Reason("enough_patients", **facts, detectable=smallest)
     others = tuple((e.patients, e.seeds) for e in grid if e.seeds > own.seeds and e.patients)
     return Reason(
         "more_patients_needed",

@@ -48,7 +48,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
     if settings.cases_are_patients:
-        notes.append("Every case was taken for another patient, as the caller stated")
+        notes.append("Every case was treated as a different patient, as the caller stated")
     return table, notes
 
 

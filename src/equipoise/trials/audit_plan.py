@@ -92,11 +92,14 @@ def _statements(settings: AuditSettings, failure_values: Mapping[str, float], me
     notes = [f"A failed case of {k} counts as {v:g}, as the caller stated" for k, v in failure_values.items()]
     if settings.growing is not None:
         patients = f"{settings.growing:,} patients"
-        notes.append(f"Patients are added between looks, all of which hold together; sharpest at {patients}")
+        notes.append(
+            "Patients are added between looks; the intervals hold at all looks together and are narrowest at "
+            f"{patients}"
+        )
     if settings.below_chance and measured:
-        notes.append("The labels of the masks are right also where they look exchanged, as the caller stated")
+        notes.append("The labels of the masks are correct even where they look swapped, as the caller stated")
     elif settings.below_chance:
-        notes.append("The classes of the scores are right also where an AUC is below 0.5, as the caller stated")
+        notes.append("The classes of the scores are correct even where an AUC is below 0.5, as the caller stated")
     return notes
 
 

@@ -107,7 +107,10 @@ def _with_left_out(run: RunFolder, before: Predictions, after: Predictions) -> R
     tested, judged = (len(set(table.case[table.split == "test"].tolist())) for table in (before, after))
     if tested == judged:
         return run
-    caution = f"{tested - judged} of {tested} test cases were left out, which an arm lacks or has with another truth"
+    caution = (
+        f"{tested - judged} of {tested} test cases were left out, because an arm lacks them or states another truth "
+        "for them"
+    )
     ledger = replace(run.ledger, cautions=(*run.ledger.cautions, caution))
     return replace(run, lock={**run.lock, "left_out": {"cases": tested - judged, "of": tested}}, ledger=ledger)
 

@@ -29,7 +29,8 @@ def threshold_note(table: Predictions, threshold: float | None, positive: str | 
     one = positive or table.classes[1]
     if one in table.classes:
         refuse_foreign_threshold(table, threshold, table.classes.index(one))
-    return [f"Sensitivity, specificity, PPV and NPV call a case {one} from a score of {threshold:g} on, as stated"]
+    called = f"a case is called {one} if its score is at least {threshold:g}, as stated"
+    return [f"For sensitivity, specificity, PPV and NPV {called}"]
 
 
 def refuse_needless_confirmation(table: Predictions, *, below_chance: bool, masks: bool) -> None:

@@ -19,6 +19,7 @@ from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
+from equipoise.report.text.words import plural
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
@@ -73,8 +74,8 @@ def lock(
     if plan["prior_openings"]:
         again = sum(row["same_question"] for row in plan["prior_openings"])
         remark(
-            f"{len(plan['prior_openings'])} other plans have opened test cases of this cohort on this machine, "
-            f"{again} of them for the same question; the report says so"
+            f"{plural(len(plan['prior_openings']), 'other plan')} on this machine opened test cases of this cohort, "
+            f"{again} of them for the same question; the report states it"
         )
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.

@@ -98,7 +98,7 @@ def test_an_audit_names_the_arm_and_takes_a_confirmation(tmp_path: Path) -> None
     with pytest.raises(PredictionError, match="masks of arm 'b' in"):
         audit(given, truth=tmp_path / "truth", cases_are_patients=True)
     found = audit(given, truth=tmp_path / "truth", cases_are_patients=True, below_chance=True)
-    assert any("labels of the masks are right" in one for one in found["warnings"])
+    assert any("labels of the masks are correct" in one for one in found["warnings"])
 
 
 def test_another_code_names_its_arm_with_regions_too() -> None:

@@ -74,7 +74,7 @@ def test_one_image_under_two_names_is_told() -> None:
         return {name: [row[k] for row in rows] for k, name in enumerate(("arm", "case", "dice"))}
 
     def told(columns: dict[str, Any]) -> list[str]:
-        return [one for one in audit(columns, cases_are_patients=True)["warnings"] if "stands twice" in one]
+        return [one for one in audit(columns, cases_are_patients=True)["warnings"] if "occurs twice" in one]
 
     assert "'00x' and '00y'" in told(doubled(9))[0]
     assert "60 of 60 cases" in told(doubled(9))[0]
@@ -86,4 +86,4 @@ def test_one_image_under_two_names_is_told() -> None:
 def test_constant_numbers_are_no_twins() -> None:
     names = [f"c{i}" for i in range(12)]
     found = audit(table(names, names) | {"dice": [0.9] * 12 + [0.8] * 12}, cases_are_patients=True)
-    assert not any("stands twice" in one for one in found["warnings"])
+    assert not any("occurs twice" in one for one in found["warnings"])

@@ -118,7 +118,7 @@ def test_learning_survives_a_divergence() -> None:
 def test_confusion_shows_counts_and_rates() -> None:
     figure = confusion_figure([_entry("a")], NAMES, ["benign", "malignant"])
     assert figure is not None
-    assert "benign: 80 % right, malignant: 90 % right" in figure.panels[0].description
+    assert "benign: 80 % correct, malignant: 90 % correct" in figure.panels[0].description
     assert [row["count"] for row in _table(figure)] == ["8", "2", "1", "9"]
     assert confusion_figure([{"name": "a", "confusion": None}], NAMES, []) is None
 

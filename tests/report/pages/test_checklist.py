@@ -55,7 +55,10 @@ def test_patients_failures_and_uncertainty_come_from_the_run(make_folder: Make) 
     assert "nothing was imputed" in claim["12"][1]
     assert claim["13"] == ("author", "Channels: axial, coronal and sagittal.")
     assert claim["21"][0] == tripod["10"][0] == "author"
-    assert "90 test patients and 3 training runs of each arm find a difference in AUC of" in claim["21"][1]
+    assert (
+        "90 test patients and 3 training runs of each arm give 80 % power to detect a difference in AUC of"
+        in claim["21"][1]
+    )
     assert "Weights of classes in the loss: none" in tripod["13"][1]
     assert "malignant" in tripod["21"][1]
     assert "diameter_mm" in tripod["23b"][1]

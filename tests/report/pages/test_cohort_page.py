@@ -108,7 +108,7 @@ def test_everything_found_stands_on_the_page(everything: tuple[Inspection, str])
     said = page.text
     for words in (
         "150 cases of 75 patients",
-        "Can a verdict come of a trial on these data? No verdict is possible: a run would be refused. 30 pairs leak",
+        "Can a trial on these data reach a verdict? No verdict is possible: a run would be refused. 30 pairs leak",
         "Differences from 0.1 on are found.",
         "case-9 the <stream> ends early copy it again there/x.nii.gz",
         "Warnings the age tells the class",

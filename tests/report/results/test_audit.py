@@ -25,7 +25,7 @@ def test_an_arm_is_advised_only_where_it_stands_alone() -> None:
     assert tied["accuracy"]["arm"] is None
     assert tied["accuracy"]["tied_with"] == ["a", "b"]
     assert tied["speed"]["arm"] is None
-    assert "nothing of speed" in sentence(tied["balanced"]["reason"])
+    assert "no information on speed" in sentence(tied["balanced"]["reason"])
     nobody = recommendation([arm("a", None)], [], "auc", 1)
     assert nobody["accuracy"]["arm"] is None
 
@@ -37,15 +37,16 @@ def test_which_one_to_use_in_words() -> None:
         pairs = [{"a": "a", "b": "b", "verdict": verdict}]
         advice = recommendation(arms, pairs, "auc", 1)
         plan = {"primary": "auc", "higher_is_better": True}
-        return use({"arms": arms, "comparisons": pairs, "recommendation": advice, "endpoints": plan}, names)
+        results = {"arms": arms, "comparisons": pairs, "recommendation": advice, "endpoints": plan}
+        return use(results | {"cohort": {"classes": ["no", "yes"]}}, names)
 
     both = [arm("a", 0.9), arm("b", 0.8)]
-    assert told(both, "a_better").startswith("A, as far as quality goes")
+    assert told(both, "a_better").startswith("A has the best AUC: every other arm")
     assert told(both, "equivalent").startswith("Any of A and B")
     assert told(both, "not_enough_data").startswith("No recommendation")  # undecided is not equal
     assert told(both, "single_run").startswith("No recommendation")
-    assert told([arm("a", None), arm("b", None)], "refused") == "These predictions do not say."
-    assert told(both[:1], "refused") == "Predictions of one arm do not say."
+    assert told([arm("a", None), arm("b", None)], "refused") == "These predictions cannot answer this."
+    assert told(both[:1], "refused") == "Predictions of one arm cannot answer this."
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,11 @@ def test_runs_that_stopped_early_are_told(make_folder: Make) -> None:
     assert arms["densenet-adam"] is None
     told = [warning for warning in results["warnings"] if "stopped early" in warning]
     assert told == [
-        f"unet-adam stopped early in 2 of {runs} runs, after 5 to 7 of 12 epochs: it spent less than its budget.",
-        f"deeplab-adam stopped early in 1 of {runs} runs, after 6 of 12 epochs: it spent less than its budget.",
+        f"unet-adam stopped early in 2 of {runs} runs, after 5 to 7 of 12 epochs: it used less than its budget.",
+        f"deeplab-adam stopped early in 1 of {runs} runs, after 6 of 12 epochs: it used less than its budget.",
     ]
     paragraph, _ = methods(results, json.loads((folder / "lock.json").read_text()))
-    assert "an equal limit of epochs, before which early stopping ended 3 runs;" in paragraph
+    assert "an equal limit of epochs (early stopping ended 3 runs before the limit);" in paragraph
 
 
 @pytest.mark.long

@@ -77,7 +77,7 @@ def test_speed_names_the_fastest_and_its_price() -> None:
     against = [_pair(name, "size-rule", "a_better") for name in ("slow", "fast")]
     advice = recommend(arms, [RULE], [_pair("slow", "fast", "a_better")], against, "auc", 1)
     assert (advice["accuracy"]["arm"], advice["speed"]["arm"], advice["balanced"]["arm"]) == ("slow", "fast", "slow")
-    assert "price" in sentence(advice["speed"]["reason"])
+    assert "worse than the best arm" in sentence(advice["speed"]["reason"])
 
 
 def test_an_arm_not_shown_better_than_the_rule_is_no_candidate() -> None:
@@ -172,7 +172,7 @@ def test_the_command_names_the_arm_and_the_reason(
     folder = str(make_folder(patients=300))
     assert main(["advise", folder, "--prefer", "speed"]) == 0
     assert capsys.readouterr().out.startswith(
-        "Use diameter rule. No arm was shown better than the trivial baseline diameter rule"
+        "Use diameter rule. No arm was shown to be better than the trivial baseline diameter rule"
     )
     assert main(["advise", folder, "--prefer", "memory", "--max-latency-ms", "0.001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["beats_baseline"] is False

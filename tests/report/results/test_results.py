@@ -201,7 +201,7 @@ def test_a_run_without_test_predictions_says_so(make_folder: Make) -> None:
         write_parquet(table.where(table.split == "validation"), path)
     results = summarise(folder)
     assert results["comparisons"] == []
-    assert any("No test predictions" in warning for warning in results["warnings"])
+    assert any("no test predictions" in warning for warning in results["warnings"])
     assert results["recommendation"]["accuracy"]["arm"] is None
 
 

@@ -104,10 +104,10 @@ def test_small_groups_and_missing_values_are_named(predictions_of_arms):
     rows = tuple(row | {"site": "rare" if i < 6 else "" if i < 40 else "A"} for i, row in enumerate(cases()))
     (site,) = worded(Folder(rows, ["site"]), predictions_of_arms, 1)
     values = {group["value"]: group for group in site["groups"]}
-    assert "Too few to say" in values["rare"]["reason"]
+    assert "for an estimate" in values["rare"]["reason"]
     assert NOT_STATED in values
     figure = subgroup_figure(site, ["good", "poor"], {}, "AUC", "nodule")
-    assert "6 patients, 6 nodules: too few to say" in str(figure.panels[0])
+    assert "6 patients, 6 nodules: too few for an estimate" in str(figure.panels[0])
     assert any(row[0] == "rare" and row[4] is None for row in figure.rows)
 
 

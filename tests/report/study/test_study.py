@@ -142,13 +142,14 @@ def answer_for(p: float | None, behind: float) -> Any:
 
 def test_a_difference_is_claimed_only_where_there_is_one() -> None:
     assert (
-        answer_for(0.2, 0.5).answer == "None can be called best over 12 workloads: ranks differ no more than by chance."
+        answer_for(0.2, 0.5).answer
+        == "None can be called best over 12 workloads: the ranks do not differ more than expected by chance."
     )
     assert answer_for(None, 0.5).detail.startswith("Too few workloads to say")
     told = answer_for(0.001, 0.5)
     assert told.answer == "x has the best average rank in AUC; z lies behind it."
-    assert "Not told apart from it: y." in told.detail
-    assert "no other was shown to lie behind it" in answer_for(0.001, -0.1).answer
+    assert "Not shown to be worse: y." in told.detail
+    assert "no other was shown to be worse" in answer_for(0.001, -0.1).answer
 
 
 @pytest.mark.long

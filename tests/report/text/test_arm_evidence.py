@@ -34,7 +34,7 @@ def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
     assert arm_evidence(LOCK, "net", results_with("b_better", better=better))["overruled"] == []
     for verdict in ("a_better", "equivalent", "not_enough_data", "refused"):
         assert (
-            "does not say that it beats strong"
+            "does not show that it is better than strong"
             in arm_evidence(LOCK, "net", results_with(verdict, better=better))["overruled"][0]
         )
     planned = arm_evidence(LOCK, "net", results_with("b_better", better=better))

@@ -41,7 +41,7 @@ def test_every_item_says_where_it_comes_from():
     assert "0.800 (95 % interval 0.700 to none), 12 patients" in text
     assert "1 of 99 decisions changed (voxels), 0 of them not at a boundary" in text
     assert "not compared" in text
-    assert "exported although" not in text
+    assert "exported despite" not in text
     assert "**Research only.**" in text
 
 
@@ -71,10 +71,10 @@ def test_the_card_of_a_run_says_what_a_run_knows():
     assert all((f"| {OPEN} |" in line) == line.endswith(f"| {AUTHOR} |") for line in rows)
     for part in (
         "`equipoise export run --arm net` writes", "seeds 0, 1 in 1 fold, 1 without a result", "3 of 2 patients",
-        "2 cases: no label", "what speaks against its use | it did not beat", "well, ill",
+        "2 cases: no label", "reasons against its use | it did not beat", "well, ill",
     ):  # fmt: skip
         assert part in text
-    assert "of this very run" not in text
+    assert "of the exported run" not in text
     assert "a bundle cannot hold this task" in run_card(lock, results, evidence, None)
     # one maker: what both cards ask their author is the same, but for what only images say
     open_items = [{line for line in items(one) if AUTHOR in line} for one in (text, bundle_card(record(), PARITY))]
@@ -83,4 +83,4 @@ def test_the_card_of_a_run_says_what_a_run_knows():
 
 def test_what_was_overruled_is_printed_with_its_reason():
     text = bundle_card(record(overruled=["it did not beat size-rule"], although="for a study of failures"), PARITY)
-    assert "| exported although | it did not beat size-rule: for a study of failures | from the run |" in text
+    assert "| exported despite | it did not beat size-rule: for a study of failures | from the run |" in text

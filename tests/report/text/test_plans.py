@@ -14,11 +14,11 @@ PLAN = planning.plan(200, {"cases": 200}, 5, endpoint="dice", margin=0.03)
 
 def test_the_prospect_follows_from_power_and_equivalence() -> None:
     sure = replace(PLAN, power_at_margin=0.9, equivalence_at_margin=0.85)
-    assert prospect(sure, None, []).startswith("A verdict is likely: with 200 test patients and 5 seeds, arms")
+    assert prospect(sure, None, []).startswith("A verdict is likely: with 200 test patients and 5 seeds, the power")
     assert "is possible:" in prospect(replace(sure, equivalence_at_margin=0.3), None, [])
     poor = prospect(replace(sure, power_at_margin=0.07, equivalence_at_margin=0.0), None, [])
     assert poor.startswith("A verdict is hardly possible")
-    assert "(0.030 in Dice) are told apart in 7 % of trials" in poor
+    assert "(0.030 in Dice) is 7 %" in poor
 
 
 def test_what_forbids_a_verdict_comes_first() -> None:
@@ -28,7 +28,9 @@ def test_what_forbids_a_verdict_comes_first() -> None:
     )
     refused = prospect(few, None, ["2 cases have problems.", "others"])
     assert refused == "No verdict is possible: a run would be refused, because 2 cases have problems."
-    assert prospect(None, "its spread is not known", []).endswith("not known beforehand: its spread is not known.")
+    assert prospect(None, "its spread is not known", []).endswith(
+        "whether a verdict is possible: its spread is not known."
+    )
 
 
 @pytest.mark.parametrize(

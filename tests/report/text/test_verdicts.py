@@ -46,10 +46,10 @@ def test_the_truth_comes_before_a_recommendation() -> None:
     }
     use = answers(results, NAMES)[-1]
     assert use.answer == (
-        "Truth: the readers' ratings. Left out beforehand: 1,089 cases (undecided). No network was shown to be better "
+        "Truth: the readers' ratings. Excluded beforehand: 1,089 cases (undecided). No network was shown to be better "
         "than the diameter rule, which costs nothing."
     )
-    assert "no advice on any patient" in use.detail
+    assert "not advice for any patient" in use.detail
 
 
 def _three(*verdicts: str) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
         (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
         (
             ("not_enough_data", "refused", "refused"),
-            "no difference can be told from chance, and 2 comparisons",
+            "no difference is distinguishable from chance, and 2 comparisons",
         ),
         (("single_run",) * 3, "Inconclusive"),
         (("refused",) * 3, "Inconclusive"),
@@ -91,10 +91,10 @@ def test_one_arm_and_two_arms() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [
-        (("not_enough_data", "not_enough_data"), "None was shown to be"),
-        (("equivalent", "not_enough_data"), "None was shown to be"),
+        (("not_enough_data", "not_enough_data"), "No network was shown to be better than"),
+        (("equivalent", "not_enough_data"), "No network was shown to be better than"),
         (("equivalent", "equivalent"), "No: every network is equivalent to the diameter rule, within 0.030 AUC."),
-        (("a_better", "not_enough_data"), "DenseNet is; the others were not shown to be."),
+        (("a_better", "not_enough_data"), "DenseNet is better; the others were not shown to be better."),
         (("a_better", "a_better"), "Yes, every network"),
         (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),
         (("refused", "single_run"), "Inconclusive: no comparison with the diameter rule reached a verdict."),
@@ -111,7 +111,7 @@ def test_the_answer_on_the_trivial_rule(verdicts: tuple[str, str], words: str) -
 def test_which_to_use() -> None:
     pairs = [_pair("a", "b", "not_enough_data")]
     assert "than the diameter rule, which costs nothing" in answers(_results(pairs, [], "size-rule"), NAMES)[-1].answer
-    assert "DenseNet, for accuracy, for speed" in answers(_results(pairs, [], "a"), NAMES)[-1].answer
+    assert "DenseNet for accuracy, for speed" in answers(_results(pairs, [], "a"), NAMES)[-1].answer
     unjudged = answers(_results(pairs, [], None), NAMES)[-1]
     assert unjudged.answer.endswith("No recommendation can be given.")
     assert unjudged.detail

@@ -226,24 +226,25 @@ def _notes(nodules: _Nodules, label: str, truthing: str, min_readers: int, field
     total, all_four = len(nodules.case), int(np.sum(np.all(nodules.malignancy > 0, axis=1)))
     count = (
         f"Readers' marks were joined to {total:,} nodules, {all_four} of them marked by four readers; the data set's "
-        f"own count is {OWN_COUNT[0]:,} and {OWN_COUNT[1]}. It linked marks by eye; here they join by the distance of "
-        "their centres (complete linkage, at most 8 mm or the larger radius, at most four marks per nodule), which "
-        "parts marks whose centres lie far apart, such as one reader's two halves of another's single nodule."
+        f"own count is {OWN_COUNT[0]:,} and {OWN_COUNT[1]}. It linked marks by eye; here they are joined by the "
+        "distance of their centres (complete linkage, at most 8 mm or the larger radius, at most four marks per "
+        "nodule), which separates marks with distant centres, such as two marks of one reader on a single nodule of "
+        "another."
     )
     truth = (
         f"Truth: {truthing} of the readers' malignancy ratings, at least {min_readers} readers, classes "
         f"{', '.join(CLASSES[label])}; a reader's opinion, not pathology."
     )
     diameter = (
-        "diameter_mm: mean over readers of the longest in-plane distance between points of one outline, less one "
-        "pixel since outlines lie outside the nodule."
+        "diameter_mm: mean over readers of the longest in-plane distance between points of one outline, minus one "
+        "pixel, because outlines lie outside the nodule."
     )
     unmarked = (
-        f"{nodules.unmarked[0]} scans hold no nodule of 3 mm or more; {nodules.unmarked[1]} patients have only such "
+        f"{nodules.unmarked[0]} scans contain no nodule of 3 mm or more; {nodules.unmarked[1]} patients have only such "
         "scans and are not part of the cohort."
     )
     return (
-        "The images show the share of readers who outlined each voxel: they hold size and shape, no CT intensities.",
+        "The images show the share of readers who outlined each voxel: size and shape, but no CT intensities.",
         count,
         truth,
         diameter,

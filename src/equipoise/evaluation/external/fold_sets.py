@@ -36,7 +36,7 @@ def whole_folds(table: Predictions, *, allowed: bool) -> list[str]:
                 f"{text}: networks that tested one of them had been trained on the other; assign folds by patient, or "
                 "continue anyway (--allow-trained)"
             )
-        return [f"{text[0].upper()}{text[1:]}, which was allowed: the results are better than new patients would give."]
+        return [f"{text[0].upper()}{text[1:]}, which was allowed: the results are too optimistic for new patients."]
     return []
 
 

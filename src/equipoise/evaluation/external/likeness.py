@@ -95,7 +95,7 @@ def twin_cases(table: Predictions) -> list[str]:
         return []
     note = (
         f"The cases {twins[0][0]!r} and {twins[0][1]!r} of different patients have the same numbers in every run of "
-        f"every arm ({sum(map(len, twins))} of {len(cases)} cases have such a twin): one image that stands twice "
+        f"every arm ({sum(map(len, twins))} of {len(cases)} cases have such a twin): an image that occurs twice "
         "counts as two patients, and intervals are too narrow; keep one of each."
     )
     return [note]

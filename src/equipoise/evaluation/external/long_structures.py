@@ -62,7 +62,7 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     notes = [f"The column {name!r} of {source} was read as the structures: {', '.join(listed[:8])}."]
     if lost:
         cells = len(place) * len(listed)
-        notes.append(f"{lost} of {cells} structures of cases have no number in {source} and are left out of means.")
+        notes.append(f"{lost} of {cells} structures of cases have no value in {source} and are not included in means.")
     return wide, notes
 
 

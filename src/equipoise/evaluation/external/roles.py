@@ -232,7 +232,7 @@ def _clean(columns: Columns, source: str, notes: list[str]) -> Columns:
         values = [value if value is None or value != value else str(value) for value in columns[role].tolist()]
         trimmed = [value.strip() if isinstance(value, str) else value for value in values]
         if trimmed != values:
-            notes.append(f"Blanks around the {role}s of {source} were taken away.")
+            notes.append(f"Blanks around the {role}s of {source} were removed.")
         columns[role] = np.array(trimmed, dtype=object)
     if "case" in columns:
         names = [stem(value) if isinstance(value, str) else value for value in columns["case"].tolist()]

@@ -141,7 +141,7 @@ def foreign_labels(labels: LabelCount, regions: Mapping[str, Sequence[int]], ign
         whose = "; ".join(labels.whose(folder) for folder, own in labels.predicted.items() if own & set(foreign))
         which = f"The labels {_listed(foreign)} are" if len(foreign) > 1 else f"The label {foreign[0]} is"
         notes.append(
-            f"{which} in predictions and in no true mask ({whose}); voxels so marked are background, and no structure. "
+            f"{which} in predictions and in no true mask ({whose}); these voxels count as background. "
             "Check how labels are coded."
         )
     return notes

@@ -47,9 +47,9 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
         "calibration",
         "Calibration",
         "Observed against predicted, in ten bins of all runs' test predictions, with 95 % intervals clustered by "
-        "patient; on the dotted line 70 % means 70 %. Bars below: how often each probability was given. The expected "
-        "calibration error (ECE) is biased upward: “chance alone” is what a perfectly calibrated network would show "
-        "on as many cases.",
+        "patient; on the dotted line they are equal. Bars below: how often each probability was predicted. The "
+        "expected calibration error (ECE) is biased upward: “chance alone” is its expected value for a perfectly "
+        "calibrated network on the same number of cases.",
         tuple(panels),
         ("arm", "bin_low", "bin_high", "predicted", "observed", "low", "high", "rows"),
         tuple(table),
@@ -80,9 +80,9 @@ def decision_figure(arms: Mapping[str, Rows], rule: tuple[str, Rows] | None, pos
     return Figure(
         "net-benefit",
         "Net benefit",
-        f"Net benefit per 100 cases if one acts whenever the probability of {positive} exceeds the threshold"
-        f"{' (mean over the trained networks)' if several else ''}: true positives gained, less false positives "
-        "weighed by the odds of the threshold. Thin: act on everyone; zero: act on no one."
+        f"Net benefit per 100 cases of acting on all cases whose probability of {positive} exceeds the threshold"
+        f"{' (mean over the trained networks)' if several else ''}: true positives minus false positives, which are "
+        "weighted by the odds of the threshold. Thin line: act on all cases; zero: act on no case."
         + (f" Dashed: the {rule[0]}." if rule else ""),
         tuple(_benefit(arm, i, curve, other, top, positive) for i, (arm, curve) in enumerate(curves.items())),
         ("name", "threshold", "net_benefit", "act_on_all"),

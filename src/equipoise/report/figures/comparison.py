@@ -95,10 +95,10 @@ def forest_figure(
     seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in rows)
     of_one_run = over.startswith("patients and training runs")
     caption = (
-        f"Difference of the {'mean ' if of_one_run else ''}{label}; bar: the interval over {over} on which the verdict "
-        f"rests. {_of_which(comparisons)}"
-        + (f"Shaded: differences below the margin that matters (±{number(margin)}). " if margin else "")
-        + "Filled: a verdict; hollow: the data do not decide."
+        f"Difference of the {'mean ' if of_one_run else ''}{label}; bar: the interval over {over} used for the "
+        f"verdict. {_of_which(comparisons)}"
+        + (f"Shaded: differences smaller than the margin (±{number(margin)}). " if margin else "")
+        + "Filled marker: a verdict; hollow: undecided."
     )
     return Figure(
         "differences",
@@ -124,7 +124,7 @@ def _of_which(comparisons: Sequence[dict[str, Any]]) -> str:
         kinds.append(f"It is the {level} interval" + (" for all comparisons together" if len(comparisons) > 1 else ""))
     if equal:
         which = "where two arms are equivalent, " if others else "It is "
-        kinds.append(f"{which}that of the two one-sided tests, at the level which Holm's method leaves them")
+        kinds.append(f"{which}that of the two one-sided tests, at the level given by Holm's method")
     return f"{'; '.join(kinds)}. " if kinds else ""
 
 

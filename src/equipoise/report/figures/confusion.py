@@ -37,9 +37,12 @@ def confusion_figure(entries: Sequence[dict[str, Any]], names: dict[str, str], c
 
 def _how_to_read(runs: int, n: int) -> str:
     if _cell_width(n) < _CROWDED:
-        return "Numbers: share of the true class in %, nothing for 0; the counts are in the CSV. The diagonal is right."
+        return (
+            "Numbers: share of the true class in %, empty for 0; the counts are in the CSV. The diagonal shows "
+            "correct classifications."
+        )
     summed = f", summed over {runs} training runs (so every test case counts {runs} times)" if runs > 1 else ""
-    return f"Large: share of the true class; small: count{summed}. The diagonal is right."
+    return f"Large: share of the true class; small: count{summed}. The diagonal shows correct classifications."
 
 
 def _cell_width(n: int) -> float:
@@ -52,7 +55,7 @@ def _matrix(entry: dict[str, Any], name: str, classes: Sequence[str]) -> Drawing
     # Names that do not fit above their column are rotated.
     turned = max(len(name) for name in classes) * 6.2 > cell
     left, top, width = 64.0, 92.0 if turned else 60.0, PANEL - 64.0
-    rates = ", ".join(f"{c}: {100 * _share(counts[i], i):.0f} % right" for i, c in enumerate(classes))
+    rates = ", ".join(f"{c}: {100 * _share(counts[i], i):.0f} % correct" for i, c in enumerate(classes))
     drawing = Drawing(PANEL, top + _CELL_HEIGHT * n + 6, f"Confusion matrix of {name}", rates)
     drawing.text(0, 12, name, "head")
     drawing.text(left + width / 2, 32, "called", "label", "middle")

@@ -66,8 +66,8 @@ def cost_figure(
     return Figure(
         "quality-and-cost",
         "Quality against cost",
-        f"{label} with its 95 % interval against what an arm takes on this machine (medians over runs; timings vary "
-        "from day to day). Filled: no other arm is as good and cheaper in every way." + marked,
+        f"{label} with its 95 % interval against the cost of each arm on this machine (medians over runs; timings "
+        "vary between days). Filled: no other arm is at least as good and as cheap in every respect." + marked,
         (_legend(points, tied, rule), *(_panel(points, cost, label, rule) for cost in known)),
         ("arm", *(cost.key for cost in COSTS), "estimate", "low", "high", "pareto", "tied_with_the_best"),
         rows,
@@ -89,7 +89,7 @@ def _front(entry: Entry) -> bool:
 def _legend(points: Points, tied: Collection[str], rule: tuple[str, float] | None) -> Drawing:
     """Draw the legend: marker and estimate of every arm, with ties with the best."""
     seen = "; ".join(f"{e['name']}: {number(v['estimate'])}" for _, e, v in points)
-    drawing = Drawing(PANEL, 44.0 + 38 * len(points) + (30 if rule else 0), "Arms in the pictures beside", seen)
+    drawing = Drawing(PANEL, 44.0 + 38 * len(points) + (30 if rule else 0), "Arms in these panels", seen)
     drawing.text(0, 12, "Arms", "head")
     y = 36.0
     for index, entry, value in points:

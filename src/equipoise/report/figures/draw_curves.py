@@ -36,8 +36,8 @@ def draw_curve_figure(draws: Sequence[JobRecord], tuning: Mapping[str, Any]) -> 
     return Figure(
         "tuning-curves",
         "Loss curves of all draws",
-        "Validation loss of every draw, the chosen one strong. A curve that leaves its panel at the top was far worse "
-        "than most; the words above count the draws that failed.",
+        "Validation loss of every draw; the chosen draw is emphasised. A curve that leaves its panel at the top was "
+        "far worse than most; the text above each panel counts the failed draws.",
         panels,
         ("arm", "fold", "draw", "epoch", "validation_loss", "status"),
         rows,

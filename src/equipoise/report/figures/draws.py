@@ -28,8 +28,8 @@ def best_after_figure(tuning: Mapping[str, Any], label: str) -> Figure | None:
         "tuning-best",
         "Best after k draws",
         f"The {label} that the best of k draws reaches: mean over every subset of k of the draws made (line) and the "
-        "range of the middle 80 % of subsets (band). A failed draw counts as the worst value of all. A curve that is "
-        "still steep at its end would gain from a larger budget.",
+        "range of the middle 80 % of subsets (band). A failed draw counts as the worst value of all. An arm whose "
+        "curve is still steep at its end would gain from a larger budget.",
         panels,
         keys,
         tuple(tuple(row[key] for key in keys) for row in rows),

@@ -30,7 +30,8 @@ def flow_figure(
     return Figure(
         "data-flow",
         title,
-        f"{kept} Patients of excluded {noun}s may have other {noun}s that were kept, so they do not add up.",
+        f"{kept} Patients of excluded {noun}s may have other {noun}s that were kept, so numbers of patients do not add "
+        "up.",
         (_flow(whole, parts, excluded, noun, seen, False),),
         ("stage", "patients", "cases"),
         tuple(rows),

@@ -45,9 +45,9 @@ def froc_figure(
         "froc",
         "FROC curves",
         f"Mean sensitivity over the training runs at each number of false positives per {noun} (powers of two); band: "
-        "pointwise 95 %, from 300 draws of patients and runs with replacement (a picture; the verdicts come from the "
-        "comparison above). The CPM is the mean of the seven marked points. Candidates on irrelevant findings count "
-        "neither way." + (f" Dashed: the {line[0]}." if line else ""),
+        "pointwise 95 %, from 300 draws of patients and runs with replacement (for illustration; the verdicts come "
+        "from the comparison above). The CPM is the mean of the seven marked points. Candidates on irrelevant findings "
+        "are not counted." + (f" Dashed: the {line[0]}." if line else ""),
         tuple(_panel(name, numbers[name], band, scores.get(name, ""), line, noun) for name, band in bands.items()),
         ("arm", "false_positives_per_scan", SENSITIVITY.name, "low", "high"),
         tuple(

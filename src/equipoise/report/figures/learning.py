@@ -38,8 +38,8 @@ def learning_figure(jobs: Sequence[JobRecord], arms: Sequence[str]) -> Figure | 
         "learning",
         "Learning curves",
         "Loss per epoch of every training run: solid on validation patients, dashed on training patients. The marker "
-        "is the epoch whose network was kept, chosen on validation alone; a solid line that turns up after it is "
-        "over-fitting.",
+        "is the epoch whose network was kept, chosen on validation alone; a solid line that rises after it "
+        "shows overfitting.",
         panels,
         ("arm", "fold", "seed", "epoch", "train_loss", "validation_loss", "chosen_epoch"),
         rows,

@@ -14,8 +14,9 @@ def profile_figure(profiles: Sequence[dict[str, Any]], kind: str) -> Figure:
     return Figure(
         f"profiles-{kind}",
         f"Performance profiles, {kind}",
-        "Share of workloads on which the optimizer reached the target within so many times the epochs of the fastest; "
-        "pale: the other optimizers. High at the left is fast; low at the right means targets never reached.",
+        "Share of workloads on which the optimizer reached the target within a given multiple of the epochs of the "
+        "fastest; pale: the other optimizers. A curve that is high at the left is fast; one that is low at the right "
+        "did not reach every target.",
         panels,
         ("optimizer", "ratio", "share"),
         tuple((row["optimizer"], point["ratio"], point["share"]) for row in profiles for point in row["profile"]),

@@ -34,7 +34,7 @@ def rate_figures(jobs: Sequence[JobRecord], arms: Sequence[str]) -> list[Figure]
         _figure(
             "rates", "Learning rates over training", {arm: _factors(table) for arm, table in shown.items()}, shown,
             "log₁₀ of η ÷ scheduled rate",
-            "How far the rule has moved the rate η of each element from the scheduled one: 0 is not at all, 1 is "
+            "How far the rule has moved the rate η of each element from the scheduled rate: 0 is unchanged, 1 is "
             f"tenfold. {how}",
         ),
         _figure(

@@ -41,7 +41,7 @@ def roc_figure(
     return Figure(
         "roc",
         title,
-        _words(max(map(len, shown.values())) > 1) + (f" Dashed: the {line[0]}." if line else "") + " Dotted: guessing.",
+        _words(max(map(len, shown.values())) > 1) + (f" Dashed: the {line[0]}." if line else "") + " Dotted: chance.",
         tuple(_panel(arm, numbers[arm], b, line, areas.get(arm, "")) for arm, b in bands.items()),
         ("arm", "false_positive_rate", SENSITIVITY.name, "low", "high"),
         tuple(rows),
@@ -53,7 +53,7 @@ def _words(several_runs: bool) -> str:
     drawn = "patients and runs" if several_runs else "patients"
     return (
         f"Solid: {line} at each false-positive rate; band: pointwise 95 %, from 500 draws of {drawn} with "
-        "replacement (a picture; the verdicts come from the comparison above)."
+        "replacement (for illustration; the verdicts come from the comparison above)."
     )
 
 

@@ -26,7 +26,9 @@ def subgroup_figure(
     for group in subgroup["groups"]:
         large_enough = not group["reason"]
         count = f"{group['n_patients']} patients, {group['n_cases']} {noun}s"
-        rows.append(Row(group["value"], count if large_enough else f"{count}: too few to say", 6, None, None, None))
+        rows.append(
+            Row(group["value"], count if large_enough else f"{count}: too few for an estimate", 6, None, None, None)
+        )
         for series, (arm, value) in enumerate(group["arms"].items()):
             shown = (value["estimate"], value["low"], value["high"]) if large_enough else (None, None, None)
             table.append((group["value"], arm, group["n_patients"], group["n_cases"], *shown))
@@ -42,7 +44,7 @@ def subgroup_figure(
         f"subgroups-{subgroup['attribute']}",
         title,
         f"{label} of every arm within each group of test {noun}s, with 95 % intervals over {over}. "
-        f"Looked at after the fact; tests are adjusted for their number. {variation}",
+        f"Exploratory; tests are adjusted for their number. {variation}",
         (draw_rows(rows, scale, title, seen),),
         ("group", "name", "patients", "cases", "estimate", "low", "high"),
         tuple(table),

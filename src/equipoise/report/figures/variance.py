@@ -22,9 +22,9 @@ def variance_figure(comparisons: Sequence[dict[str, Any]], names: dict[str, str]
     return Figure(
         "variance",
         "Sources of uncertainty",
-        "Shares of each difference's squared standard error. Left: from the patients who happened to be tested, which "
-        "only more patients can shrink; right: from the luck of training runs, which only more runs can; between: from "
-        f"patients whom each run sees in its own way, which either can. {advice}".strip(),
+        "Shares of the squared standard error of each difference. Left: variation between patients, which only more "
+        "patients reduce; right: variation between training runs, which only more runs reduce; middle: interaction of "
+        f"patients and runs, which both reduce. {advice}".strip(),
         (_bars(labels, shares, False),),
         ("a", "b", "se_patients", "se_seeds", "se_runs", "share_of_patients", "share_of_both", "share_of_runs"),
         rows,

@@ -68,8 +68,8 @@ def all_figures(run: RunFolder, results: dict[str, Any]) -> list[Figure]:
 
 
 RANKS_CAPTION = (
-    "Mean rank of every arm by its best validation value, had each been given k of its draws (over all subsets). Lines "
-    "that cross mean that the answer depends on the budget for tuning."
+    "Mean rank of every arm by its best validation value, if each had been given k of its draws (over all subsets). "
+    "Lines that cross mean that the answer depends on the budget for tuning."
 )
 
 

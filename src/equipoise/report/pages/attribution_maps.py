@@ -24,7 +24,7 @@ def read_maps(folder: Path) -> Maps:
             return Maps()
         checks = maps[0]
         if "failed" in checks:
-            return Maps(f"No attribution maps: the network cannot be explained ({checks['failed']}).")
+            return Maps(f"No attribution maps: they cannot be computed for this network ({checks['failed']}).")
         pictures = {name: png_uri(picture) for name, picture in maps[1].items()}
     except (LedgerError, ValueError) as error:
         return Maps(f"The attribution maps cannot be read ({error}).")
@@ -33,11 +33,11 @@ def read_maps(folder: Path) -> Maps:
     if not checks["depends_on_weights"]:
         return Maps(
             "No attribution maps are shown: shuffling the network's weights hardly changed them (median rank "
-            f"correlation {checks['likeness']:.2f}), so they would show the image and not what was learnt."
+            f"correlation {checks['likeness']:.2f}), so they would show the image and not what the network learned."
         )
     return Maps(
-        f"Maps: integrated gradients of the first training run for the class it calls; orange speaks for it, blue "
-        f"against it. Shuffling the network's weights changes them (median rank correlation {checks['likeness']:.2f}). "
+        f"Maps: integrated gradients of the first training run for the predicted class; orange supports it, blue "
+        f"opposes it. Shuffling the network's weights changes them (median rank correlation {checks['likeness']:.2f}). "
         "They describe the network, not the disease.",
         pictures,
     )

@@ -19,7 +19,7 @@ CROSS = 10
 """Half the width of the cross at a candidate, in pixels of the picture."""
 LINE = 3
 """Width of lines, in pixels of the picture."""
-_TITLES = {"missed": "Missed, or found last", "false": "Most suspicious false positives"}
+_TITLES = {"missed": "Missed, or detected with the lowest score", "false": "Most suspicious false positives"}
 
 
 def detection_galleries(jobs: Sequence[JobRecord], folder: Path) -> list[Gallery]:

@@ -75,12 +75,12 @@ def _kinds(
     truth: NDArray[np.int64], called: NDArray[np.int64], classes: Sequence[str], positive: str | None
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     if positive is None or positive not in classes:
-        return [("Right, most confident first", truth == called), ("Wrong, most confident first", truth != called)]
+        return [("Correct, most confident first", truth == called), ("Wrong, most confident first", truth != called)]
     yes = classes.index(positive)
     return [
-        (f"Hits: {positive}, and called so", (truth == yes) & (called == yes)),
-        (f"Misses: {positive}, but called otherwise", (truth == yes) & (called != yes)),
-        (f"False alarms: called {positive}, but not", (truth != yes) & (called == yes)),
+        (f"True positives: {positive}, called {positive}", (truth == yes) & (called == yes)),
+        (f"False negatives: {positive}, not called {positive}", (truth == yes) & (called != yes)),
+        (f"False positives: not {positive}, called {positive}", (truth != yes) & (called == yes)),
     ]
 
 

@@ -52,7 +52,7 @@ def mask_galleries(
     # In a small cohort the middle overlaps the ends; a case is shown once.
     shown: set[str] = set()
     galleries = []
-    for title, rows in chosen if len(cases) > most else [("All, the worst first", order)]:
+    for title, rows in chosen if len(cases) > most else [("All, worst first", order)]:
         names = [(str(cases[k]), float(means[k])) for k in rows if str(cases[k]) not in shown]
         shown |= {name for name, _ in names}
         examples = [

@@ -140,9 +140,9 @@ def _tables(run: RunFolder, results: dict[str, Any], names: Mapping[str, str]) -
         "table": endpoint_table(results, names),
         "rates": rate_table(results, names),
         "pairs": [
-            ("Every pair of arms in words", sentences(results, "comparisons")),
-            ("Every arm against every baseline in words", sentences(results, "baseline_comparisons")),
-            ("Secondary endpoints with a margin, in fixed sequence behind the primary one", in_sequence(results)),
+            ("All pairs of arms", sentences(results, "comparisons")),
+            ("All arms against all baselines", sentences(results, "baseline_comparisons")),
+            ("Secondary endpoints with a margin, in fixed sequence after the primary endpoint", in_sequence(results)),
         ],
         "statistics": statistics_table(results, names),
         "readings": readings(results, names),
@@ -272,9 +272,9 @@ def _sections(run: RunFolder, figures: Sequence[Figure], results: Mapping[str, A
     titles = {
         "cases": "Cases", "differences": "Differences", "endpoints": "Endpoints", "contrast": "Split",
         "distribution": "Spread", "roc": "ROC", "froc": "FROC", "confusion": "Confusion", "examples": "Examples",
-        "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Doubt",
+        "calibration": "Calibration", "net-benefit": "Net benefit", "subgroups": "Subgroups", "variance": "Uncertainty",
         "tuning": "Tuning", "learning": "Learning curves", "cost": "Cost", "data": "Data", "methods": "Methods",
-        "checklists": "Checklists", "words": "Words", "provenance": "Provenance",
+        "checklists": "Checklists", "words": "Glossary", "provenance": "Provenance",
     }  # fmt: skip
     always = {"endpoints", "cost", "data", "methods", "checklists", "words", "provenance"}
     if any(entry.get("confusion") for entry in results["arms"]):

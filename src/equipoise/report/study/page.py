@@ -70,15 +70,18 @@ def _best(results: Mapping[str, Any], kind: str) -> Answer:
     # Friedman's test is the gate: without it the best of many equal optimizers would often seem better than some other.
     if p is None or p >= SIGNIFICANT:
         why = "too few workloads to say" if p is None else f"Friedman's p = {p_value(p)}"
-        text = f"None can be called best over {plural(workloads, 'workload')}: ranks differ no more than by chance."
+        text = (
+            f"None can be called best over {plural(workloads, 'workload')}: the ranks do not differ more than expected "
+            "by chance."
+        )
         return Answer(question, text, f"{why[0].upper()}{why[1:]}. Best average rank in {label}: {leader}.")
     behind = [row["optimizer"] for row in rows[1:] if row["behind_low"] > 0]
     tied = [row["optimizer"] for row in rows[1:] if row["behind_low"] <= 0]
     text = f"{rows[0]['optimizer']} has the best average rank in {label}"
     lie = "lies" if len(behind) == 1 else "lie"
-    text += f"; {listed(behind)} {lie} behind it" if behind else "; no other was shown to lie behind it"
+    text += f"; {listed(behind)} {lie} behind it" if behind else "; no other was shown to be worse"
     detail = f"Friedman's p {p_value(p)}; average rank of {leader} over {plural(workloads, 'workload')}."
-    detail += f" Not told apart from it: {listed(tied)}." if tied else ""
+    detail += f" Not shown to be worse: {listed(tied)}." if tied else ""
     return Answer(question, text + ".", detail)
 
 
@@ -86,8 +89,8 @@ def study_figures(results: Mapping[str, Any]) -> list[Figure]:
     """Draw average ranks, ranks after fewer draws, and performance profiles."""
     figures = [_rank_figure(results, kind) for kind in results["ranks"]]
     caption = (
-        "Mean over workloads of each optimizer's expected rank by its best validation loss, had it been given k of its "
-        "draws. Lines that cross mean that the answer depends on the budget for tuning."
+        "Mean over workloads of each optimizer's expected rank by its best validation loss, if it had been given k of "
+        "its draws. Lines that cross mean that the answer depends on the budget for tuning."
     )
     ranking = draw_rank_figure(results["ranks_by_draws"], "The ranking after fewer draws", caption)
     figures += [ranking] if ranking else []

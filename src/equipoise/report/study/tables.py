@@ -85,8 +85,8 @@ def _pairs(results: Study, kind: str) -> Table:
         f"Differences in average rank, {endpoint_name(primary)}, {kind_words(results, kind)}",
         ("optimizer", *order),
         tuple(rows),
-        "Rank of the row less rank of the column: below zero the row is better. * marks a difference whose 95 % "
-        "interval (study.json holds all) leaves zero out; not adjusted for the number of pairs.",
+        "Rank of the row minus rank of the column: below zero, the row is better. * marks a difference whose 95 % "
+        "interval (study.json contains all) excludes zero; not adjusted for the number of pairs.",
     )
 
 
@@ -114,7 +114,7 @@ def _quality(results: Study, kind: str) -> Table:
         ("optimizer", *(f"{cohort}, {model}" for cohort, model in workloads)),
         tuple(rows),
         "Mean over training runs ± their standard deviation. A run that failed counts as the worst value of its "
-        "workload; † marks means that hold such a run.",
+        "workload; † marks means that include such a run.",
     )
 
 
@@ -139,9 +139,10 @@ def _speed(results: Study, kind: str) -> Table:
         f"Time to the target, {kind_words(results, kind)}",
         ("optimizer", "reached", *ratios, "one training"),
         tuple(rows),
-        "Share of workloads whose target was reached, and reached within so many times the epochs of the fastest "
+        "Share of workloads whose target was reached, and reached within a multiple of the epochs of the fastest "
         "optimizer. The target of a workload is the median, over all tuned runs, of their best validation loss; an "
-        "optimizer's time is the median over its runs; one that diverged never reaches it. One training: mean seconds.",
+        "optimizer's time is the median over its runs; an optimizer that diverged never reaches it. One training: "
+        "mean seconds.",
     )
 
 
@@ -159,7 +160,7 @@ def _failures(results: Study) -> Table:
         "Divergences",
         ("optimizer", "draws of tuning", "tuned runs", "untuned runs"),
         tuple(rows),
-        "Trainings whose loss left the finite numbers, or stayed above five times that of the class shares.",
+        "Training runs whose loss became non-finite, or stayed above five times the loss of the class proportions.",
     )
 
 
@@ -169,7 +170,7 @@ def _trials(results: Study) -> Table:
         "Workloads",
         ("data set, network", "training cases", "test cases", "test patients", "parameters", "target loss"),
         tuple(rows),
-        "Each is a trial of its own with its own report.",
+        "Each row is a separate trial with its own report.",
     )
 
 

@@ -20,7 +20,7 @@ def arm_evidence(lock: Mapping[str, Any], arm: str, results: Mapping[str, Any]) 
     overruled = []
     if pair is None or not _won(pair, arm):
         missing = "the trial has no trivial rule to compare it with"
-        reason = missing if rule is None else f"the trial does not say that it beats {rule}"
+        reason = missing if rule is None else f"the trial does not show that it is better than {rule}"
         overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
     exploratory = list(results["exploratory_reasons"])
     if exploratory:

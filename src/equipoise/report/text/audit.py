@@ -9,7 +9,7 @@ from typing import Any
 
 from equipoise.evaluation.external import masks, nnunet
 from equipoise.report.results.recommendation import QUALITY, all_equivalent
-from equipoise.report.text.words import listed, plural
+from equipoise.report.text.words import label_of, listed, plural
 from equipoise.runfolder.read import RunFolder
 
 Entry = Mapping[str, Any]
@@ -25,9 +25,10 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
     """Return the answer which arm to use, as far as predictions allow one."""
     advice = results["recommendation"][QUALITY]
     if advice["arm"] is not None and len(results["arms"]) > 1:
-        chosen = f"{names[advice['arm']]}, as far as quality goes: every other"
+        label = label_of(results, results["endpoints"]["primary"])
+        chosen = f"{names[advice['arm']]} has the best {label}: every other"
         if _of_networks(results):
-            return f"Of these trained networks {chosen} one was shown to be worse on patients like these."
+            return f"Of these trained networks, {chosen} one was shown to be worse on patients like these."
         return f"{chosen} arm was shown to be worse."
     known = [arm["endpoints"][results["endpoints"]["primary"]]["estimate"] is not None for arm in results["arms"]]
     if any(known) and not all(known) and len(results["arms"]) > 1:
@@ -35,13 +36,20 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
     if advice["tied_with"]:
         tied = [names[arm] for arm in advice["tied_with"]]
         if all_equivalent(advice["tied_with"], results["comparisons"]):
-            which = "Of these trained networks any" if _of_networks(results) else "Any"
+            which = "Of these trained networks, any" if _of_networks(results) else "Any"
             return f"{which} of {listed(tied)}; take the cheapest. {advice['reason']}"
-        undecided = f"no difference between {listed(tied)} can be told from chance"
+        undecided = f"no difference between {listed(tied)} is distinguishable from chance"
         if _of_networks(results) and _none_decided(results, advice["tied_with"]):
-            return f"These predictions do not say: {undecided}, which does not make these trained networks equal."
+            return (
+                f"These predictions do not decide: {undecided}. This does not show that these trained networks are "
+                "equivalent."
+            )
         return f"No recommendation: {advice['reason']}"
-    return "Predictions of one arm do not say." if len(results["arms"]) == 1 else "These predictions do not say."
+    return (
+        "Predictions of one arm cannot answer this."
+        if len(results["arms"]) == 1
+        else "These predictions cannot answer this."
+    )
 
 
 def _none_decided(results: Entry, arms: Sequence[str]) -> bool:
@@ -68,7 +76,7 @@ def empty_masks(results: Entry) -> str:
     # Other tools score a structure in neither mask as 1, 0 or NaN; only these two rules are known.
     if not kinds & {masks.KIND, nnunet.KIND}:
         return ""
-    return "A structure in neither mask of a case counted as agreement (Dice 1)."
+    return "A structure that is absent from both masks of a case counted as agreement (Dice 1)."
 
 
 def provenance(run: RunFolder) -> list[tuple[str, str]]:
@@ -79,8 +87,8 @@ def provenance(run: RunFolder) -> list[tuple[str, str]]:
     statements += [f"margin of {name} {value:g}" for name, value in (endpoints.get("margins") or {}).items()]
     versions = ", ".join(f"{name} {version}" for name, version in run.lock["versions"].items())
     return [
-        ("Ledger", "none: nothing proves when the test set was opened, or how often"),
-        ("Asked", "; ".join(statements)),
+        ("Ledger", "none: there is no proof of when, or how often, the test set was opened"),
+        ("Endpoints", "; ".join(statements)),
         ("Software", versions),
     ]
 
@@ -96,5 +104,8 @@ def data_and_training(results: Entry, run_sources: Sequence[Entry]) -> list[str]
         f"{plural(cohort['split']['test'], 'test case')} of {plural(cohort['split_patients']['test'], 'patient')}, "
         f"{trained}."
     )
-    unseen = "How the arms were trained, how test cases were chosen and whether they had been seen before is not known."
+    unseen = (
+        "It is not known how the arms were trained, how the test cases were chosen, or whether they had been seen "
+        "before."
+    )
     return [read, unseen]

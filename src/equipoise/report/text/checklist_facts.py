@@ -69,10 +69,12 @@ def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]
     alike = in_words(characteristics(run))
     weights = plan.training.class_weights if plan else ""
     return {
-        "missing": f"What lacked an image or a truth was left out with its reason ({plural(left_out, noun)}); nothing "
-        "was imputed, and an arm that lacked a test prediction was not judged.",
+        "missing": f"Cases without an image or a truth were excluded, with the reason ({plural(left_out, noun)}); "
+        "nothing was imputed, and an arm without all test predictions was not judged.",
         "channels": f"Channels: {channels}." if channels else "",
-        "images": f"The image itself{f' (channels: {channels})' if channels else ''}; networks got nothing else.",
+        "images": (
+            f"The image itself{f' (channels: {channels})' if channels else ''}; the networks received no other input."
+        ),
         "events": f"{'; '.join(events)}." if cohort["classes"] else "",
         "imbalance": f"{'; '.join(events)}. Weights of classes in the loss: {weights}." if weights else "",
         "characteristics": f"Train / validation / test: {alike} (table in the section on data)." if alike else "",
@@ -107,8 +109,8 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "selection": f"The epoch with the best validation {plan.training.select} of each run." if plan else "",
         "software": f"{versions}; {run.lock.get('machine', 'machine unknown')}, {run.lock.get('device', '')}.",
         "initialization": initialization(arms, seeds),
-        "ensemble": f"{_ensembles(arms)} is that of single training runs, averaged"
-        + ("; a run's answers for mirrored copies of a case are averaged." if plan and plan.inference.mirror else "."),
+        "ensemble": f"{_ensembles(arms)} is the average of single training runs"
+        + ("; predictions for mirrored copies of a case are averaged." if plan and plan.inference.mirror else "."),
         "protocol": f"Locked before training: protocol SHA-256 {str(results['protocol_sha256'])[:12]}…, ledger "
         f"{'verified' if results['ledger']['verified'] else 'NOT verified'}.",
     }
@@ -120,8 +122,8 @@ def _ensembles(arms: Sequence[Mapping[str, Any]]) -> str:
     if not made:
         return "None: every estimate"
     return (
-        f"{'; '.join(made)}: the probabilities of its members are averaged, and no two of an arm share a run. "
-        "Every other estimate"
+        f"{'; '.join(made)}: the probabilities of its members are averaged, and no two ensembles of an arm share a "
+        "run. Every other estimate"
     )
 
 
@@ -134,7 +136,7 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         for entry in (*results["arms"], *results["baselines"])
         if (value := entry["endpoints"].get(plan["primary"]) or {}).get("estimate") is not None
     ]
-    margin = f"; differences below {number(plan['margin'])} do not matter" if plan.get("margin") else ""
+    margin = f"; differences below {number(plan['margin'])} are considered irrelevant" if plan.get("margin") else ""
     scored = any(entry.get("calibration") for entry in results["arms"])
     return {
         "question": str(run.lock["question"]),
@@ -153,7 +155,9 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-_CALIBRATION = "calibration by reliability diagrams and calibration error beside its value by chance; net benefit"
+_CALIBRATION = (
+    "calibration by reliability diagrams and calibration error, compared with its value by chance; net benefit"
+)
 
 
 def _statistics(results: Mapping[str, Any]) -> str:
@@ -161,7 +165,7 @@ def _statistics(results: Mapping[str, Any]) -> str:
     plan, pairs = results["endpoints"], results["comparisons"]
     parts = ["Training runs as readers (Obuchowski–Rockette–Hillis) with a covariance clustered by patient"]
     if not several_runs(results["arms"]):
-        parts = ["Covariance clustered by patient; one training run of each arm, so that patients alone are sampled"]
+        parts = ["Covariance clustered by patient; one training run of each arm, so only patients are sampled"]
     parts += [f"max-T over {len(pairs)} comparisons"] if len(pairs) > 1 else []
     parts += [f"level {plan['alpha']:g}"]
     parts += ["equivalence by two one-sided tests"] if plan.get("margin") and pairs else []
@@ -171,7 +175,7 @@ def _statistics(results: Mapping[str, Any]) -> str:
 def _errors(results: Mapping[str, Any], scored: bool) -> str:
     """Return the sentence on the analysis of failures."""
     if scored:
-        return "Misses and false alarms, the most confident first, stand under Example cases."
+        return "False negatives and false positives, most confident first, are shown under Example cases."
     rates = [
         f"{arm['name']} {_percent(value)}"
         for arm in results["arms"]
@@ -212,13 +216,13 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     spread = variance.get("seed_sd")
     people = [name for name in looked_at if name != size]
     return {
-        "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm find a difference "
-        f"in {label} of {reach} in 80 % of such trials."
+        "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm give 80 % power "
+        f"to detect a difference in {label} of {reach}."
         if detectable
         else "",
         "clusters": "Cases of one patient form a cluster in every interval and test"
         + (f"; subgroups by {listed(looked_at)}." if looked_at else "."),
-        "fairness": f"Subgroups looked at: {listed(people)}." if people else "",
+        "fairness": f"Subgroups examined: {listed(people)}." if people else "",
         "heterogeneity": " ".join(tests),
         "robustness": " ".join(
             filter(

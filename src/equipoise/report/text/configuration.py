@@ -22,10 +22,10 @@ def time_sentence(fit: Fit, minutes: float, side_by_side: int) -> str:
     jobs = f"{plural(design.jobs, 'job')} ({design_words(design)})"
     work = f"{jobs} of {plural(fit.epochs, 'epoch')} take about {_minutes(fit.minutes)} with {side_by_side} at a time"
     if fit.minutes > 1.05 * minutes:
-        return f"{_minutes(minutes)} are too few: already {work}."
+        return f"{_minutes(minutes)} are not enough: {work}."
     short = "" if fit.enough else (
-        f", and that is too short: each network gets {fit.updates:,} updates, and under {fit.fewest:,} it has hardly "
-        "begun to learn"
+        f", which is too short: each network gets {fit.updates:,} updates, and with fewer than {fit.fewest:,} it has "
+        "hardly begun to learn"
     )  # fmt: skip
     return f"{work}{short}."
 
@@ -44,7 +44,7 @@ def parts_are_shared(pairs: int) -> str:
     """Say that a source's own parts leak, and what was done."""
     return (
         f"The source's own parts share cases ({plural(pairs, 'pair')}, which `equipoise check` lists), so the cohort "
-        'is split anew; scheme = "given" with allow_leaks = true keeps the parts, and the report says so.'
+        'gets a new split; scheme = "given" with allow_leaks = true keeps the parts, and the report states the leaks.'
     )
 
 

@@ -15,7 +15,7 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     heads = [
         head
         for name in contrast["endpoints"]
-        for head in (f"{endpoint_name(name, classes)}, by patient", "by case", "by case adds")
+        for head in (f"{endpoint_name(name, classes)}, by patient", "by case", "difference")
     ]
     cells: dict[str, list[tuple[str, str]]] = {}
     for row in contrast["rows"]:
@@ -43,6 +43,8 @@ def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str
         if added:
             gains.append(f"{number(sum(added) / len(added), signed=True)} in {endpoint_name(name, classes)}")
     divided, everyone = contrast["divided_patients"], plural(contrast["patients"], "patient")
-    sentence = f"Dealt case by case, {divided} of {everyone} would lie in more than one part."
-    gained = f" The arms would then seem to differ from what new patients give by {listed(gains)} on average."
+    sentence = f"In a split by case, {divided} of {everyone} would be in more than one part."
+    gained = (
+        f" On average, the results of the arms would then differ from those of the split by patient by {listed(gains)}."
+    )
     return sentence + (gained if gains else "")

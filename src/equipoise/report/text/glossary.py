@@ -27,33 +27,34 @@ class Term:
 TERMS = (
     Term("95 % interval", "The range of values that the data leave plausible. Of 100 such intervals about 95 contain "
          "the true value.", ("95 % CI", "confidence interval", "simultaneous interval")),
-    Term("adjusted p", "A p that allows for the number of comparisons: of twenty comparisons without any difference, "
-         "one would come out below .05 by chance.", ("p, adjusted", "adjusted")),
+    Term("adjusted p", "A p value corrected for the number of comparisons: of 20 comparisons without any difference, "
+         "one is expected below 0.05 by chance.", ("p, adjusted", "adjusted")),
     Term("arm", "One way to train a network: a model with its optimizer and its settings. Arms are what a trial "
          "compares.", ("arms",)),
     Term("ASSD", "Average symmetric surface distance: the mean distance between the surfaces of two masks.",
          ("mean surface distance",), exact=True),
-    Term("AUC", "Area under the ROC curve: how often a positive case has a higher score than a negative one. 0.5 is "
-         "chance, 1 is perfect.", ("macro AUC",), exact=True),
+    Term("AUC", "Area under the ROC curve: the probability that a positive case has a higher score than a negative "
+         "one. 0.5 is chance, 1 is perfect.", ("macro AUC",), exact=True),
     Term("average precision", "The mean, over the positive cases, of the precision at the score of each."),
-    Term("balanced accuracy", "The mean, over the classes, of the share of a class's cases called correctly."),
+    Term("balanced accuracy", "The mean over the classes of the share of correctly classified cases."),
     Term("baseline", "A rule without learning, such as “large nodules are malignant”. A network that is not better "
          "than such a rule has learned nothing useful.", ("baselines", "trivial rule", "trivial rules")),
     Term("Brier score", "The mean squared distance between predicted probabilities and the truth. Lower is better."),
-    Term("calibration", "Whether probabilities can be taken at their word: of the cases that are given 80 %, about "
-         "80 % should be positive.", ("calibrated",)),
-    Term("case", "One image, volume or nodule with one answer. A patient may have several cases."),
+    Term("calibration", "The agreement of predicted probabilities with observed rates: of the cases with a predicted "
+         "probability of 80 %, about 80 % should be positive.", ("calibrated",)),
+    Term("case", "One image, volume or nodule that is predicted and judged. A patient may have several cases."),
     Term("checkpoint", "The saved state of a training run, from which an interrupted run goes on."),
     Term("cohort", "The patients and cases of a trial, and where their images come from."),
     Term("confusion matrix", "A table that counts, for each true class, which class was predicted.",
          ("confusion matrices",)),
-    Term("contrast", "A second trial on a split by case, which shows how much the results gain when one patient "
-         "stands in training and test."),
+    Term("contrast", "A second trial on a split by case, which shows how much the results improve when one patient "
+         "is in both training and test."),
     Term("CPM", "Competition performance metric of a detector: its mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
          "false positives per scan. 1 is perfect.", exact=True),
-    Term("deposit", "A copy of the ledger's last hash, left with somebody else, so that a later change of the record "
-         "can be seen."),
-    Term("Dice", "Overlap of two masks: twice what they share over the sum of their sizes. 0 is none, 1 is equal.",
+    Term("deposit", "A copy of the ledger's last hash, given to another person or a registry, so that a later change "
+         "of the record can be detected."),
+    Term("Dice", "Overlap of two masks: twice the size of their intersection, divided by the sum of their sizes. 0 is "
+         "no overlap, 1 is identity.",
          ("Dice coefficient",), exact=True),
     Term("draw of tuning", "One set of settings that tuning tried, taken at random from the search space.",
          ("draws of tuning",)),
@@ -65,49 +66,52 @@ TERMS = (
     Term("equivalent", "The difference was shown to be smaller than the margin. It is not the same as “no difference "
          "was found”.", ("equivalence",)),
     Term("exploratory", "The test set was opened more often than planned, the record is incomplete, or the same "
-         "patients were tested before. The numbers stand, the claim does not."),
+         "patients were tested before. The numbers are correct, but they do not confirm a claim."),
     Term("failure rate", "The share of cases in which an arm found almost nothing (Dice below 0.1). Means hide such "
          "cases."),
-    Term("false positive", "A mark or a positive call where there is nothing.", ("false positives",)),
+    Term("false positive", "A positive prediction where the truth is negative.", ("false positives",)),
     Term("fold", "One of several divisions of the patients into training, validation and test.", ("folds",)),
     Term("FROC", "Free-response ROC curve of a detector: sensitivity against false positives per scan.", exact=True),
     Term("HD95", "95th percentile of the distances between the surfaces of two masks. Lower is better.",
          exact=True),
-    Term("IoU", "Intersection over union: what two masks share over all that either covers.", exact=True),
+    Term("IoU", "Intersection over union: the size of the intersection of two masks, divided by the size of their "
+         "union.", exact=True),
     Term("leak", "The same patient, or the same image, in two parts of the split. A leak makes results look better "
          "than they are.", ("leaks",)),
     Term("ledger", "The record of a trial: one line per event, each with the hash of the line before, so that a later "
-         "change shows."),
+         "change can be detected."),
     Term("lock", "The plan as it was fixed before training: arms, split, endpoints, margin, program versions."),
-    Term("look", "A planned analysis of some of the seeds before all are trained. What it may claim was fixed before.",
+    Term("look", "A planned interim analysis of some of the seeds before all are trained. Its significance level is "
+         "fixed in advance.",
          ("looks",)),
     Term("margin", "The smallest difference that would change what you do. It is stated before the test set is "
-         "opened; nobody can compute it from the data."),
+         "opened; it cannot be computed from the data."),
     Term("mask", "The pixels or voxels that belong to a structure."),
-    Term("net benefit", "What acting on a prediction gains: true positives, minus false positives at their price.",
+    Term("net benefit", "The gain from acting on predictions: true positives minus false positives, weighted by "
+         "the odds of the threshold.",
          ("decision curve",)),
-    Term("not enough data", "Neither a difference nor equivalence could be shown. It is the absence of an answer, "
-         "not the answer “equal”."),
-    Term("power", "The chance that a trial of this size shows a difference that exists."),
+    Term("not enough data", "Neither a difference nor equivalence could be shown. It does not mean that the arms "
+         "are equal."),
+    Term("power", "The probability that a trial of this size detects a true difference of a stated size."),
     Term("prevalence", "The share of positive cases."),
-    Term("protocol", "The file that states a trial before it is run: cohort, arms, training, endpoints."),
+    Term("protocol", "The file that defines a trial before it is run: cohort, arms, training, endpoints."),
     Term("ROC", "Receiver operating characteristic: sensitivity against false-positive rate, over all thresholds.",
          ("ROC curve",), exact=True),
-    Term("run", "One training of one arm from one random start.", ("training run", "training runs")),
+    Term("run", "One training of one arm with one seed.", ("training run", "training runs")),
     Term("run folder", "The folder that holds everything of one trial: plan, ledger, predictions, report."),
-    Term("seed", "The number that fixes a random start. Each arm is trained with several seeds, because results vary "
-         "from run to run.", ("seeds",)),
-    Term("sensitivity", "The share of positive cases that are called positive."),
-    Term("specificity", "The share of negative cases that are called negative."),
+    Term("seed", "The number that starts the random generators. Each arm is trained with several seeds, because "
+         "results vary from run to run.", ("seeds",)),
+    Term("sensitivity", "The share of positive cases that are predicted positive."),
+    Term("specificity", "The share of negative cases that are predicted negative."),
     Term("split", "The division of patients into training, validation and test."),
     Term("subgroup", "A part of the test cases, such as one scanner or small lesions.", ("subgroups",)),
     Term("surface Dice", "The share of both surfaces that lies within 1 mm of the other."),
     Term("test opening", "The moment at which the test cases are first predicted. It is recorded and happens once, "
          "after training.", ("test openings", "opening of the test set")),
-    Term("test set", "The patients with whom nothing was trained and nothing was chosen.", ("test patients",
+    Term("test set", "The patients that were not used for training or for any choice.", ("test patients",
          "test cases")),
     Term("tuning", "The choice of settings by their validation results, before the runs that are judged."),
-    Term("validation", "The patients whose results choose epochs and settings. They are not the test set.",
+    Term("validation", "The patients on whose results epochs and settings are chosen. They are not the test set.",
          ("validation set",)),
     Term("verdict", "The answer to one comparison: better, equivalent, not enough data, or refused with the reason.",
          ("verdicts",)),

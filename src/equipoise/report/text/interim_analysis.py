@@ -45,5 +45,5 @@ def stopped_in_words(results: Mapping[str, Any]) -> str | None:
         return f"The look at {first} of {last} training runs left {plural(len(still_open), 'comparison')} undecided."
     return (
         f"Stopped as planned at the look at {first} of {last} training runs: every comparison was decided there, at "
-        f"the level {level} that the plan spends on it."
+        f"the level {level} that the plan assigns to it."
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from equipoise.report.text.amounts import p_text
+from equipoise.report.text.words import plural
 
 
 def missing_fold(arm: str, seed: int, fold: int) -> str:
@@ -19,13 +20,13 @@ def missing_cases(arm: str, seed: int, missing: int, cases: int, first: str) -> 
     """Describe an arm that lacks test cases."""
     return (
         f"{arm} (seed {seed}) has no prediction for {missing} of {cases} test cases, first {first!r}; a paired "
-        "comparison needs them all."
+        "comparison needs all of them."
     )
 
 
 def cases_left_out(lost: int, cases: int) -> str:
     """Describe cases that some arm lacks, left out for all."""
-    return f"{lost} of {cases} test cases lack a prediction of some arm and were left out for all, as asked."
+    return f"{lost} of {cases} test cases lack a prediction of some arm and were left out for all arms, as requested."
 
 
 def not_computable(endpoint: str, error: str) -> str:
@@ -40,7 +41,7 @@ def no_predictions(arm: str) -> str:
 
 def uncertain_interval(events: int, endpoint: str) -> str:
     """Describe an interval of few events."""
-    return f"Only {events} patients of the rarer class: {endpoint} is uncertain beyond what its interval can show."
+    return f"Only {events} patients of the rarer class: {endpoint} is more uncertain than its interval shows."
 
 
 def bad_value(
@@ -58,11 +59,11 @@ def bad_value(
     what = {
         "no_number": "is not a number",
         "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
-        "no_probability": "lies outside 0 to 1, so it is no probability",
+        "no_probability": "lies outside 0 to 1, so it is not a probability",
     }[fault]
     return (
-        f"{arm}, seed {seed}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs every "
-        "case."
+        f"{arm}, seed {seed}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs a "
+        "valid value for every case."
     )
 
 
@@ -74,24 +75,27 @@ def constant_scores(arm: str) -> str:
 def thin_fold(fold: int, patients: int, endpoint: str) -> str:
     """Describe a fold with few patients of the rarer class."""
     return (
-        f"Fold {fold} tests only {patients} patients of the rarer class; {endpoint} within so small a fold is mostly "
-        "chance, so use fewer folds."
+        f"Fold {fold} tests only {plural(patients, 'patient')} of the rarer class; {endpoint} in such a small fold is "
+        "mostly chance; use fewer folds."
     )
 
 
 def look(seeds: int, planned: int, level: float) -> str:
     """State which planned look this is."""
-    return f"This is the look at {seeds} of {planned} planned seeds: a difference counts below p = {level:.4f}."
+    return f"This is the planned look at {seeds} of {planned} seeds: a difference is significant below p = {level:.4f}."
 
 
 def looks_over_folds() -> str:
     """Describe looks in a cross-validation."""
-    return "Looks over seeds were not studied under cross-validation."
+    return "Looks over seeds have not been validated for cross-validation."
 
 
 def unfinished_seeds(arm: str, seeds: int, planned: int) -> str:
     """Describe runs that failed."""
-    return f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not in its mean."
+    return (
+        f"{arm} finished {seeds} of {planned} planned training runs; the others failed and are not included in its "
+        "mean."
+    )
 
 
 def same_predictions(a: str, b: str) -> str:
@@ -103,8 +107,8 @@ def shared_run(a: str, seed_a: int, b: str, seed_b: int, runs: int) -> str:
     """Describe a run that stands under two arms."""
     more = f" ({runs} such pairs)" if runs > 1 else ""
     return (
-        f"Run {seed_a} of {a} and run {seed_b} of {b} have the same predictions, case by case{more}: one file under "
-        "two arms is the usual cause, and it draws their means together."
+        f"Run {seed_a} of {a} and run {seed_b} of {b} have the same predictions, case by case{more}. The usual "
+        "cause is one file that was given for two arms; it makes their means more alike."
     )
 
 
@@ -112,8 +116,8 @@ def repeated_runs(arm: str, seeds: Sequence[int], distinct: int) -> str:
     """Name runs that are one."""
     named = ", ".join(str(seed) for seed in seeds)
     return (
-        f"The runs {named} of {arm} have the same predictions (equal, or nearly so) and count as one training run, so "
-        f"{arm} has {distinct} in all: a fixed seed or a copied file is the usual cause."
+        f"The runs {named} of {arm} have equal or nearly equal predictions and count as one training run, so {arm} has "
+        f"{distinct} in total. The usual cause is a fixed seed or a copied file."
     )
 
 
@@ -124,9 +128,9 @@ def what_would_help(seeds_share: float, patients_share: float) -> str:
     which = f"more {more} would help more than more {less}"
     # The shares are estimates from a few runs: 43 against 42 is no difference.
     if abs(runs - people) < _ALIKE:
-        which = "more seeds and more patients would help about alike"
+        which = "more seeds and more patients would help about equally"
     return (
-        f"Twice the training runs would cut the squared standard error by {runs} %, twice the patients "
+        f"Twice the training runs would reduce the squared standard error by {runs} %, twice the patients "
         f"by {people} %: {which}."
     )
 
@@ -137,33 +141,33 @@ _ALIKE = 5
 
 def group_of_few_patients(patients: int) -> str:
     """Describe a small subgroup."""
-    return f"Too few to say: {patients} patients."
+    return f"Too few patients for an estimate: {patients}."
 
 
 def group_of_few_events(events: int) -> str:
     """Describe a subgroup in which a class is rare."""
-    return f"Too few to say: {events} patients of the rarer class."
+    return f"Too few patients of the rarer class for an estimate: {events}."
 
 
 def group_without_arm(why: str | None) -> str:
     """Describe a subgroup in which no arm can be judged."""
-    return f"Too few to say: {why or 'no arm can be used.'}"
+    return f"No estimate: {why or 'no arm can be used.'}"
 
 
 def too_few_groups(endpoint: str, a: str, b: str | None, attribute: str) -> str:
     """Describe an attribute with one usable group."""
-    return f"Too few groups of {attribute} to say whether {_subject(endpoint, a, b)} varies."
+    return f"Too few groups of {attribute} to test whether {_subject(endpoint, a, b)} varies."
 
 
 def no_variation_by_group(endpoint: str, a: str, b: str | None, attribute: str) -> str:
     """Describe groups without any spread to test by."""
-    return f"No variation by which to judge whether {_subject(endpoint, a, b)} varies by {attribute}."
+    return f"It cannot be tested whether {_subject(endpoint, a, b)} varies by {attribute}: there is no variation."
 
 
 def group_test(endpoint: str, a: str, b: str | None, attribute: str, varies: bool, p: float, tests: int) -> str:
     """Describe the result of a test of heterogeneity."""
     subject = _subject(endpoint, a, b)
-    variation = "varies more than chance explains" if varies else "shows no clear variation"
+    variation = "varies more than chance explains" if varies else "shows no significant variation"
     return f"{subject[0].upper()}{subject[1:]} by {attribute}: {variation} ({p_text(p)} adjusted for {tests} tests)."
 
 

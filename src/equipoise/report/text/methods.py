@@ -62,9 +62,9 @@ def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
     rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
     return [
         (
-            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('owen')}, fixed "
-            f"before training and trained for {plural(tuning['epochs'], 'epoch')}; those with the {rule} were used, a "
-            "failed draw counting as a draw, and every arm was trained with its stated settings as well."
+            f"Settings of every arm were tuned with {draws} of a scrambled Sobol sequence {cite('owen')}, fixed before "
+            f"training and trained for {plural(tuning['epochs'], 'epoch')}; the settings with the {rule} were used, "
+            "and a failed draw counted as a draw. Every arm was also trained with its stated settings."
         )
     ]
 
@@ -95,7 +95,7 @@ def other_kinds(arms: Sequence[Mapping[str, Any]], cite: Cite) -> list[str]:
         if arm.get("ensemble"):
             sentences.append(
                 f"{arm['name']} is an {trained_as(arm)}, whose probabilities were averaged; each of its "
-                f"{len(arm['seeds'])} ensembles per fold has runs of its own, and costs what they cost."
+                f"{len(arm['seeds'])} ensembles per fold has its own runs, and its cost is the sum of theirs."
             )
         elif is_nnunet(str(arm["model"])):
             sentences.append(
@@ -109,10 +109,10 @@ def _nnunet_budget(settings: Mapping[str, Any]) -> str:
     """Describe nnU-Net's budget.
 
     >>> _nnunet_budget({"minutes": 5}), _nnunet_budget({"epochs": 8, "steps_per_epoch": 50})
-    ('5 minutes of processor time per run (on a graphics card of the clock)', '8 epochs of 50 updates')
+    ('5 minutes of processor time per run (on a graphics card: wall-clock time)', '8 epochs of 50 updates')
     """
     if settings.get("minutes") is not None:
-        return f"{settings['minutes']:g} minutes of processor time per run (on a graphics card of the clock)"
+        return f"{settings['minutes']:g} minutes of processor time per run (on a graphics card: wall-clock time)"
     epochs = settings.get("epochs")
     return f"{'the common' if epochs is None else epochs} epochs of {settings.get('steps_per_epoch', 250)} updates"
 
@@ -127,4 +127,4 @@ def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
     if not stopped:
         return "an equal budget of epochs"
     runs = sum(one["runs"] for one in stopped)
-    return f"an equal limit of epochs, before which early stopping ended {plural(runs, 'run')}"
+    return f"an equal limit of epochs (early stopping ended {plural(runs, 'run')} before the limit)"

@@ -43,7 +43,7 @@ def _endpoints(results: Results) -> str:
     more = f"; secondary endpoints ({secondary}) were exploratory" if secondary else ""
     if plan.get("margins"):
         more = _in_sequence(results)
-    runs = " expected of a single training run, the mean over runs" if _several(results) else ""
+    runs = " expected of a single training run, estimated by the mean over runs" if _several(results) else ""
     return f"The primary endpoint was the {name}{runs}{more}."
 
 
@@ -54,10 +54,10 @@ def _in_sequence(results: Results) -> str:
     others = listed([label_of(results, one) for one in plan["secondary"] if one not in margins])
     rest = f"; {others} {'were' if ' and ' in others else 'was'} exploratory" if others else ""
     return (
-        f". Secondary endpoints with a margin ({with_margins}) were judged in this order and only behind the primary "
-        "one: a claim (better, not inferior, equivalent within the margin) counts where the same claim, or a "
-        "stronger one, stands for the same arm in every endpoint before it, from intervals at the level divided by "
-        f"the number of comparisons (fixed sequence of tests){rest}"
+        f". Secondary endpoints with a margin ({with_margins}) were tested in this order after the primary "
+        "endpoint: a claim (better, non-inferior, equivalent within the margin) counts if the same or a stronger claim "
+        "holds for the same arm in every earlier endpoint; the level of the intervals was divided by the number of "
+        f"comparisons (fixed-sequence testing){rest}"
     )
 
 
@@ -87,10 +87,10 @@ def _candidates(results: Results, cite: Cite) -> str:
         else ""
     )
     return (
-        f"Candidates were judged by the rule of LUNA16 {cite('setio')}: one hits a finding if it lies no farther from "
-        "its centre than its radius, that of the ball (in 2D the disc) of the finding's size; several on one finding "
-        "count once, with the highest score; one inside an irrelevant finding only is neither hit nor false positive, "
-        f"and every other one is a false positive.{score}"
+        f"Candidates were judged by the rule of LUNA16 {cite('setio')}: a candidate is a hit if its distance from the "
+        "centre of a finding is at most the radius of a ball (in 2D a disc) of the finding's size; several hits on "
+        "one finding count once, with the highest score; a candidate that lies only inside an irrelevant finding is "
+        f"neither a hit nor a false positive; every other candidate is a false positive.{score}"
     )
 
 
@@ -122,8 +122,8 @@ def _intervals(results: Results, cite: Cite) -> str:
     if _used(results, "t over patients"):
         methods.append("for means by Student's t")
     if any((value.get("beside") or {}).get("method", "").startswith("BCa") for value in _values(results)):
-        methods.append(f"with a BCa bootstrap over patients beside it {cite('efron')}")
-    return f"Intervals (95 %) of one arm were made {', '.join(methods)}." if methods else ""
+        methods.append(f"with a BCa bootstrap over patients as a second interval {cite('efron')}")
+    return f"Intervals (95 %) of single arms were computed {', '.join(methods)}." if methods else ""
 
 
 def _values(results: Results) -> list[Mapping[str, Any]]:
@@ -142,16 +142,16 @@ def _differences(results: Results, cite: Cite) -> str:
         return ""
     if all(method.startswith("clustered") for method in methods):
         return (
-            "Every arm was trained once, so that patients alone were sampled: verdicts are about these trained "
+            "Every arm was trained once, so only patients were sampled: verdicts are about these trained "
             "networks, and not about the methods."
         )
     crossed = all(method.startswith("crossed") for method in methods)
     how = "crossed with arms, whose runs shared their seeds" if crossed else "nested in arms"
     return (
-        f"Differences were tested with training runs as readers {how} {cite('rockette', 'hillis')}: the variance "
-        "between runs of the two arms and that over patients both entered the standard error, and degrees of freedom "
-        "were those of Hillis; each difference was also tested with its runs fixed, and the larger p and the wider "
-        "interval count."
+        f"Differences were tested with training runs as readers {how} {cite('rockette', 'hillis')}: the standard "
+        "error included the variance between runs of the two arms and the variance over patients, with the degrees of "
+        "freedom of Hillis; each difference was also tested with its runs fixed, and the larger p value and the wider "
+        "interval were used."
     )
 
 
@@ -168,16 +168,16 @@ def _family(results: Results, cite: Cite) -> str:
         else ""
     )
     if out and any("moderated" in str(pair.get("method")) for pair in pairs):
-        out += f", from variances between runs moderated over arms {cite('smyth')}"
-    level = f"the level was {plan['alpha']:g}"
+        out += f", with variances between runs moderated over arms {cite('smyth')}"
+    level = f"the significance level was {plan['alpha']:g}"
     if not plan.get("margin") or _unjudged(results):
         return f"{out}; {level}." if out else f"T{level[1:]}."
     tests = f"two one-sided tests {cite('schuirmann')}, adjusted by Holm's method {cite('holm')}"
     if has_ends(described(results["endpoints"]["primary"])):
-        tests += f", and by the interval recovered from those of both arms {cite('zou')}, the larger p counting"
+        tests += f", and by the interval recovered from those of both arms {cite('zou')}, using the larger p value"
     equal = (
-        f"quivalence was tested by {tests}, "
-        f"the margin being ±{number(plan['margin'], 3)}, and took precedence over a smaller difference; {level}."
+        f"quivalence within a margin of ±{number(plan['margin'], 3)} was tested by {tests}; it took precedence over a "
+        f"difference within the margin; {level}."
     )
     return f"{out}; e{equal}" if out else f"E{equal}"
 
@@ -189,15 +189,22 @@ def _unjudged(results: Results) -> bool:
 def _undecided(results: Results) -> str:
     if _unjudged(results):
         return ""
-    planned = " with the patients needed for 80 % power at the margin" if results["endpoints"].get("margin") else ""
-    return f"Arms neither shown to differ nor to be equivalent are reported as undecided{planned}."
+    planned = (
+        ", with the number of patients needed for 80 % power at the margin"
+        if results["endpoints"].get("margin")
+        else ""
+    )
+    return f"Pairs of arms that were shown neither to differ nor to be equivalent are reported as undecided{planned}."
 
 
 def _rules(results: Results) -> str:
     if not results["baseline_comparisons"]:
         return ""
     rules = listed([str(rule["name"]) for rule in results["baselines"]])
-    return f"Trivial rules ({rules}), which have no training seed, were compared with every arm in a second family."
+    return (
+        f"Trivial rules ({rules}), which have no training seed, were compared with every arm in a second family of "
+        "comparisons."
+    )
 
 
 def _folds(results: Results, cite: Cite) -> str:
@@ -205,8 +212,9 @@ def _folds(results: Results, cite: Cite) -> str:
     if not any(pair.get("p_new_data") is not None for pair in results["comparisons"]):
         return ""
     return (
-        f"Metrics were averaged over folds; of the test of the fitted models {cite('ledell')} and the corrected "
-        f"resampled t test of training on new data {cite('nadeau')} the larger p and the wider interval count."
+        f"Metrics were averaged over folds; the test of the fitted models {cite('ledell')} and the corrected resampled "
+        f"t test of training on new data {cite('nadeau')} were both computed, and the larger p value and the wider "
+        "interval were used."
     )
 
 
@@ -220,10 +228,10 @@ def _calibration(results: Results, cite: Cite) -> str:
     if not any(arm.get("calibration") for arm in results["arms"]):
         return ""
     fitted = any((arm.get("calibration") or {}).get("temperature") is not None for arm in results["arms"])
-    after = f", before and after a temperature fitted on validation patients {cite('guo')}" if fitted else ""
+    after = f", before and after temperature scaling fitted on validation patients {cite('guo')}" if fitted else ""
     return (
-        f"Calibration was described by the expected calibration error beside its value by chance{after}, usefulness by "
-        f"net benefit {cite('vickers')}."
+        f"Calibration was described by the expected calibration error, compared with its value by chance{after}, and "
+        f"clinical usefulness by net benefit {cite('vickers')}."
     )
 
 
@@ -243,7 +251,7 @@ def _looks(results: Results, cite: Cite) -> str:
     levels = " and ".join(f"{look['level']:.4f}" for look in looks)
     plan = (
         f"Looks were planned at {planned} training runs, at two-sided levels of {levels} (alpha spending of "
-        f"O'Brien-Fleming form {cite('lan')} with the share of runs as time), the trial to stop where every comparison "
-        "was decided."
+        f"O'Brien-Fleming form {cite('lan')} with the share of runs as information time); the trial was to stop when "
+        "every comparison was decided."
     )
     return " ".join(filter(None, [plan, stopped_in_words(results)]))

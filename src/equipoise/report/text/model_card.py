@@ -9,7 +9,7 @@ from typing import Any
 
 from equipoise.report.text.words import trained_as
 
-RUN, AUTHOR = "from the run", "author must fill"
+RUN, AUTHOR = "from the run", "author must complete"
 OPEN = "…"
 Row = tuple[str, str, str]
 """An item, its value, and where that comes from."""
@@ -19,17 +19,17 @@ _SCANNERS = ("scanners, sequences, contrast agents", OPEN, AUTHOR)
 _INTENDED: Section = (
     "Intended use",
     [
-        ("who should use it, for what", OPEN, AUTHOR),
-        ("patients and settings it is meant for", OPEN, AUTHOR),
-        ("uses that are out of scope", OPEN, AUTHOR),
+        ("intended users and purpose", OPEN, AUTHOR),
+        ("intended patients and settings", OPEN, AUTHOR),
+        ("out-of-scope uses", OPEN, AUTHOR),
     ],
 )
 _ETHICS: Section = (
     "Ethics, bias and maintenance",
     [
         ("approval and consent for the training data", OPEN, AUTHOR),
-        ("known failures and groups it serves worse", OPEN, AUTHOR),
-        ("monitoring and who to tell of errors", OPEN, AUTHOR),
+        ("known failures, and groups with lower performance", OPEN, AUTHOR),
+        ("monitoring, and contact for reporting errors", OPEN, AUTHOR),
     ],
 )
 
@@ -49,7 +49,7 @@ def bundle_card(record: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
         evidence,
         "the export",
         [
-            ("What it is", _identity(record)),
+            ("Description", _identity(record)),
             _INTENDED,
             ("Input and output", _contract(contract, record["reading"])),
             ("Evidence", _evidence(evidence, record["evidence"]["this_run"])),
@@ -74,7 +74,7 @@ def run_card(
         evidence,
         "a report",
         [
-            ("What it is", _arm(lock, results, evidence)),
+            ("Description", _arm(lock, results, evidence)),
             _INTENDED,
             (
                 "Input and output",
@@ -99,7 +99,7 @@ def _card(evidence: Mapping[str, Any], maker: str, sections: Sequence[Section]) 
         "",
         "**Research only.** Not a medical device; not for clinical decisions.",
         "",
-        f'Items marked "{RUN}" come from {maker}. Items marked "{AUTHOR}" are open until somebody fills them.',
+        f'Items marked "{RUN}" come from {maker}. Items marked "{AUTHOR}" are not yet complete.',
     ]
     for title, rows in sections:
         lines += ["", f"## {title}", "", "| item | value | source |", "|---|---|---|"]
@@ -134,7 +134,7 @@ def _network(network: Mapping[str, Any]) -> str:
 
 def _optimizer(entry: Mapping[str, Any]) -> str:
     if entry["optimizer"] is None:
-        return "of its members" if entry.get("ensemble") else "its own"
+        return "those of its members" if entry.get("ensemble") else "chosen by its own trainer"
     settings = (entry.get("settings") or {}).get("optimizer", {})
     rule = ", ".join(f"{key} = {value}" for key, value in settings.items()) or "defaults"
     return f"{entry['optimizer']} ({rule})"
@@ -176,7 +176,7 @@ def _data(results: Mapping[str, Any]) -> list[Row]:
 
 def _reading(reading: Mapping[str, int]) -> str:
     if not reading["with_files"]:
-        return "not compared: the trial's images are no files that predict reads"
+        return "not compared: predict cannot read the trial's images from files"
     return f"{reading['alike']} of {reading['with_files']} test cases compared"
 
 
@@ -186,7 +186,7 @@ def _contract(contract: Mapping[str, Any], reading: Mapping[str, int]) -> list[R
         ("channels, in order", ", ".join(contract["channels"]), RUN),
         ("classes", ", ".join(contract["classes"]), RUN),
         ("regions", regions, RUN),
-        ("place in space needed", "yes" if contract["oriented"] else "no", RUN),
+        ("position and orientation in space needed", "yes" if contract["oriented"] else "no", RUN),
         ("files read as in the trial", _reading(reading), RUN),
         _SCANNERS,
     ]
@@ -194,17 +194,17 @@ def _contract(contract: Mapping[str, Any], reading: Mapping[str, int]) -> list[R
 
 def _evidence(evidence: Mapping[str, Any], *this_run: float | None) -> list[Row]:
     rows = [
-        (f"{evidence['endpoint']} of the method over seeds and patients", _estimate(evidence), RUN),
-        *((f"{evidence['endpoint']} of this very run on the test cases", _number(one), RUN) for one in this_run),
+        (f"{evidence['endpoint']} of the method, over seeds and patients", _estimate(evidence), RUN),
+        *((f"{evidence['endpoint']} of the exported run on the test cases", _number(one), RUN) for one in this_run),
         ("against the strongest trivial rule", evidence["baseline"]["reason"], RUN),
         *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
         ("exploratory", _exploratory(evidence), RUN),
     ]
     overruled = "; ".join(evidence["overruled"])
     if evidence.get("although"):
-        rows.append(("exported although", f"{overruled}: {evidence['although']}", RUN))
+        rows.append(("exported despite", f"{overruled}: {evidence['although']}", RUN))
     elif overruled:
-        rows.append(("what speaks against its use", overruled, RUN))
+        rows.append(("reasons against its use", overruled, RUN))
     return [*rows, ("validation on data of another site", OPEN, AUTHOR)]
 
 
@@ -227,9 +227,9 @@ def _number(value: float | None) -> str:
 def _limits(limits: Mapping[str, Any], contract: Mapping[str, Any]) -> list[Row]:
     levels = zip(contract["channels"], limits["levels"]["low"], limits["levels"]["high"], strict=True)
     return [
-        ("training images looked at", str(limits["cases"]), RUN),
+        ("training images examined", str(limits["cases"]), RUN),
         ("spacing in mm", _ranges(limits["spacing_mm"]), RUN),
-        ("sides in voxels", _ranges(limits["sides"]), RUN),
+        ("image size in voxels", _ranges(limits["sides"]), RUN),
         *(
             (f"1st percentile, median, 99th percentile of {name}", _ranges({"low": low, "high": high}), RUN)
             for name, low, high in levels
@@ -251,8 +251,8 @@ def _proof(parity: Mapping[str, Any]) -> list[Row]:
     both = f"{_number(runtime['endpoint']['torch'])} and {_number(runtime['endpoint']['onnx'])}"
     return [
         (
-            "the trial's predictions, made again",
-            f"largest difference {again['difference']:g} of {again['rows']} rows",
+            "reproduction of the trial's predictions",
+            f"largest difference {again['difference']:g} in {again['rows']} rows",
             RUN,
         ),
         (f"ONNX Runtime on {runtime['cases']} test cases", compared, RUN),
@@ -272,7 +272,7 @@ def _further(name: str, parity: Mapping[str, Any]) -> list[Row]:
     if held is not None:
         text = (
             f"the endpoint changes by {held['change']:+.2g} on {held['cases']} validation cases, lower bound "
-            f"{held['lower']:+.2g}; allowed was {held['allowed']:+.2g}, a fifth of the margin"
+            f"{held['lower']:+.2g}; the limit was {held['allowed']:+.2g}, a fifth of the margin"
         )
-        rows.append((f"{FURTHER[name]}, whether it is worse", text, RUN))
+        rows.append((f"{FURTHER[name]}, loss of performance", text, RUN))
     return rows

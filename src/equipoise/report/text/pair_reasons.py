@@ -14,26 +14,29 @@ def no_verdict(endpoint: str, why: str) -> str:
 def unknown_patients() -> str:
     """Describe predictions without patients."""
     return (
-        "The predictions do not say which cases belong to one patient, and treating them as independent finds "
-        "differences that are not there; add a patient column, or state that every case is another patient."
+        "The predictions do not say which cases belong to one patient, and treating the cases as independent finds "
+        "differences that do not exist; add a patient column, or state that every case is a different patient."
     )
 
 
 def few_events(events: int, fewest: int) -> str:
     """Describe few patients of the rarer class; no verdict."""
     return (
-        f"Only {events} test patients belong to the rarer class; below {fewest} only each arm's own interval is given."
+        f"Only {events} test patients belong to the rarer class, and a verdict needs at least {fewest}; only the "
+        "interval of each arm is given."
     )
 
 
 def few_patients(patients: int, fewest: int) -> str:
     """Describe few patients."""
-    return f"Only {patients} test patients; below {fewest} only each arm's own interval is given."
+    return (
+        f"Only {patients} test patients, and a verdict needs at least {fewest}; only the interval of each arm is given."
+    )
 
 
 def few_patients_yet(patients: int, fewest: int) -> str:
     """Describe an audit that grows and is looked at too early."""
-    return f"Only {patients} test patients so far; an audit that grows gives verdicts from {fewest} on."
+    return f"Only {patients} test patients so far; a growing audit gives verdicts from {fewest} patients on."
 
 
 def both_perfect(endpoint: str, best: float) -> str:
@@ -46,39 +49,39 @@ def turned_classes(areas: Sequence[tuple[str, float]]) -> str:
     shown = ", ".join(f"{arm} {area:.3f}" for arm, area in areas)
     return (
         f"The AUC of every arm lies below 0.5 ({shown}), as if the classes of the scores or of the truth were "
-        "exchanged; correct them, or audit these predictions with --below-chance if they are right."
+        "swapped; correct them, or audit these predictions with --below-chance if they are right."
     )
 
 
 def few_cases(cases: int, fewest: int, metric: str) -> str:
     """Describe few cases of a metric that failures decide."""
     return (
-        f"Only {cases} test cases; below {fewest} the interval of a mean {metric} is descriptive only, because a few "
-        "failures decide it."
+        f"Only {cases} test cases; with fewer than {fewest}, the interval of a mean {metric} is only descriptive, "
+        "because a few failures dominate it."
     )
 
 
 def few_failures(arm: str, metric: str, below: float, failures: float, cases: int) -> str:
     """Describe few failures, which decide the mean by chance."""
     return (
-        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in a run; so few failures decide "
-        "the mean by chance, and its interval is descriptive only (see the failure rate)."
+        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in a run; with so few "
+        "failures the mean depends on chance, and its interval is only descriptive (see the failure rate)."
     )
 
 
 def one_seed(arm: str, fewest: int) -> str:
     """Describe an arm that was trained once."""
     return (
-        f"{arm} was trained once, so the numbers speak of these trained networks on patients like these, not of the "
-        f"methods; train at least {fewest} seeds of each arm."
+        f"{arm} was trained once, so the numbers describe these trained networks on patients like these, not the "
+        f"methods; train each arm with at least {fewest} seeds."
     )
 
 
 def few_seeds(arm: str, seeds: int, fewest: int) -> str:
     """Describe an arm with too few seeds for a test."""
     return (
-        f"{arm} has {seeds} finished training runs; with fewer than {fewest} the spread between runs is unknown, and a "
-        "test would err too often. Train one more seed."
+        f"{arm} has {seeds} finished training runs; with fewer than {fewest} the variance between runs is too "
+        "uncertain, and a test would give too many false positives. Train one more seed."
     )
 
 
@@ -86,24 +89,24 @@ def copied_runs(arm: str, given: int, distinct: int, fewest: int) -> str:
     """Describe runs that are copies of each other."""
     are = f"{distinct} training run{'s' * (distinct > 1)}"
     return (
-        f"{given} runs of {arm} were given, and they are {are}: the others have the same predictions, so the spread of "
-        f"training is unknown. Train {arm} with at least {fewest} different seeds, or give every run once."
+        f"{given} runs of {arm} were given, but they are only {are}: the others have the same predictions, so the "
+        f"variance between runs is unknown. Train {arm} with at least {fewest} different seeds, or give every run once."
     )
 
 
 def no_variation(a: str, b: str) -> str:
     """Describe two arms that are alike everywhere."""
-    return f"{a} and {b} do not differ on any patient or run, so there is no variation to judge by."
+    return f"{a} and {b} do not differ on any patient or run, so there is no variation to test."
 
 
 def only_large_differences(events: int) -> str:
     """Describe a valid test of few events."""
-    return f"Only {events} patients of the rarer class: the test is valid but finds only large differences."
+    return f"Only {events} patients of the rarer class: the test is valid but can detect only large differences."
 
 
 def trained_networks(stands_out: bool, difference: str, first: str, why: str) -> str:
     """Describe two trained networks, whatever the methods."""
-    clear = f"This trained network of {first} scored better" if stands_out else "Neither stands out"
+    clear = f"This trained network of {first} scored better" if stands_out else "Neither network scored clearly better"
     return f"{clear}: {difference}. {why}"
 
 
@@ -111,14 +114,14 @@ def of_these_networks(verdict: str, shown: Sequence[str] = ()) -> str:
     """State that a verdict is about single trained networks; `shown`: sentences on what is not inferior."""
     verdicts = " ".join([verdict, *shown])
     return (
-        f"Of these trained networks, on patients like these: {verdicts} One run each says nothing of how the "
-        "methods would do when trained again."
+        f"For these trained networks, on patients like these: {verdicts} One run of each arm does not show how the "
+        "methods would perform if they were trained again."
     )
 
 
 def not_inferior(a: str, b: str, margin: float) -> str:
     """State that an arm is not worse than the other by the margin or more."""
-    return f"{a} is not inferior to {b} by the margin of {amount(margin)}: the interval excludes it."
+    return f"{a} is non-inferior to {b} (margin {amount(margin)}): the interval excludes a loss of that size."
 
 
 def better(
@@ -134,7 +137,7 @@ def better(
     exceeds: bool = False,
 ) -> str:
     """Describe a verdict for one arm; exceeds: the whole interval lies beyond the margin."""
-    weight = "A secondary endpoint, so exploratory." if secondary else ""
+    weight = "This endpoint is secondary, so the result is exploratory." if secondary else ""
     verdict = f"{winner} has a better {endpoint} than {loser}: {difference}; {_adjusted(p, family)}."
     return " ".join(filter(None, (verdict, _beside(margin, exceeds), weight, unseen)))
 
@@ -145,9 +148,11 @@ def secondary_in_sequence(
     """State what of a secondary endpoint with a margin is confirmed behind the primary one."""
     if not confirmed:
         why = (
-            f"it is not shown of {before}, which comes before it" if lost else "the interval of the sequence shows none"
+            f"the same claim was not shown for {before}, an earlier endpoint"
+            if lost
+            else "the interval used in the sequence shows no claim"
         )
-        return f"{verdict} Secondary, in fixed sequence: nothing is confirmed, since {why}."
+        return f"{verdict} Secondary endpoint, in fixed sequence: nothing is confirmed, because {why}."
     other, parts = {a: b, b: a}, []
     for claim in confirmed:
         kind, _, arm = claim.partition(":")
@@ -156,8 +161,8 @@ def secondary_in_sequence(
         elif kind == "better":
             parts.append(f"{arm} is better than {other[arm]}")
         elif f"better:{arm}" not in confirmed:
-            parts.append(f"{arm} is not inferior to {other[arm]} by the margin of {amount(margin)}")
-    return f"{verdict} Secondary, confirmed in fixed sequence: {' and '.join(parts)}."
+            parts.append(f"{arm} is non-inferior to {other[arm]} (margin {amount(margin)})")
+    return f"{verdict} Secondary endpoint, confirmed in fixed sequence: {' and '.join(parts)}."
 
 
 def _beside(margin: float | None, exceeds: bool) -> str:
@@ -165,20 +170,20 @@ def _beside(margin: float | None, exceeds: bool) -> str:
     if margin is None:
         return ""
     if exceeds:
-        return f"The whole interval lies beyond the margin of {amount(margin)} that matters."
-    return f"It is better, but possibly by less than matters (the margin of {amount(margin)})."
+        return f"The whole interval lies beyond the margin of {amount(margin)}, so the difference matters."
+    return f"It is better, but the difference may be smaller than the margin of {amount(margin)}."
 
 
 def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would reverse a difference, and the rate that the patients cannot exclude."""
-    failing = f"{arm} fails ({_failed(**facts)}) in {percent(rate)} of patients more"
-    return f"If {failing}, this is reversed; {_possible(**facts)}."
+    failing = f"{arm} failed ({_failed(**facts)}) in an additional {percent(rate)} of patients"
+    return f"If {failing}, the result would be reversed; {_possible(**facts)}."
 
 
 def unseen_beyond_margin(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would lead beyond the margin, and the rate that the patients cannot exclude."""
-    failing = f"{arm} or the other arm fails ({_failed(**facts)}) in {percent(rate)} of patients more"
-    return f"If {failing}, the difference exceeds the margin; {_possible(**facts)}."
+    failing = f"{arm} or the other arm failed ({_failed(**facts)}) in an additional {percent(rate)} of patients"
+    return f"If {failing}, the difference would exceed the margin; {_possible(**facts)}."
 
 
 def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
@@ -188,7 +193,7 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
 def _possible(seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
     some = "without such a failure" if seen == 0 else f"with {seen:.2g} such failures"
-    remedy = f" (a failure that costs less can be stated: --failure-value {assumed}=VALUE)" if assumed else ""
+    remedy = f" (to state a less severe value of a failure: --failure-value {assumed}=VALUE)" if assumed else ""
     return f"{patients} patients {some} cannot exclude a rate of {percent(excluded)}{remedy}"
 
 
@@ -214,7 +219,9 @@ def undecided(
     unseen: str = "",
 ) -> str:
     """State that there is no verdict, and the gain by more data."""
-    no_difference = f"The data cannot tell {a} and {b} apart in {endpoint}: {difference}; {_adjusted(p, family)}."
+    no_difference = (
+        f"The data do not show whether {a} or {b} has the better {endpoint}: {difference}; {_adjusted(p, family)}."
+    )
     return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
 
 
@@ -236,27 +243,27 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
 def new_data_undecided(p: float) -> str:
     """Describe fitted models that differ, where methods may not."""
     return (
-        "These fitted models differ, but models fitted to new training data may not (corrected resampled t, "
-        f"p = {p:.3f}); more repeats of cross-validation would tell."
+        "The models fitted here differ, but models fitted to new training data may not (corrected resampled t test, "
+        f"p = {p:.3f}); more repeats of cross-validation would help."
     )
 
 
 def detectable_only(detectable: float) -> str:
     """Describe the detectable difference of a design without a margin."""
-    return f"Differences of {amount(detectable)} or more would be found in 4 of 5 such trials."
+    return f"This design has 80 % power to detect a difference of {amount(detectable)}."
 
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
     """State that no number of patients is enough."""
-    enough = f"at least {seeds_needed} runs are" if seeds_needed else "a more stable training is"
-    return f"{_design(margin, power)}; no number of patients suffices with {seeds} runs of each arm, {enough} needed."
+    remedy = f"use at least {seeds_needed} runs" if seeds_needed else "the training must become more stable"
+    return f"{_design(margin, power)}. With {seeds} runs of each arm no number of patients is enough; {remedy}."
 
 
 def enough_patients(margin: float, power: float, detectable: float) -> str:
     """State that the trial's patients are enough for the margin."""
     return (
-        f"{_design(margin, power)}; differences from {amount(detectable)} on are found in 4 of 5. That the difference "
-        "is smaller is not shown either."
+        f"{_design(margin, power)}; for a difference of {amount(detectable)} it is 80 %. Equivalence within the margin "
+        "was not shown either."
     )
 
 
@@ -270,14 +277,18 @@ def more_patients_needed(
     others: Sequence[tuple[int, int]],
 ) -> str:
     """Describe the number of patients that would detect the margin; `others` are (patients, seeds)."""
-    span = f" (range {about(low)} to {about(high)})" if high else f" ({about(low)} or more, as spreads are uncertain)"
+    span = (
+        f" (range {about(low)} to {about(high)})"
+        if high
+        else f" (at least {about(low)}, because the variances are uncertain)"
+    )
     also = f", or {', '.join(f'{about(count)} with {runs} runs each' for count, runs in others)}" if others else ""
     each = "" if seeds == 1 else f" with {seeds} runs of each arm"
-    return f"{_design(margin, power)}; about {about(patients)} test patients{span} are needed{each}{also}."
+    return f"{_design(margin, power)}; 80 % power needs about {about(patients)} test patients{span}{each}{also}."
 
 
 def _design(margin: float, power: float) -> str:
-    return f"This design finds a true difference of {amount(margin)} in {_share(power)} of trials"
+    return f"The power of this design to detect a true difference of {amount(margin)} is {_share(power)}"
 
 
 def _share(power: float) -> str:

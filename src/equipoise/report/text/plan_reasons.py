@@ -31,14 +31,18 @@ def plan_assumptions(
 ) -> str:
     """Describe the assumptions of the plan."""
     where = " on other cohorts" if elsewhere else ""
-    guess = "a guess: no earlier trial is known"
+    guess = "assumed: no earlier trial is known"
     known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess
-    cases = "one case a patient" if lesions == 1 else f"1 to {lesions} cases a patient"
-    metric = f"per-case spread {case_sd:g}" if share is None else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
-    several = f", {comparisons} comparisons sharing alpha" if comparisons > 1 else ""
+    cases = "one case per patient" if lesions == 1 else f"1 to {lesions} cases per patient"
+    metric = (
+        f"standard deviation between cases {case_sd:g}"
+        if share is None
+        else f"AUC {auc:g}, rarer class {100 * share:.0f} %"
+    )
+    several = f", alpha shared by {comparisons} comparisons" if comparisons > 1 else ""
     return (
-        f"80 % power; {metric}, {cases}, scores of two arms correlated {correlation:g}, "
-        f"spread between training runs {seed_sd:.2g} ({known}){several}."
+        f"80 % power; {metric}, {cases}, correlation between the scores of two arms {correlation:g}, "
+        f"standard deviation between training runs {seed_sd:.2g} ({known}){several}."
     )
 
 

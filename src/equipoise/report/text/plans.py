@@ -34,8 +34,8 @@ def plan_sentences(plan: Plan) -> list[str]:
         f"The detectable difference is {amount(plan.alike)} if the scores of the arms agree more (correlation "
         f"{ALIKE:g}), and {amount(plan.unlike)} if they agree less ({UNLIKE:g})."
     )
-    bought = f"Twice the patients would show {amount(doubled.detectable)}"
-    bought += f", {seeded.seeds} seeds {amount(seeded.detectable)}." if seeded else "."
+    bought = f"With twice the patients, the detectable difference is {amount(doubled.detectable)}"
+    bought += f"; with {seeded.seeds} seeds, it is {amount(seeded.detectable)}." if seeded else "."
     warnings = [sentence(reason) for reason in plan.warnings]
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
     return [*warnings, first, likeness, bought, *margin, *_about_folds(plan)]
@@ -56,7 +56,7 @@ def prospect(plan: Plan | None, unplanned: str | None, refusals: Sequence[str]) 
         unknown = (unplanned or "nothing is planned").rstrip(".")
         if unknown.startswith(NO_VERDICT):
             return f"{unknown[:1].upper()}{unknown[1:]}."
-        return f"Whether a verdict is possible is not known beforehand: {unknown}."
+        return f"It is not known in advance whether a verdict is possible: {unknown}."
     if plan.warnings:
         reason = sentence(plan.warnings[0])
         return f"No verdict is possible with this plan: {reason[:1].lower()}{reason[1:]}"
@@ -64,9 +64,9 @@ def prospect(plan: Plan | None, unplanned: str | None, refusals: Sequence[str]) 
     hardly = max(power, equal) < HARDLY
     word = "likely" if min(power, equal) >= LIKELY else "hardly possible" if hardly else "possible"
     return (
-        f"A verdict is {word}: with {plan.patients} test patients and {plan.seeds} seeds, arms that differ by the "
-        f"margin ({amount(plan.margin)} in {plan.label}) are told apart in {100 * power:.0f} % of trials, and equal "
-        f"arms shown to be equivalent in {100 * equal:.0f} %."
+        f"A verdict is {word}: with {plan.patients} test patients and {plan.seeds} seeds, the power "
+        f"to detect a difference of the margin ({amount(plan.margin)} in {plan.label}) is {100 * power:.0f} %, and the "
+        f"power to show that equal arms are equivalent is {100 * equal:.0f} %."
     )
 
 
@@ -75,9 +75,9 @@ def _about_folds(plan: Plan) -> list[str]:
     if plan.as_fitted is None or plan.power_at_margin is None:
         return []
     sentence_of_folds = (
-        f"With {plan.folds} folds a verdict must also hold for new training data (corrected resampled t): the networks "
-        f"of these folds alone would differ by the margin visibly in {100 * plan.as_fitted:.0f} % of trials, the "
-        f"methods in {100 * plan.power_at_margin:.0f} %; more repeats raise the latter."
+        f"With {plan.folds} folds a verdict must also hold for new training data (corrected resampled t test): the "
+        f"power to detect a difference of the margin is {100 * plan.as_fitted:.0f} % for the networks of these folds "
+        f"alone, and {100 * plan.power_at_margin:.0f} % for the methods; more repeats raise the latter."
     )
     return [sentence_of_folds]
 
@@ -89,6 +89,9 @@ def _about_margin(plan: Plan, margin: float) -> list[str]:
         f"show that equal arms are equivalent within the margin is {equivalent:.0f} %."
     )
     own = next(n for n in plan.needed if n.seeds == plan.seeds)
+    # A design with enough power is enough, even where still more patients would leave fewer degrees of freedom.
+    if detected >= 80:
+        return [first]
     if own.patients is None:
         enough = f"use at least {plan.fewest_seeds}" if plan.fewest_seeds else "the training must become more stable"
         return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough}."]

@@ -16,7 +16,7 @@ _PRICES = {
 def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
     """Describe tuning with other numbers of draws; `draws` are (arm, number)."""
     counts = ", ".join(f"{arm} {count}" for arm, count in draws)
-    return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be one of budgets."
+    return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be due to the budgets."
 
 
 def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
@@ -24,7 +24,7 @@ def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_e
     low, high = min(epochs), max(epochs)
     span = str(low) if low == high else f"{low} to {high}"
     return (
-        f"{arm} stopped early in {runs} of {plural(of_runs, 'run')}, after {span} of {of_epochs} epochs: it spent less "
+        f"{arm} stopped early in {runs} of {plural(of_runs, 'run')}, after {span} of {of_epochs} epochs: it used less "
         "than its budget."
     )
 
@@ -67,7 +67,7 @@ def prior_openings(number: int, same_question: int) -> str:
 def environments_differ(values: Sequence[tuple[str, Sequence[str]]]) -> str:
     """Name in what the environments of the training runs differ."""
     names = "; ".join(f"{key}: {', '.join(several)}" for key, several in values)
-    return f"The runs were not all trained in one environment ({names}), so differences may be due to that."
+    return f"Not all runs were trained in the same environment ({names}); this may explain differences."
 
 
 def missing_job(arm: str, fold: int, seed: int, text: str) -> str:
@@ -87,14 +87,14 @@ def warning_of_lock(text: str) -> str:
 
 def nothing_predicted() -> str:
     """Describe a run without test predictions."""
-    return "No test predictions were found, so nothing can be judged; the same command finishes the run."
+    return "There are no test predictions, so no arm can be judged; run the same command again to finish the run."
 
 
 def unsound_layers(arm: str, precision: str, layers: Sequence[tuple[str, str, str]]) -> str:
     """Describe layers that this machine computes soundly in another layout or precision only: (name, fault, route)."""
     name, fault, route = layers[0]
     what = f"the layer {name}" if name else "the whole network"
-    more = f", and {plural(len(layers) - 1, 'other layer')} for such reasons" if len(layers) > 1 else ""
+    more = f", and {plural(len(layers) - 1, 'other layer')} for similar reasons" if len(layers) > 1 else ""
     wrong = f"This machine's build of torch computes {what} of {arm} wrongly in {precision} ({fault})"
     return f"{wrong}; it ran as {route}{more}."
 
@@ -102,32 +102,32 @@ def unsound_layers(arm: str, precision: str, layers: Sequence[tuple[str, str, st
 def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     """Describe leaks that the protocol allows."""
     return (
-        f"{pairs} pairs of cases leak across the parts ({', '.join(kinds)}) and the protocol allowed it: the results "
-        "are better than new patients would give."
+        f"{pairs} pairs of cases leak across the parts of the split ({', '.join(kinds)}), as the protocol allowed: the "
+        "results are too optimistic for new patients."
     )
 
 
 def near_pairs(pairs: int, a: str, b: str) -> str:
     """Describe images that are alike although the source states different patients."""
     return (
-        f"In {plural(pairs, 'pair')} of cases in different parts the images are nearly alike, first {a} and {b}; the "
-        "source states different patients."
+        f"{plural(pairs, 'pair')} of cases in different parts {'has' if pairs == 1 else 'have'} nearly equal images, "
+        f"first {a} and {b}; the source states different patients."
     )
 
 
 def not_leaks(pairs: int, a: str, b: str) -> str:
     """Describe pairs that the protocol declares to be no leaks."""
-    return f"The protocol says of {plural(pairs, 'pair')} of cases that they are no copies, first {a} and {b}."
+    return f"The protocol states that {plural(pairs, 'pair')} of cases are not copies, first {a} and {b}."
 
 
 def guessed_patients() -> str:
     """Describe patients that were guessed from the likeness of images."""
-    return "Patients of this cohort are guesses: parts may share some, and intervals may be too narrow."
+    return "The patients of this cohort were guessed: parts may share patients, and intervals may be too narrow."
 
 
 def no_patients_stated() -> str:
     """Describe a source without patients."""
-    return 'The source states no patients; split.patients = "guessed" proposes them from the likeness of images.'
+    return 'The source does not state patients; split.patients = "guessed" guesses them from the similarity of images.'
 
 
 def no_result() -> str:
@@ -137,7 +137,7 @@ def no_result() -> str:
 
 def arm_unjudged(arm: str, why: str | None) -> str:
     """State that nothing is known of an arm that stays in the field."""
-    return f"{arm} could not be judged, so no arm can be put above it. {why or ''}".strip()
+    return f"{arm} could not be judged, so no arm can be ranked above it. {why or ''}".strip()
 
 
 def pair_unjudged(a: str, b: str, why: str | None) -> str:
@@ -152,28 +152,28 @@ def baseline_unjudged(baseline: str, why: str) -> str:
 
 def baseline_unbeaten(baseline: str) -> str:
     """State that no arm beats the trivial rule."""
-    return f"No arm was shown better than the trivial baseline {baseline}, which costs nothing."
+    return f"No arm was shown to be better than the trivial baseline {baseline}, which costs nothing."
 
 
 def all_too_slow(limit_ms: float) -> str:
     """State that no arm keeps a limit of latency."""
-    return f"No arm worth using answers within {limit_ms:g} ms; allow more time or use faster hardware."
+    return f"No candidate arm answers within {limit_ms:g} ms; allow more time or use faster hardware."
 
 
 def only_candidate() -> str:
     """State that one arm is worth its cost."""
-    return "It is the only arm worth considering."
+    return "It is the only candidate."
 
 
 def alone_at_the_top() -> str:
     """State that one arm is better than all others."""
-    return "It stands alone at the top."
+    return "No other candidate is tied with it."
 
 
 def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
     """Describe the cheapest candidate, whatever it loses."""
-    lost = " It was shown worse than the best arm; that is the price." if worse else ""
-    return f"Of {listed(list(arms))} it has {_PRICES[price]}.{lost}"
+    lost = " It was shown to be worse than the best arm." if worse else ""
+    return f"It has {_PRICES[price]} of {listed(list(arms))}.{lost}"
 
 
 def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False) -> str:
@@ -183,15 +183,15 @@ def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False) -> st
 
 def tied_of_unknown_cost(arms: Sequence[str], equal: bool = False) -> str:
     """Describe tied arms of an audit; equal: every two of them were shown to be equivalent."""
-    return f"{_tied(arms, equal)}, and predictions do not say which costs least."
+    return f"{_tied(arms, equal)}; predictions contain no information on cost."
 
 
 def _tied(arms: Sequence[str], equal: bool) -> str:
     """Say what is known of tied arms; undecided is not equal."""
     named = listed(list(arms))
     if equal:
-        return f"{named} are equivalent within the margin that matters"
-    return f"The data do not rank {named}, which does not make them equal"
+        return f"{named} are equivalent within the margin"
+    return f"The data do not show which of {named} is better, nor that they are equivalent"
 
 
 def one_arm() -> str:
@@ -201,7 +201,7 @@ def one_arm() -> str:
 
 def unknown_cost() -> str:
     """State that an audit knows no cost."""
-    return "Predictions say nothing of speed, memory or size."
+    return "Predictions contain no information on speed, memory or size."
 
 
 WRITERS = (

@@ -36,7 +36,7 @@ def grant_text(size: SampleSize, label: str, unit: str, source: str, version: st
     cited += ["nadeau"] if size.folds > 1 else []
     number = {key: cited.index(key) + 1 for key in cited}
     unit = f" {unit}" if unit else ""
-    heads = ("spreads", *(f"{plural(need.seeds, 'run')} of each arm" for need in size.needed))
+    heads = ("standard deviations", *(f"{plural(need.seeds, 'run')} of each arm" for need in size.needed))
     rows = tuple((_factor(factor), *(_count(n) for n in counts)) for factor, counts in sorted(size.sensitivity.items()))
     paragraphs = (
         _question(size, label, unit),
@@ -54,8 +54,8 @@ def _question(size: SampleSize, label: str, unit: str) -> str:
     if size.comparisons > 1:
         level += f" for all {size.comparisons} comparisons together (family-wise)"
     return (
-        f"The primary endpoint is the {label} on test patients. The trial shall find a true difference of "
-        f"{amount(size.difference)}{unit} between two {about}, the smallest that matters, with a power of "
+        f"The primary endpoint is the {label} on test patients. The trial is planned to detect a true difference of "
+        f"{amount(size.difference)}{unit} between two {about}, the smallest difference that matters, with a power of "
         f"{100 * size.power:g} % at {level}."
     )
 
@@ -65,15 +65,16 @@ def _spreads(size: SampleSize, unit: str, source: str) -> str:
     each = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     rare = f", of whom {size.events} belong to the rarer class" if size.events is not None else ""
     trained = "" if size.networks else (
-        f"{amount(size.run_sd)}{unit} between training runs of one arm beyond what patients explain (pooled over arms, "
-        f"{size.run_df} degrees of freedom), {amount(size.own_sd)}{unit} per patient within one run, and "
+        f"{amount(size.run_sd)}{unit} between training runs of one arm in addition to the variation between patients "
+        f"(pooled over arms, {size.run_df} degrees of freedom), {amount(size.own_sd)}{unit} per patient within one "
+        "run, and "
     )  # fmt: skip
     return (
-        f"Its spreads were measured in {source}: {plural(len(size.arms), 'arm')} ({listed(list(size.arms))}) of {each} "
-        f"training run{'s' * (runs != [1])} each on {plural(size.pilot_patients, 'patient')}{rare}. The standard "
-        f"deviations are {trained}{amount(size.shared_sd)}{unit} per patient of the difference that all runs share, "
-        f"for {size.pair[0]} and {size.pair[1]}"
-        + (", the pair that needs most patients." if size.comparisons > 1 else ".")
+        f"The variances were estimated from {source}: {plural(len(size.arms), 'arm')} ({listed(list(size.arms))}) with "
+        f"{each} training run{'s' * (runs != [1])} each on {plural(size.pilot_patients, 'patient')}{rare}. The "
+        f"standard deviations are {trained}{amount(size.shared_sd)}{unit} per patient of the difference common to all "
+        f"runs, for {size.pair[0]} and {size.pair[1]}"
+        + (", the pair that needs the most patients." if size.comparisons > 1 else ".")
     )
 
 
@@ -82,27 +83,28 @@ def _answer(size: SampleSize) -> str:
     for need in size.needed:
         each = "the trained networks" if size.networks else f"{need.seeds} training runs of each arm"
         if need.patients is None:
-            sentences.append(f"With {each} no number of patients suffices.")
+            sentences.append(f"With {each} no number of patients is enough.")
             continue
-        high = "no number suffices at the upper end" if need.high is None else f"{need.high:,}"
-        low = "the fewest" if need.low is None else f"{need.low:,}"
+        low = f"{need.patients if need.low is None else need.low:,}"
+        ends = f"{low} to {need.high:,}" if need.high is not None else f"at least {low}; no number is enough"
+        place = "at the ends" if need.high is not None else "at the upper ends"
         sentences.append(
-            f"With {each}, {need.patients:,} test patients are needed ({low} to {high} where the spreads lie at the "
-            "ends of their 80 % intervals)."
+            f"With {each}, {need.patients:,} test patients are needed ({ends} if the standard deviations are {place} "
+            "of their 80 % intervals)."
         )
-    floor = f"The patients must be like the pilot's; below {size.fewest} no verdict is given at all."
+    floor = f"The patients must be similar to those of the pilot; with fewer than {size.fewest} no verdict is given."
     return " ".join(
-        [*sentences, floor, "The table repeats the numbers with spreads that are a quarter smaller or larger."]
+        [*sentences, floor, "The table repeats the numbers with standard deviations that are 25 % smaller or larger."]
     )
 
 
 def _method(size: SampleSize, number: dict[str, int], version: str) -> str:
     runs = (
-        "Patients alone are sampled, so the claim is about these trained networks"
+        "Only patients are sampled, so the claim is about these trained networks"
         if size.networks
-        else "Training runs are to a method what readers are to an imaging modality: the standard error contains the "
-        f"spread between runs and the covariance over patients [{number['rockette']}, {number['hillis']}], and a "
-        "difference must also exceed chance with its runs fixed"
+        else "Training runs are treated like readers in a multi-reader study: the standard error contains the variance "
+        f"between runs and the covariance over patients [{number['rockette']}, {number['hillis']}], and a "
+        "difference must also be significant with its runs fixed"
     )
     family = (
         f"; claims are adjusted by the joint distribution of all comparisons [{number['hothorn']}], from variances "
@@ -115,11 +117,14 @@ def _method(size: SampleSize, number: dict[str, int], version: str) -> str:
         if size.folds > 1
         else ""
     )
-    guard = "; it must also outweigh failures of the better arm that so many patients cannot exclude" * size.guarded
+    guard = (
+        "; it must also remain if the better arm fails as often as this number of patients cannot exclude"
+        * size.guarded
+    )
     return (
-        f"{runs}{family}{folds}{guard}. Power is the probability that the difference exceeds every threshold of that "
-        "judgement, over the distribution of variances that will be estimated from so few runs; it was computed with "
-        f"Equipoise {version}, whose calculation was checked by simulated trials. A patient's images count as one unit."
+        f"{runs}{family}{folds}{guard}. Power is the probability that the difference passes all of these tests, "
+        "averaged over the distribution of the estimated variances; it was computed with Equipoise "
+        f"{version}, whose calculation was verified by simulated trials. All images of one patient count as one unit."
     )
 
 
@@ -128,4 +133,4 @@ def _factor(factor: float) -> str:
 
 
 def _count(patients: int | None) -> str:
-    return "none suffices" if patients is None else f"{patients:,}"
+    return "none is enough" if patients is None else f"{patients:,}"

@@ -13,7 +13,7 @@ def readings(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     pairs = [*results["comparisons"], *results["baseline_comparisons"]]
     higher = results["endpoints"]["higher_is_better"]
     return {
-        "probability_heads": [*PROBABILITIES, "first better at all", "95 % credible interval"],
+        "probability_heads": [*PROBABILITIES, "first better by any amount", "95 % credible interval"],
         "probabilities": [
             (f"{names[pair['a']]} − {names[pair['b']]}", _probabilities(pair["posterior"], higher))
             for pair in pairs

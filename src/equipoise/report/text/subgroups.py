@@ -24,7 +24,7 @@ def variation_in_words(tests: Sequence[Mapping[str, Any]]) -> str:
     """State the results of one attribute's tests: each variation in a sentence, all others in one."""
     done = [test for test in tests if test["p"] is not None]
     if not done:
-        return "Too few groups are large enough to test whether an arm varies between them."
+        return "Too few groups are large enough to test whether the results of an arm vary between them."
     varied = [test["reason"] for test in done if test["p_adjusted"] < 0.05]
     rest = [test["p_adjusted"] for test in done if test["p_adjusted"] >= 0.05]
     if not rest:

@@ -159,10 +159,10 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
     seeds = list(dict.fromkeys(need["seeds"] for pair in pairs for need in pair["needed"]))
     heads = [
         "difference",
-        "95 %, alone",
-        "95 %, all together",
+        "95 %, this pair",
+        "95 %, simultaneous",
         "90 %",
-        "of the verdict",
+        "used for the verdict",
         "SE",
         "SE patients",
         "SE runs",
@@ -170,7 +170,7 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         "p",
         "p adjusted",
     ]
-    heads += ["p equivalence", "p not inferior", "detectable", *(f"patients, {count} runs" for count in seeds)]
+    heads += ["p equivalence", "p non-inferiority", "detectable", *(f"patients, {count} runs" for count in seeds)]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
     return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
 
@@ -205,7 +205,7 @@ def _error(value: float | None) -> str:
 def _planned(need: Mapping[str, Any]) -> str:
     """Format the patients needed with their range, to one digit."""
     if need["patients"] is None:
-        return "none suffices"
+        return "none is enough"
     low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))
     return f"{about(need['patients'])} ({low} to {high})"
 
@@ -214,7 +214,7 @@ def _spread(variance: Mapping[str, Any] | None) -> str:
     if variance is None:
         return ""
     return (
-        f"Spread between training runs beyond what the patients explain: standard deviation "
+        f"Standard deviation between training runs, in addition to the variation between patients: "
         f"{number(variance['seed_sd'], 4)} with {variance['seed_df']} degrees of freedom, pooled over arms."
     )
 

@@ -11,14 +11,14 @@ def truth_in_words(results: Mapping[str, Any]) -> str:
 
     >>> notes = ["Truth is the readers' opinion, not pathology."]
     >>> truth_in_words({"cohort": {"notes": notes, "excluded": [{"cases": 4, "reason": "undecided"}]}})
-    "Truth is the readers' opinion, not pathology. Left out beforehand: 4 cases (undecided)."
+    "Truth is the readers' opinion, not pathology. Excluded beforehand: 4 cases (undecided)."
     """
     cohort = results["cohort"]
     origin = " ".join(note for note in cohort.get("notes") or () if note.startswith("Truth"))
     if not origin and results.get("audit"):
         origin = "The truth is what the audited files state."
     if not origin:
-        origin = "The truth is the source's own, and the source does not say how it was obtained."
+        origin = "The truth comes from the source, which does not state how it was obtained."
     rows = [row for row in cohort.get("excluded") or () if row["cases"]]
     reasons = [f"{plural(row['cases'], 'case')} ({row['reason']})" for row in rows]
-    return f"{origin} Left out beforehand: {'; '.join(reasons)}." if reasons else origin
+    return f"{origin} Excluded beforehand: {'; '.join(reasons)}." if reasons else origin

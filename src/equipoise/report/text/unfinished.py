@@ -19,6 +19,6 @@ def so_far(results: Mapping[str, Any]) -> tuple[str, str]:
         return first, "No epoch has ended yet."
     label = label_of(results, results["endpoints"]["primary"])
     return first, (
-        f"Validation {label} so far, mean of each run's newest epoch: {', '.join(known)}. These patients choose the "
-        "epoch, so a difference here is no result."
+        f"Validation {label} so far, mean over the latest epoch of each run: {', '.join(known)}. The epoch is chosen "
+        "on these patients, so a difference here is not a result."
     )

@@ -40,7 +40,7 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     label = label_of(results, results["endpoints"]["primary"])
     if results.get("unfinished"):
         answer, detail = so_far(results)
-        return [Answer("How far is this trial?", answer, detail)]
+        return [Answer("How far has this trial progressed?", answer, detail)]
     first = [_with_omission(_best(results, names, label), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
@@ -55,7 +55,7 @@ def _with_omission(answer: Answer, results: Entry) -> Answer:
     if not omission:
         return answer
     number_of = f"{omission['cases']} of {omission['of']} test cases"
-    text = f"{number_of}, which an arm lacks or has with another truth, were left out."
+    text = f"{number_of} were left out, because an arm lacks them or states another truth for them."
     return replace(answer, answer=f"{answer.answer} {text}")
 
 
@@ -115,11 +115,11 @@ def _undecided(
         return Answer(question, text, detail)
     if not decided:
         judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
-        text = "no difference can be told from chance"
+        text = "no difference is distinguishable from chance"
         if judged > 1:
-            text = f"none of the {judged} differences can be told from chance"
+            text = f"none of the {judged} differences is distinguishable from chance"
         if equal:
-            text = f"{equal} of {judged} pairs are equivalent and the rest undecided"
+            text = f"{equal} of {judged} pairs are equivalent and the others are undecided"
         if judged < len(pairs):
             text += (
                 f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
@@ -130,7 +130,7 @@ def _undecided(
     return Answer(
         question,
         f"No single arm is best, but {verdicts}.",
-        f"{shown} of {len(pairs)} differences {_is([''] * shown)} shown. {detail}",
+        f"{shown} of {len(pairs)} differences {'was' if shown == 1 else 'were'} shown. {detail}",
     )
 
 
@@ -146,7 +146,7 @@ def _widest(pairs: Sequence[Entry]) -> str:
     if not known:
         return ""
     widest = max(known, key=lambda pair: abs(pair["difference"]))
-    return f"The largest difference seen: {pair_sentence(widest)}"
+    return f"The largest observed difference: {pair_sentence(widest)}"
 
 
 def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None:
@@ -167,10 +167,13 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     )
     value = _value(best, results)
     detail = f"The {rule} alone reaches {label} {number(value['estimate'])} ({interval(value['low'], value['high'])})"
-    detail += f"; differences from it, with the intervals that decide: {numbers}." if numbers else "."
+    detail += f"; differences from it, with the intervals used for the verdict: {numbers}." if numbers else "."
     near = [names[p["a"]] for p in pairs if p["verdict"] == "a_better" and not exceeds_margin(p)]
     if near and pairs[0]["margin"] is not None:
-        detail += f" {listed(near)} {_is(near)} better possibly by less than matters ({number(pairs[0]['margin'])})."
+        detail += (
+            f" {listed(near)} {_is(near)} better, but the difference may be smaller than the margin "
+            f"({number(pairs[0]['margin'])})."
+        )
     # The order of these cases matters: a network that is worse than a trivial rule is reported even if another is
     # better.
     if all(pair["verdict"] in UNJUDGED for pair in pairs):
@@ -181,10 +184,10 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
         margin = number(pairs[0]["margin"], 3)
         return Answer(question, f"No: every network is equivalent to the {rule}, within {margin} {label}.", detail)
     if not winners:
-        return Answer(question, f"None was shown to be: no network beats the {rule} beyond chance.", detail)
+        return Answer(question, f"No network was shown to be better than the {rule}.", detail)
     if len(winners) == len(pairs):
         return Answer(question, f"Yes, every network is better than the {rule}.", detail)
-    return Answer(question, f"{listed(winners)} {_is(winners)}; the others were not shown to be.", detail)
+    return Answer(question, f"{listed(winners)} {_is(winners)} better; the others were not shown to be better.", detail)
 
 
 def _use(results: Entry, names: Mapping[str, str]) -> Answer:
@@ -198,12 +201,12 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
     if advice[QUALITY]["beats_baseline"] is False:
         rule = names[chosen[QUALITY]]
         text = f"No network was shown to be better than the {rule}, which costs nothing."
-        return Answer(question, text, "This compares predictions with that truth; it is no advice on any patient.")
+        return Answer(
+            question, text, "The result compares predictions with this truth; it is not advice for any patient."
+        )
     reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
     if len(set(chosen.values())) == 1:
-        return Answer(
-            question, f"{names[chosen[QUALITY]]}, for accuracy, for speed and for a balance of both.", reasons
-        )
+        return Answer(question, f"{names[chosen[QUALITY]]} for accuracy, for speed and for a balance of both.", reasons)
     text = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
     return Answer(question, f"{text}, {names[chosen['balanced']]} for a balance of both.", reasons)
 
