@@ -138,3 +138,13 @@ def test_an_area_needs_more_patients_than_one_that_is_as_high_in_both_arms() -> 
     assert plan(200, cases, 3, endpoint="accuracy", margin=0.06, spread=spread).detectable == pytest.approx(
         plan(200, cases, 3, endpoint="accuracy", margin=0.001, spread=spread).detectable
     )
+
+
+def test_power_that_falls_again_with_more_patients_still_has_patients_needed():
+    """Of five arms with few runs, whose level is stricter once the runs dominate the error."""
+    family = Criterion(pairs=tuple((a, b) for a in range(5) for b in range(a + 1, 5)), arms=5)
+    parts = Components(5.3e-5, 0.0, 8.9e-3, 100, 8, 2, 99)
+    assert power(parts, 1e6, 3, 0.04, family) < 0.8
+    enough = patients_needed(parts, 3, 0.04, family)
+    assert enough is not None
+    assert power(parts, enough, 3, 0.04, family) >= 0.8 > power(parts, enough * 0.9, 3, 0.04, family)

@@ -95,7 +95,8 @@ def level_of_equivalence(rule: Criterion) -> float:
 def patients_needed(
     parts: Components, seeds: int, difference: float, rule: Criterion = ALONE, fewest: int = 2, chance: float = POWER
 ) -> int | None:
-    """Return the smallest number of patients with this power, at least `fewest`; None where seeds prevent that power.
+    """Return the smallest number of patients with this power, at least `fewest`; None where seeds prevent
+    that power for every number of patients.
 
     >>> patients_needed(Components(0.0, 0.0, 0.0009, 100, 8), 3, 0.05)
     285
@@ -127,8 +128,9 @@ def _crossings(
     variants: Sequence[Components], seeds: int, difference: float, rule: Criterion, fewest: int, chance: float
 ) -> list[int | None]:
     """Return the fewest patients with this power for each of the components; None where no number is enough."""
-    # Power rises with the number of patients, so a grid shows where it crosses; a finer grid follows between its two
-    # nearest points, for all components at once.
+    # A grid shows where the power is enough for the first time; a finer grid follows between that point and the one
+    # before, for all components at once. Power usually rises with the number of patients, but it can fall again once
+    # runs dominate the error, whose level is stricter where runs are few: so the whole grid counts, not its end alone.
     count = len(variants)
     low, high = np.full(count, float(max(fewest, 2))), np.full(count, float(MOST))
     never, at_once = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
@@ -138,7 +140,7 @@ def _crossings(
         reached = _powers(joined(parts), difference, rule).reshape(count, points).T
         enough = reached >= chance
         if index == 0:
-            never, at_once = ~enough[-1], enough[0]
+            never, at_once = ~enough.any(axis=0), enough[0]
         first = np.clip(np.argmax(enough, axis=0), 1, points - 1)
         low, high = grid[first - 1, range(count)], grid[first, range(count)]
     whole = np.where(at_once, max(fewest, 2), np.ceil(high))
