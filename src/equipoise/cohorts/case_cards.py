@@ -24,7 +24,7 @@ from equipoise.progress import Watch, silent
 SCHEMA = 2
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
-MOST_TOGETHER, MOST_ENTRIES = 1024, 4096
+MOST_TOGETHER, MOST_ENTRIES = 1024, 256
 """Cases per cache entry; and entries per cohort, above which cases of several files share an entry."""
 _TIDY_EVERY = 64
 """Entries between two checks of the cache's size, each of which lists the whole folder."""
@@ -88,7 +88,18 @@ def levels_of(channel: NDArray[Any], percentiles: Sequence[float] = (1, 50, 99))
     """Return percentiles of a channel from at most 65,536 of its values; 0 where it has none."""
     values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
     values = values[np.isfinite(values)]
-    return tuple(round(float(level), 6) for level in np.percentile(values, percentiles)) if len(values) else (0.0,) * 3
+    return tuple(round(level, 6) for level in _quantiles(values, percentiles)) if len(values) else (0.0,) * 3
+
+
+def _quantiles(values: NDArray[np.float64], percentiles: Sequence[float]) -> Iterator[float]:
+    """Yield what `np.percentile` gives, to the last bit; for small pictures its own checks take most of its time."""
+    places = [(len(values) - 1) * (percentile / 100) for percentile in percentiles]
+    ranks = sorted({rank for place in places for rank in (int(place), min(int(place) + 1, len(values) - 1))})
+    ordered = np.partition(values, ranks)
+    for place in places:
+        low, high = float(ordered[int(place)]), float(ordered[min(int(place) + 1, len(values) - 1)])
+        share = place - int(place)
+        yield low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 class CaseCards:
@@ -130,7 +141,7 @@ class CaseCards:
                 # Saved entry by entry: a check of a large cohort that is interrupted keeps what it has read.
                 cards = list(self._read(cases, done))
                 tidy = number % _TIDY_EVERY == 0 or number == len(entries)
-                reason = None if key is None else save(key, _packed(cards), self.folder, evict=tidy)
+                reason = None if key is None else save(key, _packed(cards), self.folder, compress=False, evict=tidy)
                 self.remark = self.remark or reason
             done += len(cases)
             self.watch("reading cases", done, len(self.cohort))
@@ -150,7 +161,8 @@ def _entries(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
     """Divide the cases, in order, into cache entries: the cases of each file together, or of several files if many."""
     # By file, because one array file may hold thousands of cases, whose single entries would each take a disk access.
     by_file = [list(group) for _, group in groupby(cases, key=lambda case: list(case.sha256.items()))]
-    joined = -(-len(by_file) // MOST_ENTRIES)
+    # A power of two, so that a cohort that grows a little keeps its entries: 257 files or 300 are joined alike.
+    joined = 1 << max(0, -(-len(by_file) // MOST_ENTRIES) - 1).bit_length()
     for start in range(0, len(by_file), joined):
         together = [case for group in by_file[start : start + joined] for case in group]
         for first in range(0, len(together), MOST_TOGETHER):

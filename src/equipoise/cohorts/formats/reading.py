@@ -34,7 +34,8 @@ def suffix_of(path: str | PathLike[str]) -> str:
     >>> suffix_of("a.b/scan.1.NII.gz"), suffix_of("IM0001")
     ('.nii.gz', '')
     """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    # Not Path(path): to take a path apart again costs more than the rest, and 100,000 cases ask several times.
+    suffixes = [suffix.lower() for suffix in (path if isinstance(path, Path) else Path(path)).suffixes]
     joined = "".join(suffixes[-2:])
     return joined if joined in VOLUMES else (suffixes[-1] if suffixes else "")
 
