@@ -134,6 +134,14 @@ def test_more_files_than_entries_share_them(tmp_path, monkeypatch):
     assert len(read) == 10 + 6
 
 
+def test_all_pictures_lie_in_one_array_whether_made_or_kept(tmp_path):
+    cohort = on_files(phantom(cases=6, size=8))
+    for cards in (CaseCards(cohort, folder=tmp_path), CaseCards(cohort, folder=tmp_path)):
+        assert np.array_equal(cards.pictures(), [picture(case.read().array) for case in cohort.cases])
+        assert all(card.picture.base is cards.pictures() for card in cards.all())
+        assert cards.through(cohort).pictures() is cards.pictures()
+
+
 def test_percentiles_are_those_of_numpy_to_the_last_bit():
     rng = np.random.default_rng(3)
     for cases in (*range(1, 12), 784, 4096):
