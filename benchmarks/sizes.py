@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-SIDE = 28
+SIDE = 64
 PROTOCOL = """
 [trial]
 name = "{name}"
@@ -41,13 +41,13 @@ ARM = '[[arms]]\nname = "{name}"\nmodel = {{name = "unet", preset = "tiny"}}\n'
 
 
 def pictures(folder: Path, cases: int) -> None:
-    """Write a table and a PNG file of 28 × 28 for every case, four cases a patient, a thousand files a folder."""
+    """Write a table and a PNG file of 64 × 64 for every case, four cases a patient, a thousand files a folder."""
     rng = np.random.default_rng(0)
     rows = ["case,patient,image,label"]
     for start in range(0, cases, 1000):
         place = folder / "images" / f"{start:07d}"
         place.mkdir(parents=True, exist_ok=True)
-        coarse = rng.standard_normal((1000, 7, 7))
+        coarse = rng.standard_normal((1000, SIDE // 4, SIDE // 4))
         fine = ndimage.zoom(coarse, (1, 4, 4), order=1) + 0.4 * rng.standard_normal((1000, SIDE, SIDE))
         for index, values in enumerate(np.uint8(np.clip(128 + 30 * fine, 0, 255))[: cases - start]):
             number = start + index

@@ -1,6 +1,7 @@
 """The command line: one function per command, without logic of its own."""
 
 import argparse
+import gc
 import json
 import signal
 import sys
@@ -367,6 +368,9 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 done, 1 refused or failed, 2 wrong usage, 75 interrupted and resumable."""
     arguments = _parser().parse_args(argv)
+    # Python's own 700 looks through the young objects after every dozen cases of a large cohort: two fifths of the
+    # time in which 100,000 known files are hashed. Above 10,000 little is gained, and more garbage would wait.
+    gc.set_threshold(10_000)
     # A scheduler ends a job by SIGTERM. As KeyboardInterrupt it takes the way of Ctrl-C, which leaves a resumable run.
     signal.signal(signal.SIGTERM, _stop)
     command: Command = arguments.command

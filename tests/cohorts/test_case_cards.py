@@ -123,10 +123,32 @@ def test_cases_of_one_file_share_an_entry_and_many_cases_carry_no_pictures_for_p
 
 def test_more_files_than_entries_share_them(tmp_path, monkeypatch):
     monkeypatch.setattr(case_cards, "MOST_ENTRIES", 4)
-    cohort = on_files(phantom(cases=10, size=8))
-    first = CaseCards(cohort, folder=tmp_path).all()
-    assert len(list(tmp_path.glob("*.npz"))) == 4
-    assert_equal(CaseCards(cohort, folder=tmp_path).all(), first)
+    cohort, read = counted(on_files(phantom(cases=14, size=8)))
+    few, many = (replace(cohort, cases=cohort.cases[:cases]) for cases in (10, 14))
+    first = CaseCards(few, folder=tmp_path).all()
+    assert len(list(tmp_path.glob("*.npz"))) == 3  # 4, 4 and 2 cases
+    assert_equal(CaseCards(few, folder=tmp_path).all(), first)
+    assert len(read) == 10
+    # A cohort that grows is joined alike, and keeps the entries that were full.
+    assert_equal(CaseCards(many, folder=tmp_path).all()[:8], first[:8])
+    assert len(read) == 10 + 6
+
+
+def test_all_pictures_lie_in_one_array_whether_made_or_kept(tmp_path):
+    cohort = on_files(phantom(cases=6, size=8))
+    for cards in (CaseCards(cohort, folder=tmp_path), CaseCards(cohort, folder=tmp_path)):
+        assert np.array_equal(cards.pictures(), [picture(case.read().array) for case in cohort.cases])
+        assert all(card.picture.base is cards.pictures() for card in cards.all())
+        assert cards.through(cohort).pictures() is cards.pictures()
+
+
+def test_percentiles_are_those_of_numpy_to_the_last_bit():
+    rng = np.random.default_rng(3)
+    for cases in (*range(1, 12), 784, 4096):
+        values = rng.normal(0, 10.0 ** rng.integers(-3, 6), cases)
+        for one in (values, np.rint(values)):
+            for percentiles in ((1, 50, 99), (0.5, 50, 99.5), (0, 25, 100)):
+                assert list(case_cards._quantiles(one, percentiles)) == np.percentile(one, percentiles).tolist()
 
 
 @pytest.mark.parametrize("at", [0, 40, 200, -1])

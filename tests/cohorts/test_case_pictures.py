@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
-from equipoise.cohorts.case_pictures import COLOURS, SHOWN_SIDE, outlined
+from equipoise.cohorts.case_pictures import COLOURS, SHOWN_SIDE, SIDE, outlined, picture
 from equipoise.cohorts.cohort import Image
 
 
@@ -23,6 +24,17 @@ def test_two_dimensions_keep_their_proportions_and_window() -> None:
     assert picture[-1, -1, 0] == 255
     assert outlined(Image(pixels, (0.5, 1.0))).shape == (SHOWN_SIDE, SHOWN_SIDE, 3)
     assert not coloured(picture).any()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
+def test_the_picture_for_the_search_holds_mid_ranks_also_of_many_equal_values(dtype) -> None:
+    pixels = np.random.default_rng(0).integers(0, 3, (1, SIDE, SIDE)).astype(dtype)
+    ranks = (rankdata(pixels.ravel()) - 1) / (SIDE * SIDE - 1)
+    assert np.array_equal(picture(pixels).ravel(), np.rint(255 * ranks))
+
+
+def test_an_image_of_truths_is_shown() -> None:
+    assert outlined(Image(np.eye(8, dtype=bool)[None], (1.0, 1.0))).max() == 255
 
 
 def test_every_class_has_its_own_outline_and_the_inside_stays_grey() -> None:

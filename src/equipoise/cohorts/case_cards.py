@@ -7,8 +7,8 @@ result: a damaged entry counts as absent, and one that cannot be written costs a
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from equipoise.progress import Watch, silent
 SCHEMA = 2
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
-MOST_TOGETHER, MOST_ENTRIES = 1024, 4096
+MOST_TOGETHER, MOST_ENTRIES = 1024, 256
 """Cases per cache entry; and entries per cohort, above which cases of several files share an entry."""
 _TIDY_EVERY = 64
 """Entries between two checks of the cache's size, each of which lists the whole folder."""
@@ -88,7 +88,18 @@ def levels_of(channel: NDArray[Any], percentiles: Sequence[float] = (1, 50, 99))
     """Return percentiles of a channel from at most 65,536 of its values; 0 where it has none."""
     values = channel.reshape(-1)[:: max(1, channel.size // 2**16)].astype(np.float64)
     values = values[np.isfinite(values)]
-    return tuple(round(float(level), 6) for level in np.percentile(values, percentiles)) if len(values) else (0.0,) * 3
+    return tuple(round(level, 6) for level in _quantiles(values, percentiles)) if len(values) else (0.0,) * 3
+
+
+def _quantiles(values: NDArray[np.float64], percentiles: Sequence[float]) -> Iterator[float]:
+    """Yield what `np.percentile` gives, to the last bit; for small pictures its own checks take most of its time."""
+    places = [(len(values) - 1) * (percentile / 100) for percentile in percentiles]
+    ranks = sorted({rank for place in places for rank in (int(place), min(int(place) + 1, len(values) - 1))})
+    ordered = np.partition(values, ranks)
+    for place in places:
+        low, high = float(ordered[int(place)]), float(ordered[min(int(place) + 1, len(values) - 1)])
+        share = place - int(place)
+        yield low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 class CaseCards:
@@ -103,11 +114,12 @@ class CaseCards:
         self.folder = folder
         self.remark: str | None = None
         self._cards: list[CaseCard] = []
+        self._pictures: Bytes = np.zeros((0, SIDE, SIDE), np.uint8)
 
     def through(self, cohort: Cohort) -> "CaseCards":
         """Return the same cards, made from the images of `cohort`, which must hold the same cases in the same order."""
         other = CaseCards(cohort, self.watch, self.folder)
-        other.remark, other._cards = self.remark, self._cards
+        other.remark, other._cards, other._pictures = self.remark, self._cards, self._pictures
         return other
 
     def all(self) -> Sequence[CaseCard]:
@@ -116,6 +128,11 @@ class CaseCards:
             self._cards = list(self._looked_up())
         return self._cards
 
+    def pictures(self) -> Bytes:
+        """Return the pictures of all cards, (cases, 64, 64); the cards' own are views of it."""
+        self.all()
+        return self._pictures
+
     def shown(self, index: int) -> Bytes:
         """Return the display picture of one case, (h, w, 3); reads its image again where the cards hold no pictures."""
         kept = self.all()[index].shown
@@ -123,14 +140,17 @@ class CaseCards:
 
     def _looked_up(self) -> Iterator[CaseCard]:
         done, entries = 0, list(_entries(self.cohort.cases))
+        # One array that the search for leaks can take as it is: of 100,000 cases a second one has 400 MB.
+        self._pictures = np.empty((len(self.cohort), SIDE, SIDE), np.uint8)
         for number, cases in enumerate(entries, start=1):
             key = _key(self.cohort.recipe, cases, self._keeps)
-            cards = None if key is None else _fetched(key, len(cases), self.folder)
+            room = self._pictures[done : done + len(cases)]
+            cards = None if key is None else _fetched(key, room, self.folder)
             if cards is None:
                 # Saved entry by entry: a check of a large cohort that is interrupted keeps what it has read.
-                cards = list(self._read(cases, done))
+                cards = _placed(self._read(cases, done), room)
                 tidy = number % _TIDY_EVERY == 0 or number == len(entries)
-                reason = None if key is None else save(key, _packed(cards), self.folder, evict=tidy)
+                reason = None if key is None else save(key, _packed(cards), self.folder, compress=False, evict=tidy)
                 self.remark = self.remark or reason
             done += len(cases)
             self.watch("reading cases", done, len(self.cohort))
@@ -150,7 +170,8 @@ def _entries(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
     """Divide the cases, in order, into cache entries: the cases of each file together, or of several files if many."""
     # By file, because one array file may hold thousands of cases, whose single entries would each take a disk access.
     by_file = [list(group) for _, group in groupby(cases, key=lambda case: list(case.sha256.items()))]
-    joined = -(-len(by_file) // MOST_ENTRIES)
+    # A power of two, so that a cohort that grows a little keeps its entries: 257 files or 300 are joined alike.
+    joined = 1 << max(0, -(-len(by_file) // MOST_ENTRIES) - 1).bit_length()
     for start in range(0, len(by_file), joined):
         together = [case for group in by_file[start : start + joined] for case in group]
         for first in range(0, len(together), MOST_TOGETHER):
@@ -182,20 +203,31 @@ def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _fetched(key: str, cases: int, folder: Path | None) -> list[CaseCard] | None:
-    """Load the cards of an entry; None where there is none or its content is not valid."""
+def _placed(cards: Iterable[CaseCard], room: Bytes) -> list[CaseCard]:
+    """Return the cards with their pictures in the rows of `room`."""
+    placed = []
+    for row, card in zip(room, cards, strict=True):
+        row[:] = card.picture
+        placed.append(replace(card, picture=row))
+    return placed
+
+
+def _fetched(key: str, room: Bytes, folder: Path | None) -> list[CaseCard] | None:
+    """Load the cards of an entry, their pictures into `room`; None where there is none or its content is not valid."""
     arrays = load(key, folder)
     try:
-        return None if arrays is None else _unpacked(arrays, cases)
+        return None if arrays is None else _unpacked(arrays, room)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _unpacked(arrays: dict[str, NDArray[Any]], cases: int) -> list[CaseCard]:
+def _unpacked(arrays: dict[str, NDArray[Any]], room: Bytes) -> list[CaseCard]:
+    cases = len(room)
     facts: list[dict[str, Any]] = json.loads(arrays["facts"].tobytes())
     pictures, shown = arrays["pictures"], arrays["shown"].tobytes()
     if len(facts) != cases or pictures.shape != (cases, SIDE, SIDE) or arrays["digests"].shape != (cases, 32):
         raise ValueError("the entry holds other cases")
+    room[:] = pictures
     ends = np.cumsum([0, *(fact["bytes"] for fact in facts)])
     return [
         CaseCard(
@@ -206,7 +238,7 @@ def _unpacked(arrays: dict[str, NDArray[Any]], cases: int) -> list[CaseCard]:
             values=fact["values"],
             inside=tuple(map(tuple, fact["inside"])),
             digest=arrays["digests"][index].tobytes(),
-            picture=pictures[index],
+            picture=room[index],
             shown=shown[ends[index] : ends[index + 1]],
         )
         for index, fact in enumerate(facts)

@@ -1,6 +1,7 @@
 """Two small pictures of a case: one for display, with the outlines of its mask, and one for the similarity search."""
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ def picture(array: NDArray[np.generic]) -> Bytes:
 
     A volume is represented by the mean of its middle third along z.
     """
-    pixels = np.nan_to_num(np.asarray(array, dtype=np.float32))
+    pixels = np.asarray(array, dtype=np.float32)
+    if array.dtype.kind not in "iub":
+        pixels = np.nan_to_num(pixels)
     if pixels.ndim == 4:
         depth = pixels.shape[1]
         pixels = pixels[:, depth // 3 : max(depth // 3 + 1, depth - depth // 3)].mean(axis=1)
@@ -36,6 +39,7 @@ def picture(array: NDArray[np.generic]) -> Bytes:
     return levels
 
 
+@lru_cache(maxsize=64)  # one picture is as large as the next
 def _shrinking(n: int) -> Floats:
     """Return weights (64, n) of linear interpolation, widened to an average where n is larger than 64."""
     centre, reach = triangle(n, SIDE)
@@ -48,8 +52,9 @@ def _ranks(values: Floats) -> NDArray[np.float64]:
     """Return mid-ranks between 0 and 1; equal values share a rank."""
     # Rounded, so that equal pixels stay equal after interpolation, whose rounding errors would otherwise order them.
     flat = np.round(values.ravel(), 4)
-    order = np.argsort(flat, kind="stable")
-    begins = np.flatnonzero(np.r_[True, flat[order[1:]] != flat[order[:-1]]])
+    order = np.argsort(flat)  # in no order among equals, which share a rank anyway: half the time of a stable one
+    ordered = flat[order]
+    begins = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
     ends = np.append(begins[1:], len(flat))
     middle = np.empty(len(flat), dtype=np.int64)
     middle[order] = np.repeat(begins + ends - 1, ends - begins)  # first and last place of all equal values
@@ -89,6 +94,7 @@ def from_png(file: bytes) -> NDArray[np.uint8]:
 def _plane(image: Image) -> tuple[NDArray[np.generic], NDArray[np.integer] | None, tuple[float, float]]:
     """Return pixels (y, x), mask and spacing in mm of the plane that is shown."""
     plane, mask = image.array[0], image.mask
+    plane = plane.astype(np.uint8) if plane.dtype == bool else plane  # truths cannot be subtracted
     if plane.ndim == 2:
         return plane, mask, (image.spacing_mm[0], image.spacing_mm[1])
     area = np.zeros(len(plane)) if mask is None else (mask > 0).sum(axis=(1, 2))

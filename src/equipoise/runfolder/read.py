@@ -359,6 +359,8 @@ def read_attributions(folder: Path) -> tuple[dict[str, Any], Planes] | None:
 
     Raises LedgerError where either file is damaged. Without maps where their computation failed.
     """
+    if not folder.is_dir():  # an audit has no run folder, and names the null device in its place
+        return None
     checks = _read_json(folder / ATTRIBUTIONS, "delete it and run the same command")
     if checks is None or "failed" in checks:
         return None if checks is None else (checks, {})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class Checked:
     def as_json(self) -> dict[str, Any]:
         """Return the result as the public JSON."""
         if self.pseudonyms and self.may_run:
-            return self._shown().as_json()
+            return self._shown.as_json()
         configured = {"configured": self.configured} if self.configured else {}
         return configured | {
             "cases": self.cases,
@@ -125,7 +126,7 @@ class Checked:
     def page(self) -> str:
         """Return the result as an HTML page with pictures."""
         if self.pseudonyms:
-            return self._shown().page()
+            return self._shown.page()
         contents = (
             self.cohort,
             self.cards,
@@ -139,6 +140,7 @@ class Checked:
         )
         return render_inspection(Inspection(*contents))
 
+    @cached_property
     def _shown(self) -> "Checked":
         """Return the result by the names that outputs give cases, patients and files."""
         cohort = with_pseudonyms(self.cohort, user_key())
@@ -160,7 +162,7 @@ class Checked:
         """Return the result as text for the terminal."""
         # As of the JSON: where the data are to be corrected first, every name is needed; the terminal is its user's.
         if self.pseudonyms and self.may_run:
-            return self._shown().text()
+            return self._shown.text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")
         lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
         for part, counts in self.sizes().items():

@@ -7,8 +7,9 @@ from PIL import Image
 
 from equipoise.cohorts.formats.reading import read_any
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.layouts import sound_files
+from equipoise.cohorts.layouts import sound_files, volumes
 from equipoise.cohorts.layouts.channels import channel_options
+from equipoise.cohorts.layouts.manifest import manifest
 from equipoise.cohorts.layouts.sound_files import Held, SoundFiles
 
 
@@ -85,6 +86,19 @@ def test_a_picture_that_is_known_is_not_decoded_again_and_says_the_same(tmp_path
         first.spacing_mm, dict(first.header), first.remarks,
     )  # fmt: skip
     assert channel_options([second]) == channel_options([first])
+
+
+def test_pictures_that_are_known_are_hashed_in_one_thread(tmp_path, monkeypatch):
+    rows = ["case,image,label"]
+    for number in range(6):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / f"{number}.png")
+        rows.append(f"c{number},{number}.png,{'ab'[number % 2]}")
+    (tmp_path / "cohort.csv").write_text("\n".join(rows))
+    first = manifest(tmp_path / "cohort.csv")
+    monkeypatch.setattr(volumes, "side_by_side", lambda *_: pytest.fail("threads for what is known"))
+    assert manifest(tmp_path / "cohort.csv").fingerprint() == first.fingerprint()
+    Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "3.png")
+    assert manifest(tmp_path / "cohort.csv").fingerprint() != first.fingerprint()
 
 
 def test_held_pixels_are_given_once_and_not_of_a_file_that_was_written_since(tmp_path):

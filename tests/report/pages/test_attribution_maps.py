@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +29,7 @@ def test_maps_that_do_not_depend_on_the_weights_are_not_shown(tmp_path):
 
 def test_no_maps_a_failure_and_a_spoilt_file_are_told_apart(tmp_path):
     assert read_maps(tmp_path).words == ""
+    assert read_maps(Path(os.devnull)).words == "", "an audit has no folder"
     write(tmp_path, failed="RuntimeError: no gradient")
     assert "no gradient" in read_maps(tmp_path).words
     write(tmp_path, depends_on_weights=True, likeness=0.1)

@@ -34,9 +34,13 @@ def suffix_of(path: str | PathLike[str]) -> str:
     >>> suffix_of("a.b/scan.1.NII.gz"), suffix_of("IM0001")
     ('.nii.gz', '')
     """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    joined = "".join(suffixes[-2:])
-    return joined if joined in VOLUMES else (suffixes[-1] if suffixes else "")
+    # Not by Path.suffixes, nor Path(path) of a path: they take most of the time, and every file is asked about thrice.
+    name = (path if isinstance(path, Path) else Path(path)).name.lower()
+    _, *suffixes = name.lstrip(".").rsplit(".", 2)
+    if not suffixes or not suffixes[-1]:
+        return ""
+    joined = "." + ".".join(suffixes)
+    return joined if joined in VOLUMES else "." + suffixes[-1]
 
 
 def read_any(

@@ -7,6 +7,7 @@ certain, such as two columns that could be the class, is asked.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from equipoise.cohorts.layouts.image_names import PARTS, is_image_name
@@ -62,7 +63,7 @@ class Columns:
     part: str | None = None
     series_uid: str | None = None
 
-    @property
+    @cached_property
     def used(self) -> frozenset[str]:
         """All columns that have a role; the others are attributes."""
         labels = (self.label,) if isinstance(self.label, str) else self.label or ()

@@ -48,6 +48,7 @@ class SoundFiles:
         self._digests = {row.tobytes() for row in digests}
         # One picture is as the next: few different facts, to which the digests of all pictures point.
         self._facts: list[str] = json.loads(entry.get("facts", np.zeros(0, np.uint8)).tobytes() or b"[]")
+        self._glances = list(map(_glance, self._facts))
         pictures, places = entry.get("pictures", np.zeros((0, _DIGEST_BYTES), np.uint8)), entry.get("places", ())
         self._pictures = {row.tobytes(): int(place) for row, place in zip(pictures, places, strict=True)}
         self._new = False
@@ -71,16 +72,21 @@ class SoundFiles:
         digest = sha256(path)
         place = self._pictures.get(bytes.fromhex(digest))
         if place is not None:
-            return _glance(json.loads(self._facts[place]), path, digest)
+            return replace(self._glances[place], sha256={fspath(path): digest})
         scan = read_any(path, nonfinite=nonfinite)
         facts = _facts(scan)
         if facts is not None and nonfinite == "refuse":
             with self._changing:
                 if facts not in self._facts:
                     self._facts.append(facts)
+                    self._glances.append(_glance(facts))
                 self._pictures[bytes.fromhex(next(iter(scan.sha256.values())))] = self._facts.index(facts)
                 self._new = True
         return scan
+
+    def knows_most_of(self, pictures: int) -> bool:
+        """Return whether most of so many pictures may be known, so that little but their hashes is left to make."""
+        return 2 * len(self._pictures) >= pictures
 
     def keep(self) -> None:
         """Write what was learnt; a cache that cannot be written costs a second reading and no more."""
@@ -114,12 +120,13 @@ def _facts(scan: Scan) -> str | None:
     ])  # fmt: skip
 
 
-def _glance(facts: list[Any], path: Path, digest: str) -> Scan:
-    shape, dtype, spacing, header, remarks, grey = facts
+def _glance(facts: str) -> Scan:
+    """Return a scan of these facts, of no file yet."""
+    shape, dtype, spacing, header, remarks, grey = json.loads(facts)
     # Equal channels where they are equal, else different ones: that alone is asked of the values.
     values = np.arange(shape[0]) * (not grey)
     array = np.broadcast_to(values.astype(dtype).reshape(-1, *[1] * (len(shape) - 1)), shape)
-    return Scan(array, tuple(spacing), None, {fspath(path): digest}, header=header, remarks=tuple(remarks))
+    return Scan(array, tuple(spacing), None, {}, header=header, remarks=tuple(remarks))
 
 
 class Held:

@@ -17,6 +17,7 @@ import numpy as np
 
 from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem, Remark
 from equipoise.cohorts.formats.nifti import probe_nifti
+from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
 from equipoise.cohorts.formats.reading import read_any, suffix_of
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
@@ -145,7 +146,7 @@ def _sound(
 ) -> tuple[list[Examined], list[tuple[CaseFiles, Problem]]]:
     sound, problems, entries = [], [], list(entries)
     # Volumes one after another: two that are decoded at once take twice the memory.
-    small = all(is_picture(path) for entry in entries for path in entry.images)
+    small = all(suffix_of(path) in PICTURES for entry in entries for path in entry.images)
 
     def look(entry: CaseFiles) -> tuple[CaseFiles, Examined | RefusedFile]:
         """Examine one case; a refusal is a value here, because one damaged case must not end the others."""
@@ -155,7 +156,9 @@ def _sound(
             return entry, refusal
 
     chunks = [entries[start : start + _TOGETHER] for start in range(0, len(entries), _TOGETHER)]
-    looks = side_by_side(lambda chunk: list(map(look, chunk)), chunks) if small else (map(look, one) for one in chunks)
+    # Nor files that are known: their hashes leave so little to other threads that threads take twice the time of one.
+    threads = small and not known.knows_most_of(len(entries))
+    looks = side_by_side(lambda part: list(map(look, part)), chunks) if threads else [map(look, entries)]
     for entry, one in chain.from_iterable(looks):
         if isinstance(one, Examined):
             sound.append(one)
@@ -317,7 +320,10 @@ def _looked_at(path: Path, entry: CaseFiles, nonfinite: Nonfinite, known: SoundF
 
 def _relative(name: str, root: Path) -> str:
     path = Path(name)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.name
 
 
 def read_case(
