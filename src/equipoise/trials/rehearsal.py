@@ -117,7 +117,7 @@ def _write(folder: Path, trial: Trial, answers: dict[str, _Answers], record: dic
     plan["jobs"] = [{"arm": arm, "fold": fold, "seed": seed} for arm, fold, seed in jobs]
     write_text(folder / PROTOCOL, trial.protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
-    hashes = {"protocol_file_sha256": sha256_of(folder / PROTOCOL), "prior_openings": []}
+    hashes: dict[str, Any] = {"protocol_file_sha256": sha256_of(folder / PROTOCOL), "prior_openings": []}
     write_json(folder / LOCK, plan | hashes)
     first = next(iter(answers.values()))
     for job in jobs:
@@ -160,7 +160,8 @@ def _write_job(place: Path, answers: _Answers, cohort: Cohort, fold: Fold, job: 
     """Write what a job leaves: its end, a curve, its predictions and pictures."""
     arm, number, seed = job
     rng = np.random.default_rng([number, seed, *arm.encode()])
-    tables, planes = [], {}
+    tables = []
+    planes: dict[str, NDArray[np.uint8]] = {}
     for part in HELD_OUT:
         indices = fold.part(part)
         # The same for all jobs of a fold: a case has one truth, whoever answers it.
@@ -228,7 +229,8 @@ def _write_pictures(folder: Path, cohort: Cohort, folds: Sequence[Fold]) -> None
     case = cohort.cases[folds[0].train[0]]
     planes = ShownPlanes(cohort, tested)
     planes.see(case, case.read())
-    for kept in (planes.pictures, planes.outlines, planes.places):
-        if case.id in kept:
-            kept |= {other.id: kept[case.id] for other in planes.cases}
+    everyone: list[dict[str, Any]] = [planes.pictures, planes.outlines, planes.places]
+    for shown in everyone:
+        if case.id in shown:
+            shown |= {other.id: shown[case.id] for other in planes.cases}
     planes.write(folder)
