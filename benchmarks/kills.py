@@ -249,7 +249,7 @@ class Sweep:
         started = None
         for step in sorted(self.chance.uniform(0, self.steps) for _ in range(kills)):
             if victim == "rename":
-                at = str(self.chance.randint(1, 6)), self.chance.choice(("before", "after"))
+                at = str(self.chance.randint(1, 100)), self.chance.choice(("before", "after"))
                 code = self.start(run, killed_at=at).wait()
                 self._expect(run, code, (0, -signal.SIGKILL))
                 counts.update(["kills", self.phase(run)] if code else [])
