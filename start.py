@@ -78,7 +78,9 @@ def install(pins: str, cpu: bool = False) -> None:
         install_cpu_builds(python, builds)
     uv = [python, "-m", "uv", "--quiet", "pip"]
     # `install`, not `sync`: pip and uv stay; the pins name every dependency, so none is resolved anew
-    call(*uv, "install", "--python", python, "--no-deps", "--require-hashes", "-r", file)
+    # Where Python may not keep what it compiles, every process that loads torch would compile it anew, for seconds.
+    compiled = ["--compile-bytecode"] if sys.dont_write_bytecode else []
+    call(*uv, "install", *compiled, "--python", python, "--no-deps", "--require-hashes", "-r", file)
     call(*uv, "install", "--python", python, "--no-deps", "--no-build-isolation", "--editable", ".")
     (ENVIRONMENT / f"installed-{pins}.txt").write_text((CPU_ONLY if cpu else "") + wanted(pins))
 

@@ -14,7 +14,9 @@ import pytest
 
 import equipoise
 from equipoise.engines import ray_cluster
+from equipoise.engines.execution import Execution
 from equipoise.errors import EquipoiseError
+from equipoise.trials.study import run_study
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/ray.txt")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -39,10 +41,30 @@ VOLUMES = (
 )  # fmt: skip
 
 
-def kept(run: Path) -> dict[str, bytes]:
-    """The files that must be equal: predictions, weights and histories without their times."""
-    names = [*run.glob("jobs/*/*/predictions.parquet"), *run.glob("jobs/*/*/checkpoint/model.safetensors")]
-    assert len(names) == 4
+TUNED = FLAT + "[tuning]\ndraws = 2\nepochs = 2\n"
+STUDY = """
+[study]
+name = "two-optimizers"
+question = "Which optimizer is better?"
+[[study.cohorts]]
+name = "discs"
+cohort = {source = "phantom", cases = 60, size = 16}
+[[study.models]]
+name = "densenet"
+model = {name = "densenet", preset = "tiny"}
+[[study.optimizers]]
+name = "adam"
+optimizer = "adam"
+[[study.optimizers]]
+name = "sgd"
+optimizer = {name = "sgd", lr = 0.1}
+"""
+
+
+def kept(run: Path, jobs: int = 2) -> dict[str, bytes]:
+    """The files that must be equal: predictions, and weights."""
+    names = [*run.glob("**/jobs/*/*/predictions.parquet"), *run.glob("**/jobs/*/*/checkpoint/model.safetensors")]
+    assert len(names) == 2 * jobs
     return {file.relative_to(run).as_posix(): file.read_bytes() for file in names}
 
 
@@ -53,8 +75,12 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.parametrize(("protocol", "kill"), [(FLAT, True), (VOLUMES, False)], ids=["2D, one kill", "3D"])
-def test_results_are_those_of_this_machine(protocol, kill, tmp_path, without_times):
+@pytest.mark.parametrize(
+    ("protocol", "kill", "jobs"),
+    [(FLAT, True, 2), (VOLUMES, False, 2), (TUNED, False, 4)],
+    ids=["2D, one kill", "3D", "tuned, and untuned twins"],
+)
+def test_results_are_those_of_this_machine(protocol, kill, jobs, tmp_path, without_times):
     file = tmp_path / "protocol.toml"
     file.write_text(protocol)
     here = equipoise.run(file, tmp_path / "local")
@@ -71,8 +97,22 @@ def test_results_are_those_of_this_machine(protocol, kill, tmp_path, without_tim
     there = equipoise.run(file, tmp_path / "ray", engine="ray", watch=watch)
     assert len(killed) == kill
     assert json.dumps(without_times(there)) == json.dumps(without_times(here))
-    assert kept(tmp_path / "ray") == kept(tmp_path / "local")
+    assert kept(tmp_path / "ray", jobs) == kept(tmp_path / "local", jobs)
     assert not list((tmp_path / "ray").rglob(".writer*"))
+
+
+def test_a_study_gives_the_bytes_of_this_machine(tmp_path, without_times):
+    file = tmp_path / "study.toml"
+    file.write_text(STUDY + COMMON)
+    for engine in ("local", "ray"):
+        run_study(file, tmp_path / engine, how=Execution(engine))
+    place = Path("discs", "densenet", "results.json")
+    here, there = (json.loads((tmp_path / name / place).read_text()) for name in ("local", "ray"))
+    assert json.dumps(without_times(there)) == json.dumps(without_times(here))
+    assert kept(tmp_path / "ray", 4) == kept(tmp_path / "local", 4)
+    here, there = (json.loads((tmp_path / name / "study.json").read_text()) for name in ("local", "ray"))
+    assert all(value.pop("train_seconds") > 0 for study in (here, there) for value in study["values"])
+    assert json.dumps(there) == json.dumps(here)
 
 
 CLUSTER = """

@@ -6,12 +6,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from equipoise.engines import jobs, ray_cluster, ray_node
 from equipoise.engines.execution import Execution
-from equipoise.engines.local import DIED, Workers
+from equipoise.engines.local import DIED, KILLED, Workers
 from equipoise.engines.ray_node import Place, answer, facts
 from equipoise.errors import EquipoiseError
 
@@ -115,3 +116,46 @@ def test_a_call_that_waits_for_ever_or_fails_ends_in_one_sentence():
         patience.call(5, lambda: sys.exit("no such head"), "the cluster")
     patience.call(5, lambda: None, "the cluster")
     patience.release()
+
+
+class Frozen:
+    """In place of Ray: two calls run, of which the first never answers, whatever it is told."""
+
+    def __init__(self):
+        self.cancelled = []
+        self.exceptions = SimpleNamespace(RayError=RuntimeError)
+
+    def cluster_resources(self):
+        return {"CPU": 2}
+
+    def remote(self, _function):
+        submitted = SimpleNamespace(remote=lambda _function, argument, _place: argument)
+        return SimpleNamespace(options=lambda **_: submitted)
+
+    def wait(self, references, timeout):
+        return [one for one in references if one != "frozen"], []
+
+    def get(self, reference):
+        return "result", reference
+
+    def cancel(self, reference, force):
+        assert force
+        self.cancelled.append(reference)
+
+
+def test_a_call_that_does_not_end_when_told_is_left_behind(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_ray", Frozen)
+    monkeypatch.setattr(ray_cluster, "LEFT_BEHIND_SECONDS", 0.0)
+    cluster = ray_cluster.RayCluster(1)
+    cluster._place = None
+
+    def tick():
+        if cluster.running() == [0]:
+            cluster.end(0, "it stood still")
+            cluster.end(0, "told again")
+
+    results = dict(cluster.run("m:f", ["frozen", "well"], tick))
+    assert results[1] == "well"
+    assert (results[0].kind, str(results[0])) == (KILLED, "it stood still, and did not answer")
+    assert cluster._ray.cancelled == ["frozen"]
+    assert cluster.running() == []

@@ -12,7 +12,7 @@ from equipoise.cohorts import store
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import LedgerError
 from equipoise.protocol import Protocol
-from equipoise.runfolder import opening_registry
+from equipoise.runfolder import cache_lock, opening_registry
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced, register
 from equipoise.runfolder.read import read_lock
@@ -207,7 +207,7 @@ def test_an_opening_is_remembered_where_there_is_no_fcntl(tmp_path, cache, monke
             raise ImportError(name)
         return SimpleNamespace(LK_LOCK=1, locking=lambda handle, mode, count: asked.append((mode, count)))
 
-    monkeypatch.setattr(opening_registry, "import_module", find)
+    monkeypatch.setattr(cache_lock, "import_module", find)
     opened(tmp_path / "one")
     assert asked == [(1, 1)]
     assert len(opened(tmp_path / "two", seed=1)["prior_openings"]) == 1

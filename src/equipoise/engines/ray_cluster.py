@@ -9,6 +9,7 @@ This is the only module that imports Ray, and only where `--engine ray` asks for
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from equipoise.errors import EquipoiseError
 from equipoise.runfolder.environments import differing
 
 INIT_SECONDS, STRANGER_SECONDS, PROBE_SECONDS = 180.0, 60.0, 180.0
+LEFT_BEHIND_SECONDS = 30.0
+"""After which a call that was to be ended is left: a process that stands still, or whose node does, answers nobody."""
 OBJECT_STORE_BYTES = 200 * 2**20
 _STRANGER = (
     "import sys, ray; ray.init(address=sys.argv[1], logging_level='ERROR', log_to_driver=False); print('let in')"
@@ -54,7 +57,7 @@ class RayCluster:
         self.address = address or os.environ.get("RAY_ADDRESS") or None
         self._ray = _ray()
         self._calls: dict[Any, int] = {}
-        self._ended: dict[int, str] = {}
+        self._ended: dict[int, tuple[str, float]] = {}
         self._patience = _Patience()
 
     def __enter__(self) -> Self:
@@ -87,8 +90,8 @@ class RayCluster:
     def end(self, index: int, why: str) -> None:
         """End the process of a call that runs; the call yields a Failure, "killed", with this reason."""
         for reference, number in self._calls.items():
-            if number == index:
-                self._ended[index] = why
+            if number == index and index not in self._ended:
+                self._ended[index] = why, time.monotonic()
                 self._ray.cancel(reference, force=True)
 
     def run(self, function: str, arguments: Sequence[Any], tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
@@ -104,6 +107,15 @@ class RayCluster:
             for reference in ready:
                 index = self._calls.pop(reference)
                 yield index, self._result(reference, index)
+            for reference in self._left_behind():
+                index = self._calls.pop(reference)
+                yield index, Failure(KILLED, f"{self._ended.pop(index)[0]}, and did not answer")
+
+    def _left_behind(self) -> list[Any]:
+        """Return the calls that were to be ended and have not answered since; should one wake, it writes nothing."""
+        # Ray asks the process itself to end, which a frozen one does not do; the job's token shuts it out.
+        before = time.monotonic() - LEFT_BEHIND_SECONDS
+        return [one for one, index in self._calls.items() if index in self._ended and self._ended[index][1] < before]
 
     def _connect(self) -> None:
         """Join the cluster, or start one that answers this machine alone."""
@@ -134,7 +146,7 @@ class RayCluster:
 
     def _result(self, reference: Any, index: int) -> Any:
         """Return what a call gave; a Failure where it raised, or its process or node is gone."""
-        why = self._ended.pop(index, None)
+        why, _ = self._ended.pop(index, (None, 0.0))
         try:
             kind, value = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:

@@ -10,10 +10,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from equipoise.cohorts.splits.split import Fold
 from equipoise.cohorts.store import cache_folder
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
+from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import Event, Ledger
 from equipoise.runfolder.paths import BY_CASE, LEDGER, STUDY_PLAN
 from equipoise.runfolder.read import read_study_plan
@@ -125,7 +124,7 @@ def register(lock: Mapping[str, Any], cases: Sequence[str], place: Place, ledger
         "seeds": lock["seeds"], "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases),
     }  # fmt: skip
     try:
-        with _locked(cache_folder()) as folder, (folder / _FILE).open("ab+") as file:
+        with locked(cache_folder(), _LOCK) as folder, (folder / _FILE).open("ab+") as file:
             # What a killed writer left must not swallow this line.
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             start = b"" if file.read(1) in (b"", b"\n") else b"\n"
@@ -201,26 +200,3 @@ def _is_whole(row: object) -> bool:
 def _is_text(value: object) -> bool:
     """Return whether a value is text that can be written again; JSON can spell half a character."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[Path]:
-    """Hold the registry for this process alone; OSError where the folder cannot be written or locked."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        _wait_for_lock(handle)
-        yield folder
-    finally:
-        os.close(handle)
-
-
-def _wait_for_lock(handle: int) -> None:
-    """Take the lock of an open file, which ends with the process; OSError where none can be had."""
-    try:
-        fcntl = import_module("fcntl")
-    except ImportError:  # Windows; its lock is of bytes, and tried for ten seconds
-        msvcrt = import_module("msvcrt")
-        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX)

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.external import nnunet, nnunet_trial
 from equipoise.training.inference import inference
+from equipoise.training.inference import stand_ins as untrained
 from equipoise.training.loop import ensemble
 from equipoise.training.loop import preflight as networks
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.train import train as train_network
+from equipoise.training.tasks import Planes
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -34,6 +37,11 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
             nnunet_trial.preflight(job, samples)
     facts = networks.preflight((own, samples)) if own else networks.facts_of(jobs)
     return facts | {"code": networks.facts_of(jobs)["code"]}
+
+
+def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:
+    """Answer a few cases with the job's untrained network; see `inference.stand_ins.stand_ins`."""
+    return untrained.stand_ins(arguments)
 
 
 def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:

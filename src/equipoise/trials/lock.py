@@ -61,13 +61,8 @@ def lock(
     claim(folder, RUN)
     write_text(folder / PROTOCOL, text or protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
+    plan = locked_plan(folder, protocol, cohort, folds, record)
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
-    if plan["own"] or ":" in cohort.task:
-        # Relative, so that the run folder and the code can be moved together.
-        plan["code_folder"] = os.path.relpath(protocol.folder, folder)
-        plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
-    plan |= {"versions": _versions(), "machine": platform.platform()}
-    plan |= {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     place = Place.of(folder)
     known = by_true_names(plan, cohort)
     plan["prior_openings"] = prior_openings(known, case_hashes(cohort, folds), place)
@@ -81,11 +76,24 @@ def lock(
     # file that does not exist.
     write_json(file, plan)
     ledger = Ledger(folder)
-    _record_lock(folder, ledger)
+    record_lock(folder, ledger)
     return ledger
 
 
-def _record_lock(folder: Path, ledger: Ledger) -> None:
+def locked_plan(
+    folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the plan as a new lock in `folder` states it: with the place of the user's code, versions and the time."""
+    plan = describe(protocol, cohort, folds) | record
+    if plan["own"] or ":" in cohort.task:
+        # Relative, so that the run folder and the code can be moved together.
+        plan["code_folder"] = os.path.relpath(protocol.folder, folder)
+        plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
+    plan |= {"versions": _versions(), "machine": platform.platform()}
+    return plan | {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def record_lock(folder: Path, ledger: Ledger) -> None:
     """Append the first event: the hashes of the plan's files."""
     hashes = {"lock_sha256": sha256_of(folder / LOCK), "cases_sha256": sha256_of(folder / CASES)}
     ledger.append(LOCKED, record=RECORD, protocol_sha256=read_lock(folder)["protocol_sha256"], **hashes)
@@ -207,7 +215,7 @@ def _verify_record(folder: Path, ledger: Ledger) -> None:
                 f"{folder} holds {worked} but no {LEDGER}, so its history is unknown; restore {LEDGER}, or use a new "
                 "run folder with --out"
             )
-        _record_lock(folder, ledger)
+        record_lock(folder, ledger)
         return
     locked = ledger.events[0]
     if locked.kind != LOCKED or locked.data.get("lock_sha256") != sha256_of(folder / LOCK):

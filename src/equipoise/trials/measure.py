@@ -20,6 +20,7 @@ from equipoise.statistics.planning import Plan
 from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.plan import Trial, endpoint_of, first_samples
+from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.run import seed_spreads, try_arms
 from equipoise.trials.sound_layers import unsound_layers, with_routes
 
@@ -34,7 +35,9 @@ def forecasts_of(trial: Trial, workers: Engine, watch: Watch = silent) -> list[F
     with under_way(watch, "testing the layers of every arm"):
         trial = with_routes(trial, unsound_layers(trial, workers))
     with under_way(watch, "testing a first step of every arm"):
-        try_arms(trial, workers)
+        record = try_arms(trial, workers)
+    with under_way(watch, "writing every output once, with stand-ins"):
+        rehearse(trial, workers, record)
     forecasts, failures = _timed(trial, workers, watch)
     if failures:
         raise EquipoiseError(f"the cost of an arm cannot be predicted ({failures[0]}); give the machine more memory")

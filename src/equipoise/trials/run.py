@@ -65,6 +65,7 @@ from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 from equipoise.trials.spread_memory import keep_spread
 
@@ -153,6 +154,8 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             record["telling"] = telling
             record["processes"] = ranks.count()
             record |= {"configured": trial.configured} if trial.configured else {}
+            with under_way(watch, "writing every output once, with stand-ins"):
+                rehearse(trial, workers, record)
             with claimed(trial.out) as held:
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 text = text_named(trial.protocol, known)

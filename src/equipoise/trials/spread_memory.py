@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.errors import PredictionError
 from equipoise.progress import remark
+from equipoise.runfolder.cache_lock import locked
 from equipoise.statistics.seed_spread import SeedSpread, remember
 
 
@@ -18,6 +19,8 @@ def keep_spread(results: Mapping[str, Any], file: Path) -> None:
     if variance is not None and variance["seed_sd"] is not None:
         seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
         try:
-            remember(file, results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
+            # Read, changed and written back: of two trials that end at once, one would lose the other's row.
+            with locked(file.parent, f"{file.stem}.lock"):
+                remember(file, results["protocol_sha256"], results["cohort"]["name"], variance["endpoint"], seen)
         except (OSError, PredictionError) as error:
             remark(f"the spread between training runs could not be saved for later plans ({error})")

@@ -76,15 +76,33 @@ def test_small_files_ask_nobody(monkeypatch):
         ({"memory.max": "1000", "memory.current": "300", "memory.stat": "anon 1\ninactive_file 200\n"}, 900),
         ({"memory.max": "1000", "memory.current": "3000"}, 0),
         ({"memory.max": "1000", "memory.current": "300", "memory.stat": "torn"}, 700),
+        # a job of a scheduler, whose ceiling lies below the root, or above the group of its step
+        ({"slurm/job_7/memory.max": "1000", "slurm/job_7/memory.current": "400"}, 600),
+        ({"slurm/memory.max": "900", "slurm/memory.current": "400", "slurm/job_7/memory.max": "max"}, 500),
+        ({"slurm/job_8/memory.max": "1000", "slurm/job_8/memory.current": "400"}, None),
+        # the first version, which some systems still have
+        ({"memory/memory.limit_in_bytes": "1000", "memory/memory.usage_in_bytes": "100"}, 900),
+        (
+            {
+                "memory/job/memory.limit_in_bytes": "1000",
+                "memory/job/memory.usage_in_bytes": "800",
+                "memory/job/memory.stat": "inactive_file 1\ntotal_inactive_file 300",
+            },
+            500,
+        ),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712", "memory/memory.usage_in_bytes": "100"}, None),
     ],
 )
 def test_what_is_free_is_the_least_of_machine_and_container(tmp_path, files, free):
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    own = tmp_path / "own"
+    own.write_text("9:name=systemd:/\n4:memory:/job/step\n0::/slurm/job_7\n")
     if free is None:
-        assert free_memory_bytes(tmp_path) == pytest.approx(psutil.virtual_memory().available, rel=0.5)
+        assert free_memory_bytes(tmp_path, own) == pytest.approx(psutil.virtual_memory().available, rel=0.5)
     else:
-        assert free_memory_bytes(tmp_path) == free
+        assert free_memory_bytes(tmp_path, own) == free
 
 
 def test_statistics_of_a_large_image_go_piece_by_piece_and_are_those_of_the_whole(monkeypatch):
