@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", 
 def canonical(results: Any) -> Any:
     """results.json without what was measured with a clock or a gauge, and the advice that rests on it.
 
-    Dates, versions and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
+    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
     """
     if isinstance(results, list):
         return [canonical(value) for value in results]
+    if isinstance(results, str) and " " in results:
+        return re.findall(r"\d+(?:\.\d+)?", results)
     if not isinstance(results, dict):
         return results
     left = {key: canonical(value) for key, value in results.items() if key not in ("cost", "arithmetic")}
@@ -35,7 +38,7 @@ def canonical(results: Any) -> Any:
     if "prior_openings" in left:
         # What else this machine opened, such as the quick demo, is no number of this one.
         left["prior_openings"] = []
-        left["warnings"] = [text for text in left["warnings"] if "had been opened" not in text]
+        left["warnings"] = [canonical(text) for text in results["warnings"] if "opened" not in text]
     return left
 
 
