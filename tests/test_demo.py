@@ -24,7 +24,8 @@ FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", 
 def canonical(results: Any) -> Any:
     """results.json without what was measured with a clock or a gauge, and the advice that rests on it.
 
-    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
+    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions
+    and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
     """
     if isinstance(results, list):
         return [canonical(value) for value in results]
