@@ -121,8 +121,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
     """Describe the data for the report: numbers, classes, exclusions with their reasons."""
     patients: dict[str, set[str]] = {}
     for exclusion in cohort.excluded:
-        patients.setdefault(exclusion.reason, set()).add(exclusion.patient)
-    counts = Counter(exclusion.reason for exclusion in cohort.excluded)
+        patients.setdefault(str(exclusion), set()).add(exclusion.patient)
+    counts = Counter(str(exclusion) for exclusion in cohort.excluded)
     return {
         "name": cohort.name,
         "task": cohort.task,
