@@ -13,7 +13,7 @@ _ALLOWED = (
     "{self.file}: {self.reason}", "{self.file} (case {case})", "{self.file} frame {self.frame + 1}",
     "no image series {series_uid}", "{self.uid} (", "{file} needs about", ": {problems[0][1].file}: ",
 )  # fmt: skip
-"""Beginnings of sentences: the file in front of its own, which the cohort keeps as a field; UIDs, known by their form."""
+"""Beginnings of sentences: the file in front of its own, which the cohort keeps as a field; UIDs are known by form."""
 
 
 def unquoted(source: str) -> list[str]:
@@ -26,7 +26,8 @@ def unquoted(source: str) -> list[str]:
     }  # fmt: skip
     sentences = [
         node for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr) and id(node) not in ending and any(" " in part.value for part in _words(node))
+        if isinstance(node, ast.JoinedStr) and id(node) not in ending
+        and any(" " in part.value for part in _words(node))
     ]  # fmt: skip
     return [
         ast.unparse(node)

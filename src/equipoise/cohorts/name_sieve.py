@@ -47,7 +47,8 @@ class NameSieve:
         for case in cohort.cases:
             words |= dict.fromkeys(case.owners.values(), HIDDEN)
         files = {name for case in cohort.cases for name in case.sha256}
-        files |= {one.file for one in (*cohort.problems, *cohort.excluded)} | {one.first for one in cohort.remarks}
+        files |= {one.file for one in cohort.problems} | {one.file for one in cohort.excluded}
+        files |= {one.first for one in cohort.remarks}
         for file in files - {""}:
             words |= _pieces(file)
         attributes = {name for case in cohort.cases for name in case.attributes}

@@ -31,10 +31,11 @@ def hidden(
     as they are where the tables hold pseudonyms already. Pseudonyms sort as the names do, so that pages made from the
     run show the numbers of the results.
     """
-    run = _with_used_columns(run)
+    run, note = _with_used_columns(run)
+    results = {**results, "warnings": [*results["warnings"], *note]}
     known = _names(run, key)
     if not known:
-        return run, dict(results)
+        return run, results
     aside = _also_read(read) if read is not None else set()
     known = {name: f"x-{digest_of(name, key)}" for name in aside if name} | known
     kept = {*run.arms(), *run.lock["cohort"]["classes"]}
@@ -78,15 +79,15 @@ def _also_read(read: Collected) -> set[str]:
     return names | {case for _, case in read.masks} | {file.name for pair in read.masks.values() for file in pair}
 
 
-def _with_used_columns(run: RunFolder) -> RunFolder:
-    """Return the run with the metrics that the audit compares, and the known ones.
+def _with_used_columns(run: RunFolder) -> tuple[RunFolder, tuple[str, ...]]:
+    """Return the run with the metrics that the audit compares, and the known ones; a note names the others.
 
     A table holds record numbers and telephone numbers beside its metrics. Files of tools hold what the tool measured.
     """
     plan = run.lock["endpoints"]
     structures = plan.get("structures")
     if structures is None:
-        return run
+        return run, ()
     named = {plan["primary"], *plan["secondary"], *plan["lower_is_better"], *plan["stated_higher"]}
     named |= {*plan.get("failure_values", ()), *COUNTS, FINDINGS}
 
@@ -97,16 +98,16 @@ def _with_used_columns(run: RunFolder) -> RunFolder:
     tables = [job.predictions for job in run.jobs if job.predictions is not None]
     aside = list(dict.fromkeys(name for table in tables for name in table.metrics if not is_used(name)))
     if not aside:
-        return run
+        return run, ()
     jobs = tuple(
         job if job.predictions is None else replace(job, predictions=_without(job.predictions, aside))
         for job in run.jobs
     )
     note = (
         f"Outputs leave out the columns {', '.join(aside[:_MOST_LISTED])}{', …' * (len(aside) > _MOST_LISTED)}, which "
-        "no endpoint uses, because such columns may name patients; --secondary names the columns to keep"
+        "no endpoint uses, because such columns may name patients; --secondary names the columns to keep."
     )
-    return replace(run, jobs=jobs, problems=(*run.problems, note))
+    return replace(run, jobs=jobs), (note,)
 
 
 def _without(table: Predictions, aside: Collection[str]) -> Predictions:
