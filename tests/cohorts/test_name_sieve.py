@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from equipoise.cohorts.identities import kept_attributes, renamed, sieve_of, wit
 from equipoise.cohorts.name_sieve import NameSieve, without_names
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.testing.phantoms.cases import phantom
+from equipoise.trials.lock import cases_table
 
 KEY = bytes(range(32))
 COHORT = phantom(cases=12, size=8)
@@ -103,3 +105,13 @@ def test_a_run_folder_is_renamed_in_the_same_way():
     names = [(f"c{k}", f"p{k}") for k in range(len(COHORT))]
     noted = dataclasses.replace(COHORT, notes=(f"first {COHORT.cases[3].id!r} of 'Doe'.",))
     assert renamed(noted, names, KEY, ()).notes[0] == "first 'c3' of '…'."
+
+
+def test_a_task_of_ones_own_reads_attributes_that_no_table_shows(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "trials"))
+    cases = tuple(dataclasses.replace(case, attributes={"mm": k / 7}) for k, case in enumerate(COHORT.cases))
+    cohort = dataclasses.replace(COHORT, cases=cases)
+    assert not with_pseudonyms(cohort, KEY).cases[0].attributes
+    shown = with_pseudonyms(dataclasses.replace(cohort, task="toy_regression:REGRESSION"), KEY)
+    assert shown.cases[1].attributes == {"mm": 1 / 7}
+    assert cases_table(shown, ()).splitlines()[0] == "case,patient,label"

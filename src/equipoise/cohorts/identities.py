@@ -156,9 +156,12 @@ def renamed(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes, kept: 
     """Return the cohort with these names of case and patient, in the order of its cases, and these attributes alone."""
     sieve = sieve_of(cohort, names, key)
     text, of_name, new = sieve.text, sieve.of_name, known_names(cohort, names)
+    names_of_attributes = {name for case in cohort.cases for name in case.attributes}
+    # Only the code of a task of one's own says which attribute is its truth: its cases have all, and tables do not.
+    held = names_of_attributes if ":" in cohort.task else kept
     return replace(
         cohort,
-        cases=tuple(_renamed(case, *pair, kept) for case, pair in zip(cohort.cases, names, strict=True)),
+        cases=tuple(_renamed(case, *pair, held) for case, pair in zip(cohort.cases, names, strict=True)),
         notes=(*map(text, cohort.notes), *_left_out(cohort, kept), NOTE),
         remarks=tuple(replace(one, text=text(one.text), first=new.get(one.first, "")) for one in cohort.remarks),
         excluded=tuple(
@@ -170,6 +173,7 @@ def renamed(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes, kept: 
             Problem(of_name(one.case), of_name(one.file), text(one.problem), text(one.remedy))
             for one in cohort.problems
         ),
+        unshown=frozenset(names_of_attributes.difference(kept)),
         joined={},
         known_fingerprint=cohort.fingerprint(),
     )

@@ -146,7 +146,8 @@ def _sentence(text: str) -> str:
 
 def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
     """Return cases.csv: every case with patient, label, its part in each fold, and its attributes."""
-    attributes = list(dict.fromkeys(name for case in cohort.cases for name in case.attributes))
+    every = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
+    attributes = [name for name in every if name not in cohort.unshown]
     part_of = [["" for _ in folds] for _ in cohort.cases]
     for number, fold in enumerate(folds):
         for part in ("train", "validation", "test"):
