@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from equipoise.cohorts.cohort import Exclusion, Problem, Remark
-from equipoise.cohorts.identities import kept_attributes, pseudonyms, with_pseudonyms, without_names
+from equipoise.cohorts.identities import kept_attributes, pseudonyms, with_pseudonyms
+from equipoise.cohorts.name_sieve import without_names
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import split
 from equipoise.errors import LedgerError
@@ -70,7 +71,7 @@ def test_what_a_table_says_of_persons_is_left_out():
         return dataclasses.replace(one, attributes=values)
 
     cohort = dataclasses.replace(COHORT, cases=tuple(case(*one) for one in enumerate(COHORT.cases)))
-    assert kept_attributes(cohort) == {"age", "sex", "Site", "score"}
+    assert kept_attributes(cohort) == {"age", "sex", "Site"}
     assert "ward" in with_pseudonyms(cohort, KEY, ["ward"]).cases[0].attributes
     assert "mrn" not in with_pseudonyms(cohort, KEY).cases[0].attributes
 

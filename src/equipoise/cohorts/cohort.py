@@ -102,11 +102,19 @@ class Remark:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A case that the source holds and the cohort leaves out, with the reason; the report counts it."""
+    """A case that the source holds and the cohort leaves out, with the reason; the report counts it.
+
+    file: the file that is the reason, empty where there is none or it is not to be named.
+    """
 
     case: str
     patient: str
     reason: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        """Return the reason behind its file, such as "a.png: it ends early"."""
+        return f"{self.file}: {self.reason}" if self.file else self.reason
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,8 @@ class Cohort:
     spacing_stated: False where no case's file states a spacing: it is then 1, and lengths are in pixels.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
         returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
+    unshown: attributes that no output shows, and that a task of one's own may need as truth.
+    joined: other spellings of patients' names → the one that the cases have.
     known_fingerprint: that of the cohort before its cases were given pseudonyms; None where they have their own names.
     """
 
@@ -154,6 +164,8 @@ class Cohort:
     ignores: bool = False
     spacing_stated: bool = True
     recipe: str | None = None
+    unshown: frozenset[str] = frozenset()
+    joined: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     known_fingerprint: str | None = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from equipoise.cohorts.cohort import Case, Cohort
+from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Problem
+from equipoise.cohorts.name_sieve import NameSieve
 from equipoise.cohorts.store import cache_folder
 
 PLAIN, PSEUDONYMS = "plain", "pseudonyms"
@@ -26,15 +27,16 @@ _PUBLISHED = ("lidc", "lidccontours", "lidcnodules", "phantom")
 """Sources whose names were published with the data, or made up; `public:` sources are such too."""
 _KEY, _KEY_BYTES = "identities.key", 32
 _DIGITS = 10
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+_SMALL_NUMBER = re.compile(r"[-+]?\d{1,3}(\.\d{1,2})?")
+"""An age, a grade, a number of a site; a record number is longer, whichever way a table's reader writes it."""
+_NUMBER = re.compile(r"[-+]?(\d|\.\d)[\d.]*(e[-+]?\d+)?", re.IGNORECASE)
+_MOST_LISTED = 6
 _TRAITS = (
     "age", "agegroup", "bodypart", "center", "centre", "device", "ethnicity", "gender", "grade", "hospital",
     "laterality", "manufacturer", "modality", "model", "protocol", "race", "scanner", "sex", "side", "site", "stage",
     "vendor", "view",
 )  # fmt: skip
 """Names of attributes (letters alone, small) that describe groups of patients in any paper."""
-_FEWEST_LETTERS, _FEWEST_DIGITS = 3, 5
-"""Length from which a name in a sentence is taken for one also without quotes; "12" would stand in any sentence."""
 
 
 def are_published(source: str) -> bool:
@@ -85,10 +87,11 @@ def pseudonyms(names: Iterable[str], key: bytes, letter: str) -> dict[str, str]:
     """
     ordered = sorted(set(names))
     width = len(str(len(ordered)))
-    return {name: f"{letter}{place:0{width}d}-{_digest(name, key)}" for place, name in enumerate(ordered, start=1)}
+    return {name: f"{letter}{place:0{width}d}-{digest_of(name, key)}" for place, name in enumerate(ordered, start=1)}
 
 
-def _digest(name: str, key: bytes) -> str:
+def digest_of(name: str, key: bytes) -> str:
+    """Return the digits of a name's pseudonym: a keyed hash (HMAC-SHA-256), cut short."""
     return hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]
 
 
@@ -108,10 +111,11 @@ def with_pseudonyms(cohort: Cohort, key: bytes, planned: Collection[str] = ()) -
 
 
 def kept_attributes(cohort: Cohort) -> set[str]:
-    """Return the attributes that outputs may show without being asked: numbers and well-known traits that name nobody.
+    """Return the attributes that outputs may show without being asked: well-known traits that name nobody.
 
     A table of patients holds addresses, remarks and record numbers too. An attribute is kept where its name is that of
-    a common trait (sex, site, scanner) or its values are numbers, and where it does not tell most patients apart.
+    a common trait (sex, age, site, scanner), its numbers are small, and its words do not tell most patients apart. No
+    other column is kept for holding numbers: nothing about a number says that it is a measurement and no record number.
     """
     values: dict[str, dict[str, str]] = {}
     for case in cohort.cases:
@@ -123,44 +127,65 @@ def kept_attributes(cohort: Cohort) -> set[str]:
 
 
 def _is_harmless(name: str, by_patient: Mapping[str, str]) -> bool:
-    known = [value for value in by_patient.values() if value]
-    numbers = all(_NUMBER.fullmatch(value) for value in known)
-    if not numbers and re.sub(r"[^a-z]", "", name.lower()) not in _TRAITS:
+    if re.sub(r"[^a-z]", "", name.lower()) not in _TRAITS:
         return False
-    counts = Counter(known)
-    unique = sum(counts[value] == 1 for value in known)
-    # A person's age may be that of nobody else; a number of many digits, or a word, that nobody shares is a name.
-    telling = [value for value in known if not numbers or len(value.partition(".")[0]) >= _FEWEST_DIGITS]
-    return not telling or 2 * unique <= len(known)
+    known = [value for value in by_patient.values() if value]
+    if any(_NUMBER.fullmatch(value) and not _SMALL_NUMBER.fullmatch(value) for value in known):
+        return False
+    # A person's age may be that of nobody else; a word that nobody shares is a name.
+    words = [value for value in known if not _SMALL_NUMBER.fullmatch(value)]
+    counts = Counter(words)
+    return not words or 2 * sum(counts[value] == 1 for value in words) <= len(known)
+
+
+def _left_out(cohort: Cohort, kept: Collection[str]) -> tuple[str, ...]:
+    """Return the note on attributes that outputs do not show."""
+    names = [name for name in dict.fromkeys(name for case in cohort.cases for name in case.attributes)
+             if name not in kept]  # fmt: skip
+    if not names:
+        return ()
+    listed = ", ".join(names[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
+    note = (
+        f"Outputs leave out the columns {listed} of the table of cases, because such columns may name patients; "
+        "endpoints.subgroups names the columns to keep."
+    )
+    return (note,)
 
 
 def renamed(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes, kept: Collection[str]) -> Cohort:
     """Return the cohort with these names of case and patient, in the order of its cases, and these attributes alone."""
-    known = known_names(cohort, names)
-    words = {name: "a file" for case in cohort.cases for name in case.sha256}
-    words |= {one.file: "a file" for one in cohort.problems}
-    elsewhere = [name for one in cohort.excluded for name in (one.case, one.patient)]
-    words |= {name: f"x-{_digest(name, key)}" for name in (*elsewhere, *(one.case for one in cohort.problems))} | known
+    sieve = sieve_of(cohort, names, key)
+    text, of_name, new = sieve.text, sieve.of_name, known_names(cohort, names)
+    names_of_attributes = {name for case in cohort.cases for name in case.attributes}
+    # Only the code of a task of one's own says which attribute is its truth: its cases have all, and tables do not.
+    held = names_of_attributes if ":" in cohort.task else kept
     return replace(
         cohort,
-        cases=tuple(_renamed(case, *pair, kept) for case, pair in zip(cohort.cases, names, strict=True)),
-        notes=(*(without_names(note, words) for note in cohort.notes), NOTE),
-        remarks=tuple(
-            replace(one, text=without_names(one.text, words), first=words.get(one.first, "")) for one in cohort.remarks
-        ),
+        cases=tuple(_renamed(case, *pair, held) for case, pair in zip(cohort.cases, names, strict=True)),
+        notes=(*map(text, cohort.notes), *_left_out(cohort, kept), NOTE),
+        remarks=tuple(replace(one, text=text(one.text), first=new.get(one.first, "")) for one in cohort.remarks),
         excluded=tuple(
-            replace(one, case=words[one.case], patient=words[one.patient], reason=without_names(one.reason, words))
+            # Without the file, whose reason then counts for all files that share it.
+            Exclusion(of_name(one.case), of_name(one.patient), text(one.reason))
             for one in cohort.excluded
         ),
         problems=tuple(
-            replace(
-                one, case=words[one.case], file=words[one.file], problem=without_names(one.problem, words),
-                remedy=without_names(one.remedy, words),
-            )
+            Problem(of_name(one.case), of_name(one.file), text(one.problem), text(one.remedy))
             for one in cohort.problems
         ),
+        unshown=frozenset(names_of_attributes.difference(kept)),
+        joined={},
         known_fingerprint=cohort.fingerprint(),
-    )  # fmt: skip
+    )
+
+
+def sieve_of(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes) -> NameSieve:
+    """Return what takes names out of sentences about a cohort, whose cases and patients have these new names."""
+    aside = {name for one in cohort.excluded for name in (one.case, one.patient)}
+    aside |= {one.case for one in cohort.problems} | set(cohort.joined)
+    return NameSieve.of(
+        cohort, known_names(cohort, names), {name: f"x-{digest_of(name, key)}" for name in aside if name}
+    )
 
 
 def known_names(cohort: Cohort, names: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -172,23 +197,3 @@ def known_names(cohort: Cohort, names: Sequence[tuple[str, str]]) -> dict[str, s
 def _renamed(case: Case, name: str, patient: str, kept: Collection[str]) -> Case:
     attributes = MappingProxyType({key: value for key, value in case.attributes.items() if key in kept})
     return replace(case, id=name, patient=patient, attributes=attributes, true_name=case.id)
-
-
-def without_names(text: str, names: Mapping[str, str]) -> str:
-    """Return a sentence with names replaced.
-
-    Short names, and numbers, are replaced where they stand in quotes alone.
-
-    >>> without_names("Patients 'p 1' and 'P1' of 1 site; first MUELLER.nii", {"P1": "a", "p 1": "b", "MUELLER": "c"})
-    "Patients 'b' and 'a' of 1 site; first c.nii"
-    """
-    present = sorted((name for name in names if name and name in text), key=len, reverse=True)
-    if not present:
-        return text
-    parts = [rf"(?<!\w){re.escape(one)}(?!\w)" if _is_telling(one) else rf"(?<=['\"]){re.escape(one)}(?=['\"])"
-             for one in present]  # fmt: skip
-    return re.sub("|".join(parts), lambda match: names[match[0]], text)
-
-
-def _is_telling(name: str) -> bool:
-    return len(name) >= (_FEWEST_DIGITS if name.isdigit() else _FEWEST_LETTERS)

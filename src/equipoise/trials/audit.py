@@ -111,7 +111,7 @@ def audit_as_stated(
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     results = results_of(run) | {"assumptions": list(collected.notes)}
     if out is not None:
-        shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key())
+        shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
         _write(Path(out), *shown)
     return results
 

@@ -8,22 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.identities import NOTE_OF_AUDIT, pseudonyms, without_names
+from equipoise.cohorts.identities import NOTE_OF_AUDIT, digest_of, pseudonyms
+from equipoise.cohorts.name_sieve import without_names
+from equipoise.evaluation.candidate_table import FINDINGS
+from equipoise.evaluation.external import Collected
 from equipoise.evaluation.predictions import Predictions
+from equipoise.evaluation.segmentation import COUNTS
 from equipoise.runfolder.read import JobRecord, RunFolder
+from equipoise.statistics.endpoints import of_case
 
 Plane = NDArray[np.uint8]
+_MOST_LISTED = 6
 _PSEUDONYM = re.compile(r"[cp]\d+-[0-9a-f]{10}")
 
 
-def hidden(run: RunFolder, results: Mapping[str, Any], key: bytes) -> tuple[RunFolder, dict[str, Any]]:
-    """Return an audit's run and results by pseudonyms; as they are where the tables hold pseudonyms already.
+def hidden(
+    run: RunFolder, results: Mapping[str, Any], key: bytes, read: Collected | None = None
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Return an audit's run and results by pseudonyms, with the columns that the audit uses alone.
 
-    Pseudonyms sort as the names do, so that pages made from the run show the numbers of the results.
+    read: what the files hold, with cases that are not judged and spellings of patients that were joined. The names stay
+    as they are where the tables hold pseudonyms already. Pseudonyms sort as the names do, so that pages made from the
+    run show the numbers of the results.
     """
+    run, note = _with_used_columns(run)
+    results = {**results, "warnings": [*results["warnings"], *note]}
     known = _names(run, key)
     if not known:
-        return run, dict(results)
+        return run, results
+    aside = _also_read(read) if read is not None else set()
+    known = {name: f"x-{digest_of(name, key)}" for name in aside if name} | known
     kept = {*run.arms(), *run.lock["cohort"]["classes"]}
     texts = tuple(without_names(text, known) for text in run.problems)
     folds = [
@@ -55,6 +69,49 @@ def _names(run: RunFolder, key: bytes) -> dict[str, str]:
     if cases & patients:
         return pseudonyms(cases | patients, key, "p")
     return pseudonyms(cases, key, "c") | pseudonyms(patients, key, "p")
+
+
+def _also_read(read: Collected) -> set[str]:
+    """Return every name in the files of an audit, whether it is judged or not."""
+    table = read.predictions
+    names = {*table.case.tolist(), *table.patient.tolist(), *read.unpredicted}
+    names |= {case for values in read.attributes.values() for case in values}
+    return names | {case for _, case in read.masks} | {file.name for pair in read.masks.values() for file in pair}
+
+
+def _with_used_columns(run: RunFolder) -> tuple[RunFolder, tuple[str, ...]]:
+    """Return the run with the metrics that the audit compares, and the known ones; a note names the others.
+
+    A table holds record numbers and telephone numbers beside its metrics. Files of tools hold what the tool measured.
+    """
+    plan = run.lock["endpoints"]
+    structures = plan.get("structures")
+    if structures is None:
+        return run, ()
+    named = {plan["primary"], *plan["secondary"], *plan["lower_is_better"], *plan["stated_higher"]}
+    named |= {*plan.get("failure_values", ()), *COUNTS, FINDINGS}
+
+    def is_used(name: str) -> bool:
+        is_named = name in named or any(name == f"{one}_{place}" for one in named for place in structures)
+        return is_named or of_case(name, structures).direction_known
+
+    tables = [job.predictions for job in run.jobs if job.predictions is not None]
+    aside = list(dict.fromkeys(name for table in tables for name in table.metrics if not is_used(name)))
+    if not aside:
+        return run, ()
+    jobs = tuple(
+        job if job.predictions is None else replace(job, predictions=_without(job.predictions, aside))
+        for job in run.jobs
+    )
+    note = (
+        f"Outputs leave out the columns {', '.join(aside[:_MOST_LISTED])}{', …' * (len(aside) > _MOST_LISTED)}, which "
+        "no endpoint uses, because such columns may name patients; --secondary names the columns to keep."
+    )
+    return replace(run, jobs=jobs), (note,)
+
+
+def _without(table: Predictions, aside: Collection[str]) -> Predictions:
+    return replace(table, metrics={name: values for name, values in table.metrics.items() if name not in aside})
 
 
 def _tables(run: RunFolder) -> Iterator[Any]:

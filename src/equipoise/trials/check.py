@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
-from equipoise.cohorts.identities import user_key, with_pseudonyms, without_names
+from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
@@ -143,12 +143,12 @@ class Checked:
     @cached_property
     def _shown(self) -> "Checked":
         """Return the result by the names that outputs give cases, patients and files."""
-        cohort = with_pseudonyms(self.cohort, user_key())
+        key = user_key()
+        cohort = with_pseudonyms(self.cohort, key)
         known = new_names(self.cohort, cohort)
-        words = known | {name: "a file" for case in self.cohort.cases for name in case.sha256 if name not in known}
-        words |= {old.file: new.file for old, new in zip(self.cohort.problems, cohort.problems, strict=True)}
+        sieve = sieve_of(self.cohort, [(case.id, case.patient) for case in cohort.cases], key)
         rows = [_with_names(row, case) for row, case in zip(self.cases, cohort.cases, strict=True)]
-        refusals, warnings = ([without_names(one, words) for one in texts] for texts in (self.refusals, self.warnings))
+        refusals, warnings = (list(map(sieve.text, texts)) for texts in (self.refusals, self.warnings))
         return replace(
             self, cohort=cohort, cards=self.cards.through(cohort), cases=rows, leaks=leaks_named(self.leaks, known),
             refusals=refusals, warnings=warnings, pseudonyms=False,
@@ -174,7 +174,7 @@ class Checked:
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
         if self.cohort.excluded:
             first = self.cohort.excluded[0]
-            lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first.reason}")
+            lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first}")
         lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]

@@ -129,8 +129,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
     """Describe the data for the report: numbers, classes, exclusions with their reasons."""
     patients: dict[str, set[str]] = {}
     for exclusion in cohort.excluded:
-        patients.setdefault(exclusion.reason, set()).add(exclusion.patient)
-    counts = Counter(exclusion.reason for exclusion in cohort.excluded)
+        patients.setdefault(str(exclusion), set()).add(exclusion.patient)
+    counts = Counter(str(exclusion) for exclusion in cohort.excluded)
     return {
         "name": cohort.name,
         "task": cohort.task,
@@ -154,7 +154,8 @@ def _sentence(text: str) -> str:
 
 def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
     """Return cases.csv: every case with patient, label, its part in each fold, and its attributes."""
-    attributes = list(dict.fromkeys(name for case in cohort.cases for name in case.attributes))
+    every = dict.fromkeys(name for case in cohort.cases for name in case.attributes)
+    attributes = [name for name in every if name not in cohort.unshown]
     part_of = [["" for _ in folds] for _ in cohort.cases]
     for number, fold in enumerate(folds):
         for part in ("train", "validation", "test"):

@@ -101,7 +101,7 @@ def test_slices_that_do_not_belong_are_named(change, reason):
 @pytest.mark.parametrize("orientation", [(1, 0, 0, 1, 0, 0), (2, 0, 0, 0, 1, 0), (0, 0, 0, 0, 0, 0)])
 def test_orientations_that_are_no_rotation_are_refused(orientation):
     pieces = [Slice("a", 0, (0.0, 0.0, 0.0), tuple(map(float, orientation)), (1.0, 1.0))]
-    with pytest.raises(RefusedFile, match="no rotation"):
+    with pytest.raises(RefusedFile, match="not a rotation"):
         stack(pieces)
 
 

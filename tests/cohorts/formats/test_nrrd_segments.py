@@ -61,7 +61,7 @@ def test_names_find_their_values_and_the_others_are_left_out(tmp_path):
     scan = read_mask(path, None, codes=codes)
     assert np.unique(scan.array).tolist() == [0, 2]
     assert numbers_of(path, scan.header, codes) == {0: 0, 2: 1}
-    assert scan.remarks[-1] == "segments left out: Body"
+    assert scan.remarks[-1] == "segments left out: 'Body'"
 
 
 def test_values_that_are_exchanged_in_one_patient_are_asked_and_names_read_them(tmp_path):

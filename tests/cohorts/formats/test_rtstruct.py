@@ -114,7 +114,7 @@ def test_structures_that_are_not_meant_are_left_out_with_a_remark(image, tmp_pat
         read_mask(file, image)
     scan = read_mask(file, image, codes={0: 0, 2: 1})
     assert np.array_equal(scan.array[0] == 2, read_structures(file, image).masks[1])
-    assert scan.remarks == ("structures left out: BODY, isocentre",)
+    assert scan.remarks == ("structures left out: 'BODY', 'isocentre'",)
     with pytest.raises(RefusedFile, match="none of the structures"):
         read_structures(file, image, meant=lambda number, _: number == 7)
 

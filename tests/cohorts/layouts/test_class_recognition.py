@@ -191,7 +191,7 @@ def test_archives_of_kaggle(tmp_path: Path, write, started: Callable) -> None:
             write.picture(tmp_path / "other" / "train" / name / f"{name}{n}.png")
     protocol, cohort = started(tmp_path / "other")
     assert (protocol.split.scheme, len(cohort)) == ("holdout", 6)
-    assert "3 images of no class were left out, first test/0.png." in cohort.notes
+    assert "3 images of no class were left out, first 'test/0.png'." in cohort.notes
 
 
 def test_patients_named_in_paths_keep_together(tmp_path: Path, write, started: Callable) -> None:

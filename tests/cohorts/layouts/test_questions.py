@@ -131,7 +131,9 @@ def test_background_is_0_in_nnunet(tmp_path: Path, write, labels: dict, reason: 
 def test_channels_without_a_name_are_refused_in_nnunet(tmp_path: Path, write) -> None:
     tree(tmp_path, write)
     write.volume(tmp_path / "imagesTr" / "c1_0001.nii.gz")
-    with pytest.raises(RefusedFile, match=r"holds c1_0001.nii.gz, and it names 1 channels \(CT\); name every channel"):
+    with pytest.raises(
+        RefusedFile, match=r"holds 'c1_0001.nii.gz', and it names 1 channels \(CT\); name every channel"
+    ):
         nnunet(tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_segments_that_are_not_meant_are_left_out_with_a_remark():
     masks = np.arange(3)[:, None, None, None] == np.arange(3).reshape(1, 3, 1, 1)
     found = Segmentation(masks, (4, 5, 9), ("a", "b", "c"), {"f": "0"}).only(lambda number, name: name in "ac")
     assert found.label_map().ravel().tolist() == [4, 0, 9]
-    assert (found.left_out, found.remarks) == (("b",), ("segments left out: b",))
+    assert (found.left_out, found.remarks) == (("b",), ("segments left out: 'b'",))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_grids_that_lie_apart_are_refused_with_their_distance():
         if fits:
             check_same_grid(Path("b"), scan(np.zeros((1, 4, 4, 4)), affine), Path("a"), here)
         else:
-            with pytest.raises(RefusedFile, match=r"lies up to 0\.5 mm beside a"):
+            with pytest.raises(RefusedFile, match=r"lies up to 0\.5 mm beside 'a'"):
                 check_same_grid(Path("b"), scan(np.zeros((1, 4, 4, 4)), affine), Path("a"), here)
 
 

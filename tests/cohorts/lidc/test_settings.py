@@ -71,7 +71,7 @@ def test_entries_are_sorted_and_problems_may_be_excluded():
     assert [one.id for one in stopped.cases] == ["c0", "c1"]
     assert (stopped.excluded, stopped.problems) == ((out,), (known, problem))
     left_out = Entries.sorted_out(iter([case(0), problem, out]), [], [known], "exclude").excluded
-    assert [one.reason for one in left_out] == ["too few readers", "z.dcm: cannot be read", "x.xml: is torn"]
+    assert [str(one) for one in left_out] == ["too few readers", "z.dcm: cannot be read", "x.xml: is torn"]
 
 
 def test_the_view_decides_channels_axes_and_size():

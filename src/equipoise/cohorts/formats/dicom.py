@@ -48,8 +48,9 @@ class Series:
     facts: tuple[Mapping[str, Any], ...]
 
     def __str__(self) -> str:
-        """Such as "1.2.3 (CT, chest, 120 files)"."""
-        return f"{self.uid} ({', '.join(filter(None, [self.modality, self.description]))}, {len(self.files)} files)"
+        """Such as "1.2.3 (CT, 'chest', 120 files)"."""
+        described = (self.modality, self.description and repr(self.description))
+        return f"{self.uid} ({', '.join(filter(None, described))}, {len(self.files)} files)"
 
 
 def require_dicom() -> None:
@@ -238,12 +239,12 @@ def without_copies(series: Series) -> tuple[Series, tuple[str, ...]]:
             copies.append(file)
         else:
             raise RefusedFile(
-                file, f"it has the identity of {kept[identity][0]} and other content", "keep one of the two"
+                file, f"it has the identity of {kept[identity][0]!r} and other content", "keep one of the two"
             )
     if not copies:
         return series, ()
     files, facts_kept = zip(*kept.values(), strict=True)
-    remark = f"{len(copies)} files were copies of another slice and were left out, first {copies[0]}"
+    remark = f"{len(copies)} files were copies of another slice and were left out, first {copies[0]!r}"
     return Series(series.uid, series.description, series.modality, files, facts_kept), (remark,)
 
 
@@ -267,7 +268,7 @@ def without_scouts(series: Series) -> tuple[Series, tuple[str, ...]]:
         return series, ()
     kept = [index for index, stays in enumerate(main.tolist()) if stays]
     dropped = next(file for file, stays in zip(series.files, main.tolist(), strict=True) if not stays)
-    remark = f"{lone} of its images lay across all others (a scout) and were left out, first {Path(dropped).name}"
+    remark = f"{lone} of its images lay across all others (a scout) and were left out, first {Path(dropped).name!r}"
     files, facts = tuple(series.files[k] for k in kept), tuple(series.facts[k] for k in kept)
     return Series(series.uid, series.description, series.modality, files, facts), (remark,)
 
@@ -276,7 +277,7 @@ def _check_one(series: Series) -> None:
     for key, word in _ONE_VALUE.items():
         for file, facts in zip(series.files, series.facts, strict=True):
             if facts[key] != series.facts[0][key]:
-                reason = f"its {word} {facts[key]!r} differs from {series.facts[0][key]!r} of {series.files[0]}"
+                reason = f"its {word} {facts[key]!r} differs from {series.facts[0][key]!r} of {series.files[0]!r}"
                 raise RefusedFile(file, reason, "separate the files into one folder per series")
 
 

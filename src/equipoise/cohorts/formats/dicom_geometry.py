@@ -103,10 +103,10 @@ def _directions(slices: Sequence[Slice]) -> tuple[NDArray[np.float64], NDArray[n
                 piece.name, "it has no position, orientation or pixel spacing", "leave it out of the series"
             )
         if not np.allclose(piece.orientation, first.orientation or (), rtol=0, atol=ORIENTATION_TOLERANCE):
-            reason = f"its orientation differs from that of {first.name}, so they are not one volume"
+            reason = f"its orientation differs from that of {first.name!r}, so they are not one volume"
             raise RefusedFile(piece.name, reason, _SEPARATE)
         if not np.allclose(piece.pixel_spacing, first.pixel_spacing or (), rtol=1e-3, atol=0):
-            reason = f"its pixel spacing {piece.pixel_spacing} differs from {first.pixel_spacing} of {first.name}"
+            reason = f"its pixel spacing {piece.pixel_spacing} differs from {first.pixel_spacing} of {first.name!r}"
             raise RefusedFile(piece.name, reason, _SEPARATE)
     if min(first.pixel_spacing or (0,)) <= 0:
         raise RefusedFile(first.name, f"its pixel spacing is {first.pixel_spacing} mm", "correct its PixelSpacing")
@@ -132,7 +132,7 @@ def _check_places(ordered: Sequence[Slice], gaps: NDArray[np.float64]) -> None:
         why = f"they differ in {', '.join(apart)}" if apart else "nothing tells them apart"
         raise RefusedFile(
             second.name,
-            f"it lies at the same place as {first.name} ({why}; {int((gaps < same).sum())} such pairs)",
+            f"it lies at the same place as {first.name!r} ({why}; {int((gaps < same).sum())} such pairs)",
             _SEPARATE if apart else "keep one of the two",
         )
 
@@ -150,7 +150,7 @@ def _check_gaps(ordered: Sequence[Slice], gaps: NDArray[np.float64]) -> tuple[st
         what = f"{missing} slices are missing" if missing >= 1 else "the slices are not evenly spaced"
         raise RefusedFile(
             ordered[index + 1].name,
-            f"it lies {gaps[index]:.4g} mm from {ordered[index].name} where {median:.4g} mm is usual: {what}",
+            f"it lies {gaps[index]:.4g} mm from {ordered[index].name!r} where {median:.4g} mm is usual: {what}",
             "fetch the missing slices, or exclude the case",
         )
     if np.abs(gaps - median).max() > 1e-3 * median:

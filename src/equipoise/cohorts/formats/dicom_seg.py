@@ -53,7 +53,7 @@ class Segmentation:
         kept = [index for index, one in enumerate(zip(self.numbers, self.labels, strict=True)) if meant(*one)]
         left_out: tuple[str, ...] = tuple(self.labels[index] for index in range(len(self.labels)) if index not in kept)
         numbers, labels = tuple(self.numbers[i] for i in kept), tuple(self.labels[i] for i in kept)
-        remarks = self.remarks + ((f"segments left out: {', '.join(left_out)}",) if left_out else ())
+        remarks = self.remarks + ((f"segments left out: {', '.join(map(repr, left_out))}",) if left_out else ())
         meanings = tuple(self.meanings[i] for i in kept) if self.meanings else ()
         one = replace(self, masks=self.masks[kept], numbers=numbers, labels=labels, remarks=remarks)
         return replace(one, left_out=left_out, meanings=meanings)

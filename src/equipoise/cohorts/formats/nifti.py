@@ -47,7 +47,7 @@ def read_pair(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
     # SPM keeps left and right of an Analyze image in that file. Reading the pair without it could mirror a brain, and
     # nobody could see it in the picture.
     if any("Analyze" in remark for remark in claim.remarks) and matrix.exists():
-        raise RefusedFile(path, f"its orientation lies in {matrix.name}, which is not read", "convert it to .nii.gz")
+        raise RefusedFile(path, f"its orientation lies in {matrix.name!r}, which is not read", "convert it to .nii.gz")
     voxels, voxel_digest = read_bytes(voxel_file, limits)
     stored = stored_voxels(voxels, claim, voxel_file, limits)
     hashes = {fspath(header_file): digest, fspath(voxel_file): voxel_digest}
@@ -63,7 +63,7 @@ def pair_of(path: str | PathLike[str]) -> tuple[Path, Path]:
         choices = [given.with_name(f"{stem}{ending}") for ending in (suffix, f"{suffix}.gz", suffix.upper())]
         there = next((choice for choice in choices if choice.exists()), None)
         if there is None:
-            raise RefusedFile(path, f"its other half {choices[0].name} is missing", "put both files side by side")
+            raise RefusedFile(path, f"its other half {choices[0].name!r} is missing", "put both files side by side")
         halves.append(there)
     return halves[0], halves[1]
 

@@ -67,10 +67,10 @@ def read_structures(
         reason = f"its {len(drawn)} structures on the image's grid are beyond the limit of {limits.array_bytes} bytes"
         raise RefusedFile(path, reason, "raise EQUIPOISE_LIMIT_ARRAY_BYTES if it is known to be good")
     if not drawn:
-        reason = f"it holds none of the structures that are meant, only {', '.join(left_out) or 'none'}"
+        reason = f"it holds none of the structures that are meant, only {', '.join(map(repr, left_out)) or 'none'}"
         raise RefusedFile(path, reason, "correct cohort.values")
     masks = np.zeros((len(drawn), *shape), bool)
-    remarks: tuple[str, ...] = (f"structures left out: {', '.join(left_out)}",) if left_out else ()
+    remarks: tuple[str, ...] = (f"structures left out: {', '.join(map(repr, left_out))}",) if left_out else ()
     for mask, (structure, own) in zip(masks, drawn, strict=True):
         slices = _draw(mask, structure, own, reference, fspath(path))
         for reason in _gaps(mask, slices, str(structure["label"] or structure["number"])):
@@ -95,18 +95,20 @@ def _draw(
     name = structure["label"] or structure["number"]
     own, other = structure["frame_of_reference"], reference.header.get("frame_of_reference", "")
     if own and other and own != other:
-        raise RefusedFile(path, f"{name} belongs to another frame of reference than the image", "give the drawn image")
+        raise RefusedFile(
+            path, f"{name!r} belongs to another frame of reference than the image", "give the drawn image"
+        )
     if kinds := set(structure["kinds"]) - set(_CLOSED):
-        raise RefusedFile(path, f"{name} has contours that are {min(kinds) or 'of no kind'}", _AGAIN)
+        raise RefusedFile(path, f"{name!r} has contours that are {min(kinds) or 'of no kind'}", _AGAIN)
     planes: defaultdict[tuple[int, int], list[NDArray[np.float64]]] = defaultdict(list)
     for points in contours:
-        axis, index, flat = _on_a_slice(points, reference, f"a contour of {name}", path)
+        axis, index, flat = _on_a_slice(points, reference, f"a contour of {name!r}", path)
         planes[axis, index].append(flat)
     if len({axis for axis, _ in planes}) > 1:
-        raise RefusedFile(path, f"{name} is drawn on slices of several directions", _AGAIN)
+        raise RefusedFile(path, f"{name!r} is drawn on slices of several directions", _AGAIN)
     for (axis, index), outlines in planes.items():
         shape = np.delete(np.array(mask.shape), axis)
-        np.moveaxis(mask, axis, 0)[index] = _together(outlines, shape, f"{name} on slice {index + 1}", path)
+        np.moveaxis(mask, axis, 0)[index] = _together(outlines, shape, f"{name!r} on slice {index + 1}", path)
     return sorted(planes)
 
 
@@ -191,4 +193,4 @@ def _gaps(mask: NDArray[np.bool_], drawn: Sequence[tuple[int, int]], name: str) 
     for (axis, before), (_, after) in pairwise(drawn):
         planes = np.moveaxis(mask, axis, 0)
         if after > before + 1 and (planes[before] & planes[after]).any():
-            yield f"{name} is drawn on slices {before + 1} and {after + 1} and on none between them"
+            yield f"{name!r} is drawn on slices {before + 1} and {after + 1} and on none between them"

@@ -95,7 +95,7 @@ def answer(task: str, path: str, limits: Limits, settings: dict[str, Any]) -> Fo
     except RecursionError:
         return _refused("its sequences are nested too deeply", "export it again without private sequences"), []
     except Exception as error:  # a parser of hostile bytes may raise anything
-        reason = f"it is malformed ({type(error).__name__}: {_first_line(error)})"
+        reason = f"it is malformed ({type(error).__name__}: {_first_line(error)!r})"
         return _refused(reason, "copy or export the file again"), []
 
 

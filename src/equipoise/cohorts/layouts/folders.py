@@ -127,4 +127,4 @@ def _is_placeless(series: Series) -> bool:
 
 
 def _left_out(files: Sequence[Path], root: Path, what: str) -> tuple[str, ...]:
-    return (f"{len(files)} {what} were left out, first {files[0].relative_to(root).as_posix()}.",) if files else ()
+    return (f"{len(files)} {what} were left out, first {files[0].relative_to(root).as_posix()!r}.",) if files else ()

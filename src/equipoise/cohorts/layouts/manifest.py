@@ -186,7 +186,7 @@ class _Rows:
             return self.classes[marked[0]], None
         reason = f"{len(marked)} of its {len(names)} columns of classes hold 1"
         if others:
-            reason += f", and one holds {sorted(map(str, others))[0]}"
+            reason += f", and one holds {sorted(map(str, others))[0]!r}"
         return None, RefusedFile(self.path, reason, "mark one class for each image")
 
     def _image(self, value: str, column: str) -> Path:

@@ -100,7 +100,7 @@ def _only_meant(scan: Scan, codes: Codes | None) -> Scan:
     left_out = tuple(unwanted.values())
     array = np.where(np.isin(scan.array, list(unwanted)), scan.array.dtype.type(0), scan.array)
     kept = {number: name for number, name in names.items() if number not in unwanted}
-    remarks = (*scan.remarks, f"segments left out: {', '.join(left_out)}")
+    remarks = (*scan.remarks, f"segments left out: {', '.join(map(repr, left_out))}")
     return replace(scan, array=array, header={**scan.header, STRUCTURES: kept, LEFT_OUT: left_out}, remarks=remarks)
 
 

@@ -115,7 +115,7 @@ def _check_channels(root: Path, ending: str, cases: Collection[str], channels: S
     for file in _files(root / IMAGES):
         match = _ANY_CHANNEL.fullmatch(file.name.removesuffix(ending)) if file.name.endswith(ending) else None
         if match and match[1] in cases and int(match[2]) >= len(channels):
-            reason = f"{IMAGES} holds {file.name}, and it names {len(channels)} channels ({', '.join(channels)})"
+            reason = f"{IMAGES} holds {file.name!r}, and it names {len(channels)} channels ({', '.join(channels)})"
             raise RefusedFile(root / NAME, reason, "name every channel, or remove the files of the other channels")
 
 

@@ -82,7 +82,9 @@ def pairs(
         entry.id for entry in entries if STRUCTURE in reader.mask.fields and len(entry.structures) < len(names) - 1
     ]
     if fewer:
-        notes += (f"{len(fewer)} cases lack the file of a structure and count as cases without it, first {fewer[0]}.",)
+        notes += (
+            f"{len(fewer)} cases lack the file of a structure and count as cases without it, first {fewer[0]!r}.",
+        )
     shown = tuple(channels or ())
     layout = Layout("pairs", root, SEGMENTATION.name, names, shown, notes=notes, patients_known=known)
     cohort = make_cohort(layout, entries, on_problem, nonfinite)

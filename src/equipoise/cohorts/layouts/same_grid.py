@@ -17,11 +17,11 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
     check_turned(path, scan, other_path, other)
     shape, needed = scan.array.shape[1:], other.array.shape[1:]
     if shape != needed:
-        reason = f"its shape {shape} differs from {needed} of {other_path.name}"
+        reason = f"its shape {shape} differs from {needed} of {other_path.name!r}"
         raise RefusedFile(path, reason, "resample it to the image's grid, or exclude the case")
     unstated = scan.header.get("spacing_unstated") or other.header.get("spacing_unstated")
     if not unstated and not np.allclose(scan.spacing_mm, other.spacing_mm, rtol=1e-3):
-        reason = f"its spacing {scan.spacing_mm} mm differs from {other.spacing_mm} mm of {other_path.name}"
+        reason = f"its spacing {scan.spacing_mm} mm differs from {other.spacing_mm} mm of {other_path.name!r}"
         raise RefusedFile(path, reason, "correct its header, or exclude the case")
     if scan.affine is None or other.affine is None or len(shape) != 3:
         return
@@ -29,5 +29,5 @@ def check_same_grid(path: Path, scan: Scan, other_path: Path, other: Scan) -> No
     far = np.array([(x, y, z, 1) for z in (0, shape[0]) for y in (0, shape[1]) for x in (0, shape[2])]).T
     apart = float(np.linalg.norm((scan.affine - other.affine) @ far, axis=0).max())
     if apart > GRID_TOLERANCE * min(other.spacing_mm):
-        reason = f"it lies up to {apart:.3g} mm beside {other_path.name}"
+        reason = f"it lies up to {apart:.3g} mm beside {other_path.name!r}"
         raise RefusedFile(path, reason, "correct its header, or exclude the case")

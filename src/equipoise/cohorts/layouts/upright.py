@@ -26,8 +26,10 @@ def check_turned(path: Path, scan: Scan, other_path: Path, other: Scan) -> None:
     if scan.array.shape[1:] == other.array.shape[1:]:
         if exchanged and height != width:
             return
-        reason = f"the EXIF orientation of {turned.name} turns it, {still.name} has none, and their sizes do not tell"
+        reason = (
+            f"the EXIF orientation of {turned.name!r} turns it, {still.name!r} has none, and their sizes do not tell"
+        )
         raise RefusedFile(path, f"{reason} whether both are the same way up", _REMEDY)
     if exchanged and (width, height) == other.array.shape[-2:]:
-        reason = f"it fits {other_path.name} only without the EXIF orientation of {turned.name}"
+        reason = f"it fits {other_path.name!r} only without the EXIF orientation of {turned.name!r}"
         raise RefusedFile(path, reason, _REMEDY)

@@ -126,7 +126,7 @@ def make_cohort(
         channels=channels,
         spatial_dims=dims.pop(),
         regions=MappingProxyType(dict(layout.regions)),
-        excluded=tuple(Exclusion(e.id, e.patient, f"{p.file}: {p.problem}") for e, p in problems) if excluded else (),
+        excluded=tuple(Exclusion(e.id, e.patient, p.problem, p.file) for e, p in problems) if excluded else (),
         problems=() if excluded else tuple(problem for _, problem in problems),
         notes=layout.notes,
         patients_known=layout.patients_known,

@@ -94,7 +94,7 @@ class Entries:
         left_out = [*excluded, *(entry for entry in every if isinstance(entry, Exclusion))]
         trouble = [*problems, *(entry for entry in every if isinstance(entry, Problem))]
         if on_problem == "exclude":
-            left_out += [Exclusion(one.case, one.case, f"{one.file}: {one.problem}") for one in trouble]
+            left_out += [Exclusion(one.case, one.case, one.problem, one.file) for one in trouble]
         return cls(tuple(entry for entry in every if isinstance(entry, Case)), tuple(left_out), tuple(trouble))
 
 

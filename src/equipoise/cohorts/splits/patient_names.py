@@ -61,4 +61,5 @@ def with_one_spelling(cohort: Cohort) -> Cohort:
     if not spellings:
         return cohort
     cases = tuple(replace(case, patient=spellings.get(case.patient, case.patient)) for case in cohort.cases)
-    return replace(cohort, cases=cases, notes=(*cohort.notes, f"{spelling_note(spellings)}."))
+    notes = (*cohort.notes, f"{spelling_note(spellings)}.")
+    return replace(cohort, cases=cases, notes=notes, joined={**cohort.joined, **spellings})

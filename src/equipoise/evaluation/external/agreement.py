@@ -153,7 +153,7 @@ def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
             )
         if both:
             note = (
-                f"{len(both)} test {key}s are also in the training list ({both[0]} among them), which was allowed: "
+                f"{len(both)} test {key}s are also in the training list ({both[0]!r} among them), which was allowed: "
                 "the results are better than new patients would give."
             )
             return [note]

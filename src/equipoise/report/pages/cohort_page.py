@@ -159,8 +159,8 @@ def _flow(inspection: Inspection) -> Markup | None:
     # Patients as sets: one patient's cases may be excluded for the same reason several times.
     reasons: dict[str, tuple[int, set[str]]] = {}
     for left_out in cohort.excluded:
-        count, owners = reasons.get(left_out.reason, (0, set()))
-        reasons[left_out.reason] = (count + 1, owners | {left_out.patient})
+        count, owners = reasons.get(str(left_out), (0, set()))
+        reasons[str(left_out)] = (count + 1, owners | {left_out.patient})
     rows = [(reason, count, len(owners)) for reason, (count, owners) in list(reasons.items())[:12]]
     figure = flow_figure(_part(cohort, "all", everyone), parts, rows, "case")
     both = [
