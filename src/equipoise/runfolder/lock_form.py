@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,6 +54,7 @@ class _Endpoints(_Form):
     positive: str | None = None
     subgroups: list[str] = []
     looks: list[_Count] = []
+    length_unit: Literal["pixels", "voxels", ""] = ""
 
 
 class _Named(_Form):

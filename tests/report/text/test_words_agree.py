@@ -92,6 +92,10 @@ def test_one_name_for_one_endpoint() -> None:
 def test_a_unit_needs_a_spacing() -> None:
     results = {"cohort": {"classes": {}}, "endpoints": {"units_stated": False}}
     assert label_of(results, "hd95_core") == "HD95 core"
+    results["endpoints"]["length_unit"] = "pixels"
+    assert label_of(results, "hd95") == "HD95 (pixels)"
+    assert label_of(results, "volume_error_ml") == "volume error (1,000 pixels)"
+    assert label_of(results, "dice") == "Dice"
     assert label_of({"cohort": {"classes": {}}, "endpoints": {}}, "hd95_core") == "HD95 (mm) core"
     assert [states_spacing(Path(name)) for name in ("a.nii.gz", "a.mha", "a.npy", "a.png")] == [
         True,

@@ -178,7 +178,7 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
             plan["higher_is_better"],
             run.path,
             audit=audited,
-            in_units=plan.get("units_stated", True),
+            label=label_of(results, plan["primary"]),
         )
     size = run.lock["cohort"].get("size_attribute")
     # The size helps to judge a miss: a small lesion is missed more easily.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
+from equipoise.report.text.words import interval, label_of, listed, number, plural
 
 
 def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
@@ -11,11 +11,10 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     contrast = results["contrast"]
     if contrast is None:
         return None
-    classes = len(results["cohort"]["classes"])
     heads = [
         head
         for name in contrast["endpoints"]
-        for head in (f"{endpoint_name(name, classes)}, by patient", "by case", "difference")
+        for head in (f"{label_of(results, name)}, by patient", "by case", "difference")
     ]
     cells: dict[str, list[tuple[str, str]]] = {}
     for row in contrast["rows"]:
@@ -41,7 +40,7 @@ def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str
             if row["endpoint"] == name and row["name"] not in rules and row["difference"] is not None
         ]
         if added:
-            gains.append(f"{number(sum(added) / len(added), signed=True)} in {endpoint_name(name, classes)}")
+            gains.append(f"{number(sum(added) / len(added), signed=True)} in {label_of(results, name)}")
     divided, everyone = contrast["divided_patients"], plural(contrast["patients"], "patient")
     sentence = f"In a split by case, {divided} of {everyone} would be in more than one part."
     gained = (

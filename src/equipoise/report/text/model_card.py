@@ -228,7 +228,11 @@ def _limits(limits: Mapping[str, Any], contract: Mapping[str, Any]) -> list[Row]
     levels = zip(contract["channels"], limits["levels"]["low"], limits["levels"]["high"], strict=True)
     return [
         ("training images examined", str(limits["cases"]), RUN),
-        ("spacing in mm", _ranges(limits["spacing_mm"]), RUN),
+        (
+            ("spacing in mm", _ranges(limits["spacing_mm"]), RUN)
+            if contract.get("spacing_stated", True)
+            else ("spacing", "stated by no file of the trial: lengths are in pixels", RUN)
+        ),
         ("image size in voxels", _ranges(limits["sides"]), RUN),
         *(
             (f"1st percentile, median, 99th percentile of {name}", _ranges({"low": low, "high": high}), RUN)
