@@ -59,13 +59,9 @@ def test_the_right_of_the_patient_lies_on_the_left():
 
 def test_what_speaks_against_the_arm_stands_on_every_page():
     image, answer = phantom()
-    named = {
-        "arm": "unet",
-        "bundle": "0" * 64,
-        "against": "no better than the empty mask. Exported despite this: a <test>",
-    }
+    named = {"arm": "unet", "bundle": "0" * 64, "against": "worse than the empty mask. Exported despite: a <b>"}
     pages = case_page("a", image, answer, warnings=(), channel="ct", **named), index_page([], [], **named)
-    assert all("no better than the empty mask. Exported despite this: a &lt;test&gt;" in page for page in pages)
+    assert all("worse than the empty mask. Exported despite: a &lt;b&gt;" in page for page in pages)
     assert "speaks against" not in index_page([], [], arm="unet", bundle="0" * 64)
 
 

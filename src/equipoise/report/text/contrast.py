@@ -22,7 +22,7 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
         cells.setdefault(row["name"], []).extend([*both, (number(row["difference"], signed=True), "")])
     rules = {entry["name"] for entry in results["baselines"]}
     rows = [(names[name], name in rules, values) for name, values in cells.items()]
-    return {"heads": heads, "rows": rows, "sentence": _sentence(contrast, rules, classes)}
+    return {"heads": heads, "rows": rows, "sentence": _sentence(results, rules)}
 
 
 _KEYS = ("as_planned", "by_case")
@@ -30,9 +30,9 @@ _KEYS = ("as_planned", "by_case")
 
 # The gain has no interval: both splits have test patients in common, and a difference between two test sets is a
 # description and no endpoint.
-def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str:
+def _sentence(results: Mapping[str, Any], rules: set[str]) -> str:
     """Return the sentence on the number of divided patients and the arms' apparent gain."""
-    gains = []
+    gains, contrast = [], results["contrast"]
     for name in contrast["endpoints"]:
         added = [
             row["difference"]

@@ -59,10 +59,11 @@ def endpoint_name(name: str, classes: int = 2) -> str:
 
 
 def label_of(results: Mapping[str, Any], name: str) -> str:
-    """Return the display name of an endpoint on the page of these results; in pixels where no source stated a spacing."""
+    """Return the display name of an endpoint on the page of these results; in pixels where no spacing was stated."""
     record, plan = described(name, len(results["cohort"]["classes"])), results["endpoints"]
-    stated = plan.get("units_stated", True)
-    return (record if stated else record.counted_in(plan.get("length_unit", ""))).heading
+    if not plan.get("units_stated", True):
+        record = record.counted_in(plan.get("length_unit", ""))
+    return record.heading
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
