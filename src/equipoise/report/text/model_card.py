@@ -261,8 +261,24 @@ def _proof(parity: Mapping[str, Any]) -> list[Row]:
         ),
         (f"ONNX Runtime on {runtime['cases']} test cases", compared, RUN),
         ("endpoint by the network and by ONNX Runtime", both, RUN),
+        *_arithmetic(parity.get("arithmetic")),
         *(row for name in FURTHER if name in parity for row in _further(name, parity[name])),
     ]
+
+
+def _arithmetic(change: Mapping[str, Any] | None) -> list[Row]:
+    """Say what float32 changes in the answers of a trial that computed in less precision."""
+    if change is None:
+        return []
+    text = f"{change['changed']} of {change['decisions']} decisions changed ({change['unit']})"
+    held = change.get("validation")
+    if held is not None and held["change"] is not None and held["lower"] is not None:
+        text += (
+            f"; the endpoint changes by {held['change']:+.2g} on {held['cases']} validation cases, lower bound "
+            f"{held['lower']:+.2g}"
+        )
+        text += "" if held["allowed"] is None else f"; the limit is {held['allowed']:+.2g}, a fifth of the margin"
+    return [("float32 against the trial's own precision, on test cases", text, RUN)]
 
 
 def _further(name: str, parity: Mapping[str, Any]) -> list[Row]:
