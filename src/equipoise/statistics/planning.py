@@ -331,5 +331,6 @@ def _assumptions(
         seed_sd=spread.sd,
         seed_df=spread.df,
         elsewhere=spread.elsewhere,
+        trials=spread.trials,
         comparisons=len(rule.pairs),
     )
