@@ -1,6 +1,8 @@
 """Single sentences that would contradict the numbers beside them."""
 
+import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,12 @@ def test_means_that_differ_are_told_apart() -> None:
     text = difference([0.81214, 0.81206], "", 0.95, (-0.01, 0.02))
     first, second = text.split(",")[0].split(" against ")
     assert float(first) > float(second)
+    for means in ([0.5716, 0.5741], [0.81214, 0.81206], [0.8, 0.7], [0.0004, 0.0299]):
+        text = difference(means, "", 0.95, (-0.02, 0.02))
+        numbers = re.match(r"(\S+) against (\S+), a difference of (\S+)", text)
+        assert numbers is not None
+        first, second, gap = (Decimal(one) for one in numbers.groups())
+        assert first - second == gap, text
     assert "together" in difference([0.8, 0.7], "", 0.95, (0.05, 0.15), family=3)
 
 

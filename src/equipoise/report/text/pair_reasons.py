@@ -225,6 +225,12 @@ def undecided(
     return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
 
 
+def _adds_up(means: Sequence[float], decimals: int) -> bool:
+    """Return whether the difference of the rounded means is the rounded difference."""
+    first, second, gap = (round(value, decimals) for value in (*means, means[0] - means[1]))
+    return round(first - second - gap, decimals) == 0
+
+
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
     """State both means, and the first minus the second with the interval that decides; a part of a sentence."""
     units = f" {unit}" if unit else ""
@@ -232,6 +238,8 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
     usual = usual_decimals([*means, *interval])
     # As many digits as tell the means apart: "0.812 against 0.812" would name a difference that nobody can see.
     digits = max(decimals_for([gap, *interval], usual), decimals_for([means[0]], usual, [means[1]]))
+    # And as many as make the sum come out: "0.572 against 0.574, a difference of -0.003" reads as an error.
+    digits = next((more for more in range(digits, digits + 4) if _adds_up(means, more)), digits)
     first, second, gap_text, low, high = (fixed(value, digits) for value in (*means, gap, *interval))
     together = f" for all {family} comparisons together" if family > 1 else ""
     return (
