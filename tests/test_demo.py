@@ -37,9 +37,11 @@ def canonical(results: Any) -> Any:
     if "recommendation" in left:
         left["recommendation"] = {need: left["recommendation"][need] for need in ("accuracy",)}
     if "prior_openings" in left:
-        # What else this machine opened, such as the quick demo, is no number of this one.
+        # What else this machine opened, such as the quick demo, is no number of this one; nor is the plan's length.
         left["prior_openings"] = []
-        left["warnings"] = [canonical(text) for text in results["warnings"] if "opened" not in text]
+        left["warnings"] = [
+            canonical(text) for text in results["warnings"] if not re.search("opened|hardly begun", text)
+        ]
     return left
 
 

@@ -32,6 +32,9 @@ NAVIGATION = {
 REPOSITORY = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Pages that are files at the top of the repository."""
 _NAMED_PAGE = re.compile(r"`docs/((?:[\w-]+/)*[\w-]+\.md)`")
+_MADE_LINK = re.compile(r"\*([^*\n]+)\*<!-- link: (\S+) -->")
+"""A word that is a link on the site alone, to a page that only a build makes; a forge shows the word."""
+_TOP_FILE = re.compile(r"\]\((?:\.\./)+(" + "|".join(re.escape(name) for name in REPOSITORY.values()) + r")")
 _TITLED_FENCE = re.compile(r'```(\w+) title="([^"]+)"\n')
 _FENCE = re.compile(r"(```.*?```)", re.DOTALL)
 
@@ -52,7 +55,7 @@ def generated(gallery: str) -> dict[str, str]:
     # A heading for each word: a link ends in it as forges make it, such as `glossary.md#test-opening`.
     words = "\n\n".join(f"## {term.name}\n{term.meaning}{_also(term.also)}" for term in glossary.TERMS)
     pages["glossary.md"] = f"{about}\n\n{words}\n"
-    pages["gallery.md"] = gallery
+    pages["gallery.md"] = gallery.replace("](../report.png)", "](report.png)")
     for page, name in REPOSITORY.items():
         pages[page] = (ROOT / name).read_text(encoding="utf-8")
     for name in ("python", "extending"):
@@ -86,8 +89,14 @@ def for_site(text: str, page: str, known: set[str]) -> str:
         return f"[{Path(target).stem}]({above}{target})" if target in known and target != page else match[0]
 
     parts = _FENCE.split(text)
-    plain = [part if part.startswith("```") else _NAMED_PAGE.sub(linked, part) for part in parts]
+    plain = [part if part.startswith("```") else _on_site(_NAMED_PAGE.sub(linked, part), above) for part in parts]
     return _TITLED_FENCE.sub(r"```{code-block} \1\n:caption: \2\n\n", "".join(plain))
+
+
+def _on_site(text: str, above: str) -> str:
+    """Return text with links to pages that a build makes, and to the pages of files at the top of the repository."""
+    pages = {name: page for page, name in REPOSITORY.items()}
+    return _TOP_FILE.sub(lambda match: f"]({above}{pages[match[1]]}", _MADE_LINK.sub(r"[\1](\2)", text))
 
 
 def contents(known: set[str]) -> str:

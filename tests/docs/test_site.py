@@ -14,6 +14,9 @@ import gallery
 import links
 import pages
 
+from equipoise.catalogue import KINDS
+from equipoise.report.text import glossary
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -106,3 +109,38 @@ def test_the_site_builds_without_a_problem(tmp_path):
     text = (tmp_path / "site" / "catalogue" / "models.html").read_text(encoding="utf-8")
     assert "resnet101" in text
     assert (tmp_path / "site" / "gallery" / "two-products" / "report.html").is_file()
+
+
+MADE = re.compile(r"<!-- link: (\S+) -->")
+DOCUMENTS = sorted(
+    path for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")] if "build" not in path.relative_to(ROOT).parts
+)
+
+
+def test_every_link_to_a_file_names_one_of_the_repository():
+    dead = []
+    for path in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text):
+            if not (path.parent / target).exists():
+                dead.append(f"{path.relative_to(ROOT)} links to {target}")
+    assert dead == []
+
+
+def test_links_of_the_site_alone_name_pages_that_a_build_makes():
+    slugs = {re.sub(r"[^\w -]", "", term.name.lower()).replace(" ", "-") for term in glossary.TERMS}
+    for path in DOCUMENTS:
+        for target in MADE.findall(path.read_text(encoding="utf-8")):
+            page, _, anchor = target.partition("#")
+            if page == "glossary.md":
+                assert not anchor or anchor in slugs, f"{path.name}: {target}"
+            else:
+                place = path.parent / page
+                assert place.parent == ROOT / "docs" / "catalogue", f"{path.name}: {target}"
+                assert place.stem in KINDS, f"{path.name}: {target}"
+
+
+def test_links_to_made_pages_are_links_on_the_site():
+    text = "The *arms*<!-- link: glossary.md#arm --> and [Contributing](../../CONTRIBUTING.md#rules)."
+    made = pages.for_site(text, "howto/index.md", set())
+    assert made == "The [arms](glossary.md#arm) and [Contributing](../contributing.md#rules)."

@@ -57,6 +57,11 @@ class _Endpoints(_Form):
     length_unit: Literal["pixels", "voxels", ""] = ""
 
 
+class _ShortTraining(_Form):
+    updates: _Count
+    fewest: _Count
+
+
 class _Named(_Form):
     name: str
 
@@ -112,6 +117,7 @@ class _Lock(_Form):
     leaks: list[_Leak] = []
     not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
+    short_training: _ShortTraining | None = None
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None
     shared_seeds: bool = False

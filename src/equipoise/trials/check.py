@@ -32,6 +32,7 @@ from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
 from equipoise.trials.plan import plan, read, refusals, search_leaks
+from equipoise.trials.training_length import short_training
 
 PARTS = ("train", "validation", "test")
 
@@ -235,7 +236,11 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         threads=trial.protocol.training.threads,
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
-        warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
+        warnings=[
+            *attribute_leakage.warnings(trial.cohort, protocol.label),
+            *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
+            *_cache_remark(trial.cards),
+        ],
     )
 
 

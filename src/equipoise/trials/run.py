@@ -68,6 +68,7 @@ from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leak
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 from equipoise.trials.spread_memory import design_of, keep_spread
+from equipoise.trials.training_length import length_record
 
 
 def seed_spreads() -> Path:
@@ -152,6 +153,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record["telling"] = telling
+            record |= length_record(trial)
             record["processes"] = ranks.count()
             record |= {"configured": trial.configured} if trial.configured else {}
             with under_way(watch, "writing every output once, with stand-ins"):

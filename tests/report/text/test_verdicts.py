@@ -118,7 +118,7 @@ def test_which_to_use() -> None:
     empty = _results(pairs, [], None)
     for arm in empty["arms"]:
         arm["endpoints"] = {}
-    assert answers(empty, NAMES)[-1].answer.endswith("None: no arm finished with a result.")
+    assert answers(empty, NAMES)[-1].answer.startswith("None: no arm finished with a result.")
     several = _results(pairs, [], "a")
     several["recommendation"] = several["recommendation"] | {
         "speed": {**several["recommendation"]["speed"], "arm": "b"}
