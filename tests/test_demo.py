@@ -39,9 +39,8 @@ def canonical(results: Any) -> Any:
     if "prior_openings" in left:
         # What else this machine opened, such as the quick demo, is no number of this one; nor is the plan's length.
         left["prior_openings"] = []
-        left["warnings"] = [
-            canonical(text) for text in results["warnings"] if not re.search("opened|hardly begun", text)
-        ]
+        stable = [text for text in results["warnings"] if not re.search("opened|hardly begun", text)]
+        left["warnings"] = canonical(stable)
     return left
 
 

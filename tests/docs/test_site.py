@@ -121,9 +121,8 @@ def test_every_link_to_a_file_names_one_of_the_repository():
     dead = []
     for path in DOCUMENTS:
         text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text):
-            if not (path.parent / target).exists():
-                dead.append(f"{path.relative_to(ROOT)} links to {target}")
+        targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", text)
+        dead += [f"{path.relative_to(ROOT)}: {target}" for target in targets if not (path.parent / target).exists()]
     assert dead == []
 
 
