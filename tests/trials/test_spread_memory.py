@@ -2,10 +2,13 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+from equipoise.protocol import Protocol
 from equipoise.report.text.plan_reasons import plan_assumptions
 from equipoise.statistics.seed_spread import Design, recall
-from equipoise.trials.spread_memory import keep_spread
+from equipoise.trials.spread_memory import design_of, keep_spread
 
 RESULTS = {
     "protocol_sha256": "p", "cohort": {"name": "c"},
@@ -39,3 +42,12 @@ def test_a_cache_that_cannot_be_written_is_a_remark(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "equipoise"):
         keep_spread(RESULTS, DESIGN, tmp_path / "file" / "spreads.json")
     assert "could not be saved for later plans" in caplog.text
+
+
+def test_the_design_is_that_of_the_protocol():
+    protocol = Protocol.load(Path(__file__).parents[1] / "shared_trials" / "classification.toml")
+    design = design_of(protocol, SimpleNamespace(name="squares", classes=("small", "large")))
+    assert (design.cohort, design.classes) == ("squares", ("small", "large"))
+    assert design.networks == ("nets_for_trial:Net", "unet")
+    assert (design.endpoint, design.epochs) == (protocol.endpoints.primary, protocol.training.epochs)
+    assert design.trial == protocol.trial.name

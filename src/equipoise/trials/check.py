@@ -255,8 +255,8 @@ def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> s
     if not serious:
         pairs = f"{plural(len(leaks), 'pair')} of images in different parts {'is' if len(leaks) == 1 else 'are'} alike"
         return (
-            f"{pairs}, but the source states different patients: a run goes on, and its report names them; look at them, and correct "
-            "the patients where they are wrong"
+            f"{pairs}, but the source states different patients: a run goes on, and its report names them; look at "
+            "them, and correct the patients where they are wrong"
         )
     if refused:
         return f"{plural(serious, 'leak')}: a run would be refused"

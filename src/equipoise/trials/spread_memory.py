@@ -17,7 +17,7 @@ def design_of(protocol: Protocol, cohort: Cohort) -> Design:
     """Return what the spread between training runs of a plan depends on, by its primary endpoint."""
     networks = sorted({arm.model.name for arm in protocol.arms})
     epochs, primary = protocol.training.epochs, protocol.endpoints.primary
-    return Design(cohort.name, primary, cohort.classes, tuple(networks), epochs, protocol.name)
+    return Design(cohort.name, primary, cohort.classes, tuple(networks), epochs, protocol.trial.name)
 
 
 def keep_spread(results: Mapping[str, Any], design: Design, file: Path) -> None:
