@@ -32,7 +32,7 @@ def counts(row: Opening, lock: Mapping[str, Any]) -> bool:
     if reuse_of(lock) and row.get("in_common") == []:
         return False
     # Trials of one study are counted by its family, which holds the later ones too.
-    return not (row.get("same_study") is True and _family(lock).get("shares"))
+    return not (row.get("same_study") is True and _shares(_family(lock)))
 
 
 def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> list[str]:
@@ -45,8 +45,8 @@ def _of_other_plans(rows: list[Opening]) -> list[str]:
     if not rows:
         return []
     times = "once" if len(rows) == 1 else f"{len(rows)} times"
-    most = max(rows, key=lambda row: _number(row, "test_cases_shared"))
-    shared, cases = _number(most, "test_cases_shared"), _number(most, "test_cases")
+    most = max(rows, key=lambda row: number_in(row, "test_cases_shared"))
+    shared, cases = number_in(most, "test_cases_shared"), number_in(most, "test_cases")
     if shared == 0:
         return [f"other test cases of its cohort had been opened {times} before by other plans for related arms"]
     part = f"{shared} of its {cases} test cases" if cases else f"{shared} of its test cases"
@@ -56,12 +56,12 @@ def _of_other_plans(rows: list[Opening]) -> list[str]:
 
 def _related(rows: list[Opening]) -> str:
     """Name what the arms have in common with those of earlier openings."""
-    common = dict.fromkeys(one for row in rows for one in row.get("in_common") or () if isinstance(one, str))
+    common = dict.fromkeys(one for row in rows for one in texts_in(row, "in_common"))
     return f", with the same {', '.join(common)}" if common else ", with other arms, and the plan states no split.reuse"
 
 
 def _of_the_study(family: Mapping[str, Any]) -> list[str]:
-    shares = [row for row in family.get("shares") or () if isinstance(row, Mapping)]
+    shares = _shares(family)
     if not shares or family.get("correction") == "bonferroni":
         return []
     names = [str(row.get("trial")) for row in shares]
@@ -78,6 +78,18 @@ def _family(lock: Mapping[str, Any]) -> Mapping[str, Any]:
     return family if isinstance(family, Mapping) else {}
 
 
-def _number(row: Opening, key: str) -> int:
+def _shares(family: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    shares = family.get("shares")
+    return [row for row in shares if isinstance(row, Mapping)] if isinstance(shares, list) else []
+
+
+def number_in(row: Opening, key: str) -> int:
+    """Return a number of a recorded opening; 0 where an earlier version recorded none."""
     value = row.get(key)
     return value if isinstance(value, int) else 0
+
+
+def texts_in(row: Opening, key: str) -> tuple[str, ...]:
+    """Return a list of texts of a recorded opening; empty where an earlier version recorded none."""
+    value = row.get(key)
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()

@@ -48,10 +48,17 @@ def family_of(folder: Path) -> dict[str, Any] | None:
         "correction": str(plan.get("correction", "none")),
         "shares": [
             {"trial": row["b"] if row["a"] == trial else row["a"], "test_cases_shared": row["test_cases_shared"]}
-            for row in plan.get(FAMILIES) or ()
+            for row in related_trials(plan)
             if trial in (row["a"], row["b"])
         ],
     }
+
+
+def related_trials(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rows of `families` in the plan of a study; none in that of an earlier version."""
+    rows = plan.get(FAMILIES)
+    keys = {"a", "b", "test_cases_shared"}
+    return [row for row in rows if isinstance(row, Mapping) and keys <= row.keys()] if isinstance(rows, list) else []
 
 
 def cohort_groups(cohorts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -62,6 +69,6 @@ def cohort_groups(cohorts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> 
     """
     first = {name: name for name in cohorts}
     for row in rows:
-        a, b = (first[str(row[key]).partition("/")[0]] for key in ("a", "b"))
-        first = {name: a if group == b else group for name, group in first.items()}
+        a, b = (first.get(str(row[key]).partition("/")[0]) for key in ("a", "b"))
+        first = {name: a if a is not None and group == b else group for name, group in first.items()}
     return first

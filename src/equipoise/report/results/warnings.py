@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.missing_modality import channels_left_out
-from equipoise.runfolder.earlier_openings import counts, reuse_of
+from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
@@ -53,8 +53,8 @@ def _of_openings(run: RunFolder) -> list[Reason]:
     rows, reason = run.ledger.prior_openings, reuse_of(run.lock)
     warnings = [Reason("stated_reuse", reason=reason)] if reason else []
     for row in rows[:_MOST]:
-        lists = {key: tuple(map(str, row.get(key) or ())) for key in ("in_common", "differs")}
-        numbers = {"shared": int(row.get("test_cases_shared") or 0), "cases": int(row.get("test_cases") or 0)}
+        lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
+        numbers = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}
         name, day = str(row.get("name") or ""), str(row.get("opened_at", ""))[:10]
         warnings.append(Reason("prior_opening", name=name, day=day, **numbers, **lists, counts=counts(row, run.lock)))
     if len(rows) > _MOST:

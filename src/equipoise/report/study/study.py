@@ -15,7 +15,7 @@ from equipoise.errors import LedgerError
 from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.paths import REPORT, trial_folder
 from equipoise.runfolder.read import is_predicted, read_folder, read_results, read_study_plan
-from equipoise.runfolder.study_family import FAMILIES, cohort_groups
+from equipoise.runfolder.study_family import cohort_groups, related_trials
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
 
@@ -50,7 +50,7 @@ def study_results(out: Path) -> dict[str, Any]:
     cells = [_cell(out, cohort, model) for cohort in plan["cohorts"] for model in plan["models"]]
     done = [cell for cell in cells if isinstance(cell, Workload)]
     kinds = [kind for kind in KINDS if done and done[0].entries(kind)]
-    groups = cohort_groups(plan["cohorts"], plan.get(FAMILIES) or ())
+    groups = cohort_groups(plan["cohorts"], related_trials(plan))
     results = {
         "schema": 1,
         **plan,
