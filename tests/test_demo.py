@@ -24,7 +24,8 @@ FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", 
 def canonical(results: Any) -> Any:
     """results.json without what was measured with a clock or a gauge, and the advice that rests on it.
 
-    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
+    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions
+    and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
     """
     if isinstance(results, list):
         return [canonical(value) for value in results]
@@ -39,7 +40,7 @@ def canonical(results: Any) -> Any:
         # What else this machine opened, such as the quick demo, is no number of this one.
         left["prior_openings"] = []
         for key in ("warnings", "exploratory_reasons"):
-            left[key] = [canonical(text) for text in results[key] if "opened" not in text]
+            left[key] = [canonical(text) for text in results[key] if "had been opened" not in text]
         left["exploratory"] = bool(left["exploratory_reasons"])
     return left
 

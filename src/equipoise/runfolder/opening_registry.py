@@ -27,15 +27,8 @@ from equipoise.runfolder.study_family import family_of
 
 _FILE, _LOCK = "openings.jsonl", "openings.lock"
 _NO_PART_OF_THE_PLAN = (
-    "locked_at",
-    "machine",
-    "code_folder",
-    "prior_openings",
-    "leaks",
-    "telling",
-    "not_leaks",
-    "study",
-)
+    "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
+)  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 
 
