@@ -39,7 +39,9 @@ def canonical(results: Any) -> Any:
     if "prior_openings" in left:
         # What else this machine opened, such as the quick demo, is no number of this one.
         left["prior_openings"] = []
-        left["warnings"] = [canonical(text) for text in results["warnings"] if "opened" not in text]
+        for key in ("warnings", "exploratory_reasons"):
+            left[key] = [canonical(text) for text in results[key] if "had been opened" not in text]
+        left["exploratory"] = bool(left["exploratory_reasons"])
     return left
 
 

@@ -235,6 +235,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
     sentences = [verdict.answer for verdict in answers(results, names_in(results))]
     # First, as on the page: a verdict is read before what follows it.
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
+    first += [f"Reuse of test cases, as the protocol states: {results['reuse']}"] if results.get("reuse") else []
     text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 

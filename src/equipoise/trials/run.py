@@ -36,7 +36,8 @@ from equipoise.runfolder.ledger import (
     TUNED,
     Ledger,
 )
-from equipoise.runfolder.opening_registry import Place, by_true_names, case_hashes, prior_openings, register
+from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -159,7 +160,8 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             with claimed(trial.out) as held:
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 text = text_named(trial.protocol, known)
-                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record, text)
+                opened = opened_cases(trial.cohort, trial.folds, trial.cards.all())
+                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record, text, opened)
                 ledger.held = held
                 if trial.how.alike:
                     refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])
@@ -353,7 +355,7 @@ def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> lis
 def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
     """Record an opening of the test set in the ledger, and in the registry of this machine."""
     plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = case_hashes(trial.cohort, trial.folds)
+    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
     place = Place.of(trial.out)
     data: dict[str, Any] = {} if look is None else {"look": look}
     # Looked up again, because another plan may have opened the cases since this one was locked.

@@ -24,6 +24,7 @@ from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import run_warnings, unequal_budgets
+from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
@@ -137,6 +138,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
         },
         "prior_openings": run.ledger.prior_openings,
         "exploratory": run.ledger.exploratory,
+        **({"reuse": reuse_of(run.lock)} if reuse_of(run.lock) else {}),
         **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
     }
 

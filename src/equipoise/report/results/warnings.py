@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
@@ -44,9 +45,20 @@ def _of_record(run: RunFolder) -> list[Reason]:
     warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
     if len(texts) > _MOST:
         warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
-    if run.ledger.prior_openings:
-        again = sum(bool(row.get("same_question")) for row in run.ledger.prior_openings)
-        warnings.append(Reason("prior_openings", number=len(run.ledger.prior_openings), same_question=again))
+    return [*warnings, *_of_openings(run)]
+
+
+def _of_openings(run: RunFolder) -> list[Reason]:
+    """Name every earlier opening of the test cases, and the reason that the plan states for opening them again."""
+    rows, reason = run.ledger.prior_openings, reuse_of(run.lock)
+    warnings = [Reason("stated_reuse", reason=reason)] if reason else []
+    for row in rows[:_MOST]:
+        lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
+        numbers = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}
+        name, day = str(row.get("name") or ""), str(row.get("opened_at", ""))[:10]
+        warnings.append(Reason("prior_opening", name=name, day=day, **numbers, **lists, counts=counts(row, run.lock)))
+    if len(rows) > _MOST:
+        warnings.append(Reason("more_openings", number=len(rows) - _MOST))
     return warnings
 
 
