@@ -7,18 +7,20 @@ from typing import Any
 import torch
 
 from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.optimizers import schedule
 from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
-from equipoise.training.loop.arm import code_hashes
+from equipoise.training.loop.arm import code_hashes, optimizer_over
 from equipoise.training.loop.blame import out_of_memory
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
+from equipoise.training.loop.optimizer_trial import optimizer_fault
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks import training_of
 
@@ -58,6 +60,7 @@ def _try(job: Job, samples: Samples) -> None:
             _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
             augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
             train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
+            _check_optimizer(job, learner)
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
@@ -82,6 +85,21 @@ def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     if answered != needed:
         raise ProtocolError(
             f"its model returns shape {answered}, but {job.task_record.name} of these images needs {needed}"
+        )
+
+
+def _check_optimizer(job: Job, learner: Learner) -> None:
+    """Raise ProtocolError where the optimizer leaves parameters alone, or could not go on from a checkpoint."""
+    rates = job.training.schedule
+    trainable = {name: value for name, value in learner.model.named_parameters() if value.requires_grad}
+    fault = optimizer_fault(
+        lambda parameters: optimizer_over(job, parameters),
+        trainable,
+        lambda optimizer, steps: schedule(rates.name, optimizer, steps, **rates.settings),
+    )
+    if fault is not None:
+        raise ProtocolError(
+            f"its optimizer {job.arm.optimizer.name!r} {fault} (equipoise.testing.check_optimizer tries it alone)"
         )
 
 
