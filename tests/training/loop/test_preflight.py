@@ -25,6 +25,22 @@ class Wide(Net):
     def forward(self, x):
         return super().forward(x)[:, :, None]
 
+class Softmax(Net):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+class SoftmaxWhenAsked(Net):
+    def forward(self, x):
+        return super().forward(x) if self.training else super().forward(x).softmax(1)
+
+class Sigmoid(Net):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
+class LogSoftmax(Net):
+    def forward(self, x):
+        return super().forward(x).log_softmax(1)
+
 def not_a_model(in_channels, out_channels, spatial_dims):
     return 3
 
@@ -93,6 +109,9 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
         ({"model": "nets_for_preflight:sulky"}, "cannot be built: no such depth"),
         ({"model": {"name": "nets_for_preflight:Net", "depth": 3}}, "has no setting 'depth'"),
         ({"optimizer": {"name": "adam", "lr": -1.0}}, "cannot be built: Invalid learning rate"),
+        ({"model": "nets_for_preflight:Softmax"}, "Softmax' returns probabilities.*as after a softmax; return logits"),
+        ({"model": "nets_for_preflight:SoftmaxWhenAsked"}, "returns probabilities.*as after a softmax; return logits"),
+        ({"model": "nets_for_preflight:Sigmoid"}, "returns probabilities.*as after a sigmoid; return logits"),
         (
             {"optimizer": "rules_for_preflight:Forgetful"},
             "optimizer 'rules_for_preflight:Forgetful' breaks the clause 'resumes bit for bit'.*in self.state",
@@ -109,6 +128,10 @@ def test_what_cannot_train_is_named_with_its_arm(job, samples, arm, sentence):
         preflight(([with_arm(job, **arm)], samples))
     assert str(caught.value).startswith("arm 'net'")
     assert "\n" not in str(caught.value)
+
+
+def test_logarithms_of_probabilities_are_logits(job, samples):
+    assert preflight(([with_arm(job, model="nets_for_preflight:LogSoftmax")], samples))["code"]
 
 
 def test_an_unknown_augmentation_is_told_before_training(job, samples):

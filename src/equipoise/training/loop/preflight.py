@@ -1,6 +1,7 @@
 """Try one step of every arm before the trial is locked, to report what cannot run and to estimate the cost."""
 
 import time
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
+from equipoise.training.loop.answer_scale import squashed_by
 from equipoise.training.loop.arm import code_hashes, optimizer_over
 from equipoise.training.loop.blame import out_of_memory
 from equipoise.training.loop.cost import PeakMemory
@@ -61,6 +63,7 @@ def _try(job: Job, samples: Samples) -> None:
             augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
             train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
             _check_optimizer(job, learner)
+            _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
@@ -100,6 +103,22 @@ def _check_optimizer(job: Job, learner: Learner) -> None:
     if fault is not None:
         raise ProtocolError(
             f"its optimizer {job.arm.optimizer.name!r} {fault} (equipoise.testing.check_optimizer tries it alone)"
+        )
+
+
+def _check_scale(job: Job, learner: Learner, batch: Batch) -> None:
+    """Raise ProtocolError for a model that answers with probabilities; spoils its weights."""
+    if ":" in job.task:
+        return  # the answers of a task of the user's own may have any scale
+    learner.model.eval()
+    # Not compiled: a second graph, of evaluation, may take a minute.
+    eager = torch.compiler.set_stance("force_eager") if job.training.compile is True else nullcontext()
+    with eager:
+        kind = squashed_by(learner.model, learner.logits, batch.to(learner.device).images)
+    if kind is not None:
+        raise ProtocolError(
+            f"its model {job.arm.model.name!r} returns probabilities: all its answers lie in [0, 1], as after {kind}; "
+            "return logits, for the loss and the predictions apply it (equipoise.testing.check_model tries it alone)"
         )
 
 
