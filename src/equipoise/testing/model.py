@@ -20,6 +20,7 @@ from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
 from equipoise.testing.model_sizes import answers_other_sizes
 from equipoise.testing.violation import ContractViolation, as_violation, clause_of
 from equipoise.training.loop.answer_scale import squashed_by
+from equipoise.zoo import refuse_without_adapter
 
 Factory = Callable[..., nn.Module]
 TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
@@ -158,6 +159,7 @@ def _named(factory: Factory | str | Mapping[str, Any], settings: dict[str, Any])
         return factory, getattr(factory, "__name__", repr(factory)), settings
     spelt = {"name": factory} if isinstance(factory, str) else dict(factory)
     name = str(spelt.pop("name", ""))
+    refuse_without_adapter(name, spelt, Path.cwd())
     return resolve(name, models, "model", Path.cwd()), name, spelt | settings
 
 
