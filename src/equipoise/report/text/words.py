@@ -21,7 +21,7 @@ VERDICTS = {
     "a_better": "first is better",
     "b_better": "second is better",
     "equivalent": "equivalent within the margin",
-    "not_enough_data": "cannot be told apart",
+    "not_enough_data": "not enough data",
     "single_run": "one run each: no verdict",
     "refused": "no verdict",
 }
