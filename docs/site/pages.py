@@ -1,5 +1,6 @@
 """The pages of the site in their order, and those that are made from the code."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -31,6 +32,20 @@ NAVIGATION = {
 """Every page by its part; pages of docs/ that stand nowhere here are put behind those of "How to"."""
 REPOSITORY = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Pages that are files at the top of the repository."""
+MADE_FROM = {
+    **{file: page for page, file in REPOSITORY.items()},
+    "src/equipoise/report/text/glossary.py": "glossary.md",
+    "src/equipoise/cohorts/sources.py": "catalogue/sources.md",
+    "src/equipoise/cohorts/public/catalogue.py": "catalogue/data.md",
+    "src/equipoise/models/__init__.py": "catalogue/models.md",
+    "src/equipoise/optimizers/__init__.py": "catalogue/optimizers.md",
+    "src/equipoise/training/learner/losses.py": "catalogue/losses.md",
+    "src/equipoise/training/augmentation/settings.py": "catalogue/augmentations.md",
+    "src/equipoise/statistics/endpoints.py": "catalogue/endpoints.md",
+    "src/equipoise/protocol/protocol.py": "catalogue/keys.md",
+}
+"""Files that pages link to, so that a link leads somewhere in a checkout too, and the page that is made from each."""
+_LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 _NAMED_PAGE = re.compile(r"`docs/((?:[\w-]+/)*[\w-]+\.md)`")
 _TITLED_FENCE = re.compile(r'```(\w+) title="([^"]+)"\n')
 _FENCE = re.compile(r"(```.*?```)", re.DOTALL)
@@ -85,8 +100,13 @@ def for_site(text: str, page: str, known: set[str]) -> str:
         target = match[1]
         return f"[{Path(target).stem}]({above}{target})" if target in known and target != page else match[0]
 
+    def led(match: re.Match[str]) -> str:
+        """Return a link to the page that is made from a file of the repository; other links as they are."""
+        made = MADE_FROM.get(posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), match[1])))
+        return match[0] if made is None else f"]({above}{made}{match[2] or ''})"
+
     parts = _FENCE.split(text)
-    plain = [part if part.startswith("```") else _NAMED_PAGE.sub(linked, part) for part in parts]
+    plain = [part if part.startswith("```") else _LINK.sub(led, _NAMED_PAGE.sub(linked, part)) for part in parts]
     return _TITLED_FENCE.sub(r"```{code-block} \1\n:caption: \2\n\n", "".join(plain))
 
 

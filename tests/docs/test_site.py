@@ -52,6 +52,22 @@ def test_links_to_other_hosts_are_links_and_no_loads(tmp_path):
     assert links.problems(tmp_path) == ["a.css loads from another host"]
 
 
+MARKDOWN = [*ROOT.glob("*.md"), *(page for page in (ROOT / "docs").rglob("*.md") if "site" not in page.parts)]
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere_in_a_checkout_too(page):
+    text = pages._FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert [link for link, _ in pages._LINK.findall(text) if not (page.parent / link).exists()] == []
+
+
+def test_links_to_files_lead_to_the_pages_that_are_made_from_them():
+    assert all((ROOT / file).is_file() for file in pages.MADE_FROM)
+    text = "[a](../../CONTRIBUTING.md), [b](../../src/equipoise/report/text/glossary.py#arm) and [c](runs.md)"
+    made = pages.for_site(text, "howto/margin.md", set())
+    assert made == "[a](../contributing.md), [b](../glossary.md#arm) and [c](runs.md)"
+
+
 def test_names_of_pages_become_links_and_titles_captions():
     known = {"statistics.md", "howto/margin.md"}
     text = 'See `docs/statistics.md` and `docs/none.md`.\n\n```python title="a.py"\n`docs/statistics.md`\n```\n'

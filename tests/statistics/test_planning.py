@@ -52,7 +52,9 @@ def test_more_patients_and_more_seeds_buy_power() -> None:
     assert found.low < found.detectable < found.high
     assert found.power_at_margin is not None
     assert found.power_at_margin < 0.8
-    assert "no number of patients is enough" in " ".join(plan_sentences(found))
+    text = " ".join(plan_sentences(found))
+    assert "no number of patients is enough" in text
+    assert "(this assumes a spread between training runs of 0.01, and the report will use the measured one)" in text
 
 
 def test_known_seed_spreads_narrow_the_range() -> None:

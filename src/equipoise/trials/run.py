@@ -61,6 +61,7 @@ from equipoise.training.tuning.draws import (
     tuned_jobs,
 )
 from equipoise.trials.alike import refuse_unlike
+from equipoise.trials.arm_faults import joined
 from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
@@ -86,16 +87,19 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     arms = [*first_jobs, *(job for job in trial.draws if job.draw == job.fold == 0)]
     requests = [([job], first) for job in arms]  # a call for each, so that a worker that dies names the arm
     outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
-    record: dict[str, Any] = {}
+    record, faults = dict[str, Any](), dict[str, str]()
     for job, outcome in ((job, outcomes[number]) for number, job in enumerate(arms)):
         if isinstance(outcome, local.Failure):
             where = f"arm {job.arm.name!r}: {outcome.text} in its first step"
             if interrupted(outcome):  # by what the machine lacks; nothing is locked yet
                 raise Interrupted(f"{where}; run the same command again")
-            raise ProtocolError(where if outcome.kind == local.DIED else outcome.text)
+            faults.setdefault(job.arm.name, where if outcome.kind == local.DIED else outcome.text)
+            continue
         record = {
             key: {**record.get(key, {}), **part} if isinstance(part, dict) else part for key, part in outcome.items()
         }
+    if faults:
+        raise ProtocolError(joined(faults))
     return record
 
 

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.text.amounts import about, amount, amounts, decimals_for, fixed, p_text, percent, usual_decimals
+from equipoise.report.text.amounts import (
+    about,
+    adding_up,
+    amount,
+    amounts,
+    decimals_for,
+    fixed,
+    p_text,
+    percent,
+    usual_decimals,
+)
 
 
 def no_verdict(endpoint: str, why: str) -> str:
@@ -232,7 +242,8 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
     usual = usual_decimals([*means, *interval])
     # As many digits as tell the means apart: "0.812 against 0.812" would name a difference that nobody can see.
     digits = max(decimals_for([gap, *interval], usual), decimals_for([means[0]], usual, [means[1]]))
-    first, second, gap_text, low, high = (fixed(value, digits) for value in (*means, gap, *interval))
+    low, high = (fixed(value, digits) for value in interval)
+    first, second, gap_text = (fixed(value, adding_up(means, digits)) for value in (*means, gap))
     together = f" for all {family} comparisons together" if family > 1 else ""
     return (
         f"{first} against {second}{units}, a difference of {gap_text} "

@@ -94,7 +94,10 @@ def _about_margin(plan: Plan, margin: float) -> list[str]:
         return [first]
     if own.patients is None:
         enough = f"use at least {plan.fewest_seeds}" if plan.fewest_seeds else "the training must become more stable"
-        return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough}."]
+        # Before the trial the spread is assumed, and the number of runs grows with its square.
+        spread = f"{plan.assumptions.facts['seed_sd']:.2g}"
+        assumed = f"this assumes a spread between training runs of {spread}, and the report will use the measured one"
+        return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough} ({assumed})."]
     if own.patients > plan.patients:
         return [first, f"About {own.patients} test patients are needed for a power of 80 %."]
     return [first]
