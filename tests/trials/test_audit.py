@@ -88,7 +88,8 @@ def test_patients_must_be_known_or_stated(table: dict[str, Any], tmp_path: Path)
     paired = audit(bare, patients=path)
     assert paired["cohort"]["patients"] == 60
     mapping = {f"{i:03d}": f"p{i // 2}" for i in range(120)}
-    assert paired == audit(bare, patients=mapping)
+    assert [one["path"] for one in paired["lists"]] == [str(path)]
+    assert {**paired, "lists": []} == audit(bare, patients=mapping)
     with pytest.raises(PredictionError, match="no patient in the list"):
         audit(bare, patients={"000": "p0"})
 
@@ -267,7 +268,7 @@ def test_subgroups_are_columns_of_the_table(table: dict[str, Any]) -> None:
     site = np.where(ordered(table)["case"].astype(int) < 60, "A", "B")
     found = audit(changed(table, site=site), subgroups=["site"])
     assert [group["value"] for group in found["subgroups"][0]["groups"]] == ["A", "B"]
-    assert any("site" in note and "not used" in note for note in audit(changed(table, site=site))["warnings"])
+    assert any("site" in note and "not used" in note for note in audit(changed(table, site=site))["assumptions"])
     with pytest.raises(PredictionError, match="'site' that is not a number"):
         audit(changed(table, site=np.where(site == "A", "1", "B")))
 

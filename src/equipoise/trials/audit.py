@@ -7,14 +7,17 @@ from typing import Any
 from equipoise.cohorts.identities import PLAIN, PSEUDONYMS, user_key
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import (
+    PATIENTS,
     AuditOptions,
     Collected,
+    ListFile,
     collect,
     collect_table,
     parse_columns,
     parse_regions,
-    read_column,
+    read_list,
     split_arm,
+    training_list,
 )
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
@@ -109,7 +112,7 @@ def audit_as_stated(
     table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
-    results = results_of(run) | {"assumptions": list(collected.notes)}
+    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes]}
     if out is not None:
         shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key())
         _write(Path(out), *shown)
@@ -119,14 +122,18 @@ def audit_as_stated(
 def _reading(settings: AuditSettings) -> AuditOptions:
     """Return what the readers of files need to know."""
     regions = parse_regions(settings.regions)
+    patients = _patients(settings.patients)
+    lists = [patients] if isinstance(patients, ListFile) else []
+    lists += [] if settings.training is None else [training_list(Path(settings.training))]
     return AuditOptions(
         truth=None if settings.truth is None else Path(settings.truth), regions=regions,
-        classes=tuple(settings.classes), metric=settings.metric, patients=_patients(settings.patients),
+        classes=tuple(settings.classes), metric=settings.metric,
+        patients=patients.values if isinstance(patients, ListFile) else patients,
         cases_are_patients=settings.cases_are_patients, subgroups=tuple(settings.subgroups),
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),
         columns=parse_columns(settings.columns), calls=tuple(one.name for one in CALLED), scores=settings.scores,
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
-        below_chance=settings.below_chance,
+        below_chance=settings.below_chance, lists=tuple(lists),
     )  # fmt: skip
 
 
@@ -149,7 +156,7 @@ def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collect
     return collect([(arm, Path(path)) for arm, path in named], options, watch)
 
 
-def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
+def _patients(given: str | Path | Mapping[str, str] | None) -> ListFile | Mapping[str, str] | None:
     if given is None or isinstance(given, Mapping):
         return given
-    return read_column(Path(given), "case", "patient", "list of patients")
+    return read_list(Path(given), "case", "patient", PATIENTS)

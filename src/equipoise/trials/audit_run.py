@@ -66,8 +66,9 @@ def _as_run(table: Predictions, plan: AuditPlan, collected: Collected, notes: Se
     lock = _lock(table, test, plan, keys, _cohort(table, patient, label))
     sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
-        _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
-    )
+        _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources,
+        lists=tuple(one.record() for one in collected.lists), readings=collected.readings,
+    )  # fmt: skip
 
 
 def _lock(

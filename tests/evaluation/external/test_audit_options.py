@@ -6,7 +6,8 @@ import pytest
 
 from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation import external
-from equipoise.evaluation.external.audit_options import labels_of, parse_regions, read_column
+from equipoise.evaluation.external.audit_options import labels_of, parse_regions
+from equipoise.evaluation.external.lists import read_column
 
 
 def test_regions_have_one_meaning_in_every_spelling() -> None:

@@ -41,12 +41,17 @@ _POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "
 
 
 def with_scores(
-    columns: Columns, source: str, options: AuditOptions, truth: Mapping[str, str] | None
+    columns: Columns,
+    source: str,
+    options: AuditOptions,
+    truth: Mapping[str, str] | None,
+    used: dict[str, str] | None = None,
 ) -> tuple[Columns, list[str]]:
     """Return the columns with `truth` and one `score_<class>` per class, where the table is a classifier's; and notes.
 
-    truth: case → class, for tables without a truth of their own.
+    truth: case → class, for tables without a truth of their own. used: is filled with the columns of scores and calls.
     """
+    before = columns
     # The same prefix in other letters, as spreadsheets write it.
     columns = {SCORE + key[len(SCORE) :] if key.lower().startswith(SCORE) else key: v for key, v in columns.items()}
     own = "truth" in columns
@@ -65,8 +70,13 @@ def with_scores(
     if blank:
         raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
     if any(name.startswith(SCORE) for name in columns):
-        return _completed(columns, source, options, sorted(set(texts)), notes)
-    return _from_one(columns, source, options, texts, notes)
+        columns, notes = _completed(columns, source, options, sorted(set(texts)), notes)
+    else:
+        columns, notes = _from_one(columns, source, options, texts, notes, used)
+    if used is not None and not {"score", "prediction"} & used.keys():
+        scores = [name for name in before if name not in columns or name.lower().startswith(SCORE)]
+        used |= {"score": ", ".join(scores)} if scores else {}
+    return columns, notes
 
 
 def _truths(labels: list[Any], classes: list[str]) -> list[Any]:
@@ -136,11 +146,12 @@ def _completed(
     if options.scores == PROBABILITIES:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
         refuse_outside(columns, scores, ", ".join(names), source)
-    return columns, [*notes, *_other_sums(columns, names, source)]
+    return columns, notes
 
 
-def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
+def other_sums(columns: Columns, source: str) -> list[str]:
     """Note scores from 0 to 1 that do not add up to 1, as those of one network per class or of two arms."""
+    names = [name for name in columns if name.startswith(SCORE)]
     numbers = [as_numbers(columns[name]) for name in names]
     known = [one for one in numbers if one is not None]
     if len(known) < max(2, len(names)):
@@ -160,9 +171,15 @@ def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
 
 
 def _from_one(
-    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+    columns: Columns,
+    source: str,
+    options: AuditOptions,
+    truths: list[str],
+    notes: list[str],
+    used: dict[str, str] | None = None,
 ) -> tuple[Columns, list[str]]:
-    """Read one column of scores or of called classes."""
+    """Read one column of scores or of called classes; `used` is filled with its name."""
+    used = {} if used is None else used
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         return columns, notes
@@ -179,10 +196,12 @@ def _from_one(
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
             notes.append(f"The predicted classes in {called!r} of {source} were not used; the scores were.")
+        used["score"] = used.get("score", score)
         table, more = _two(columns, score, positive, negative, source, options)
         return table, [*notes, *more]
     if called is None:
         return columns, notes
+    used["prediction"] = used.get("prediction", used.pop("score", called))
     return _calls(columns, called, source, options, truths, notes)
 
 

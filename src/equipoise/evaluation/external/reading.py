@@ -1,7 +1,7 @@
 """The result of reading one file or folder: columns by name, its kind, and notes on unusual content."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -16,8 +16,9 @@ _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg",
 class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
-    kind: in words, for the report. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases.
-    structures: those that a table itself names, or that a tool's file judges.
+    kind: in words, for the report. notes: what may mislead. readings: how columns were read, in sentences; used: role →
+    column. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases. structures: those that a
+    table itself names, or that a tool's file judges.
     """
 
     path: str
@@ -27,6 +28,8 @@ class Reading:
     sha256: str = ""
     candidates: Any = None
     structures: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
+    used: Mapping[str, str] = field(default_factory=dict)
 
 
 def stem(name: str) -> str:

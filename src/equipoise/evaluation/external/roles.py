@@ -86,12 +86,13 @@ def with_roles(
     metric: str | None = None,
     subgroups: Sequence[str] = (),
     listed: Sequence[str] | None = None,
+    used: dict[str, str] | None = None,
 ) -> tuple[Columns, list[str]]:
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
     columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
-    list is read for, whose columns the caller cannot name.
+    list is read for, whose columns the caller cannot name. used: is filled with the column of every role.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
@@ -116,6 +117,9 @@ def with_roles(
     ]
     renamed = {roles.get(name, name): values for name, values in columns.items()}
     _add_case(renamed, source, notes)
+    if used is not None:
+        used |= {role: name for name, role in roles.items()} | ({"arms": ", ".join(wide)} if wide else {})
+        used |= {"case": used["patient"]} if "case" in renamed and "case" not in used else {}
     renamed = _long(renamed, wide, source, metric) if wide else renamed
     renamed = _named_metrics(_clean(renamed, source, notes), source, metric, notes)
     if structure is not None and structure not in subgroups:
@@ -206,7 +210,7 @@ def _add_case(columns: Columns, source: str, notes: list[str]) -> None:
     rows = list(zip(*keys, strict=True))
     if len(set(rows)) == len(rows):
         columns["case"] = columns["patient"]
-        notes.append(f"{source} has one row per patient, so that patients are its cases.")
+        notes.append(f"The patients of {source} are its cases, since each has one row.")
 
 
 def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None) -> Columns:

@@ -1,0 +1,83 @@
+"""Files beside the predictions: the reference, the list of patients, the training list; with what identifies each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from equipoise.cohorts.formats.checksums import sha256
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.roles import with_roles
+from equipoise.evaluation.external.table_file import table_columns
+
+REFERENCE, PATIENTS, TRAINING = "reference", "list of patients", "training list"
+FINDINGS, MASKS, MEDMNIST = "true findings", "folder of true masks", "MedMNIST data set"
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """A file beside the predictions. kind: in words. columns: role → column. notes: how columns were read.
+
+    sha256: of the file, or over the hashes of a folder's files that were read. values: of a list, key → value.
+    names: of a training list, "case" and "patient" → those that it names.
+    """
+
+    path: str
+    kind: str
+    cases: int
+    sha256: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def record(self) -> dict[str, object]:
+        """Return what results.json says of the file."""
+        return {
+            "path": self.path, "kind": self.kind, "cases": self.cases, "sha256": self.sha256,
+            "columns": dict(self.columns),
+        }  # fmt: skip
+
+
+def read_list(path: Path, key: str, value: str, kind: str) -> ListFile:
+    """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
+    columns, digest = table_columns(path)
+    used: dict[str, str] = {}
+    columns, notes = with_roles(columns, str(path), {}, listed=(key, value), used=used)
+    if key not in columns or value not in columns or not len(columns[key]):
+        listed = ", ".join(columns)
+        raise PredictionError(
+            f"the {kind} {path} has no row with the columns {key!r} and {value!r} (it has {listed}); add them"
+        )
+    values: dict[str, str] = {}
+    for name, cell in zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True):
+        if not name or not cell:
+            raise PredictionError(f"the {kind} {path} has an empty cell in column {key!r} or {value!r}; fill it in")
+        if values.setdefault(name, cell) != cell:
+            raise PredictionError(
+                f"the {kind} {path} gives case {name!r} the {value} {values[name]!r} and {cell!r}; keep one"
+            )
+    roles = {role: used[role] for role in (key, value)}
+    return ListFile(str(path), kind, len(values), digest, roles, tuple(notes), values)
+
+
+def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
+    """Read key → value of two roles from a table, as `read_list` does."""
+    return dict(read_list(path, key, value, description).values)
+
+
+def training_list(path: Path) -> ListFile:
+    """Read the cases and patients that some arm was trained on, from a table with a column of either."""
+    columns, digest = table_columns(path)
+    used: dict[str, str] = {}
+    columns, notes = with_roles(columns, str(path), {}, listed=("case", "patient"), used=used)
+    given = {role: columns[role].tolist() for role in ("case", "patient") if role in columns}
+    rows = max(map(len, given.values()), default=0)
+    if not rows:
+        raise PredictionError(f"the {TRAINING} {path} has no row with a column 'case' or 'patient'; add one")
+    names = {role: frozenset(str(one) for one in cells if one) for role, cells in given.items()}
+    return ListFile(str(path), TRAINING, rows, digest, {role: used[role] for role in names}, tuple(notes), names=names)
+
+
+def whole_file(path: Path, kind: str, cases: int) -> ListFile:
+    """Describe a file whose columns have fixed names, or that has none."""
+    return ListFile(str(path), kind, cases, sha256(path))
