@@ -90,7 +90,9 @@ def test_patients_must_be_known_or_stated(table: dict[str, Any], tmp_path: Path)
     mapping = {f"{i:03d}": f"p{i // 2}" for i in range(120)}
     assert [one["path"] for one in paired["lists"]] == [str(path)]
     assert {**paired, "lists": []} == audit(bare, patients=mapping)
-    with pytest.raises(PredictionError, match="no patient in the list"):
+    with pytest.raises(
+        PredictionError, match="119 of 120 cases of the table are not in the list of patients, .001. first"
+    ):
         audit(bare, patients={"000": "p0"})
 
 

@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns
 from equipoise.evaluation.external.rival_columns import refuse_rivals
 from equipoise.evaluation.external.score_scales import SUM_TOLERANCE, refuse_outside, refuse_stated_logits
@@ -59,6 +60,8 @@ def with_scores(
     if not own and not (truth and labels):
         _refuse_bare_scores(columns, source)
         return columns, []
+    if not own and not any(label is not None for label in labels) and labels:
+        refuse_unlisted([str(case) for case in columns["case"]], truth or {}, source, f"the reference {options.truth}")
     if not labels:
         raise PredictionError(f"{source} has a header and no rows; save the predictions again")
     named = sorted({name.removeprefix(SCORE) for name in columns if name.startswith(SCORE)})

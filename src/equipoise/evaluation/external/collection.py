@@ -18,10 +18,10 @@ from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.reading import Reading, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.structures import description
-from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
+from equipoise.evaluation.external.table_file import SUFFIXES, TableFile, columns_of, table_file
 from equipoise.evaluation.external.unused import refuse_unused
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
@@ -137,7 +137,9 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     name = "the table"
     reference = _reference(options)
     truth = _values(reference)
-    part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
+    columns = columns_of(table, name)
+    rows = np.arange(len(next(iter(columns.values()), ()))) + 1
+    part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options, truth))
     parts, notes = _detected([part], options)
     refuse_unused(parts, options, truth)
     return _collected(parts, options, reference, [*notes, *part.reading.notes], [])
@@ -273,8 +275,8 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
         return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
-    columns, digest = table_columns(path, next(iter(options.columns.get("sheet", ())), None))
-    return Part(arm, _reading(columns, str(path), source.kind.value, options, truth, digest), fold_in(path))
+    table = table_file(path, next(iter(options.columns.get("sheet", ())), None))
+    return Part(arm, _reading(table, str(path), source.kind.value, options, truth), fold_in(path))
 
 
 def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], list[str]]:
@@ -296,20 +298,21 @@ def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], lis
 
 
 def _reading(
-    columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
+    table: TableFile, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
-    raw = columns
-    used: dict[str, str] = {}
-    columns, notes = with_roles(raw, source, options.columns, options.metric, options.subgroups, used=used)
-    if detections.has_places(columns):
-        return Reading(source, detections.KIND, columns, (), digest, readings=tuple(notes), used=used)
+    raw, digest, used = table.columns, table.sha256, dict[str, str]()
+    columns, notes = with_roles(
+        raw, source, options.columns, options.metric, options.subgroups, used=used, rows=table.rows
+    )
+    if has_places(columns):
+        return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
     columns, more = with_scores(columns, source, options, truth, used)
     sums = other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)
     return Reading(
         source, kind, columns, tuple(sums), digest, structures=structures_of(raw, columns),
-        readings=(*notes, *more, *aside), used=used,
+        readings=(*table.notes, *notes, *more, *aside), used=used,
     )  # fmt: skip
 
 

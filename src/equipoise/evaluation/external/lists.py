@@ -7,7 +7,7 @@ from pathlib import Path
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.roles import with_roles
-from equipoise.evaluation.external.table_file import table_columns
+from equipoise.evaluation.external.table_file import table_columns, table_file
 
 REFERENCE, PATIENTS, TRAINING = "reference", "list of patients", "training list"
 FINDINGS, MASKS, MEDMNIST = "true findings", "folder of true masks", "MedMNIST data set"
@@ -40,24 +40,33 @@ class ListFile:
 
 def read_list(path: Path, key: str, value: str, kind: str) -> ListFile:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
-    columns, digest = table_columns(path)
-    used: dict[str, str] = {}
-    columns, notes = with_roles(columns, str(path), {}, listed=(key, value), used=used)
+    table, used = table_file(path), dict[str, str]()
+    columns, notes = with_roles(table.columns, str(path), {}, listed=(key, value), used=used)
     if key not in columns or value not in columns or not len(columns[key]):
         listed = ", ".join(columns)
         raise PredictionError(
             f"the {kind} {path} has no row with the columns {key!r} and {value!r} (it has {listed}); add them"
         )
     values: dict[str, str] = {}
-    for name, cell in zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True):
+    first: dict[str, int] = {}
+    pairs = list(zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True))
+    for number, (name, cell) in zip(table.rows.tolist(), pairs, strict=True):
         if not name or not cell:
-            raise PredictionError(f"the {kind} {path} has an empty cell in column {key!r} or {value!r}; fill it in")
+            empty, full = (value, f" of case {name!r}") if name else (key, "")
+            count = sum(not all(pair) for pair in pairs)
+            more = f" ({count} such rows)" if count > 1 else ""
+            raise PredictionError(
+                f"the {kind} {path} has an empty cell in column {used[empty]!r}, row {number}{full}{more}; fill it in, "
+                "or remove the row"
+            )
         if values.setdefault(name, cell) != cell:
             raise PredictionError(
-                f"the {kind} {path} gives case {name!r} the {value} {values[name]!r} and {cell!r}; keep one"
+                f"the {kind} {path} gives case {name!r} the {value} {values[name]!r} in row {first[name]} and {cell!r} "
+                f"in row {number}; keep one"
             )
+        first.setdefault(name, number)
     roles = {role: used[role] for role in (key, value)}
-    return ListFile(str(path), kind, len(values), digest, roles, tuple(notes), values)
+    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values)
 
 
 def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:

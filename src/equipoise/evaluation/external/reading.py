@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.layouts.columns import bare
+
 Columns = dict[str, NDArray[Any]]
+AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xmm", "worldx"))
+"""Names of the columns that hold coordinates in mm, bare."""
 _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dcm", ".mha", ".nrrd")
 
 
@@ -30,6 +34,12 @@ class Reading:
     structures: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
     used: Mapping[str, str] = field(default_factory=dict)
+
+
+def has_places(columns: Columns) -> bool:
+    """Whether a table has coordinates in mm, as tables of candidates and findings do."""
+    names = {bare(name) for name in columns}
+    return all(names & set(axis) for axis in AXES[1:])
 
 
 def stem(name: str) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
-from equipoise.evaluation.external.reading import Columns, stem
+from equipoise.evaluation.external.reading import Columns, has_places, stem
+from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
 from equipoise.evaluation.external.table_file import MISSING, as_numbers
 from equipoise.lookup import nearest
@@ -87,31 +88,28 @@ def with_roles(
     subgroups: Sequence[str] = (),
     listed: Sequence[str] | None = None,
     used: dict[str, str] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> tuple[Columns, list[str]]:
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
     columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
-    list is read for, whose columns the caller cannot name. used: is filled with the column of every role.
+    list is read for, whose columns the caller cannot name. used: is filled with the column of every role. rows: the
+    number of each row in its file, (rows,); by default that of a table with a header.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
     missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
     if missing:
         raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
-    roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
     measured = any(_METRIC_OF.get(bare(name)) for name in columns)
     structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
     wide = by_role.get("arms", ())
-    for role in _TIERS:
-        taken = {*roles, *wide, structure or "", *(name for name in subgroups if name not in ROLES)}
-        name = None if role in roles.values() else _of_role(role, columns, taken, source)
-        if name is not None and role in RIVALS and (listed is None or role in listed):
-            remedy = None if listed is None else "keep one of them in the list"
-            refuse_rivals(role, name, _rivals(role, name, columns, taken), columns, source, remedy)
-        # In a wide table the names of the arms are those of columns.
-        if name is not None and not (role == "arm" and wide):
-            roles[name] = role
+    taken = {*wide, structure or "", *(name for name in subgroups if name not in ROLES)}
+    roles = _assigned(columns, source, by_role, taken, listed)
+    if listed is None and not has_places(columns):
+        single = structure is None and (not wide or "case" in roles.values())
+        columns = _rows_once(columns, roles, source, rows, notes, single=single)
     notes += [
         f"The column {name!r} of {source} was read as the {role}." for name, role in roles.items() if name != role
     ]
@@ -126,6 +124,45 @@ def with_roles(
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def _assigned(
+    columns: Columns,
+    source: str,
+    by_role: Mapping[str, tuple[str, ...]],
+    other: set[str],
+    listed: Sequence[str] | None,
+) -> dict[str, str]:
+    """Return column → role, as the caller says or by the names; `other`: columns that have another purpose."""
+    roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
+    for role in _TIERS:
+        taken = {*roles, *other}
+        name = None if role in roles.values() else _of_role(role, columns, taken, source)
+        if name is not None and role in RIVALS and (listed is None or role in listed):
+            remedy = None if listed is None else "keep one of them in the list"
+            refuse_rivals(role, name, _rivals(role, name, columns, taken), columns, source, remedy)
+        # In a wide table the names of the arms are those of columns.
+        if name is not None and not (role == "arm" and "arms" in by_role):
+            roles[name] = role
+    return roles
+
+
+def _rows_once(
+    columns: Columns,
+    roles: Mapping[str, str],
+    source: str,
+    rows: NDArray[np.int64] | None,
+    notes: list[str],
+    *,
+    single: bool,
+) -> Columns:
+    """Leave out rows that repeat another; single: whether every case should have one row in each arm and run."""
+    rows = np.arange(len(next(iter(columns.values()), ()))) + 2 if rows is None else rows
+    columns, rows, more = without_repeats(columns, roles, rows, source)
+    notes += more
+    if single:
+        refuse_conflicts({roles.get(name, name): values for name, values in columns.items()}, rows, source)
+    return columns
 
 
 def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tuple[Columns, list[str]]:

@@ -8,6 +8,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,36 @@ _LARGEST_WORKBOOK = 512 * MIB
 Columns = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class TableFile:
+    """A table as it was read: columns by name, the file's SHA-256, and notes on rows that were left out.
+
+    rows: the number of each row in the file, (rows,), counted from 1 with the header.
+    """
+
+    columns: Columns
+    sha256: str
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+
 def table_columns(path: Path, sheet: str | None = None) -> tuple[Columns, str]:
-    """Read the columns of a table by name, and the file's SHA-256.
+    """Read the columns of a table by name, and the file's SHA-256, as `table_file` does."""
+    table = table_file(path, sheet)
+    return table.columns, table.sha256
+
+
+def table_file(path: Path, sheet: str | None = None) -> TableFile:
+    """Read a table; rows without any value are left out, with a note.
 
     sheet: of an Excel file with several. Raises PredictionError or RefusedFile, in one sentence.
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _parquet(path), sha256(path)
+        columns = _parquet(path)
+        return TableFile(columns, sha256(path), np.arange(len(next(iter(columns.values()), ()))) + 2)
     if suffix in EXCEL:
-        return _workbook(path, sheet), sha256(path)
+        return _workbook(path, sheet)
     if suffix in TEXT:
         return _text(path)
     raise PredictionError(
@@ -132,7 +153,7 @@ def _separator(text: str) -> str:
     return max(readings, key=lambda reading: reading[:2])[2] if readings else ","
 
 
-def _text(path: Path) -> tuple[Columns, str]:
+def _text(path: Path) -> TableFile:
     text, separator, digest = _decoded_text(path)
     try:
         names = [
@@ -156,8 +177,34 @@ def _text(path: Path) -> tuple[Columns, str]:
     for name in names:
         # One line, because ids stand in sentences.
         cells = [" ".join(cell.split()) if "\n" in cell else cell.strip() for cell in table[name].to_pylist()]
-        columns[name] = np.array(with_points(cells), dtype=object)
-    return columns, digest
+        columns[name] = np.array(cells, dtype=object)
+    filled = np.array([any(row) for row in zip(*columns.values(), strict=True)], dtype=bool)
+    rows = _row_numbers(path, text, separator, len(filled))
+    notes = _empty_rows(rows[~filled], path)
+    kept = {name: np.array(with_points(cells[filled].tolist()), dtype=object) for name, cells in columns.items()}
+    return TableFile(kept, digest, rows[filled], notes)
+
+
+def _row_numbers(path: Path, text: str, separator: str, n: int) -> NDArray[np.int64]:
+    """Return the number of every row in the file, as a spreadsheet shows it: empty lines are rows there."""
+    before = decoded(read_bytes(path, _LIMITS)[0], path)
+    skipped = before[: len(before) - len(text)].count("\n")
+    if n + 1 == len(text.rstrip("\r\n").split("\n")):  # no empty line, and no cell of several lines
+        return np.arange(n) + 2 + skipped
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    numbers = [number for number, record in enumerate(records, start=1) if record][1:]
+    return np.array(numbers[:n], dtype=np.int64) + skipped
+
+
+def _empty_rows(rows: NDArray[np.int64], path: Path) -> tuple[str, ...]:
+    if not len(rows):
+        return ()
+    which = (
+        f"{len(rows)} empty rows of {path}, row {rows[0]} first, were"
+        if len(rows) > 1
+        else (f"The empty row {rows[0]} of {path} was")
+    )
+    return (f"{which} left out.",)
 
 
 def _parquet(path: Path) -> Columns:
@@ -169,7 +216,7 @@ def _parquet(path: Path) -> Columns:
         raise PredictionError(f"{path} is not a readable table ({reason}); save the predictions again") from error
 
 
-def _workbook(path: Path, sheet: str | None) -> Columns:
+def _workbook(path: Path, sheet: str | None) -> TableFile:
     check_size(path, _LIMITS)
     try:
         import openpyxl
@@ -194,7 +241,7 @@ def _workbook(path: Path, sheet: str | None) -> Columns:
     return _sheet(path, {name: rows for name, rows in sheets.items() if rows}, sheet)
 
 
-def _sheet(path: Path, sheets: Mapping[str, list[list[str]]], sheet: str | None) -> Columns:
+def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet: str | None) -> TableFile:
     if not sheets or (sheet is not None and sheet not in sheets):
         listed = ", ".join(sheets) or "none"
         raise PredictionError(f"{path} has no filled sheet {sheet or ''}".rstrip() + f" (filled: {listed}); name one")
@@ -203,21 +250,25 @@ def _sheet(path: Path, sheets: Mapping[str, list[list[str]]], sheet: str | None)
         raise PredictionError(
             f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
         )
-    header, *body = sheets[sheet or next(iter(sheets))]
+    (first, header), *body = sheets[sheet or next(iter(sheets))]
     _refuse_twins(header, str(path))
-    return {
-        name: np.array(with_points([row[index] for row in body]), dtype=object) for index, name in enumerate(header)
+    columns = {
+        name: np.array(with_points([row[index] for _, row in body]), dtype=object) for index, name in enumerate(header)
     }
+    rows = np.array([number for number, _ in body], dtype=np.int64)
+    # Rows behind the last one may be there for their format alone.
+    empty = np.setdiff1d(np.arange(first + 1, rows[-1] if len(rows) else first), rows)
+    return TableFile(columns, sha256(path), rows, _empty_rows(empty, path))
 
 
-def _filled(rows: list[list[Any]]) -> list[list[str]]:
-    """Return the rows and columns of a sheet that hold anything, every cell as text."""
+def _filled(rows: list[list[Any]]) -> list[tuple[int, list[str]]]:
+    """Return the rows and columns of a sheet that hold anything, with row numbers and every cell as text."""
     texts = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
-    texts = [row for row in texts if any(row)]
-    width = max((len(row) for row in texts), default=0)
-    texts = [[*row, *[""] * (width - len(row))] for row in texts]
-    used = [index for index in range(width) if any(row[index] for row in texts)]
-    return [[row[index] for index in used] for row in texts]
+    filled = [(number, row) for number, row in enumerate(texts, start=1) if any(row)]
+    width = max((len(row) for _, row in filled), default=0)
+    filled = [(number, [*row, *[""] * (width - len(row))]) for number, row in filled]
+    used = [index for index in range(width) if any(row[index] for _, row in filled)]
+    return [(number, [row[index] for index in used]) for number, row in filled]
 
 
 def _cell(cell: Any) -> str:
