@@ -7,7 +7,15 @@ from itertools import combinations
 from pathlib import Path
 
 from equipoise.errors import EquipoiseError
-from equipoise.evaluation.external import PATIENTS, AuditOptions, collect, parse_columns, read_list, split_arm
+from equipoise.evaluation.external import (
+    PATIENTS,
+    AuditOptions,
+    collect,
+    parse_columns,
+    read_list,
+    scores_text,
+    split_arm,
+)
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.pages.sample_size_page import grant_page
 from equipoise.report.results.own_endpoints import own_endpoints
@@ -185,11 +193,12 @@ def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
 def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSettings) -> Pilot:
     """Read predictions made elsewhere, by the functions and the checks of an audit."""
     given = [split_arm(one) for one in sources]
-    listed = settings.patients
+    listed, columns = settings.patients, parse_columns(settings.columns)
     options = AuditOptions(
-        positive=settings.positive, columns=parse_columns(settings.columns),
-        cases_are_patients=settings.cases_are_patients, scores=settings.scores, below_chance=settings.below_chance,
-        patients=None if listed is None else read_list(Path(str(listed)), "case", "patient", PATIENTS).values,
+        positive=settings.positive, columns=columns,
+        cases_are_patients=settings.cases_are_patients, scores=scores_text(settings.scores),
+        below_chance=settings.below_chance,
+        patients=None if listed is None else read_list(Path(str(listed)), "case", "patient", PATIENTS, columns).values,
     )  # fmt: skip
     collected = collect([(arm, Path(path)) for arm, path in given], options)
     table, notes = agreed(collected, settings)

@@ -11,6 +11,7 @@ from equipoise.evaluation.external.audit_options import AuditOptions, parse_regi
 from equipoise.evaluation.external.collection import Collected, Source, collect, collect_table
 from equipoise.evaluation.external.lists import PATIENTS, ListFile, read_list, training_list
 from equipoise.evaluation.external.roles import parse_columns
+from equipoise.evaluation.external.scopes import scores_text
 
 __all__ = [
     "PATIENTS",
@@ -23,6 +24,7 @@ __all__ = [
     "parse_columns",
     "parse_regions",
     "read_list",
+    "scores_text",
     "split_arm",
     "training_list",
 ]

@@ -9,6 +9,8 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external.lists import ListFile
 from equipoise.evaluation.segmentation import Metric
 
+LOGITS, PROBABILITIES, PERCENT = "logits", "probabilities", "percent"
+"""What scores are, as the caller says."""
 Regions = Mapping[str, tuple[int, ...]]
 
 
@@ -22,9 +24,10 @@ class AuditOptions:
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
     own: metrics of the caller's own for each case of masks, by name.
     calls: endpoints that called classes suffice for. columns: role → columns of tables, see `parse_columns`. scores:
-    "probabilities" or "logits", where tables do not say. positive: the class that a single score is about. primary: the
-    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm. below_chance:
-    the labels of masks are right, although those of an arm look exchanged. lists: files that these options came from.
+    one of `PROBABILITIES`, `PERCENT` and `LOGITS`, where tables do not say, or one for each arm (`parse_scores`).
+    positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
+    nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
+    arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
     """
 
     truth: Path | None = None
@@ -43,6 +46,7 @@ class AuditOptions:
     ignore: tuple[int, ...] = ()
     below_chance: bool = False
     lists: tuple[ListFile, ...] = ()
+    arm: str = ""
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:

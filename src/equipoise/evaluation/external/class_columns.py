@@ -14,7 +14,7 @@ from scipy.special import expit, softmax
 
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.audit_options import LOGITS, PROBABILITIES, AuditOptions
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns
 from equipoise.evaluation.external.rival_columns import refuse_rivals
@@ -22,7 +22,6 @@ from equipoise.evaluation.external.score_scales import SUM_TOLERANCE, refuse_out
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.evaluation.predictions import SCORE
 
-LOGITS, PROBABILITIES = "logits", "probabilities"
 _PER_CLASS = re.compile(r"(prob|proba|probability|p|pred_prob|y_prob|y_proba|y_score|logit|logits)_(.+)", re.IGNORECASE)
 _AFTER_CLASS = re.compile(r"(.+)_(prob|proba|probability|score|logit)", re.IGNORECASE)
 _SCORES = (

@@ -20,6 +20,7 @@ from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
 from equipoise.evaluation.external.reading import Reading, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
+from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, TableFile, columns_of, table_file
 from equipoise.evaluation.external.unused import refuse_unused
@@ -88,7 +89,9 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
         options = options if inner is None else replace(options, truth=inner)
     reference = _reference(options)
     truth = _values(reference)
+    options = options if reference is None else replace(options, lists=(*options.lists, reference))
     named = _named(inputs, options.truth)
+    refuse_unknown_scopes(options, [str(source.arm) for source in named])
     options, notes_on_structures = _structures(named, options)
     masked = [source for source in named if source.kind is Kind.MASK]
     paired: dict[tuple[str, str], tuple[Path, Path]] = {}
@@ -98,12 +101,13 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = [*parts, *mask_parts]
-    refuse_unused(parts, given_options, truth)
+    refuse_unused(parts, replace(given_options, lists=options.lists), truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     if options.truth is not None and options.truth.is_dir() and true_masks:
         digest = hashlib.sha256("\n".join(sorted(true_masks.values())).encode()).hexdigest()
-        reference = ListFile(str(options.truth), MASKS, len(true_masks), digest)
-    return replace(_collected(parts, options, reference, notes, lost), masks=paired)
+        beside = ListFile(str(options.truth), MASKS, len(true_masks), digest)
+        options = replace(options, lists=(*options.lists, beside))
+    return replace(_collected(parts, options, truth, notes, lost), masks=paired)
 
 
 def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOptions, list[str]]:
@@ -137,27 +141,29 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     name = "the table"
     reference = _reference(options)
     truth = _values(reference)
+    options = options if reference is None else replace(options, lists=(*options.lists, reference))
+    refuse_unknown_scopes(options, [])
     columns = columns_of(table, name)
     rows = np.arange(len(next(iter(columns.values()), ()))) + 1
-    part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options, truth))
+    part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth))
     parts, notes = _detected([part], options)
     refuse_unused(parts, options, truth)
-    return _collected(parts, options, reference, [*notes, *part.reading.notes], [])
+    return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 
 
 def _collected(
-    parts: list[Part], options: AuditOptions, reference: ListFile | None, notes: list[str], lost: list[str]
+    parts: list[Part], options: AuditOptions, truth: Mapping[str, str] | None, notes: list[str], lost: list[str]
 ) -> Collected:
-    truth = _values(reference)
     joined = join(parts, options, truth)
-    lists = (*options.lists, *([reference] if reference is not None else []))
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
-    readings = [one for part in parts for one in part.reading.readings] + [one for file in lists for one in file.notes]
+    readings = [one for part in parts for one in part.reading.readings] + [
+        one for file in options.lists for one in file.notes
+    ]
     return Collected(
         joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes,
         structures=frozenset(one for part in parts for one in part.reading.structures),
-        readings=tuple(dict.fromkeys(readings)), lists=lists,
+        readings=tuple(dict.fromkeys(readings)), lists=options.lists,
     )  # fmt: skip
 
 
@@ -171,7 +177,7 @@ def _reference(options: AuditOptions) -> ListFile | None:
     findings = detections.true_findings(path)
     if findings is not None:
         return whole_file(path, FINDINGS, len(findings))
-    return read_list(path, "case", "truth", REFERENCE)
+    return read_list(path, "case", "truth", REFERENCE, options.columns)
 
 
 def _values(reference: ListFile | None) -> dict[str, str] | None:
@@ -275,6 +281,7 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
         return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
+    options = options_of_arm(options, arm)
     table = table_file(path, next(iter(options.columns.get("sheet", ())), None))
     return Part(arm, _reading(table, str(path), source.kind.value, options, truth), fold_in(path))
 
@@ -302,9 +309,9 @@ def _reading(
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
     raw, digest, used = table.columns, table.sha256, dict[str, str]()
-    columns, notes = with_roles(
-        raw, source, options.columns, options.metric, options.subgroups, used=used, rows=table.rows
-    )
+    listed = {name for one in options.lists for name in one.columns.values()} - raw.keys()
+    by_role = {role: names for role, names in options.columns.items() if not listed & set(names)}
+    columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=table.rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
     columns, more = with_scores(columns, source, options, truth, used)

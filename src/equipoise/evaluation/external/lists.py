@@ -1,16 +1,22 @@
 """Files beside the predictions: the reference, the list of patients, the training list; with what identifies each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.roles import with_roles
-from equipoise.evaluation.external.table_file import table_columns, table_file
+from equipoise.evaluation.external.table_file import Columns, TableFile, table_file
 
 REFERENCE, PATIENTS, TRAINING = "reference", "list of patients", "training list"
+SCOPES = {REFERENCE: "truth", PATIENTS: "patients", TRAINING: "training"}
+"""By which name the caller states the columns of each: `--columns truth.case=ID`."""
 FINDINGS, MASKS, MEDMNIST = "true findings", "folder of true masks", "MedMNIST data set"
+
+By = Mapping[str, tuple[str, ...]]
+_NONE: By = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,21 @@ class ListFile:
         }  # fmt: skip
 
 
-def read_list(path: Path, key: str, value: str, kind: str) -> ListFile:
-    """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
-    table, used = table_file(path), dict[str, str]()
-    columns, notes = with_roles(table.columns, str(path), {}, listed=(key, value), used=used)
-    if key not in columns or value not in columns or not len(columns[key]):
-        listed = ", ".join(columns)
-        raise PredictionError(
-            f"the {kind} {path} has no row with the columns {key!r} and {value!r} (it has {listed}); add them"
-        )
+def read_list(path: Path, key: str, value: str, kind: str, columns: By = _NONE) -> ListFile:
+    """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values.
+
+    columns: role → columns as the caller states them, for this list alone or for all files.
+    """
+    table, columns, notes, used = _with_roles(path, (key, value), kind, columns)
+    for role in (key, value):
+        if role not in columns:
+            free = [name for name in table.columns if name not in used.values()]
+            raise PredictionError(
+                f"the {kind} {path} has no column that is known as the {role} (it has {', '.join(table.columns)}); say "
+                f"which one is (--columns {SCOPES.get(kind, kind)}.{role}={(free or ['NAME'])[0]})"
+            )
+    if not len(columns[key]):
+        raise PredictionError(f"the {kind} {path} has a header and no rows; save it again")
     values: dict[str, str] = {}
     first: dict[str, int] = {}
     pairs = list(zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True))
@@ -69,22 +81,47 @@ def read_list(path: Path, key: str, value: str, kind: str) -> ListFile:
     return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values)
 
 
+def _with_roles(
+    path: Path, roles: tuple[str, str], kind: str, columns: By
+) -> tuple[TableFile, Columns, list[str], dict[str, str]]:
+    """Return a list as it was read, its columns by role, notes, and role → column."""
+    scope, used = SCOPES.get(kind, ""), dict[str, str]()
+    table = table_file(path, next(iter(columns.get(f"{scope}.sheet", ())), None))
+    by_role = columns_of_list(columns, scope, table.columns)
+    by_role = {role: names for role, names in by_role.items() if role in roles}
+    renamed, notes = with_roles(table.columns, str(path), by_role, listed=roles, used=used)
+    return table, renamed, notes, used
+
+
+def columns_of_list(columns: By, scope: str, present: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return role → columns for a file beside the predictions, whose columns are `present`.
+
+    What is stated for all files holds where the file has such a column: the predictions may be meant.
+
+    >>> columns_of_list({"case": ("ID",), "truth": ("Dx",), "truth.case": ("No",)}, "truth", ["No", "Dx"])
+    {'truth': ('Dx',), 'case': ('No',)}
+    """
+    own = {role.rpartition(".")[2]: names for role, names in columns.items() if role.rpartition(".")[0] == scope}
+    general = {role: names for role, names in columns.items() if "." not in role and set(names) <= set(present)}
+    return {**general, **own}
+
+
 def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
     """Read key → value of two roles from a table, as `read_list` does."""
     return dict(read_list(path, key, value, description).values)
 
 
-def training_list(path: Path) -> ListFile:
+def training_list(path: Path, columns: By = _NONE) -> ListFile:
     """Read the cases and patients that some arm was trained on, from a table with a column of either."""
-    columns, digest = table_columns(path)
-    used: dict[str, str] = {}
-    columns, notes = with_roles(columns, str(path), {}, listed=("case", "patient"), used=used)
+    table, columns, notes, used = _with_roles(path, ("case", "patient"), TRAINING, columns)
     given = {role: columns[role].tolist() for role in ("case", "patient") if role in columns}
     rows = max(map(len, given.values()), default=0)
     if not rows:
         raise PredictionError(f"the {TRAINING} {path} has no row with a column 'case' or 'patient'; add one")
     names = {role: frozenset(str(one) for one in cells if one) for role, cells in given.items()}
-    return ListFile(str(path), TRAINING, rows, digest, {role: used[role] for role in names}, tuple(notes), names=names)
+    return ListFile(
+        str(path), TRAINING, rows, table.sha256, {role: used[role] for role in names}, tuple(notes), names=names
+    )
 
 
 def whole_file(path: Path, kind: str, cases: int) -> ListFile:

@@ -62,6 +62,8 @@ _WHOLES = ("1", "1.0", "100", "one")
 def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
     """Read roles from a mapping, or from the command line's spelling; several columns are joined by "+".
 
+    A role may be that of one arm, or of a list, alone (`V1.case`, `truth.case`): see `scopes`.
+
     >>> parse_columns("case=StudyID,arms=unet+vit")
     {'case': ('StudyID',), 'arms': ('unet', 'vit')}
     """
@@ -73,9 +75,10 @@ def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str,
     else:
         roles = {str(role): (name,) if isinstance(name, str) else tuple(name) for role, name in given.items()}
     for role, names in roles.items():
-        if role not in _STATED:
-            raise PredictionError(f"columns: the role {role!r} is unknown; {nearest(role, _STATED)}")
-        if not all(names) or (len(names) != 1 and role != "arms"):
+        scope, dot, own = role.rpartition(".")
+        if own not in _STATED or (dot and not scope):
+            raise PredictionError(f"columns: the role {own!r} is unknown; {nearest(own, _STATED)}")
+        if not all(names) or (len(names) != 1 and own != "arms"):
             raise PredictionError(f"columns: {role!r} needs one name of a column, such as --columns {role}=NAME")
     return roles
 
@@ -101,7 +104,11 @@ def with_roles(
     notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
     missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
     if missing:
-        raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
+        role = next(one for one, names in by_role.items() if missing[0] in names)
+        raise PredictionError(
+            f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}. Where another file has it, state "
+            f"it for that one alone (--columns ARM.{role}={missing[0]})"
+        )
     measured = any(_METRIC_OF.get(bare(name)) for name in columns)
     structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
     wide = by_role.get("arms", ())
