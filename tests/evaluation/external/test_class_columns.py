@@ -64,7 +64,7 @@ def test_called_classes_have_no_curve() -> None:
         read(AuditOptions(calls=CALLS), **called)
     columns = read(AuditOptions(calls=CALLS, primary="accuracy"), **called)
     assert columns["score_1"].tolist() == [0, 1, 0, 0]
-    with pytest.raises(PredictionError, match="no class of the truth; correct"):
+    with pytest.raises(PredictionError, match=r"no class of the truth \(a, b\); correct"):
         read(AuditOptions(calls=CALLS, primary="accuracy"), truth=["a", "b"], prediction=["a", "q"])
 
 

@@ -12,15 +12,16 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.class_columns import other_sums, with_scores
+from equipoise.evaluation.external.class_columns import other_sums, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Reading, has_places
+from equipoise.evaluation.external.reading import Reading, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
+from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, TableFile, columns_of, table_file
 from equipoise.evaluation.external.unused import refuse_unused
@@ -309,11 +310,14 @@ def _reading(
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
     raw, digest, used = table.columns, table.sha256, dict[str, str]()
+    rows = RowNumbers(table.rows)
     listed = {name for one in options.lists for name in one.columns.values()} - raw.keys()
     by_role = {role: names for role, names in options.columns.items() if not listed & set(names)}
-    columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=table.rows)
+    columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
+    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options)
+    notes += cells
     columns, more = with_scores(columns, source, options, truth, used)
     sums = other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)

@@ -16,6 +16,21 @@ AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xm
 _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dcm", ".mha", ".nrrd")
 
 
+@dataclass
+class RowNumbers:
+    """The number of each row of a table in its file, (rows,); rows that are left out of the table leave here, too."""
+
+    numbers: NDArray[np.int64]
+
+    def of(self, index: int, columns: Mapping[str, NDArray[Any]]) -> str:
+        """Return in words where a row of a table stands; a wide one has its rows once for each arm."""
+        case = f"of case {str(columns['case'][index])!r}" if "case" in columns else ""
+        n = len(next(iter(columns.values())))
+        if not len(self.numbers) or n % len(self.numbers):
+            return case
+        return f"{case} in row {self.numbers[index % len(self.numbers)]}".strip()
+
+
 @dataclass(frozen=True)
 class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.

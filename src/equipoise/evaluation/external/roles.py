@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
-from equipoise.evaluation.external.reading import Columns, has_places, stem
+from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
 from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
 from equipoise.evaluation.external.table_file import MISSING, as_numbers
@@ -91,14 +91,14 @@ def with_roles(
     subgroups: Sequence[str] = (),
     listed: Sequence[str] | None = None,
     used: dict[str, str] | None = None,
-    rows: NDArray[np.int64] | None = None,
+    rows: RowNumbers | None = None,
 ) -> tuple[Columns, list[str]]:
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
     columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
     list is read for, whose columns the caller cannot name. used: is filled with the column of every role. rows: the
-    number of each row in its file, (rows,); by default that of a table with a header.
+    numbers of the rows in their file; by default those of a table with a header.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
@@ -158,17 +158,17 @@ def _rows_once(
     columns: Columns,
     roles: Mapping[str, str],
     source: str,
-    rows: NDArray[np.int64] | None,
+    rows: RowNumbers | None,
     notes: list[str],
     *,
     single: bool,
 ) -> Columns:
     """Leave out rows that repeat another; single: whether every case should have one row in each arm and run."""
-    rows = np.arange(len(next(iter(columns.values()), ()))) + 2 if rows is None else rows
-    columns, rows, more = without_repeats(columns, roles, rows, source)
+    rows = RowNumbers(np.arange(len(next(iter(columns.values()), ()))) + 2) if rows is None else rows
+    columns, rows.numbers, more = without_repeats(columns, roles, rows.numbers, source)
     notes += more
     if single:
-        refuse_conflicts({roles.get(name, name): values for name, values in columns.items()}, rows, source)
+        refuse_conflicts({roles.get(name, name): values for name, values in columns.items()}, rows.numbers, source)
     return columns
 
 
