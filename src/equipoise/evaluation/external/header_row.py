@@ -1,13 +1,12 @@
-"""Title rows above the header of a table: they are found by the rows below them, and the caller is asked to delete them.
+"""Title rows above the header of a table: rows below them tell, and the caller is asked to delete them.
 
 Reading on from a row that only seems to be the header would be a guess about every column.
 """
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.table_file import number
 
 MOST_ROWS = 20
 """Rows that are looked at; the titles of exports are shorter."""
@@ -23,14 +22,14 @@ def refuse_titles(rows: Sequence[tuple[int, Sequence[str]]], source: str) -> Non
     if len(shown) < 3:
         return
     titled = len(shown[0][1])
-    for (row, cells), (_, below) in zip(shown[1:], shown[2:], strict=False):
-        if titled < len(cells) == len(set(cells)) and len(below) > 1 and not any(map(_is_number, cells)):
-            if any(map(_is_number, below)) and (titled == 1 or titled < len(cells) - 1):
-                raise PredictionError(
-                    f"the header of {source} seems to stand in row {row} ({', '.join(cells)}); delete the rows above it"
-                )
+    for (row, cells), (_, below) in pairwise(shown[1:]):
         if any(map(_is_number, cells)):
             return
+        longer = titled < len(cells) == len(set(cells)) and (titled == 1 or titled < len(cells) - 1)
+        if longer and len(below) > 1 and any(map(_is_number, below)):
+            raise PredictionError(
+                f"the header of {source} seems to stand in row {row} ({', '.join(cells)}); delete the rows above it"
+            )
 
 
 def _filled(cells: Sequence[str]) -> list[str]:
@@ -39,7 +38,7 @@ def _filled(cells: Sequence[str]) -> list[str]:
 
 def _is_number(cell: str) -> bool:
     try:
-        number(cell.rstrip("%").strip().replace(",", "."))
+        float(cell.rstrip("%").strip().replace(",", "."))
     except ValueError:
         return False
     return True

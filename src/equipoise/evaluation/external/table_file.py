@@ -22,6 +22,7 @@ from equipoise.cohorts.formats.checksums import check_size, read_bytes, sha256
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.layouts.tables import decoded, with_points
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.header_row import refuse_titles
 
 TEXT = (".csv", ".tsv")
 EXCEL = (".xlsx", ".xlsm")
@@ -155,6 +156,7 @@ def _separator(text: str) -> str:
 
 def _text(path: Path) -> TableFile:
     text, separator, digest = _decoded_text(path)
+    _refuse_titles(path, text, separator)
     try:
         names = [
             " ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
@@ -185,10 +187,28 @@ def _text(path: Path) -> TableFile:
     return TableFile(kept, digest, rows[filled], notes)
 
 
+def _refuse_titles(path: Path, text: str, separator: str) -> None:
+    head = text.split("\n", _LOOKED_AT)[:_LOOKED_AT]
+    # A title without any separator does not tell which one the table below it has.
+    used = [separator] if any(one in head[0] for one in _SEPARATORS) else _SEPARATORS
+    first = 1 + _lines_before(path, text)
+    for one in used:
+        try:
+            records = list(enumerate(csv.reader(head, delimiter=one), start=first))
+        except csv.Error:
+            continue
+        refuse_titles([(row, cells) for row, cells in records if any(cell.strip() for cell in cells)], str(path))
+
+
+def _lines_before(path: Path, text: str) -> int:
+    """Return the number of lines of a file before its text: empty ones, and the one that states the separator."""
+    whole = decoded(read_bytes(path, _LIMITS)[0], path)
+    return whole[: len(whole) - len(text)].count("\n")
+
+
 def _row_numbers(path: Path, text: str, separator: str, n: int) -> NDArray[np.int64]:
     """Return the number of every row in the file, as a spreadsheet shows it: empty lines are rows there."""
-    before = decoded(read_bytes(path, _LIMITS)[0], path)
-    skipped = before[: len(before) - len(text)].count("\n")
+    skipped = _lines_before(path, text)
     if n + 1 == len(text.rstrip("\r\n").split("\n")):  # no empty line, and no cell of several lines
         return np.arange(n) + 2 + skipped
     records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -250,6 +270,7 @@ def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet:
         raise PredictionError(
             f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
         )
+    refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
     (first, header), *body = sheets[sheet or next(iter(sheets))]
     _refuse_twins(header, str(path))
     columns = {
