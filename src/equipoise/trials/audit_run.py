@@ -36,7 +36,7 @@ def run_of(
 
     Raises PredictionError for predictions without a test row.
     """
-    run = _with_left_out(_as_run(table, plan, collected, notes), collected.predictions, table)
+    run = _with_left_out(_as_run(table, plan, collected, notes), collected, table)
     run = run if images is None else _with_images(run, collected, Path(images))
     if run.lock["networks"] and len(run.arms()) > 1:
         run = replace(run, problems=(*run.problems, _NETWORKS))
@@ -103,9 +103,14 @@ def _with_images(run: RunFolder, collected: Collected, folder: Path) -> RunFolde
     return replace(run, problems=(*run.problems, *_pictured(run, pictures)))
 
 
-def _with_left_out(run: RunFolder, before: Predictions, after: Predictions) -> RunFolder:
-    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails."""
-    tested, judged = (len(set(table.case[table.split == "test"].tolist())) for table in (before, after))
+def _with_left_out(run: RunFolder, collected: Collected, after: Predictions) -> RunFolder:
+    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails.
+
+    Cases of the reference that no arm predicted are among them.
+    """
+    before = collected.predictions
+    cases = {*before.case[before.split == "test"].tolist(), *collected.unpredicted}
+    tested, judged = len(cases), len(set(after.case[after.split == "test"].tolist()))
     if tested == judged:
         return run
     caution = f"{tested - judged} of {tested} test cases were left out, which an arm lacks or has with another truth"

@@ -65,7 +65,7 @@ def test_truths_without_a_prediction_are_named() -> None:
     assert unpredicted(found, ["1"], common_cases=False) == []
     with pytest.raises(PredictionError, match="first '2'"):
         unpredicted(found, ["1", "2"], common_cases=False)
-    assert "1 cases of the truth" in unpredicted(found, ["1", "2"], common_cases=True)[0]
+    assert "1 case of the truth has" in unpredicted(found, ["1", "2"], common_cases=True)[0]
 
 
 def test_arms_without_a_shared_case() -> None:

@@ -59,7 +59,9 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     jobs, number = np.unique(job, axis=0, return_inverse=True)
     case, position = np.unique(test.case, return_inverse=True)
     held = np.zeros((len(case), len(jobs)), dtype=bool)
-    held[position, number.ravel()] = True
+    # A score that is no number is no prediction, as a row that is not there.
+    scored = ~np.isnan(test.scores).any(axis=1)
+    held[position[scored], number.ravel()[scored]] = True
     lost = case[~held.all(axis=1)]
     if not len(lost):
         return table, notes
@@ -125,12 +127,13 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
     lost = sorted(set(cases) - set(table.case.tolist()))
     if not lost:
         return []
+    number = f"{len(lost)} cases of the truth have" if len(lost) > 1 else "1 case of the truth has"
     if not common_cases:
         raise PredictionError(
-            f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave "
-            "them out (--common-cases)"
+            f"{number} no prediction of any arm, first {lost[0]!r}; add what is lacking, or leave such cases out "
+            "(--common-cases)"
         )
-    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as requested."]
+    return [f"{number} no prediction of any arm and {'were' if len(lost) > 1 else 'was'} left out, as requested."]
 
 
 def not_trained(table: Predictions, trained: ListFile, *, allowed: bool) -> list[str]:

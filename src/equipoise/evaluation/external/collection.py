@@ -18,7 +18,7 @@ from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Reading, RowNumbers, has_places
+from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
 from equipoise.evaluation.external.score_cells import plain_numbers
@@ -319,11 +319,11 @@ def _reading(
     columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options)
     notes += cells
     columns, more = with_scores(columns, source, options, truth, used)
-    sums = other_sums(columns, source)
+    cautions = [one for one in notes if isinstance(one, Caution)] + other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)
     return Reading(
-        source, kind, columns, tuple(sums), digest, structures=structures_of(raw, columns),
-        readings=(*table.notes, *notes, *more, *aside), used=used,
+        source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
+        readings=(*table.notes, *(one for one in notes if one not in cautions), *more, *aside), used=used,
     )  # fmt: skip
 
 

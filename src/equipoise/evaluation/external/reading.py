@@ -16,6 +16,12 @@ AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xm
 _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dcm", ".mha", ".nrrd")
 
 
+class Caution(str):
+    """A note that may mislead, among those on how columns were read."""
+
+    __slots__ = ()
+
+
 @dataclass
 class RowNumbers:
     """The number of each row of a table in its file, (rows,); rows that are left out of the table leave here, too."""
