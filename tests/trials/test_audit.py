@@ -209,13 +209,18 @@ def test_constant_scores(table: dict[str, Any], tmp_path: Path) -> None:
 
 def test_duplicate_rows(table: dict[str, Any]) -> None:
     twice = {key: np.concatenate([values, values[:1]]) for key, values in ordered(table).items()}
-    with pytest.raises(PredictionError, match="more than one test row in arm 'good', seed 0"):
+    note = "Row 721 of the table repeats row 1 in every column and was left out."
+    results = audit(twice)
+    assert results["assumptions"].pop(0) == note
+    assert results == audit(ordered(table))
+    twice["score_a"][-1], twice["score_b"][-1] = 0.25, 0.75
+    with pytest.raises(PredictionError, match="case '000' in the rows 1 and 721, which differ"):
         audit(twice)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "words"), [(1, "a_better", "nothing of how the methods"), (2, "refused", "fewer than 3")]
+    ("seeds", "verdict", "words"), [(1, "a_better", "Of these trained networks"), (2, "refused", "fewer than 3")]
 )
 def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict: str, words: str) -> None:
     few = ordered(table)["seed"] < seeds

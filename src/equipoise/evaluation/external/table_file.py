@@ -271,14 +271,14 @@ def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet:
             f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
         )
     refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
-    (first, header), *body = sheets[sheet or next(iter(sheets))]
+    (top, header), *body = sheets[sheet or next(iter(sheets))]
     _refuse_twins(header, str(path))
     columns = {
         name: np.array(with_points([row[index] for _, row in body]), dtype=object) for index, name in enumerate(header)
     }
     rows = np.array([number for number, _ in body], dtype=np.int64)
     # Rows behind the last one may be there for their format alone.
-    empty = np.setdiff1d(np.arange(first + 1, rows[-1] if len(rows) else first), rows)
+    empty = np.setdiff1d(np.arange(top + 1, rows[-1] if len(rows) else top), rows)
     return TableFile(columns, sha256(path), rows, _empty_rows(empty, path))
 
 
