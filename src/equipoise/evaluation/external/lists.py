@@ -44,12 +44,12 @@ class ListFile:
         }  # fmt: skip
 
 
-def read_list(path: Path, key: str, value: str, kind: str, columns: By = _NONE) -> ListFile:
+def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) -> ListFile:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values.
 
-    columns: role → columns as the caller states them, for this list alone or for all files.
+    by_role: role → columns as the caller states them, for this list alone or for all files.
     """
-    table, columns, notes, used = _with_roles(path, (key, value), kind, columns)
+    table, columns, notes, used = _with_roles(path, (key, value), kind, by_role)
     for role in (key, value):
         if role not in columns:
             free = [name for name in table.columns if name not in used.values()]
@@ -111,10 +111,10 @@ def read_column(path: Path, key: str, value: str, description: str) -> dict[str,
     return dict(read_list(path, key, value, description).values)
 
 
-def training_list(path: Path, columns: By = _NONE) -> ListFile:
+def training_list(path: Path, by_role: By = _NONE) -> ListFile:
     """Read the cases and patients that some arm was trained on, from a table with a column of either."""
-    table, columns, notes, used = _with_roles(path, ("case", "patient"), TRAINING, columns)
-    given = {role: columns[role].tolist() for role in ("case", "patient") if role in columns}
+    table, columns, notes, used = _with_roles(path, ("case", "patient"), TRAINING, by_role)
+    given: dict[str, list[object]] = {role: columns[role].tolist() for role in ("case", "patient") if role in columns}
     rows = max(map(len, given.values()), default=0)
     if not rows:
         raise PredictionError(f"the {TRAINING} {path} has no row with a column 'case' or 'patient'; add one")

@@ -268,7 +268,8 @@ def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet:
     if len(sheets) > 1 and sheet is None:
         first = next(iter(sheets))
         raise PredictionError(
-            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
+            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first}, of "
+            f"one arm ARM.sheet={first})"
         )
     refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
     (top, header), *body = sheets[sheet or next(iter(sheets))]
