@@ -178,7 +178,7 @@ def other_sums(columns: Columns, source: str) -> list[str]:
         return []
     scores = np.stack(known, axis=1)
     rows = np.isfinite(scores).all(axis=1)
-    unlike = rows & (abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE)
+    unlike = rows & (abs(np.where(rows, scores.T, 0).sum(axis=0) - 1) > SUM_TOLERANCE)
     if not unlike.any() or scores[rows].min() < 0 or scores[rows].max() > 1:
         return []
     sums = scores[unlike].sum(axis=1)
