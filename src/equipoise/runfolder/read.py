@@ -83,7 +83,8 @@ class JobRecord:
 class RunFolder:
     """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
 
-    sources: the files of an audit's predictions (path, kind, arms, cases, sha256); empty for a trial of our own.
+    sources: the files of an audit's predictions (path, kind, arms, cases, sha256, columns); empty for a trial.
+    lists: the files beside them (path, kind, cases, sha256, columns). readings: how columns were read, in sentences.
     trusted: whether code that the lock names may be run (see `own_code`).
     outlines: an audit's masks by (arm, case), as planes for pictures; the arm "" is the truth.
     """
@@ -98,6 +99,8 @@ class RunFolder:
     problems: tuple[str, ...] = ()
     draws: tuple[JobRecord, ...] = ()
     sources: tuple[Mapping[str, Any], ...] = ()
+    lists: tuple[Mapping[str, Any], ...] = ()
+    readings: tuple[str, ...] = ()
     trusted: bool = False
     outlines: Mapping[tuple[str, str], NDArray[np.uint8]] = field(default_factory=dict)
 

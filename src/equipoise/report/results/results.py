@@ -80,7 +80,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         "looks": _looks(run, test),
         "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged), *beyond],
         "failures": _failures(run.jobs),
-        **({"audit": True, "sources": run.sources} if run.sources else {}),
+        **({"audit": True, "sources": run.sources, "lists": run.lists} if run.sources else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe

@@ -123,10 +123,7 @@ def trained_networks(stands_out: bool, difference: str, first: str, why: str) ->
 def of_these_networks(verdict: str, shown: Sequence[str] = ()) -> str:
     """State that a verdict is about single trained networks; `shown`: sentences on what is not inferior."""
     verdicts = " ".join([verdict, *shown])
-    return (
-        f"For these trained networks, on patients like these: {verdicts} One run of each arm does not show how the "
-        "methods would perform if they were trained again."
-    )
+    return f"For these trained networks, on patients like these: {verdicts}"
 
 
 def not_inferior(a: str, b: str, margin: float) -> str:
