@@ -20,6 +20,7 @@ from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.plain_files import inside, text_of
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
@@ -82,6 +83,13 @@ def predict(
     loaded = Bundle(bundle, runtime)
     check_formats(settings.formats, loaded.contract)
     cases = find_cases(given, loaded.contract, series_uid)
+    with inside(out):
+        return _answered(cases, given, out, loaded, settings, watch)
+
+
+def _answered(
+    cases: Sequence[CaseInput], given: Sequence[Path], out: Path, loaded: Bundle, settings: Settings, watch: Watch
+) -> Summary:
     _claim(out, loaded)
     (out / DONE).unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
@@ -137,7 +145,7 @@ def _claim(out: Path, bundle: Bundle) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(json.loads(text_of(file)))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 

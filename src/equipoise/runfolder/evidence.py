@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from equipoise.plain_files import opened
 from equipoise.runfolder.paths import (
     BASELINES,
     CANDIDATES,
@@ -28,7 +29,7 @@ _APART = (DONE, HISTORY, RATES, PREDICTIONS, CANDIDATES)
 def sha256_of(file: Path) -> str | None:
     """Return the SHA-256 of a file; None where it is missing or cannot be read."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return None

@@ -1,6 +1,6 @@
 """Run a study from its file to its report: one trial for each data set and network, then the joint analysis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import ranks
 from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
+from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.protocol.named_code import announce_code
@@ -41,6 +42,14 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     trials = study.trials(file.parent)
     _check_paths(trials)
     prove_ours(out, STUDY)
+    with inside(out):
+        _carry_out(study, trials, file, out, how, watch)
+    return write_study(out)
+
+
+def _carry_out(
+    study: Study, trials: Mapping[tuple[str, str], Protocol], file: Path, out: Path, how: Execution, watch: Watch
+) -> None:
     try:
         # All trials are planned before the first is trained: an error in the last data set is reported now and not
         # after days.
@@ -51,7 +60,6 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
             carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} remaining, ", watch))
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command resumes in {out}") from error
-    return write_study(out)
 
 
 def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
