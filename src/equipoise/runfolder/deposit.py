@@ -69,7 +69,7 @@ def read_deposit(file: Path) -> dict[str, Any]:
 
 
 def verification(run: RunFolder, deposit: Path | None = None) -> dict[str, Any]:
-    """Return whether a folder agrees with its ledger, with its plan and with a deposit, and every problem."""
+    """Return whether a folder agrees with its ledger, with its plan and with a deposit, every problem, and notes."""
     problems = [one.text for one in run.ledger.contradictions]
     if run.ledger.plan_changed:
         problems.append(f"{PROTOCOL} is not the one that was locked")
@@ -78,6 +78,9 @@ def verification(run: RunFolder, deposit: Path | None = None) -> dict[str, Any]:
     return {
         "verified": not problems,
         "problems": problems,
+        "notes": [
+            f"an older version made this ledger, which holds no hash of {name}" for name in run.ledger.unrecorded
+        ],
         "head": run.ledger.head,
         "events": run.ledger.events,
         "test_openings": run.ledger.test_openings,

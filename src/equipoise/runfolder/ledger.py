@@ -24,6 +24,7 @@ TUNED = "tuned"
 TEST_OPENED = "test opened"
 PREDICTED = "predicted"
 LOOKED = "looked"
+EXPLAINED = "explained"
 
 
 @dataclass(frozen=True)

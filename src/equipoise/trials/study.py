@@ -20,6 +20,7 @@ from equipoise.runfolder.ledger import PREDICTED, Ledger
 from equipoise.runfolder.ownership import STUDY, claim, prove_ours
 from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
 from equipoise.runfolder.read import read_lock, read_results, read_study_plan
+from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
@@ -149,7 +150,8 @@ def _ended(folder: Path, protocol: Protocol) -> bool:
         return False
     # By hash and not by name: a trial whose protocol was edited since is planned again, and its lock then refuses it.
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()
-    return same and Ledger(folder).last(PREDICTED) is not None
+    ledger = Ledger(folder)
+    return same and ledger.last(PREDICTED) is not None and not interrupted_maps(folder, ledger.events)
 
 
 def _named(prefix: str, watch: Watch) -> Watch:
