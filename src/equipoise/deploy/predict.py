@@ -24,6 +24,7 @@ from equipoise.plain_files import inside, text_of
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
+from equipoise.sinks import cell
 
 TABLE, INDEX, STARTED = "predictions.csv", "index.html", "started.json"
 
@@ -229,7 +230,7 @@ def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence
     columns = [*_columns(contract, formats), "sides", "spacing_mm", "input_sha256", "bundle"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({name: cell(name) for name in columns})  # classes and regions are names of the trial's author
     for row in rows:
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue()
@@ -237,5 +238,5 @@ def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return "; ".join(map(str, value))
-    return "" if value is None else value
+        return cell("; ".join(map(str, value)))
+    return "" if value is None else cell(value)

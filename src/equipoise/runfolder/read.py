@@ -279,7 +279,7 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
     columns = rows[0].keys() if rows else ()
-    return {str(name): np.array([_number(row[name]) for row in rows]) for name in columns}
+    return {original(str(name)): np.array([_number(row[name]) for row in rows]) for name in columns}
 
 
 def _number(text: str) -> float:
