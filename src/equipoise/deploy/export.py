@@ -43,13 +43,13 @@ from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.proof import NEAR, compare, is_oriented, learner_of, refuse_disparity, reproduce
 from equipoise.deploy.runtimes import onnx_network, threads_of
 from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, trained_job, weights_of
+from equipoise.deploy.verify import card_of
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve, source_hash
 from equipoise.plain_files import bytes_of, inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol.arm import ENSEMBLE
 from equipoise.report.text.arm_evidence import arm_evidence
-from equipoise.report.text.model_card import bundle_card
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LOCK, runtime_timings
@@ -184,7 +184,7 @@ def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[s
         WEIGHTS: weights,
         GOLDEN: proven.golden,
         PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-        CARD: bundle_card(record, proven.parity).encode(),
+        CARD: card_of(record, proven.parity),
     }
 
 
