@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from equipoise.atomic_write import draft_beside, write_text
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, PredictionError
+from equipoise.evaluation.candidate_table import read_candidates
+from equipoise.evaluation.predictions import read_parquet
+from equipoise.live import trackers
 from equipoise.plain_files import appending, bytes_of, create, inside, opened, refuse_links, text_of
 
 
@@ -82,3 +85,24 @@ def test_the_first_link_in_a_folder_is_named(victim: Path) -> None:
     (run / "jobs" / "log").symlink_to(victim)
     with pytest.raises(EquipoiseError, match="log is a link, and nothing is written through a link"):
         refuse_links(run)
+    (run / "jobs" / "log").unlink()
+    os.mkfifo(run / "jobs" / "log")
+    with pytest.raises(EquipoiseError, match="log is neither a file nor a folder"):
+        refuse_links(run)
+
+
+def test_tables_of_predictions_are_read_from_files_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "predictions.parquet")
+    for read in (read_parquet, read_candidates):
+        with pytest.raises(PredictionError, match="not a regular file"):
+            read(tmp_path / "predictions.parquet")
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "mlflow"])
+def test_curves_beside_a_run_are_written_through_no_link(victim: Path, monkeypatch, kind: str) -> None:
+    monkeypatch.setattr(trackers, "import_module", lambda name: None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = victim.parents[1] / "run"
+    run.with_name(f"run-{kind}").symlink_to(victim.parent)
+    with pytest.raises(EquipoiseError, match=f"run-{kind} is a link to another folder"):
+        getattr(trackers, f"{kind}_tracker")(run, None)

@@ -89,8 +89,13 @@ _LINK = "{above} is {what}, and nothing is written through a link; put the folde
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise EquipoiseError for the first link anywhere in a folder that is about to be written in many places."""
+    """Raise EquipoiseError for the first link, named pipe or device anywhere in a folder.
+
+    Before a folder is read and written in many places, by several processes and other programs.
+    """
     for above, folders, files in os.walk(folder):
-        for name in sorted((*folders, *files)):
-            if Path(above, name).is_symlink():
-                raise EquipoiseError(_LINK.format(above=Path(above, name), what="a link"))
+        for place in (Path(above, name) for name in sorted((*folders, *files))):
+            if place.is_symlink():
+                raise EquipoiseError(_LINK.format(above=place, what="a link"))
+            if place.exists() and not place.is_file() and not place.is_dir():
+                raise EquipoiseError(f"{place} is neither a file nor a folder; remove it")

@@ -10,7 +10,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from equipoise import __version__
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import CARD, GOLDEN, NETWORK, PARITY, RECORD, WEIGHTS, write_bundle
 from equipoise.deploy.contract import Contract, Window
@@ -18,7 +17,7 @@ from equipoise.deploy.golden import make_golden
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.runtimes import onnx_network
-from equipoise.deploy.verify import card_of
+from equipoise.deploy.verify import card_of, version_here
 from equipoise.preprocessing import Pipeline
 
 # background −, class 1 where the first channel is above 0.5, class 2 where it is above 1.5
@@ -94,7 +93,7 @@ def make_bundle(folder, contract=None, content=None, **training):
     }  # fmt: skip
     provenance = {
         "job": "0-0", "job_chosen_by": "the median", "protocol_sha256": "p", "ledger_head": "l",
-        "versions": {"torch": "2", "equipoise": __version__},
+        "versions": {"torch": "2", "equipoise": version_here()},
     }  # fmt: skip
     record = {
         "schema": 1, "contract": contract.to_json(), "limits": limits, "provenance": provenance, "evidence": evidence,

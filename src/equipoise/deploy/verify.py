@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from equipoise import __version__
 from equipoise.deploy.bundle import AGAIN, CARD, PARITY, RECORD, BundleFiles
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError
@@ -69,6 +69,14 @@ def card_of(record: Mapping[str, Any], parity: Mapping[str, Any]) -> bytes:
     return bundle_card(record, parity).encode()
 
 
+def version_here() -> str:
+    """Return the version of equipoise as `export` records it."""
+    try:
+        return version("equipoise")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def _card_problem(files: BundleFiles) -> list[str]:
     """Compare the card with the record; return a warning where another version made it, whose words may differ.
 
@@ -76,11 +84,11 @@ def _card_problem(files: BundleFiles) -> list[str]:
     """
     try:
         same = card_of(files.record, json.loads(files.files[PARITY])) == files.files[CARD]
-        maker = str(files.record["provenance"]["versions"]["equipoise"])
+        maker, here = str(files.record["provenance"]["versions"]["equipoise"]), version_here()
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EquipoiseError(f"{RECORD} or {PARITY} lacks what {CARD} states ({error!r}); {AGAIN}") from error
     if same:
         return []
-    if maker == __version__:
+    if maker == here:
         raise EquipoiseError(f"{CARD} is not the card of {RECORD} and {PARITY}: one of them was changed; {AGAIN}")
-    return [f"{CARD} could not be compared with {RECORD}: equipoise {maker[:40]} made it, and this is {__version__}"]
+    return [f"{CARD} could not be compared with {RECORD}: equipoise {maker[:40]} made it, and this is {here}"]
