@@ -62,6 +62,7 @@ def test_a_report_writes_into_no_linked_folder(run: Path, home: Path, name: str)
     with pytest.raises(EquipoiseError, match=f"{name} is a link to another folder"):
         write_report(run)
     assert not list(home.iterdir())
+    assert not (run / "results.json").exists(), "the files of a report fit each other"
 
 
 @pytest.mark.long

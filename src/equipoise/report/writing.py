@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
-from equipoise.plain_files import inside
+from equipoise.plain_files import inside, refuse_linked_folder
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.handle import Results
 from equipoise.report.pages.assemble import all_figures
@@ -20,6 +20,7 @@ from equipoise.report.text.export_command import export_command, model_cards
 from equipoise.runfolder.paths import (
     CASES,
     FIGURES,
+    MODEL_CARDS,
     REPORT,
     RESULTS,
     STUDY_PAGE,
@@ -77,6 +78,8 @@ def write_pages(
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)
     with inside(folder):
+        for name in (FIGURES, MODEL_CARDS, TABLES):  # before the first file, which would not fit the figures there
+            refuse_linked_folder(folder / name)
         write_json(folder / RESULTS, results, public=True)
         write_figures([*figures, *further], folder / FIGURES)
         if run.sources:
@@ -110,6 +113,7 @@ def write_study(folder: Path) -> dict[str, Any]:
     tables = study_tables(results)
     figures = study_figures(results) if results["ranks"] else []
     with inside(folder):
+        refuse_linked_folder(folder / FIGURES)
         write_json(folder / STUDY_RESULTS, results, public=True)
         write_figures(figures, folder / FIGURES)
         write_text(folder / STUDY_TABLES, "\n".join(table.markdown() for table in tables))
