@@ -116,6 +116,7 @@ def test_no_role_of_a_protocol_reaches_what_is_internal_to_the_package(monkeypat
             assert module == "equipoise.zoo" or attribute in listed[kind], f"{kind} {name}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["check", "run", "ids"])
 @pytest.mark.parametrize("code", [(), ("--no-code",)])
 @pytest.mark.parametrize("source", ["equipoise.atomic_write:write_text", "os:system", "builtins:exec", "shutil:rmtree"])

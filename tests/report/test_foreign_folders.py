@@ -106,6 +106,7 @@ def test_a_run_continues_in_no_folder_with_links(run: Path, home: Path) -> None:
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_deposit_is_written_through_no_link(run: Path, home: Path) -> None:
     victim = home / "rc"
     victim.write_text("mine")
