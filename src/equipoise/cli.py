@@ -224,7 +224,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
     verdict = "verified" if state["verified"] else "not verified"
-    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"]]))
+    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED
 
 

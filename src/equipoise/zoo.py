@@ -71,8 +71,9 @@ def smp(in_channels: int, out_channels: int, spatial_dims: int, *, network: str,
     names = [name for name in dir(package) if _is_class(getattr(package, name), base) and name != base.__name__]
     if network not in names:
         raise ProtocolError(f"segmentation_models_pytorch has no network {network!r}; {_near(network, names)}")
-    if settings.setdefault("encoder_weights", None) not in (None, "none"):
-        raise ProtocolError(_WEIGHTS.format(package="segmentation_models_pytorch", key="encoder_weights"))
+    if settings.get("encoder_weights") == "none":
+        del settings["encoder_weights"]
+    _no_download("segmentation_models_pytorch", settings)
     settings["encoder_weights"] = None
     _not_given("segmentation_models_pytorch", settings, "in_channels", "classes")
     return getattr(package, network)(in_channels=in_channels, classes=out_channels, **settings)
@@ -111,8 +112,8 @@ def refuse_without_adapter(name: str, settings: Mapping[str, Any], folder: Path 
 
 
 _WEIGHTS = (
-    "{package} would download weights for {key}, and a trial opens no connection; save them as safetensors and name "
-    "the file with the arm's `pretrained`"
+    "{package} would load weights for {key}, and a trial opens no connection and no pickle; save them as safetensors "
+    "and name the file with the arm's `pretrained`"
 )
 
 
@@ -134,8 +135,10 @@ def _plane(package: str, spatial_dims: int, network: str) -> None:
 
 
 def _no_download(package: str, settings: dict[str, Any]) -> None:
-    if settings.get("pretrained"):
-        raise ProtocolError(_WEIGHTS.format(package=package, key="pretrained"))
+    """Refuse every setting that loads weights: from an address, or from a file that may be a pickle."""
+    for key, value in settings.items():
+        if value and any(word in key for word in ("pretrained", "checkpoint_path", "weights")):
+            raise ProtocolError(_WEIGHTS.format(package=package, key=key))
 
 
 def _not_given(package: str, settings: Mapping[str, Any], *filled_in: str) -> None:

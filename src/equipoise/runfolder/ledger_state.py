@@ -13,7 +13,7 @@ from equipoise.runfolder.ledger import SETTLED, Ledger
 from equipoise.runfolder.openings import openings
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
-from equipoise.runfolder.verify import Contradiction, plan_and_protocol, recorded_and_present
+from equipoise.runfolder.verify import Contradiction, plan_and_protocol, recorded_and_present, unrecorded_maps
 from equipoise.runfolder.verify_content import parts_and_cases
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LedgerState:
     states them. contradictions: all of them; `problem` is the text of the first. head, events: the hash of the last
     event, and the number of events. record: the version of what the ledger records. prior_openings: earlier openings
     of the same test cases by other plans, as the ledger recorded them. cautions: further reasons why the results are
-    exploratory.
+    exploratory. unrecorded: files of attribution maps whose hash an older ledger does not hold.
     """
 
     test_openings: int
@@ -45,6 +45,7 @@ class LedgerState:
     record: int = 1
     prior_openings: tuple[Mapping[str, Any], ...] = ()
     cautions: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def refused(self) -> dict[str, str]:
@@ -116,6 +117,7 @@ def state_of(
         counted.total, not problems, problems[0].text if problems else None, changed, counted.unplanned, counted.look,
         None if measured is None else measured.data, tuple(dict.fromkeys(problems)), ledger.head, len(ledger.events),
         record_of(ledger.events), prior_openings(lock, ledger), cautions=cautions(lock, ledger),
+        unrecorded=unrecorded_maps(path, ledger.events),
     )  # fmt: skip
 
 

@@ -24,9 +24,10 @@ from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import beside_predictions, end_of_job, sha256_of
+from equipoise.runfolder.evidence import beside_predictions, end_of_job, maps_of, sha256_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import (
+    EXPLAINED,
     FAILED,
     FINISHED,
     LOOKED,
@@ -49,17 +50,12 @@ from equipoise.runfolder.paths import (
     samples_folder,
 )
 from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.verify import interrupted_maps
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.samples import Samples, staged
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.preparation.staging import own_metrics, samples_of, stage
-from equipoise.training.tuning.draws import (
-    Choice,
-    choose,
-    describe_tuning,
-    draw_value,
-    tuned_jobs,
-)
+from equipoise.training.tuning.draws import Choice, choose, describe_tuning, draw_value, tuned_jobs
 from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
 from equipoise.trials.claim import claimed
@@ -199,7 +195,7 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
         ledger.held()
         results = write_report(trial.out, trust_code=True)
         # The report exists before the maps are made: an error there must not cost the results.
-        if _explain(part, workers):
+        if _explain(part, ledger, workers):
             results = write_report(trial.out, trust_code=True)
         # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
         # large as the cohort, and can be made again from it.
@@ -209,9 +205,10 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
     return results
 
 
-def _explain(trial: Trial, workers: Engine) -> bool:
+def _explain(trial: Trial, ledger: Ledger, workers: Engine) -> bool:
     """Make attribution maps of the report's example cases, once; return whether there are new ones."""
-    if not trial.cohort.task_record.explained or (trial.out / ATTRIBUTIONS).is_file():
+    made = (trial.out / ATTRIBUTIONS).is_file() and not interrupted_maps(trial.out, ledger.events)
+    if made or not trial.cohort.task_record.explained:
         return False
     arm, cases = example_cases(trial.out, trust_code=True)
     job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
@@ -223,6 +220,7 @@ def _explain(trial: Trial, workers: Engine) -> bool:
     )
     if isinstance(outcome, local.Failure):
         write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": outcome.text})
+    ledger.append(EXPLAINED, files=maps_of(trial.out))
     return True
 
 

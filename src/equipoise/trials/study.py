@@ -1,6 +1,6 @@
 """Run a study from its file to its report: one trial for each data set and network, then the joint analysis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import ranks
 from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
+from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.protocol.named_code import announce_code
@@ -21,6 +22,7 @@ from equipoise.runfolder.ownership import STUDY, claim, prove_ours
 from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
 from equipoise.runfolder.read import read_lock, read_results, read_study_plan
 from equipoise.runfolder.study_family import FAMILIES, families
+from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
@@ -43,6 +45,14 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     trials = study.trials(file.parent)
     _check_paths(trials)
     prove_ours(out, STUDY)
+    with inside(out):
+        _carry_out(study, trials, file, out, how, watch)
+    return write_study(out)
+
+
+def _carry_out(
+    study: Study, trials: Mapping[tuple[str, str], Protocol], file: Path, out: Path, how: Execution, watch: Watch
+) -> None:
     try:
         # All trials are planned before the first is trained: an error in the last data set is reported now and not
         # after days.
@@ -53,7 +63,6 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
             carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} remaining, ", watch))
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command resumes in {out}") from error
-    return write_study(out)
 
 
 def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
@@ -87,7 +96,7 @@ def checked_text(checks: dict[tuple[str, str], Checked]) -> str:
     return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
 
 
-def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
+def _prepared(name: str, trials: Mapping[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
     """Yield the trials of a cohort that have not ended, with their leaks; the cohort is read and searched once.
 
     Raises EquipoiseError for a trial that could not be run, before any is begun.
@@ -155,7 +164,8 @@ def _ended(folder: Path, protocol: Protocol) -> bool:
         return False
     # By hash and not by name: a trial whose protocol was edited since is planned again, and its lock then refuses it.
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()
-    return same and Ledger(folder).last(PREDICTED) is not None
+    ledger = Ledger(folder)
+    return same and ledger.last(PREDICTED) is not None and not interrupted_maps(folder, ledger.events)
 
 
 def _named(prefix: str, watch: Watch) -> Watch:

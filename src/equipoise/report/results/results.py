@@ -23,7 +23,7 @@ from equipoise.report.results.refusals import without_contradicted
 from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
-from equipoise.report.results.warnings import run_warnings, unequal_budgets
+from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
 from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
@@ -78,7 +78,13 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         **_record(run),
         "looks": _looks(run, test),
-        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged), *beyond],
+        "warnings": [
+            *unequal_budgets(tuning),
+            *other_budgets(run, arms),
+            *stop_warnings([*arms, *untuned]),
+            *run_warnings(run, judged),
+            *beyond,
+        ],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources, "lists": run.lists} if run.sources else {}),
     }

@@ -1,8 +1,9 @@
 """Warnings about a run's results, as reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
@@ -19,6 +20,28 @@ def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
     if tuning is None or tuning["equal"]:
         return []
     return [Reason("unequal_budgets", draws=tuple((arm["arm"], len(arm["draws"])) for arm in tuning["arms"]))]
+
+
+def other_budgets(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[Reason]:
+    """Warn of arms whose training had another budget than that of the networks, or than each other's."""
+    own = {str(arm["name"]): _settings(arm) for arm in arms if is_nnunet(str(arm.get("model")))}
+    networks = {str(arm["name"]) for arm in arms} - set(own)
+    budgets = {(one.get("minutes"), one.get("epochs"), one.get("steps_per_epoch")) for one in own.values()}
+    if not networks and len(budgets) < 2:
+        return []
+    epochs = {job.done["epochs"] for job in run.jobs if job.arm in networks and type(job.done.get("epochs")) is int}
+    return [
+        Reason(
+            "other_budget", arm=name, minutes=one.get("minutes"), epochs=one.get("epochs"),
+            steps_per_epoch=one.get("steps_per_epoch"), common=max(epochs, default=None),
+        )
+        for name, one in own.items()
+    ]  # fmt: skip
+
+
+def _settings(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = (arm.get("settings") or {}).get("model") or {}
+    return settings
 
 
 def run_warnings(run: RunFolder, judged: Judgement | None) -> list[Reason]:

@@ -19,6 +19,23 @@ def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
     return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be due to the budgets."
 
 
+def other_budget(
+    arm: str, minutes: float | None, epochs: int | None, steps_per_epoch: int | None, common: int | None
+) -> str:
+    """Describe an arm that another program trained, within a budget of its own."""
+    networks = "that of the other arms" if common is None else f"the {plural(common, 'epoch')} of the networks"
+    if minutes is not None:
+        budget = f"{minutes:g} minutes"
+    else:
+        count = epochs if epochs is not None else common
+        budget = "the common epochs" if count is None else plural(count, "epoch")
+        budget += f" of {plural(steps_per_epoch or 250, 'update')}"
+    return (
+        f"The budgets are unequal: {arm} was trained for {budget}, which is another budget than {networks}, so a "
+        "difference may be due to the budgets."
+    )
+
+
 def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
     """Describe an arm that spent less than its budget."""
     low, high = min(epochs), max(epochs)
@@ -220,7 +237,8 @@ def unknown_cost() -> str:
 
 WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
-    unequal_budgets, stopped_early, opened_often, plan_changed, stated_problem, missing_job, warning_of_job,
+    unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
+    warning_of_job,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
     no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
