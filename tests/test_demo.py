@@ -37,10 +37,13 @@ def canonical(results: Any) -> Any:
     if "recommendation" in left:
         left["recommendation"] = {need: left["recommendation"][need] for need in ("accuracy",)}
     if "prior_openings" in left:
-        # What else this machine opened, such as the quick demo, is no number of this one; nor is the plan's length.
+        # What else this machine opened, such as the quick demo, is no number of this one.
         left["prior_openings"] = []
-        stable = [text for text in results["warnings"] if not re.search("opened|hardly begun", text)]
-        left["warnings"] = canonical(stable)
+        for key in ("warnings", "exploratory_reasons"):
+            left[key] = [
+                canonical(text) for text in results[key] if not re.search("had been opened|hardly begun", text)
+            ]
+        left["exploratory"] = bool(left["exploratory_reasons"])
     return left
 
 

@@ -72,6 +72,8 @@ def test_settings_are_passed_on_and_nothing_is_downloaded(monkeypatch):
     assert len(str(refused.value)) < 500
     with pytest.raises(ProtocolError, match="opens no connection"):
         zoo.timm(3, 2, 2, network="resnet18", pretrained=True)
+    with pytest.raises(ProtocolError, match="leave out 'in_chans': channels, classes and network"):
+        zoo.timm(3, 2, 2, network="resnet18", in_chans=1)
     with pytest.raises(ProtocolError, match="two dimensions"):
         zoo.timm(3, 2, 3, network="resnet18")
 
@@ -86,6 +88,21 @@ def test_settings_of_monai_are_checked():
         zoo._called(Net, "monai's Net", 1, 2, 3, {"widht": 4})
     with pytest.raises(ProtocolError, match="takes no in_channels"):
         zoo._called(lambda x: x, "monai's f", 1, 2, 3, {})
+    with pytest.raises(ProtocolError, match="leave out 'num_classes'"):
+        zoo._called(Net, "monai's Net", 1, 2, 3, {"num_classes": 4})
+
+
+def test_a_module_of_that_name_beside_the_protocol_is_the_users_own(tmp_path):
+    with pytest.raises(ProtocolError, match="equipoise.zoo:smp"):
+        zoo.refuse_without_adapter("smp:Net", {}, tmp_path)
+    (tmp_path / "smp.py").touch()
+    zoo.refuse_without_adapter("smp:Net", {}, tmp_path)
+
+
+@pytest.mark.long
+def test_check_model_names_the_adapter_too():
+    with pytest.raises(ProtocolError, match=r'"equipoise.zoo:timm", network = "resnet10t"'):
+        check_model("timm:resnet10t")
 
 
 def test_the_names_are_those_of_the_documentation():

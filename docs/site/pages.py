@@ -1,5 +1,6 @@
 """The pages of the site in their order, and those that are made from the code."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -31,10 +32,21 @@ NAVIGATION = {
 """Every page by its part; pages of docs/ that stand nowhere here are put behind those of "How to"."""
 REPOSITORY = {"changes.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Pages that are files at the top of the repository."""
+MADE_FROM = {
+    **{file: page for page, file in REPOSITORY.items()},
+    "src/equipoise/report/text/glossary.py": "glossary.md",
+    "src/equipoise/cohorts/sources.py": "catalogue/sources.md",
+    "src/equipoise/cohorts/public/catalogue.py": "catalogue/data.md",
+    "src/equipoise/models/__init__.py": "catalogue/models.md",
+    "src/equipoise/optimizers/__init__.py": "catalogue/optimizers.md",
+    "src/equipoise/training/learner/losses.py": "catalogue/losses.md",
+    "src/equipoise/training/augmentation/settings.py": "catalogue/augmentations.md",
+    "src/equipoise/statistics/endpoints.py": "catalogue/endpoints.md",
+    "src/equipoise/protocol/protocol.py": "catalogue/keys.md",
+}
+"""Files that pages link to, so that a link leads somewhere in a checkout too, and the page that is made from each."""
+_LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 _NAMED_PAGE = re.compile(r"`docs/((?:[\w-]+/)*[\w-]+\.md)`")
-_MADE_LINK = re.compile(r"\*([^*\n]+)\*<!-- link: (\S+) -->")
-"""A word that is a link on the site alone, to a page that only a build makes; a forge shows the word."""
-_TOP_FILE = re.compile(r"\]\((?:\.\./)+(" + "|".join(re.escape(name) for name in REPOSITORY.values()) + r")")
 _TITLED_FENCE = re.compile(r'```(\w+) title="([^"]+)"\n')
 _FENCE = re.compile(r"(```.*?```)", re.DOTALL)
 
@@ -55,7 +67,7 @@ def generated(gallery: str) -> dict[str, str]:
     # A heading for each word: a link ends in it as forges make it, such as `glossary.md#test-opening`.
     words = "\n\n".join(f"## {term.name}\n{term.meaning}{_also(term.also)}" for term in glossary.TERMS)
     pages["glossary.md"] = f"{about}\n\n{words}\n"
-    pages["gallery.md"] = gallery.replace("](../report.png)", "](report.png)")
+    pages["gallery.md"] = gallery
     for page, name in REPOSITORY.items():
         pages[page] = (ROOT / name).read_text(encoding="utf-8")
     for name in ("python", "extending"):
@@ -88,15 +100,14 @@ def for_site(text: str, page: str, known: set[str]) -> str:
         target = match[1]
         return f"[{Path(target).stem}]({above}{target})" if target in known and target != page else match[0]
 
+    def led(match: re.Match[str]) -> str:
+        """Return a link to the page that is made from a file of the repository; other links as they are."""
+        made = MADE_FROM.get(posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), match[1])))
+        return match[0] if made is None else f"]({above}{made}{match[2] or ''})"
+
     parts = _FENCE.split(text)
-    plain = [part if part.startswith("```") else _on_site(_NAMED_PAGE.sub(linked, part), above) for part in parts]
+    plain = [part if part.startswith("```") else _LINK.sub(led, _NAMED_PAGE.sub(linked, part)) for part in parts]
     return _TITLED_FENCE.sub(r"```{code-block} \1\n:caption: \2\n\n", "".join(plain))
-
-
-def _on_site(text: str, above: str) -> str:
-    """Return text with links to pages that a build makes, and to the pages of files at the top of the repository."""
-    pages = {name: page for page, name in REPOSITORY.items()}
-    return _TOP_FILE.sub(lambda match: f"]({above}{pages[match[1]]}", _MADE_LINK.sub(r"[\1](\2)", text))
 
 
 def contents(known: set[str]) -> str:

@@ -2,13 +2,20 @@
 
 The content is written beside its place, synced, and renamed into place; then the folder is synced, because a rename
 that is not on the disk may be undone by a power cut. A new folder is synced into its parent for the same reason.
+
+A temporary has a random name and is made new: a folder from elsewhere could hold a link under a name known before,
+through which the content would be written over somebody's own file.
 """
 
 import contextlib
 import json
 import os
+import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+from equipoise.plain_files import create, refuse_linked_folder
 
 Write = Callable[[Path, Callable[[Path], object]], None]
 """Writes one file, which its second argument fills: `write_atomic`, or the same with a condition."""
@@ -21,18 +28,22 @@ def write_atomic(
 ) -> None:
     """Let `write` fill a file beside `path`, sync it, and rename it into place.
 
-    shared: other processes may write the same file at the same moment, as in the user's cache; each then fills a
-    temporary of its own and the last rename stands. Elsewhere the temporary has one fixed name, so that what a kill
-    left is overwritten by the next attempt.
+    shared: other processes may write the same file at the same moment, as in the user's cache; the last rename stands.
+    Elsewhere what a kill left of an earlier attempt is removed.
 
     drafts: an existing folder on the same disk for the temporary, in place of the file's own folder. Where somebody
     removes it meanwhile, the rename fails and the old file stays.
 
-    Raises OSError, or what `write` raises; the old file is then whole and the temporary is gone.
+    Raises OSError, or what `write` raises; the old file is then whole and the temporary is gone. Raises EquipoiseError
+    where a folder on the way is a link (`plain_files.inside`).
     """
     make_folder(path.parent)
-    own = f".{os.getpid()}" if shared else ""
-    temporary = (drafts or path.parent) / f".{path.name}{own}{PART}"
+    place = drafts or path.parent
+    refuse_linked_folder(place)
+    if not shared:
+        _remove_left(place, path.name)
+    temporary = draft_beside(place / path.name)
+    create(temporary)
     try:
         write(temporary)
         sync(temporary)
@@ -42,6 +53,23 @@ def write_atomic(
             temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def draft_beside(path: Path) -> Path:
+    """Return a new hidden name in the folder of `path`, for what is renamed to `path` when it is whole."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
+
+
+def left_beside(path: Path) -> list[Path]:
+    """Return the temporaries of `path` that killed writers have left."""
+    pattern = re.compile(re.escape(f".{path.name}") + r"(\.[0-9a-f]{16})?" + re.escape(PART))
+    return [one for one in path.parent.iterdir() if pattern.fullmatch(one.name)]
+
+
+def _remove_left(folder: Path, name: str) -> None:
+    for one in left_beside(folder / name):
+        with contextlib.suppress(OSError):  # a folder of that name is in nobody's way
+            one.unlink()
 
 
 def write_bytes(path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -81,7 +109,11 @@ def sync(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with its parents; each new one is synced into the folder that holds it."""
+    """Make a folder with its parents; each new one is synced into the folder that holds it.
+
+    Raises EquipoiseError where one of them is a link (`plain_files.inside`).
+    """
+    refuse_linked_folder(folder)
     if folder.is_dir():
         return
     make_folder(folder.parent)

@@ -224,7 +224,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
     verdict = "verified" if state["verified"] else "not verified"
-    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"]]))
+    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED
 
 
@@ -235,6 +235,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
     sentences = [verdict.answer for verdict in answers(results, names_in(results))]
     # First, as on the page: a verdict is read before what follows it.
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
+    first += [f"Reuse of test cases, as the protocol states: {results['reuse']}"] if results.get("reuse") else []
     text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 

@@ -18,8 +18,8 @@ def settings_of(arguments: argparse.Namespace) -> "AuditSettings":
 def add_audit_options(audit: argparse.ArgumentParser) -> None:
     """Add the options of an audit: what the files are, what is compared, and what is allowed."""
     audit.add_argument("predictions", nargs="+", metavar="[ARM=]PATH", help=(
-        "tables (CSV, Parquet), nnU-Net summary.json, MONAI or MedMNIST CSV, folders of masks; an arm named twice has "
-        "several training runs"
+        "tables (CSV, Excel, Parquet), nnU-Net summary.json, MONAI or MedMNIST CSV, folders of masks; an arm named "
+        "twice has several training runs"
     ))  # fmt: skip
     audit.add_argument("--out", default="audit", metavar="DIR", help="folder of the results (default: %(default)s)")
     _add_comparison(audit)
@@ -68,17 +68,22 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
 def _add_facts(audit: argparse.ArgumentParser) -> None:
     files = audit.add_argument_group("facts that are not in the files")
     files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
-        "the role of each column: case=StudyID,truth=y_true; arms=a+b for a column per arm; sheet=NAME of an Excel file"
+        "the role of each column: case=StudyID,truth=y_true, for one file alone V1.case=ID,truth.truth=Diagnosis; "
+        "arms=a+b for a column per arm; sheet=NAME of an Excel file"
     ))  # fmt: skip
-    files.add_argument("--scores", choices=["probabilities", "logits"], help="what a single column of scores holds")
+    files.add_argument("--scores", metavar="SCALE", help=(
+        "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone"
+    ))  # fmt: skip
     files.add_argument(
         "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of the true masks for "
                                                                                  "unannotated voxels, which are left "
                                                                                  "out for every arm"
     )  # fmt: skip
-    files.add_argument("--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or CSV of case and truth")
+    files.add_argument(
+        "--truth", metavar="PATH", help="folder of true masks, MedMNIST .npz, or table of case and truth"
+    )
     files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
-    files.add_argument("--patients", metavar="FILE", help="CSV of case and patient")
+    files.add_argument("--patients", metavar="FILE", help="table of case and patient")
     files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
     files.add_argument("--classes", type=_names, default=(), metavar="NAMES", help="names in the order of the scores")
     files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
@@ -94,7 +99,9 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
         help="how the output names cases and patients (default: %(default)s)",
     )  # fmt: skip
     files.add_argument(
-        "--training", metavar="FILE", help="CSV of training cases or patients; the audit refuses test cases among them"
+        "--training",
+        metavar="FILE",
+        help="table of training cases or patients; the audit refuses test cases among them",
     )
 
 

@@ -35,7 +35,7 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument("--patients", metavar="FILE", help="for tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="for tables: every case is a different patient")
     size.add_argument(
-        "--scores", choices=["probabilities", "logits"], help="for tables: what a single column of scores holds"
+        "--scores", metavar="SCALE", help="for tables: what scores are (probabilities, percent, logits; V1=percent)"
     )
     size.add_argument(
         "--common-cases", action="store_true", help="for tables: leave out cases without a prediction of every arm"

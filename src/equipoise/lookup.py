@@ -84,15 +84,68 @@ def code_refused(refused: bool = True) -> Iterator[None]:
             os.environ.pop(NO_CODE, None)
 
 
+_PUBLIC = {
+    "model": ("equipoise.zoo", "equipoise.models"),
+    "optimizer": ("equipoise.optimizers",),
+    "cohort source": ("equipoise.cohorts.sources",),
+}
+"""The modules whose `__all__` a protocol may name in each of its roles; in all other roles it names none of ours."""
+_RECORDED = {
+    "preparation of a task": ("equipoise.training.preparation.", "PREPARATION"),
+    "training of a task": ("equipoise.training.tasks.", "TRAINING"),
+}
+"""What the record of a task may name, one of the user's own too: the halves of the built-in tasks."""
+
+
+def _refuse_internal(name: str, kind: str) -> None:
+    """Raise EquipoiseError unless a name of ours is made for that role of a protocol.
+
+    Any function of the package would otherwise run with the protocol's settings, as the one that writes files, and it
+    would run where code is refused: a name of ours is no code of the user's own.
+    """
+    module, _, attribute = name.partition(":")
+    beginning, half = _RECORDED.get(kind, ("", ""))
+    if half and attribute == half and module.startswith(beginning):
+        return
+    modules = _PUBLIC.get(kind, ())
+    if module in modules and attribute in importlib.import_module(module).__all__:
+        return
+    names = [f"{one}:{public}" for one in modules for public in importlib.import_module(one).__all__]
+    remedy = nearest(name, names) if names else "name a built-in one without a colon, or 'module:attribute' of your own"
+    raise EquipoiseError(f"{kind} {name!r} is internal to equipoise, which no protocol may name; {remedy}")
+
+
+def _refuse_standard(name: str, kind: str, folder: Path | None, file: Path | None) -> None:
+    """Raise EquipoiseError for a module of Python's standard library, unless one beside the protocol has its name."""
+    module = name.partition(":")[0]
+    first = module.partition(".")[0]
+    if first not in sys.stdlib_module_names and first != "__main__":
+        return
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if folder is None or file is None or not file.absolute().is_relative_to(folder.absolute()):
+        raise EquipoiseError(
+            f"{kind} {name!r} is of Python's standard library, which has no {kind}; name a function of your own as "
+            "'module:attribute', in a module beside the protocol"
+        )
+    # Python would hand out its own, which is loaded, and not the file that is announced.
+    if module in sys.modules and loaded != str(file):
+        raise EquipoiseError(
+            f"{kind} {name!r}: {file} has the name of a module of Python's standard library; rename the file"
+        )
+
+
 def announce(name: str, kind: str, folder: Path | None) -> None:
     """Say, once for each module, that code of the user's own is about to run; nothing of it has run by then.
 
-    Raises EquipoiseError where code is refused (`code_refused`).
+    Raises EquipoiseError where code is refused (`code_refused`), for what is internal to this package, and for modules
+    of Python's standard library, none of which is anything that a protocol names.
     """
     module = name.partition(":")[0]
     if module.partition(".")[0] == __package__:
+        _refuse_internal(name, kind)
         return
     file = source_of(name, folder)
+    _refuse_standard(name, kind, folder, file)
     place = f"in {file}" if file else "whose source file cannot be found"
     if os.environ.get(NO_CODE):
         # Not a ProtocolError, which `init` takes for a property of the data and goes on.

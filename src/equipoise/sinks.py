@@ -4,6 +4,7 @@ Pages and drawings escape for themselves; this is every other place where a name
 written.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from typing import Any
 # Spreadsheets take a cell for a formula that begins with one of these, also as full-width signs, or behind a tab or a
 # line end, which they strip. The quotes before them are those that `cell` itself has put there.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")
+_MARKUP = re.compile(r"[\\|\[\]]")
+"""What begins a link or a picture, or ends a cell, in Markdown."""
 _DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Marks that turn the direction of writing: with them a name can look like another."""
 
@@ -40,6 +43,15 @@ def original(text: str) -> str:
     ('=cmd()', "'=x", 'case-1')
     """
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def escaped(text: str) -> str:
+    """Return text for a document in Markdown: no HTML, link, picture or end of a table's cell, whatever a name holds.
+
+    >>> escaped("<b>a</b> | ![x](http://y)")
+    '&lt;b&gt;a&lt;/b&gt; \\\\| !\\\\[x\\\\](http://y)'
+    """
+    return _MARKUP.sub(r"\\\g<0>", html.escape(printable(text), quote=False))
 
 
 def printable(text: str) -> str:

@@ -9,8 +9,9 @@ initial weights names a file with `pretrained`, which the lock records. The pack
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,9 @@ __all__ = ["monai", "smp", "timm"]
 def timm(in_channels: int, out_channels: int, spatial_dims: int, *, network: str, **settings: Any) -> Any:
     """Return a classifier of timm: (n, in_channels, y, x) to logits (n, out_channels).
 
+    network: timm's name of it, such as "resnet18"; `python -c "import timm; print(timm.list_models())"` prints all of
+    them, and further settings are those of `timm.create_model`.
+
     Raises ProtocolError where timm is missing, has no such network, or images are volumes.
     """
     package = _package("timm", "timm")
@@ -30,6 +34,7 @@ def timm(in_channels: int, out_channels: int, spatial_dims: int, *, network: str
     if not package.is_model(network):
         raise ProtocolError(f"timm has no network {network!r}; {_near(network, package.list_models())}")
     _no_download("timm", settings)
+    _not_given("timm", settings, "in_chans", "num_classes", "model_name")
     return package.create_model(network, in_chans=in_channels, num_classes=out_channels, **settings)
 
 
@@ -37,6 +42,8 @@ def monai(
     in_channels: int, out_channels: int, spatial_dims: int, *, network: str, task: str = "", **settings: Any
 ) -> Any:
     """Return a network of `monai.networks.nets`, in 2D or 3D, as that class takes its arguments.
+
+    network: the class's name, such as "SwinUNETR"; further settings are its arguments, a list for a tuple.
 
     task: accepted and not needed; whether it answers cases or voxels is the class's own. Raises ProtocolError where
     MONAI is missing, has no such network, or the class takes neither channels nor dimensions under a known name.
@@ -53,6 +60,8 @@ def monai(
 def smp(in_channels: int, out_channels: int, spatial_dims: int, *, network: str, **settings: Any) -> Any:
     """Return a segmenter of segmentation_models_pytorch: (n, in_channels, y, x) to logits of the same size.
 
+    network: the class's name, such as "Unet"; further settings are its arguments, as `encoder_name`.
+
     `encoder_weights` is none unless stated otherwise, because a trial downloads nothing. Raises ProtocolError where
     the package is missing, has no such network, or images are volumes.
     """
@@ -62,15 +71,49 @@ def smp(in_channels: int, out_channels: int, spatial_dims: int, *, network: str,
     names = [name for name in dir(package) if _is_class(getattr(package, name), base) and name != base.__name__]
     if network not in names:
         raise ProtocolError(f"segmentation_models_pytorch has no network {network!r}; {_near(network, names)}")
-    if settings.setdefault("encoder_weights", None) not in (None, "none"):
-        raise ProtocolError(_WEIGHTS.format(package="segmentation_models_pytorch", key="encoder_weights"))
+    if settings.get("encoder_weights") == "none":
+        del settings["encoder_weights"]
+    _no_download("segmentation_models_pytorch", settings)
     settings["encoder_weights"] = None
+    _not_given("segmentation_models_pytorch", settings, "in_channels", "classes")
     return getattr(package, network)(in_channels=in_channels, classes=out_channels, **settings)
 
 
+ADAPTERS: Mapping[str, tuple[str, str]] = {
+    "timm": ("timm", "resnet10t"),
+    "monai": ("monai", "SwinUNETR"),
+    "smp": ("smp", "Unet"),
+    "segmentation_models_pytorch": ("smp", "Unet"),
+}
+"""Packages by the names that people give them: the adapter, and one of the networks."""
+_TAKEN_DIRECTLY = "monai.networks.nets"
+"""Its classes take the three arguments of a trial by their names."""
+
+
+def refuse_without_adapter(name: str, settings: Mapping[str, Any], folder: Path | None) -> None:
+    """Raise ProtocolError for a model that names a package of networks itself, with the adapter to name in its place.
+
+    folder: where the protocol lies; a module of that name beside it is the user's own, and may be named.
+    """
+    module, colon, attribute = name.partition(":")
+    root = module.partition(".")[0].replace("-", "_")
+    if root.lower() not in ADAPTERS or (colon and module.startswith(_TAKEN_DIRECTLY)):
+        return
+    if colon and folder is not None and ((folder / f"{root}.py").is_file() or (folder / root).is_dir()):
+        return
+    adapter, example = ADAPTERS[root.lower()]
+    named = next((settings[key] for key in ("network", "model_name", "arch") if key in settings), None)
+    network = str(named or (attribute if attribute not in ("", "create_model") else example))
+    raise ProtocolError(
+        f"model {name!r}: networks of {root} take other arguments than a trial gives, so name the adapter and the "
+        f'network: model = {{name = "equipoise.zoo:{adapter}", network = "{network}"}}; channels and classes are '
+        f"filled in (`equipoise list models {adapter}`)"
+    )
+
+
 _WEIGHTS = (
-    "{package} would download weights for {key}, and a trial opens no connection; save them as safetensors and name "
-    "the file with the arm's `pretrained`"
+    "{package} would load weights for {key}, and a trial opens no connection and no pickle; save them as safetensors "
+    "and name the file with the arm's `pretrained`"
 )
 
 
@@ -92,8 +135,18 @@ def _plane(package: str, spatial_dims: int, network: str) -> None:
 
 
 def _no_download(package: str, settings: dict[str, Any]) -> None:
-    if settings.get("pretrained"):
-        raise ProtocolError(_WEIGHTS.format(package=package, key="pretrained"))
+    """Refuse every setting that loads weights: from an address, or from a file that may be a pickle."""
+    for key, value in settings.items():
+        if value and any(word in key for word in ("pretrained", "checkpoint_path", "weights")):
+            raise ProtocolError(_WEIGHTS.format(package=package, key=key))
+
+
+def _not_given(package: str, settings: Mapping[str, Any], *filled_in: str) -> None:
+    given = next((key for key in filled_in if key in settings), None)
+    if given is not None:
+        raise ProtocolError(
+            f"leave out {given!r}: channels, classes and network of {package} are filled in by the trial"
+        )
 
 
 def _is_class(value: Any, base: type) -> bool:
@@ -123,6 +176,7 @@ def _called(
     settings: dict[str, Any],
 ) -> Any:
     parameters = inspect.signature(made).parameters
+    _not_given(what, settings, *_CHANNELS, *_CLASSES, *_DIMENSIONS)
     given: dict[str, Any] = {}
     for names, value in ((_CHANNELS, in_channels), (_CLASSES, out_channels), (_DIMENSIONS, spatial_dims)):
         name = next((name for name in names if name in parameters), None)

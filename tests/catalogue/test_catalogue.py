@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from equipoise import catalogue, cli, cli_completion, cli_listing
+from equipoise import catalogue, cli, cli_completion, cli_listing, zoo
 from equipoise.catalogue import docstring, entry, keys, kinds, signatures, table
 from equipoise.errors import EquipoiseError
 from equipoise.protocol import Protocol
@@ -33,7 +33,8 @@ def test_every_entry_has_a_name_of_its_own_and_a_meaning(kind):
 def test_networks_and_optimizers_are_those_of_the_registry():
     from equipoise import models, optimizers
 
-    assert {plain(name) for name in names("models")} == {plain(name) for name in models.__all__} | {"nnunet"}
+    foreign = {f"equipoise.zoo:{name}" for name in zoo.__all__}
+    assert {plain(name) for name in names("models")} == {plain(name) for name in models.__all__} | {"nnunet"} | foreign
     assert {plain(name) for name in names("optimizers")} == {plain(name) for name in optimizers.__all__}
 
 
@@ -47,6 +48,13 @@ def test_settings_and_presets_are_those_that_the_constructor_takes():
     assert unet.presets == tuple(PRESETS)
     assert {one.name: one.default for one in unet.settings}["activation"] == '"leaky-relu"'
     assert all(one.meaning for one in unet.settings)
+
+
+def test_packages_of_networks_are_shown_with_their_adapter():
+    shown = catalogue.text(catalogue.listing("models"), only="timm", width=100)
+    assert "equipoise.zoo:timm" in shown
+    assert "network" in shown
+    assert "## [equipoise]" not in table.markdown(catalogue.listing("models"))
 
 
 def test_an_optimizer_of_torch_has_its_parameters():

@@ -17,6 +17,7 @@ from equipoise.deploy.golden import make_golden
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.runtimes import onnx_network
+from equipoise.deploy.verify import card_of, version_here
 from equipoise.preprocessing import Pipeline
 
 # background −, class 1 where the first channel is above 0.5, class 2 where it is above 1.5
@@ -71,6 +72,13 @@ def training_images(contract, sides=(6, 9, 8), spacing=(2.0, 1.0, 0.5)):
     return [Image(draw.uniform(0, 2, shape).astype(np.float32), spacing) for _ in range(2)]
 
 
+PARITY_OF_LAYER = {
+    "reproduction": {"difference": 0.0, "rows": 9},
+    "onnx": {"cases": 5, "probability": 1e-7, "changed": 0, "changed_clearly": 0, "decisions": 99, "unit": "voxels",
+             "endpoint": {"torch": 0.81, "onnx": 0.81}},
+}  # fmt: skip
+
+
 def make_bundle(folder, contract=None, content=None, **training):
     """Write a bundle of one layer to a folder; content: another ONNX file."""
     contract = contract or contract_for()
@@ -78,14 +86,23 @@ def make_bundle(folder, contract=None, content=None, **training):
     content = content or onnx_model(contract.outputs, len(contract.channels), contract.spatial_dims, per_case=per_case)
     limits = limits_of(training_images(contract, **training))
     predictor = Predictor(contract, onnx_network(content), limits)
-    evidence = {"arm": "layer", "trial": "toy", "overruled": [], "although": ""}
+    evidence = {
+        "arm": "layer", "trial": "toy", "overruled": [], "although": "", "question": "?", "endpoint": "dice",
+        "estimate": 0.8, "low": 0.7, "high": 0.9, "patients": 12, "this_run": 0.81, "baseline": {"reason": "better."},
+        "comparisons": [], "exploratory": False, "exploratory_reasons": [],
+    }  # fmt: skip
+    provenance = {
+        "job": "0-0", "job_chosen_by": "the median", "protocol_sha256": "p", "ledger_head": "l",
+        "versions": {"torch": "2", "equipoise": version_here()},
+    }  # fmt: skip
     record = {
-        "schema": 1, "contract": contract.to_json(), "limits": limits, "provenance": {}, "evidence": evidence,
-        "network": {"name": "own:Layer", "settings": {}, "task": "segmentation"},
+        "schema": 1, "contract": contract.to_json(), "limits": limits, "provenance": provenance, "evidence": evidence,
+        "network": {"name": "own:Layer", "settings": {}, "task": "segmentation", "parameters": 7},
+        "reading": {"cases": 2, "with_files": 2, "alike": 2},
     }  # fmt: skip
     files = {
         NETWORK: content, WEIGHTS: save({"w": np.ones(3, np.float32)}), GOLDEN: make_golden(predictor, limits),
-        PARITY: b"{}\n", CARD: b"# card\n",
+        PARITY: json.dumps(PARITY_OF_LAYER).encode(), CARD: card_of(record, PARITY_OF_LAYER),
     }  # fmt: skip
     write_bundle(Path(folder), record, files)
     return Path(folder)

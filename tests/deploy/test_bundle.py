@@ -11,7 +11,7 @@ import pytest
 from deploy_bundles import arrays_of, change, contract_for, make_bundle, onnx_model
 
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.bundle import FILES, GOLDEN, NETWORK, RECORD, WEIGHTS, read_bundle, write_bundle
+from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, RECORD, WEIGHTS, read_bundle, write_bundle
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.verify import verify
 from equipoise.errors import EquipoiseError
@@ -33,6 +33,37 @@ def test_a_bundle_is_named_by_its_record_and_holds(bundle):
     for wrong in ("0" * 64, checked.sha256[:11], ""):
         with pytest.raises(EquipoiseError, match="has the name"):
             verify(bundle, sha256=wrong)
+
+
+@pytest.mark.parametrize(
+    "change_record",
+    [
+        lambda record: record["evidence"].update(estimate=0.99),
+        lambda record: record["evidence"].update(arm="another"),
+        lambda record: record["provenance"].update(protocol_sha256="q"),
+        lambda record: record["reading"].update(alike=9, with_files=9),
+        lambda record: record["provenance"].pop("job"),
+    ],
+)
+def test_a_card_that_contradicts_its_record_is_refused(bundle, change_record):
+    edit(bundle, change_record)
+    with pytest.raises(EquipoiseError, match=r"is not the card of bundle\.json|lacks what CARD\.md states"):
+        verify(bundle)
+
+
+def test_the_card_of_another_version_is_not_compared_and_verify_says_so(bundle):
+    edit(bundle, lambda record: record["provenance"]["versions"].update(equipoise="0.0.9"))
+    assert (
+        verify(bundle)
+        .warnings[-1]
+        .startswith("CARD.md could not be compared with bundle.json: equipoise 0.0.9 made it")
+    )
+
+
+def test_a_card_that_was_rewritten_is_refused_also_with_its_hash(bundle):
+    change(bundle, CARD, (bundle / CARD).read_bytes().replace(b"0.800", b"0.999"), rehash=True)
+    with pytest.raises(EquipoiseError, match="is not the card of"):
+        verify(bundle)
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -161,6 +162,28 @@ def test_failures_are_rows_and_the_same_command_resumes(tmp_path):
     assert np.array_equal(np.asarray(nib.load(out / "far" / "mask.nii.gz").dataobj), volume(4)[1])
     strict = predict(bundle, [save(tmp_path / "b.nii", volume(0)[0] * 50, affine())], tmp_path / "strict", strict=True)
     assert "outside what the network was trained on" in strict.first_failure
+
+
+@pytest.mark.long
+def test_no_name_of_a_file_is_a_formula_in_the_table(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("=HYPERLINK(1)", "@SUM(1)", "-2+3", "plain"):
+        save(images / f"{name}.nii.gz", volume(0)[0], affine())
+    predict(make_bundle(tmp_path / "bundle"), [images], tmp_path / "out")
+    assert set(rows(tmp_path / "out")) == {"'=HYPERLINK(1)", "'@SUM(1)", "'-2+3", "plain"}
+
+
+@pytest.mark.long
+def test_a_case_whose_folder_is_a_link_is_written_nowhere(tmp_path):
+    bundle, out = make_bundle(tmp_path / "bundle"), tmp_path / "out"
+    image = save(tmp_path / "a.nii.gz", volume(0)[0], affine())
+    predict(bundle, [image], out)
+    shutil.rmtree(out / "a")
+    (tmp_path / "home").mkdir()
+    (out / "a").symlink_to(tmp_path / "home")
+    assert "a is a link to another folder" in predict(bundle, [image], out).first_failure
+    assert not list((tmp_path / "home").iterdir())
 
 
 @pytest.mark.long

@@ -71,7 +71,7 @@ def test_probabilities_are_those_of_scipy():
 def test_what_does_not_fit_is_one_sentence():
     image = np.zeros((1, 4, 4, 4), np.float32)
     fixed = replace(contract_for(), window=Window(fixed=(5, 4, 4)))
-    with pytest.raises(EquipoiseError, match=r"answers \(5, 4, 4\) alone"):
+    with pytest.raises(EquipoiseError, match=r"takes only \(5, 4, 4\)"):
         list(voxel_logits(lambda x: x, image, fixed))
     small = replace(contract_for(), window=Window(smallest=(8, 8, 8)))
     with pytest.raises(EquipoiseError, match=r"needs at least \(8, 8, 8\)"):

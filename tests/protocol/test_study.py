@@ -107,3 +107,16 @@ def test_a_study_is_told_from_a_protocol(tmp_path) -> None:
     assert not is_study(tmp_path / "none.toml")
     with pytest.raises(ProtocolError, match="is a study of many trials, not one protocol; run it with `equipoise run`"):
         Protocol.load(study)
+
+
+@pytest.mark.long
+def test_a_stated_correction_divides_alpha_by_the_number_of_trials(tmp_path) -> None:
+    plain = Study.load(write(tmp_path))
+    corrected = Study.load(
+        write(tmp_path, STUDY.replace('name = "small"', 'name = "small"\ncorrection = "bonferroni"'))
+    )
+    assert {one.endpoints.alpha for one in plain.trials(tmp_path).values()} == {0.05}
+    assert {one.endpoints.alpha for one in corrected.trials(tmp_path).values()} == {0.05 / 4}
+    own = STUDY.replace('name = "small"', 'correction = "bonferroni"') + "[endpoints]\nalpha = 0.2\n"
+    assert {one.endpoints.alpha for one in Study.load(write(tmp_path, own)).trials(tmp_path).values()} == {0.05}
+    assert plain.sha256() != corrected.sha256()

@@ -21,6 +21,12 @@ def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(RECORDED, tmp_path / "run"))
 
 
+def test_maps_of_an_older_ledger_are_a_note(run: Path) -> None:
+    state = verification(read_folder(run))
+    assert state["verified"]
+    assert [note.rpartition(" ")[2] for note in state["notes"]] == ["attributions.json", "attributions.npz"]
+
+
 @pytest.fixture
 def deposit(run: Path, tmp_path: Path) -> Path:
     write_deposit(read_folder(run), tmp_path / "deposit.json")
@@ -101,7 +107,8 @@ def test_the_command_says_it_and_ends_with_one(run: Path, tmp_path: Path, capsys
     assert kept["head"] == events_of(run)[-1]["hash"]
     assert set(kept) >= {"question", "protocol_sha256", "events", "last_event", "test_openings"}
     assert main(["ledger", "verify", str(run), "--deposit", str(file)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"verified: head {kept['head']} of 10 events")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"verified: head {kept['head']} of 10 events")
     assert main(["ledger", "deposit", str(run)]) == 1
     assert "exists already" in capsys.readouterr().err
     other_margin(run)

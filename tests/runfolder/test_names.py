@@ -14,7 +14,8 @@ from equipoise.errors import LedgerError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.protocol import Protocol
 from equipoise.runfolder.names import as_locked
-from equipoise.runfolder.opening_registry import by_true_names, case_hashes, plan_identity
+from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opening_registry import by_true_names, plan_identity
 from equipoise.runfolder.read import JobRecord, read_lock
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials import audit_names
@@ -58,7 +59,7 @@ def test_pseudonyms_sort_as_the_names_do_and_need_the_key():
         before, after = (np.array([getattr(case, column) for case in one.cases]) for one in (COHORT, hidden))
         assert (np.unique(before, return_inverse=True)[1] == np.unique(after, return_inverse=True)[1]).all()
     assert hidden.fingerprint() == COHORT.fingerprint()
-    assert case_hashes(hidden, split(COHORT)) == case_hashes(COHORT, split(COHORT))
+    assert opened_cases(hidden, split(COHORT)) == opened_cases(COHORT, split(COHORT))
     assert COHORT.cases[3].id not in repr(hidden)
 
 

@@ -14,7 +14,8 @@ from equipoise.errors import LedgerError
 from equipoise.protocol import Protocol
 from equipoise.runfolder import cache_lock, opening_registry
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
-from equipoise.runfolder.opening_registry import Place, case_hashes, prior_openings, refuse_replaced, register
+from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
+from equipoise.runfolder.opening_registry import Place, prior_openings, refuse_replaced, register
 from equipoise.runfolder.read import read_lock
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.lock import lock
@@ -51,7 +52,7 @@ def opened(folder: Path, seed=0, question="Which is better?", primary="auc", oth
     folds = split(COHORT, seed=seed)
     folder.mkdir(parents=True)
     ledger = lock(folder, Protocol.parse(text), COHORT, folds, {"device": "cpu", "code": {}})
-    plan, cases = read_lock(folder), case_hashes(COHORT, folds)
+    plan, cases = read_lock(folder), opened_cases(COHORT, folds)
     event = ledger.append(TEST_OPENED, jobs=[])
     register(plan, cases, Place.of(folder), ledger, event)
     return plan
@@ -63,7 +64,7 @@ def test_other_split_seeds_of_one_question_are_counted(tmp_path):
         counts.append(opened(tmp_path / "run", seed)["prior_openings"])
         shutil.rmtree(tmp_path / "run")
     assert [len(rows) for rows in counts] == [0, 1, 2, 3, 4, 5]
-    assert all(row["same_question"] for rows in counts for row in rows)
+    assert all("network unet" in row["in_common"] for rows in counts for row in rows)
     assert any(row["test_cases_shared"] for rows in counts for row in rows)
 
 
@@ -72,47 +73,12 @@ def test_the_same_plan_in_another_folder_is_no_further_look(tmp_path):
     assert opened(tmp_path / "two")["prior_openings"] == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "same"),
-    [
-        ({"question": "Which  IS better?", "other": "deeplab"}, True),
-        ({"question": "Is the first one better?"}, True),
-        ({"question": "Another one?", "other": "deeplab"}, False),
-        ({"primary": "accuracy"}, False),
-    ],
-)
-def test_what_counts_as_the_same_question(tmp_path, changes, same):
-    opened(tmp_path / "one")
-    (row,) = opened(tmp_path / "two", **changes)["prior_openings"]
-    assert row["same_question"] is same
-    assert row["test_cases_shared"] == 6
-
-
 def test_other_cases_are_no_prior_opening(tmp_path):
     plan = opened(tmp_path / "one")
-    other = {**plan, "endpoints": {"primary": "dice"}}
-    assert prior_openings(other, ["0" * 16], Place.of(tmp_path)) == []
-    assert len(prior_openings(other, case_hashes(COHORT, split(COHORT))[:1], Place.of(tmp_path))) == 1
-
-
-def test_files_are_recognised_under_other_names():
-    import dataclasses
-
-    folds = split(COHORT)
-    named = [dataclasses.replace(case, sha256={"file": f"{k:064d}"}) for k, case in enumerate(COHORT.cases)]
-    cohort = dataclasses.replace(COHORT, cases=tuple(named))
-    renamed = [dataclasses.replace(case, id=f"x{case.id}", sha256={"y": case.sha256["file"]}) for case in named]
-    other = dataclasses.replace(cohort, name="other", cases=tuple(renamed))
-    assert case_hashes(cohort, folds) == case_hashes(other, folds)
-    assert len(set(case_hashes(cohort, folds))) == len(folds[0].test)
-
-
-def test_trials_of_one_study_are_no_prior_openings_of_each_other(tmp_path):
-    (tmp_path / "study").mkdir()
-    (tmp_path / "study" / "study-plan.json").write_text(json.dumps({"study_sha256": "s"}))
-    opened(tmp_path / "study" / "data" / "unet")
-    assert opened(tmp_path / "study" / "data" / "deeplab", other="deeplab")["prior_openings"] == []
-    assert len(opened(tmp_path / "alone", seed=0, other="resnet")["prior_openings"]) == 2
+    other = {**plan, "protocol_sha256": "x", "cohort": {"fingerprint": "another"}}
+    nothing, one = OpenedCases(("0" * 16,), ("",)), opened_cases(COHORT, split(COHORT)).files[:1]
+    assert prior_openings(other, nothing, Place.of(tmp_path)) == []
+    assert len(prior_openings(other, OpenedCases(one, ("",)), Place.of(tmp_path))) == 1
 
 
 def test_a_contrast_by_case_is_no_prior_opening_of_its_trial(tmp_path):
@@ -175,7 +141,8 @@ def test_rows_without_a_key_or_with_a_value_of_another_type_are_left_out(tmp_pat
     row = json.loads(line)
     spoilt = [{name: value for name, value in row.items() if name != key} for key in ROW_KEYS]
     values = (3, True, {"a": 1}, [["a"]], [{}], [None], "\ud800")
-    spoilt += [row | {key: value} for key in ROW_KEYS for value in values]
+    newer = ("name", "endpoints", "images", "pixels")
+    spoilt += [row | {key: value} for key in (*ROW_KEYS, *newer) for value in values]
     spoilt += [row | {key: None} for key in ROW_KEYS if key not in ("study", "parent")]
     spoilt += [row | {key: "text"} for key in ("arms", "cases")]
     lines = [json.dumps(one).encode() for one in spoilt]

@@ -1,3 +1,4 @@
+import re
 from itertools import combinations
 
 import pytest
@@ -52,7 +53,9 @@ def test_more_patients_and_more_seeds_buy_power() -> None:
     assert found.low < found.detectable < found.high
     assert found.power_at_margin is not None
     assert found.power_at_margin < 0.8
-    assert "no number of patients is enough" in " ".join(plan_sentences(found))
+    text = " ".join(plan_sentences(found))
+    assert "no number of patients is enough" in text
+    assert "(this assumes a spread between training runs of 0.01, and the report will use the measured one)" in text
 
 
 def test_known_seed_spreads_narrow_the_range() -> None:
@@ -143,3 +146,12 @@ def test_a_per_case_metric_needs_no_classes_but_a_known_spread() -> None:
     )
     with pytest.raises(PredictionError, match="hd95 of 100 patients cannot be planned"):
         plan(100, {}, 3, endpoint="hd95")
+
+
+def test_a_difference_beyond_the_range_of_the_endpoint_is_not_called_detectable() -> None:
+    few = plan(2, {"a": 1, "b": 1}, 3, spread=SeedSpread(0.1, 10))
+    assert few.detectable > few.width == 1.0
+    words = " ".join(plan_sentences(few))
+    assert "no difference in AUC is large enough to be detected with 80 % power" in words
+    assert "with 5 seeds, it is still larger than any possible one" in words
+    assert not any(float(number) > 1 for number in re.findall(r"difference is (\d+\.\d+)", words))

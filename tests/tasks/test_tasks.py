@@ -86,7 +86,8 @@ def test_no_template_decides_by_the_name_of_a_task():
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_both_halves_of_a_task_have_every_method(task: Task):
-    preparation, training = (imported(name, "half", None) for name in (task.preparation, task.training))
+    preparation = imported(task.preparation, "preparation of a task", None)
+    training = imported(task.training, "training of a task", None)
     assert all(callable(getattr(preparation, name)) for name in ("prepared", "baselines"))
     methods = ("output_shape", "answer_one", "validate", "predict", "useless_loss")
     assert all(callable(getattr(training, name)) for name in methods)

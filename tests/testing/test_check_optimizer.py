@@ -66,10 +66,13 @@ class Broken(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure=None):
-        for param in self.param_groups[0]["params"]:
+        for number, param in enumerate(self.param_groups[0]["params"]):
             if self.fault == "moves idle" and param.grad is None:
                 param.mul_(0.9)
             if param.grad is None:
+                continue
+            if self.fault == "every second" and number % 2:
+                param.grad = None
                 continue
             if self.fault == "never moves":
                 param.grad.zero_()
@@ -90,6 +93,7 @@ class Broken(torch.optim.SGD):
     ("fault", "clause"),
     [
         ("moves idle", "leaves parameters without gradients alone"),
+        ("every second", "moves every parameter"),
         ("never moves", "converges on a quadratic"),
         ("uphill", "converges on a quadratic"),
         ("random", "repeats bit for bit"),

@@ -88,8 +88,11 @@ def test_patients_must_be_known_or_stated(table: dict[str, Any], tmp_path: Path)
     paired = audit(bare, patients=path)
     assert paired["cohort"]["patients"] == 60
     mapping = {f"{i:03d}": f"p{i // 2}" for i in range(120)}
-    assert paired == audit(bare, patients=mapping)
-    with pytest.raises(PredictionError, match="no patient in the list"):
+    assert [one["path"] for one in paired["lists"]] == [str(path)]
+    assert {**paired, "lists": []} == audit(bare, patients=mapping)
+    with pytest.raises(
+        PredictionError, match="119 of 120 cases of the table are not in the list of patients, .001. first"
+    ):
         audit(bare, patients={"000": "p0"})
 
 
@@ -206,13 +209,18 @@ def test_constant_scores(table: dict[str, Any], tmp_path: Path) -> None:
 
 def test_duplicate_rows(table: dict[str, Any]) -> None:
     twice = {key: np.concatenate([values, values[:1]]) for key, values in ordered(table).items()}
-    with pytest.raises(PredictionError, match="more than one test row in arm 'good', seed 0"):
+    note = "Row 721 of the table repeats row 1 in every column and was left out."
+    results = audit(twice)
+    assert results["assumptions"].pop(0) == note
+    assert results == audit(ordered(table))
+    twice["score_a"][-1], twice["score_b"][-1] = 0.25, 0.75
+    with pytest.raises(PredictionError, match="case '000' in the rows 1 and 721, which differ"):
         audit(twice)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "words"), [(1, "a_better", "does not show how the methods"), (2, "refused", "fewer than 3")]
+    ("seeds", "verdict", "words"), [(1, "a_better", "For these trained networks"), (2, "refused", "fewer than 3")]
 )
 def test_too_few_runs(table: dict[str, Any], tmp_path: Path, seeds: int, verdict: str, words: str) -> None:
     few = ordered(table)["seed"] < seeds
@@ -267,7 +275,7 @@ def test_subgroups_are_columns_of_the_table(table: dict[str, Any]) -> None:
     site = np.where(ordered(table)["case"].astype(int) < 60, "A", "B")
     found = audit(changed(table, site=site), subgroups=["site"])
     assert [group["value"] for group in found["subgroups"][0]["groups"]] == ["A", "B"]
-    assert any("site" in note and "not used" in note for note in audit(changed(table, site=site))["warnings"])
+    assert any("site" in note and "not used" in note for note in audit(changed(table, site=site))["assumptions"])
     with pytest.raises(PredictionError, match="'site' that is not a number"):
         audit(changed(table, site=np.where(site == "A", "1", "B")))
 

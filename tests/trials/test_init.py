@@ -11,6 +11,7 @@ from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.protocol import Protocol
 from equipoise.trials.fit import fit
 from equipoise.trials.init import example, start, write_protocol
+from equipoise.trials.plan import read
 
 
 def started(source: Path | str, tmp_path: Path) -> Protocol:
@@ -32,6 +33,18 @@ def test_pictures_of_one_size_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (protocol.training.batch_size, protocol.training.patch) == (2, None)
     assert protocol.split.patients == "guessed"
     assert protocol.trial.name == "x"
+
+
+@pytest.mark.long
+def test_data_beside_the_protocol_have_a_relative_path_and_others_an_absolute_one(tmp_path: Path) -> None:
+    beside = write_protocol(str(pictures(tmp_path / "here" / "x", (64, 48), (64, 48))), tmp_path / "here" / "a.toml")
+    assert 'path = "x"' in beside.read_text()
+    elsewhere = write_protocol(str(tmp_path / "here" / "x"), tmp_path / "b.toml")
+    assert 'path = "here/x"' in elsewhere.read_text()
+    (tmp_path / "other").mkdir()
+    other = write_protocol(str(tmp_path / "here" / "x"), tmp_path / "other" / "c.toml")
+    assert f'path = "{(tmp_path / "here" / "x").resolve()}"' in other.read_text()
+    assert [len(read(file)[1]) for file in (beside, elsewhere, other)] == [4] * 3
 
 
 @pytest.mark.long

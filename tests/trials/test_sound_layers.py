@@ -124,6 +124,18 @@ def test_a_kill_is_an_interruption_and_an_error_is_told(request_):
         crashed(request_, kind="ValueError", text="ValueError: x")
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_arms_with_the_same_fault_are_all_named(tmp_path, order):
+    requests = [
+        {"job": SimpleNamespace(arm=SimpleNamespace(name=name)), "log": tmp_path / name, "verdicts": {}}
+        for name in ("sign", "adam")
+    ]
+    outcomes = [(number, local.Failure("ProtocolError", "model 'x' has no setting 'y'")) for number in order]
+    workers = SimpleNamespace(run=lambda _function, _requests, _tick: outcomes)
+    with pytest.raises(ProtocolError, match="^arms 'sign' and 'adam': model 'x' has no setting 'y'$"):
+        sound_layers._tried(workers, requests)
+
+
 def test_a_resumed_trial_keeps_its_routes_and_refuses_a_worse_machine(tmp_path):
     assert agreed([entry()], [], tmp_path) == [entry()]
     assert agreed([entry()], [entry(route="float64")], tmp_path) == [entry()]

@@ -80,7 +80,7 @@ def finished(tmp_path_factory, in_this_process):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(studying, "carry_out", stops)
-        with pytest.raises(Interrupted, match="the same command goes on"):
+        with pytest.raises(Interrupted, match="the same command resumes"):
             run_study(file, out)
     first = (out / "first" / "net" / "ledger.jsonl").read_bytes()
     results = run_study(file, out)

@@ -17,6 +17,7 @@ from equipoise.tasks import LOSSES, TASKS
 
 FIXED = ("in_channels", "out_channels", "spatial_dims", "task", "params", "unknown")
 """Parameters that the program itself fills in, so that no protocol states them."""
+_ZOO = "equipoise.zoo"
 _AUGMENTATION = "equipoise.training.augmentation.settings"
 
 
@@ -26,6 +27,9 @@ def models() -> Iterator[Entry]:
         module, node = _definition("equipoise.models", name)
         yield Entry(_spelled(name), *_explained(module, node, only_keywords=True), presets=_presets(module))
     yield _nnunet()
+    # Spelled as they are imported: these names have a colon, and `_spelled` is for built-in ones.
+    for name in _public(_ZOO):
+        yield Entry(f"{_ZOO}:{name}", *_explained(*_definition(_ZOO, name), only_keywords=True))
 
 
 def _nnunet() -> Entry:

@@ -95,7 +95,7 @@ def markdown(listing: Listing) -> str:
     groups: dict[str, list[list[str]]] = {}
     for row in rows:
         above, dot, key = row[0].partition(".")
-        group, name = (above, key) if dot and above.isidentifier() else ("", row[0])
+        group, name = (above, key) if dot and above.isidentifier() and ":" not in key else ("", row[0])
         groups.setdefault(group, []).append([f"`{name}`", *row[1:]])
     # Dotted names are keys of tables, and each table gets a heading of its own.
     for group, members in groups.items():

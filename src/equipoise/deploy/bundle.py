@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equipoise.atomic_write import PART, sync, write_bytes
+from equipoise.atomic_write import draft_beside, left_beside, sync, write_bytes
 from equipoise.cohorts.formats.file_names import is_left_behind
 from equipoise.deploy.contract import Contract
 from equipoise.errors import EquipoiseError
@@ -169,8 +169,9 @@ def write_bundle(out: Path, record: Mapping[str, Any], files: Mapping[str, bytes
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
     }
     text = json.dumps({**record, "files": listed}, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
-    draft = out.with_name(f".{out.name}{PART}")
-    shutil.rmtree(draft, ignore_errors=True)  # what a killed export left
+    draft = draft_beside(out)
+    for left in left_beside(out) if out.parent.is_dir() else ():
+        shutil.rmtree(left, ignore_errors=True)  # what a killed export left; a link is not followed
     try:
         for name, content in {**files, RECORD: (text + "\n").encode()}.items():
             write_bytes(draft / name, content)

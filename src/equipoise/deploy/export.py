@@ -43,12 +43,13 @@ from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.proof import NEAR, compare, compared, is_oriented, learner_of, refuse_disparity, reproduce
 from equipoise.deploy.runtimes import onnx_network, threads_of
 from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, trained_job, weights_of
+from equipoise.deploy.verify import card_of
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import resolve, source_hash
+from equipoise.plain_files import bytes_of, inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol.arm import ENSEMBLE
 from equipoise.report.text.arm_evidence import arm_evidence
-from equipoise.report.text.model_card import bundle_card
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LOCK, runtime_timings
@@ -125,11 +126,10 @@ def _write_timings(trained: TrainedJob, bundle: str, milliseconds: dict[str, flo
         "threads": threads_of(), "ms_per_case": milliseconds,
     }  # fmt: skip
     file = runtime_timings(trained.run.path, trained.job.arm.name)
-    if file.parent.is_symlink():  # a run folder from elsewhere could send it over somebody's own files
-        return timings | {"not_written": f"{file.parent.name} is a link"}
     try:
-        write_json(file, timings)
-    except OSError as error:  # a run folder that may only be read can still be exported
+        with inside(trained.run.path):
+            write_json(file, timings)
+    except (OSError, EquipoiseError) as error:  # a run folder that may only be read can still be exported
         return timings | {"not_written": str(error)}
     return timings
 
@@ -185,7 +185,7 @@ def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[s
         WEIGHTS: weights,
         GOLDEN: proven.golden,
         PARITY: (json.dumps(proven.parity, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-        CARD: bundle_card(record, proven.parity).encode(),
+        CARD: card_of(record, proven.parity),
     }
 
 
@@ -289,11 +289,11 @@ def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -
             "job": f"{job.fold}-{job.seed}",
             "validation": {name: value if math.isfinite(value) else None for name, value in trained.validation.items()},
             "protocol_sha256": run.lock["protocol_sha256"],
-            "lock_sha256": hashlib.sha256((run.path / LOCK).read_bytes()).hexdigest(),
+            "lock_sha256": hashlib.sha256(bytes_of(run.path / LOCK)).hexdigest(),
             "ledger_head": Ledger(run.path).events[-1].hash,
-            "weights_sha256": hashlib.sha256(job.weights_file.read_bytes()).hexdigest(),
+            "weights_sha256": hashlib.sha256(bytes_of(job.weights_file)).hexdigest(),
             "weights_in_ledger": recorded_weights(trained) is not None,
-            "predictions_sha256": hashlib.sha256(job.predictions_file.read_bytes()).hexdigest(),
+            "predictions_sha256": hashlib.sha256(bytes_of(job.predictions_file)).hexdigest(),
             "cohort_fingerprint": run.lock["cohort"]["fingerprint"],
             "versions": _versions(proven.further.parity),
         },

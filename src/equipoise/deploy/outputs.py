@@ -16,6 +16,7 @@ from equipoise.atomic_write import write_bytes
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.deploy.contract import Contract
 from equipoise.errors import EquipoiseError
+from equipoise.plain_files import opened
 from equipoise.runfolder.paths import file_stem
 
 Labels = NDArray[np.uint8]
@@ -136,5 +137,5 @@ def _header(source: Path, affine: NDArray[np.float64], shape: tuple[int, ...]) -
 
 def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -20,9 +20,11 @@ from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.plain_files import inside, text_of
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
+from equipoise.sinks import cell
 
 TABLE, INDEX, STARTED = "predictions.csv", "index.html", "started.json"
 
@@ -84,6 +86,13 @@ def predict(
     loaded = Bundle(bundle, runtime)
     check_formats(settings.formats, loaded.contract)
     cases = find_cases(given, loaded.contract, series_uid)
+    with inside(out):
+        return _answered(cases, given, out, loaded, settings, watch)
+
+
+def _answered(
+    cases: Sequence[CaseInput], given: Sequence[Path], out: Path, loaded: Bundle, settings: Settings, watch: Watch
+) -> Summary:
     _claim(out, loaded)
     (out / DONE).unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
@@ -141,7 +150,7 @@ def _claim(out: Path, bundle: Bundle) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(json.loads(text_of(file)))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
@@ -224,7 +233,7 @@ def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence
     columns = [*_columns(contract, formats), "sides", "spacing_mm", "input_sha256", "bundle"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({name: cell(name) for name in columns})  # classes and regions are names of the trial's author
     for row in rows:
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue()
@@ -232,5 +241,5 @@ def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return "; ".join(map(str, value))
-    return "" if value is None else value
+        return cell("; ".join(map(str, value)))
+    return "" if value is None else cell(value)

@@ -20,6 +20,7 @@ from equipoise.deploy.contract import TRUTHS, Contract, Window
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import is_imported, nearest
 from equipoise.models.pretrained import COARSE_HEADS
+from equipoise.plain_files import bytes_of
 from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Named, Protocol
 from equipoise.protocol.nnunet_section import is_nnunet
@@ -251,7 +252,7 @@ def weights_of(trained: TrainedJob) -> bytes:
     """
     file = trained.job.weights_file
     try:
-        content = file.read_bytes()
+        content = bytes_of(file)
     except OSError as error:
         raise EquipoiseError(
             f"the weights of {trained.job.name} cannot be read ({error}), and results alone cannot be exported; "

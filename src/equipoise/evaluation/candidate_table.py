@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.detection import Marks
+from equipoise.plain_files import opened
 
 FINDINGS = "findings"
 """The column of the table of cases that holds the number of relevant findings; only detectors have it."""
@@ -79,7 +80,7 @@ def read_candidates(path: Path) -> CandidateTable:
     """Read one table in the public format; errors name a missing column or a case with a score that is no number."""
     try:
         # ParquetFile, because pq.read_table would import pandas.
-        with pq.ParquetFile(path) as file:
+        with opened(path) as stream, pq.ParquetFile(stream) as file:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({error}); make the predictions again") from error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import FINDINGS, CandidateTable, joined, read_candidates
+from equipoise.plain_files import opened
 from equipoise.runfolder.paths import candidates_beside
 
 SCORE = "score_"
@@ -72,7 +73,7 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 def read_parquet(path: Path) -> Predictions:
     """Read one table in the public format, with a detector's candidates; errors name missing or foreign columns."""
     try:
-        with pq.ParquetFile(path) as file:  # read_table would import pandas
+        with opened(path) as stream, pq.ParquetFile(stream) as file:  # read_table would import pandas
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({error}); make the predictions again") from error

@@ -5,6 +5,7 @@ import socket
 import time
 from pathlib import Path
 
+from equipoise.plain_files import text_of
 from equipoise.runfolder.lease import TAKEN_AFTER_SECONDS
 from equipoise.runfolder.paths import CLAIM, JOBS, LEASE, WRITER
 
@@ -45,7 +46,7 @@ def _elsewhere(folder: Path) -> bool:
     here = socket.gethostname()
     for file in (folder / JOBS).glob(f"*/*/{WRITER}"):
         try:
-            if json.loads(file.read_text(encoding="utf-8")).get("host", here) != here:
+            if json.loads(text_of(file)).get("host", here) != here:
                 return True
         except (OSError, ValueError, AttributeError, RecursionError):
             continue

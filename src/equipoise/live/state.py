@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
 from equipoise.live.holder import is_held
+from equipoise.plain_files import text_of
 from equipoise.protocol.training_section import TrainingSection
 from equipoise.runfolder.ledger import LOCKED, LOOKED, PREDICTED, TEST_OPENED, TUNED, Event, Ledger
 from equipoise.runfolder.paths import (
@@ -207,7 +208,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     """Return the tables of the protocol's copy; empty where it is missing or damaged: the report says so."""
     # Only numbers are taken from it, so nothing that the protocol names is imported.
     try:
-        return tomllib.loads((folder / PROTOCOL).read_text(encoding="utf-8"))
+        return tomllib.loads(text_of(folder / PROTOCOL))
     except (OSError, ValueError, RecursionError):
         return {}
 

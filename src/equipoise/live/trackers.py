@@ -11,6 +11,7 @@ from typing import Any
 
 from equipoise.errors import EquipoiseError
 from equipoise.live.state import FINISHED, JobState
+from equipoise.plain_files import inside, refuse_linked_folder
 from equipoise.runfolder.read import read_lock
 
 _TAG = "equipoise.job"
@@ -29,6 +30,8 @@ class TensorBoard:
         if writer is None:
             # A resumed trial copies from its first epoch again; `purge_step` has the earlier copy hidden.
             folder = self._place / job.name
+            with inside(self._place):
+                refuse_linked_folder(folder)
             writer = self._package.SummaryWriter(logdir=str(folder), purge_step=rows[0][0], write_to_disk=True)
             self._writers[job.name] = writer
         for epoch, values in rows:
@@ -106,9 +109,7 @@ class MLflow:
 def tensorboard_tracker(folder: Path, place: str | None) -> TensorBoard:
     """Return a writer of event files below PLACE, by default beside the run folder."""
     package = _package("tensorboardX", "tensorboard")
-    return TensorBoard(
-        package, Path(place) if place else folder.resolve().with_name(f"{folder.resolve().name}-tensorboard")
-    )
+    return TensorBoard(package, Path(place) if place else _beside(folder, "tensorboard"))
 
 
 def mlflow_tracker(folder: Path, place: str | None) -> MLflow:
@@ -117,12 +118,20 @@ def mlflow_tracker(folder: Path, place: str | None) -> MLflow:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     package = _package("mlflow", "mlflow")
-    beside = folder.resolve().with_name(f"{folder.resolve().name}-mlflow")
-    uri = place or os.environ.get("MLFLOW_TRACKING_URI") or beside.as_uri()
+    uri = place or os.environ.get("MLFLOW_TRACKING_URI") or _beside(folder, "mlflow").as_uri()
     if uri.startswith("file:"):
         # A folder needs no server and no database; MLflow asks for this consent since it would rather have a database.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     return MLflow(package, folder, uri)
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    """Return the folder beside a run folder; EquipoiseError where it is a link, which came with the run folder."""
+    place = folder.resolve()
+    place = place.with_name(f"{place.name}-{kind}")
+    with inside(place.parent):
+        refuse_linked_folder(place)
+    return place
 
 
 def _package(name: str, kind: str) -> ModuleType:

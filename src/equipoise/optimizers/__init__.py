@@ -13,6 +13,7 @@ from equipoise.optimizers.lion import Lion
 from equipoise.optimizers.momentum import Momentum
 from equipoise.optimizers.muon import Muon
 from equipoise.optimizers.requirements import eval_mode as eval_mode
+from equipoise.optimizers.requirements import moves_all as moves_all
 from equipoise.optimizers.requirements import needs_batchnorm_recalibration as needs_batchnorm_recalibration
 from equipoise.optimizers.requirements import needs_closure as needs_closure
 from equipoise.optimizers.requirements import train_mode as train_mode

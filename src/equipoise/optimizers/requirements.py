@@ -35,6 +35,14 @@ def needs_batchnorm_recalibration(optimizer: Optimizer) -> bool:
     return callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None))
 
 
+def moves_all(optimizer: Optimizer) -> bool:
+    """Whether every parameter with a gradient is meant to move in the first steps; the trial of an arm relies on it.
+
+    An optimizer that moves its parameters in turn, block after block, declares `moves_all = False`.
+    """
+    return bool(getattr(optimizer, "moves_all", True))
+
+
 def train_mode(optimizer: Optimizer) -> None:
     """Load the training weights of an optimizer that distinguishes them; call before stepping."""
     switch = getattr(optimizer, "train", None)

@@ -9,11 +9,11 @@ from equipoise.protocol.protocol import (
     CohortSection,
     EndpointsSection,
     Protocol,
-    SplitSection,
     TuningSection,
 )
 from equipoise.protocol.search_space import Dimension, Space
 from equipoise.protocol.sections import Named, TrialSection
+from equipoise.protocol.split_section import SplitSection
 from equipoise.protocol.training_section import DiceSection, InferenceSection, TrainingSection
 
 __all__ = [

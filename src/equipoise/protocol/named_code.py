@@ -35,8 +35,10 @@ def code_named(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _of_cohort(cohort.get("cohort"))
             yield from _of_endpoints(cohort.get("endpoints"))
         for arm in (*_rows(part, "arms"), *_rows(part, "models"), *_rows(part, "optimizers")):
+            model = arm.get("model")
             for kind in ("model", "optimizer"):
                 yield from _own(kind, arm.get(kind))
+            yield from _own("trainer", model.get("trainer") if isinstance(model, Mapping) else None)
         yield from _of_endpoints(part.get("endpoints"))
         training = part.get("training")
         yield from _own("loss", training.get("loss") if isinstance(training, Mapping) else None)

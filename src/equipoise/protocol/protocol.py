@@ -22,6 +22,7 @@ from equipoise.protocol.arm import Arm, nnunet_complaint
 from equipoise.protocol.ensembles import ensemble_complaint, seeds_of
 from equipoise.protocol.search_space import Space
 from equipoise.protocol.sections import OpenSection, Positive, Section, TrialSection, one_of, tuples
+from equipoise.protocol.split_section import STATEMENTS, SplitSection
 from equipoise.protocol.toml import read_text, tables, validated
 from equipoise.protocol.training_section import InferenceSection, TrainingSection
 from equipoise.tasks import CLASSIFICATION, TASKS, task_named
@@ -51,51 +52,6 @@ class CohortSection(OpenSection):
         if ":" in value:
             return value
         return one_of(value, tuple(TASKS), "your own as 'module:attribute'")
-
-
-class SplitSection(Section):
-    """The split of the patients into training, validation and test.
-
-    scheme: shares of patients, cross-validation, or the source's own parts. fractions: shares of training, validation
-    and test. seed: of the split alone. folds: of "kfold". repeats: of "kfold", each with another split; five or more
-    give a verdict about the method itself. allow_leaks: true runs a trial whose parts share patients or images, and the
-    report says so.
-    not_leaks: pairs of cases whose images are equal or nearly so, and which somebody looked at and found to be of
-    different patients; the lock and the report keep them.
-
-    patients: "guessed" groups similar images and treats each group as one patient, where the source states none.
-    unit: what is never divided between the parts: a patient, or only a case.
-    contrast: "case" runs the same trial a second time, split by case, to show what such a split would claim.
-    """
-
-    scheme: Literal["holdout", "kfold", "given"] = "holdout"
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    seed: int = 0
-    folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Positive = 1
-    patients: Literal["stated", "guessed"] = "stated"
-    unit: Literal["patient", "case"] = "patient"
-    contrast: Literal["none", "case"] = "none"
-    allow_leaks: bool = False
-    not_leaks: tuple[tuple[str, str], ...] = ()
-
-    _arrays = tuples("fractions")
-
-    @field_validator("not_leaks", mode="before")
-    @classmethod
-    def _pairs(cls, value: Any) -> Any:
-        rows = value if isinstance(value, list | tuple) else [value]
-        if not all(isinstance(row, list | tuple) and len(row) == 2 and row[0] != row[1] for row in rows):
-            raise ValueError('must be pairs of cases, as [["a", "b"]]')
-        return tuple(tuple(row) for row in rows)
-
-    @field_validator("fractions")
-    @classmethod
-    def _whole(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
-        # With a tolerance, because shares such as 0.7 + 0.1 + 0.2 do not sum to exactly 1 in floating point.
-        if min(value) <= 0 or abs(sum(value) - 1) > 1e-6:
-            raise ValueError("train, validation and test shares must be positive and sum to 1")
-        return value
 
 
 UNTUNED = "-untuned"
@@ -373,9 +329,8 @@ class Protocol(Section):
         plan["cohort"].pop("path")
         # How outputs name the cases decides no number; a plan may be run again with plain names.
         plan["cohort"].pop("ids")
-        # A plan without such pairs keeps the hash that it had before they could be stated.
-        if not plan["split"]["not_leaks"]:
-            plan["split"].pop("not_leaks")
+        # A plan without such statements keeps the hash that it had before they could be made.
+        plan["split"] = {key: value for key, value in plan["split"].items() if value or key not in STATEMENTS}
         return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod

@@ -7,7 +7,7 @@ model, and each pair is an ordinary trial whose arms are the optimizers.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomlkit
 from pydantic import Field, field_validator
@@ -50,10 +50,15 @@ class StudyOptimizer(Section):
 
 
 class StudySection(Section):
-    """The cohorts, models and optimizers that are crossed."""
+    """The cohorts, models and optimizers that are crossed.
+
+    correction: "bonferroni" divides alpha by the number of trials, so that all of their claims together err no more
+    often than alpha states; without it, trials that open the same test cases are exploratory, each by itself.
+    """
 
     name: Name = "study"
     question: str = "Which optimizer trains best?"
+    correction: Literal["none", "bonferroni"] = "none"
     cohorts: Annotated[tuple[StudyCohort, ...], Field(min_length=1)]
     models: Annotated[tuple[StudyModel, ...], Field(min_length=1)]
     optimizers: Annotated[tuple[StudyOptimizer, ...], Field(min_length=2)]
@@ -103,8 +108,17 @@ class Study(Section):
         ]
         values = {"trial": {"name": name, "question": question}, "cohort": cohort.cohort}
         values |= {key: table for key, table in tables.items() if table} | {"arms": arms}
+        if self.study.correction == "bonferroni":
+            self._correct(values, name, folder)
         # Through TOML text, so that a study's trial is validated, hashed and stored exactly as one that a user wrote.
         return Protocol.parse(tomlkit.dumps(values), f"the trial {name}", folder)
+
+    def _correct(self, values: dict[str, Any], name: str, folder: Path) -> None:
+        """Divide alpha by the number of all trials of the study, whether or not they share test cases."""
+        # That of the parsed protocol, where no table states one: the default stands in one place.
+        alpha = Protocol.parse(tomlkit.dumps(values), f"the trial {name}", folder).endpoints.alpha
+        trials = len(self.study.cohorts) * len(self.study.models)
+        values["endpoints"] = {**values.get("endpoints", {}), "alpha": alpha / trials}
 
     def sha256(self) -> str:
         """Return the hash of the plan, computed from the protocols of its trials."""

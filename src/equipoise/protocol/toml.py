@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
+from equipoise.plain_files import text_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -19,7 +20,7 @@ def read_text(path: Path) -> str:
     Raises ProtocolError where it is missing or unreadable.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     except FileNotFoundError as error:
         raise ProtocolError(f"{path} does not exist; write one with `equipoise init`") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -1,12 +1,14 @@
 """Results in Python: results.json as a dictionary with tables, completion and a view for notebooks."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import write_text
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
 from equipoise.report.text.display_names import names_in
@@ -203,10 +205,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _write(file: Path, rows: Sequence[Row]) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(cells(rows[0]) if rows else [])
-            writer.writerows(cells(row.values()) for row in rows)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(cells(rows[0]) if rows else [])
+        writer.writerows(cells(row.values()) for row in rows)
+        write_text(file, text.getvalue())
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be written ({error}); name another place") from error

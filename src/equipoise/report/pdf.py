@@ -6,7 +6,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from equipoise.atomic_write import write_bytes
 from equipoise.errors import EquipoiseError
+from equipoise.plain_files import text_of
 from equipoise.runfolder.paths import REPORT, REPORT_PDF
 
 BROWSERS = (
@@ -37,7 +39,7 @@ def write_pdf(folder: Path) -> Path:
     Raises EquipoiseError where no browser is installed, or it fails.
     """
     program = browser()
-    page = (folder / REPORT).read_text(encoding="utf-8")
+    page = text_of(folder / REPORT)
     with tempfile.TemporaryDirectory(prefix="equipoise-") as place:
         # Open in the page itself, because not every version of a browser prints what is in a closed section.
         source = Path(place) / REPORT
@@ -54,7 +56,7 @@ def write_pdf(folder: Path) -> Path:
         _run(command)
         if not printed.is_file() or not printed.read_bytes().startswith(b"%PDF"):
             raise EquipoiseError(f"{program} made no PDF file; open {folder / REPORT} in a browser and print it")
-        shutil.move(printed, folder / REPORT_PDF)
+        write_bytes(folder / REPORT_PDF, printed.read_bytes())
     return folder / REPORT_PDF
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
-from equipoise.errors import EquipoiseError
+from equipoise.plain_files import inside, refuse_linked_folder
 from equipoise.report.figures.figure import write_figures
 from equipoise.report.handle import Results
 from equipoise.report.pages.assemble import all_figures
@@ -74,21 +74,20 @@ def write_pages(
 
     own, code: the user's own figures and the folder of their modules, as in `write_report`.
     """
-    for name in (FIGURES, MODEL_CARDS, TABLES):
-        # A run folder from elsewhere could send the drawings over somebody's own files.
-        if (folder / name).is_symlink():
-            raise EquipoiseError(f"{folder / name} is a link to another folder; remove it, then make the report again")
     # Figures come before the first file: where one fails, the folder keeps the consistent files of the previous report.
     figures = all_figures(run, results)
     further = own_figures(own, run, results, figures, code)
-    write_json(folder / RESULTS, results, public=True)
-    write_figures([*figures, *further], folder / FIGURES)
-    if run.sources:
-        write_cases(run, folder / CASES)
-    for arm, card in model_cards(run, results).items():
-        write_text(model_card(folder, arm), card)
-    Results(results).save_csv(folder / TABLES)
-    write_text(folder / REPORT, render(run, results, figures, further))
+    with inside(folder):
+        for name in (FIGURES, MODEL_CARDS, TABLES):  # before the first file, which would not fit the figures there
+            refuse_linked_folder(folder / name)
+        write_json(folder / RESULTS, results, public=True)
+        write_figures([*figures, *further], folder / FIGURES)
+        if run.sources:
+            write_cases(run, folder / CASES)
+        for arm, card in model_cards(run, results).items():
+            write_text(model_card(folder, arm), card)
+        Results(results).save_csv(folder / TABLES)
+        write_text(folder / REPORT, render(run, results, figures, further))
 
 
 def is_study_folder(folder: Path) -> bool:
@@ -103,7 +102,8 @@ def report_study(folder: Path, trust_code: bool = False) -> dict[str, Any]:
         for model in plan["models"]:
             trial = trial_folder(folder, cohort, model)
             if is_predicted(trial):
-                write_report(trial, trust_code=trust_code)
+                with inside(folder):  # the trial's folder itself could be a link to another one
+                    write_report(trial, trust_code=trust_code)
     return write_study(folder)
 
 
@@ -112,8 +112,10 @@ def write_study(folder: Path) -> dict[str, Any]:
     results = study_results(folder)
     tables = study_tables(results)
     figures = study_figures(results) if results["ranks"] else []
-    write_json(folder / STUDY_RESULTS, results, public=True)
-    write_figures(figures, folder / FIGURES)
-    write_text(folder / STUDY_TABLES, "\n".join(table.markdown() for table in tables))
-    write_text(folder / STUDY_PAGE, render_study(results, tables, figures))
+    with inside(folder):
+        refuse_linked_folder(folder / FIGURES)
+        write_json(folder / STUDY_RESULTS, results, public=True)
+        write_figures(figures, folder / FIGURES)
+        write_text(folder / STUDY_TABLES, "\n".join(table.markdown() for table in tables))
+        write_text(folder / STUDY_PAGE, render_study(results, tables, figures))
     return results

@@ -5,6 +5,7 @@ event, left with a journal, a registry or a colleague, fixes all events up to it
 """
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from equipoise.atomic_write import write_json
 from equipoise.errors import EquipoiseError, LedgerError
+from equipoise.plain_files import text_of
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
 from equipoise.runfolder.read import RunFolder
@@ -45,7 +47,7 @@ def deposit_of(run: RunFolder) -> dict[str, Any]:
 def write_deposit(run: RunFolder, file: Path) -> dict[str, Any]:
     """Write the deposit into a new file; nothing is overwritten."""
     deposit = deposit_of(run)
-    if file.exists():
+    if os.path.lexists(file):  # a link that leads nowhere too
         raise EquipoiseError(f"{file} exists already; name another file with --out")
     try:
         write_json(file, deposit, public=True)
@@ -57,7 +59,7 @@ def write_deposit(run: RunFolder, file: Path) -> dict[str, Any]:
 def read_deposit(file: Path) -> dict[str, Any]:
     """Read a deposit; raises EquipoiseError for a file that is none."""
     try:
-        deposit = json.loads(file.read_text(encoding="utf-8"))
+        deposit = json.loads(text_of(file))
     except (OSError, ValueError, RecursionError) as error:
         raise EquipoiseError(f"{file} is not readable ({error}); name a file of `equipoise ledger deposit`") from error
     events = deposit.get("events") if isinstance(deposit, dict) and deposit.get("kind") == KIND else None
@@ -67,7 +69,7 @@ def read_deposit(file: Path) -> dict[str, Any]:
 
 
 def verification(run: RunFolder, deposit: Path | None = None) -> dict[str, Any]:
-    """Return whether a folder agrees with its ledger, with its plan and with a deposit, and every problem."""
+    """Return whether a folder agrees with its ledger, with its plan and with a deposit, every problem, and notes."""
     problems = [one.text for one in run.ledger.contradictions]
     if run.ledger.plan_changed:
         problems.append(f"{PROTOCOL} is not the one that was locked")
@@ -76,6 +78,9 @@ def verification(run: RunFolder, deposit: Path | None = None) -> dict[str, Any]:
     return {
         "verified": not problems,
         "problems": problems,
+        "notes": [
+            f"an older version made this ledger, which holds no hash of {name}" for name in run.ledger.unrecorded
+        ],
         "head": run.ledger.head,
         "events": run.ledger.events,
         "test_openings": run.ledger.test_openings,

@@ -4,7 +4,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from equipoise.plain_files import opened
 from equipoise.runfolder.paths import (
+    ATTRIBUTION_MAPS,
+    ATTRIBUTIONS,
     BASELINES,
     CANDIDATES,
     CHECKPOINT,
@@ -18,17 +21,20 @@ from equipoise.runfolder.paths import (
     WEIGHTS,
 )
 
-RECORD = 2
+RECORD = 3
 """Version of what the ledger records; version 1 (equipoise 0.1) held hashes of the lock and of predictions alone."""
+RECORD_OF_FILES, RECORD_OF_MAPS = 2, 3
+"""Versions from which on it holds the hash of every file that a verdict rests on, and those of attribution maps."""
 WEIGHTS_FILE = f"{CHECKPOINT}/{WEIGHTS}"
 _OF_THE_END = (DONE, HISTORY, RATES, WEIGHTS_FILE)
+MAPS = (ATTRIBUTIONS, ATTRIBUTION_MAPS)
 _APART = (DONE, HISTORY, RATES, PREDICTIONS, CANDIDATES)
 
 
 def sha256_of(file: Path) -> str | None:
     """Return the SHA-256 of a file; None where it is missing or cannot be read."""
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return None
@@ -43,6 +49,11 @@ def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def end_of_job(folder: Path) -> dict[str, str]:
     """Return the hashes of what a job leaves when it ends: its outcome, its history and its weights."""
     return hashes(folder, _OF_THE_END)
+
+
+def maps_of(run: Path) -> dict[str, str]:
+    """Return the hashes of the attribution maps of example cases and of their checks, which are made last."""
+    return hashes(run, MAPS)
 
 
 def beside_predictions(run: Path, jobs: Iterable[Path]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from equipoise.atomic_write import PART
 from equipoise.errors import EquipoiseError, Superseded
+from equipoise.plain_files import opened
 from equipoise.progress import remark
 from equipoise.runfolder.paths import LEASE
 
@@ -150,7 +151,7 @@ def _state(folder: Path, number: int) -> tuple[str, int, dict[str, Any]] | None:
     """Return a lease's token, the time of its renewal, and its content; None where there is none."""
     try:
         # Opened and not only looked at: a network disk then asks its server.
-        with _file(folder, number).open(encoding="utf-8") as file:
+        with opened(_file(folder, number)) as file:
             content, renewed = json.load(file), os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from equipoise.atomic_write import sync
 from equipoise.errors import LedgerError
+from equipoise.plain_files import appending, bytes_of
 from equipoise.runfolder.paths import LEDGER
 
 LOCKED = "locked"
@@ -23,6 +24,7 @@ TUNED = "tuned"
 TEST_OPENED = "test opened"
 PREDICTED = "predicted"
 LOOKED = "looked"
+EXPLAINED = "explained"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Ledger:
         event = Event(number, time, kind, data, previous, _hash(number, time, kind, data, previous))
         new = not self.path.is_file()
         line = (json.dumps(vars(event), sort_keys=True) + "\n").encode()
-        with self.path.open("ab") as file:
+        with appending(self.path) as file:
             file.write(line)
             file.flush()
             # Callers act on the event only afterwards: an opening of the test set that a power cut erased could be
@@ -92,7 +94,7 @@ class Ledger:
         size = self.path.stat().st_size if self.path.is_file() else 0
         if size == self._length:
             return
-        with self.path.open("r+b") as file:
+        with appending(self.path, "r+b") as file:
             file.seek(self._length)
             if size < self._length or b"\n" in file.read():
                 raise LedgerError(f"{self.path} was changed by another process meanwhile; run the same command again")
@@ -112,7 +114,7 @@ def _read(path: Path) -> tuple[list[Event], int]:
     if not path.is_file():
         return [], 0
     try:
-        content = path.read_bytes()
+        content = bytes_of(path)
     except OSError as error:
         raise LedgerError(f"{path} is not readable ({error}); restore the original file") from error
     whole, newline, _ = content.rpartition(b"\n")

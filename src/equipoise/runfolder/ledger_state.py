@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import LedgerError
 from equipoise.runfolder.chronology import record_of
+from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.ledger import SETTLED, TEST_OPENED, Ledger
+from equipoise.runfolder.ledger import SETTLED, Ledger
 from equipoise.runfolder.openings import openings
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
-from equipoise.runfolder.verify import Contradiction, plan_and_protocol, recorded_and_present
+from equipoise.runfolder.verify import Contradiction, plan_and_protocol, recorded_and_present, unrecorded_maps
 from equipoise.runfolder.verify_content import parts_and_cases
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class LedgerState:
     states them. contradictions: all of them; `problem` is the text of the first. head, events: the hash of the last
     event, and the number of events. record: the version of what the ledger records. prior_openings: earlier openings
     of the same test cases by other plans, as the ledger recorded them. cautions: further reasons why the results are
-    exploratory.
+    exploratory. unrecorded: files of attribution maps whose hash an older ledger does not hold.
     """
 
     test_openings: int
@@ -44,6 +45,7 @@ class LedgerState:
     record: int = 1
     prior_openings: tuple[Mapping[str, Any], ...] = ()
     cautions: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def refused(self) -> dict[str, str]:
@@ -115,26 +117,13 @@ def state_of(
         counted.total, not problems, problems[0].text if problems else None, changed, counted.unplanned, counted.look,
         None if measured is None else measured.data, tuple(dict.fromkeys(problems)), ledger.head, len(ledger.events),
         record_of(ledger.events), prior_openings(lock, ledger), cautions=cautions(lock, ledger),
+        unrecorded=unrecorded_maps(path, ledger.events),
     )  # fmt: skip
-
-
-def prior_openings(lock: Mapping[str, Any], ledger: Ledger) -> tuple[Mapping[str, Any], ...]:
-    """Return the earlier openings of the same test cases that were known at the lock, or at this trial's opening."""
-    lists = [
-        lock.get("prior_openings"),
-        *(e.data.get("prior_openings") for e in ledger.events if e.kind == TEST_OPENED),
-    ]
-    rows = [row for rows in lists if isinstance(rows, list) for row in rows if isinstance(row, Mapping)]
-    return tuple({str(row.get("opening")): row for row in rows}.values())
 
 
 def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     """Return why the results are exploratory although the record holds, for the first line of the page."""
-    reasons = []
-    again = [row for row in prior_openings(lock, ledger) if row.get("same_question")]
-    if again:
-        times = "once" if len(again) == 1 else f"{len(again)} times"
-        reasons.append(f"test cases of its cohort had been opened {times} before for the same question")
+    reasons = cautions_of_openings(lock, prior_openings(lock, ledger))
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"

@@ -8,61 +8,52 @@ lines are only appended; a new machine, or a deleted cache, does not know them.
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts import Cohort
-from equipoise.cohorts.splits.split import Fold
 from equipoise.cohorts.store import cache_folder
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import Event, Ledger
-from equipoise.runfolder.paths import BY_CASE, LEDGER, STUDY_PLAN
-from equipoise.runfolder.read import read_study_plan
+from equipoise.runfolder.opened_cases import OpenedCases, same_cohort
+from equipoise.runfolder.paths import BY_CASE, LEDGER
+from equipoise.runfolder.relation import arms_of, differences, in_common, judged_by
+from equipoise.runfolder.study_family import family_of
 
 _FILE, _LOCK = "openings.jsonl", "openings.lock"
-_DIGITS = 16
-_NO_PART_OF_THE_PLAN = ("locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks")
+_NO_PART_OF_THE_PLAN = (
+    "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
+)  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a trial belongs: the study of which it is a trial, and the trial of which it is the contrast by case."""
+    """Where a trial belongs: the study of which it is a trial, and the trial of which it is the contrast by case.
+
+    family: what lock.json keeps of the study, as `study_family.family_of` returns it; None outside of one.
+    """
 
     folder: Path
     study: str | None
     parent: str | None
+    family: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, folder: Path) -> "Place":
         """Find out where a run folder belongs."""
-        study, parent = None, None
-        if (folder.parent.parent / STUDY_PLAN).is_file():
-            study = str(read_study_plan(folder.parent.parent).get("study_sha256"))
+        parent, whole = None, folder
         if folder.name == BY_CASE and (folder.parent / LEDGER).is_file():
             events = Ledger(folder.parent).events
-            parent = events[0].hash if events else None
-        return cls(folder.resolve(), study, parent)
-
-
-def case_hashes(cohort: Cohort, folds: Iterable[Fold]) -> list[str]:
-    """Return a hash of every test case: of its files where no other case has the same, else of these and its name."""
-    files = [json.dumps(sorted(case.sha256.values())) for case in cohort.cases]
-    # One table of pixels may hold all cases; their names tell them apart then.
-    shared = Counter(files)
-    tested = sorted({int(index) for fold in folds for index in fold.test})
-    texts = []
-    for index in tested:
-        alone = cohort.cases[index].sha256 and shared[files[index]] == 1
-        name = cohort.cases[index].true_name or cohort.cases[index].id
-        texts.append(files[index] if alone else f"{cohort.name}\x1f{name}\x1f{files[index]}")
-    return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS] for text in texts]
+            parent, whole = (events[0].hash if events else None), folder.parent
+        family = family_of(whole)
+        study = None if family is None else family["study_sha256"]
+        return cls(folder.resolve(), study, parent, None if parent else family)
 
 
 def by_true_names(lock: Mapping[str, Any], cohort: Cohort) -> dict[str, Any]:
@@ -85,43 +76,59 @@ def plan_identity(lock: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def prior_openings(lock: Mapping[str, Any], cases: Sequence[str], place: Place, run: str = "") -> list[dict[str, Any]]:
-    """Return the earlier openings of any of these test cases, or of their cohort for the same question, by other plans.
+def prior_openings(lock: Mapping[str, Any], opened: OpenedCases, place: Place, run: str = "") -> list[dict[str, Any]]:
+    """Return the earlier openings of any of these test cases, or of their cohort for a related arm, by other plans.
 
     run: the hash of the trial's own first event, whose openings are its own. A repeat of the very same plan gives the
-    same numbers, and is no further look. Where the registry cannot be read there are none, with a remark.
+    same numbers, and is no further look; what others opened after the plan's first opening does not count against it.
+    Where the registry cannot be read there are none, with a remark.
     """
-    mine, identity = set(cases), plan_identity(lock)
+    identity, cases = plan_identity(lock), len(opened.files)
     openings: dict[str, dict[str, Any]] = {}
-    for row in _rows():
+    for row in _before_repeated(list(_rows()), identity, place, run):
         own = (
             row["run"] == run or row["plan"] == identity or place.parent == row["run"] or (run and row["parent"] == run)
         )
-        sibling = place.study is not None and row["study"] == place.study and row["protocol"] != lock["protocol_sha256"]
-        shared, same = len(mine & set(row["cases"])), _same_question(row, lock)
-        # The same question put to another part of the same cohort is one more attempt too: small test sets of different
-        # seeds often share no case.
-        again = shared or (same and row["fingerprint"] == lock["cohort"]["fingerprint"])
-        if again and not own and not sibling:
+        shared, common = opened.shared_with(row["cases"], row.get("pixels", ())), in_common(row["arms"], lock)
+        # Related arms on another part of the same cohort are one more attempt too: small test sets of different seeds
+        # often share no case.
+        again = shared or (common and same_cohort(row, lock["cohort"]["fingerprint"], opened.images))
+        if again and not own:
             openings[row["opening"]] = {
                 "opening": row["opening"],
                 "opened_at": row["time"],
+                "name": row.get("name", ""),
                 "question": row["question"],
                 "protocol_sha256": row["protocol"],
                 "test_cases_shared": shared,
-                "same_question": same,
+                "test_cases": cases,
+                "in_common": common,
+                "differs": differences(row, lock, shared, cases),
+                "same_study": place.study is not None and row["study"] == place.study,
             }
     return list(openings.values())
 
 
-def register(lock: Mapping[str, Any], cases: Sequence[str], place: Place, ledger: Ledger, event: Event) -> None:
+def _before_repeated(rows: list[Mapping[str, Any]], identity: str, place: Place, run: str) -> list[Mapping[str, Any]]:
+    """Return the lines up to the end of the run that this plan repeats; all of them where it repeats none."""
+    # Not of another study: its trials were planned as a family, of which a repeat of one alone would be silent.
+    repeated = next((row["run"] for row in rows if row["plan"] == identity and row["study"] == place.study), run)
+    if repeated == run:
+        return rows
+    last = max(number for number, row in enumerate(rows) if row["run"] == repeated)
+    return rows[: last + 1]
+
+
+def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger: Ledger, event: Event) -> None:
     """Append one opening; a cache that cannot be written causes a remark and no error."""
     row = {
         "opening": event.hash, "number": event.number, "time": event.time, "run": ledger.events[0].hash,
         "folder": str(place.folder), "study": place.study, "parent": place.parent, "plan": plan_identity(lock),
         "protocol": lock["protocol_sha256"], "fingerprint": lock["cohort"]["fingerprint"], "name": lock["name"],
-        "question": lock["question"], "primary": lock["endpoints"]["primary"], "arms": _arms(lock),
-        "seeds": lock["seeds"], "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases),
+        "question": lock["question"], "primary": lock["endpoints"]["primary"], "endpoints": judged_by(lock),
+        "arms": arms_of(lock), "seeds": lock["seeds"], "images": opened.images,
+        "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(opened.files),
+        "pixels": list(opened.pixels),
     }  # fmt: skip
     try:
         with locked(cache_folder(), _LOCK) as folder, (folder / _FILE).open("ab+") as file:
@@ -148,24 +155,11 @@ def refuse_replaced(ledger: Ledger, place: Place) -> None:
             )
 
 
-def _same_question(row: Mapping[str, Any], lock: Mapping[str, Any]) -> bool:
-    """Return whether two plans ask one question: one endpoint, and the same words or (two of) the same arms."""
-    if row["primary"] != lock["endpoints"]["primary"]:
-        return False
-    arms = set(_arms(lock))
-    words = [" ".join(str(one).casefold().split()) for one in (row["question"], lock["question"])]
-    return words[0] == words[1] or len(arms & set(row["arms"])) >= min(2, len(arms))
-
-
-def _arms(lock: Mapping[str, Any]) -> list[str]:
-    """Return what every arm is, without its name, which anybody may change."""
-    keys = ("model", "optimizer", "pretrained", "freeze")
-    return sorted(json.dumps({key: arm.get(key) for key in keys}, sort_keys=True) for arm in lock["arms"])
-
-
 _TEXTS = ("opening", "time", "run", "folder", "plan", "protocol", "fingerprint", "question", "primary")
 _TEXTS_OR_NONE = ("study", "parent")
 _LISTS = ("arms", "cases")
+_NEWER_TEXTS, _NEWER_LISTS = ("name", "endpoints", "images"), ("pixels",)
+"""What earlier versions did not write."""
 
 
 def _rows() -> Iterator[Mapping[str, Any]]:
@@ -193,8 +187,14 @@ def _is_whole(row: object) -> bool:
         isinstance(row, dict)
         and all(_is_text(row.get(key)) for key in _TEXTS)
         and all(key in row and (row[key] is None or _is_text(row[key])) for key in _TEXTS_OR_NONE)
-        and all(isinstance(row.get(key), list) and all(map(_is_text, row[key])) for key in _LISTS)
+        and all(_is_list(row.get(key)) for key in _LISTS)
+        and all(_is_text(row[key]) for key in _NEWER_TEXTS if key in row)
+        and all(_is_list(row[key]) for key in _NEWER_LISTS if key in row)
     )
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
 def _is_text(value: object) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from equipoise.errors import PredictionError, ProtocolError
 from equipoise.lookup import is_imported, source_of
+from equipoise.plain_files import bytes_of
 from equipoise.protocol import Protocol
 from equipoise.protocol.toml import read_text, tables
 from equipoise.runfolder.paths import PROTOCOL
@@ -87,7 +88,7 @@ def from_source() -> Iterator[None]:
 
 def _sha256(file: Path) -> str | None:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(bytes_of(file)).hexdigest()
     except OSError:
         return None
 

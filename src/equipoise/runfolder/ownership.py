@@ -9,6 +9,7 @@ from pathlib import Path
 
 from equipoise.atomic_write import PART, write_json
 from equipoise.errors import EquipoiseError
+from equipoise.plain_files import text_of
 from equipoise.runfolder.paths import CLAIM, LEASE, LOCK, MARKER, RESULTS, STUDY_PLAN
 
 RUN, STUDY, AUDIT, PREDICTIONS = "run", "study", "audit", "predictions"
@@ -70,6 +71,6 @@ def _holds(folder: Path) -> str | None:
 def _value(file: Path, of: Callable[[dict[str, object]], object]) -> object:
     """Apply a function to a JSON file's content; None where the file is missing or has another form."""
     try:
-        return of(json.loads(file.read_text(encoding="utf-8")))
+        return of(json.loads(text_of(file)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

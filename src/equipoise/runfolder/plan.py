@@ -14,6 +14,7 @@ def plan_of(protocol: Protocol, folds: int) -> dict[str, Any]:
         "question": protocol.trial.question,
         "protocol_sha256": protocol.sha256(),
         "split": {"scheme": protocol.split.scheme, "unit": protocol.split.unit},
+        **({"reuse": protocol.split.reuse} if protocol.split.reuse else {}),
         "endpoints": protocol.endpoints.model_dump(mode="json"),
         "arms": [arm.model_dump(mode="json") for arm in protocol.arms],
         "seeds": list(training.seeds),

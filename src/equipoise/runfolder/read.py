@@ -4,6 +4,7 @@ This is the only reader: reports, trials and studies read the files of a run thr
 """
 
 import csv
+import io
 import json
 import struct
 import zipfile
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError, PredictionError
 from equipoise.evaluation.predictions import Predictions, read_parquet
+from equipoise.plain_files import opened, text_of
 from equipoise.runfolder.ledger import PREDICTED, Ledger
 from equipoise.runfolder.ledger_state import LedgerState as LedgerState
 from equipoise.runfolder.ledger_state import open_ledger, state_of
@@ -83,7 +85,8 @@ class JobRecord:
 class RunFolder:
     """A run folder in memory; `problems` are sentences about pieces that are missing or corrupt.
 
-    sources: the files of an audit's predictions (path, kind, arms, cases, sha256); empty for a trial of our own.
+    sources: the files of an audit's predictions (path, kind, arms, cases, sha256, columns); empty for a trial.
+    lists: the files beside them (path, kind, cases, sha256, columns). readings: how columns were read, in sentences.
     trusted: whether code that the lock names may be run (see `own_code`).
     outlines: an audit's masks by (arm, case), as planes for pictures; the arm "" is the truth.
     """
@@ -98,6 +101,8 @@ class RunFolder:
     problems: tuple[str, ...] = ()
     draws: tuple[JobRecord, ...] = ()
     sources: tuple[Mapping[str, Any], ...] = ()
+    lists: tuple[Mapping[str, Any], ...] = ()
+    readings: tuple[str, ...] = ()
     trusted: bool = False
     outlines: Mapping[tuple[str, str], NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -149,7 +154,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
     """Read the plan of a run folder; raises LedgerError where it is missing or damaged."""
     path = folder / LOCK
     try:
-        lock = dict(json.loads(path.read_text(encoding="utf-8")))
+        lock = dict(json.loads(text_of(path)))
     except FileNotFoundError as error:
         raise LedgerError(f"{folder} is not a run folder: it has no {LOCK}; name the folder of a run") from error
     except _UNREADABLE as error:
@@ -184,7 +189,7 @@ def read_done(folder: Path) -> dict[str, Any] | None:
 
 def _read_json(path: Path, remedy: str) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(text_of(path)))
     except FileNotFoundError:
         return None
     except _UNREADABLE as error:
@@ -271,13 +276,13 @@ def read_history(path: Path) -> dict[str, NDArray[np.float64]]:
     An incomplete last line (a crash while writing) is left out; a missing or unreadable file has no columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
             # DictReader marks a line with too few fields by a None value, one with too many by a None key.
             rows = [row for row in csv.DictReader(file) if None not in row.values() and None not in row]
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
     columns = rows[0].keys() if rows else ()
-    return {str(name): np.array([_number(row[name]) for row in rows]) for name in columns}
+    return {original(str(name)): np.array([_number(row[name]) for row in rows]) for name in columns}
 
 
 def _number(text: str) -> float:
@@ -291,7 +296,7 @@ def cases_of(folder: Path) -> tuple[tuple[dict[str, str], ...], str | None]:
     """Read a run folder's table of cases, in the order of its cohort; none where it is damaged, and the reason."""
     path = folder / CASES
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
             rows = tuple(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return (), f"{path.name} is not readable ({error}), so patients per part are counted from lock.json alone"
@@ -328,7 +333,7 @@ _NO_ARRAYS = (
 def _arrays(path: Path) -> Planes:
     # Never pickle: a run folder may come from someone else, and unpickling would run its code.
     # Opened here, because numpy leaves the file of a broken archive open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with opened(path) as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equipoise.runfolder.chronology import clock_problems, ends, order_problems, planned_jobs, record_of
-from equipoise.runfolder.evidence import RECORD, WEIGHTS_FILE, sha256_of
-from equipoise.runfolder.ledger import FINISHED, LOCKED, PREDICTED, TEST_OPENED, Event, Ledger
+from equipoise.runfolder.evidence import MAPS, RECORD_OF_FILES, RECORD_OF_MAPS, WEIGHTS_FILE, sha256_of
+from equipoise.runfolder.ledger import EXPLAINED, FINISHED, LOCKED, PREDICTED, TEST_OPENED, Event, Ledger
 from equipoise.runfolder.paths import BASELINES, CANDIDATES, CASES, DONE, JOBS, LEDGER, LOCK, PREDICTIONS, job_file
 from equipoise.runfolder.plan import plan_differences
 
@@ -43,6 +43,7 @@ def recorded_and_present(
         *(Contradiction(f"{LEDGER}: {text}") for text in clock_problems(events, lock)),
         *_of_ends(path, lock, events, jobs),
         *_of_predictions(path, events, jobs, rules),
+        *_of_maps(path, events),
         *([] if _opened(events) else _unrecorded(jobs, rules, everyone)),
     ]
 
@@ -61,7 +62,7 @@ def _unrecorded(
 def _of_lock(path: Path, lock: Mapping[str, Any], events: Sequence[Event]) -> Iterator[Contradiction]:
     """Compare the files of the plan with their hashes in the first event."""
     schema = lock.get("schema", 1)
-    if isinstance(schema, int) and schema >= FULL_RECORD and record_of(events) < RECORD:
+    if isinstance(schema, int) and schema >= FULL_RECORD and record_of(events) < RECORD_OF_FILES:
         yield Contradiction(f"{LEDGER} lacks the hashes that a lock of schema {schema} has recorded")
     locked = next((event for event in events if event.kind == LOCKED), None)
     if locked is None:
@@ -139,13 +140,39 @@ def _of_predictions(
         for name, digest in digests.items():
             # The plan may have fewer jobs than the record where a look is reported again; ledgers of version 0.1 are
             # held to the jobs of the plan alone.
-            if record_of(events) < RECORD and name not in planned:
+            if record_of(events) < RECORD_OF_FILES and name not in planned:
                 continue
             yield from _compare(path, job_file(name, file), digest, (name.partition("/")[0],))
     for name, digest in record["files"].items():
         yield from _compare(path, name, digest, _owners(name))
-    if record_of(events) >= RECORD:
+    if record_of(events) >= RECORD_OF_FILES:
         yield from _without_record(record, jobs, rules)
+
+
+def unrecorded_maps(path: Path, events: Sequence[Event]) -> tuple[str, ...]:
+    """Return the files of attribution maps whose hash the ledger does not hold."""
+    recorded = _maps(events)
+    return tuple(name for name in MAPS if name not in recorded and (path / name).is_file())
+
+
+def interrupted_maps(path: Path, events: Sequence[Event]) -> tuple[str, ...]:
+    """Return the files of attribution maps that a ledger of this version must hold, and does not yet."""
+    return unrecorded_maps(path, events) if record_of(events) >= RECORD_OF_MAPS else ()
+
+
+def _maps(events: Sequence[Event]) -> Mapping[str, Any]:
+    made = next((event.data.get("files") for event in reversed(events) if event.kind == EXPLAINED), None)
+    return made if isinstance(made, dict) else {}
+
+
+def _of_maps(path: Path, events: Sequence[Event]) -> Iterator[Contradiction]:
+    """Compare the attribution maps with their record; older ledgers hold none, which is a note and no contradiction."""
+    for name, digest in _maps(events).items():
+        yield from _compare(path, name, digest)
+    for name in interrupted_maps(path, events):
+        yield Contradiction(
+            f"{LEDGER} does not record {name}; the same command records that of a run that was interrupted here"
+        )
 
 
 def _owners(name: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from equipoise.atomic_write import Write, write_atomic, write_json
 from equipoise.evaluation.candidate_table import write_candidates
 from equipoise.evaluation.predictions import Predictions, write_parquet
 from equipoise.runfolder.paths import candidates_beside
+from equipoise.sinks import cells
 
 __all__ = ["write_atomic", "write_json", "write_planes", "write_predictions", "write_rows"]
 
@@ -42,8 +43,9 @@ def write_planes(path: Path, planes: Mapping[str, NDArray[np.uint8]], write: Wri
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], write: Write = write_atomic) -> None:
     """Write rows of equal keys as CSV with the keys as header."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    names = list(rows[0])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(cells(names))
+    writer.writerows(cells(row[name] for name in names) for row in rows)
     content = text.getvalue().encode("utf-8")
     write(path, lambda file: file.write_bytes(content))

@@ -21,6 +21,7 @@ from typing import Any
 
 from equipoise.atomic_write import make_folder, write_atomic, write_json
 from equipoise.errors import Superseded
+from equipoise.plain_files import text_of
 from equipoise.runfolder.paths import DRAFTS_OF, WRITER, drafts_folder
 
 _GONE = (errno.ENOENT, errno.ESTALE)
@@ -97,7 +98,7 @@ class Writer:
 def written_by(folder: Path) -> dict[str, Any]:
     """Return token, host and pid of the process that trains the job; empty where there is none."""
     try:
-        content = json.loads((folder / WRITER).read_text(encoding="utf-8"))
+        content = json.loads(text_of(folder / WRITER))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

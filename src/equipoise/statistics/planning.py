@@ -1,5 +1,6 @@
 """Plan before training: the difference that a cohort and a number of seeds can detect, and the gain by more data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -57,7 +58,8 @@ class Plan:
     most. `equivalence_at_margin` is the share of trials that would show two equal arms to be equivalent. `warnings`
     name conditions that refuse a verdict in any case; below `fewest_seeds` no number of patients detects the `margin`.
     Under cross-validation (`folds` above 1) everything is about the method trained on new data; `as_fitted` is the
-    power at the margin for the networks of these folds alone.
+    power at the margin for the networks of these folds alone. `width` is the largest difference that the endpoint's
+    range allows, so a `detectable` beyond it is never seen.
     """
 
     endpoint: str
@@ -79,6 +81,7 @@ class Plan:
     fewest_seeds: int | None
     folds: int
     as_fitted: float | None
+    width: float = math.inf
 
 
 def plan(
@@ -134,6 +137,7 @@ def plan(
         fewest_seeds=seeds_needed(parts, margin, rule=rule) if margin is not None else None,
         folds=rule.folds,
         as_fitted=_as_fitted(parts, n_patients, seeds, margin, rule),
+        width=measured.high - measured.low,
     )
 
 

@@ -140,7 +140,7 @@ def _crossings(
         reached = _powers(joined(parts), difference, rule).reshape(count, points).T
         enough = reached >= chance
         if index == 0:
-            never, at_once = ~enough.any(axis=0), enough[0]
+            never, at_once = np.logical_not(enough.any(axis=0)), enough[0]
         first = np.clip(np.argmax(enough, axis=0), 1, points - 1)
         low, high = grid[first - 1, range(count)], grid[first, range(count)]
     whole = np.where(at_once, max(fewest, 2), np.ceil(high))

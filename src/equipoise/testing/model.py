@@ -19,6 +19,8 @@ from equipoise.models.adapter import in_order
 from equipoise.tasks import CLASSIFICATION, SEGMENTATION, task_named
 from equipoise.testing.model_sizes import answers_other_sizes
 from equipoise.testing.violation import ContractViolation, as_violation, clause_of
+from equipoise.training.loop.answer_scale import squashed_by
+from equipoise.zoo import refuse_without_adapter
 
 Factory = Callable[..., nn.Module]
 TASKS = (CLASSIFICATION.network, SEGMENTATION.network)
@@ -157,6 +159,7 @@ def _named(factory: Factory | str | Mapping[str, Any], settings: dict[str, Any])
         return factory, getattr(factory, "__name__", repr(factory)), settings
     spelt = {"name": factory} if isinstance(factory, str) else dict(factory)
     name = str(spelt.pop("name", ""))
+    refuse_without_adapter(name, spelt, Path.cwd())
     return resolve(name, models, "model", Path.cwd()), name, spelt | settings
 
 
@@ -203,18 +206,9 @@ def _shape(trial: _Trial) -> None:
 
 def _scores(trial: _Trial) -> None:
     """Answers are logits, not probabilities."""
-    model, images = trial.build().eval(), trial.images()
-    with torch.no_grad():
-        answers = [_logits(model(images * factor)) for factor in (1, 30)]
-        # Weights 30 times as large move logits out of [0, 1]; the answers of a softmax or sigmoid stay there.
-        for parameter in model.parameters():
-            parameter.mul_(30)
-        answers.append(_logits(model(images)))
-    inside = all(bool((answer >= 0).all() and (answer <= 1).all()) for answer in answers)
-    # Constant answers (a head that starts at zero) are no probabilities yet; other clauses see whether they train.
-    if inside and any(bool(answer.any()) for answer in answers):
-        sums = all(bool(torch.allclose(answer.sum(1), torch.ones(()), atol=1e-3)) for answer in answers)
-        kind = "a softmax" if sums else "a sigmoid"
+    model = trial.build().eval()
+    kind = squashed_by(model, lambda images: _logits(model(images)), trial.images())
+    if kind is not None:
         raise trial.violation(
             clause_of(_scores), f"all outputs lie in [0, 1], as after {kind}; leave it out, the loss applies it"
         )

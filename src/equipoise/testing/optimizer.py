@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equipoise import optimizers
 from equipoise.lookup import resolve
+from equipoise.optimizers import schedule
 from equipoise.testing import optimizer_rates
 from equipoise.testing.optimizer_problems import (
     SHAPE,
@@ -25,6 +26,7 @@ from equipoise.testing.optimizer_problems import (
 )
 from equipoise.testing.violation import ContractViolation, as_violation
 from equipoise.training.loop import checkpoint
+from equipoise.training.loop.optimizer_trial import MOVES, still_parameters
 
 LR_SCALES = (1.0, 10.0, 0.1, 100.0, 0.01, 0.001, 0.5, 0.2, 0.05, 0.02, 5.0, 2.0)
 """Multiples of the factory's learning rate at which convergence is tested, in this order."""
@@ -99,10 +101,10 @@ def check_optimizer(
     """Check an optimizer against the requirements of a trial, and describe its behaviour.
 
     Mandatory: it converges on a quadratic and on Rosenbrock's function at one of twelve learning rates, leaves
-    parameters without gradients alone, takes scalars and empty tensors, follows the learning rate that a schedule
-    sets in each of its groups, repeats and resumes bit for bit, also in the middle of a schedule, and its state
-    survives a trial's checkpoint. Described only: whether it treats mirror images alike (sign flip), whether it
-    commutes with a permutation of elements, and what a loss multiplied by 4 does.
+    parameters without gradients alone and moves all others of a group, takes scalars and empty tensors, follows the
+    learning rate that a schedule sets in each of its groups, repeats and resumes bit for bit, also in the middle of a
+    schedule, and its state survives a trial's checkpoint. Described only: whether it treats mirror images alike (sign
+    flip), whether it commutes with a permutation of elements, and what a loss multiplied by 4 does.
 
     Args:
         factory: makes the optimizer from a list of parameters, as `lambda params: Adam(params, lr=1e-3)`; or the
@@ -130,6 +132,8 @@ def check_optimizer(
         report.add("has learning rates", *optimizer_rates.has_rates(factory))
     with report.clause("takes scalars and empty tensors"):
         _leaves_others_alone(report, factory)
+    with report.clause(MOVES):
+        _moves_all(report, factory)
     _follows_rates(report, factory)
     _converges(report, factory, "converges on a quadratic", quadratic, torch.full((10,), 2.0), 400, 0.01)
     # The valley's floor has a loss of about 4 where the descent enters it, so a loss below 1 (1/24.2 of the start)
@@ -192,6 +196,16 @@ def _leaves_others_alone(report: OptimizerReport, factory: Factory) -> None:
         descent.run(lambda theta, _: (theta**2).sum() + (both[1] ** 2).sum(), 1)
     report.add("takes scalars and empty tensors", bool(scalar.isfinite()), f"the scalar is {scalar.item():g}")
     report.add("leaves parameters without gradients alone", torch.equal(before, idle.detach()))
+
+
+def _moves_all(report: OptimizerReport, factory: Factory) -> None:
+    """Record whether all parameters of one group move: scalars, vectors, matrices and kernels."""
+    shapes = ((), (6,), (5, 8), (4, 3, 3, 3), (1,), (8, 5), (6,))
+    draws = torch.Generator().manual_seed(4)
+    values = [torch.nn.Parameter(1e-3 * torch.randn(shape, generator=draws)) for shape in shapes]
+    params = {f"{list(value.shape)} as number {number}": value for number, value in enumerate(values)}
+    still = still_parameters(factory, params, lambda optimizer, steps: schedule("constant", optimizer, steps))
+    report.add(MOVES, not still, f"those of shape {', '.join(still)} keep their values" if still else "")
 
 
 def _converges(

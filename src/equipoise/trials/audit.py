@@ -7,14 +7,18 @@ from typing import Any
 from equipoise.cohorts.identities import PLAIN, PSEUDONYMS, user_key
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import (
+    PATIENTS,
     AuditOptions,
     Collected,
+    ListFile,
     collect,
     collect_table,
     parse_columns,
     parse_regions,
-    read_column,
+    read_list,
+    scores_text,
     split_arm,
+    training_list,
 )
 from equipoise.progress import Watch, silent
 from equipoise.report import write_pages
@@ -49,7 +53,7 @@ def audit(
     cases_are_patients: bool = False,
     common_cases: bool = False,
     columns: str | Mapping[str, Any] | None = None,
-    scores: str | None = None,
+    scores: str | Mapping[str, str] | None = None,
     ignore: Sequence[int] = (),
     threshold: float | None = None,
     images: str | Path | None = None,
@@ -70,9 +74,10 @@ def audit(
 
     primary: the endpoint compared, also your own `module:attribute`; for masks "auc" means the mean Dice. margin: the
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
-    the files allow. truth: folder of true masks, MedMNIST .npz, or CSV of case and truth. regions: see `parse_regions`.
-    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities" or "logits", where a table does
-    not say. ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
+    the files allow. truth: folder of true masks, MedMNIST .npz, or table of case, truth. regions: see `parse_regions`.
+    columns: roles of columns, as `parse_columns` reads them. scores: "probabilities", "percent" or "logits", where a
+    table does not say, or a mapping of arm to one of them.
+    ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
     threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
     images: folder of images named by case, for the example cases of the report.
     classes: names in the order of the scores. metric: the name of a file's unnamed values. higher_is_better,
@@ -109,7 +114,7 @@ def audit_as_stated(
     table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
-    results = results_of(run) | {"assumptions": list(collected.notes)}
+    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes]}
     if out is not None:
         shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
         _write(Path(out), *shown)
@@ -118,15 +123,19 @@ def audit_as_stated(
 
 def _reading(settings: AuditSettings) -> AuditOptions:
     """Return what the readers of files need to know."""
-    regions = parse_regions(settings.regions)
+    regions, columns = parse_regions(settings.regions), parse_columns(settings.columns)
+    patients = _patients(settings.patients, columns)
+    lists = [patients] if isinstance(patients, ListFile) else []
+    lists += [] if settings.training is None else [training_list(Path(settings.training), columns)]
     return AuditOptions(
         truth=None if settings.truth is None else Path(settings.truth), regions=regions,
-        classes=tuple(settings.classes), metric=settings.metric, patients=_patients(settings.patients),
+        classes=tuple(settings.classes), metric=settings.metric,
+        patients=patients.values if isinstance(patients, ListFile) else patients,
         cases_are_patients=settings.cases_are_patients, subgroups=tuple(settings.subgroups),
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),
-        columns=parse_columns(settings.columns), calls=tuple(one.name for one in CALLED), scores=settings.scores,
+        columns=columns, calls=tuple(one.name for one in CALLED), scores=scores_text(settings.scores),
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
-        below_chance=settings.below_chance,
+        below_chance=settings.below_chance, lists=tuple(lists),
     )  # fmt: skip
 
 
@@ -149,7 +158,9 @@ def _collected(predictions: Any, options: AuditOptions, watch: Watch) -> Collect
     return collect([(arm, Path(path)) for arm, path in named], options, watch)
 
 
-def _patients(given: str | Path | Mapping[str, str] | None) -> Mapping[str, str] | None:
+def _patients(
+    given: str | Path | Mapping[str, str] | None, columns: Mapping[str, tuple[str, ...]]
+) -> ListFile | Mapping[str, str] | None:
     if given is None or isinstance(given, Mapping):
         return given
-    return read_column(Path(given), "case", "patient", "list of patients")
+    return read_list(Path(given), "case", "patient", PATIENTS, columns)

@@ -1,7 +1,6 @@
 """Which rows of predictions made elsewhere can be judged together: for an audit, and for a pilot of a sample size."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from equipoise.evaluation.external.agreement import (
 from equipoise.evaluation.external.doubtful_arms import called_arms, perfect_arms
 from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
+from equipoise.evaluation.external.lists import TRAINING
 from equipoise.evaluation.predictions import Predictions
 from equipoise.trials.audit_settings import AuditSettings
 
@@ -43,8 +43,8 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     if common_cases:
         table, more = common(table)
         notes += more
-    if settings.training is not None:
-        notes += not_trained(table, Path(settings.training), allowed=allowed)
+    trained = [one for one in collected.lists if one.kind == TRAINING]
+    notes += [note for one in trained for note in not_trained(table, one, allowed=allowed)]
     notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
     if settings.cases_are_patients:

@@ -53,6 +53,7 @@ def hidden(
         thumbnails=_Pictures(run.thumbnails, back),
         outlines=_Outlines(run.outlines, back),
         problems=(*texts, NOTE_OF_AUDIT),
+        readings=tuple(without_names(text, known) for text in run.readings),
         ledger=replace(run.ledger, cautions=tuple(without_names(text, known) for text in run.ledger.cautions)),
     )
     return shown, dict(_texts(results, known, kept))

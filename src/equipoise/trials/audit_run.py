@@ -36,7 +36,7 @@ def run_of(
 
     Raises PredictionError for predictions without a test row.
     """
-    run = _with_left_out(_as_run(table, plan, collected, notes), collected.predictions, table)
+    run = _with_left_out(_as_run(table, plan, collected, notes), collected, table)
     run = run if images is None else _with_images(run, collected, Path(images))
     if run.lock["networks"] and len(run.arms()) > 1:
         run = replace(run, problems=(*run.problems, _NETWORKS))
@@ -66,8 +66,9 @@ def _as_run(table: Predictions, plan: AuditPlan, collected: Collected, notes: Se
     lock = _lock(table, test, plan, keys, _cohort(table, patient, label))
     sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
-        _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources
-    )
+        _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources,
+        lists=tuple(one.record() for one in collected.lists), readings=collected.readings,
+    )  # fmt: skip
 
 
 def _lock(
@@ -102,9 +103,14 @@ def _with_images(run: RunFolder, collected: Collected, folder: Path) -> RunFolde
     return replace(run, problems=(*run.problems, *_pictured(run, pictures)))
 
 
-def _with_left_out(run: RunFolder, before: Predictions, after: Predictions) -> RunFolder:
-    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails."""
-    tested, judged = (len(set(table.case[table.split == "test"].tolist())) for table in (before, after))
+def _with_left_out(run: RunFolder, collected: Collected, after: Predictions) -> RunFolder:
+    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails.
+
+    Cases of the reference that no arm predicted are among them.
+    """
+    before = collected.predictions
+    cases = {*before.case[before.split == "test"].tolist(), *collected.unpredicted}
+    tested, judged = len(cases), len(set(after.case[after.split == "test"].tolist()))
     if tested == judged:
         return run
     caution = (

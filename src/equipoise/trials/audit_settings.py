@@ -29,7 +29,7 @@ class AuditSettings:
     cases_are_patients: bool = False
     common_cases: bool = False
     columns: str | Mapping[str, Any] | None = None
-    scores: str | None = None
+    scores: str | Mapping[str, str] | None = None
     ignore: Sequence[int] = ()
     threshold: float | None = None
     images: str | Path | None = None

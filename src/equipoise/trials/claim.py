@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from equipoise.atomic_write import make_folder
 from equipoise.errors import EquipoiseError
+from equipoise.plain_files import refuse_links
 from equipoise.progress import remark
 from equipoise.runfolder.lease import Lease
 from equipoise.runfolder.ownership import RUN, prove_ours
@@ -28,7 +30,9 @@ def claimed(folder: Path) -> Iterator[Held]:
     """
     prove_ours(folder, RUN)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        # Jobs, logs and the ledger are written in many places, by several processes: nothing there leads elsewhere.
+        refuse_links(folder)
         handle = _locked(folder)
     except BlockingIOError as error:
         raise EquipoiseError(f"{folder} is in use by another run; wait for it, or name another with --out") from error
@@ -55,7 +59,7 @@ def _locked(folder: Path) -> int | None:
         return None
     file = folder / CLAIM
     is_new = not file.exists()
-    handle = os.open(file, os.O_RDWR | os.O_CREAT)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
     try:
         # An advisory lock of the operating system and not a file that is removed at the end: it ends with the process,
         # so a killed run does not block the folder.

@@ -85,12 +85,23 @@ def start(
         fitted = fit(known.tables(), file.parent, minutes=minutes, device=device, watch=watch)
     except (CohortError, RefusedFile, ProtocolError) as error:
         fitted = _unfitted(known, str(error))
-    text = protocol_text(file, known, fitted)
+    text = protocol_text(file, replace(known, settings=_relative(known.settings, file)), fitted)
     try:
         write_text(file, text)
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
     return Started(file, fitted.sentences)
+
+
+def _relative(settings: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return the settings of [cohort] with a path relative to the protocol, where the data lie beside or below it.
+
+    A folder that holds both can then be moved; the path of data elsewhere stays absolute, so that the protocol can be.
+    """
+    folder, path = file.parent.resolve(), settings.get("path")
+    if path is None or not Path(path).is_relative_to(folder):
+        return dict(settings)
+    return {**settings, "path": Path(path).relative_to(folder).as_posix()}
 
 
 def _unfitted(known: Known, reason: str) -> Fitted:

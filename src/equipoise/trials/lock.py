@@ -19,12 +19,13 @@ from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
-from equipoise.report.text.words import plural
+from equipoise.runfolder.earlier_openings import cautions_of_openings
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
-from equipoise.runfolder.opening_registry import Place, by_true_names, case_hashes, prior_openings, refuse_replaced
+from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
+from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, refuse_replaced
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -41,12 +42,13 @@ PACKAGES = ("equipoise", "torch", "numpy", "scipy")
 
 
 def lock(
-    folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any], text: str = ""
-) -> Ledger:
+    folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any], text: str = "",
+    opened: OpenedCases | None = None,
+) -> Ledger:  # fmt: skip
     """Lock the plan before training, or verify that the folder holds this very plan.
 
     record: further facts of the plan (device, hashes of the user's own code). text: of the protocol, where the folder
-    is to keep another than the protocol's own.
+    is to keep another than the protocol's own. opened: the test cases with their pixels; by their files alone without.
     Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
     """
     plan = describe(protocol, cohort, folds) | record
@@ -63,15 +65,7 @@ def lock(
     write_text(folder / CASES, cases_table(cohort, folds))
     plan = locked_plan(folder, protocol, cohort, folds, record)
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
-    place = Place.of(folder)
-    known = by_true_names(plan, cohort)
-    plan["prior_openings"] = prior_openings(known, case_hashes(cohort, folds), place)
-    if plan["prior_openings"]:
-        again = sum(row["same_question"] for row in plan["prior_openings"])
-        remark(
-            f"{plural(len(plan['prior_openings']), 'other plan')} on this machine opened test cases of this cohort, "
-            f"{again} of them for the same question; the report states it"
-        )
+    _look_back(plan, cohort, opened or opened_cases(cohort, folds), Place.of(folder))
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)
@@ -91,6 +85,15 @@ def locked_plan(
         plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
     plan |= {"versions": _versions(), "machine": platform.platform()}
     return plan | {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _look_back(plan: dict[str, Any], cohort: Cohort, opened: OpenedCases, place: Place) -> None:
+    """Enter into the plan which trials opened its test cases before, and which of its own study open them too."""
+    plan |= {} if place.family is None else {"study": dict(place.family)}
+    plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
+    reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
+    if reasons:
+        remark(f"this trial is exploratory: {'; '.join(reasons)}; the report lists what was opened before")
 
 
 def record_lock(folder: Path, ledger: Ledger) -> None:

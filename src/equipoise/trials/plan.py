@@ -27,6 +27,7 @@ from equipoise.preprocessing import Pipeline
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
 from equipoise.protocol.named_code import announce_code
+from equipoise.protocol.split_section import OF_NO_SPLIT
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
@@ -92,7 +93,7 @@ def plan(protocol: Protocol, cohort: Cohort, out: str | Path, cards: CaseCards |
         cohort = with_guessed_patients(cohort, cards)
     _check_ignored(protocol, cohort)
     _check_subgroups(protocol.endpoints.subgroups, cohort)
-    folds = split(cohort, **protocol.split.model_dump(exclude={"allow_leaks", "not_leaks", "contrast", "patients"}))
+    folds = split(cohort, **protocol.split.model_dump(exclude=set(OF_NO_SPLIT)))
     cohort = read_once(cohort, _first(protocol, cohort, folds))
     protocol, configured = _configured(protocol, cohort, cards, folds)
     pipeline = Pipeline.from_settings(protocol.preprocessing)

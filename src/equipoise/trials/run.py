@@ -24,9 +24,10 @@ from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import beside_predictions, end_of_job, sha256_of
+from equipoise.runfolder.evidence import beside_predictions, end_of_job, maps_of, sha256_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import (
+    EXPLAINED,
     FAILED,
     FINISHED,
     LOOKED,
@@ -36,7 +37,8 @@ from equipoise.runfolder.ledger import (
     TUNED,
     Ledger,
 )
-from equipoise.runfolder.opening_registry import Place, by_true_names, case_hashes, prior_openings, register
+from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -48,18 +50,14 @@ from equipoise.runfolder.paths import (
     samples_folder,
 )
 from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.verify import interrupted_maps
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.samples import Samples, staged
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.preparation.staging import own_metrics, samples_of, stage
-from equipoise.training.tuning.draws import (
-    Choice,
-    choose,
-    describe_tuning,
-    draw_value,
-    tuned_jobs,
-)
+from equipoise.training.tuning.draws import Choice, choose, describe_tuning, draw_value, tuned_jobs
 from equipoise.trials.alike import refuse_unlike
+from equipoise.trials.arm_faults import joined
 from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
@@ -86,16 +84,19 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
     arms = [*first_jobs, *(job for job in trial.draws if job.draw == job.fold == 0)]
     requests = [([job], first) for job in arms]  # a call for each, so that a worker that dies names the arm
     outcomes = dict(workers.run("equipoise.training.jobs:preflight", requests, lambda: None))
-    record: dict[str, Any] = {}
+    record, faults = dict[str, Any](), dict[str, str]()
     for job, outcome in ((job, outcomes[number]) for number, job in enumerate(arms)):
         if isinstance(outcome, local.Failure):
             where = f"arm {job.arm.name!r}: {outcome.text} in its first step"
             if interrupted(outcome):  # by what the machine lacks; nothing is locked yet
                 raise Interrupted(f"{where}; run the same command again")
-            raise ProtocolError(where if outcome.kind == local.DIED else outcome.text)
+            faults.setdefault(job.arm.name, where if outcome.kind == local.DIED else outcome.text)
+            continue
         record = {
             key: {**record.get(key, {}), **part} if isinstance(part, dict) else part for key, part in outcome.items()
         }
+    if faults:
+        raise ProtocolError(joined(faults))
     return record
 
 
@@ -161,7 +162,8 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             with claimed(trial.out) as held:
                 record |= {"tuning": describe_tuning(trial.protocol, trial.tuning)} if trial.draws else {}
                 text = text_named(trial.protocol, known)
-                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record, text)
+                opened = opened_cases(trial.cohort, trial.folds, trial.cards.all())
+                ledger = lock(trial.out, trial.protocol, trial.cohort, trial.folds, record, text, opened)
                 ledger.held = held
                 if trial.how.alike:
                     refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])
@@ -195,7 +197,7 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
         ledger.held()
         results = write_report(trial.out, trust_code=True)
         # The report exists before the maps are made: an error there must not cost the results.
-        if _explain(part, workers):
+        if _explain(part, ledger, workers):
             results = write_report(trial.out, trust_code=True)
         # Before the jobs of the next look train: no test image may lie beside them. Prepared cases are as
         # large as the cohort, and can be made again from it.
@@ -205,9 +207,10 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
     return results
 
 
-def _explain(trial: Trial, workers: Engine) -> bool:
+def _explain(trial: Trial, ledger: Ledger, workers: Engine) -> bool:
     """Make attribution maps of the report's example cases, once; return whether there are new ones."""
-    if not trial.cohort.task_record.explained or (trial.out / ATTRIBUTIONS).is_file():
+    made = (trial.out / ATTRIBUTIONS).is_file() and not interrupted_maps(trial.out, ledger.events)
+    if made or not trial.cohort.task_record.explained:
         return False
     arm, cases = example_cases(trial.out, trust_code=True)
     job = next((job for job in trial.jobs if job.arm.name == arm and job.predictions_file.is_file()), None)
@@ -219,6 +222,7 @@ def _explain(trial: Trial, workers: Engine) -> bool:
     )
     if isinstance(outcome, local.Failure):
         write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": outcome.text})
+    ledger.append(EXPLAINED, files=maps_of(trial.out))
     return True
 
 
@@ -355,7 +359,7 @@ def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> lis
 def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
     """Record an opening of the test set in the ledger, and in the registry of this machine."""
     plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = case_hashes(trial.cohort, trial.folds)
+    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
     place = Place.of(trial.out)
     data: dict[str, Any] = {} if look is None else {"look": look}
     # Looked up again, because another plan may have opened the cases since this one was locked.

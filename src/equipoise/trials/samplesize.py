@@ -7,7 +7,15 @@ from itertools import combinations
 from pathlib import Path
 
 from equipoise.errors import EquipoiseError
-from equipoise.evaluation.external import AuditOptions, collect, parse_columns, read_column, split_arm
+from equipoise.evaluation.external import (
+    PATIENTS,
+    AuditOptions,
+    collect,
+    parse_columns,
+    read_list,
+    scores_text,
+    split_arm,
+)
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.pages.sample_size_page import grant_page
 from equipoise.report.results.own_endpoints import own_endpoints
@@ -185,13 +193,15 @@ def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
 def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSettings) -> Pilot:
     """Read predictions made elsewhere, by the functions and the checks of an audit."""
     given = [split_arm(one) for one in sources]
-    listed = settings.patients
+    listed, columns = settings.patients, parse_columns(settings.columns)
     options = AuditOptions(
-        positive=settings.positive, columns=parse_columns(settings.columns),
-        cases_are_patients=settings.cases_are_patients, scores=settings.scores, below_chance=settings.below_chance,
-        patients=None if listed is None else read_column(Path(str(listed)), "case", "patient", "list of patients"),
+        positive=settings.positive, columns=columns,
+        cases_are_patients=settings.cases_are_patients, scores=scores_text(settings.scores),
+        below_chance=settings.below_chance,
+        patients=None if listed is None else read_list(Path(str(listed)), "case", "patient", PATIENTS, columns).values,
     )  # fmt: skip
-    table, notes = agreed(collect([(arm, Path(path)) for arm, path in given], options), settings)
+    collected = collect([(arm, Path(path)) for arm, path in given], options)
+    table, notes = agreed(collected, settings)
     name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
         raise EquipoiseError(
@@ -202,7 +212,9 @@ def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSetti
     if name not in table.metrics and not settings.below_chance:
         refuse_turned(table, settings.positive)
     files = ", ".join(Path(path).name for _, path in given)
-    return Pilot(table, endpoint, positive, None, f"predictions made elsewhere ({files})", tuple(notes))
+    return Pilot(
+        table, endpoint, positive, None, f"predictions made elsewhere ({files})", (*collected.readings, *notes)
+    )
 
 
 def _usual(table: Predictions) -> str:

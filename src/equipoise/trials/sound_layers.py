@@ -18,6 +18,7 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import Interrupted, LedgerError, ProtocolError
 from equipoise.progress import remark
 from equipoise.runfolder.job import Job
+from equipoise.trials.arm_faults import joined
 from equipoise.trials.plan import Trial, first_samples
 
 PRECISIONS = ("float32", "bfloat16")
@@ -90,12 +91,19 @@ def _tried(workers: Any, requests: list[dict[str, Any]]) -> list[dict[str, Any]]
         if not waiting:
             break
         arguments = [requests[number] for number in waiting]
+        faults: dict[int, str] = {}
         for index, outcome in workers.run("equipoise.training.loop.soundness:try_layers", arguments, lambda: None):
             number = waiting[index]
             if isinstance(outcome, local.Failure):
-                requests[number] = _after_crash(requests[number], outcome)
+                try:
+                    requests[number] = _after_crash(requests[number], outcome)
+                except ProtocolError as error:
+                    faults[number] = str(error)
             else:
                 results[number] = outcome
+        if faults:
+            # All of them, and in the arms' order: workers end in any order.
+            raise ProtocolError(joined({requests[number]["job"].arm.name: faults[number] for number in sorted(faults)}))
     if len(results) < len(requests):
         arm = next(requests[number]["job"].arm.name for number in range(len(requests)) if number not in results)
         raise ProtocolError(

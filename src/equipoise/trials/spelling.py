@@ -14,6 +14,7 @@ from equipoise.lookup import nearest, public_name
 from equipoise.protocol import Protocol
 from equipoise.protocol.sections import Named
 from equipoise.tasks import Task, task_named
+from equipoise.zoo import refuse_without_adapter
 
 _GIVEN = ("self", "in_channels", "out_channels", "spatial_dims", "params")
 """Parameters that the trial gives, and a protocol cannot set."""
@@ -25,6 +26,7 @@ def refuse_misspelt(protocol: Protocol) -> None:
     for arm in protocol.arms:
         if arm.nnunet is not None or arm.ensemble:
             continue  # no network of ours; the protocol has read what it states
+        refuse_without_adapter(arm.model.name, arm.model.settings, protocol.folder)
         _check(arm.model, "model", "models")
         _check(arm.optimizer, "optimizer", "optimizers")
     task = task_named(protocol.cohort.task, protocol.folder)

@@ -1,6 +1,6 @@
 """Run a study from its file to its report: one trial for each data set and network, then the joint analysis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,19 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import ranks
 from equipoise.engines.execution import LOCAL, Execution
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, LedgerError
+from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.protocol.named_code import announce_code
 from equipoise.protocol.study import Study
 from equipoise.report import write_study
 from equipoise.runfolder.ledger import PREDICTED, Ledger
+from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.runfolder.ownership import STUDY, claim, prove_ours
 from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
 from equipoise.runfolder.read import read_lock, read_results, read_study_plan
+from equipoise.runfolder.study_family import FAMILIES, families
+from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
@@ -41,17 +45,24 @@ def _run(file: Path, out: Path, how: Execution, watch: Watch) -> dict[str, Any]:
     trials = study.trials(file.parent)
     _check_paths(trials)
     prove_ours(out, STUDY)
+    with inside(out):
+        _carry_out(study, trials, file, out, how, watch)
+    return write_study(out)
+
+
+def _carry_out(
+    study: Study, trials: Mapping[tuple[str, str], Protocol], file: Path, out: Path, how: Execution, watch: Watch
+) -> None:
     try:
         # All trials are planned before the first is trained: an error in the last data set is reported now and not
         # after days.
         prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
-        _claim(study, file, out)
+        _claim(study, file, out, prepared)
         for number, (trial, leaks) in enumerate(prepared, start=1):
             trial = replace(trial, how=how)
             carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} remaining, ", watch))
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped; the same command resumes in {out}") from error
-    return write_study(out)
 
 
 def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, str], Checked]:
@@ -85,7 +96,7 @@ def checked_text(checks: dict[tuple[str, str], Checked]) -> str:
     return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
 
 
-def _prepared(name: str, trials: dict[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
+def _prepared(name: str, trials: Mapping[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:
     """Yield the trials of a cohort that have not ended, with their leaks; the cohort is read and searched once.
 
     Raises EquipoiseError for a trial that could not be run, before any is begun.
@@ -113,7 +124,7 @@ def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
             )
 
 
-def _claim(study: Study, file: Path, out: Path) -> None:
+def _claim(study: Study, file: Path, out: Path, prepared: Sequence[tuple[Trial, list[Leak]]]) -> None:
     """Write the plan of the study, or verify that the folder holds this very study."""
     plan = {
         "name": study.study.name,
@@ -123,16 +134,28 @@ def _claim(study: Study, file: Path, out: Path) -> None:
         "models": [model.name for model in study.study.models],
         "optimizers": [optimizer.name for optimizer in study.study.optimizers],
     }
+    plan |= {} if study.study.correction == "none" else {"correction": study.study.correction}
     place = out / STUDY_PLAN
     try:
         claim(out, STUDY)
         if not place.is_file():
             write_text(out / STUDY_FILE, file.read_text(encoding="utf-8"))
-            write_json(place, plan)
+            # Now, while no trial has ended, all of them are prepared, and none has been trained.
+            write_json(place, plan | {FAMILIES: _families([trial for trial, _ in prepared])})
     except (OSError, UnicodeDecodeError) as error:
         raise EquipoiseError(f"{place} cannot be written ({error}); name another folder with --out") from error
-    if read_study_plan(out) != plan:
+    if {key: value for key, value in read_study_plan(out).items() if key != FAMILIES} != plan:
         raise LedgerError(f"{out} belongs to another study; nothing was overwritten, name a new folder with --out")
+
+
+def _families(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Return which trials of the study share test cases, or a cohort."""
+    places = {f"{one.out.parent.name}/{one.out.name}": one for one in trials}
+    known = {
+        name: (one.cohort.fingerprint(), opened_cases(one.cohort, one.folds, one.cards.all()))
+        for name, one in places.items()
+    }
+    return families(known)
 
 
 def _ended(folder: Path, protocol: Protocol) -> bool:
@@ -141,7 +164,8 @@ def _ended(folder: Path, protocol: Protocol) -> bool:
         return False
     # By hash and not by name: a trial whose protocol was edited since is planned again, and its lock then refuses it.
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()
-    return same and Ledger(folder).last(PREDICTED) is not None
+    ledger = Ledger(folder)
+    return same and ledger.last(PREDICTED) is not None and not interrupted_maps(folder, ledger.events)
 
 
 def _named(prefix: str, watch: Watch) -> Watch:

@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 
 
@@ -37,6 +38,23 @@ def test_alike_images_become_one_patient_and_the_note_says_so() -> None:
     assert not cohort.patients_known
     assert "12 cases were joined to 10 groups" in cohort.notes[-1]
     assert [case.id for case in cohort.cases] == [f"c{n}" for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            UNKNOWN_PATIENTS,
+            "The source states no patients; set cohort.patient_pattern if the file names state the patient.",
+        ),
+        ("MedMNIST states no patients: every image counts as a patient of its own.", "MedMNIST states no patients."),
+        ("No groups were named: every case counts as a patient of its own.", "No groups were named."),
+        ("Truth is the reader's opinion.", "Truth is the reader's opinion."),
+    ],
+)
+def test_no_note_says_that_every_case_is_a_patient_where_they_were_joined(before, after) -> None:
+    cohort = replace(cohort_of([f"c{n}" for n in range(12)], patients_known=False), notes=(before,))
+    assert with_guessed_patients(cohort).notes[0] == after
 
 
 def test_guesses_of_the_source_are_kept_and_joined_further() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
+from equipoise.evaluation.external.lists import training_list
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions
 
@@ -64,7 +65,7 @@ def test_truths_without_a_prediction_are_named() -> None:
     assert unpredicted(found, ["1"], common_cases=False) == []
     with pytest.raises(PredictionError, match="first '2'"):
         unpredicted(found, ["1", "2"], common_cases=False)
-    assert "1 cases of the truth" in unpredicted(found, ["1", "2"], common_cases=True)[0]
+    assert "1 case of the truth has" in unpredicted(found, ["1", "2"], common_cases=True)[0]
 
 
 def test_arms_without_a_shared_case() -> None:
@@ -76,11 +77,11 @@ def test_training_lists(tmp_path: Path) -> None:
     found = table(case=["1", "1"], patient=["p", "p"], dice=[0.1, 0.2])
     path = tmp_path / "training.csv"
     path.write_text("patient\nq\n", encoding="utf-8")
-    assert "No test case or patient" in not_trained(found, path, allowed=False)[0]
+    assert "No test case or patient" in not_trained(found, training_list(path), allowed=False)[0]
     path.write_text("patient\np\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="1 test patients are also"):
-        not_trained(found, path, allowed=False)
-    assert "which was allowed" in not_trained(found, path, allowed=True)[0]
+        not_trained(found, training_list(path), allowed=False)
+    assert "which was allowed" in not_trained(found, training_list(path), allowed=True)[0]
     path.write_text("who\np\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="'case' or 'patient'"):
-        not_trained(found, path, allowed=True)
+        not_trained(found, training_list(path), allowed=True)

@@ -6,7 +6,8 @@ import pytest
 
 from equipoise.errors import EquipoiseError, PredictionError
 from equipoise.evaluation import external
-from equipoise.evaluation.external.audit_options import labels_of, parse_regions, read_column
+from equipoise.evaluation.external.audit_options import labels_of, parse_regions
+from equipoise.evaluation.external.lists import read_column
 
 
 def test_regions_have_one_meaning_in_every_spelling() -> None:
@@ -36,8 +37,8 @@ def test_lists_are_read_or_refused(tmp_path: Path) -> None:
     path.write_text("case,patient\n007,p1\nb,p2\nb,p2\n", encoding="utf-8")
     assert read_column(path, "case", "patient", "list") == {"007": "p1", "b": "p2"}
     for text, said in (
-        ("case,patient\na,p1\na,p2\n", "'p1' and 'p2'"),
-        ("case,who\na,b\n", "'patient'"),
+        ("case,patient\na,p1\na,p2\n", "'p1' in row 2 and 'p2' in row 3"),
+        ("case,who\na,b\n", "known as the patient .*patient=who"),
         ("case,patient\na,\n", "empty cell"),
         ("", "empty"),
     ):

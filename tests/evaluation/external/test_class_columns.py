@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions
-from equipoise.evaluation.external.class_columns import with_scores
+from equipoise.evaluation.external.class_columns import other_sums, with_scores
 from equipoise.trials.audit import audit
 
 CALLS = ("accuracy", "balanced_accuracy")
@@ -64,7 +64,7 @@ def test_called_classes_have_no_curve() -> None:
         read(AuditOptions(calls=CALLS), **called)
     columns = read(AuditOptions(calls=CALLS, primary="accuracy"), **called)
     assert columns["score_1"].tolist() == [0, 1, 0, 0]
-    with pytest.raises(PredictionError, match="no class of the truth; correct"):
+    with pytest.raises(PredictionError, match=r"no class of the truth \(a, b\); correct"):
         read(AuditOptions(calls=CALLS, primary="accuracy"), truth=["a", "b"], prediction=["a", "q"])
 
 
@@ -132,7 +132,8 @@ def test_a_table_without_rows_is_refused_in_words() -> None:
 def test_scores_of_classes_that_do_not_add_up_are_told() -> None:
     def notes(second: list[float]) -> list[str]:
         columns = {"truth": ["0", "1"], "score_0": [0.8, 0.3], "score_1": second}
-        return with_scores({k: np.array(v, dtype=object) for k, v in columns.items()}, "t", AuditOptions(), None)[1]
+        made = {k: np.array(v, dtype=object) for k, v in columns.items()}
+        return other_sums(with_scores(made, "t", AuditOptions(), None)[0], "t")
 
     assert notes([0.2, 0.7]) == notes([0.19, 0.71]) == []
     assert "add up to 1.2 to 1.2 in 1 of 2 rows and not to 1" in notes([0.2, 0.9])[0]

@@ -66,7 +66,7 @@ def test_patients_truth_and_subgroups_are_looked_up_by_case() -> None:
     assert found.predictions.patient.tolist() == ["p", "p"]
     assert found.predictions.truth.tolist() == [0, 1]
     assert found.attributes == {"site": {"1": "A", "2": "B"}}
-    with pytest.raises(PredictionError, match="no truth in the list given"):
+    with pytest.raises(PredictionError, match="in the reference None, .* first; add them"):
         join([one], stated, {"1": "x"})
     with pytest.raises(PredictionError, match="no column 'site'"):
         join([part("a", case=["1"], dice=[0.1])], stated, None)

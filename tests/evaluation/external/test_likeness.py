@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.likeness import plain
+from equipoise.evaluation.external.likeness import plain, refuse_unlisted
 from equipoise.trials.audit import audit
 
 
@@ -43,7 +43,7 @@ def test_patients_that_look_alike_are_warned_of() -> None:
 
 def test_a_list_of_patients_with_other_names_is_told() -> None:
     names = [f"c{i}" for i in range(6)]
-    with pytest.raises(PredictionError, match="which looks like it"):
+    with pytest.raises(PredictionError, match="looks like"):
         audit(table(names, names), patients={f"C0{i}": f"p{i}" for i in range(6)})
 
 
@@ -60,7 +60,7 @@ def test_two_names_of_one_arm_are_asked_about(other: str) -> None:
 
 
 def test_one_image_under_two_names_is_told() -> None:
-    """Every case of 30 stands twice, as another patient's: 60 patients are said to be independent."""
+    """Every case of 30 occurs twice, as another patient's: 60 patients are said to be independent."""
     stream = np.random.default_rng(0)
     values = {arm: stream.random(30) for arm in "ab"}
 
@@ -87,3 +87,16 @@ def test_constant_numbers_are_no_twins() -> None:
     names = [f"c{i}" for i in range(12)]
     found = audit(table(names, names) | {"dice": [0.9] * 12 + [0.8] * 12}, cases_are_patients=True)
     assert not any("occurs twice" in one for one in found["warnings"])
+
+
+def test_cases_that_a_list_lacks_are_shown_beside_what_looks_like_them() -> None:
+    listed = {"088699": "1", "003667": "0", "123456": "0"}
+    with pytest.raises(
+        PredictionError, match=r"no case of v1 is in the reference r; '88699' looks like '088699' \(2 su"
+    ):
+        refuse_unlisted(["88699", "3667"], listed, "v1", "the reference r")
+    with pytest.raises(PredictionError, match=r"1 of 2 cases of v1 are not .*; '88699.0' looks like '088699' \(1 such"):
+        refuse_unlisted(["88699.0", "123456"], listed, "v1", "the reference r")
+    with pytest.raises(PredictionError, match=r"2 of 3 cases of v1 are not in .*, 'x' first; add them to it"):
+        refuse_unlisted(["x", "123456", "y", "x"], listed, "v1", "the reference r")
+    refuse_unlisted(["123456"], listed, "v1", "the reference r")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import AuditOptions, read_column
+from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.class_columns import with_scores
+from equipoise.evaluation.external.lists import read_column
 from equipoise.evaluation.external.roles import parse_columns, with_roles
 
 TRUTH = [0, 1, 0, 1, 1, 0]

@@ -14,6 +14,7 @@ def write(folder, **checks):
 
 def test_maps_are_shown_with_their_check(tmp_path):
     write(tmp_path, depends_on_weights=True, likeness=0.12, gap=0.01)
+    assert read_maps(tmp_path, ["attributions.json"]).words.endswith("ledger.jsonl holds no hash of attributions.json.")
     maps = read_maps(tmp_path)
     assert list(maps.pictures) == ["c1"]
     assert maps.pictures["c1"].startswith("data:image/png")

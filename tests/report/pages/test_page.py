@@ -171,6 +171,26 @@ def test_exploratory_stands_in_the_first_line(make_folder: Make) -> None:
 
 
 @pytest.mark.long
+def test_a_reason_for_opening_test_cases_again_stands_on_the_first_screen(make_folder: Make) -> None:
+    folder = make_folder(patients=120)
+    lock = json.loads((folder / "lock.json").read_text(encoding="utf-8"))
+    (folder / "lock.json").write_text(json.dumps(lock | {"reuse": "<b>other networks</b>"}), encoding="utf-8")
+    row = {"opening": "x", "opened_at": "2026-01-02T03", "name": "first", "test_cases_shared": 5, "test_cases": 9}
+    Ledger(folder).append(TEST_OPENED, jobs=12, prior_openings=[row | {"in_common": [], "differs": ["the arms"]}])
+    results = write_report(folder)
+    assert results["reuse"] == "<b>other networks</b>"
+    assert (
+        "5 of its 9 test cases had been opened before, on 2026-01-02, by the trial first, which has no network or "
+        "optimizer of this trial and differs in the arms."
+    ) in results["warnings"]
+    assert not any("had been opened" in reason for reason in results["exploratory_reasons"])
+    html, page = _page(folder)
+    head = html[: html.index("<main>")]
+    assert "the protocol states: &lt;b&gt;other networks&lt;/b&gt;" in head
+    assert "Earlier openings known on this machine: 1" in page.text()
+
+
+@pytest.mark.long
 def test_an_edited_record_stands_in_the_first_line_too(make_folder: Make) -> None:
     folder = make_folder(patients=120)
     path = folder / "ledger.jsonl"

@@ -13,6 +13,7 @@ from equipoise.report.study.page import study_answers, study_figures
 from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import Table, study_tables
 from equipoise.runfolder.paths import STUDY_PLAN
+from equipoise.runfolder.study_family import cohort_groups
 
 Make = Callable[..., Path]
 ARMS = ["unet-adam", "deeplab-adam", "densenet-adam", "densenet-adaptive-momentum"]
@@ -159,3 +160,22 @@ def test_tables_are_the_same_in_markdown(study: Path) -> None:
     assert tables[0].title == "Average rank, settings as stated"
     text = Table("T", ("a", "b"), (("1", "2"),), "note").markdown()
     assert text == "### T\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nnote\n"
+
+
+@pytest.mark.long
+def test_splits_of_one_cohort_are_drawn_as_one_data_set(study: Path) -> None:
+    """Under two names, one data set would be counted as two that agree."""
+    before = study_results(study)
+    place = study / STUDY_PLAN
+    plan = json.loads(place.read_text(encoding="utf-8"))
+    one, other = ("/".join((name, plan["models"][0])) for name in plan["cohorts"][:2])
+    rows = [{"a": one, "b": other, "test_cases_shared": 3}]
+    place.write_text(json.dumps(plan | {"shared_test_cases": rows}), encoding="utf-8")
+    after = study_results(study)
+    assert cohort_groups(plan["cohorts"][:2], rows) == dict.fromkeys(plan["cohorts"][:2], plan["cohorts"][0])
+    for kind, by_endpoint in before["ranks"].items():
+        for endpoint, ranking in by_endpoint.items():
+            pairs = zip(ranking["arms"], after["ranks"][kind][endpoint]["arms"], strict=True)
+            assert all(a["rank"] == b["rank"] for a, b in pairs), (
+                "the estimate is the same, its interval is not narrower"
+            )

@@ -1,11 +1,14 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from equipoise.report.results.warnings import other_budgets
 from equipoise.report.summary import results_of
-from equipoise.report.text.methods import methods, other_kinds
+from equipoise.report.text.methods import budget_in_words, methods, other_kinds
+from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.read import read_folder
 
 Make = Callable[..., Path]
@@ -14,6 +17,35 @@ Make = Callable[..., Path]
 def _text(folder: Path) -> tuple[str, list[str]]:
     run = read_folder(folder)
     return methods(results_of(run), run.lock)
+
+
+NNUNET = {"name": "theirs", "model": "nnunet", "optimizer": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "budget"),
+    [
+        ({"minutes": 5}, "5 minutes"),
+        ({"epochs": 1, "steps_per_epoch": 1}, "1 epoch of 1 update"),
+        ({}, "8 epochs of 250 updates"),
+    ],
+)
+def test_an_arm_with_another_budget_is_told_in_the_text_and_as_a_warning(settings, budget) -> None:
+    arms = [{"name": "mine", "model": "unet"}, NNUNET | {"settings": {"model": settings}}]
+    words = budget_in_words(arms)
+    assert words == "an equal budget of epochs for all arms but theirs, which had another budget"
+    jobs = [SimpleNamespace(arm="mine", done={"epochs": 8}), SimpleNamespace(arm="theirs", done={"epochs": 1})]
+    (reason,) = other_budgets(SimpleNamespace(jobs=jobs), arms)
+    assert f"theirs was trained for {budget}, which is another budget than the 8 epochs of the networks" in sentence(
+        reason
+    )
+    both = [arms[1], arms[1] | {"name": "again"}]
+    assert other_budgets(SimpleNamespace(jobs=jobs), both) == []
+    assert budget_in_words(both).startswith("an equal budget of ")
+    assert other_budgets(SimpleNamespace(jobs=jobs), arms[:1]) == []
+    other = [*both, NNUNET | {"name": "longer", "settings": {"model": {"minutes": 9}}}]
+    assert len(other_budgets(SimpleNamespace(jobs=jobs), other)) == 3
+    assert budget_in_words(other) == "unequal budgets"
 
 
 @pytest.mark.long

@@ -1,5 +1,8 @@
 """The model card: every item is marked, nothing of the user's breaks its table."""
 
+import re
+
+from equipoise.report.study.tables import Table
 from equipoise.report.text.model_card import AUTHOR, OPEN, RUN, bundle_card, run_card
 
 CONTRACT = {"regions": [["organ", [1]]], "channels": ["image"], "classes": ["background", "organ"], "oriented": True}
@@ -84,3 +87,20 @@ def test_the_card_of_a_run_says_what_a_run_knows():
 def test_what_was_overruled_is_printed_with_its_reason():
     text = bundle_card(record(overruled=["it did not beat size-rule"], although="for a study of failures"), PARITY)
     assert "| exported despite | it did not beat size-rule: for a study of failures | from the run |" in text
+
+
+def test_no_name_puts_markup_into_a_card():
+    evil = "<script>alert(1)</script> ![x](http://y) [z](javascript:1) | & \x1b[2J"
+    rows = {"arm": evil, "trial": evil, "question": evil, "endpoint": evil, "exploratory_reasons": [evil]}
+    text = bundle_card(record(**rows, exploratory=True, comparisons=[{"other": evil, "reason": evil}]), PARITY)
+    assert "<" not in text
+    assert "\x1b" not in text
+    assert not re.search(r"(?<!\\)[\[\]]", text)
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in text.splitlines() if line.startswith("| "))
+
+
+def test_neither_does_one_into_the_tables_of_a_study():
+    table = Table("<i>", ("a", "b|c"), (("<script>", "[x](y)"),), "<b>")
+    assert table.markdown().splitlines() == [
+        "### &lt;i&gt;", "| a | b\\|c |", "| --- | --- |", "| &lt;script&gt; | \\[x\\](y) |", "", "&lt;b&gt;",
+    ]  # fmt: skip

@@ -25,6 +25,22 @@ class Wide(Net):
     def forward(self, x):
         return super().forward(x)[:, :, None]
 
+class Softmax(Net):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+class SoftmaxWhenAsked(Net):
+    def forward(self, x):
+        return super().forward(x) if self.training else super().forward(x).softmax(1)
+
+class Sigmoid(Net):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
+class LogSoftmax(Net):
+    def forward(self, x):
+        return super().forward(x).log_softmax(1)
+
 def not_a_model(in_channels, out_channels, spatial_dims):
     return 3
 
@@ -32,10 +48,33 @@ def sulky(in_channels, out_channels, spatial_dims):
     raise ValueError("no such depth")
 """
 
+RULES = """
+import torch
+
+class Forgetful(torch.optim.SGD):
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr)
+        self.mine = {}
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for param in group["params"]:
+                param.grad.add_(self.mine.setdefault(id(param), torch.zeros_like(param)))
+                self.mine[id(param)] = param.grad.clone()
+        return super().step(closure)
+
+class HalfDead(torch.optim.SGD):
+    def step(self, closure=None):
+        for param in self.param_groups[0]["params"][1::2]:
+            param.grad = None
+        return super().step(closure)
+"""
+
 
 @pytest.fixture
 def job(tmp_path):
     (tmp_path / "nets_for_preflight.py").write_text(NETS)
+    (tmp_path / "rules_for_preflight.py").write_text(RULES)
     arm = Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"})
     places = (tmp_path / "jobs", tmp_path, tmp_path)
     return Job(arm, 0, 0, *places, "classification", ("x", "y"), 1, 2, TrainingSection(), {}, "auc")
@@ -70,6 +109,17 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
         ({"model": "nets_for_preflight:sulky"}, "cannot be built: no such depth"),
         ({"model": {"name": "nets_for_preflight:Net", "depth": 3}}, "has no setting 'depth'"),
         ({"optimizer": {"name": "adam", "lr": -1.0}}, "cannot be built: Invalid learning rate"),
+        ({"model": "nets_for_preflight:Softmax"}, "Softmax' returns probabilities.*as after a softmax; return logits"),
+        ({"model": "nets_for_preflight:SoftmaxWhenAsked"}, "returns probabilities.*as after a softmax; return logits"),
+        ({"model": "nets_for_preflight:Sigmoid"}, "returns probabilities.*as after a sigmoid; return logits"),
+        (
+            {"optimizer": "rules_for_preflight:Forgetful"},
+            "optimizer 'rules_for_preflight:Forgetful' breaks the clause 'resumes bit for bit'.*in self.state",
+        ),
+        (
+            {"optimizer": "rules_for_preflight:HalfDead"},
+            r"the clause 'moves every parameter': 3 of 6 keep .*\(0.bias, 1.bias, 3.bias\)",
+        ),
         ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'Adam'"),
     ],
 )
@@ -78,6 +128,10 @@ def test_what_cannot_train_is_named_with_its_arm(job, samples, arm, sentence):
         preflight(([with_arm(job, **arm)], samples))
     assert str(caught.value).startswith("arm 'net'")
     assert "\n" not in str(caught.value)
+
+
+def test_logarithms_of_probabilities_are_logits(job, samples):
+    assert preflight(([with_arm(job, model="nets_for_preflight:LogSoftmax")], samples))["code"]
 
 
 def test_an_unknown_augmentation_is_told_before_training(job, samples):

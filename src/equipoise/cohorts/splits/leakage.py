@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.case_pictures import Bytes
 from equipoise.cohorts.cohort import Case, Cohort
 from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
@@ -208,12 +208,17 @@ def _look(cards: CaseCards) -> tuple[list[bytes], Ints]:
     """Return a digest of every case's pixels, empty where it has too little detail, and which pictures have enough."""
     digests, detailed = [], []
     for index, card in enumerate(cards.all()):
-        # Compressed size measures detail: a plain shape has few bytes whatever its contrast.
-        detail = len(zlib.compress(card.picture.tobytes(), 1))
+        detail = detail_of(card)
         digests.append(card.digest if detail >= EQUAL_BYTES else b"")
         if detail >= NEAR_BYTES and card.values >= NEAR_VALUES:
             detailed.append(index)
     return digests, np.array(detailed, dtype=np.int64)
+
+
+def detail_of(card: CaseCard) -> int:
+    """Return how much there is to see, in bytes; below EQUAL_BYTES, equal pixels prove nothing."""
+    # Compressed size measures detail: a plain shape has few bytes whatever its contrast.
+    return len(zlib.compress(card.picture.tobytes(), 1))
 
 
 def _equal_pairs(digests: Sequence[bytes], allowed: Allowed) -> list[tuple[int, int]]:

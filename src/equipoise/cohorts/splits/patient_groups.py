@@ -1,10 +1,14 @@
 """Guess patients from the similarity of their images, for sources without patient ids."""
 
+import re
 from dataclasses import replace
 
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.splits.leakage import propose_groups
+
+_OF_ITS_OWN = re.compile(r": every (case|image) counts as a patient of its own(, which hides [^;.]*)?")
+"""What notes of sources say of cases without patients: no longer true where these are guessed."""
 
 
 def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Cohort:
@@ -22,4 +26,5 @@ def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Coh
         f"Patients are guesses: {len(cohort)} cases were joined to {len(set(groups))} groups of equal or alike images, "
         "in place of the patient ids that the source does not state; a patient whose images differ may be in several."
     )
-    return replace(cohort, cases=cases, patients_guessed=True, notes=(*cohort.notes, note))
+    notes = tuple(_OF_ITS_OWN.sub("", one) for one in cohort.notes)
+    return replace(cohort, cases=cases, patients_guessed=True, notes=(*notes, note))

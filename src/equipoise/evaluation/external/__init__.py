@@ -7,20 +7,26 @@ import warnings
 from typing import Any
 
 from equipoise.evaluation.external.arm_names import split_arm
-from equipoise.evaluation.external.audit_options import AuditOptions, parse_regions, read_column
+from equipoise.evaluation.external.audit_options import AuditOptions, parse_regions
 from equipoise.evaluation.external.collection import Collected, Source, collect, collect_table
+from equipoise.evaluation.external.lists import PATIENTS, ListFile, read_list, training_list
 from equipoise.evaluation.external.roles import parse_columns
+from equipoise.evaluation.external.scopes import scores_text
 
 __all__ = [
+    "PATIENTS",
     "AuditOptions",
     "Collected",
+    "ListFile",
     "Source",
     "collect",
     "collect_table",
     "parse_columns",
     "parse_regions",
-    "read_column",
+    "read_list",
+    "scores_text",
     "split_arm",
+    "training_list",
 ]
 
 

@@ -1,14 +1,13 @@
 """Check that all arms predict the same cases with the same truth, and that no test case was trained on."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.lists import ListFile
 from equipoise.evaluation.predictions import Predictions
 
 _TRUTHS = ("truth_voxels", "n_ref")
@@ -60,7 +59,9 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     jobs, number = np.unique(job, axis=0, return_inverse=True)
     case, position = np.unique(test.case, return_inverse=True)
     held = np.zeros((len(case), len(jobs)), dtype=bool)
-    held[position, number.ravel()] = True
+    # A score that is no number is no prediction, as a row that is not there.
+    scored = ~np.isnan(test.scores).any(axis=1)
+    held[position[scored], number.ravel()[scored]] = True
     lost = case[~held.all(axis=1)]
     if not len(lost):
         return table, notes
@@ -126,30 +127,24 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
     lost = sorted(set(cases) - set(table.case.tolist()))
     if not lost:
         return []
+    number = f"{len(lost)} cases of the truth have" if len(lost) > 1 else "1 case of the truth has"
     if not common_cases:
         raise PredictionError(
-            f"{len(lost)} cases of the truth have no prediction of any arm, first {lost[0]!r}; add them, or leave "
-            "them out (--common-cases)"
+            f"{number} no prediction of any arm, first {lost[0]!r}; add what is lacking, or leave such cases out "
+            "(--common-cases)"
         )
-    return [f"{len(lost)} cases of the truth have no prediction of any arm and were left out, as requested."]
+    return [f"{number} no prediction of any arm and {'were' if len(lost) > 1 else 'was'} left out, as requested."]
 
 
-def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
+def not_trained(table: Predictions, trained: ListFile, *, allowed: bool) -> list[str]:
     """Refuse test cases or patients that a training list names, or note their number."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PredictionError(f"the training list {path} is not readable ({error}); give a CSV") from error
-    if not rows or not {"case", "patient"} & rows[0].keys():
-        raise PredictionError(f"the training list {path} has no row with a column 'case' or 'patient'; add one")
     test = table.split == "test"
     for key, tested in (("case", table.case[test]), ("patient", table.patient[test])):
-        both = sorted({str(row[key]) for row in rows if row.get(key)} & set(tested.tolist()))
+        both = sorted(trained.names.get(key, frozenset()) & set(tested.tolist()))
         if both and not allowed:
             raise PredictionError(
-                f"{len(both)} test {key}s are also in the training list {path}, first {both[0]!r}; test on other "
-                "cases, because results on training cases are too optimistic"
+                f"{len(both)} test {key}s are also in the training list {trained.path}, first {both[0]!r}; test on "
+                "other cases, because results on training cases are too optimistic"
             )
         if both:
             note = (
@@ -157,4 +152,4 @@ def not_trained(table: Predictions, path: Path, *, allowed: bool) -> list[str]:
                 "the results are better than new patients would give."
             )
             return [note]
-    return [f"No test case or patient is in the given training list ({len(rows):,} rows)."]
+    return [f"No test case or patient is in the given training list ({trained.cases:,} rows)."]

@@ -6,10 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.roles import with_roles
-from equipoise.evaluation.external.table_file import table_columns
+from equipoise.evaluation.external.lists import ListFile
 from equipoise.evaluation.segmentation import Metric
 
+LOGITS, PROBABILITIES, PERCENT = "logits", "probabilities", "percent"
+"""What scores are, as the caller says."""
 Regions = Mapping[str, tuple[int, ...]]
 
 
@@ -23,9 +24,10 @@ class AuditOptions:
     patients: case → patient, where the files name no patients. subgroups: columns that describe cases.
     own: metrics of the caller's own for each case of masks, by name.
     calls: endpoints that called classes suffice for. columns: role → columns of tables, see `parse_columns`. scores:
-    "probabilities" or "logits", where tables do not say. positive: the class that a single score is about. primary: the
-    endpoint asked for. ignore: labels of the truth that nobody annotated, whose voxels count for no arm. below_chance:
-    the labels of masks are right, although those of an arm look exchanged.
+    one of `PROBABILITIES`, `PERCENT` and `LOGITS`, where tables do not say, or one for each arm (`parse_scores`).
+    positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
+    nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
+    arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
     """
 
     truth: Path | None = None
@@ -43,6 +45,8 @@ class AuditOptions:
     primary: str = "auc"
     ignore: tuple[int, ...] = ()
     below_chance: bool = False
+    lists: tuple[ListFile, ...] = ()
+    arm: str = ""
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:
@@ -86,25 +90,3 @@ def labels_of(regions: Regions, labels_present: Sequence[int]) -> dict[str, tupl
             "order, or write name=label"
         )
     return {name: labels or (labels_present[index],) for index, (name, labels) in enumerate(regions.items())}
-
-
-def read_column(path: Path, key: str, value: str, description: str) -> dict[str, str]:
-    """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values."""
-    columns, _ = table_columns(path)
-    columns, _ = with_roles(columns, str(path), {}, listed=(key, value))
-    if key not in columns or value not in columns or not len(columns[key]):
-        listed = ", ".join(columns)
-        raise PredictionError(
-            f"the {description} {path} has no row with the columns {key!r} and {value!r} (it has {listed}); add them"
-        )
-    values: dict[str, str] = {}
-    for name, cell in zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True):
-        if not name or not cell:
-            raise PredictionError(
-                f"the {description} {path} has an empty cell in column {key!r} or {value!r}; fill it in"
-            )
-        if values.setdefault(name, cell) != cell:
-            raise PredictionError(
-                f"the {description} {path} gives case {name!r} the {value} {values[name]!r} and {cell!r}; keep one"
-            )
-    return values

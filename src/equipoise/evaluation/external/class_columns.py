@@ -14,14 +14,20 @@ from scipy.special import expit, softmax
 
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
+from equipoise.evaluation.external.called_classes import POSITIVES, refuse_unnamed_calls, scores_of_calls
+from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns
 from equipoise.evaluation.external.rival_columns import refuse_rivals
-from equipoise.evaluation.external.score_scales import SUM_TOLERANCE, refuse_outside, refuse_stated_logits
+from equipoise.evaluation.external.score_scales import (
+    SUM_TOLERANCE,
+    refuse_no_percentages,
+    refuse_outside,
+    refuse_stated_logits,
+)
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.evaluation.predictions import SCORE
 
-LOGITS, PROBABILITIES = "logits", "probabilities"
 _PER_CLASS = re.compile(r"(prob|proba|probability|p|pred_prob|y_prob|y_proba|y_score|logit|logits)_(.+)", re.IGNORECASE)
 _AFTER_CLASS = re.compile(r"(.+)_(prob|proba|probability|score|logit)", re.IGNORECASE)
 _SCORES = (
@@ -36,17 +42,20 @@ _CALLED = (
 MANY_SCORES = 20
 """Different scores, none below one half, needed to ask what they are about where neither name nor calls tell."""
 _NO_TRUTH = ("", "na", "nan", "n/a", "#n/a")
-_POSITIVES = {"1": "0", "true": "false", "positive": "negative", "pos": "neg", "yes": "no"}
-"""Truths that a single score is about, with the other one."""
 
 
 def with_scores(
-    columns: Columns, source: str, options: AuditOptions, truth: Mapping[str, str] | None
+    columns: Columns,
+    source: str,
+    options: AuditOptions,
+    truth: Mapping[str, str] | None,
+    used: dict[str, str] | None = None,
 ) -> tuple[Columns, list[str]]:
     """Return the columns with `truth` and one `score_<class>` per class, where the table is a classifier's; and notes.
 
-    truth: case → class, for tables without a truth of their own.
+    truth: case → class, for tables without a truth of their own. used: is filled with the columns of scores and calls.
     """
+    before = columns
     # The same prefix in other letters, as spreadsheets write it.
     columns = {SCORE + key[len(SCORE) :] if key.lower().startswith(SCORE) else key: v for key, v in columns.items()}
     own = "truth" in columns
@@ -54,6 +63,8 @@ def with_scores(
     if not own and not (truth and labels):
         _refuse_bare_scores(columns, source)
         return columns, []
+    if not own and not any(label is not None for label in labels) and labels:
+        refuse_unlisted([str(case) for case in columns["case"]], truth or {}, source, f"the reference {options.truth}")
     if not labels:
         raise PredictionError(f"{source} has a header and no rows; save the predictions again")
     named = sorted({name.removeprefix(SCORE) for name in columns if name.startswith(SCORE)})
@@ -65,8 +76,22 @@ def with_scores(
     if blank:
         raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
     if any(name.startswith(SCORE) for name in columns):
-        return _completed(columns, source, options, sorted(set(texts)), notes)
-    return _from_one(columns, source, options, texts, notes)
+        columns, notes = _completed(columns, source, options, sorted(set(texts)), notes)
+    else:
+        columns, notes = _from_one(columns, source, options, texts, notes, used)
+    if used is not None and not {"score", "prediction"} & used.keys():
+        scores = [name for name in before if name not in columns or name.lower().startswith(SCORE)]
+        used |= {"score": ", ".join(scores)} if scores else {}
+    return columns, notes
+
+
+def score_columns(columns: Columns) -> list[str]:
+    """Return the columns whose names are those of scores."""
+    return [
+        name
+        for name in columns
+        if bare(name) in _SCORES or name.lower().startswith(SCORE) or _PER_CLASS.fullmatch(name)
+    ]
 
 
 def _truths(labels: list[Any], classes: list[str]) -> list[Any]:
@@ -133,21 +158,27 @@ def _completed(
         return table, [*notes, *more]
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
+    if options.scores == PERCENT and len(names) > 1:
+        scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
+        refuse_no_percentages(columns, scores, ", ".join(names), source)
+        shares = dict(zip(names, scores.T / 100, strict=True))
+        return {**columns, **shares}, [*notes, f"The scores of {source} are percentages and were divided by 100."]
     if options.scores == PROBABILITIES:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
-        refuse_outside(columns, scores, ", ".join(names), source)
-    return columns, [*notes, *_other_sums(columns, names, source)]
+        refuse_outside(columns, scores, ", ".join(names), source, options.arm)
+    return columns, notes
 
 
-def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
+def other_sums(columns: Columns, source: str) -> list[str]:
     """Note scores from 0 to 1 that do not add up to 1, as those of one network per class or of two arms."""
+    names = [name for name in columns if name.startswith(SCORE)]
     numbers = [as_numbers(columns[name]) for name in names]
     known = [one for one in numbers if one is not None]
     if len(known) < max(2, len(names)):
         return []
     scores = np.stack(known, axis=1)
     rows = np.isfinite(scores).all(axis=1)
-    unlike = rows & (abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE)
+    unlike = rows & (abs(np.where(rows, scores.T, 0).sum(axis=0) - 1) > SUM_TOLERANCE)
     if not unlike.any() or scores[rows].min() < 0 or scores[rows].max() > 1:
         return []
     sums = scores[unlike].sum(axis=1)
@@ -160,11 +191,18 @@ def _other_sums(columns: Columns, names: list[str], source: str) -> list[str]:
 
 
 def _from_one(
-    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+    columns: Columns,
+    source: str,
+    options: AuditOptions,
+    truths: list[str],
+    notes: list[str],
+    used: dict[str, str] | None = None,
 ) -> tuple[Columns, list[str]]:
-    """Read one column of scores or of called classes."""
+    """Read one column of scores or of called classes; `used` is filled with its name."""
+    used = {} if used is None else used
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
+        refuse_unnamed_calls(columns, truths, source, options)
         return columns, notes
     score = _one(columns, _SCORES, "score", source, named="score" in options.columns or "arms" in options.columns)
     if score is not None and _only_calls(columns[score], truths):
@@ -179,11 +217,17 @@ def _from_one(
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
             notes.append(f"The predicted classes in {called!r} of {source} were not used; the scores were.")
+        used["score"] = used.get("score", score)
         table, more = _two(columns, score, positive, negative, source, options)
         return table, [*notes, *more]
     if called is None:
+        refuse_unnamed_calls(columns, truths, source, options)
         return columns, notes
-    return _calls(columns, called, source, options, truths, notes)
+    used["prediction"] = used.get("prediction", used.pop("score", called))
+    cells = [str(one) for one in _truths(columns[called].tolist(), [])]
+    rest = {name: values for name, values in columns.items() if name != called}
+    columns, more = scores_of_calls(rest, used["prediction"], cells, truths, source, options)
+    return columns, [*notes, *more]
 
 
 def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, named: bool) -> str | None:
@@ -226,11 +270,11 @@ def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, 
             raise PredictionError(f"{source} has the classes {', '.join(seen)}; name the positive one with --positive")
         return options.positive, others[0]
     for one in seen:
-        partner = _POSITIVES.get(one.lower())
-        if one.lower() in _POSITIVES and {other.lower() for other in seen} <= {one.lower(), partner, "-1"}:
+        partner = POSITIVES.get(one.lower())
+        if one.lower() in POSITIVES and {other.lower() for other in seen} <= {one.lower(), partner, "-1"}:
             return one, next((other for other in seen if other != one), str(partner))
-    if len(seen) == 1 and seen[0].lower() in _POSITIVES.values():
-        positive = next(one for one, other in _POSITIVES.items() if other == seen[0].lower())
+    if len(seen) == 1 and seen[0].lower() in POSITIVES.values():
+        positive = next(one for one, other in POSITIVES.items() if other == seen[0].lower())
         return positive, seen[0]
     raise PredictionError(
         f"{source} has one score, but it is not clear of which class ({', '.join(seen)}); name the class (--positive "
@@ -260,12 +304,15 @@ def _probability(
     if kind == LOGITS:
         refuse_stated_logits(columns, score[:, None], name, source)
         return _logistic(finite, score, name, source)
+    if kind == PERCENT:
+        refuse_no_percentages(columns, score[:, None], name, source)
+        return score / 100, [f"The scores {name!r} of {source} are percentages and were divided by 100."]
     if kind is None and "logit" in name.lower():
         raise PredictionError(
             f"{source} has the column {name!r} with values from 0 to 1 only; say what they are (--scores "
             "probabilities; convert logits to probabilities)"
         )
-    refuse_outside(columns, score[:, None], name, source)
+    refuse_outside(columns, score[:, None], name, source, options.arm)
     return score, []
 
 
@@ -314,37 +361,9 @@ def _logistic(
 def _score_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
     numbers = as_numbers(values)
     if numbers is None:
-        raise PredictionError(f"{source} has a cell in column {name!r} that is not a number; correct it")
+        odd = next(cell for cell in values.tolist() if as_numbers(np.array([cell], dtype=object)) is None)
+        raise PredictionError(f"{source} has {str(odd)!r} in column {name!r}, which is no number; correct it")
     return numbers
-
-
-def _calls(
-    columns: Columns, name: str, source: str, options: AuditOptions, truths: list[str], notes: list[str]
-) -> tuple[Columns, list[str]]:
-    """Make scores of 0 and 1 of called classes, for endpoints that need no more."""
-    called = _truths(columns[name].tolist(), [])
-    classes = sorted(set(truths))
-    foreign = [str(one) for one in called if one not in classes]
-    if foreign and not {*map(str, called), *classes} <= {"0", "1"}:
-        raise PredictionError(
-            f"{source} has the predicted class {foreign[0]!r} in {name!r}, which is no class of the truth; correct it"
-        )
-    if options.primary not in options.calls:
-        raise PredictionError(
-            f"{source} has predicted classes in {name!r} and no class scores, so {options.primary} cannot be "
-            "computed; add score_<class> columns, or compare the predicted classes (--primary balanced_accuracy; also "
-            f"{', '.join(options.calls)})"
-        )
-    classes = sorted({*classes, *map(str, called)}) if len(classes) < 2 else classes
-    if options.positive in classes and len(classes) == 2:
-        classes.sort(key=lambda one: one == options.positive)
-    own = np.array([str(one) for one in called])
-    scores = {SCORE + one: (own == one).astype(float) for one in classes}
-    rest = {key: values for key, values in columns.items() if key != name}
-    return {**rest, **scores}, [
-        *notes,
-        f"The column {name!r} of {source} holds predicted classes, which have no ROC curve.",
-    ]
 
 
 def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -> None:

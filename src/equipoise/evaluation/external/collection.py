@@ -11,16 +11,19 @@ import numpy as np
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
-from equipoise.evaluation.external.audit_options import AuditOptions, read_column
-from equipoise.evaluation.external.class_columns import with_scores
+from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.class_columns import other_sums, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
+from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
+from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
+from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.structures import description
-from equipoise.evaluation.external.table_file import SUFFIXES, columns_of, table_columns
+from equipoise.evaluation.external.table_file import SUFFIXES, TableFile, columns_of, table_file
 from equipoise.evaluation.external.unused import refuse_unused
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
@@ -43,21 +46,23 @@ class Input:
 
 @dataclass(frozen=True)
 class Source:
-    """A path that was read: its kind in words, its arms, its number of cases, and its SHA-256."""
+    """A path that was read: its kind in words, arms, number of cases and SHA-256, and the column of every role."""
 
     path: str
     kind: str
     arms: tuple[str, ...]
     cases: int
     sha256: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Collected:
     """The table of all sources; `unpredicted` are cases of the truth that are in no source.
 
-    attributes: subgroup → case → value. notes: sentences about the assumptions made. masks: (arm, case) → the true and
-    the predicted mask of the first run. structures: those that tables themselves name, or that tools' files judge.
+    attributes: subgroup → case → value. notes: sentences on assumptions that may mislead; readings: on how columns were
+    read. masks: (arm, case) → the true and the predicted mask of the first run. structures: those that tables
+    themselves name, or that tools' files judge. lists: the files beside the predictions.
     """
 
     predictions: Predictions
@@ -67,6 +72,8 @@ class Collected:
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     masks: Mapping[tuple[str, str], tuple[Path, Path]] = field(default_factory=dict)
     structures: frozenset[str] = frozenset()
+    readings: tuple[str, ...] = ()
+    lists: tuple[ListFile, ...] = ()
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:
@@ -81,18 +88,26 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
         opened, inner = _opened(arm, path, options, several)
         inputs += opened
         options = options if inner is None else replace(options, truth=inner)
-    truth = _truth(options)
+    reference = _reference(options)
+    truth = _values(reference)
+    options = options if reference is None else replace(options, lists=(*options.lists, reference))
     named = _named(inputs, options.truth)
+    refuse_unknown_scopes(options, [str(source.arm) for source in named])
     options, notes_on_structures = _structures(named, options)
     masked = [source for source in named if source.kind is Kind.MASK]
     paired: dict[tuple[str, str], tuple[Path, Path]] = {}
-    mask_parts, notes, lost = _masks(masked, options, watch, paired) if masked else ([], [], [])
+    true_masks: dict[Path, str] = {}
+    mask_parts, notes, lost = _masks(masked, options, watch, paired, true_masks) if masked else ([], [], [])
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = [*parts, *mask_parts]
-    refuse_unused(parts, given_options, truth)
+    refuse_unused(parts, replace(given_options, lists=options.lists), truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
+    if options.truth is not None and options.truth.is_dir() and true_masks:
+        digest = hashlib.sha256("\n".join(sorted(true_masks.values())).encode()).hexdigest()
+        beside = ListFile(str(options.truth), MASKS, len(true_masks), digest)
+        options = replace(options, lists=(*options.lists, beside))
     return replace(_collected(parts, options, truth, notes, lost), masks=paired)
 
 
@@ -125,32 +140,50 @@ def _structures(inputs: Sequence[Input], options: AuditOptions) -> tuple[AuditOp
 def collect_table(table: Any, options: AuditOptions) -> Collected:
     """Collect a table in memory: a pyarrow.Table, a dictionary of columns or a data frame."""
     name = "the table"
-    truth = _truth(options)
-    part = Part("", _reading(columns_of(table, name), name, "table in memory", options, truth))
+    reference = _reference(options)
+    truth = _values(reference)
+    options = options if reference is None else replace(options, lists=(*options.lists, reference))
+    refuse_unknown_scopes(options, [])
+    columns = columns_of(table, name)
+    rows = np.arange(len(next(iter(columns.values()), ()))) + 1
+    part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth))
     parts, notes = _detected([part], options)
     refuse_unused(parts, options, truth)
     return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 
 
 def _collected(
-    parts: list[Part], options: AuditOptions, truth: dict[str, str] | None, notes: list[str], lost: list[str]
+    parts: list[Part], options: AuditOptions, truth: Mapping[str, str] | None, notes: list[str], lost: list[str]
 ) -> Collected:
     joined = join(parts, options, truth)
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
+    readings = [one for part in parts for one in part.reading.readings] + [
+        one for file in options.lists for one in file.notes
+    ]
     return Collected(
         joined.predictions, tuple(_source(part) for part in parts), assumptions, tuple(lost), joined.attributes,
         structures=frozenset(one for part in parts for one in part.reading.structures),
+        readings=tuple(dict.fromkeys(readings)), lists=options.lists,
     )  # fmt: skip
 
 
-def _truth(options: AuditOptions) -> dict[str, str] | None:
-    """Read case → class of a truth given as CSV; None for a truth of another kind."""
-    if options.truth is None or options.truth.suffix.lower() not in SUFFIXES:
+def _reference(options: AuditOptions) -> ListFile | None:
+    """Read or describe the truth that the caller gives as a file; None without one, and for a folder of masks."""
+    path = options.truth
+    if path is None or path.is_dir():
         return None
-    if detections.true_findings(options.truth) is not None:
-        return None
-    return read_column(options.truth, "case", "truth", "truth")
+    if path.suffix.lower() not in SUFFIXES:
+        return whole_file(path, MEDMNIST, 0) if path.suffix.lower() == ".npz" and path.is_file() else None
+    findings = detections.true_findings(path)
+    if findings is not None:
+        return whole_file(path, FINDINGS, len(findings))
+    return read_list(path, "case", "truth", REFERENCE, options.columns)
+
+
+def _values(reference: ListFile | None) -> dict[str, str] | None:
+    """Return case → class of a reference that is a table of them; None of another kind."""
+    return dict(reference.values) if reference is not None and reference.kind == REFERENCE else None
 
 
 def _opened(arm: str | None, path: Path, options: AuditOptions, is_arm: bool) -> tuple[list[Input], Path | None]:
@@ -249,8 +282,9 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
         return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
-    columns, digest = table_columns(path, next(iter(options.columns.get("sheet", ())), None))
-    return Part(arm, _reading(columns, str(path), source.kind.value, options, truth, digest), fold_in(path))
+    options = options_of_arm(options, arm)
+    table = table_file(path, next(iter(options.columns.get("sheet", ())), None))
+    return Part(arm, _reading(table, str(path), source.kind.value, options, truth), fold_in(path))
 
 
 def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], list[str]]:
@@ -272,25 +306,37 @@ def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], lis
 
 
 def _reading(
-    columns: Columns, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None, digest: str = ""
+    table: TableFile, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None
 ) -> Reading:
     """Return a table whose columns have the names of their roles."""
-    raw = columns
-    columns, notes = with_roles(raw, source, options.columns, options.metric, options.subgroups)
-    if detections.has_places(columns):
-        return Reading(source, detections.KIND, columns, tuple(notes), digest)
-    columns, more = with_scores(columns, source, options, truth)
+    raw, digest, used = table.columns, table.sha256, dict[str, str]()
+    rows = RowNumbers(table.rows)
+    listed = {name for one in options.lists for name in one.columns.values()} - raw.keys()
+    by_role = {role: names for role, names in options.columns.items() if not listed & set(names)}
+    columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
+    if has_places(columns):
+        return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
+    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options)
+    notes += cells
+    columns, more = with_scores(columns, source, options, truth, used)
+    cautions = [one for one in notes if isinstance(one, Caution)] + other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)
-    structures = structures_of(raw, columns)
-    return Reading(source, kind, columns, (*notes, *more, *aside), digest, structures=structures)
+    return Reading(
+        source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
+        readings=(*table.notes, *(one for one in notes if one not in cautions), *more, *aside), used=used,
+    )  # fmt: skip
 
 
 def _masks(
-    inputs: list[Input], options: AuditOptions, watch: Watch, paired: dict[tuple[str, str], tuple[Path, Path]]
+    inputs: list[Input],
+    options: AuditOptions,
+    watch: Watch,
+    paired: dict[tuple[str, str], tuple[Path, Path]],
+    true_masks: dict[Path, str],
 ) -> tuple[list[Part], list[str], list[str]]:
     """Measure the inputs that are masks, all together so that every arm has the same structures.
 
-    paired: is filled with the masks of every arm and case.
+    paired: is filled with the masks of every arm and case; true_masks: with the SHA-256 of every true mask.
     """
     owned_pairs: list[tuple[int, MaskPair]] = []
     notes: list[str] = []
@@ -308,6 +354,7 @@ def _masks(
         [pair for _, pair in owned_pairs], options.regions, watch, options.own, options.ignore,
         [pair.arm or str(inputs[index].arm) for index, pair in owned_pairs], options.below_chance,
     )  # fmt: skip
+    true_masks |= measured.truths
     owner = np.array([index for index, _ in owned_pairs])
     arms = np.array([pair.arm for _, pair in owned_pairs])
     parts = []
@@ -335,4 +382,6 @@ def _source(part: Part) -> Source:
     columns = part.reading.columns
     arms = dict.fromkeys(columns["arm"].astype(str).tolist()) if "arm" in columns else {part.arm: None}
     cases = len(set(columns["case"].tolist())) if "case" in columns else 0
-    return Source(part.reading.path, part.reading.kind, tuple(arms), cases, part.reading.sha256)
+    return Source(
+        part.reading.path, part.reading.kind, tuple(arms), cases, part.reading.sha256, dict(part.reading.used)
+    )

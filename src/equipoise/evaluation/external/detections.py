@@ -16,12 +16,11 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import FINDINGS
 from equipoise.evaluation.detection import Findings, match
-from equipoise.evaluation.external.reading import Columns, Reading
+from equipoise.evaluation.external.reading import AXES, Columns, Reading, has_places
 from equipoise.evaluation.external.roles import with_roles
 from equipoise.evaluation.external.table_file import SUFFIXES, as_numbers, table_columns
 
 KIND = "candidates of a detector (CSV)"
-_AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xmm", "worldx"))
 _SCORES = ("probability", "score", "prob", "confidence")
 _FARTHEST_MM = 1e6
 _DIAMETERS = ("diametermm", "diameter")
@@ -37,12 +36,6 @@ class Candidates:
     score: NDArray[np.float64]
     finding: NDArray[np.int64]
     irrelevant: NDArray[np.bool_]
-
-
-def has_places(columns: Columns) -> bool:
-    """Whether a table has coordinates in mm, as tables of candidates and findings do."""
-    names = {bare(name) for name in columns}
-    return all(names & set(axis) for axis in _AXES[1:])
 
 
 def true_findings(path: Path | None) -> dict[str, Findings] | None:
@@ -157,7 +150,7 @@ def _cases(columns: Columns, path: str) -> NDArray[np.str_]:
 
 
 def _places(columns: Columns, path: str) -> NDArray[np.float64]:
-    names = [next((name for name in columns if bare(name) in axis), None) for axis in _AXES]
+    names = [next((name for name in columns if bare(name) in axis), None) for axis in AXES]
     places = [as_numbers(columns[name]) for name in names if name is not None]
     known = [values for values in places if values is not None and (np.abs(values) < _FARTHEST_MM).all()]
     if len(known) < len(places):

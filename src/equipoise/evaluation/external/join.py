@@ -9,7 +9,8 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.detections import Candidates
-from equipoise.evaluation.external.likeness import plain
+from equipoise.evaluation.external.likeness import refuse_unlisted
+from equipoise.evaluation.external.lists import PATIENTS
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions, concatenate
@@ -43,10 +44,11 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         notes += note
     tables = []
     attributes: dict[str, dict[str, str]] = {}
+    listed = " ".join(["the list of patients", *(one.path for one in options.lists if one.kind == PATIENTS)])
     for part in numbered:
         path, columns = part.reading.path, part.reading.columns
-        columns = columns if options.patients is None else _with(columns, path, "patient", options.patients)
-        columns = columns if truth is None else _with(columns, path, "truth", truth)
+        columns = columns if options.patients is None else _with(columns, path, "patient", options.patients, listed)
+        columns = columns if truth is None else _with(columns, path, "truth", truth, f"the reference {options.truth}")
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
@@ -202,16 +204,10 @@ def _refuse_overlap(arm: str, parts: list[Part], owned: list[set[str]], are_fold
     )
 
 
-def _with(columns: Columns, path: str, column: str, values: Mapping[str, str]) -> Columns:
-    """Add a column whose values are looked up by case."""
+def _with(columns: Columns, path: str, column: str, values: Mapping[str, str], where: str) -> Columns:
+    """Add a column whose values are looked up by case; `where`: in which list, in words."""
     if column in columns or "case" not in columns:  # without cases, from_table refuses by name
         return columns
     cases = columns["case"].astype(str).tolist()
-    unknown = [case for case in cases if case not in values]
-    if unknown:
-        near = [case for case in values if plain(case) == plain(unknown[0])]
-        hint = f" (the list has {near[0]!r}, which looks like it; use one name)" if near else ""
-        raise PredictionError(
-            f"{len(unknown)} cases of {path} have no {column} in the list given, first {unknown[0]!r}{hint}; add them"
-        )
+    refuse_unlisted(cases, values, path, where)
     return {**columns, column: np.array([values[case] for case in cases])}

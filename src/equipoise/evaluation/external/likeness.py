@@ -1,6 +1,7 @@
 """Ids that differ by blanks, capitals, a suffix or zeros in front: one case, or one person, under two names."""
 
 import re
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,36 @@ FEWEST_DISTINCT = 10
 def plain(name: str) -> str:
     """Return an id without what people and tools write differently.
 
-    >>> plain(" Case_007.nii.gz"), plain("case 7")
-    ('case7', 'case7')
+    >>> plain(" Case_007.nii.gz"), plain("case 7"), plain("007.0")
+    ('case7', 'case7', '7')
     """
+    # Programs that take ids for numbers write 88699.0.
+    name = re.sub(r"^(\d+)\.0+$", r"\1", name.strip())
     # Between two digits a separator tells numbers apart: 1-23 and 12-3 are two names.
     text = re.sub(r"(?<!\d)[\s_\-]+|[\s_\-]+(?!\d)", "", stem(name.strip()).lower())
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), text)
+
+
+def refuse_unlisted(cases: Sequence[str], known: Collection[str], source: str, where: str) -> None:
+    """Raise PredictionError for cases of a source that a list lacks; `where`: the list, in words."""
+    cases = list(dict.fromkeys(cases))
+    unknown = [case for case in cases if case not in known]
+    if not unknown:
+        return
+    number = (
+        f"no case of {source} is"
+        if len(unknown) == len(cases)
+        else (f"{len(unknown)} of {len(cases)} cases of {source} are not")
+    )
+    spelled = {plain(name): name for name in known}
+    near = [(case, spelled[plain(case)]) for case in unknown if plain(case) in spelled]
+    if near:
+        case, name = near[0]
+        raise PredictionError(
+            f"{number} in {where}; {case!r} looks like {name!r} ({len(near)} such cases): write the ids alike in both "
+            "files, as text where they begin with zeros"
+        )
+    raise PredictionError(f"{number} in {where}, {unknown[0]!r} first; add them to it, or remove their rows")
 
 
 def alike_arms(table: Predictions) -> None:

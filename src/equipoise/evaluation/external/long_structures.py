@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.reading import Caution, Columns
 from equipoise.evaluation.external.table_file import as_numbers
 
 NAMES = (
@@ -62,7 +62,8 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     notes = [f"The column {name!r} of {source} was read as the structures: {', '.join(listed[:8])}."]
     if lost:
         cells = len(place) * len(listed)
-        notes.append(f"{lost} of {cells} structures of cases have no value in {source} and are not included in means.")
+        lacking = f"{lost} of {cells} structures of cases have no value in {source} and are not included in means."
+        notes.append(Caution(lacking))
     return wide, notes
 
 

@@ -28,11 +28,15 @@ Key = int | str
 
 @dataclass(frozen=True)
 class Measured:
-    """Columns of metrics, a row per pair in the order given; digests: SHA-256 of each pair's two files together."""
+    """Columns of metrics, a row per pair in the order given; digests: SHA-256 of each pair's two files together.
+
+    truths: SHA-256 of the true masks by path.
+    """
 
     columns: Columns
     digests: tuple[str, ...]
     notes: tuple[str, ...]
+    truths: dict[Path, str]
 
 
 def measure(
@@ -52,6 +56,7 @@ def measure(
     """
     rows: list[dict[Key, Row]] = []
     digests = []
+    truths: dict[Path, str] = {}
     notes: dict[str, dict[Path, None]] = {}
     labels, fits = LabelCount(), LabelFits(regions)
     arms = arms or [pair.arm for pair in pairs]
@@ -69,6 +74,7 @@ def measure(
         judged = _annotated(truth, prediction, ignore)
         fits.add(arms[done], pair.case, *judged)
         rows.append(_row(*judged, regions, own))
+        truths[truth.path] = " ".join(truth.scan.sha256.values())
         digests.append(" ".join((*truth.scan.sha256.values(), *prediction.scan.sha256.values())))
     watch("measuring masks", len(pairs), len(pairs))
     judged_labels = structures(labels, regions, ignore)
@@ -78,7 +84,7 @@ def measure(
     columns = {"case": np.array([pair.case for pair in pairs]), **_columns(rows, names, own)}
     notes_made = [f"{len(files)} of the masks, {next(iter(files)).name} first: {note}" for note, files in notes.items()]
     notes_made += foreign_labels(labels, regions, ignore)
-    return Measured(columns, tuple(digests), tuple(notes_made))
+    return Measured(columns, tuple(digests), tuple(notes_made), truths)
 
 
 def _comparable(prediction: MaskFile, truth: MaskFile) -> None:

@@ -1,23 +1,49 @@
 """The result of reading one file or folder: columns by name, its kind, and notes on unusual content."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.layouts.columns import bare
+
 Columns = dict[str, NDArray[Any]]
+AXES = (("coordz", "zmm", "worldz"), ("coordy", "ymm", "worldy"), ("coordx", "xmm", "worldx"))
+"""Names of the columns that hold coordinates in mm, bare."""
 _SUFFIXES = (".nii.gz", ".nii", ".npz", ".npy", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".dcm", ".mha", ".nrrd")
+
+
+class Caution(str):
+    """A note that may mislead, among those on how columns were read."""
+
+    __slots__ = ()
+
+
+@dataclass
+class RowNumbers:
+    """The number of each row of a table in its file, (rows,); rows that are left out of the table leave here, too."""
+
+    numbers: NDArray[np.int64]
+
+    def of(self, index: int, columns: Mapping[str, NDArray[Any]]) -> str:
+        """Return in words where a row of a table stands; a wide one has its rows once for each arm."""
+        case = f"of case {str(columns['case'][index])!r}" if "case" in columns else ""
+        n = len(next(iter(columns.values())))
+        if not len(self.numbers) or n % len(self.numbers):
+            return case
+        return f"{case} in row {self.numbers[index % len(self.numbers)]}".strip()
 
 
 @dataclass(frozen=True)
 class Reading:
     """One source: columns of equal length, among them `case`, and `arm` where the source itself names its arms.
 
-    kind: in words, for the report. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases.
-    structures: those that a table itself names, or that a tool's file judges.
+    kind: in words, for the report. notes: what may mislead. readings: how columns were read, in sentences; used: role →
+    column. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases. structures: those that a
+    table itself names, or that a tool's file judges.
     """
 
     path: str
@@ -27,6 +53,14 @@ class Reading:
     sha256: str = ""
     candidates: Any = None
     structures: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
+    used: Mapping[str, str] = field(default_factory=dict)
+
+
+def has_places(columns: Columns) -> bool:
+    """Whether a table has coordinates in mm, as tables of candidates and findings do."""
+    names = {bare(name) for name in columns}
+    return all(names & set(axis) for axis in AXES[1:])
 
 
 def stem(name: str) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
-from equipoise.evaluation.external.reading import Columns, stem
+from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
+from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
 from equipoise.evaluation.external.table_file import MISSING, as_numbers
 from equipoise.lookup import nearest
@@ -61,6 +62,8 @@ _WHOLES = ("1", "1.0", "100", "one")
 def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
     """Read roles from a mapping, or from the command line's spelling; several columns are joined by "+".
 
+    A role may be that of one arm, or of a list, alone (`V1.case`, `truth.case`): see `scopes`.
+
     >>> parse_columns("case=StudyID,arms=unet+vit")
     {'case': ('StudyID',), 'arms': ('unet', 'vit')}
     """
@@ -72,9 +75,10 @@ def parse_columns(given: str | Mapping[str, Any] | None) -> dict[str, tuple[str,
     else:
         roles = {str(role): (name,) if isinstance(name, str) else tuple(name) for role, name in given.items()}
     for role, names in roles.items():
-        if role not in _STATED:
-            raise PredictionError(f"columns: the role {role!r} is unknown; {nearest(role, _STATED)}")
-        if not all(names) or (len(names) != 1 and role != "arms"):
+        scope, dot, own = role.rpartition(".")
+        if own not in _STATED or (dot and not scope):
+            raise PredictionError(f"columns: the role {own!r} is unknown; {nearest(own, _STATED)}")
+        if not all(names) or (len(names) != 1 and own != "arms"):
             raise PredictionError(f"columns: {role!r} needs one name of a column, such as --columns {role}=NAME")
     return roles
 
@@ -86,42 +90,86 @@ def with_roles(
     metric: str | None = None,
     subgroups: Sequence[str] = (),
     listed: Sequence[str] | None = None,
+    used: dict[str, str] | None = None,
+    rows: RowNumbers | None = None,
 ) -> tuple[Columns, list[str]]:
     """Rename the columns of a table to the names of their roles, and known metrics to ours; notes say which.
 
     metric: the quantity in a column `value`, or in the columns of the arms of a wide table without a truth. subgroups:
     columns that the caller has given another purpose, unless their name is that of a role. listed: the roles that a
-    list is read for, whose columns the caller cannot name.
+    list is read for, whose columns the caller cannot name. used: is filled with the column of every role. rows: the
+    numbers of the rows in their file; by default those of a table with a header.
     """
     columns = {name: values for name, values in raw.items() if not _is_index(name, values)}
     notes = [f"The numbered column {name!r} of {source} was not used." for name in raw if name not in columns]
     missing = [name for role, names in by_role.items() if role != "sheet" for name in names if name not in columns]
     if missing:
-        raise PredictionError(f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}")
-    roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
+        role = next(one for one, names in by_role.items() if missing[0] in names)
+        raise PredictionError(
+            f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}. Where another file has it, state "
+            f"it for that one alone (--columns ARM.{role}={missing[0]})"
+        )
     measured = any(_METRIC_OF.get(bare(name)) for name in columns)
     structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
     wide = by_role.get("arms", ())
-    for role in _TIERS:
-        taken = {*roles, *wide, structure or "", *(name for name in subgroups if name not in ROLES)}
-        name = None if role in roles.values() else _of_role(role, columns, taken, source)
-        if name is not None and role in RIVALS and (listed is None or role in listed):
-            remedy = None if listed is None else "keep one of them in the list"
-            refuse_rivals(role, name, _rivals(role, name, columns, taken), columns, source, remedy)
-        # In a wide table the names of the arms are those of columns.
-        if name is not None and not (role == "arm" and wide):
-            roles[name] = role
+    taken = {*wide, structure or "", *(name for name in subgroups if name not in ROLES)}
+    roles = _assigned(columns, source, by_role, taken, listed)
+    if listed is None and not has_places(columns):
+        single = structure is None and (not wide or "case" in roles.values())
+        columns = _rows_once(columns, roles, source, rows, notes, single=single)
     notes += [
         f"The column {name!r} of {source} was read as the {role}." for name, role in roles.items() if name != role
     ]
     renamed = {roles.get(name, name): values for name, values in columns.items()}
     _add_case(renamed, source, notes)
+    if used is not None:
+        used |= {role: name for name, role in roles.items()} | ({"arms": ", ".join(wide)} if wide else {})
+        used |= {"case": used["patient"]} if "case" in renamed and "case" not in used else {}
     renamed = _long(renamed, wide, source, metric) if wide else renamed
     renamed = _named_metrics(_clean(renamed, source, notes), source, metric, notes)
     if structure is not None and structure not in subgroups:
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def _assigned(
+    columns: Columns,
+    source: str,
+    by_role: Mapping[str, tuple[str, ...]],
+    other: set[str],
+    listed: Sequence[str] | None,
+) -> dict[str, str]:
+    """Return column → role, as the caller says or by the names; `other`: columns that have another purpose."""
+    roles = {names[0]: role for role, names in by_role.items() if role in ROLES}
+    for role in _TIERS:
+        taken = {*roles, *other}
+        name = None if role in roles.values() else _of_role(role, columns, taken, source)
+        if name is not None and role in RIVALS and (listed is None or role in listed):
+            remedy = None if listed is None else "keep one of them in the list"
+            refuse_rivals(role, name, _rivals(role, name, columns, taken), columns, source, remedy)
+        # In a wide table the names of the arms are those of columns.
+        if name is not None and not (role == "arm" and "arms" in by_role):
+            roles[name] = role
+    return roles
+
+
+def _rows_once(
+    columns: Columns,
+    roles: Mapping[str, str],
+    source: str,
+    rows: RowNumbers | None,
+    notes: list[str],
+    *,
+    single: bool,
+) -> Columns:
+    """Leave out rows that repeat another; single: whether every case should have one row in each arm and run."""
+    rows = RowNumbers(np.arange(len(next(iter(columns.values()), ()))) + 2) if rows is None else rows
+    columns, rows.numbers, more = without_repeats(columns, roles, rows.numbers, source)
+    notes += more
+    if single:
+        refuse_conflicts({roles.get(name, name): values for name, values in columns.items()}, rows.numbers, source)
+    return columns
 
 
 def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tuple[Columns, list[str]]:
@@ -206,7 +254,7 @@ def _add_case(columns: Columns, source: str, notes: list[str]) -> None:
     rows = list(zip(*keys, strict=True))
     if len(set(rows)) == len(rows):
         columns["case"] = columns["patient"]
-        notes.append(f"{source} has one row per patient, so that patients are its cases.")
+        notes.append(f"The patients of {source} are its cases, since each has one row.")
 
 
 def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None) -> Columns:

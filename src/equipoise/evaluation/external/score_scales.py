@@ -18,6 +18,7 @@ FEWEST_OF_RUN = 8
 """Rows of a run that tell its scale: logits of fewer cases may all lie between 0 and 1 by chance. An arm always tells,
 since one of so few cases is not judged."""
 SUM_TOLERANCE = 0.02
+_STATED = ("percent", "logits")
 UNIT, PERCENT, OTHER = "probabilities", "percentages", "other numbers"
 
 
@@ -38,8 +39,22 @@ def refuse_stated_logits(columns: Mapping[str, NDArray[Any]], scores: Array, nam
             )
 
 
-def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str) -> None:
-    """Raise PredictionError where scores (rows, columns) that should be probabilities are not, in some arm."""
+def refuse_no_percentages(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str) -> None:
+    """Raise PredictionError where scores (rows, columns) called percentages do not look so in some arm."""
+    for whose, rows in _runs(columns, len(scores)):
+        own = _finite(scores[rows])
+        if len(own) and (scale_of(own) == UNIT or own.min() < 0 or own.max() > 100):
+            raise PredictionError(
+                f"{source} has scores in {name!r} that are called percentages, and those{whose} lie from "
+                f"{own.min():.4g} to {own.max():.4g}; state percent for the other files alone (--scores ARM=percent)"
+            )
+
+
+def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str, arm: str = "") -> None:
+    """Raise PredictionError where scores (rows, columns) that should be probabilities are not, in some arm.
+
+    arm: the one that the file was given as, for the remedy.
+    """
     groups = [(whose, own) for whose, rows in _runs(columns, len(scores)) if len(own := _finite(scores[rows]))]
     outside = [(whose, own) for whose, own in groups if scale_of(own) != UNIT]
     if not outside:
@@ -53,7 +68,11 @@ def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str
             f"{bad}, and from {good.min():.4g} to {good.max():.4g}{other}; two scales cannot be compared: give "
             "probabilities of every arm"
         )
-    raise PredictionError(f"{bad}; give probabilities, or say that they are logits (--scores logits)")
+    percent, logits = (f"--scores {one}" + (f", for this arm alone {arm}={one}" if arm else "") for one in _STATED)
+    remedy = f"give probabilities, or say that they are logits ({logits})"
+    if own.min() >= 0 and own.max() <= 100 and (scale_of(own) == PERCENT or "%" in name):
+        remedy = f"say that they are percentages ({percent}), or give probabilities"
+    raise PredictionError(f"{bad}; {remedy}")
 
 
 def refuse_foreign_threshold(table: Predictions, threshold: float, positive: int) -> None:

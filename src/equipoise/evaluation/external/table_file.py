@@ -8,6 +8,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from equipoise.cohorts.formats.checksums import check_size, read_bytes, sha256
 from equipoise.cohorts.formats.limits import MIB, Limits
 from equipoise.cohorts.layouts.tables import decoded, with_points
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.header_row import refuse_titles
 
 TEXT = (".csv", ".tsv")
 EXCEL = (".xlsx", ".xlsm")
@@ -34,16 +36,36 @@ _LARGEST_WORKBOOK = 512 * MIB
 Columns = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class TableFile:
+    """A table as it was read: columns by name, the file's SHA-256, and notes on rows that were left out.
+
+    rows: the number of each row in the file, (rows,), counted from 1 with the header.
+    """
+
+    columns: Columns
+    sha256: str
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+
 def table_columns(path: Path, sheet: str | None = None) -> tuple[Columns, str]:
-    """Read the columns of a table by name, and the file's SHA-256.
+    """Read the columns of a table by name, and the file's SHA-256, as `table_file` does."""
+    table = table_file(path, sheet)
+    return table.columns, table.sha256
+
+
+def table_file(path: Path, sheet: str | None = None) -> TableFile:
+    """Read a table; rows without any value are left out, with a note.
 
     sheet: of an Excel file with several. Raises PredictionError or RefusedFile, in one sentence.
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _parquet(path), sha256(path)
+        columns = _parquet(path)
+        return TableFile(columns, sha256(path), np.arange(len(next(iter(columns.values()), ()))) + 2)
     if suffix in EXCEL:
-        return _workbook(path, sheet), sha256(path)
+        return _workbook(path, sheet)
     if suffix in TEXT:
         return _text(path)
     raise PredictionError(
@@ -132,8 +154,9 @@ def _separator(text: str) -> str:
     return max(readings, key=lambda reading: reading[:2])[2] if readings else ","
 
 
-def _text(path: Path) -> tuple[Columns, str]:
+def _text(path: Path) -> TableFile:
     text, separator, digest = _decoded_text(path)
+    _refuse_titles(path, text, separator)
     try:
         names = [
             " ".join(name.split()) for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
@@ -156,8 +179,52 @@ def _text(path: Path) -> tuple[Columns, str]:
     for name in names:
         # One line, because ids stand in sentences.
         cells = [" ".join(cell.split()) if "\n" in cell else cell.strip() for cell in table[name].to_pylist()]
-        columns[name] = np.array(with_points(cells), dtype=object)
-    return columns, digest
+        columns[name] = np.array(cells, dtype=object)
+    filled = np.array([any(row) for row in zip(*columns.values(), strict=True)], dtype=bool)
+    rows = _row_numbers(path, text, separator, len(filled))
+    notes = _empty_rows(rows[~filled], path)
+    kept = {name: np.array(with_points(cells[filled].tolist()), dtype=object) for name, cells in columns.items()}
+    return TableFile(kept, digest, rows[filled], notes)
+
+
+def _refuse_titles(path: Path, text: str, separator: str) -> None:
+    head = text.split("\n", _LOOKED_AT)[:_LOOKED_AT]
+    # A title without any separator does not tell which one the table below it has.
+    used = [separator] if any(one in head[0] for one in _SEPARATORS) else _SEPARATORS
+    first = 1 + _lines_before(path, text)
+    for one in used:
+        try:
+            records = list(enumerate(csv.reader(head, delimiter=one), start=first))
+        except csv.Error:
+            continue
+        refuse_titles([(row, cells) for row, cells in records if any(cell.strip() for cell in cells)], str(path))
+
+
+def _lines_before(path: Path, text: str) -> int:
+    """Return the number of lines of a file before its text: empty ones, and the one that states the separator."""
+    whole = decoded(read_bytes(path, _LIMITS)[0], path)
+    return whole[: len(whole) - len(text)].count("\n")
+
+
+def _row_numbers(path: Path, text: str, separator: str, n: int) -> NDArray[np.int64]:
+    """Return the number of every row in the file, as a spreadsheet shows it: empty lines are rows there."""
+    skipped = _lines_before(path, text)
+    if n + 1 == len(text.rstrip("\r\n").split("\n")):  # no empty line, and no cell of several lines
+        return np.arange(n) + 2 + skipped
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    numbers = [number for number, record in enumerate(records, start=1) if record][1:]
+    return np.array(numbers[:n], dtype=np.int64) + skipped
+
+
+def _empty_rows(rows: NDArray[np.int64], path: Path) -> tuple[str, ...]:
+    if not len(rows):
+        return ()
+    which = (
+        f"{len(rows)} empty rows of {path}, row {rows[0]} first, were"
+        if len(rows) > 1
+        else (f"The empty row {rows[0]} of {path} was")
+    )
+    return (f"{which} left out.",)
 
 
 def _parquet(path: Path) -> Columns:
@@ -169,7 +236,7 @@ def _parquet(path: Path) -> Columns:
         raise PredictionError(f"{path} is not a readable table ({reason}); save the predictions again") from error
 
 
-def _workbook(path: Path, sheet: str | None) -> Columns:
+def _workbook(path: Path, sheet: str | None) -> TableFile:
     check_size(path, _LIMITS)
     try:
         import openpyxl
@@ -194,30 +261,36 @@ def _workbook(path: Path, sheet: str | None) -> Columns:
     return _sheet(path, {name: rows for name, rows in sheets.items() if rows}, sheet)
 
 
-def _sheet(path: Path, sheets: Mapping[str, list[list[str]]], sheet: str | None) -> Columns:
+def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet: str | None) -> TableFile:
     if not sheets or (sheet is not None and sheet not in sheets):
         listed = ", ".join(sheets) or "none"
         raise PredictionError(f"{path} has no filled sheet {sheet or ''}".rstrip() + f" (filled: {listed}); name one")
     if len(sheets) > 1 and sheet is None:
         first = next(iter(sheets))
         raise PredictionError(
-            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first})"
+            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first}, of "
+            f"one arm ARM.sheet={first})"
         )
-    header, *body = sheets[sheet or next(iter(sheets))]
+    refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
+    (top, header), *body = sheets[sheet or next(iter(sheets))]
     _refuse_twins(header, str(path))
-    return {
-        name: np.array(with_points([row[index] for row in body]), dtype=object) for index, name in enumerate(header)
+    columns = {
+        name: np.array(with_points([row[index] for _, row in body]), dtype=object) for index, name in enumerate(header)
     }
+    rows = np.array([number for number, _ in body], dtype=np.int64)
+    # Rows behind the last one may be there for their format alone.
+    empty = np.setdiff1d(np.arange(top + 1, rows[-1] if len(rows) else top), rows)
+    return TableFile(columns, sha256(path), rows, _empty_rows(empty, path))
 
 
-def _filled(rows: list[list[Any]]) -> list[list[str]]:
-    """Return the rows and columns of a sheet that hold anything, every cell as text."""
+def _filled(rows: list[list[Any]]) -> list[tuple[int, list[str]]]:
+    """Return the rows and columns of a sheet that hold anything, with row numbers and every cell as text."""
     texts = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
-    texts = [row for row in texts if any(row)]
-    width = max((len(row) for row in texts), default=0)
-    texts = [[*row, *[""] * (width - len(row))] for row in texts]
-    used = [index for index in range(width) if any(row[index] for row in texts)]
-    return [[row[index] for index in used] for row in texts]
+    filled = [(number, row) for number, row in enumerate(texts, start=1) if any(row)]
+    width = max((len(row) for _, row in filled), default=0)
+    filled = [(number, [*row, *[""] * (width - len(row))]) for number, row in filled]
+    used = [index for index in range(width) if any(row[index] for _, row in filled)]
+    return [(number, [row[index] for index in used]) for number, row in filled]
 
 
 def _cell(cell: Any) -> str:

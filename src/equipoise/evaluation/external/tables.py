@@ -45,10 +45,11 @@ def from_table(
             "or say which column holds it (--columns arm=NAME)"
         )
     if "case" not in columns:
-        names_of_columns = ", ".join(columns)
+        free = [name for name in columns if name not in _KNOWN and not name.startswith(SCORE)]
+        role = f"{arm}.case" if arm else "case"
         raise PredictionError(
-            f"{source} has no column 'case' (it has {names_of_columns}); name the case of each row, or say "
-            "which column holds it (--columns case=NAME)"
+            f"{source} has no column 'case' (it has {', '.join(columns)}); name the case of each row, or say "
+            f"which column holds it (--columns {role}={(free or ['NAME'])[0]})"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(

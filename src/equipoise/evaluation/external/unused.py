@@ -6,6 +6,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part
+from equipoise.evaluation.external.lists import SCOPES
 from equipoise.evaluation.external.structures import description
 
 SCORE = "score_"
@@ -24,7 +25,7 @@ _Rule = tuple[bool, Callable[[Part], bool], str, str]
 
 
 def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
-    yield bool(options.columns), _is_table, "--columns", "their columns are those of the tool that wrote them"
+    yield _states_columns(options), _is_table, "--columns", "their columns are those of the tool that wrote them"
     yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
     yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no unnamed class scores"
@@ -41,6 +42,15 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
     yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
+
+
+def _states_columns(options: AuditOptions) -> bool:
+    """Whether a column is stated for the predictions: by its scope, or because no list beside them has it."""
+    listed = {name for one in options.lists for name in one.columns.values()}
+    return any(
+        role.rpartition(".")[0] not in SCOPES.values() and not set(names) <= listed
+        for role, names in options.columns.items()
+    )
 
 
 def _is_table(part: Part) -> bool:

@@ -1,10 +1,12 @@
 """Attribution maps of a run folder, with the sentence that states their validity."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from equipoise.errors import LedgerError
 from equipoise.report.pages.examples import png_uri
+from equipoise.runfolder.paths import LEDGER
 from equipoise.runfolder.read import read_attributions
 
 
@@ -16,8 +18,18 @@ class Maps:
     pictures: dict[str, str] = field(default_factory=dict)
 
 
-def read_maps(folder: Path) -> Maps:
-    """Read the maps of a run folder; the sentence names a file that cannot be read."""
+def read_maps(folder: Path, unrecorded: Sequence[str] = ()) -> Maps:
+    """Read the maps of a run folder; the sentence names a file that cannot be read.
+
+    unrecorded: files of them whose hash the ledger does not hold; the sentence says so.
+    """
+    maps = _read(folder)
+    if not unrecorded or not maps.words:
+        return maps
+    return replace(maps, words=f"{maps.words} {LEDGER} holds no hash of {' and '.join(unrecorded)}.")
+
+
+def _read(folder: Path) -> Maps:
     try:
         maps = read_attributions(folder)
         if maps is None:

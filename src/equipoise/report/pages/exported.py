@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from equipoise.errors import ProtocolError
+from equipoise.plain_files import text_of
 from equipoise.runfolder.paths import example_page, runtime_timings
 
 RUNTIMES = {
@@ -69,7 +70,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     try:
         if file.is_symlink() or file.stat().st_size > LARGEST_FILE:
             return None
-        entry = json.loads(file.read_text(encoding="utf-8"))
+        entry = json.loads(text_of(file))
         spent = {name: float(value) for name, value in entry["ms_per_case"].items() if name in RUNTIMES}
         if not all(math.isfinite(value) and value >= 0 for value in spent.values()):
             return None

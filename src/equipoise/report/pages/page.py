@@ -111,7 +111,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         drawing=figure_drawings,
         sections=_sections(run, figures, results) + ([("further-figures", "Further figures")] if further else []),
         **_tables(run, results, names),
-        maps=read_maps(run.path),
+        maps=read_maps(run.path, run.ledger.unrecorded),
         runtimes=runtime_table(run.path, run.arms()),
         settings=_settings,
         start_in_words=start_in_words,

@@ -23,7 +23,8 @@ from equipoise.report.results.refusals import without_contradicted
 from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
-from equipoise.report.results.warnings import run_warnings, unequal_budgets
+from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
+from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
@@ -77,9 +78,15 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         **_record(run),
         "looks": _looks(run, test),
-        "warnings": [*unequal_budgets(tuning), *stop_warnings([*arms, *untuned]), *run_warnings(run, judged), *beyond],
+        "warnings": [
+            *unequal_budgets(tuning),
+            *other_budgets(run, arms),
+            *stop_warnings([*arms, *untuned]),
+            *run_warnings(run, judged),
+            *beyond,
+        ],
         "failures": _failures(run.jobs),
-        **({"audit": True, "sources": run.sources} if run.sources else {}),
+        **({"audit": True, "sources": run.sources, "lists": run.lists} if run.sources else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
@@ -138,6 +145,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
         },
         "prior_openings": run.ledger.prior_openings,
         "exploratory": run.ledger.exploratory,
+        **({"reuse": reuse_of(run.lock)} if reuse_of(run.lock) else {}),
         **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),
     }
 

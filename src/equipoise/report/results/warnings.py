@@ -1,9 +1,11 @@
 """Warnings about a run's results, as reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
@@ -18,6 +20,28 @@ def unequal_budgets(tuning: Mapping[str, Any] | None) -> list[Reason]:
     if tuning is None or tuning["equal"]:
         return []
     return [Reason("unequal_budgets", draws=tuple((arm["arm"], len(arm["draws"])) for arm in tuning["arms"]))]
+
+
+def other_budgets(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[Reason]:
+    """Warn of arms whose training had another budget than that of the networks, or than each other's."""
+    own = {str(arm["name"]): _settings(arm) for arm in arms if is_nnunet(str(arm.get("model")))}
+    networks = {str(arm["name"]) for arm in arms} - set(own)
+    budgets = {(one.get("minutes"), one.get("epochs"), one.get("steps_per_epoch")) for one in own.values()}
+    if not networks and len(budgets) < 2:
+        return []
+    epochs = {job.done["epochs"] for job in run.jobs if job.arm in networks and type(job.done.get("epochs")) is int}
+    return [
+        Reason(
+            "other_budget", arm=name, minutes=one.get("minutes"), epochs=one.get("epochs"),
+            steps_per_epoch=one.get("steps_per_epoch"), common=max(epochs, default=None),
+        )
+        for name, one in own.items()
+    ]  # fmt: skip
+
+
+def _settings(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = (arm.get("settings") or {}).get("model") or {}
+    return settings
 
 
 def run_warnings(run: RunFolder, judged: Judgement | None) -> list[Reason]:
@@ -44,9 +68,20 @@ def _of_record(run: RunFolder) -> list[Reason]:
     warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
     if len(texts) > _MOST:
         warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
-    if run.ledger.prior_openings:
-        again = sum(bool(row.get("same_question")) for row in run.ledger.prior_openings)
-        warnings.append(Reason("prior_openings", number=len(run.ledger.prior_openings), same_question=again))
+    return [*warnings, *_of_openings(run)]
+
+
+def _of_openings(run: RunFolder) -> list[Reason]:
+    """Name every earlier opening of the test cases, and the reason that the plan states for opening them again."""
+    rows, reason = run.ledger.prior_openings, reuse_of(run.lock)
+    warnings = [Reason("stated_reuse", reason=reason)] if reason else []
+    for row in rows[:_MOST]:
+        lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
+        numbers = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}
+        name, day = str(row.get("name") or ""), str(row.get("opened_at", ""))[:10]
+        warnings.append(Reason("prior_opening", name=name, day=day, **numbers, **lists, counts=counts(row, run.lock)))
+    if len(rows) > _MOST:
+        warnings.append(Reason("more_openings", number=len(rows) - _MOST))
     return warnings
 
 

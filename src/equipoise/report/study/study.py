@@ -15,6 +15,7 @@ from equipoise.errors import LedgerError
 from equipoise.report.results.plain import json_safe
 from equipoise.runfolder.paths import REPORT, trial_folder
 from equipoise.runfolder.read import is_predicted, read_folder, read_results, read_study_plan
+from equipoise.runfolder.study_family import cohort_groups, related_trials
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
 
@@ -49,13 +50,14 @@ def study_results(out: Path) -> dict[str, Any]:
     cells = [_cell(out, cohort, model) for cohort in plan["cohorts"] for model in plan["models"]]
     done = [cell for cell in cells if isinstance(cell, Workload)]
     kinds = [kind for kind in KINDS if done and done[0].entries(kind)]
+    groups = cohort_groups(plan["cohorts"], related_trials(plan))
     results = {
         "schema": 1,
         **plan,
         "trials": [_row(out, cell) for cell in cells],
         "endpoints": _endpoints(done[0]) if done else [],
         "values": [row for workload in done for kind in kinds for row in _values(workload, kind)],
-        "ranks": {kind: _ranks(done, kind, plan["optimizers"]) for kind in kinds},
+        "ranks": {kind: _ranks(done, kind, plan["optimizers"], groups) for kind in kinds},
         "profiles": {kind: _profiles(done, kind, plan["optimizers"]) for kind in kinds},
         "failures": _failures(done, plan["optimizers"]),
         "ranks_by_draws": _by_draws(done, plan["optimizers"]),
@@ -91,6 +93,7 @@ def _row(out: Path, cell: Workload | tuple[str, str, str]) -> dict[str, Any]:
         "model": cell.model,
         "status": "finished",
         "reason": None,
+        "exploratory": list(cell.results.get("exploratory_reasons") or ()),
         "report": str((trial_folder(out, cell.cohort, cell.model) / REPORT).relative_to(out)),
         "train": cohort["split"]["train"],
         "test": cohort["split"]["test"],
@@ -178,19 +181,21 @@ def _times(workload: Workload, kind: str) -> Values:
     )
 
 
-def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str]) -> dict[str, Any]:
+def _ranks(done: Sequence[Workload], kind: str, optimizers: Sequence[str], groups: Mapping[str, str]) -> dict[str, Any]:
     """Return by endpoint Friedman's p, and every optimizer's average rank with its interval."""
+    # One data set under several names, such as several splits of it, is drawn as the one that it is.
+    data_sets = [groups.get(workload.cohort, workload.cohort) for workload in done]
     out = {}
     for endpoint in _endpoints(done[0]):
         scores = np.stack([_scores(workload, kind, endpoint) for workload in done])
         higher = _higher(endpoint, done[0])
-        averages = average_ranks(scores, [workload.cohort for workload in done], higher_is_better=higher)
+        averages = average_ranks(scores, data_sets, higher_is_better=higher)
         rows = [{"optimizer": name, **asdict(rank)} for name, rank in zip(optimizers, averages, strict=True)]
         out[endpoint] = {
             "friedman_p": friedman_p(scores.mean(axis=2)),
             "higher_is_better": higher,
             "arms": rows,
-            "pairs": _pairs(scores, [workload.cohort for workload in done], higher, optimizers),
+            "pairs": _pairs(scores, data_sets, higher, optimizers),
         }
     return out
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipoise.report.text.words import endpoint_name, interval, number, p_value
+from equipoise.sinks import escaped
 
 Study = Mapping[str, Any]
 
@@ -20,8 +21,9 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table in Markdown."""
-        lines = ["| " + " | ".join(cells) + " |" for cells in (self.heads, ("---",) * len(self.heads), *self.rows)]
-        return f"### {self.title}\n" + "\n".join(lines) + f"\n\n{self.note}\n"
+        rows = [[escaped(text) for text in row] for row in (self.heads, *self.rows)]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (rows[0], ("---",) * len(self.heads), *rows[1:])]
+        return f"### {escaped(self.title)}\n" + "\n".join(lines) + f"\n\n{escaped(self.note)}\n"
 
 
 def study_tables(results: Study) -> list[Table]:

@@ -20,6 +20,21 @@ def decimals_for(values: Sequence[float], decimals: int = 3, marks: Sequence[flo
     return decimals
 
 
+def adding_up(pair: Sequence[float], decimals: int) -> int:
+    """Return the fewest decimals, at least these, at which two rounded numbers differ by their rounded difference.
+
+    At most two more; these decimals where none of them serve.
+
+    >>> adding_up([0.8424, 0.7886], 3), adding_up([0.8424, 0.7881], 3)
+    (4, 3)
+    """
+    for digits in range(decimals, decimals + 3):
+        first, second, gap = (float(f"{value:.{digits}f}") for value in (*pair, pair[0] - pair[1]))
+        if abs(first - second - gap) < 10.0**-digits / 2:
+            return digits
+    return decimals
+
+
 def amount(value: float, decimals: int = 3) -> str:
     """Format a metric's value or difference with three decimals, or three digits where it is large.
 

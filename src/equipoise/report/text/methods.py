@@ -7,7 +7,7 @@ from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.text import audit
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
-from equipoise.report.text.words import case_noun, plural, trained_as
+from equipoise.report.text.words import case_noun, listed, plural, trained_as
 
 
 def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -118,11 +118,20 @@ def _nnunet_budget(settings: Mapping[str, Any]) -> str:
 
 
 def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
-    """Describe the budget for the methods paragraph: equal, or an equal limit.
+    """Describe the budget for the methods paragraph: equal, an equal limit, or not the same for all arms.
 
     >>> budget_in_words([{"stopped_early": None}])
     'an equal budget of epochs'
+    >>> budget_in_words([{"name": "mine", "model": "unet"}, {"name": "theirs", "model": "nnunet"}])
+    'an equal budget of epochs for all arms but theirs, which had another budget'
     """
+    own = [arm for arm in arms if is_nnunet(str(arm.get("model")))]
+    if own and len(own) == len(arms):
+        budgets = {_nnunet_budget((arm.get("settings") or {}).get("model", {})) for arm in own}
+        return f"an equal budget of {budgets.pop()}" if len(budgets) == 1 else "unequal budgets"
+    if own:
+        networks = budget_in_words([arm for arm in arms if arm not in own])
+        return f"{networks} for all arms but {listed([arm['name'] for arm in own])}, which had another budget"
     stopped = [arm["stopped_early"] for arm in arms if arm.get("stopped_early") is not None]
     if not stopped:
         return "an equal budget of epochs"

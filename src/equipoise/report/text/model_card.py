@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.report.text.words import trained_as
+from equipoise.sinks import escaped
 
 RUN, AUTHOR = "from the run", "author must complete"
 OPEN = "…"
@@ -103,12 +104,12 @@ def _card(evidence: Mapping[str, Any], maker: str, sections: Sequence[Section]) 
     ]
     for title, rows in sections:
         lines += ["", f"## {title}", "", "| item | value | source |", "|---|---|---|"]
-        lines += [f"| {item} | {_cell(value)} | {source} |" for item, value, source in rows]
+        lines += [f"| {_cell(item)} | {_cell(value)} | {source} |" for item, value, source in rows]
     return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
-    return " ".join(str(text).replace("|", "\\|").split())
+    return escaped(" ".join(str(text).split()))
 
 
 def _identity(record: Mapping[str, Any]) -> list[Row]:

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from equipoise.report.text.amounts import about, amount, amounts, decimals_for, fixed, p_text, percent, usual_decimals
+from equipoise.report.text.amounts import (
+    about,
+    adding_up,
+    amount,
+    amounts,
+    decimals_for,
+    fixed,
+    p_text,
+    percent,
+    usual_decimals,
+)
 
 
 def no_verdict(endpoint: str, why: str) -> str:
@@ -113,10 +123,7 @@ def trained_networks(stands_out: bool, difference: str, first: str, why: str) ->
 def of_these_networks(verdict: str, shown: Sequence[str] = ()) -> str:
     """State that a verdict is about single trained networks; `shown`: sentences on what is not inferior."""
     verdicts = " ".join([verdict, *shown])
-    return (
-        f"For these trained networks, on patients like these: {verdicts} One run of each arm does not show how the "
-        "methods would perform if they were trained again."
-    )
+    return f"For these trained networks, on patients like these: {verdicts}"
 
 
 def not_inferior(a: str, b: str, margin: float) -> str:
@@ -225,12 +232,6 @@ def undecided(
     return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
 
 
-def _adds_up(means: Sequence[float], decimals: int) -> bool:
-    """Return whether the difference of the rounded means is the rounded difference."""
-    first, second, gap = (round(value, decimals) for value in (*means, means[0] - means[1]))
-    return round(first - second - gap, decimals) == 0
-
-
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
     """State both means, and the first minus the second with the interval that decides; a part of a sentence."""
     units = f" {unit}" if unit else ""
@@ -238,9 +239,8 @@ def difference(means: Sequence[float], unit: str, level: float, interval: Sequen
     usual = usual_decimals([*means, *interval])
     # As many digits as tell the means apart: "0.812 against 0.812" would name a difference that nobody can see.
     digits = max(decimals_for([gap, *interval], usual), decimals_for([means[0]], usual, [means[1]]))
-    # And as many as make the sum come out: "0.572 against 0.574, a difference of -0.003" reads as an error.
-    digits = next((more for more in range(digits, digits + 4) if _adds_up(means, more)), digits)
-    first, second, gap_text, low, high = (fixed(value, digits) for value in (*means, gap, *interval))
+    low, high = (fixed(value, digits) for value in interval)
+    first, second, gap_text = (fixed(value, adding_up(means, digits)) for value in (*means, gap))
     together = f" for all {family} comparisons together" if family > 1 else ""
     return (
         f"{first} against {second}{units}, a difference of {gap_text} "

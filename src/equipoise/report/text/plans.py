@@ -9,7 +9,7 @@ from equipoise.report.text.amounts import amount
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics.planning import ALIKE, NO_VERDICT, UNLIKE, Plan
 
-_IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds", "folds", "as_fitted")
+_IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds", "folds", "as_fitted", "width")
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -30,15 +30,26 @@ def plan_sentences(plan: Plan) -> list[str]:
         f"in {plan.label} of {amount(plan.detectable)} ({amount(plan.low)} to {amount(plan.high)}, because the spread "
         "between training runs is known only roughly)."
     )
+    if plan.detectable >= plan.width:
+        first = (
+            f"With {plan.patients} test patients and {plan.seeds} seeds, no difference in {plan.label} is large enough "
+            "to be detected with 80 % power."
+        )
     likeness = (
         f"The detectable difference is {amount(plan.alike)} if the scores of the arms agree more (correlation "
         f"{ALIKE:g}), and {amount(plan.unlike)} if they agree less ({UNLIKE:g})."
     )
-    bought = f"With twice the patients, the detectable difference is {amount(doubled.detectable)}"
-    bought += f"; with {seeded.seeds} seeds, it is {amount(seeded.detectable)}." if seeded else "."
+    bought = f"With twice the patients, the detectable difference is {_possible(doubled.detectable, plan)}"
+    bought += f"; with {seeded.seeds} seeds, it is {_possible(seeded.detectable, plan)}." if seeded else "."
     warnings = [sentence(reason) for reason in plan.warnings]
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
-    return [*warnings, first, likeness, bought, *margin, *_about_folds(plan)]
+    known = [first, likeness] if max(plan.alike, plan.unlike) < plan.width else [first]
+    return [*warnings, *known, bought, *margin, *_about_folds(plan)]
+
+
+def _possible(difference: float, plan: Plan) -> str:
+    """Format a detectable difference; one that the endpoint's range excludes is none."""
+    return amount(difference) if difference < plan.width else "still larger than any possible one"
 
 
 LIKELY, HARDLY = 0.8, 0.2
@@ -94,7 +105,10 @@ def _about_margin(plan: Plan, margin: float) -> list[str]:
         return [first]
     if own.patients is None:
         enough = f"use at least {plan.fewest_seeds}" if plan.fewest_seeds else "the training must become more stable"
-        return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough}."]
+        # Before the trial the spread is assumed, and the number of runs grows with its square.
+        spread = f"{plan.assumptions.facts['seed_sd']:.2g}"
+        assumed = f"this assumes a spread between training runs of {spread}, and the report will use the measured one"
+        return [first, f"With {plan.seeds} seeds no number of patients is enough; {enough} ({assumed})."]
     if own.patients > plan.patients:
         return [first, f"About {own.patients} test patients are needed for a power of 80 %."]
     return [first]

@@ -23,7 +23,7 @@ def sentence(reason: Reason | None, names: Mapping[str, str] = MappingProxyType(
     """Return the sentence of a reason; empty for None. names: the display names of trivial rules.
 
     >>> sentence(Reason("few_patients", patients=8, fewest=10))
-    "Only 8 test patients, and a verdict needs at least 10; only the interval of each arm is given."
+    'Only 8 test patients, and a verdict needs at least 10; only the interval of each arm is given.'
     """
     if reason is None:
         return ""

@@ -19,6 +19,23 @@ def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
     return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be due to the budgets."
 
 
+def other_budget(
+    arm: str, minutes: float | None, epochs: int | None, steps_per_epoch: int | None, common: int | None
+) -> str:
+    """Describe an arm that another program trained, within a budget of its own."""
+    networks = "that of the other arms" if common is None else f"the {plural(common, 'epoch')} of the networks"
+    if minutes is not None:
+        budget = f"{minutes:g} minutes"
+    else:
+        count = epochs if epochs is not None else common
+        budget = "the common epochs" if count is None else plural(count, "epoch")
+        budget += f" of {plural(steps_per_epoch or 250, 'update')}"
+    return (
+        f"The budgets are unequal: {arm} was trained for {budget}, which is another budget than {networks}, so a "
+        "difference may be due to the budgets."
+    )
+
+
 def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
     """Describe an arm that spent less than its budget."""
     low, high = min(epochs), max(epochs)
@@ -55,13 +72,27 @@ def more_contradictions(number: int) -> str:
     return f"The folder and its record contradict each other in {plural(number, 'further place')}."
 
 
-def prior_openings(number: int, same_question: int) -> str:
-    """Describe earlier openings of the same test cases on this machine."""
-    times = "once" if number == 1 else f"{number} times"
-    text = f"Test cases of this cohort had been opened {times} before by other plans on this machine"
-    if not same_question:
-        return f"{text}, for other questions."
-    return f"{text}, {same_question} of them for the same question, so these results are exploratory."
+def prior_opening(
+    name: str, day: str, shared: int, cases: int, in_common: Sequence[str], differs: Sequence[str], counts: bool
+) -> str:
+    """Describe an earlier opening of the same test cases, or of the same cohort, on this machine."""
+    of = f" of its {cases}" if cases else ""
+    what = f"{shared}{of} test cases" if shared else "Other test cases of the same cohort"
+    arms = f"the same {listed(list(in_common))}" if in_common else "no network or optimizer of this trial"
+    other = f"in {listed(list(differs))}" if differs else "in settings of training, or of the machine"
+    trial = f"the trial {name}" if name else "another trial"
+    text = f"{what} had been opened before, on {day}, by {trial}, which has {arms} and differs {other}"
+    return f"{text}, so these results are exploratory." if counts else f"{text}."
+
+
+def more_openings(number: int) -> str:
+    """Count the earlier openings that are not listed."""
+    return f"Test cases had been opened before by {plural(number, 'further plan')}."
+
+
+def stated_reuse(reason: str) -> str:
+    """Give the reason for which the plan opens test cases again."""
+    return f"The protocol states why test cases are opened again, for arms that they had not judged: {reason}"
 
 
 def environments_differ(values: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -213,10 +244,11 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
-    record_contradicted, more_contradictions, prior_openings, environments_differ,
-    unequal_budgets, stopped_early, short_training, opened_often, plan_changed, stated_problem, missing_job,
-    warning_of_job, warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks,
-    guessed_patients, no_patients_stated, no_result, arm_unjudged,
+    record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
+    unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
+    warning_of_job, short_training,
+    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
+    no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
     cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip

@@ -16,7 +16,8 @@ def truth_in_words(results: Mapping[str, Any]) -> str:
     cohort = results["cohort"]
     origin = " ".join(note for note in cohort.get("notes") or () if note.startswith("Truth"))
     if not origin and results.get("audit"):
-        origin = "The truth is what the audited files state."
+        references = [str(one["path"]) for one in results.get("lists") or () if one["kind"] == "reference"]
+        origin = f"The truth is what {' and '.join(references) or 'the audited files'} state{'s' * bool(references)}."
     if not origin:
         origin = "The truth comes from the source, which does not state how it was obtained."
     rows = [row for row in cohort.get("excluded") or () if row["cases"]]

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.atomic_write import PART, sync, write_json
+from equipoise.atomic_write import draft_beside, left_beside, sync, write_json
 from equipoise.evaluation.detection import Findings
 from equipoise.preprocessing.pipeline import Pipeline, Record
 from equipoise.runfolder.paths import SAMPLE_INDEX
@@ -249,6 +249,7 @@ class SampleWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, Any] = {}
+        self._drafts: dict[str, Path] = {}
         self._digests: dict[str, Any] = {}
         self._arrays: dict[str, dict[str, Any]] = {}
         self._cases: list[str] = []
@@ -265,7 +266,11 @@ class SampleWriter:
         """Append one case."""
         for name, array in case.arrays.items():
             if name not in self._files:
-                self._files[name] = self._temporary(name).open("wb")
+                file = _array_file(self.folder, name)
+                for left in left_beside(file):
+                    left.unlink()
+                self._drafts[name] = draft_beside(file)
+                self._files[name] = self._drafts[name].open("xb")
                 self._digests[name] = hashlib.sha256()
                 self._arrays[name] = {"dtype": array.dtype.str, "shapes": []}
             content = np.ascontiguousarray(array).tobytes()
@@ -279,10 +284,6 @@ class SampleWriter:
         if case.findings is not None:
             self._findings.append({name: values.tolist() for name, values in vars(case.findings).items()})
 
-    def _temporary(self, name: str) -> Path:
-        file = _array_file(self.folder, name)
-        return file.with_name(f".{file.name}{PART}")
-
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
@@ -291,7 +292,7 @@ class SampleWriter:
             for name, file in self._files.items():
                 with contextlib.suppress(OSError):  # a full disk fails again here; the first error is the cause
                     file.close()
-                self._temporary(name).unlink(missing_ok=True)
+                self._drafts[name].unlink(missing_ok=True)
 
     def _finish(self) -> None:
         """Flush the arrays to disk, give them their names, then write the index that marks them complete."""
@@ -299,7 +300,7 @@ class SampleWriter:
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            self._temporary(name).replace(_array_file(self.folder, name))
+            self._drafts[name].replace(_array_file(self.folder, name))
             self._arrays[name]["sha256"] = self._digests[name].hexdigest()
         sync(self.folder)
         index = {"cases": self._cases, "patients": self._patients, "arrays": self._arrays}

@@ -1,24 +1,28 @@
 """Try one step of every arm before the trial is locked, to report what cannot run and to estimate the cost."""
 
 import time
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
 import torch
 
 from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.optimizers import schedule
 from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
-from equipoise.training.loop.arm import code_hashes
+from equipoise.training.loop.answer_scale import squashed_by
+from equipoise.training.loop.arm import code_hashes, optimizer_over
 from equipoise.training.loop.blame import out_of_memory
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
+from equipoise.training.loop.optimizer_trial import optimizer_fault
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks import training_of
 
@@ -58,6 +62,8 @@ def _try(job: Job, samples: Samples) -> None:
             _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
             augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
             train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
+            _check_optimizer(job, learner)
+            _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
     except EquipoiseError as error:
         raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
     except Exception as error:
@@ -82,6 +88,37 @@ def _check_shape(job: Job, learner: Learner, batch: Batch) -> None:
     if answered != needed:
         raise ProtocolError(
             f"its model returns shape {answered}, but {job.task_record.name} of these images needs {needed}"
+        )
+
+
+def _check_optimizer(job: Job, learner: Learner) -> None:
+    """Raise ProtocolError where the optimizer leaves parameters alone, or could not go on from a checkpoint."""
+    rates = job.training.schedule
+    trainable = {name: value for name, value in learner.model.named_parameters() if value.requires_grad}
+    fault = optimizer_fault(
+        lambda parameters: optimizer_over(job, parameters),
+        trainable,
+        lambda optimizer, steps: schedule(rates.name, optimizer, steps, **rates.settings),
+    )
+    if fault is not None:
+        raise ProtocolError(
+            f"its optimizer {job.arm.optimizer.name!r} {fault} (equipoise.testing.check_optimizer tries it alone)"
+        )
+
+
+def _check_scale(job: Job, learner: Learner, batch: Batch) -> None:
+    """Raise ProtocolError for a model that answers with probabilities; spoils its weights."""
+    if ":" in job.task:
+        return  # the answers of a task of the user's own may have any scale
+    learner.model.eval()
+    # Not compiled: a second graph, of evaluation, may take a minute.
+    eager = torch.compiler.set_stance("force_eager") if job.training.compile is True else nullcontext()
+    with eager:
+        kind = squashed_by(learner.model, learner.logits, batch.to(learner.device).images)
+    if kind is not None:
+        raise ProtocolError(
+            f"its model {job.arm.model.name!r} returns probabilities: all its answers lie in [0, 1], as after {kind}; "
+            "return logits, for the loss and the predictions apply it (equipoise.testing.check_model tries it alone)"
         )
 
 

@@ -1,0 +1,89 @@
+"""Cells of scores that are no plain numbers: percentages are read as such; dates and words are named by their row."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.errors import PredictionError
+from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
+from equipoise.evaluation.external.reading import Columns, RowNumbers
+from equipoise.evaluation.external.table_file import MISSING, number
+
+_WITH_SIGN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*%")
+_WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
+_OF_WORDS = 0.5
+"""Share of cells that are no number above which a column holds words, and not numbers with a few faulty cells."""
+
+
+def plain_numbers(
+    columns: Columns, names: list[str], source: str, rows: RowNumbers, options: AuditOptions
+) -> tuple[Columns, AuditOptions, list[str]]:
+    """Return the columns `names` with percentages ("62,9 %") as numbers, the options with that scale, and notes.
+
+    Raises PredictionError for a cell without its sign among percentages, and for a few that are no number at all.
+    """
+    notes = []
+    for name in names:
+        cells = [_text(cell) for cell in columns[name].tolist()]
+        filled = [index for index, cell in enumerate(cells) if cell.lower() not in MISSING]
+        signed = [index for index in filled if _WITH_SIGN.fullmatch(cells[index])]
+        if not signed:
+            _refuse_odd_cells(columns, cells, filled, name, source, rows)
+            continue
+        plain = next((index for index in filled if index not in set(signed)), None)
+        if plain is not None:
+            raise PredictionError(
+                f"{source} has in column {name!r} percentages, as {cells[signed[0]]!r}, and {cells[plain]!r} "
+                f"{rows.of(plain, columns)}; write all cells in one way"
+            )
+        if options.scores not in (None, PERCENT):
+            raise PredictionError(
+                f"{source} has percentages in column {name!r}, as {cells[signed[0]]!r}, which are no {options.scores}; "
+                f"leave --scores out for this file, or state {PERCENT}"
+            )
+        options = replace(options, scores=PERCENT)
+        numbers = np.full(len(cells), np.nan)
+        numbers[signed] = [float(_WITH_SIGN.fullmatch(cells[k])[1].replace(",", ".")) for k in signed]  # type: ignore[index]
+        columns = {**columns, name: numbers}
+        notes.append(f"The cells of {name!r} of {source} have the sign % and were read as percentages.")
+    return columns, options, notes
+
+
+def _refuse_odd_cells(
+    columns: Mapping[str, NDArray[Any]],
+    cells: list[str],
+    filled: list[int],
+    name: str,
+    source: str,
+    rows: RowNumbers,
+) -> None:
+    odd = [index for index in filled if not _is_number(cells[index]) and not _WITH_COMMA.fullmatch(cells[index])]
+    if odd and len(odd) <= _OF_WORDS * len(filled):
+        more = f" ({len(odd)} such cells)" if len(odd) > 1 else ""
+        raise PredictionError(
+            f"{source} has {cells[odd[0]]!r} in column {name!r} {rows.of(odd[0], columns)}{more}, which is no number; "
+            "correct it"
+        )
+    pointed = next((index for index in filled if _is_number(cells[index]) and "." in cells[index]), None)
+    comma = next((index for index in filled if _WITH_COMMA.fullmatch(cells[index])), None)
+    if comma is not None and pointed is not None and not odd:
+        raise PredictionError(
+            f"{source} has in column {name!r} {cells[pointed]!r} {rows.of(pointed, columns)} and {cells[comma]!r} "
+            f"{rows.of(comma, columns)}; write all with points"
+        )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None or cell != cell else str(cell).strip()

@@ -1,0 +1,95 @@
+"""Earlier openings of a trial's test cases, as its lock and its ledger recorded them, and what they count."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+
+Opening = Mapping[str, Any]
+_NAMED = 3
+"""Siblings of a study that a sentence names."""
+
+
+def prior_openings(lock: Mapping[str, Any], ledger: Ledger) -> tuple[Opening, ...]:
+    """Return the earlier openings of the same test cases that were known at the lock, or at this trial's opening."""
+    lists = [
+        lock.get("prior_openings"),
+        *(e.data.get("prior_openings") for e in ledger.events if e.kind == TEST_OPENED),
+    ]
+    rows = [row for rows in lists if isinstance(rows, list) for row in rows if isinstance(row, Mapping)]
+    return tuple({str(row.get("opening")): row for row in rows}.values())
+
+
+def reuse_of(lock: Mapping[str, Any]) -> str:
+    """Return the reason for which the plan opens test cases again; empty where it states none."""
+    reason = lock.get("reuse")
+    return reason if isinstance(reason, str) else ""
+
+
+def counts(row: Opening, lock: Mapping[str, Any]) -> bool:
+    """Return whether an earlier opening makes this trial exploratory."""
+    # What an earlier version recorded does not say whether the arms are related.
+    if reuse_of(lock) and row.get("in_common") == []:
+        return False
+    # Trials of one study are counted by its family, which holds the later ones too.
+    return not (row.get("same_study") is True and _shares(_family(lock)))
+
+
+def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> list[str]:
+    """Return why earlier openings, or other trials of the same study, make the results exploratory."""
+    counted = [row for row in rows if counts(row, lock)]
+    return [*_of_other_plans(counted), *_of_the_study(_family(lock))]
+
+
+def _of_other_plans(rows: list[Opening]) -> list[str]:
+    if not rows:
+        return []
+    times = "once" if len(rows) == 1 else f"{len(rows)} times"
+    most = max(rows, key=lambda row: number_in(row, "test_cases_shared"))
+    shared, cases = number_in(most, "test_cases_shared"), number_in(most, "test_cases")
+    if shared == 0:
+        return [f"other test cases of its cohort had been opened {times} before by other plans for related arms"]
+    part = f"{shared} of its {cases} test cases" if cases else f"{shared} of its test cases"
+    most_of = "" if len(rows) == 1 else "up to "
+    return [f"{most_of}{part} had been opened {times} before by other plans{_related(rows)}"]
+
+
+def _related(rows: list[Opening]) -> str:
+    """Name what the arms have in common with those of earlier openings."""
+    common = dict.fromkeys(one for row in rows for one in texts_in(row, "in_common"))
+    return f", with the same {', '.join(common)}" if common else ", with other arms, and the plan states no split.reuse"
+
+
+def _of_the_study(family: Mapping[str, Any]) -> list[str]:
+    shares = _shares(family)
+    if not shares or family.get("correction") == "bonferroni":
+        return []
+    names = [str(row.get("trial")) for row in shares]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    text = (
+        f"it is one of {len(names) + 1} trials of the study {family.get('name')} on these test cases or their cohort "
+        f"(the others: {', '.join(names[:_NAMED])}{more}), and the study states no correction for their number"
+    )
+    return [text]
+
+
+def _family(lock: Mapping[str, Any]) -> Mapping[str, Any]:
+    family = lock.get("study")
+    return family if isinstance(family, Mapping) else {}
+
+
+def _shares(family: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    shares = family.get("shares")
+    return [row for row in shares if isinstance(row, Mapping)] if isinstance(shares, list) else []
+
+
+def number_in(row: Opening, key: str) -> int:
+    """Return a number of a recorded opening; 0 where an earlier version recorded none."""
+    value = row.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def texts_in(row: Opening, key: str) -> tuple[str, ...]:
+    """Return a list of texts of a recorded opening; empty where an earlier version recorded none."""
+    value = row.get(key)
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()

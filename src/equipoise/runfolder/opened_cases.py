@@ -1,0 +1,76 @@
+"""By what test cases are recognised when another trial opens them: their files, their pixels, and their cohort."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from equipoise.cohorts import Cohort
+from equipoise.cohorts.case_cards import CaseCard
+from equipoise.cohorts.splits.leakage import EQUAL_BYTES, detail_of
+from equipoise.cohorts.splits.split import Fold
+
+DIGITS = 16
+
+
+@dataclass(frozen=True)
+class OpenedCases:
+    """The test cases of a trial, each once, in the order of the cohort.
+
+    files: a hash of the files of each, of whatever name. pixels: a hash of the pixels of each; empty where they are not
+    known, or too simple to tell one image from another. images: a hash of the pixels of the whole cohort, in any
+    order; empty where not known.
+    """
+
+    files: tuple[str, ...]
+    pixels: tuple[str, ...]
+    images: str = ""
+
+    def shared_with(self, files: Iterable[str], pixels: Iterable[str]) -> int:
+        """Return how many of these test cases are among others, by their files or by their pixels."""
+        others, seen = set(files), set(pixels) - {""}
+        return sum(file in others or pixel in seen for file, pixel in zip(self.files, self.pixels, strict=True))
+
+
+def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard] | None = None) -> OpenedCases:
+    """Return the test cases of all folds; cards: of the cohort, where its images were read."""
+    tested = sorted({int(index) for fold in folds for index in fold.test})
+    pixels = ["" if cards is None else _pixels(cards[index]) for index in tested]
+    digests = [] if cards is None else sorted(card.digest for card in cards)
+    return OpenedCases(
+        tuple(_files(cohort, tested, cards)), tuple(pixels), _short(b"".join(digests)) if digests else ""
+    )
+
+
+def _files(cohort: Cohort, tested: Sequence[int], cards: Sequence[CaseCard] | None) -> list[str]:
+    """Return a hash of every test case: of its files where no other case has the same, else of these and its name."""
+    files = [json.dumps(sorted(case.sha256.values())) for case in cohort.cases]
+    # One table of pixels may hold all cases; their names tell them apart then.
+    shared = Counter(files)
+    texts = []
+    for index in tested:
+        case = cohort.cases[index]
+        alone = case.sha256 and shared[files[index]] == 1
+        # A source without files may give other images the same names, as phantoms of another size have them.
+        made = cards[index].digest.hex() if cards is not None and not case.sha256 else ""
+        texts.append(files[index] if alone else f"{cohort.name}\x1f{case.true_name or case.id}\x1f{files[index]}{made}")
+    return [_short(text.encode("utf-8", "surrogatepass")) for text in texts]
+
+
+def _pixels(card: CaseCard) -> str:
+    # The rule of the search for leaks: different patients may share a plain shape.
+    return _short(card.digest) if detail_of(card) >= EQUAL_BYTES else ""
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def same_cohort(row: Mapping[str, Any], fingerprint: str, images: str) -> bool:
+    """Return whether a line of the registry is of this cohort: of the same images where both know theirs."""
+    # A fingerprint changes with the names and the files; that of a source without files does not see the pixels.
+    if row.get("images") and images:
+        return bool(row["images"] == images)
+    return bool(row["fingerprint"] == fingerprint)
