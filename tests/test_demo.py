@@ -40,7 +40,9 @@ def canonical(results: Any) -> Any:
         # What else this machine opened, such as the quick demo, is no number of this one.
         left["prior_openings"] = []
         for key in ("warnings", "exploratory_reasons"):
-            left[key] = [canonical(text) for text in results[key] if "had been opened" not in text]
+            left[key] = [
+                canonical(text) for text in results[key] if not re.search("had been opened|hardly begun", text)
+            ]
         left["exploratory"] = bool(left["exploratory_reasons"])
     return left
 

@@ -27,6 +27,7 @@ from equipoise.errors import EquipoiseError
 from equipoise.progress import silent
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.report import example_cases, summarise
+from equipoise.report.text.model_card import _arithmetic
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.paths import CHECKPOINT
@@ -264,10 +265,25 @@ def test_what_is_no_finished_run_is_refused(tmp_path):
 
 
 def test_what_speaks_against_an_export_needs_a_reason():
-    trained = SimpleNamespace(job=SimpleNamespace(training=SimpleNamespace(precision="bfloat16")))
+    job = SimpleNamespace(training=SimpleNamespace(precision="bfloat16"), primary="dice")
+    trained = SimpleNamespace(job=job)
     assert _arithmetic_changes({}, trained) == []
-    reasons = _arithmetic_changes({"arithmetic": {"changed": 2, "decisions": 9}}, trained)
-    assert reasons == ["the trial computed in bfloat16, and in float32 2 of 9 decisions change"]
+    held = {"cases": 12, "change": -0.001, "lower": -0.0013, "allowed": -0.006, "draws": 1000}
+    change_ = {"changed": 2, "decisions": 9, "unit": "voxels", "validation": held}
+    assert _arithmetic_changes({"arithmetic": change_}, trained) == []
+    ((name, text, _),) = _arithmetic(change_)
+    assert "float32" in name
+    assert "2 of 9 decisions changed" in text
+    assert "lower bound -0.0013; the limit is -0.006" in text
+    for worse, words in (
+        ({"lower": -0.0061}, "has the lower bound -0.0061, and the limit is -0.006"),
+        ({"lower": None}, "is not known, and the limit is -0.006"),
+        ({"allowed": None}, "the protocol states no margin"),
+    ):
+        reasons = _arithmetic_changes({"arithmetic": {**change_, "validation": held | worse}}, trained)
+        assert len(reasons) == 1
+        assert reasons[0].startswith("the trial computed in bfloat16, and in float32 2 of 9 decisions change")
+        assert words in reasons[0]
     for although in (None, " "):
         with pytest.raises(EquipoiseError, match=r"net is not exported: .* 2 of 9 .* --although"):
             _refuse(reasons, although, "net")

@@ -57,6 +57,14 @@ def test_the_right_of_the_patient_lies_on_the_left():
     assert [(plane.height_mm, plane.width_mm) for plane in planes] == [(20, 24), (24, 24), (24, 20)]
 
 
+def test_what_speaks_against_the_arm_stands_on_every_page():
+    image, answer = phantom()
+    named = {"arm": "unet", "bundle": "0" * 64, "against": "worse than the empty mask. Exported despite: a <b>"}
+    pages = case_page("a", image, answer, warnings=(), channel="ct", **named), index_page([], [], **named)
+    assert all("worse than the empty mask. Exported despite: a &lt;b&gt;" in page for page in pages)
+    assert "speaks against" not in index_page([], [], arm="unet", bundle="0" * 64)
+
+
 def test_no_side_is_named_where_none_is_known():
     image, answer = phantom(affine=False)
     planes = planes_of(image, answer, finding_of(image, answer)[0])

@@ -18,7 +18,8 @@ from PIL import Image as Picture
 import equipoise
 from equipoise import cli
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.contract import Window
+from equipoise.deploy.contract import Contract, Window
+from equipoise.deploy.outputs import label_values
 from equipoise.deploy.predict import predict
 from equipoise.deploy.predictor import Bundle
 from equipoise.errors import EquipoiseError
@@ -272,6 +273,44 @@ def test_pictures_get_a_picture_and_grey_stored_as_colour_is_grey(tmp_path):
     for name in ("grey", "equal"):
         with Picture.open(tmp_path / "out" / name / "mask.png") as mask:
             assert np.array_equal(np.asarray(mask), grey)
+
+
+def plain_pictures(**changed):
+    """A contract of pictures that state no spacing."""
+    return replace(contract_for(oriented=False), spatial_dims=2, spacing_stated=False, **changed)
+
+
+def test_without_a_stated_spacing_sizes_count_pixels_and_masks_hold_the_cohorts_values(tmp_path):
+    contract = plain_pictures(classes=("background", "organ"), regions={"organ": (1,)}, values=(0, 255))
+    made = make_bundle(tmp_path / "bundle", contract, sides=(9, 8), spacing=(1.0, 1.0))
+    grey = (np.arange(72).reshape(9, 8) % 2).astype(np.uint8)
+    # A resolution that the file states, 2 pixels per mm, is not that of the trial, which knew none.
+    Picture.fromarray(grey).save(tmp_path / "grey.tif", dpi=(50.8, 50.8))
+    Picture.fromarray(grey * 0).save(tmp_path / "empty.png")
+    files = [tmp_path / "grey.tif", tmp_path / "empty.png"]
+    summary = predict(made, files, tmp_path / "out", formats=("nifti", "page"))
+    table = rows(tmp_path / "out")
+    assert not [name for name in table["grey"] if "mm2" in name]
+    assert (float(table["grey"]["organ_pixels"]), table["grey"]["spacing_mm"]) == (grey.sum(), "")
+    assert (table["grey"]["empty_regions"], table["empty"]["empty_regions"], summary.empty) == ("", "organ", 1)
+    assert "spacing" not in table["grey"]["warnings"]
+    assert "1 with an empty mask" in summary.text()
+    with Picture.open(tmp_path / "out" / "grey" / "mask.png") as mask:
+        assert np.array_equal(np.asarray(mask), grey * 255)
+    page = (tmp_path / "out" / "grey" / "page.html").read_text(encoding="utf-8")
+    assert ("36 pixels" in page, "<h2>Image</h2>" in page, "mm²" in page) == (True, True, False)
+    assert "empty: no voxel was assigned to it" in (tmp_path / "out" / "empty" / "page.html").read_text("utf-8")
+
+
+def test_values_of_masks_travel_with_the_contract():
+    contract = plain_pictures(values=(0, 128, 255))
+    assert Contract.from_json(contract.to_json()) == contract
+    # Bundles from before these fields keep the text under which their golden images were answered.
+    assert not {"values", "spacing_stated"} & set(contract_for().to_json())
+    assert label_values(contract) == {"organ": 128, "lesion": 255}
+    for values in ((0, 1), (0, 1, 1), (0, 1, 256)):
+        with pytest.raises(EquipoiseError, match="values"):
+            Contract.from_json(replace(contract, values=values).to_json())
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from deploy_bundles import change, contract_for, make_bundle, onnx_model
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import INTEGERS, PARITY, read_bundle
 from equipoise.deploy.contract import Window
-from equipoise.deploy.further_runtimes import RUNTIMES, _draws, _held, runtimes_of
+from equipoise.deploy.further_runtimes import RUNTIMES, _draws, _held, endpoint_change, is_negligible, runtimes_of
 from equipoise.deploy.golden import Room, room_of
 from equipoise.deploy.openvino_network import openvino_network
 from equipoise.deploy.predictor import Bundle
@@ -84,6 +84,10 @@ def test_a_worse_runtime_is_refused_and_a_margin_is_needed(monkeypatch):
     held.by_runtime = [0.7951]
     kept = _held(trial, held, samples, "openvino-int8")
     assert (kept["cases"], round(kept["lower"], 4)) == (20, -0.0049)
+    assert is_negligible(kept)
+    held.by_network = [float("nan")]
+    unknown = endpoint_change(trial, held, samples)
+    assert (unknown["change"], unknown["lower"], is_negligible(unknown)) == (None, None, False)
     trial.protocol.endpoints.margin = None
     with pytest.raises(EquipoiseError, match="states no margin"):
         _held(trial, held, samples, "openvino-int8")

@@ -120,7 +120,7 @@ def recommendation(page: Page) -> Iterator[str]:
         yield f"any of {tied}, which are {decided}"
     if results["ranking"] and (lost or any(pair["verdict"] in UNJUDGED for pair in results["comparisons"])):
         yield "a ranking beside arms that were not judged"
-    if not page.run.sources and TRUTH not in page.text.partition("Which one should be used?")[2][:200]:
+    if not page.run.sources and TRUTH not in page.text.partition("Which one should be used?")[2][:400]:
         yield "a recommendation without its truth"
 
 

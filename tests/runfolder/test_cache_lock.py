@@ -12,7 +12,7 @@ from equipoise.runfolder import opening_registry
 from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opening_registry import Place, register
-from equipoise.statistics.seed_spread import recall
+from equipoise.statistics.seed_spread import Design, recall
 from equipoise.trials.spread_memory import keep_spread
 
 WRITERS, KILLED = 32, 3
@@ -58,12 +58,15 @@ def test_a_lock_of_a_process_that_ended_is_free(tmp_path):
 def test_no_spread_between_runs_is_lost(tmp_path):
     file = tmp_path / "cache" / "seed-spreads.json"
 
+    def design(number: int) -> Design:
+        return Design(f"c{number}", "auc", ("no", "yes"), ("unet",), 12)
+
     def work(number: int) -> None:
         variance = {"endpoint": "auc", "seed_sd": 0.01 * (number + 1), "seed_df": 4}
-        keep_spread({"protocol_sha256": f"p{number}", "cohort": {"name": f"c{number}"}, "variance": variance}, file)
+        keep_spread({"protocol_sha256": f"p{number}", "variance": variance}, design(number), file)
 
     for number in side_by_side(work):
-        assert recall(file, "auc", f"c{number}").sd == pytest.approx(0.01 * (number + 1))
+        assert recall(file, design(number)).sd == pytest.approx(0.01 * (number + 1))
 
 
 @parted

@@ -148,3 +148,12 @@ def test_power_that_falls_again_with_more_patients_still_has_patients_needed():
     enough = patients_needed(parts, 3, 0.04, family)
     assert enough is not None
     assert power(parts, enough, 3, 0.04, family) >= 0.8 > power(parts, enough * 0.9, 3, 0.04, family)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_number_of_patients_lies_inside_its_range(seeds: int) -> None:
+    for difference in (0.03, 0.04, 0.05, 0.07):
+        for entry in needed(replace(PARTS, seed_df=400, patient_df=149), difference, seeds=[seeds]):
+            if entry.patients is not None:
+                assert entry.low is None or entry.low <= entry.patients
+                assert entry.high is None or entry.patients <= entry.high

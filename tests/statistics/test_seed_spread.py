@@ -1,10 +1,13 @@
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.statistics.seed_spread import SeedSpread, pooled_spread, recall, remember
+from equipoise.statistics.seed_spread import Design, SeedSpread, pooled_spread, recall, remember
 
 
 def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
@@ -17,26 +20,61 @@ def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
     assert pooled_spread([]) == SeedSpread(0.01, 0)
 
 
+AUC = Design("lidc", "auc", ("benign", "malignant"), ("densenet", "resnet"), 40, "first trial")
+
+
 def test_a_store_remembers_each_trial_once(tmp_path: Path) -> None:
     store = tmp_path / "new" / "spreads.json"
-    assert recall(store, "auc", "lidc") == SeedSpread()
-    remember(store, "first", "lidc", "auc", SeedSpread(0.02, 4))
-    remember(store, "first", "lidc", "auc", SeedSpread(0.01, 4))
-    remember(store, "second", "brats", "auc", SeedSpread(0.01, 6))
-    remember(store, "second", "brats", "dice", SeedSpread(0.005, 6))
-    assert recall(store, "auc", "lidc") == pooled_spread([SeedSpread(0.01, 4)])
-    assert recall(store, "auc", "adrenal") == SeedSpread(), "ten degrees of freedom on other cohorts are too few"
-    remember(store, "third", "brats", "auc", SeedSpread(0.01, 12))
-    elsewhere = recall(store, "auc", "adrenal")
+    assert recall(store, AUC) == SeedSpread()
+    remember(store, "first", AUC, SeedSpread(0.02, 4))
+    remember(store, "first", AUC, SeedSpread(0.01, 4))
+    remember(store, "second", replace(AUC, cohort="brats"), SeedSpread(0.01, 6))
+    remember(store, "second", replace(AUC, cohort="brats", endpoint="dice"), SeedSpread(0.005, 6))
+    assert recall(store, AUC) == pooled_spread([SeedSpread(0.01, 4, trials=("first trial",))])
+    adrenal = replace(AUC, cohort="adrenal")
+    assert recall(store, adrenal) == SeedSpread(), "ten degrees of freedom on other cohorts are too few"
+    remember(store, "third", replace(AUC, cohort="brats", trial="third trial"), SeedSpread(0.01, 12))
+    elsewhere = recall(store, adrenal)
     assert (elsewhere.sd, elsewhere.df, elsewhere.elsewhere) == (pytest.approx(0.01), 22, True)
-    assert recall(store, "hd95", "lidc") == SeedSpread()
+    assert elsewhere.trials == ("first trial", "third trial")
+    assert recall(store, replace(AUC, endpoint="hd95")) == SeedSpread()
     assert [p.name for p in store.parent.iterdir()] == ["spreads.json"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "counts"),
+    [
+        ({}, True),
+        ({"trial": "another name"}, True),
+        ({"epochs": 80}, True),
+        ({"epochs": 20}, True),
+        ({"epochs": 81}, False),
+        ({"epochs": 2}, False),
+        ({"classes": ("benign", "unclear", "malignant")}, False),
+        ({"networks": ("densenet",)}, False),
+        ({"endpoint": "accuracy"}, False),
+    ],
+)
+def test_only_trials_of_the_same_design_count(tmp_path: Path, plan: dict[str, Any], counts: bool) -> None:
+    store = tmp_path / "spreads.json"
+    remember(store, "first", AUC, SeedSpread(0.02, 30))
+    assert (recall(store, replace(AUC, **plan)).df > 0) is counts
+    assert (recall(store, replace(AUC, cohort="another", **plan)).df > 0) is counts
+
+
+def test_entries_that_do_not_say_what_was_trained_do_not_count(tmp_path: Path) -> None:
+    store = tmp_path / "spreads.json"
+    old = {"trial": "t", "cohort": "lidc", "endpoint": "auc", "sd": 0.05, "df": 40}
+    store.write_text(json.dumps({"schema": 1, "spreads": [old]}))
+    assert recall(store, AUC) == SeedSpread()
+    remember(store, "first", AUC, SeedSpread(0.02, 4))
+    assert old in json.loads(store.read_text())["spreads"], "an earlier version may still read it"
 
 
 def test_nothing_is_stored_where_nothing_was_seen(tmp_path: Path) -> None:
     store = tmp_path / "spreads.json"
-    remember(store, "t", "c", "auc", SeedSpread(0.01, 0))
-    remember(store, "t", "c", "auc", SeedSpread(float("nan"), 4))
+    remember(store, "t", AUC, SeedSpread(0.01, 0))
+    remember(store, "t", AUC, SeedSpread(float("nan"), 4))
     assert not store.exists()
 
 
@@ -45,4 +83,4 @@ def test_a_damaged_store_is_named(tmp_path: Path, text: str) -> None:
     store = tmp_path / "spreads.json"
     store.write_text(text)
     with pytest.raises(PredictionError, match="is not a store of seed spreads"):
-        recall(store, "auc", "lidc")
+        recall(store, AUC)

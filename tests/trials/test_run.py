@@ -74,12 +74,12 @@ def test_results_have_the_public_fields(finished):
 
 
 def test_the_spread_of_seeds_is_remembered_for_later_plans(classification_trial, monkeypatch):
-    from equipoise.statistics.seed_spread import recall
-
     results = classification_trial.results
     monkeypatch.setenv("EQUIPOISE_CACHE", str(classification_trial.cache))
-    seen = recall(trial_module.seed_spreads(), "auc", results["cohort"]["name"])
-    assert seen.df >= results["variance"]["seed_df"] > 0
+    kept = json.loads(trial_module.seed_spreads().read_text(encoding="utf-8"))["spreads"]
+    (entry,) = (one for one in kept if one["trial"] == results["protocol_sha256"])
+    assert entry["df"] == results["variance"]["seed_df"] > 0
+    assert (entry["classes"], entry["networks"]) == (list(results["cohort"]["classes"]), ["nets_for_trial:Net", "unet"])
 
 
 def test_the_test_set_is_opened_once_and_after_every_job(finished):

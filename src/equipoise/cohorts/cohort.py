@@ -140,6 +140,8 @@ class Cohort:
     size_attribute: the attribute of the trivial size baseline (nodule diameter in mm), None where there is none.
     ignores: whether masks may hold IGNORED, for unlabelled voxels.
     spacing_stated: False where no case's file states a spacing: it is then 1, and lengths are in pixels.
+    mask_values: what the masks store for each class, where it is one number of a byte and the same in all files; else
+        empty.
     recipe: a hash of the built-in source and its settings; with the hashes of a case's files it determines what `read`
         returns, so that a case may be kept in the user's cache. None for a user's own source, which may change.
     unshown: attributes that no output shows, and that a task of one's own may need as truth.
@@ -163,6 +165,7 @@ class Cohort:
     remarks: tuple[Remark, ...] = ()
     ignores: bool = False
     spacing_stated: bool = True
+    mask_values: tuple[int, ...] = ()
     recipe: str | None = None
     unshown: frozenset[str] = frozenset()
     joined: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -69,7 +69,7 @@ def write_answer(
         warnings = (*answer.warnings, *written.warnings)
         contents["page.html"] = case_page(
             case.id, source.image, answer, warnings=warnings, channel=bundle.contract.channels[0], arm=bundle.arm,
-            bundle=bundle.sha256,
+            bundle=bundle.sha256, against=bundle.against,
         ).encode()  # fmt: skip
     if answer.masks and NIFTI in formats:
         written.names += write_masks(folder, answer.masks, bundle.contract, source.scan, case.images[0])

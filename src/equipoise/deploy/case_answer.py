@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def answer_case(
     refusal = memory_refusal(bundle.expected_bytes(source.image), settings.most_gb)
     if refusal is not None:
         raise refusal
+    source = replace(source, image=bundle.on_own_grid(source.image))
     answer = bundle.answer(source.image, strict=settings.strict, remarks=(*source.remarks, *bundle.about_files))
     written = write_answer(folder, case, bundle, source, answer, settings.formats)
     row = _row(case, bundle, source, answer) | written.columns
@@ -60,11 +61,13 @@ def answer_case(
 
 
 def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -> dict[str, Any]:
-    unit = "ml" if bundle.contract.spatial_dims == 3 else "mm2"
+    unit = bundle.contract.size_unit
     row: dict[str, Any] = {"case": case.id, "status": ANSWERED, "reason": ""}
     if answer.probabilities:
         row |= {"class": answer.label} | {f"p_{name}": share for name, share in answer.probabilities.items()}
     row |= {f"{name}_{unit}": size for name, size in answer.sizes.items()}
+    if answer.masks:
+        row["empty_regions"] = list(answer.empty)
     if answer.candidates is not None:
         scores = answer.candidates.score
         row |= {"candidates": len(scores), "highest_score": float(scores.max()) if len(scores) else None}
@@ -73,7 +76,7 @@ def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -
     return row | {
         "warnings": list(answer.warnings),
         "sides": list(source.image.array.shape[1:]),
-        "spacing_mm": [round(value, 6) for value in answer.spacing_mm],
+        "spacing_mm": [round(value, 6) for value in answer.spacing_mm] if answer.spacing_stated else [],
         "input_sha256": one,
         "bundle": bundle.sha256,
     }

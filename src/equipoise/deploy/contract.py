@@ -43,7 +43,9 @@ class Contract:
     truth: `tasks.task.LABEL`, MASK or FINDINGS. targets: whether the outputs are classes, overlapping regions, or the
     map of centres of a detector. classes, channels: names in order. regions: structures as sets of classes, in the
     order of the outputs where these are regions. oriented: images with three axes had a place in space in the trial and
-    were turned towards RAS+. threshold, apart_mm: of a detector's candidates.
+    were turned towards RAS+. threshold, apart_mm: of a detector's candidates. spacing_stated: False where no file of
+    the trial stated a spacing: lengths are in pixels (2D) or voxels (3D), of every image. values: what the trial's
+    masks stored for each class, in the order of `classes`; empty where the classes' own numbers are written.
     """
 
     truth: str
@@ -57,6 +59,8 @@ class Contract:
     oriented: bool = False
     threshold: float = 0.1
     apart_mm: float = 5.0
+    spacing_stated: bool = True
+    values: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -71,13 +75,20 @@ class Contract:
         members = [member for region in self.regions.values() for member in region]
         return len(set(members)) < len(members)
 
+    @property
+    def size_unit(self) -> str:
+        """The unit of a region's size: ml (3D) or mm2 (2D), or the number of voxels or pixels without a spacing."""
+        return size_unit(self.spatial_dims, self.spacing_stated)
+
     def to_json(self) -> dict[str, Any]:
         """Return the contract as plain values."""
         # Regions as a list: their order decides which output is which, and sorted keys would lose it.
         regions = [[name, list(members)] for name, members in self.regions.items()]
         changed = {"pipeline": json.loads(self.pipeline.to_json()), "regions": regions}
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self) | changed))
-        return plain
+        # Left out where they say nothing: the golden images of earlier bundles hold a contract without them.
+        silent = {"spacing_stated": True, "values": []}
+        return {name: value for name, value in plain.items() if name not in silent or value != silent[name]}
 
     def text(self) -> str:
         """Return canonical JSON, equal for equal contracts."""
@@ -99,6 +110,8 @@ class Contract:
                 oriented=bool(plain["oriented"]),
                 threshold=float(plain["threshold"]),
                 apart_mm=float(plain["apart_mm"]),
+                spacing_stated=bool(plain.get("spacing_stated", True)),
+                values=tuple(map(int, plain.get("values", ()))),
             )
             contract._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -112,6 +125,8 @@ class Contract:
             raise ValueError("dimensions, channels or outputs")
         if self.truth == MASK and not self.regions:
             raise ValueError("regions")
+        if self.values and (len(set(self.values)) != len(self.classes) or not set(self.values) <= set(range(256))):
+            raise ValueError("values")
         side = self.window.network_sides
         check_windows(
             side or (1,) * self.spatial_dims,
@@ -122,6 +137,17 @@ class Contract:
         )
         if side is not None and len(side) != self.spatial_dims:
             raise ValueError("sides of the window")
+
+
+def size_unit(spatial_dims: int, spacing_stated: bool) -> str:
+    """Return the unit of a region's size, as names of columns have it.
+
+    >>> size_unit(2, True), size_unit(3, True), size_unit(2, False), size_unit(3, False)
+    ('mm2', 'ml', 'pixels', 'voxels')
+    """
+    if spacing_stated:
+        return "ml" if spatial_dims == 3 else "mm2"
+    return "voxels" if spatial_dims == 3 else "pixels"
 
 
 def _one_of(value: Any, allowed: tuple[str, ...]) -> str:

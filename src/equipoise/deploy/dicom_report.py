@@ -6,6 +6,7 @@ scheme, and claim no more than the trial's protocol does.
 
 import hashlib
 import io
+import math
 import warnings
 from typing import Any
 
@@ -154,8 +155,15 @@ class Report:
                 algorithm_id=self._algorithm(),
                 measurements=[self._measurement(VOLUME, size, MILLILITRE)],
             )
-            for number, (name, size) in enumerate(self.answer.sizes.items(), start=1)
+            for number, (name, size) in enumerate(self._millilitres().items(), start=1)
         ]
+
+    def _millilitres(self) -> dict[str, float]:
+        """The volume of each region; by the source's own spacing where the trial counted voxels."""
+        if self.answer.spacing_stated:
+            return self.answer.sizes
+        voxel = math.prod(self.scan.spacing_mm) / 1000
+        return {name: count * voxel for name, count in self.answer.sizes.items()}
 
     def _classes(self) -> Any:
         sr, shares = self.hd.sr, self.answer.probabilities

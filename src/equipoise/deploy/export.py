@@ -34,13 +34,13 @@ from equipoise.deploy.canaries import refuse_traces
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.example_pages import write_example_pages
 from equipoise.deploy.file_reading import read_alike
-from equipoise.deploy.further_runtimes import Further, prove, runtimes_of, timed
+from equipoise.deploy.further_runtimes import Further, endpoint_change, is_negligible, prove, runtimes_of, timed
 from equipoise.deploy.golden import golden_gap, make_golden
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.onnx_file import onnx_bytes
 from equipoise.deploy.openvino_network import INT8, openvino_network
 from equipoise.deploy.predictor import Predictor
-from equipoise.deploy.proof import NEAR, compare, is_oriented, learner_of, refuse_disparity, reproduce
+from equipoise.deploy.proof import NEAR, compare, compared, is_oriented, learner_of, refuse_disparity, reproduce
 from equipoise.deploy.runtimes import onnx_network, threads_of
 from equipoise.deploy.trained import TrainedJob, contract_of, recorded_weights, trained_job, weights_of
 from equipoise.deploy.verify import card_of
@@ -54,6 +54,7 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LOCK, runtime_timings
 from equipoise.training.data.samples import Samples
+from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.arm import build_model, parameter_count
 from equipoise.training.preparation.staging import stage
 
@@ -164,7 +165,7 @@ def _proven(trained: TrainedJob, weights: bytes, watch: Watch, names: Sequence[s
         refuse_disparity(runtime, "ONNX Runtime")
         parity = {"reproduction": reproduction, "onnx": runtime}
         if learner.precision != torch.float32:
-            parity["arithmetic"] = compare(trained, learner, predictor, parts["test"])
+            parity["arithmetic"] = _arithmetic(trained, learner, predictor, parts)
         golden = make_golden(predictor, limits)
         further = prove(trained, plain, contract, network, parts, names)
         networks = {"onnx": predictor.network}
@@ -196,12 +197,30 @@ def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
         )
 
 
+def _arithmetic(
+    trained: TrainedJob, learner: Learner, predictor: Predictor, parts: Mapping[str, Samples]
+) -> dict[str, Any]:
+    """Return what the bundle's float32 changes in the answers of a trial of less precision, as for a runtime of less.
+
+    learner: in the trial's precision. Test cases are reported; validation cases decide, as test cases must not choose.
+    """
+    change = compare(trained, learner, predictor, parts["test"])
+    if change["changed"]:
+        held = compared(trained, learner, predictor, parts["validation"], "validation")
+        change["validation"] = endpoint_change(trained, held, parts["validation"])
+    return change
+
+
 def _arithmetic_changes(parity: Mapping[str, Any], trained: TrainedJob) -> list[str]:
     change = parity.get("arithmetic", {"changed": 0})
-    if not change["changed"]:
+    if not change["changed"] or is_negligible(change["validation"]):
         return []
-    counts = f"{change['changed']} of {change['decisions']} decisions"
-    return [f"the trial computed in {trained.job.training.precision}, and in float32 {counts} change"]
+    counts, held = f"{change['changed']} of {change['decisions']} decisions", change["validation"]
+    bound = "is not known" if held["lower"] is None else f"has the lower bound {held['lower']:+.3g}"
+    limit = "the protocol states no margin" if held["allowed"] is None else f"the limit is {held['allowed']:+.3g}"
+    precision, primary = trained.job.training.precision, trained.job.primary
+    effect = f"on {held['cases']} validation cases the change of {primary} {bound}, and {limit}"
+    return [f"the trial computed in {precision}, and in float32 {counts} change: {effect}"]
 
 
 def _staged(trained: TrainedJob, folder: Path) -> dict[str, Samples]:

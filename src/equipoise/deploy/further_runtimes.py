@@ -5,7 +5,7 @@ the trial's margin, on validation cases: test cases judged the arm and must not 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -94,15 +94,35 @@ def _never(images: Floats) -> Floats:
 
 
 def _held(trained: TrainedJob, held: Compared, samples: Samples, name: str) -> dict[str, Any]:
-    """Return the change of the endpoint on validation cases with its lower bound; refuse one beyond the margin's share.
-
-    The bound is the 5th percentile over draws of patients with all of their cases.
-    """
-    margin = trained.protocol.endpoints.margin
-    if margin is None:
+    """Return the change of the endpoint on validation cases with its bound; refuse one beyond the margin's share."""
+    change = endpoint_change(trained, held, samples)
+    if change["allowed"] is None:
         raise EquipoiseError(
             f"the protocol states no margin, so the allowed change by {name} is not known; leave it out"
         )
+    if not is_negligible(change):
+        bound = "unknown" if change["lower"] is None else f"{change['lower']:.3g}"
+        raise EquipoiseError(
+            f"{name} is not shown to be non-inferior: on the {len(samples)} validation cases the change of "
+            f"{trained.job.primary} has the lower bound {bound}, and a fifth of the margin allows "
+            f"{change['allowed']:.3g}; leave it out of --runtimes"
+        )
+    return change
+
+
+def is_negligible(change: Mapping[str, Any]) -> bool:
+    """Return whether a change by `endpoint_change` was shown to be less than a fifth of the margin for the worse."""
+    lower, allowed = change["lower"], change["allowed"]
+    return lower is not None and allowed is not None and lower > allowed
+
+
+def endpoint_change(trained: TrainedJob, held: Compared, samples: Samples) -> dict[str, Any]:
+    """Return the change of the primary endpoint from the network to the runtime on the cases of `samples`.
+
+    change: positive is better. lower: the 5th percentile over draws of patients with all of their cases; None where it
+    is not known. allowed: minus a fifth of the margin; None where the protocol states none.
+    """
+    margin = trained.protocol.endpoints.margin
     sign = endpoint_of(trained.job).sign
     members: dict[str, list[int]] = {}
     for index, patient in enumerate(samples.patients):
@@ -111,16 +131,14 @@ def _held(trained: TrainedJob, held: Compared, samples: Samples, name: str) -> d
     everyone = np.arange(len(samples))
     point = sign * (after(everyone) - before(everyone))
     changes = _draws(list(members.values()), lambda at: sign * (after(at) - before(at)))
-    lower = float(np.quantile(changes, LOWER)) if len(changes) > DRAWS / 2 and np.isfinite(point) else -np.inf
-    allowed = -margin / SHARE_OF_MARGIN
-    if not lower > allowed:
-        bound = f"{lower:.3g}" if np.isfinite(lower) else "unknown"
-        raise EquipoiseError(
-            f"{name} is not shown to be non-inferior: on the {len(samples)} validation cases the change of "
-            f"{trained.job.primary} has the lower bound {bound}, and a fifth of the margin allows {allowed:.3g}; "
-            "leave it out of --runtimes"
-        )
-    return {"cases": len(samples), "change": float(point), "lower": lower, "allowed": allowed, "draws": len(changes)}
+    enough = len(changes) > DRAWS / 2 and np.isfinite(point)
+    return {
+        "cases": len(samples),
+        "change": float(point) if np.isfinite(point) else None,
+        "lower": float(np.quantile(changes, LOWER)) if enough else None,
+        "allowed": None if margin is None else -margin / SHARE_OF_MARGIN,
+        "draws": len(changes),
+    }
 
 
 def _draws(patients: Sequence[Sequence[int]], change: Callable[[NDArray[np.int64]], float]) -> NDArray[np.float64]:

@@ -26,17 +26,27 @@ NIFTI = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 def label_values(contract: Contract) -> dict[str, int]:
-    """Return the value of each region in a map of labels: its class, or its number where a region has several."""
+    """Return the value of each region in a map of labels: what the trial's masks stored for its class.
+
+    That is the class itself where the contract states no values, and the region's number where one has several classes.
+    """
     if all(len(members) == 1 for members in contract.regions.values()):
-        return {name: members[0] for name, members in contract.regions.items()}
+        return {name: _stored(members[0], contract) for name, members in contract.regions.items()}
     return {name: number for number, name in enumerate(contract.regions, start=1)}
+
+
+def _stored(member: int, contract: Contract) -> int:
+    return contract.values[member] if contract.values else member
 
 
 def mask_files(masks: Mapping[str, NDArray[np.bool_]], contract: Contract) -> dict[str, Labels]:
     """Return the arrays to write by file stem: one map of labels, or a mask per region where regions overlap."""
     if contract.overlapping:
-        return {f"mask-{file_stem(name)}": mask.astype(np.uint8) for name, mask in masks.items()}
-    labels = np.zeros(next(iter(masks.values())).shape, np.uint8)
+        # A picture of 0 and 1 is black in every viewer.
+        inside = 255 if contract.spatial_dims == 2 else 1
+        return {f"mask-{file_stem(name)}": mask.astype(np.uint8) * np.uint8(inside) for name, mask in masks.items()}
+    single = all(len(members) == 1 for members in contract.regions.values())
+    labels = np.full(next(iter(masks.values())).shape, _stored(0, contract) if single else 0, np.uint8)
     for name, value in label_values(contract).items():
         labels[masks[name]] = value
     return {"mask": labels}

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from equipoise.cohorts.case_pictures import COLOURS
 from equipoise.cohorts.cohort import Image
+from equipoise.deploy.contract import size_unit
 from equipoise.deploy.page_planes import NEAR_MM, OBLIQUE_DEGREES, finding_of, obliqueness, planes_of
 from equipoise.deploy.page_volume import volume_of
 from equipoise.deploy.predictor import Answer
@@ -42,11 +43,12 @@ def _rendered(template: str, **values: Any) -> str:
 
 
 def case_page(
-    case: str, image: Image, answer: Answer, *, warnings: Sequence[str], channel: str, arm: str, bundle: str
-) -> str:
+    case: str, image: Image, answer: Answer, *, warnings: Sequence[str], channel: str, arm: str, bundle: str,
+    against: str = "",
+) -> str:  # fmt: skip
     """Return the page of one answer as HTML.
 
-    channel: name of the channel that is shown, the first. arm, bundle: what answered.
+    channel: name of the channel that is shown, the first. arm, bundle: what answered. against: `Bundle.against`.
     """
     voxel, finding = finding_of(image, answer)
     volume = volume_of(image, answer, voxel)
@@ -55,10 +57,11 @@ def case_page(
         title=case,
         arm=arm,
         bundle=bundle,
+        against=against,
         warnings=warnings,
         rows=_rows(answer),
         colours={name: COLOURS[number % len(COLOURS)] for number, name in enumerate(answer.masks)},
-        finding=finding,
+        heading=f"Planes {finding}" if len(image.spacing_mm) == 3 else "Image",
         planes=planes_of(image, answer, voxel),
         fillable=bool(answer.masks),
         volume=volume,
@@ -70,15 +73,19 @@ def case_page(
 
 def _rows(answer: Answer) -> list[tuple[str, str]]:
     rows = [(name, f"{share:.1%}") for name, share in answer.probabilities.items()]
-    unit = "ml" if len(answer.spacing_mm) == 3 else "mm²"
-    rows += [(name, f"{size:.4g} {unit}") for name, size in answer.sizes.items()]
+    unit = size_unit(len(answer.spacing_mm), answer.spacing_stated).replace("mm2", "mm²")
+    length = "mm" if answer.spacing_stated else unit
+    rows += [
+        (name, "empty: no voxel was assigned to it" if name in answer.empty else f"{size:.4g} {unit}")
+        for name, size in answer.sizes.items()
+    ]
     if answer.candidates is not None:
         order = (-answer.candidates.score).argsort(kind="stable")[:MOST_CANDIDATES]
         rows.append(("candidates", str(len(answer.candidates.score))))
         axes = "zyx"[-len(answer.spacing_mm) :]
         for number, index in enumerate(order.tolist(), start=1):
             centre = answer.candidates.centre_mm[index]
-            place = ", ".join(f"{axis} {value:.1f} mm" for axis, value in zip(axes, centre, strict=True))
+            place = ", ".join(f"{axis} {value:.1f} {length}" for axis, value in zip(axes, centre, strict=True))
             rows.append((f"candidate {number}", f"{answer.candidates.score[index]:.1%} at {place}"))
     return rows
 
@@ -96,14 +103,17 @@ def _notes(image: Image, answer: Answer, channel: str) -> list[str]:
         if angle > OBLIQUE_DEGREES:
             notes.append(f"The image lies up to {angle:.0f}° oblique in the body; letters name the nearest side.")
         if answer.candidates is not None:
-            notes.append(f"A circle is a candidate at most {NEAR_MM:g} mm from the plane.")
+            unit = "mm" if answer.spacing_stated else "voxels"
+            notes.append(f"A circle is a candidate at most {NEAR_MM:g} {unit} from the plane.")
     return notes
 
 
-def index_page(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, arm: str, bundle: str) -> str:
+def index_page(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, arm: str, bundle: str, against: str = ""
+) -> str:
     """Return the page of all cases as HTML: their rows, with a link to the page of each that was answered.
 
-    columns: of the rows, without `case`.
+    columns: of the rows, without `case`. against: `Bundle.against`.
     """
     listed = [
         {
@@ -115,8 +125,9 @@ def index_page(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, arm
         for row in rows
     ]
     return _rendered(
-        "index.html.j2", title=f"{len(listed)} answers", arm=arm, bundle=bundle, columns=["case", *columns], rows=listed
-    )
+        "index.html.j2", title=f"{len(listed)} answers", arm=arm, bundle=bundle, against=against,
+        columns=["case", *columns], rows=listed,
+    )  # fmt: skip
 
 
 def _cell(value: Any) -> str:

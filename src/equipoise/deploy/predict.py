@@ -39,6 +39,7 @@ class Summary:
     failed: int
     resumed: int
     warned: int
+    empty: int = 0
     first_failure: str = ""
     left_out: tuple[str, ...] = ()
     pages: bool = False
@@ -51,6 +52,7 @@ class Summary:
         """Return the lines that the command prints."""
         counts = f"{self.answered} predicted, {self.failed} failed, {self.warned} with warnings"
         resumed = f" ({self.resumed} were predicted before)" if self.resumed else ""
+        counts += f", {self.empty} with an empty mask" if self.empty else ""
         lines = [f"{counts}{resumed}: {Path(self.out) / TABLE}"]
         lines += [f"pages: {Path(self.out) / INDEX}"] if self.pages else []
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
@@ -107,7 +109,7 @@ def _answered(
         write_text(out / TABLE, _table(rows, loaded.contract, settings.formats))
     if PAGE in settings.formats:
         columns = _columns(loaded.contract, settings.formats)[1:]
-        write_text(out / INDEX, index_page(rows, columns, arm=loaded.arm, bundle=loaded.sha256))
+        write_text(out / INDEX, index_page(rows, columns, arm=loaded.arm, bundle=loaded.sha256, against=loaded.against))
     summary = _summary(rows, resumed, out, loaded.sha256, tuple(left_out(given)), PAGE in settings.formats)
     ended = {"bundle": loaded.sha256, "cases": len(rows), "failed": summary.failed, "left_out": summary.left_out}
     ended |= {"table_sha256": sha256_of(out / TABLE), "settings": asdict(settings), "note": RESEARCH_ONLY}
@@ -121,7 +123,9 @@ def _summary(
     failures = [row for row in rows if row["status"] == FAILED]
     first = f"{failures[0]['case']}: {failures[0]['reason']}" if failures else ""
     warned = sum(bool(row["warnings"]) for row in rows)
-    return Summary(str(out), bundle, len(rows) - len(failures), len(failures), resumed, warned, first, others, pages)
+    empty = sum(bool(row.get("empty_regions")) for row in rows)
+    answered = len(rows) - len(failures)
+    return Summary(str(out), bundle, answered, len(failures), resumed, warned, empty, first, others, pages)
 
 
 def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
@@ -216,10 +220,9 @@ def _kept(folder: Path, key: str) -> dict[str, Any] | None:
 
 def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
     """Return the columns of predictions.csv: those of the contract, whether or not any case was answered."""
-    unit = "ml" if contract.spatial_dims == 3 else "mm2"
     answers = {
         "label": ["class", *(f"p_{name}" for name in contract.classes)],
-        "mask": [f"{name}_{unit}" for name in contract.regions],
+        "mask": [*(f"{name}_{contract.size_unit}" for name in contract.regions), "empty_regions"],
         "findings": ["candidates", "highest_score"],
     }[contract.truth]
     return ["case", "status", "reason", *answers, *loss_columns(contract, formats), "warnings"]

@@ -6,7 +6,7 @@ one byte per voxel, and the trial judged them in this order.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class Answer:
 
     probabilities: by class, of a classifier. masks: by region on the image's own grid (array order), of a segmenter.
     candidates: of a detector, in mm from the centre of the image's first voxel. spacing_mm: of the image. warnings:
-    what lies outside the training limits, or was interpreted.
+    what lies outside the training limits, or was interpreted. spacing_stated: False where lengths count pixels or
+    voxels, because the trial's files stated no spacing; spacing_mm is then 1.
     """
 
     spacing_mm: tuple[float, ...]
@@ -47,6 +48,7 @@ class Answer:
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     candidates: Candidates | None = None
     warnings: tuple[str, ...] = ()
+    spacing_stated: bool = True
 
     @property
     def label(self) -> str | None:
@@ -55,9 +57,14 @@ class Answer:
 
     @cached_property
     def sizes(self) -> dict[str, float]:
-        """The size of each region: ml in three dimensions, mm² in two."""
-        voxel = math.prod(self.spacing_mm) / (1000 if len(self.spacing_mm) == 3 else 1)
+        """The size of each region in `Contract.size_unit`: ml in three dimensions, mm² in two, or voxels or pixels."""
+        voxel = math.prod(self.spacing_mm) / (1000 if len(self.spacing_mm) == 3 and self.spacing_stated else 1)
         return {name: float(mask.sum()) * voxel for name, mask in self.masks.items()}
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The regions that no voxel was assigned to."""
+        return tuple(name for name, mask in self.masks.items() if not mask.any())
 
     def places_ras_mm(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the centres (n, 3) of a detector's candidates in the world, RAS+ mm; affine: of the image."""
@@ -91,9 +98,16 @@ class Predictor:
 
     def answer(self, image: Image, *, strict: bool = False, remarks: tuple[str, ...] = ()) -> Answer:
         """As `predict`, for an image in memory; remarks: what was interpreted while it was read."""
+        image = self.on_own_grid(image)
         warnings = (*remarks, *self.check(image, strict=strict))
         prepared = self.prepare(image)
         return self.decide(prepared, image.spacing_mm, warnings)
+
+    def on_own_grid(self, image: Image) -> Image:
+        """Return the image; with pixels as its unit of length where the trial knew no other, whatever it states."""
+        if self.contract.spacing_stated:
+            return image
+        return replace(image, spacing_mm=(1.0,) * len(image.spacing_mm))
 
     def check(self, image: Image, *, strict: bool = False) -> tuple[str, ...]:
         """Return what lies outside the training limits; raise CohortError for an image that cannot be answered."""
@@ -142,6 +156,9 @@ class Predictor:
 
     def decide(self, prepared: Prepared, spacing_mm: tuple[float, ...], warnings: tuple[str, ...] = ()) -> Answer:
         """Answer a prepared image, on the grid that its record leads back to."""
+        return replace(self._decided(prepared, spacing_mm, warnings), spacing_stated=self.contract.spacing_stated)
+
+    def _decided(self, prepared: Prepared, spacing_mm: tuple[float, ...], warnings: tuple[str, ...]) -> Answer:
         contract, image = self.contract, prepared.image
         if contract.truth == LABEL:
             shares = softmax(class_logits(self.network, image, contract).astype(np.float64))
@@ -216,6 +233,13 @@ class Bundle(Predictor):
     def arm(self) -> str:
         """The name of the arm that the bundle holds."""
         return str(self.files.record["evidence"]["arm"])
+
+    @property
+    def against(self) -> str:
+        """Why the trial speaks against the arm, and why it was exported nevertheless; "" where it does not."""
+        evidence = self.files.record["evidence"]
+        overruled, although = evidence.get("overruled") or [], evidence.get("although") or ""
+        return f"{'; '.join(overruled)}. Exported despite this: {although}" if overruled and although else ""
 
     @property
     def sha256(self) -> str:

@@ -31,6 +31,7 @@ from equipoise.runfolder.names import as_locked
 from equipoise.runfolder.own_code import check_code, own_code_of_arm
 from equipoise.runfolder.paths import CHECKPOINT, JOBS, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
+from equipoise.tasks.task import MASK
 from equipoise.training.loop.arm import code_hashes
 from equipoise.training.preparation.staging import plan_jobs
 from equipoise.training.tuning.draws import Choice, tuned_jobs
@@ -313,4 +314,6 @@ def contract_of(trained: TrainedJob, smallest: int | None, oriented: bool, fixed
         oriented=oriented,
         threshold=job.inference.candidate_threshold,
         apart_mm=job.inference.apart_mm,
+        spacing_stated=trained.cohort.spacing_stated,
+        values=trained.cohort.mask_values if truth == MASK else (),
     )

@@ -1,5 +1,6 @@
 """The protocol's tables of training and inference: one budget, equal for every arm."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -97,6 +98,11 @@ class TrainingSection(Section):
     def is_open(self) -> bool:
         """Whether a value is still "auto", to be chosen by a measurement."""
         return "auto" in (self.precision, self.compile)
+
+    def updates_of(self, cases: int, spatial_dims: int) -> int:
+        """Return the number of updates of a whole training on so many training cases."""
+        per_case = self.patches_per_case if self.patch_of(spatial_dims) else 1
+        return self.epochs * math.ceil(cases * per_case / (self.batch_size * self.accumulate))
 
     def patch_of(self, spatial_dims: int) -> tuple[int, ...] | None:
         """Return the size of a patch along each spatial axis; None where whole images are used."""

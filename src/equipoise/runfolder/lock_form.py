@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,6 +54,12 @@ class _Endpoints(_Form):
     positive: str | None = None
     subgroups: list[str] = []
     looks: list[_Count] = []
+    length_unit: Literal["pixels", "voxels", ""] = ""
+
+
+class _ShortTraining(_Form):
+    updates: _Count
+    fewest: _Count
 
 
 class _Named(_Form):
@@ -111,6 +117,7 @@ class _Lock(_Form):
     leaks: list[_Leak] = []
     not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
+    short_training: _ShortTraining | None = None
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None
     shared_seeds: bool = False

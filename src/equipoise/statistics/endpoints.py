@@ -122,7 +122,7 @@ ASSD = Endpoint(
 )  # fmt: skip
 SURFACE_DICE = Endpoint(
     "surface_dice", Kind.MEAN, display="surface Dice",
-    summary="Share of both surfaces that lies within 1 mm of the other.",
+    summary="Share of both surfaces that lies within 1 mm (without a stated spacing, 1 pixel) of the other.",
 )  # fmt: skip
 VOLUME_ERROR = Endpoint(
     "volume_error_ml", Kind.MEAN, higher_is_better=False, low=-np.inf, high=np.inf, unit="ml", display="volume error",

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,6 +335,14 @@ class Endpoint:
             return self.label
         inside = self.display.endswith(")")
         return self._named(f"{self.display[:-1]}, {self.unit})" if inside else f"{self.display} ({self.unit})")
+
+    def counted_in(self, grid_unit: str) -> Self:
+        """Return the endpoint as a cohort without spacings has it, whose values were computed with a spacing of 1.
+
+        grid_unit: "pixels" or "voxels"; "" where an audited table does not say what its lengths are.
+        """
+        unit = {"mm": grid_unit, "ml": f"1,000 {grid_unit}" if grid_unit else ""}.get(self.unit, self.unit)
+        return replace(self, unit=unit if grid_unit else "")
 
     def _named(self, words: str) -> str:
         if ":" in self.name:

@@ -335,5 +335,6 @@ def _assumptions(
         seed_sd=spread.sd,
         seed_df=spread.df,
         elsewhere=spread.elsewhere,
+        trials=spread.trials,
         comparisons=len(rule.pairs),
     )

@@ -120,7 +120,7 @@ def needed(
     out = []
     for count in seeds:
         low, middle, high = _crossings(variants, count, difference, rule, fewest, chance)
-        out.append(Needed(count, _no_fewer(middle, 2, fewest), _no_fewer(low, 1, fewest), _no_fewer(high, 1, fewest)))
+        out.append(_enclosed(Needed(count, *(_no_fewer(n, 2, fewest) for n in (middle, low, high)))))
     return tuple(out)
 
 
@@ -183,6 +183,18 @@ def rounded(number: int | None, digits: int) -> int | None:
 def _no_fewer(number: int | None, digits: int, fewest: int) -> int | None:
     """Round, but not below the number that a verdict needs at all."""
     return None if number is None else max(rounded(number, digits) or 0, fewest)
+
+
+def _enclosed(need: Needed) -> Needed:
+    """Return the number inside its range, also where the power of fewer runs' variances is not monotone.
+
+    >>> _enclosed(Needed(3, patients=130, low=140, high=None))
+    Needed(seeds=3, patients=130, low=130, high=None)
+    """
+    if need.patients is None:
+        return need
+    low = None if need.low is None else min(need.low, need.patients)
+    return replace(need, low=low, high=None if need.high is None else max(need.high, need.patients))
 
 
 def _powers(variances: Variances, difference: float, rule: Criterion) -> Array:

@@ -31,7 +31,8 @@ from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
-from equipoise.trials.plan import plan, read, refusals, search_leaks
+from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks
+from equipoise.trials.training_length import short_training
 
 PARTS = ("train", "validation", "test")
 
@@ -64,6 +65,10 @@ class Checked:
     def may_run(self) -> bool:
         """Whether a run would be valid: without a leak across parts, and without a problem that prevents it."""
         return not self.refusals
+
+    @property
+    def _leaks_refuse(self) -> bool:
+        return any("leak across parts" in refusal for refusal in self.refusals)
 
     def prospect(self) -> str:
         """Say in one sentence whether a verdict can come of this trial."""
@@ -177,6 +182,7 @@ class Checked:
             lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first}")
         lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
+        lines += [leaks_in_words(self.leaks, self.cohort, refused=self._leaks_refuse)] if self.leaks else []
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"{arm} is configured as {given}" for arm, given in self.configured.get("arms", {}).items()]
@@ -235,8 +241,27 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         threads=trial.protocol.training.threads,
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
-        warnings=[*attribute_leakage.warnings(trial.cohort, protocol.label), *_cache_remark(trial.cards)],
+        warnings=[
+            *attribute_leakage.warnings(trial.cohort, protocol.label),
+            *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
+            *_cache_remark(trial.cards),
+        ],
     )
+
+
+def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> str:
+    """Say what follows from the leaks that were listed. refused: a run would be refused."""
+    serious = sum(forbids(leak, cohort) for leak in leaks)
+    if not serious:
+        pairs = f"{plural(len(leaks), 'pair')} of images in different parts {'is' if len(leaks) == 1 else 'are'} alike"
+        return (
+            f"{pairs}, but the source states different patients: a run goes on, and its report names them; look at "
+            "them, and correct the patients where they are wrong"
+        )
+    if refused:
+        return f"{plural(serious, 'leak')}: a run would be refused"
+    allowed = f"{plural(serious, 'leak')}, which split.allow_leaks allows"
+    return f"{allowed}: a run goes on, and its report calls the results too optimistic"
 
 
 def _effort(job: Job, protocol: Protocol) -> float:

@@ -123,9 +123,11 @@ def describe(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> dict[
     }
 
 
-def _units(cohort: Cohort) -> dict[str, bool]:
-    """Return that lengths are in pixels, where no file states a spacing."""
-    return {} if cohort.spacing_stated else {"units_stated": False}
+def _units(cohort: Cohort) -> dict[str, bool | str]:
+    """Return that lengths are in pixels, or voxels, where no file states a spacing."""
+    if cohort.spacing_stated:
+        return {}
+    return {"units_stated": False, "length_unit": "voxels" if cohort.spatial_dims == 3 else "pixels"}
 
 
 def describe_cohort(cohort: Cohort) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from equipoise.trials.plan import Trial, endpoint_of, first_samples
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.run import seed_spreads, try_arms
 from equipoise.trials.sound_layers import unsound_layers, with_routes
+from equipoise.trials.spread_memory import design_of
 
 _FORECAST = "equipoise.training.jobs:forecast"
 
@@ -84,7 +85,7 @@ def detectable_of(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold]) -> 
             endpoint=primary,
             margin=endpoints.margin,
             rule=_rule(protocol),
-            spread=recall(seed_spreads(), endpoints.primary, cohort.name),
+            spread=recall(seed_spreads(), design_of(protocol, cohort)),
         ), None
     except EquipoiseError as error:
         return None, str(error)

@@ -65,7 +65,8 @@ from equipoise.trials.names import leaks_named, pairs_named, text_named, with_na
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
-from equipoise.trials.spread_memory import keep_spread
+from equipoise.trials.spread_memory import design_of, keep_spread
+from equipoise.trials.training_length import length_record
 
 
 def seed_spreads() -> Path:
@@ -152,7 +153,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 record |= try_arms(trial, workers)
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
-            record["telling"] = telling
+            record |= {"telling": telling, **length_record(trial)}
             record["processes"] = ranks.count()
             record |= {"configured": trial.configured} if trial.configured else {}
             with under_way(watch, "writing every output once, with stand-ins"):
@@ -173,7 +174,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 results = _at_every_look(trial, ledger, workers, watch)
         # A split by case shows the effect of leaks; its spread must not enter the plans of other trials.
         if trial.protocol.split.unit != "case":
-            keep_spread(results, seed_spreads())
+            keep_spread(results, design_of(trial.protocol, trial.cohort), seed_spreads())
         if trial.protocol.split.contrast == "case":
             # After the main trial, which is complete by then, whatever happens to the contrast.
             _run(trial.protocol.by_case(), trial.out / BY_CASE, trial.how, watch)

@@ -204,6 +204,7 @@ def test_pictures_with_masks_in_folders_or_beside(
     protocol, cohort = started(tmp_path)
     assert protocol.cohort.task == "segmentation"
     assert (len(cohort), cohort.excluded, cohort.problems) == (12, (), ())
+    assert (cohort.mask_values, cohort.spacing_stated) == ((0, 255), False)
     assert not cohort.patients_known
     assert protocol.split.patients == "guessed"
     for case in cohort.cases:

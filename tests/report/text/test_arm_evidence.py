@@ -61,6 +61,8 @@ def test_the_command_is_the_exact_one(tmp_path):
     assert export_command(run, won, "net") == command
     assert export_command(run, won, "net", "../x") == command.replace("'my run'", "../x")
     assert list(notes_on(command)) == []
+    (rounded,) = notes_on(command, "bfloat16")
+    assert "computed in bfloat16 and a bundle computes in float32" in rounded
     own = export_command(run_with(tmp_path, model="mine:Net"), lost, "net")
     assert own == f"{command} --trust-code --although REASON"
     assert [note.split()[0] for note in notes_on(own)] == ["It", "The"]

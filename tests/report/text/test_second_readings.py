@@ -3,6 +3,7 @@
 import pytest
 
 from equipoise.report.text.second_readings import readings
+from equipoise.statistics.posterior import posterior
 
 FOUND = {"below": 0.0004, "within": 0.2, "above": 0.7996, "positive": 0.9, "low": -0.001, "high": 0.05, "margin": 0.02}
 WINS = {
@@ -12,7 +13,7 @@ WINS = {
 
 
 def results(higher, **pair):
-    entry = {"a": "one", "b": "two", "posterior": None, "wins": None} | pair
+    entry = {"a": "one", "b": "two", "posterior": None, "wins": None, "difference": 0.0312} | pair
     return {"comparisons": [entry], "baseline_comparisons": [], "endpoints": {"higher_is_better": higher}}
 
 
@@ -23,6 +24,9 @@ def test_the_direction_says_which_side_is_better(higher, first, last):
     assert name == "One − Two"
     assert (cells[0], cells[1], cells[2]) == (first, "20.0 %", last)
     assert cells[3] == ("90.0 %" if higher else "10.0 %")
+    assert cells[4] == "+0.0312"
+    assert len(cells) == len(found["probability_heads"])
+    assert "shrunk towards 0" in found["probability_heads"][-1]
     assert found["wins"] == []
 
 
@@ -32,3 +36,12 @@ def test_wins_without_a_ratio():
     assert len(cells) == len(found["win_heads"])
     assert cells[-1] == "–"
     assert cells[3] == "10.0 % won, 2.0 % lost"
+
+
+def test_the_credible_interval_of_a_shrunken_difference_may_exclude_the_observed_one():
+    # By hand, without a spread between runs: prior N(0, (4 * 0.03)^2), data N(0.572, 0.05^2).
+    found = posterior(0.572, 0.05**2, (), 0.03)
+    share = 0.12**2 / (0.12**2 + 0.05**2)
+    mean, sd = share * 0.572, 0.05 * share**0.5
+    assert (found.low, found.high) == pytest.approx((mean - 1.95996 * sd, mean + 1.95996 * sd), abs=1e-5)
+    assert found.high < 0.58

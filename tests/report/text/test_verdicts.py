@@ -38,7 +38,7 @@ def test_a_pair_is_told_in_the_words_of_results_json() -> None:
     assert pair_sentence(pair) == "a difference of −0.012 (95 % interval −0.030 to 0.006)"
 
 
-def test_the_truth_comes_before_a_recommendation() -> None:
+def test_the_truth_stands_behind_a_recommendation() -> None:
     results = _results([_pair("a", "b", "not_enough_data")], [], "size-rule")
     results["cohort"] |= {
         "notes": ["Truth: the readers' ratings.", "Another note."],
@@ -46,8 +46,8 @@ def test_the_truth_comes_before_a_recommendation() -> None:
     }
     use = answers(results, NAMES)[-1]
     assert use.answer == (
-        "Truth: the readers' ratings. Excluded beforehand: 1,089 cases (undecided). No network was shown to be better "
-        "than the diameter rule, which costs nothing."
+        "No network was shown to be better than the diameter rule, which costs nothing. Truth: the readers' ratings. "
+        "Excluded beforehand: 1,089 cases (undecided)."
     )
     assert "not advice for any patient" in use.detail
 
@@ -113,12 +113,12 @@ def test_which_to_use() -> None:
     assert "than the diameter rule, which costs nothing" in answers(_results(pairs, [], "size-rule"), NAMES)[-1].answer
     assert "DenseNet for accuracy, for speed" in answers(_results(pairs, [], "a"), NAMES)[-1].answer
     unjudged = answers(_results(pairs, [], None), NAMES)[-1]
-    assert unjudged.answer.endswith("No recommendation can be given.")
+    assert unjudged.answer.startswith("No recommendation can be given.")
     assert unjudged.detail
     empty = _results(pairs, [], None)
     for arm in empty["arms"]:
         arm["endpoints"] = {}
-    assert answers(empty, NAMES)[-1].answer.endswith("None: no arm finished with a result.")
+    assert answers(empty, NAMES)[-1].answer.startswith("None: no arm finished with a result.")
     several = _results(pairs, [], "a")
     several["recommendation"] = several["recommendation"] | {
         "speed": {**several["recommendation"]["speed"], "arm": "b"}

@@ -1,6 +1,8 @@
 """Single sentences that would contradict the numbers beside them."""
 
+import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,12 @@ def test_means_that_differ_are_told_apart() -> None:
     text = difference([0.81214, 0.81206], "", 0.95, (-0.01, 0.02))
     first, second = text.split(",")[0].split(" against ")
     assert float(first) > float(second)
+    for means in ([0.5716, 0.5741], [0.81214, 0.81206], [0.8, 0.7], [0.0004, 0.0299]):
+        text = difference(means, "", 0.95, (-0.02, 0.02))
+        numbers = re.match(r"(\S+) against (\S+), a difference of (\S+)", text)
+        assert numbers is not None
+        first, second, gap = (Decimal(one) for one in numbers.groups())
+        assert first - second == gap, text
     assert "together" in difference([0.8, 0.7], "", 0.95, (0.05, 0.15), family=3)
 
 
@@ -92,6 +100,10 @@ def test_one_name_for_one_endpoint() -> None:
 def test_a_unit_needs_a_spacing() -> None:
     results = {"cohort": {"classes": {}}, "endpoints": {"units_stated": False}}
     assert label_of(results, "hd95_core") == "HD95 core"
+    results["endpoints"]["length_unit"] = "pixels"
+    assert label_of(results, "hd95") == "HD95 (pixels)"
+    assert label_of(results, "volume_error_ml") == "volume error (1,000 pixels)"
+    assert label_of(results, "dice") == "Dice"
     assert label_of({"cohort": {"classes": {}}, "endpoints": {}}, "hd95_core") == "HD95 (mm) core"
     assert [states_spacing(Path(name)) for name in ("a.nii.gz", "a.mha", "a.npy", "a.png")] == [
         True,

@@ -136,6 +136,7 @@ def make_cohort(
         ),
         ignores=layout.ignores,
         spacing_stated=any(one.spacing_stated for one in sound),
+        mask_values=_mask_values([one.entry for one in sound], len(layout.classes)),
         recipe=_recipe([one.entry for one in sound], len(channels)),
     )
     return with_header_patients(cohort)
@@ -210,6 +211,19 @@ def _recipe(entries: Iterable[CaseFiles], channels: int) -> str:
         for entry in entries
     ]  # fmt: skip
     return content_key(read=read, channels=channels)
+
+
+def _mask_values(entries: Sequence[CaseFiles], classes: int) -> tuple[int, ...]:
+    """Return what every mask stores for each class; empty where masks differ, or a class has no value of its own."""
+    codings = {frozenset((entry.codes or {}).items()) for entry in entries}
+    if len(codings) != 1 or any(entry.structures for entry in entries):
+        return ()
+    values: dict[int, list[int | str]] = {}
+    for value, index in next(iter(codings)):
+        values.setdefault(index, []).append(value)
+    own = [values.get(index, []) for index in range(classes)]
+    single = tuple(held[0] for held in own if len(held) == 1 and isinstance(held[0], int) and 0 <= held[0] <= 255)
+    return single if len(single) == classes else ()
 
 
 def channel_names(count: int) -> tuple[str, ...]:

@@ -44,9 +44,20 @@ def case_table(run: RunFolder) -> dict[str, Any] | None:
         for one in structures:
             cells = [_cell(test.metrics, f"{metric}_{one}", index, decimals) for metric, _, decimals in shown]
             rows.append((str(test.arm[index]), str(run_name), endpoint_name(one), cells))
-    # Without a spacing distances count voxels, and no unit is claimed.
-    in_units = run.lock["endpoints"].get("units_stated", True)
-    return {"heads": [words if in_units else words.partition(",")[0] for _, words, _ in shown], "rows": rows}
+    return {"heads": [_head(words, run.lock["endpoints"]) for _, words, _ in shown], "rows": rows}
+
+
+def _head(words: str, plan: Mapping[str, Any]) -> str:
+    """Return "HD95, mm" in the unit of a cohort without spacings; without one where an audit does not know it.
+
+    >>> _head("HD95, mm", {"units_stated": False, "length_unit": "pixels"}), _head("Dice", {})
+    ('HD95, pixels', 'Dice')
+    """
+    name, _, unit = words.partition(", ")
+    if not unit or plan.get("units_stated", True):
+        return words
+    grid = plan.get("length_unit", "")
+    return f"{name}, {'1,000 ' * (unit == 'ml')}{grid}" if grid else name
 
 
 def write_cases(run: RunFolder, path: Path) -> None:

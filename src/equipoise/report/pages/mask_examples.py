@@ -32,12 +32,13 @@ def mask_galleries(
     folder: Path,
     most: int = 6,
     audit: RunFolder | None = None,
-    in_units: bool = True,
+    label: str | None = None,
 ) -> list[Gallery]:
     """Show worst, typical and best cases of one arm by the mean of `metric` over its runs.
 
     The outline is of all regions together in the arm's first run; missing files give examples without outlines.
-    audit: whose images and masks are pictured instead of those in the folder. in_units: lengths are in mm.
+    audit: whose images and masks are pictured instead of those in the folder. label: what the
+    metric is called; None: as everywhere, with its unit.
     """
     if metric not in test.metrics or not jobs:
         return []
@@ -45,7 +46,7 @@ def mask_galleries(
     means = np.bincount(member, test.metrics[metric]) / np.bincount(member)
     # A stable sort keeps ties in the order of the cases, so that a report made again shows the same pictures.
     order = np.argsort(means if higher_is_better else -means, kind="stable")
-    label = described(metric).heading if in_units else described(metric).label
+    label = label or described(metric).heading
     planes = _planes(folder, jobs[0]) if audit is None else _planes_of_audit(audit, jobs[0].arm)
     middle = order[max(0, (len(order) - most) // 2) :][:most]
     chosen = [("The worst", order[:most]), ("The middle", middle), ("The best", order[::-1][:most])]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -26,7 +27,7 @@ from equipoise.report.text.characteristics import characteristics
 from equipoise.report.text.contrast import contrast_table
 from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
-from equipoise.report.text.export_command import next_step, notes_on
+from equipoise.report.text.export_command import next_step, notes_on, precision_of
 from equipoise.report.text.glossary import anchor
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
@@ -101,7 +102,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
         next_step=next_step(run, results),
-        notes_on=notes_on,
+        notes_on=partial(notes_on, precision=precision_of(run)),
         exploratory=exploratory(run),
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),
@@ -178,7 +179,7 @@ def example_galleries(run: RunFolder, results: Mapping[str, Any]) -> list[Galler
             plan["higher_is_better"],
             run.path,
             audit=audited,
-            in_units=plan.get("units_stated", True),
+            label=label_of(results, plan["primary"]),
         )
     size = run.lock["cohort"].get("size_attribute")
     # The size helps to judge a miss: a small lesion is missed more easily.

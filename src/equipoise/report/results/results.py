@@ -109,7 +109,8 @@ def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
             endpoints[name] = Endpoint(name, Kind.MEAN, higher_is_better=higher, low=-math.inf, high=math.inf)
     if not plan.get("units_stated", True):
         measured = {name: endpoints.get(name) or of_case(name) for name in test.metrics}
-        endpoints |= {name: replace(one, unit="") for name, one in measured.items() if one.unit}
+        unit = plan.get("length_unit", "")
+        endpoints |= {name: one.counted_in(unit) for name, one in measured.items() if one.unit}
     for name, value in (plan.get("failure_values") or {}).items():
         endpoints[name] = replace(endpoints.get(name) or of_case(name), failed=value)
     return endpoints

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.report.text.words import endpoint_name, interval, listed, number, plural
+from equipoise.report.text.words import interval, label_of, listed, number, plural
 
 
 def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
@@ -11,11 +11,10 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
     contrast = results["contrast"]
     if contrast is None:
         return None
-    classes = len(results["cohort"]["classes"])
     heads = [
         head
         for name in contrast["endpoints"]
-        for head in (f"{endpoint_name(name, classes)}, by patient", "by case", "difference")
+        for head in (f"{label_of(results, name)}, by patient", "by case", "difference")
     ]
     cells: dict[str, list[tuple[str, str]]] = {}
     for row in contrast["rows"]:
@@ -23,7 +22,7 @@ def contrast_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict
         cells.setdefault(row["name"], []).extend([*both, (number(row["difference"], signed=True), "")])
     rules = {entry["name"] for entry in results["baselines"]}
     rows = [(names[name], name in rules, values) for name, values in cells.items()]
-    return {"heads": heads, "rows": rows, "sentence": _sentence(contrast, rules, classes)}
+    return {"heads": heads, "rows": rows, "sentence": _sentence(results, rules)}
 
 
 _KEYS = ("as_planned", "by_case")
@@ -31,9 +30,9 @@ _KEYS = ("as_planned", "by_case")
 
 # The gain has no interval: both splits have test patients in common, and a difference between two test sets is a
 # description and no endpoint.
-def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str:
+def _sentence(results: Mapping[str, Any], rules: set[str]) -> str:
     """Return the sentence on the number of divided patients and the arms' apparent gain."""
-    gains = []
+    gains, contrast = [], results["contrast"]
     for name in contrast["endpoints"]:
         added = [
             row["difference"]
@@ -41,7 +40,7 @@ def _sentence(contrast: Mapping[str, Any], rules: set[str], classes: int) -> str
             if row["endpoint"] == name and row["name"] not in rules and row["difference"] is not None
         ]
         if added:
-            gains.append(f"{number(sum(added) / len(added), signed=True)} in {endpoint_name(name, classes)}")
+            gains.append(f"{number(sum(added) / len(added), signed=True)} in {label_of(results, name)}")
     divided, everyone = contrast["divided_patients"], plural(contrast["patients"], "patient")
     sentence = f"In a split by case, {divided} of {everyone} would be in more than one part."
     gained = (

@@ -40,12 +40,24 @@ def next_step(run: RunFolder, results: Mapping[str, Any], folder: str | None = N
     return export_command(run, results, str(advice["arm"]), folder)
 
 
-def notes_on(command: str) -> Iterator[str]:
-    """Yield what to do before an export command is used."""
+def precision_of(run: RunFolder) -> str:
+    """Return the precision in which the trial computed: the measured choice of "auto", or what the protocol states."""
+    settled = run.ledger.settled or {}
+    return str(settled.get("precision") or run.lock.get("training", {}).get("precision", "float32"))
+
+
+def notes_on(command: str, precision: str = "float32") -> Iterator[str]:
+    """Yield what to do before an export command is used. precision: in which the trial computed."""
     if " --trust-code" in command:
         yield "It runs code that the run folder names; read that first."
     if " --although REASON" in command:
         yield "The trial speaks against this arm, so write your reason in place of REASON."
+    elif precision not in ("float32", "auto"):
+        yield (
+            f"The trial computed in {precision} and a bundle computes in float32: if the command cannot show that this "
+            "worsens the primary endpoint on validation cases by less than a fifth of the margin, it asks for "
+            "--although with your reason."
+        )
 
 
 def model_cards(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:

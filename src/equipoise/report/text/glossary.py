@@ -72,7 +72,8 @@ TERMS = (
     Term("false positive", "A positive prediction where the truth is negative.", ("false positives",)),
     Term("fold", "One of several divisions of the patients into training, validation and test.", ("folds",)),
     Term("FROC", "Free-response ROC curve of a detector: sensitivity against false positives per scan.", exact=True),
-    Term("HD95", "95th percentile of the distances between the surfaces of two masks. Lower is better.",
+    Term("HD95", "95th percentile of the distances between the surfaces of two masks, in mm; in pixels where no "
+         "spacing is stated. Lower is better.",
          exact=True),
     Term("IoU", "Intersection over union: the size of the intersection of two masks, divided by the size of their "
          "union.", exact=True),
@@ -105,7 +106,8 @@ TERMS = (
     Term("specificity", "The share of negative cases that are predicted negative."),
     Term("split", "The division of patients into training, validation and test."),
     Term("subgroup", "A part of the test cases, such as one scanner or small lesions.", ("subgroups",)),
-    Term("surface Dice", "The share of both surfaces that lies within 1 mm of the other."),
+    Term("surface Dice", "The share of both surfaces that lies within 1 mm of the other; within 1 pixel "
+         "where no spacing is stated."),
     Term("test opening", "The moment at which the test cases are first predicted. It is recorded and happens once, "
          "after training.", ("test openings", "opening of the test set")),
     Term("test set", "The patients that were not used for training or for any choice.", ("test patients",

@@ -229,7 +229,11 @@ def _limits(limits: Mapping[str, Any], contract: Mapping[str, Any]) -> list[Row]
     levels = zip(contract["channels"], limits["levels"]["low"], limits["levels"]["high"], strict=True)
     return [
         ("training images examined", str(limits["cases"]), RUN),
-        ("spacing in mm", _ranges(limits["spacing_mm"]), RUN),
+        (
+            ("spacing in mm", _ranges(limits["spacing_mm"]), RUN)
+            if contract.get("spacing_stated", True)
+            else ("spacing", "stated by no file of the trial: lengths are in pixels", RUN)
+        ),
         ("image size in voxels", _ranges(limits["sides"]), RUN),
         *(
             (f"1st percentile, median, 99th percentile of {name}", _ranges({"low": low, "high": high}), RUN)
@@ -258,8 +262,24 @@ def _proof(parity: Mapping[str, Any]) -> list[Row]:
         ),
         (f"ONNX Runtime on {runtime['cases']} test cases", compared, RUN),
         ("endpoint by the network and by ONNX Runtime", both, RUN),
+        *_arithmetic(parity.get("arithmetic")),
         *(row for name in FURTHER if name in parity for row in _further(name, parity[name])),
     ]
+
+
+def _arithmetic(change: Mapping[str, Any] | None) -> list[Row]:
+    """Say what float32 changes in the answers of a trial that computed in less precision."""
+    if change is None:
+        return []
+    text = f"{change['changed']} of {change['decisions']} decisions changed ({change['unit']})"
+    held = change.get("validation")
+    if held is not None and held["change"] is not None and held["lower"] is not None:
+        text += (
+            f"; the endpoint changes by {held['change']:+.2g} on {held['cases']} validation cases, lower bound "
+            f"{held['lower']:+.2g}"
+        )
+        text += "" if held["allowed"] is None else f"; the limit is {held['allowed']:+.2g}, a fifth of the margin"
+    return [("float32 against the trial's own precision, on test cases", text, RUN)]
 
 
 def _further(name: str, parity: Mapping[str, Any]) -> list[Row]:

@@ -1,6 +1,11 @@
 """Sentences, by code, on a plan's assumptions, and on conditions that refuse a verdict in any case."""
 
+from collections.abc import Sequence
+
 from equipoise.report.text.words import plural
+
+FEW_TRIALS = 3
+"""Earlier trials that a sentence names."""
 
 
 def plan_of_few_events(events: int, fewest: int) -> str:
@@ -28,11 +33,17 @@ def plan_assumptions(
     seed_df: int,
     elsewhere: bool,
     comparisons: int,
+    trials: Sequence[str] = (),
 ) -> str:
-    """Describe the assumptions of the plan."""
+    """Describe the assumptions of the plan; trials: names of the earlier ones that the spread is from."""
     where = " on other cohorts" if elsewhere else ""
-    guess = "assumed: no earlier trial is known"
-    known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess
+    guess = (
+        "assumed: no earlier trial of this user has these networks, classes and endpoint and a similar number of epochs"
+    )
+    names = [repr(name) for name in trials if name]
+    more = f" and {len(names) - FEW_TRIALS} more" if len(names) > FEW_TRIALS else ""
+    named = f" ({', '.join(names[:FEW_TRIALS])}{more})" if names else ""
+    known = f"from earlier trials{where}{named} with {seed_df} degrees of freedom" if seed_df else guess
     cases = "one case per patient" if lesions == 1 else f"1 to {lesions} cases per patient"
     metric = (
         f"standard deviation between cases {case_sd:g}"

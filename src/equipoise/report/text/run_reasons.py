@@ -138,6 +138,14 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     )
 
 
+def short_training(updates: int, fewest: int) -> str:
+    """Describe networks that were planned to be trained for too short a time to be judged."""
+    return (
+        f"Networks get {updates:,} updates each; with fewer than {fewest:,} a network has hardly begun to learn, and "
+        "the verdict holds for networks trained so shortly; raise training.epochs."
+    )
+
+
 def near_pairs(pairs: int, a: str, b: str) -> str:
     """Describe images that are alike although the source states different patients."""
     return (
@@ -238,7 +246,7 @@ def unknown_cost() -> str:
 WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
-    warning_of_job,
+    warning_of_job, short_training,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
     no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.text.amounts import about
 from equipoise.report.text.verdicts import pair_sentence
 from equipoise.report.text.words import (
@@ -187,7 +188,7 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
         number(pair["df"], 1),
         *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
         number(pair["detectable"]),
-        *(_planned(needed[count]) if count in needed else "–" for count in seeds),
+        *(_planned(needed[count], pair["verdict"]) if count in needed else "–" for count in seeds),
     ]
 
 
@@ -202,8 +203,10 @@ def _error(value: float | None) -> str:
     return number(value or None, 4)
 
 
-def _planned(need: Mapping[str, Any]) -> str:
-    """Format the patients needed with their range, to one digit."""
+def _planned(need: Mapping[str, Any], verdict: str) -> str:
+    """Format the patients needed with their range; a comparison that has its verdict needs no more of them."""
+    if verdict in DECIDED:
+        return "decided"
     if need["patients"] is None:
         return "none is enough"
     low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))

@@ -44,8 +44,8 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     first = [_with_omission(_best(results, names, label), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
-    # The truth first: a recommendation is worth what the labels are worth.
-    use = replace(use, answer=f"{truth_in_words(results)} {use.answer}")
+    # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
+    use = replace(use, answer=f"{use.answer} {truth_in_words(results)}")
     return [*first, *([rule] if rule else []), use]
 
 

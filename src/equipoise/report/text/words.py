@@ -59,9 +59,11 @@ def endpoint_name(name: str, classes: int = 2) -> str:
 
 
 def label_of(results: Mapping[str, Any], name: str) -> str:
-    """Return the display name of an endpoint on the page of these results; without a unit that no source stated."""
-    record = described(name, len(results["cohort"]["classes"]))
-    return record.heading if results["endpoints"].get("units_stated", True) else record.label
+    """Return the display name of an endpoint on the page of these results; in pixels where no spacing was stated."""
+    record, plan = described(name, len(results["cohort"]["classes"])), results["endpoints"]
+    if not plan.get("units_stated", True):
+        record = record.counted_in(plan.get("length_unit", ""))
+    return record.heading
 
 
 def baseline_name(name: str, size_attribute: str | None = None) -> str:
