@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,30 +20,28 @@ RECORD = Path(__file__).resolve().parent / "data" / "demo.json"
 FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 
+LEFT = ("cost", "arithmetic", "warnings", "prior_openings", "exploratory", "exploratory_reasons")
+
+
 def canonical(results: Any) -> Any:
     """results.json without what was measured with a clock or a gauge, and the advice that rests on it.
 
-    Of a sentence only its numbers count: it may be worded better without a number being another one. Dates, versions
-    and the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
+    Sentences are left out: their numbers stand in fields of their own, and words may become better without a number
+    being another one. So are warnings, and what else this machine opened, such as the quick demo. Dates, versions and
+    the machine stand in lock.json, not here. `arithmetic` is what the machine was found fast at.
     """
     if isinstance(results, list):
-        return [canonical(value) for value in results]
-    if isinstance(results, str) and " " in results:
-        return re.findall(r"\d+(?:\.\d+)?", results)
+        return [canonical(value) for value in results if not is_sentence(value)]
     if not isinstance(results, dict):
         return results
-    left = {key: canonical(value) for key, value in results.items() if key not in ("cost", "arithmetic")}
+    left = {key: canonical(value) for key, value in results.items() if key not in LEFT and not is_sentence(value)}
     if "recommendation" in left:
         left["recommendation"] = {need: left["recommendation"][need] for need in ("accuracy",)}
-    if "prior_openings" in left:
-        # What else this machine opened, such as the quick demo, is no number of this one.
-        left["prior_openings"] = []
-        for key in ("warnings", "exploratory_reasons"):
-            left[key] = [
-                canonical(text) for text in results[key] if not re.search("had been opened|hardly begun", text)
-            ]
-        left["exploratory"] = bool(left["exploratory_reasons"])
     return left
+
+
+def is_sentence(value: Any) -> bool:
+    return isinstance(value, str) and " " in value
 
 
 def digest(results: Any) -> str:
