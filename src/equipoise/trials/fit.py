@@ -27,7 +27,9 @@ from equipoise.protocol import Protocol
 from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
+from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
+from equipoise.trials.cautions import prevailing_patient
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
 
@@ -262,9 +264,12 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     tables = tables_of(rules, chosen.offer.design, chosen.epochs, precision)
     protocol = case.protocol(tables)
     folds = split(case.cohort, **protocol.split.model_dump(include={"scheme", "fractions", "folds"}))
-    refusals = [f"{len(case.cohort.problems)} cases have problems"] if case.cohort.problems else []
+    # Without names: the sentences stand in the protocol, of which a run folder keeps a copy.
+    troubled = plural(len(case.cohort.problems), "case")
+    refusals = [f"{troubled} cannot be used, which `equipoise check` lists"] if case.cohort.problems else []
     # Guessed patients are groups of alike images, which no split divides.
     leaks = [] if case.cohort.patients_guessed else _serious(case, folds)
-    refusals += [f"{len(leaks)} pairs of cases leak across parts, first {leak.a} and {leak.b}" for leak in leaks[:1]]
+    pairs = plural(len(leaks), "pair")
+    refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
-    return Fitted(tables, (first, *time_words), rules.data)
+    return Fitted(tables, (first, *time_words, *prevailing_patient(case.cohort)), rules.data)

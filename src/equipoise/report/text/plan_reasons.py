@@ -22,18 +22,18 @@ def plan_assumptions(
     case_sd: float | None,
     auc: float,
     share: float | None,
-    lesions: int,
+    per_patient: float,
     correlation: float,
     seed_sd: float,
     seed_df: int,
     elsewhere: bool,
     comparisons: int,
 ) -> str:
-    """Describe the assumptions of the plan."""
+    """Describe the assumptions of the plan; per_patient: the mean number of cases of a patient."""
     where = " on other cohorts" if elsewhere else ""
     guess = "assumed: no earlier trial is known"
     known = f"from earlier trials{where} with {seed_df} degrees of freedom" if seed_df else guess
-    cases = "one case per patient" if lesions == 1 else f"1 to {lesions} cases per patient"
+    cases = "one case per patient" if per_patient == 1 else f"{per_patient:.3g} cases per patient on average"
     metric = (
         f"standard deviation between cases {case_sd:g}"
         if share is None
