@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from equipoise.cohorts.formats.file_names import data_files, data_folders
+from equipoise.cohorts.formats.file_names import data_files, data_folders, missing_path
 from equipoise.cohorts.layouts.array_recognition import recognise_arrays
 from equipoise.cohorts.layouts.brats import brats_scans
 from equipoise.cohorts.layouts.brats_recognition import brats_settings
@@ -51,7 +51,7 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
     elif path.is_dir():
         known = _folder(path, user_settings)
     else:
-        raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
+        raise CohortError(missing_path(path))
     if known is None:
         _refuse_one_class(path)
         raise CohortError(
