@@ -206,7 +206,7 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
 
     real = trial_module._predict
     monkeypatch.setattr(trial_module, "_predict", interrupted)
-    with pytest.raises(Interrupted, match="the same command goes on"):
+    with pytest.raises(Interrupted, match="the same command resumes"):
         equipoise.run(protocol, tmp_path / "run")
     monkeypatch.setattr(trial_module, "_predict", real)
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])

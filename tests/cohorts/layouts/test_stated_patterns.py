@@ -26,10 +26,10 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stated", [{"images": IMAGES}, {"images": [IMAGES]}, {"mask": MASK}, {"images": IMAGES, "mask": MASK}]
+    "keys", [{"images": IMAGES}, {"images": [IMAGES]}, {"mask": MASK}, {"images": IMAGES, "mask": MASK}]
 )
-def test_fields_of_one_side_are_those_of_the_other(folder, stated):
-    known = _of_data(folder, stated)
+def test_fields_of_one_side_are_those_of_the_other(folder, keys):
+    known = _of_data(folder, keys)
     images = known.settings["images"]
     assert ([images] if isinstance(images, str) else images, known.settings["mask"]) == ([IMAGES], MASK)
     assert known.patients == "stated"

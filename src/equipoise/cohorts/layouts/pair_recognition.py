@@ -57,9 +57,9 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
         masks = [path for path in paths if template.match(path) is not None]
     if not masks or not images:
         return None
-    stated = user_settings.get("images", ())
+    patterns = user_settings.get("images", ())
     # One text is one pattern, and not a pattern for each of its letters.
-    meant = [Template(str(text)) for text in ([stated] if isinstance(stated, str) else stated)]
+    meant = [Template(str(text)) for text in ([patterns] if isinstance(patterns, str) else patterns)]
     if meant:
         images = [path for path in images if any(template.match(path) is not None for template in meant)]
     candidates = [(mask, images_of_mask(mask, images)) for mask in mask_patterns(masks, images)]
@@ -107,8 +107,8 @@ def _as_stated(
     return replace(recognised, settings=recognised.settings | settings, patients_known=known)
 
 
-def _stated_parts(recognised: str, stated: str) -> dict[str, str]:
-    """Return what a stated pattern has in place of each field of the recognised one; empty where they differ in more.
+def _stated_parts(recognised: str, given: str) -> dict[str, str]:
+    """Return what a given pattern has in place of each field of the recognised one; empty where they differ in more.
 
     >>> _stated_parts("images/{case}.png", "images/{patient}_{case}.png")
     {'case': '{patient}_{case}'}
@@ -118,7 +118,7 @@ def _stated_parts(recognised: str, stated: str) -> dict[str, str]:
     for field in fields:
         place = re.escape(f"{{{field}}}")
         text = text.replace(place, f"(?P<{field}>.+)", 1).replace(place, f"(?P={field})")
-    match = re.fullmatch(text, stated)
+    match = re.fullmatch(text, given)
     return match.groupdict() if match and fields else {}
 
 
