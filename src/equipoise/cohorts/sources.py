@@ -80,6 +80,17 @@ def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSe
     return CohortSection.model_validate(known), data
 
 
+def parameters_of(source: str) -> frozenset[str]:
+    """Return the keys of [cohort] that a built-in source takes; none for public data and sources of one's own.
+
+    >>> "patient_pattern" in parameters_of("pairs"), parameters_of("rings:rings")
+    (True, frozenset())
+    """
+    if ":" in source:
+        return frozenset()
+    return frozenset(inspect.signature(resolve(source, sys.modules[__name__], "cohort source")).parameters)
+
+
 def described_folder(data: Path) -> Path:
     """Return the one folder with a dataset.json below the data of a Decathlon task."""
     described = sorted(data.rglob("dataset.json"))

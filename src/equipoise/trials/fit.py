@@ -9,7 +9,8 @@ import numpy as np
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
-from equipoise.cohorts.sources import load
+from equipoise.cohorts.layouts.patients import leading_pattern
+from equipoise.cohorts.sources import load, parameters_of
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
@@ -24,7 +25,7 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, time_sentence
+from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
@@ -95,8 +96,19 @@ def fit(
         offers = _offers(case, recipe(data, case.device), scheme, SEEDS if minutes else SEEDS[:1])
         made = _timed(case, data, offers, minutes, device) if minutes else _untimed(case, data, offers)
     except CohortError as error:
-        return plainest(data, case.device, scheme, str(error))
-    return replace(made, sentences=(*made.sentences, *([parts_are_shared(shared)] if shared else ())))
+        made = plainest(data, case.device, scheme, str(error))
+        shared = 0
+    own_parts = [parts_are_shared(shared)] if shared else []
+    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case)))
+
+
+def _of_patients(case: _Case) -> list[str]:
+    """Return the sentence on guessed patients, with a pattern of the names where the source takes one."""
+    if not case.cohort.patients_guessed or case.base.get("split", {}).get("patients") != "guessed":
+        return []
+    takes_pattern = "patient_pattern" in parameters_of(str(case.base["cohort"]["source"]))
+    pattern = leading_pattern([one.id for one in case.cohort.cases]) if takes_pattern else None
+    return [patients_are_guessed(len(case.cohort), len(set(case.cohort.patients.tolist())), pattern)]
 
 
 def _shared_by_parts(case: _Case) -> int:

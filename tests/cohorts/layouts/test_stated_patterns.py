@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise.cohorts.layouts.patients import leading_pattern
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.cohorts.sources import load
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
-from equipoise.protocol import CohortSection
-from equipoise.trials.init import _of_data
+from equipoise.protocol import CohortSection, Protocol
+from equipoise.trials.init import _of_data, start
 
 IMAGES, MASK = "images/{patient}_{case}.png", "masks/{patient}_{case}.png"
 
@@ -57,3 +58,28 @@ def test_a_path_that_does_not_exist_names_the_one_that_is_meant(folder):
         load(section, folder / "brains_2")
     with pytest.raises(CohortError, match=r"holds no 'brains_2'; did you mean 'brains2'"):
         recognise(folder / "brains_2" / "below", {})
+
+
+@pytest.mark.long
+def test_names_that_begin_with_a_recurring_number_suggest_a_pattern(folder):
+    """p0000_0000, p0000_0003, p0001_0001 …: said, and never used without being stated."""
+    begun = start(str(folder), folder / "trial.toml")
+    assert "look like PATIENT_IMAGE: if they are, add --set patient_pattern='([^/_]+)_[^/]*$'." in begun.sentences[-1]
+    assert "p0000" not in begun.file.read_text()
+    again = start(str(folder), folder / "again.toml", {"patient_pattern": "([^/_]+)_[^/]*$"})
+    assert not any("no patients" in sentence for sentence in again.sentences)
+    assert Protocol.load(again.file).split.patients == "stated"
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["p1-a", "p1-b", "p2-a"], "([^/-]+)-[^/]*$"),
+        (["benign_1", "benign_2", "malignant_1"], None),
+        (["img_1", "img_2", "img_3"], None),
+        (["01_1", "02_1", "03_1"], None),
+        (["1_1", "1_2", "2_1", "x"], None),
+    ],
+)
+def test_which_names_look_like_patients(names, pattern):
+    assert leading_pattern(names) == pattern

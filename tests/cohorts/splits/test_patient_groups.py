@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
+from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 
 
@@ -37,6 +38,13 @@ def test_alike_images_become_one_patient_and_the_note_says_so() -> None:
     assert not cohort.patients_known
     assert "12 cases were joined to 10 groups" in cohort.notes[-1]
     assert [case.id for case in cohort.cases] == [f"c{n}" for n in range(12)]
+
+
+def test_a_note_that_cases_are_alone_goes_once_they_are_joined() -> None:
+    alone = replace(cohort_of([f"c{n}" for n in range(12)], patients_known=False), notes=(UNKNOWN_PATIENTS, "other"))
+    notes = with_guessed_patients(alone).notes
+    assert [note == "other" or "joined to 10 groups" in note for note in notes] == [True, True]
+    assert "patient_pattern" in notes[-1]
 
 
 def test_guesses_of_the_source_are_kept_and_joined_further() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.layouts.patients import ALONE
 from equipoise.cohorts.splits.leakage import propose_groups
 
 
@@ -20,6 +21,9 @@ def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Coh
     cases = tuple(replace(case, patient=str(group)) for case, group in zip(cohort.cases, groups, strict=True))
     note = (
         f"Patients are guesses: {len(cohort)} cases were joined to {len(set(groups))} groups of equal or alike images, "
-        "in place of the patient ids that the source does not state; a patient whose images differ may be in several."
+        "in place of the patient ids that the source does not state; a patient whose images differ may be in several. "
+        "Set cohort.patient_pattern if the file names state the patient."
     )
-    return replace(cohort, cases=cases, patients_guessed=True, notes=(*cohort.notes, note))
+    # That every case is a patient of its own is true no longer.
+    notes = (*(one for one in cohort.notes if ALONE not in one), note)
+    return replace(cohort, cases=cases, patients_guessed=True, notes=notes)

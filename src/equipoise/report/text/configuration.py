@@ -48,6 +48,20 @@ def parts_are_shared(pairs: int) -> str:
     )
 
 
+def patients_are_guessed(cases: int, groups: int, pattern: str | None) -> str:
+    """Say that patients are guesses, and how names may state them; pattern: that of names like PATIENT_IMAGE."""
+    first = (
+        f"The source states no patients: {plural(cases, 'case')} were joined to {plural(groups, 'group')} of alike "
+        "images, which count as patients; "
+    )
+    if pattern is None:
+        return first + "patient_pattern, or a column of a table, states them."
+    sign = pattern.partition(")")[2][:1]
+    return first + (
+        f"the names of the cases look like PATIENT{sign}IMAGE: if they are, add --set patient_pattern='{pattern}'."
+    )
+
+
 def rare_class(name: str, count: int, cases: int) -> str:
     """Say that hardly any mask holds a class, and what follows.
 
