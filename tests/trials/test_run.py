@@ -280,4 +280,4 @@ def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_pat
     assert not (tmp_path / "run").exists()
     protocol.write_text(protocol.read_text().replace("[split]", "[split]\nallow_leaks = true"))
     results = equipoise.run(protocol, tmp_path / "run")
-    assert any("leak across the parts (equal)" in warning for warning in results["warnings"])
+    assert any("leak across the parts of the split (equal)" in warning for warning in results["warnings"])
