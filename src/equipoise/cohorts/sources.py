@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_args, get_origin
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
@@ -111,7 +112,7 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     if is_path(section.source):
         raise ProtocolError(
             f"cohort.source is {section.source!r}, which is a path; write path = {section.source!r} and the name of "
-            f'a reader, such as source = "nnunet", or run `equipoise init {section.source}`, which writes both'
+            f'a reader, such as source = "nnunet", or run `equipoise init {quote(section.source)}`, which writes both'
         )
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters

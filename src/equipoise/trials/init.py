@@ -28,6 +28,8 @@ from equipoise.tasks import CLASSIFICATION, task_named
 from equipoise.trials.fit import Fitted, fit, plainest
 from equipoise.trials.protocol_text import Known, protocol_text
 
+BUILT_IN = "lidc-contours"
+"""The source of a protocol for which no data were named."""
 MINUTES = 60.0
 """For the whole trial, where the user states no time."""
 _LISTS = ("classes", "values", "channels", "modalities")
@@ -51,6 +53,14 @@ class Started:
 
     file: Path
     sentences: tuple[str, ...]
+
+    def on_built_in_data(self) -> "Started":
+        """Return it with the sentence that says first whose data the protocol is for, where none were named."""
+        first = (
+            f"No data were named: this protocol is for {BUILT_IN}, outlines of lung nodules of LIDC-IDRI that come "
+            "with Equipoise; `equipoise init FOLDER` writes one for your data."
+        )
+        return replace(self, sentences=(first, *self.sentences))
 
 
 def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:

@@ -56,7 +56,7 @@ def masks(tmp_path, *values):
 
 def test_values_of_masks_become_classes(tmp_path):
     assert mask_classes(masks(tmp_path, 1, 2)) == {"classes": ["background", "label 1", "label 2"]}
-    assert mask_classes(masks(tmp_path, 255)) == {"classes": ["background", "label 255"], "values": [0, 255]}
+    assert mask_classes(masks(tmp_path, 255)) == {"classes": ["background", "foreground"], "values": [0, 255]}
     assert mask_classes(Recognised("brats", "segmentation")) == {}
     with pytest.raises(CohortError, match="hold 41 values, which are not classes"):
         mask_classes(masks(tmp_path, *range(1, 41)))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,8 @@ def _likely_axes(shape: Sequence[int], key: str, path: Path) -> str:
         raise CohortError(f"{path} has an array {key!r} of shape {tuple(shape)}; give one of 3 to 5 axes, cases first.")
     raise CohortError(
         f"{path} has an array {key!r} of shape {tuple(shape)}, in which channels and slices cannot be told apart; say "
-        f"what its axes are, such as `equipoise init {path} --set axes={_shown_axes(shape)}` (n case, c channel; known "
-        f"are {fitting})."
+        f"what its axes are, such as `equipoise init {quote(str(path))} --set axes={_shown_axes(shape)}` "
+        f"(n case, c channel; known are {fitting})."
     )
 
 
@@ -139,8 +140,17 @@ def mask_classes(
             f"its own say so: {_stating(data, values)}."
         )
     _ask_about_strays(held, values, layout.masks[0], data)
-    names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}
+    names = {"classes": class_names_of(values)}
     return names if values == list(range(len(values))) else names | {"values": values}
+
+
+def class_names_of(values: Sequence[int]) -> list[str]:
+    """Return names of classes that nothing names, background first.
+
+    >>> class_names_of([0, 255]), class_names_of([0, 1, 2])
+    (['background', 'foreground'], ['background', 'label 1', 'label 2'])
+    """
+    return ["background", *(["foreground"] if len(values) == 2 else [f"label {value}" for value in values[1:]])]
 
 
 def _ask_about_strays(held: Mapping[int, int], values: Sequence[int], file: Path, data: str | Path) -> None:
@@ -166,8 +176,8 @@ def _ask_about_strays(held: Mapping[int, int], values: Sequence[int], file: Path
 
 def _stating(data: str | Path, values: Sequence[int]) -> str:
     """The command that gives stored values their classes."""
-    names = ", ".join(f'"{name}"' for name in ["background", *(f"label {value}" for value in values[1:])])
-    return f"`equipoise init {data} --set classes='[{names}]' --set values='{list(values)}'`"
+    names = ", ".join(f'"{name}"' for name in class_names_of(values))
+    return f"`equipoise init {quote(str(data))} --set classes='[{names}]' --set values='{list(values)}'`"
 
 
 def _stored_values(files: Sequence[Path]) -> Counter[int]:

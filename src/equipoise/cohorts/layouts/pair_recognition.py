@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.layouts.columns import columns_of
@@ -72,7 +73,7 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
         offered = ", ".join(mask.text for mask, _ in fitting[:4])
         raise CohortError(
             f"{root} holds several kinds of masks ({offered}); say which one is meant: "
-            f"`equipoise init {root} --set mask={fitting[0][0].text!r}`."
+            f"`equipoise init {quote(str(root))} --set mask={fitting[0][0].text!r}`."
         )
     described = _described(root, *chosen, images)
     others = tuple(f"left out: {mask.text}" for mask, _ in fitting if mask is not chosen[0])

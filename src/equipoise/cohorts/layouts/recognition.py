@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.formats.file_names import data_files, data_folders, missing_path
@@ -167,7 +168,7 @@ def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]
         shown = ", ".join(child.name for child in described[:5])
         raise CohortError(
             f"{path} holds {len(described)} data sets with a {NAME} ({shown}); give one of them: "
-            f"`equipoise init {described[0]}`."
+            f"`equipoise init {quote(str(described[0]))}`."
         )
     return _moved_down(described[0], user_settings)
 
