@@ -169,8 +169,8 @@ def _ask_about_strays(held: Mapping[int, int], values: Sequence[int], file: Path
     raise CohortError(
         f"the masks in {file.parent} hold {', '.join(map(str, values))}, and some of these values hardly occur: "
         f"{shown} masks that were looked at. Stray values are no classes: correct these masks, or state the usual "
-        f"values, {_stating(data, usual)}, with which the other masks are refused by name; if each value is a class "
-        f"of its own, {_stating(data, values)}."
+        f"values, {_stating(data, usual)}, after which `equipoise check` names the masks with others; if each value is "
+        f"a class of its own, {_stating(data, values)}."
     )
 
 
