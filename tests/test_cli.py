@@ -88,6 +88,19 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
 
 
 @pytest.mark.long
+def test_init_quotes_names_of_files_and_says_whose_data_it_took(tmp_path, capsys, monkeypatch):
+    from equipoise.trials import init
+
+    file = tmp_path / "mein plan.toml"
+    assert cli.main(["init", "phantom", "--minutes", "0", "--out", str(file)]) == 0
+    assert f"next: equipoise check '{file}'" in capsys.readouterr().out
+    assert f"`equipoise check '{file}'` reads the data" in file.read_text()
+    monkeypatch.setattr(init, "BUILT_IN", "phantom")
+    assert cli.main(["init", "--minutes", "0", "--out", str(tmp_path / "other.toml")]) == 0
+    assert capsys.readouterr().out.startswith("No data were named: this protocol is for phantom")
+
+
+@pytest.mark.long
 def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     file = tmp_path / "mine.toml"
     assert cli.main(["init", "phantom", "--minutes", "0", "--out", str(file)]) == 0

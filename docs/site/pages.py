@@ -11,7 +11,10 @@ NAVIGATION = {
         "tutorials/index",
         *(
             f"tutorials/{name}"
-            for name in ("classification", "segmentation", "detection", "own-model", "own-optimizer", "audit", "dicom")
+            for name in (
+                "classification", "segmentation", "pictures-with-masks", "detection", "own-model", "own-optimizer",
+                "audit", "dicom",
+            )
         ),
     ],
     "How to": [

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -45,12 +46,15 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from equipoise.trials.init import MINUTES, cohort_settings, start
+    from equipoise.trials.init import BUILT_IN, MINUTES, cohort_settings, start
 
     minutes = MINUTES if arguments.minutes is None else arguments.minutes
     to_fit = {"minutes": minutes, "device": arguments.device, "watch": _watch(arguments)}
-    started = start(arguments.source, Path(arguments.out), cohort_settings(arguments.set), **to_fit)
-    lines = [*started.sentences, f"wrote {started.file}; next: equipoise check {started.file}"]
+    source = arguments.source or BUILT_IN
+    started = start(source, Path(arguments.out), cohort_settings(arguments.set), **to_fit)
+    if arguments.source is None:
+        started = started.on_built_in_data()
+    lines = [*started.sentences, f"wrote {started.file}; next: equipoise check {shlex.quote(str(started.file))}"]
     _say(arguments, {"protocol": str(started.file), "sentences": list(started.sentences)}, "\n".join(lines))
     return DONE
 
@@ -284,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(engine="local", ray_address=None, stall_minutes=None, alike=False)
 
     init = add("init", _init, "write a commented protocol fitted to the data")
-    init.add_argument("source", nargs="?", default="lidc-contours", help="a data folder, or the name of a source")
+    init.add_argument("source", nargs="?", help="a data folder, or the name of a source (default: built-in data)")
     init.add_argument("--out", default=PROTOCOL, metavar="FILE", help="the file to write (default: %(default)s)")
     add_init_options(init)
 

@@ -36,8 +36,8 @@ def _ids(arguments: argparse.Namespace, _watch: Watch) -> Outcome:
     named = names_of(arguments.protocol, run, arguments.name)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["shown_case", "shown_patient", "case", "patient"])
-    writer.writerows(cells([one.shown, one.shown_patient, one.case, one.patient]) for one in named)
+    writer.writerow(["shown_case", "shown_patient", "case", "patient", "file"])
+    writer.writerows(cells(vars(one).values()) for one in named)
     if arguments.out:
         _write_private(Path(arguments.out), text.getvalue())
         words = f"{arguments.out}: the names of {len(named)} cases; do not share it"

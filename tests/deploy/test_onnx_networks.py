@@ -1,12 +1,14 @@
 """Every built-in network as ONNX: the same logits for any number of images and for odd sides."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
 
 from equipoise import models
 from equipoise.deploy.canaries import refuse_traces
-from equipoise.deploy.onnx_file import onnx_bytes
+from equipoise.deploy.onnx_file import _quiet_exporter, onnx_bytes
 from equipoise.deploy.runtimes import onnx_network
 from equipoise.errors import EquipoiseError
 from equipoise.models.blocks import fit_to
@@ -60,3 +62,12 @@ def test_sides_are_fitted_without_a_branch_and_with_the_gradient_of_the_branch()
         expected = torch.zeros(before)
         expected.index_add_(0, torch.tensor(rows), torch.ones(after))
         assert torch.equal(x.grad[0, 0, :, 0], expected)
+
+
+def test_the_exporter_is_quiet_and_its_logger_as_before(caplog):
+    exporter = logging.getLogger("torch.onnx._internal.exporter._registration")
+    with _quiet_exporter():
+        exporter.warning("torchvision is not installed. Skipping torchvision::nms")
+        exporter.error("this is seen")
+    exporter.warning("this too")
+    assert [record.message for record in caplog.records] == ["this is seen", "this too"]

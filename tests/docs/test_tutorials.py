@@ -49,7 +49,7 @@ def test_every_script_compiles_and_every_protocol_is_one(name, tmp_path):
 
 def test_the_tutorials_are_those_of_the_index():
     index = (DOCS / "tutorials" / "index.md").read_text(encoding="utf-8")
-    assert len(TUTORIALS) == 7
+    assert len(TUTORIALS) == 8
     assert all(f"({name}.md)" in index for name in TUTORIALS)
 
 
@@ -80,3 +80,18 @@ def test_the_audit_runs(tmp_path):
 def test_a_tutorial_that_trains_runs(name, tmp_path):
     perform(DOCS / "tutorials" / f"{name}.md", tmp_path)
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_every_command_stands_in_the_contracts():
+    """Of the parser's own list: a command that is added is described."""
+    table = (DOCS / "contracts.md").read_text(encoding="utf-8")
+    (subcommands,) = [action.choices for action in _parser()._actions if isinstance(action.choices, dict)]
+    assert [name for name in subcommands if f"\n| `equipoise {name}" not in table] == []
+    for page in (DOCS / "index.md", DOCS.parent / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        wanting = [
+            name
+            for name in ("init", "check", "run", "report", "audit", "advise", "samplesize", "export")
+            if f"equipoise {name}" not in text
+        ]
+        assert wanting == []

@@ -11,10 +11,11 @@ from PIL import Image
 from trials.planted_names import CANARY, UID, names_in, spoken
 
 from equipoise.cohorts import Cohort
-from equipoise.cohorts.identities import with_pseudonyms
+from equipoise.cohorts.identities import user_key, with_pseudonyms
 from equipoise.cohorts.sources import load
 from equipoise.protocol import CohortSection, Protocol
 from equipoise.trials.lock import cases_table, describe_cohort
+from equipoise.trials.names import names_of
 from equipoise.trials.plan import plan
 
 pytestmark = pytest.mark.usefixtures("jobs_here")
@@ -97,6 +98,23 @@ def test_a_manifest_with_damage_names_nobody(tmp_path: Path) -> None:
         assert str(tmp_path) not in text
         assert "sex,age\n" in text
         assert "the columns egk, share, pin, note, ward of the table" in text
+
+
+@pytest.mark.long
+def test_ids_resolves_what_is_left_out_and_other_spellings(tmp_path: Path) -> None:
+    """Every x-… that `check` shows leads back to the file in the data, and an original name to what outputs call it."""
+    pictures(tmp_path)
+    protocol = Protocol.load(tmp_path / "protocol.toml")
+    cohort = plan(protocol, load(protocol.cohort, protocol.cohort_path, protocol.folder), "unused").cohort
+    shown = with_pseudonyms(cohort, user_key())
+    for number, old, new in zip((8, 11, 14), cohort.excluded, shown.excluded, strict=True):
+        (row,) = names_of(protocol, None, [new.case])
+        assert (row.shown, row.case) == (new.case, old.case)
+        assert row.file.endswith(f"{CANARY} file {number:02d}.png")
+        assert Path(row.file).is_file()
+    pseudonym = next(part for note in shown.notes for part in note.split("'") if part.startswith("x-"))
+    assert [row.patient for row in names_of(protocol, None, [pseudonym])] == ["kanari-schmidt p5"]
+    assert len(names_of(protocol)) == 41 + 3 + 1
 
 
 @pytest.mark.long

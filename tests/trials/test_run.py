@@ -206,7 +206,7 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
 
     real = trial_module._predict
     monkeypatch.setattr(trial_module, "_predict", interrupted)
-    with pytest.raises(Interrupted, match="the same command goes on"):
+    with pytest.raises(Interrupted, match="the same command resumes"):
         equipoise.run(protocol, tmp_path / "run")
     monkeypatch.setattr(trial_module, "_predict", real)
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])
@@ -275,9 +275,9 @@ def test_a_leak_is_refused_and_an_allowed_one_is_in_the_report(protocol, tmp_pat
         if (0 in fold.test) != (80 in fold.test):
             break
     protocol.write_text(text.replace("[split]", f"[split]\nseed = {seed}"))
-    with pytest.raises(EquipoiseError, match=r"1 pairs of cases leak across parts, .* \(equal\)"):
+    with pytest.raises(EquipoiseError, match=r"cases leak across parts, .* \(equal\) of 1 pair;"):
         equipoise.run(protocol, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     protocol.write_text(protocol.read_text().replace("[split]", "[split]\nallow_leaks = true"))
     results = equipoise.run(protocol, tmp_path / "run")
-    assert any("leak across the parts (equal)" in warning for warning in results["warnings"])
+    assert any("leak across the parts of the split (equal)" in warning for warning in results["warnings"])

@@ -181,11 +181,17 @@ def renamed(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes, kept: 
 
 def sieve_of(cohort: Cohort, names: Sequence[tuple[str, str]], key: bytes) -> NameSieve:
     """Return what takes names out of sentences about a cohort, whose cases and patients have these new names."""
+    return NameSieve.of(cohort, known_names(cohort, names), names_aside(cohort, key))
+
+
+def names_aside(cohort: Cohort, key: bytes) -> dict[str, str]:
+    """Return the pseudonym of every name that the cohort holds beside those of its cases and their patients.
+
+    These are names of cases that are left out or cannot be used, of their patients, and other spellings of patients.
+    """
     aside = {name for one in cohort.excluded for name in (one.case, one.patient)}
     aside |= {one.case for one in cohort.problems} | set(cohort.joined)
-    return NameSieve.of(
-        cohort, known_names(cohort, names), {name: f"x-{digest_of(name, key)}" for name in aside if name}
-    )
+    return {name: f"x-{digest_of(name, key)}" for name in aside if name}
 
 
 def known_names(cohort: Cohort, names: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import Any, get_args, get_origin
 
 from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import as_detection
+from equipoise.cohorts.formats.file_names import missing_path
 from equipoise.cohorts.layouts.patients import check_patients
 from equipoise.cohorts.public.catalogue import entry_named
 from equipoise.cohorts.public.fetched import PublicFolder
@@ -79,6 +81,17 @@ def fetched(section: CohortSection, above: Path | None = None) -> tuple[CohortSe
     return CohortSection.model_validate(known), data
 
 
+def parameters_of(source: str) -> frozenset[str]:
+    """Return the keys of [cohort] that a built-in source takes; none for public data and sources of one's own.
+
+    >>> "patient_pattern" in parameters_of("pairs"), parameters_of("rings:rings")
+    (True, frozenset())
+    """
+    if ":" in source:
+        return frozenset()
+    return frozenset(inspect.signature(resolve(source, sys.modules[__name__], "cohort source")).parameters)
+
+
 def described_folder(data: Path) -> Path:
     """Return the one folder with a dataset.json below the data of a Decathlon task."""
     described = sorted(data.rglob("dataset.json"))
@@ -99,7 +112,7 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
     if is_path(section.source):
         raise ProtocolError(
             f"cohort.source is {section.source!r}, which is a path; write path = {section.source!r} and the name of "
-            f'a reader, such as source = "nnunet", or run `equipoise init {section.source}`, which writes both'
+            f'a reader, such as source = "nnunet", or run `equipoise init {quote(section.source)}`, which writes both'
         )
     source = resolve(section.source, sys.modules[__name__], "cohort source", code)
     parameters = inspect.signature(source).parameters
@@ -110,6 +123,10 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
         if key not in parameters and not open_ended:
             choices = nearest(key, [name for name in parameters if name != "path"])
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
+    _refuse_texts(settings, parameters)
+    # Of one's own source only its code knows what a path stands for.
+    if path is not None and ":" not in section.source and not path.exists():
+        raise CohortError(f"cohort.path: {missing_path(path)}")
     cohort = _call(source, section.source, path, settings)
     if task.has_findings and cohort.task_record.has_masks:
         cohort = as_detection(cohort, section.task)  # so every source with masks serves detection
@@ -125,6 +142,15 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             f'set task = "{cohort.task}"'
         )
     return replace(cohort, recipe=recipe, cases=_guarded(cohort, section.source) if own else cohort.cases)
+
+
+def _refuse_texts(settings: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse a text where a source wants a list, of which Python would take every letter for one item."""
+    for key, value in settings.items():
+        annotation = parameters[key].annotation if key in parameters else None
+        kinds = get_args(annotation) or (annotation,)
+        if isinstance(value, str) and str not in kinds and Sequence in map(get_origin, kinds):
+            raise ProtocolError(f"cohort.{key} is the text {value!r}; write a list, such as {key} = [{value!r}]")
 
 
 def _guarded(cohort: Cohort, name: str) -> tuple[Case, ...]:

@@ -1,7 +1,9 @@
 """A trained network as an ONNX file that tells nothing of where it was made."""
 
+import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,8 +41,7 @@ def onnx_bytes(model: nn.Module, channels: int, sides: tuple[int, ...], *, dynam
     shape: dict[int, Any] = {0: free} | ({2 + axis: free for axis in range(len(sides))} if dynamic else {})
     # Two images: an exporter takes a size of one for a constant. Zeros: a file of torch.export would keep the example.
     example = torch.zeros(2, channels, *sides)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet_exporter():
         try:
             program = torch.onnx.export(
                 _OneOutput(model).eval(),
@@ -66,6 +67,21 @@ def onnx_bytes(model: nn.Module, channels: int, sides: tuple[int, ...], *, dynam
     strip(content)
     _refuse_foreign(content)
     return bytes(content.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Within it, the exporter warns of nothing: its failures are errors, and it logs what no network here uses."""
+    # It logs four lines on operators of torchvision that are not installed, which users took for their own lack.
+    logger = logging.getLogger("torch.onnx._internal.exporter")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def _require() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from equipoise.atomic_write import write_text
@@ -132,7 +133,7 @@ def load_results(folder: str | Path) -> Results:
     """
     values = read_results(Path(folder))
     if values is None:
-        raise EquipoiseError(f"{folder} has no results yet; make them with `equipoise report {folder}`")
+        raise EquipoiseError(f"{folder} has no results yet; make them with `equipoise report {quote(str(folder))}`")
     return Results(values, folder)
 
 

@@ -15,7 +15,6 @@ from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
-from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
@@ -29,6 +28,7 @@ from equipoise.report.text.words import plural
 from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
+from equipoise.trials.cautions import cautions, rare_classes
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
 from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks
@@ -170,6 +170,8 @@ class Checked:
             return self._shown.text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")
         lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
+        if len(self.folds) > 1:
+            lines.append(f"  the parts of fold 1 of {len(self.folds)}; every fold tests other patients:")
         for part, counts in self.sizes().items():
             classes = ", ".join(f"{n} {name}" for name, n in list(counts.items())[2:])
             by_class = f" ({classes})" if classes else ""
@@ -242,8 +244,9 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
         warnings=[
-            *attribute_leakage.warnings(trial.cohort, protocol.label),
+            *cautions(trial),
             *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
+            *rare_classes(trial.cohort, cases),
             *_cache_remark(trial.cards),
         ],
     )

@@ -9,7 +9,8 @@ import numpy as np
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
-from equipoise.cohorts.sources import load
+from equipoise.cohorts.layouts.patients import leading_pattern
+from equipoise.cohorts.sources import load, parameters_of
 from equipoise.cohorts.splits.leakage import Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
@@ -24,10 +25,12 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
-from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, time_sentence
+from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
+from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
+from equipoise.trials.cautions import prevailing_patient
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
 
@@ -93,8 +96,19 @@ def fit(
         offers = _offers(case, recipe(data, case.device), scheme, SEEDS if minutes else SEEDS[:1])
         made = _timed(case, data, offers, minutes, device) if minutes else _untimed(case, data, offers)
     except CohortError as error:
-        return plainest(data, case.device, scheme, str(error))
-    return replace(made, sentences=(*made.sentences, *([parts_are_shared(shared)] if shared else ())))
+        made = plainest(data, case.device, scheme, str(error))
+        shared = 0
+    own_parts = [parts_are_shared(shared)] if shared else []
+    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case)))
+
+
+def _of_patients(case: _Case) -> list[str]:
+    """Return the sentence on guessed patients, with a pattern of the names where the source takes one."""
+    if not case.cohort.patients_guessed or case.base.get("split", {}).get("patients") != "guessed":
+        return []
+    takes_pattern = "patient_pattern" in parameters_of(str(case.base["cohort"]["source"]))
+    pattern = leading_pattern([one.id for one in case.cohort.cases]) if takes_pattern else None
+    return [patients_are_guessed(len(case.cohort), len(set(case.cohort.patients.tolist())), pattern)]
 
 
 def _shared_by_parts(case: _Case) -> int:
@@ -262,9 +276,12 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     tables = tables_of(rules, chosen.offer.design, chosen.epochs, precision)
     protocol = case.protocol(tables)
     folds = split(case.cohort, **protocol.split.model_dump(include={"scheme", "fractions", "folds"}))
-    refusals = [f"{len(case.cohort.problems)} cases have problems"] if case.cohort.problems else []
+    # Without names: the sentences stand in the protocol, of which a run folder keeps a copy.
+    troubled = plural(len(case.cohort.problems), "case")
+    refusals = [f"{troubled} cannot be used, which `equipoise check` lists"] if case.cohort.problems else []
     # Guessed patients are groups of alike images, which no split divides.
     leaks = [] if case.cohort.patients_guessed else _serious(case, folds)
-    refusals += [f"{len(leaks)} pairs of cases leak across parts, first {leak.a} and {leak.b}" for leak in leaks[:1]]
+    pairs = plural(len(leaks), "pair")
+    refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
-    return Fitted(tables, (first, *time_words), rules.data)
+    return Fitted(tables, (first, *time_words, *prevailing_patient(case.cohort)), rules.data)

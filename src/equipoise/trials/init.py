@@ -16,6 +16,7 @@ from equipoise.cohorts import sources
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.layouts.class_name_files import UNNAMED, names_of_values
 from equipoise.cohorts.layouts.first_look import FirstLook, first_look, mask_classes
+from equipoise.cohorts.layouts.pairs import states_patients
 from equipoise.cohorts.layouts.recognition import recognise
 from equipoise.configuration.fingerprint import Fingerprint
 from equipoise.configuration.modality import OTHER
@@ -27,8 +28,12 @@ from equipoise.tasks import CLASSIFICATION, task_named
 from equipoise.trials.fit import Fitted, fit, plainest
 from equipoise.trials.protocol_text import Known, protocol_text
 
+BUILT_IN = "lidc-contours"
+"""The source of a protocol for which no data were named."""
 MINUTES = 60.0
 """For the whole trial, where the user states no time."""
+_LISTS = ("classes", "values", "channels", "modalities")
+"""Keys of [cohort] that are lists for every source."""
 USUAL_CASES = 1000
 """Taken for the number of cases where the cohort cannot be read."""
 
@@ -48,6 +53,14 @@ class Started:
 
     file: Path
     sentences: tuple[str, ...]
+
+    def on_built_in_data(self) -> "Started":
+        """Return it with the sentence that says first whose data the protocol is for, where none were named."""
+        first = (
+            f"No data were named: this protocol is for {BUILT_IN}, outlines of lung nodules of LIDC-IDRI that come "
+            "with Equipoise; `equipoise init FOLDER` writes one for your data."
+        )
+        return replace(self, sentences=(first, *self.sentences))
 
 
 def write_protocol(source: str, file: Path, settings: Mapping[str, Any] | None = None) -> Path:
@@ -169,11 +182,16 @@ def _of_public(source: str, keys: Mapping[str, Any]) -> Known:
 
 def _of_data(path: Path, keys: Mapping[str, Any]) -> Known:
     """What is known of the data at a path."""
+    text = next((key for key in _LISTS if isinstance(keys.get(key), str)), None)
+    if text is not None:
+        raise EquipoiseError(
+            f'--set {text}={keys[text]!r} is one text; write a list, such as --set {text}=\'["a", "b"]\''
+        )
     recognised = recognise(path, keys)
     look = first_look(path, recognised, None if (axes := keys.get("axes")) is None else str(axes))
     named, unnamed = _named_classes(path, mask_classes(recognised, keys, path))
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
-    patients = recognised.patients_known or "patient_pattern" in keys
+    patients = recognised.patients_known or "patient_pattern" in keys or states_patients(str(keys.get("mask", "")))
     return Known(
         name=re.sub(r"[^\w.-]", "-", path.resolve().stem) or "trial",
         source=recognised.source,

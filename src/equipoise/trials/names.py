@@ -7,7 +7,14 @@ from pathlib import Path
 import tomlkit
 
 from equipoise.cohorts import Cohort
-from equipoise.cohorts.identities import PLAIN, are_published, known_names, user_key, with_pseudonyms
+from equipoise.cohorts.identities import (
+    PLAIN,
+    are_published,
+    known_names,
+    names_aside,
+    user_key,
+    with_pseudonyms,
+)
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.errors import LedgerError
 from equipoise.lookup import nearest
@@ -70,12 +77,16 @@ def text_named(protocol: Protocol, known: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Named:
-    """A case of a run folder: what outputs call it and its patient, and what the data call them."""
+    """A case of a run folder: what outputs call it and its patient, and what the data call them.
+
+    Also a case that is left out or cannot be used, with its file; and another spelling of a patient, without a case.
+    """
 
     shown: str
     shown_patient: str
     case: str
     patient: str
+    file: str = ""
 
 
 def names_of(protocol: Protocol | str | Path, folder: Path | None = None, chosen: Sequence[str] = ()) -> list[Named]:
@@ -96,8 +107,26 @@ def names_of(protocol: Protocol | str | Path, folder: Path | None = None, chosen
 
 def _chosen(cohort: Cohort, shown: Cohort, place: str, chosen: Sequence[str]) -> list[Named]:
     rows = [Named(new.id, new.patient, old.id, old.patient) for old, new in zip(cohort.cases, shown.cases, strict=True)]
-    known = {name for row in rows for name in vars(row).values()}
+    rows += _aside(cohort, shown)
+    known = {name for row in rows for name in vars(row).values() if name}
     unknown = next((name for name in chosen if name not in known), None)
     if unknown is not None:
         raise LedgerError(f"{place} has no case or patient {unknown!r}; {nearest(unknown, known)[:200]}")
     return [row for row in rows if not chosen or set(chosen) & set(vars(row).values())]
+
+
+def _aside(cohort: Cohort, shown: Cohort) -> list[Named]:
+    """Return what is left out, what cannot be used, and other spellings of patients, which outputs name too."""
+    if shown is cohort:
+        names: dict[str, str] = {}
+    else:
+        names = known_names(cohort, [(case.id, case.patient) for case in shown.cases])
+        names = names_aside(cohort, user_key()) | names
+
+    def named(case: str, patient: str, file: str) -> Named:
+        """The row of a case that is no case of the cohort."""
+        return Named(names.get(case, case), names.get(patient, patient), case, patient, file)
+
+    rows = [named(one.case, one.patient, one.file) for one in cohort.excluded]
+    rows += [named(one.case, "", one.file) for one in cohort.problems]
+    return rows + [named("", spelling, "") for spelling in cohort.joined]

@@ -28,6 +28,7 @@ from equipoise.progress import remark
 from equipoise.protocol import Protocol
 from equipoise.protocol.named_code import announce_code
 from equipoise.protocol.split_section import OF_NO_SPLIT
+from equipoise.report.text.words import plural
 from equipoise.runfolder.job import Job
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
@@ -179,17 +180,17 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
     """Return why the trial would not be valid, or cannot be run; empty where it can."""
     reasons, cohort = [], trial.cohort
     if cohort.problems:
-        first = cohort.problems[0]
+        first, count = cohort.problems[0], plural(len(cohort.problems), "case")
         reasons.append(
-            f"{len(cohort.problems)} cases of {cohort.name} have problems, first {first.case} ({first.file}): "
+            f"{count} of {cohort.name} cannot be used, first {first.case} ({first.file}): "
             f"{first.problem}; {first.remedy}, or set cohort.on_problem = 'exclude', if the source has this key"
         )
     serious = [leak for leak in leaks if forbids(leak, cohort)]
     if serious and not trial.protocol.split.allow_leaks:
         first_leak = serious[0]
         reasons.append(
-            f"{len(serious)} pairs of cases leak across parts, first {first_leak.a} and {first_leak.b} "
-            f"({first_leak.kind}); `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
+            f"cases leak across parts, first {first_leak.a} and {first_leak.b} ({first_leak.kind}) of "
+            f"{plural(len(serious), 'pair')}; `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
             "split.allow_leaks = true and the report says so"
         )
     return reasons

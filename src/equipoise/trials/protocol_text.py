@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import tomlkit
@@ -79,7 +80,7 @@ def protocol_text(file: Path, known: Known, fitted: Fitted) -> str:
     environment.filters["pad"] = lambda text: f"{text:<{COMMENTS - 1}} "
     data = fitted.data
     return environment.get_template("protocol.toml.j2").render(
-        file=file,
+        quoted=quote(str(file)),
         sources=[name.replace("_", "-") for name in sources.__all__],
         known=known,
         fitted=" ".join(fitted.sentences),

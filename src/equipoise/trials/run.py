@@ -11,7 +11,6 @@ import numpy as np
 from equipoise.atomic_write import write_json
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import release_images
-from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
@@ -58,6 +57,7 @@ from equipoise.training.preparation.staging import own_metrics, samples_of, stag
 from equipoise.training.tuning.draws import Choice, choose, describe_tuning, draw_value, tuned_jobs
 from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
+from equipoise.trials.cautions import cautions
 from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
@@ -144,7 +144,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             with under_way(watch, "testing the layers of every arm"):
                 unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
-            telling = attribute_leakage.warnings(trial.cohort, trial.protocol.label)
+            telling = cautions(trial)
             # From here on by the names of outputs: whatever is written below, errors too, names nobody.
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)

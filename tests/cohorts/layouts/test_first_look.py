@@ -56,7 +56,21 @@ def masks(tmp_path, *values):
 
 def test_values_of_masks_become_classes(tmp_path):
     assert mask_classes(masks(tmp_path, 1, 2)) == {"classes": ["background", "label 1", "label 2"]}
-    assert mask_classes(masks(tmp_path, 255)) == {"classes": ["background", "label 255"], "values": [0, 255]}
+    assert mask_classes(masks(tmp_path, 255)) == {"classes": ["background", "foreground"], "values": [0, 255]}
     assert mask_classes(Recognised("brats", "segmentation")) == {}
     with pytest.raises(CohortError, match="hold 41 values, which are not classes"):
         mask_classes(masks(tmp_path, *range(1, 41)))
+
+
+def test_a_value_of_hardly_any_mask_is_asked_about(tmp_path):
+    """One mask of twelve stores 128 for 255."""
+    with pytest.raises(CohortError, match=r"hold 0, 128, 255, .*: 128 in 1 of 12 masks.*values='\[0, 255\]'"):
+        mask_classes(masks(tmp_path, 128, *[255] * 11))
+    stated = {"classes": ["background", "tumour"], "values": [0, 255]}
+    assert mask_classes(masks(tmp_path, 128, *[255] * 11), stated) == {}
+
+
+def test_values_of_many_masks_and_rare_counted_classes_are_classes(tmp_path):
+    """Benign as 128 and malignant as 255 in halves of the masks; and 0, 1, 2 with a class in one mask."""
+    assert mask_classes(masks(tmp_path, *[128] * 6, *[255] * 6))["values"] == [0, 128, 255]
+    assert mask_classes(masks(tmp_path, *[1] * 11, 2))["classes"] == ["background", "label 1", "label 2"]

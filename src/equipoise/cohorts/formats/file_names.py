@@ -5,6 +5,7 @@ Operating systems, editors and archives leave files behind that carry the names 
 ones.
 """
 
+import difflib
 import os
 from collections.abc import Iterator
 from os import PathLike
@@ -53,3 +54,16 @@ def data_files(root: str | PathLike[str]) -> Iterator[Path]:
 def data_folders(folder: Path) -> list[Path]:
     """Return the folders directly below one, without what was left behind, in the order of their names."""
     return sorted(child for child in folder.iterdir() if child.is_dir() and not is_left_behind(child.name))
+
+
+def missing_path(path: Path) -> str:
+    """Return what is to be said of a path that does not exist, with the name beside it that it resembles most."""
+    there = next(parent for parent in path.absolute().parents if parent.is_dir())
+    lacking = path.absolute().relative_to(there).parts[0]
+    try:
+        names = {child.name.casefold(): child.name for child in there.iterdir() if not is_left_behind(child.name)}
+    except OSError:  # a folder that may not be listed
+        names = {}
+    alike = [names[name] for name in difflib.get_close_matches(lacking.casefold(), names, n=1)]
+    meant = f"did you mean {alike[0]!r}? " if alike else ""
+    return f"{path} does not exist: {there} holds no {lacking!r}; {meant}give the folder or file that holds the data"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.layouts.array_rows import open_arrays, rows
@@ -41,7 +42,7 @@ def recognise_arrays(path: Path, user_settings: Mapping[str, Any] | None = None)
         label_name = names[-1] if names[1:] else "NAME"
         raise CohortError(
             f"{path} holds the arrays {', '.join(names[:12])}, whose names do not show which hold the images and "
-            f"their labels or masks; name them: `equipoise init {path} --set images={names[0]} --set "
+            f"their labels or masks; name them: `equipoise init {quote(str(path))} --set images={names[0]} --set "
             f"labels={label_name}`, or masks in place of labels."
         )
     if label in names and rows(path, label).ndim > 1 and rows(path, label).shape[1:] != (1,):

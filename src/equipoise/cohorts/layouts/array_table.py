@@ -15,6 +15,7 @@ from equipoise.cohorts.cohort import Case, Cohort, Exclusion, Image, Problem
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.cohorts.layouts.array_rows import AXES, axes_of, open_arrays, read_row, rows
 from equipoise.cohorts.layouts.class_labels import class_names, class_of, is_missing
+from equipoise.cohorts.layouts.patients import ALONE
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
@@ -171,7 +172,7 @@ def _cases(
 
 def _notes(groups: str | None, guesses: bool) -> tuple[str, ...]:
     if not groups:
-        return ("No groups were named: every case counts as a patient of its own.",)
+        return (f"No groups were named: every case {ALONE}.",)
     return (f"Patients are guesses: the groups {groups!r} stand in for the patient ids.",) if guesses else ()
 
 

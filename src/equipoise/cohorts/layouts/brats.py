@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from equipoise.cohorts.cohort import Cohort
 from equipoise.cohorts.formats.file_names import data_files
@@ -116,7 +117,7 @@ def scan_coding(scan: ScanFiles, coding: str, path: Path) -> str:
         raise CohortError(
             f"{path} holds {scan.id} of the group {scan.group or '?'}, whose masks were published in several "
             f"codings or none that is "
-            f"known here; state cohort.coding (`equipoise init {path} --set coding=NAME`): "
+            f"known here; state cohort.coding (`equipoise init {quote(str(path))} --set coding=NAME`): "
             f"{what_values_mean(scan.group)}."
         )
     return certain

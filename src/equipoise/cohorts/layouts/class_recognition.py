@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _remarks(masks: Sequence[Path], path: Path) -> tuple[str, ...]:
         return ()
     return (
         f"left out: {len(masks)} masks beside their images; to read them as well:",
-        f"equipoise init {path} --set task=segmentation",
+        f"equipoise init {quote(str(path))} --set task=segmentation",
     )
 
 
@@ -129,7 +130,7 @@ def _are_no_classes(path: Path, names: Sequence[str], files: Mapping[Path, Seque
             f"{path} has folders that look like one for each case or patient ({shown} …), not for each class, and "
             f"no masks in "
             f"them; list the cases with their labels in a manifest.csv, or if they are classes say so: "
-            f"`equipoise init {path} --set classes='{classes}'`."
+            f"`equipoise init {quote(str(path))} --set classes='{classes}'`."
         )
     _refuse_unlabelled(path, names)
     _refuse_masks_by_content(path, files)
@@ -143,7 +144,7 @@ def _refuse_unlabelled(path: Path, names: Sequence[str]) -> None:
         classes = "[" + ", ".join(f'"{name}"' for name in names if name not in without) + "]"
         raise CohortError(
             f"{path} has a folder {without[0]}, whose name is not that of a class; say which folders are classes: "
-            f"`equipoise init {path} --set classes='{classes}'`."
+            f"`equipoise init {quote(str(path))} --set classes='{classes}'`."
         )
 
 
@@ -160,7 +161,8 @@ def _refuse_masks_by_content(path: Path, files: Mapping[Path, Sequence[Path]]) -
         raise CohortError(
             f"{path} has a folder {flat[0]} whose images hold at most {_FEW_VALUES} values, as masks do, beside "
             f"{rich[0]} with images; if they are masks, rename the folder masks and {rich[0]} images, or list both in "
-            f"a manifest.csv; if they are classes say so: `equipoise init {path} --set classes='{classes}'`."
+            "a manifest.csv; if they are classes say so: "
+            f"`equipoise init {quote(str(path))} --set classes='{classes}'`."
         )
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.layouts.image_names import PARTS, is_image_name
@@ -135,7 +136,7 @@ def _check_rivals(role: str, names: Sequence[str], rows: Sequence[Mapping[str, s
             raise CohortError(
                 f"{where} has the columns {role!r} and {other!r}, which both could be the {role} and differ; say which "
                 f'one is, such as cohort.columns = {{{role} = "{role}"}} '
-                f"(`equipoise init {where} --set columns.{role}={role}`)."
+                f"(`equipoise init {quote(where)} --set columns.{role}={role}`)."
             )
 
 
@@ -197,7 +198,7 @@ def _one(role: str, names: Iterable[str], where: str) -> str | None:
         shown, first = ", ".join(fitting), fitting[0]
         raise CohortError(
             f"{where} has {len(fitting)} columns that could be the {role} ({shown}); say which one is, such as "
-            f'cohort.columns = {{{role} = "{first}"}} (`equipoise init {where} --set columns.{role}={first}`).'
+            f'cohort.columns = {{{role} = "{first}"}} (`equipoise init {quote(where)} --set columns.{role}={first}`).'
         )
     return fitting[0] if fitting else None
 

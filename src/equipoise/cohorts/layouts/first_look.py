@@ -1,9 +1,11 @@
 """Sizes, spacings and mask values of a few images of a source, for a first protocol; nothing is checked yet."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from equipoise.tasks import task_named
 MOST_VALUES = 32
 """A mask with more values than this was compressed with losses, or is no mask."""
 _WHITE = 255
+_ENOUGH_MASKS, _STRAY_SHARE = 10, 0.05
+"""Masks from which it can be told that a value is rare, and the share of them up to which it is."""
 _MOST_CHANNELS = 4
 LIDC_CUBE = 48  # voxels a side that `lidc` cuts around a nodule
 
@@ -83,8 +87,8 @@ def _likely_axes(shape: Sequence[int], key: str, path: Path) -> str:
         raise CohortError(f"{path} has an array {key!r} of shape {tuple(shape)}; give one of 3 to 5 axes, cases first.")
     raise CohortError(
         f"{path} has an array {key!r} of shape {tuple(shape)}, in which channels and slices cannot be told apart; say "
-        f"what its axes are, such as `equipoise init {path} --set axes={_shown_axes(shape)}` (n case, c channel; known "
-        f"are {fitting})."
+        f"what its axes are, such as `equipoise init {quote(str(path))} --set axes={_shown_axes(shape)}` "
+        f"(n case, c channel; known are {fitting})."
     )
 
 
@@ -114,7 +118,8 @@ def mask_classes(
     if {"classes", "values"} <= set(user_settings or {}):
         return {}
     # Background is a class also where all masks that were looked at are filled to the edge.
-    stored = _stored_values(layout.masks)
+    held = _stored_values(layout.masks)
+    stored = set(held)
     values = sorted(stored | {0})
     if values[0] < 0:
         raise CohortError(
@@ -134,33 +139,64 @@ def mask_classes(
             f"labelled, or in some files what others store as {values[-2]}; correct the masks, or if it is a class of "
             f"its own say so: {_stating(data, values)}."
         )
-    names = {"classes": ["background", *(f"label {value}" for value in values[1:])]}
+    _ask_about_strays(held, values, layout.masks[0], data)
+    names = {"classes": class_names_of(values)}
     return names if values == list(range(len(values))) else names | {"values": values}
+
+
+def class_names_of(values: Sequence[int]) -> list[str]:
+    """Return names of classes that nothing names, background first.
+
+    >>> class_names_of([0, 255]), class_names_of([0, 1, 2])
+    (['background', 'foreground'], ['background', 'label 1', 'label 2'])
+    """
+    return ["background", *(["foreground"] if len(values) == 2 else [f"label {value}" for value in values[1:]])]
+
+
+def _ask_about_strays(held: Mapping[int, int], values: Sequence[int], file: Path, data: str | Path) -> None:
+    """Ask where few masks hold a value beside those of all others, and the values do not count 0, 1, 2 …
+
+    held: value → number of masks that hold it. A class 128 beside 0 and 255, of a single mask, was trained on and
+    judged as a structure of its own. Classes counted 0, 1, 2 … may be rare, which `check` says.
+    """
+    masks = max(held.values(), default=0)
+    most = max(1, int(_STRAY_SHARE * masks))
+    rare = [value for value in values if value and held.get(value, 0) <= most]
+    usual = [value for value in values if value not in rare]
+    if masks < _ENOUGH_MASKS or not rare or len(usual) < 2 or list(values) == list(range(len(values))):
+        return
+    shown = ", ".join(f"{value} in {held[value]} of {masks}" for value in rare[:4])
+    raise CohortError(
+        f"the masks in {file.parent} hold {', '.join(map(str, values))}, and some of these values hardly occur: "
+        f"{shown} masks that were looked at. Stray values are no classes: correct these masks, or state the usual "
+        f"values, {_stating(data, usual)}, after which `equipoise check` names the masks with others; if each value is "
+        f"a class of its own, {_stating(data, values)}."
+    )
 
 
 def _stating(data: str | Path, values: Sequence[int]) -> str:
     """The command that gives stored values their classes."""
-    names = ", ".join(f'"{name}"' for name in ["background", *(f"label {value}" for value in values[1:])])
-    return f"`equipoise init {data} --set classes='[{names}]' --set values='{list(values)}'`"
+    names = ", ".join(f'"{name}"' for name in class_names_of(values))
+    return f"`equipoise init {quote(str(data))} --set classes='[{names}]' --set values='{list(values)}'`"
 
 
-def _stored_values(files: Sequence[Path]) -> set[int]:
-    """Return all values of the masks; palettes of greys are read as the others store them."""
+def _stored_values(files: Sequence[Path]) -> Counter[int]:
+    """Return how many masks hold each value; palettes of greys are read as the others store them."""
     masks = []
     for file in files:
         with suppress(RefusedFile):  # `equipoise check` names them
             masks.append((file, read_stored(file)))
     # Masks without a palette come first, for their values decide whether a palette's indices or its greys are meant.
     plain = [mask for mask in masks if "grey_palette" not in mask[1].header]
-    values = _values_of(plain, None)
-    return values | _values_of([mask for mask in masks if "grey_palette" in mask[1].header], values if plain else None)
+    held = _values_of(plain, None)
+    return held + _values_of([mask for mask in masks if "grey_palette" in mask[1].header], set(held) if plain else None)
 
 
-def _values_of(masks: Sequence[tuple[Path, Scan]], known: set[int] | None) -> set[int]:
-    values: set[int] = set()
+def _values_of(masks: Sequence[tuple[Path, Scan]], known: set[int] | None) -> Counter[int]:
+    held = Counter[int]()
     for file, scan in masks:
         with suppress(RefusedFile):
             # The values are rounded exactly as the reader rounds: truncation made 0 of the 0.9999999998 that nibabel
             # writes for a label map of int32 with a slope, and `init` lost a class.
-            values |= set(np.unique(whole_values(scan, file, known)[0]).tolist())
-    return values
+            held.update(np.unique(whole_values(scan, file, known)[0]).tolist())
+    return held

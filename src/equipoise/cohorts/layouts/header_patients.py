@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from equipoise.cohorts.cohort import Cohort, Remark
 from equipoise.cohorts.formats.scan import Scan
+from equipoise.cohorts.layouts.patients import ALONE
 
 _PLACEHOLDER = re.compile(
     r"(?i)[\W_]*(anon\w*|unknown|none|null|nan|n/?a|no ?name|patient|patient ?id|test|deidentified|de-identified|"
@@ -93,6 +94,6 @@ def with_header_patients(cohort: Cohort) -> Cohort:
         return replace(cohort, remarks=(*cohort.remarks, *remarks))
     named = tuple(replace(case, patient=name) for case, name in zip(cases, by_header.patients, strict=True))
     # The source's own note would now be untrue.
-    notes = (*(note for note in cohort.notes if "states no patients" not in note), by_header.note)
+    notes = (*(note for note in cohort.notes if ALONE not in note), by_header.note)
     known = not by_header.guessed
     return replace(cohort, cases=named, notes=notes, patients_known=known, patients_guessed=by_header.guessed)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.cohort import Case, Cohort
 from equipoise.cohorts.layouts.array_rows import AXES, axes_of, image_rows, open_arrays, read_row, rows
+from equipoise.cohorts.layouts.patients import ALONE
 from equipoise.cohorts.layouts.volumes import channel_names
 from equipoise.errors import CohortError, ProtocolError
 
@@ -58,7 +59,7 @@ def medmnist(
     cases = tuple(
         case for part in parts_there for case in _cases(file, part, labels[part], meaning, groups, parts == "official")
     )
-    note = "" if groups else "MedMNIST states no patients: every image counts as a patient of its own."
+    note = "" if groups else f"MedMNIST states no patients: every image {ALONE}."
     return Cohort(
         name=file.stem,
         task="classification",

@@ -1,9 +1,10 @@
 """Whether the files below a folder are images with masks, and the patterns that say which belong together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.layouts.columns import columns_of
@@ -18,6 +19,7 @@ from equipoise.cohorts.layouts.image_names import (
     stem_and_ending,
     words,
 )
+from equipoise.cohorts.layouts.pairs import PATIENT
 from equipoise.cohorts.layouts.tables import read_table
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.errors import CohortError, EquipoiseError
@@ -56,7 +58,9 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
         masks = [path for path in paths if template.match(path) is not None]
     if not masks or not images:
         return None
-    meant = [Template(str(text)) for text in user_settings.get("images", ())]
+    patterns = user_settings.get("images", ())
+    # One text is one pattern, and not a pattern for each of its letters.
+    meant = [Template(str(text)) for text in ([patterns] if isinstance(patterns, str) else patterns)]
     if meant:
         images = [path for path in images if any(template.match(path) is not None for template in meant)]
     candidates = [(mask, images_of_mask(mask, images)) for mask in mask_patterns(masks, images)]
@@ -69,11 +73,58 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
         offered = ", ".join(mask.text for mask, _ in fitting[:4])
         raise CohortError(
             f"{root} holds several kinds of masks ({offered}); say which one is meant: "
-            f"`equipoise init {root} --set mask={fitting[0][0].text!r}`."
+            f"`equipoise init {quote(str(root))} --set mask={fitting[0][0].text!r}`."
         )
     described = _described(root, *chosen, images)
     others = tuple(f"left out: {mask.text}" for mask, _ in fitting if mask is not chosen[0])
-    return replace(described, remarks=described.remarks + others[:8])
+    described = replace(described, remarks=described.remarks + others[:8])
+    return _as_stated(described, meant, user_settings, masks)
+
+
+def _as_stated(
+    recognised: FoundPairs, images: Sequence[Template], user_settings: Mapping[str, Any], masks: Sequence[str]
+) -> FoundPairs:
+    """Return the patterns with the fields that the user gave one side, on both sides.
+
+    Images stated as "images/{patient}_{case}.png" where "images/{case}.png" was recognised make the mask of
+    "masks/{case}.png" "masks/{patient}_{case}.png"; and so the images of a stated mask.
+    """
+    own: Sequence[str] = recognised.settings["images"]
+    mask = str(recognised.settings["mask"])
+    if "mask" in user_settings:
+        given = str(user_settings["mask"])
+        parts = _stated_parts(mask, given)
+        settings = {} if images or not parts else {"images": [_with_parts(text, parts) for text in own]}
+    elif len(images) == len(own) > 0:
+        parts = _stated_parts(own[0], images[0].text)
+        given = _with_parts(mask, parts)
+        settings = {"mask": given} if parts else {}
+    else:
+        return recognised
+    template = Template(given, "cohort.mask")
+    if not all(template.match(path) is not None for path in masks):
+        return recognised
+    known = recognised.patients_known or PATIENT in template.fields
+    return replace(recognised, settings=recognised.settings | settings, patients_known=known)
+
+
+def _stated_parts(recognised: str, given: str) -> dict[str, str]:
+    """Return what a given pattern has in place of each field of the recognised one; empty where they differ in more.
+
+    >>> _stated_parts("images/{case}.png", "images/{patient}_{case}.png")
+    {'case': '{patient}_{case}'}
+    """
+    fields = Template(recognised).fields
+    text = re.escape(recognised)
+    for field in fields:
+        place = re.escape(f"{{{field}}}")
+        text = text.replace(place, f"(?P<{field}>.+)", 1).replace(place, f"(?P={field})")
+    match = re.fullmatch(text, given)
+    return match.groupdict() if match and fields else {}
+
+
+def _with_parts(text: str, parts: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), text)
 
 
 def _drawn_first(fitting: Sequence[tuple[MaskPattern, list[str]]]) -> tuple[MaskPattern, list[str]] | None:

@@ -91,6 +91,15 @@ def pairs(
     return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
 
 
+def states_patients(mask: str) -> bool:
+    """Return whether a pattern of masks says which part of a path is the patient.
+
+    >>> states_patients("masks/{patient}_{case}.png"), states_patients("masks/{case}.png")
+    (True, False)
+    """
+    return f"{{{PATIENT}}}" in mask
+
+
 def _checked(task: str, classes: Sequence[str] | None, values: Sequence[Any] | None) -> tuple[str, ...]:
     """Return the classes; ProtocolError where they are missing or do not fit the values, or the task has no masks."""
     if not task_named(task).has_masks:

@@ -1,13 +1,15 @@
 """Patients from the names of files and folders."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from equipoise.cohorts.layouts.unseen_signs import as_seen
 from equipoise.errors import CohortError, ProtocolError
 
+ALONE = "counts as a patient of its own"
+"""Words of the notes that hold only while no patients are stated, read from headers, or guessed."""
 UNKNOWN_PATIENTS = (
-    "The source states no patients: every case counts as a patient of its own, which hides leaks between cases of one "
+    f"The source states no patients: every case {ALONE}, which hides leaks between cases of one "
     "person; set cohort.patient_pattern if the file names state the patient."
 )
 # Only words that mean a person are here. What is found counts as a known patient and not as a guess, and `case`, `scan`
@@ -16,6 +18,8 @@ _PERSON = re.compile(
     r"(?:^|[^A-Za-z])(?P<word>(?i:patient|pat|subject|subj|sub|participant|person|donor|volunteer)[-_ ]?)\d[A-Za-z0-9]*"
 )
 
+_MOST_HEADS = 0.8
+"""Share of the names up to which beginnings recur: a patient has more than one image."""
 _WHOLE_NUMBER = re.compile(r"0*(\d+?)(?:\.0*)?")
 
 
@@ -54,6 +58,24 @@ def person_pattern(paths: Iterable[str]) -> str | None:
     if len(words) != 1 or None in matches or len(people) < 2:
         return None
     return f"(?:^|[^A-Za-z])({re.escape(words.pop())}\\d[A-Za-z0-9]*)"
+
+
+def leading_pattern(names: Sequence[str]) -> str | None:
+    """Return the regular expression of names that look like PATIENT_IMAGE: a number that recurs, and one that follows.
+
+    names: of the cases. None where any differs in form, or no number recurs. What it finds is a guess: of 01_02 nobody
+    knows what the numbers count.
+
+    >>> leading_pattern(["p01_1", "p01_2", "p02_1"]), leading_pattern(["img_1", "img_2", "img_3"])
+    ('([^/_]+)_[^/]*$', None)
+    """
+    for sign in "_-":
+        pattern = f"([^/{sign}]+){sign}[^/]*$"
+        heads = [match[1] if (match := re.search(pattern, name)) else "" for name in names]
+        recurs = 1 < len(set(heads)) <= _MOST_HEADS * len(names)
+        if recurs and all(any(letter.isdigit() for letter in head) for head in heads):
+            return pattern
+    return None
 
 
 def check_patients(patients: Iterable[str], where: str) -> None:

@@ -5,9 +5,10 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from equipoise.cohorts.formats.file_names import data_files, data_folders
+from equipoise.cohorts.formats.file_names import data_files, data_folders, missing_path
 from equipoise.cohorts.layouts.array_recognition import recognise_arrays
 from equipoise.cohorts.layouts.brats import brats_scans
 from equipoise.cohorts.layouts.brats_recognition import brats_settings
@@ -51,7 +52,7 @@ def recognise(path: Path, user_settings: Mapping[str, Any] | None = None) -> Rec
     elif path.is_dir():
         known = _folder(path, user_settings)
     else:
-        raise CohortError(f"{path} does not exist; give the folder or file that holds the data")
+        raise CohortError(missing_path(path))
     if known is None:
         _refuse_one_class(path)
         raise CohortError(
@@ -167,7 +168,7 @@ def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]
         shown = ", ".join(child.name for child in described[:5])
         raise CohortError(
             f"{path} holds {len(described)} data sets with a {NAME} ({shown}); give one of them: "
-            f"`equipoise init {described[0]}`."
+            f"`equipoise init {quote(str(described[0]))}`."
         )
     return _moved_down(described[0], user_settings)
 

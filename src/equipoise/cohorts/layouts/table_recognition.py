@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 from equipoise.cohorts.formats.file_names import is_left_behind
@@ -90,7 +91,7 @@ def _check_roles(roles: Columns, rows: Sequence[Mapping[str, str]], path: Path) 
     free = next((name for name in reversed(list(rows[0])) if name not in roles.used), next(iter(rows[0])))
     raise CohortError(
         f"{path} has the columns {', '.join(rows[0])}, and none is recognised as the one that {what}; rename it to "
-        f"{lacking!r}, or name it: `equipoise init {path} --set columns.{lacking}={free!r}`."
+        f"{lacking!r}, or name it: `equipoise init {quote(str(path))} --set columns.{lacking}={free!r}`."
     )
 
 
@@ -135,7 +136,7 @@ def _where(folder: Path, values: Sequence[str], path: Path, missing_is_problem: 
         raise CohortError(
             f"{path} names images that do not exist, first {shown!r}, below {folder}; correct the paths, or say "
             f"where they "
-            f'lie: `equipoise init {path} --set files="images/{IMAGE}.png"`.'
+            f'lie: `equipoise init {quote(str(path))} --set files="images/{IMAGE}.png"`.'
         )
     depths = {prefix.count("/") for prefix in prefixes}
     prefix = next(iter(prefixes)) if len(prefixes) == 1 else "*/" * max(depths)

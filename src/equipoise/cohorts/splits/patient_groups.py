@@ -24,7 +24,8 @@ def with_guessed_patients(cohort: Cohort, cards: CaseCards | None = None) -> Coh
     cases = tuple(replace(case, patient=str(group)) for case, group in zip(cohort.cases, groups, strict=True))
     note = (
         f"Patients are guesses: {len(cohort)} cases were joined to {len(set(groups))} groups of equal or alike images, "
-        "in place of the patient ids that the source does not state; a patient whose images differ may be in several."
+        "in place of the patient ids that the source does not state; a patient whose images differ may be in several. "
+        "Set cohort.patient_pattern if the file names state the patient."
     )
     notes = tuple(_OF_ITS_OWN.sub("", one) for one in cohort.notes)
     return replace(cohort, cases=cases, patients_guessed=True, notes=(*notes, note))

@@ -58,6 +58,7 @@ from equipoise.report.text.words import (
     seconds,
     several_runs,
     split_unit,
+    stratified,
 )
 from equipoise.runfolder.evidence import RECORD
 from equipoise.runfolder.ledger_state import LedgerState
@@ -200,7 +201,7 @@ def provenance(run: RunFolder, results: Mapping[str, Any]) -> list[tuple[str, st
         ("Locked", str(lock.get("locked_at", "unknown"))),
         ("Protocol SHA-256", str(results["protocol_sha256"])),
         ("Cohort fingerprint", str(results["cohort"]["fingerprint"])),
-        ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}, stratified by class"),
+        ("Split", f"{lock['split']['scheme']}, {split_unit(lock)}{stratified(lock)}"),
         ("Seeds", ", ".join(map(str, lock["seeds"]))),
         ("Ledger", f"{chain}; test set opened {opened_in_words(results)}{_coverage(run.ledger)}"),
         ("Head of the ledger", _head(run.ledger)),

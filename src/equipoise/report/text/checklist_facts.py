@@ -18,6 +18,7 @@ from equipoise.report.text.words import (
     plural,
     several_runs,
     split_unit,
+    stratified,
     trained_as,
 )
 from equipoise.runfolder.own_code import read_protocol
@@ -49,7 +50,7 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "sources": f"{source}fingerprint {str(cohort['fingerprint'])[:12]}….",
         "eligibility": f"Left out: {left_out}." if left_out else "No case of the source was left out.",
         "flow": f"{'; '.join(parts)}. Left out: {left_out or 'nothing'} (figure data-flow).",
-        "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}, stratified by class: "
+        "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}{stratified(run.lock)}: "
         f"{'; '.join(parts)}.",
         "disjoint": _disjoint(cohort["divided_patients"]),
         "truth": truth,
@@ -64,6 +65,7 @@ def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]
     events = [
         f"{part}: {', '.join(f'{count} {name}' for name, count in classes.items())}"
         for part, classes in cohort["split_classes"].items()
+        if classes
     ]
     channels = listed(list(run.lock["cohort"].get("channels") or ()))
     alike = in_words(characteristics(run))
@@ -75,8 +77,12 @@ def _patient_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]
         "images": (
             f"The image itself{f' (channels: {channels})' if channels else ''}; the networks received no other input."
         ),
-        "events": f"{'; '.join(events)}." if cohort["classes"] else "",
-        "imbalance": f"{'; '.join(events)}. Weights of classes in the loss: {weights}." if weights else "",
+        "events": f"{'; '.join(events)}." if events else "",
+        "imbalance": " ".join(
+            [*([f"{'; '.join(events)}."] if events else []), f"Weights of classes in the loss: {weights}."]
+        )
+        if weights
+        else "",
         "characteristics": f"Train / validation / test: {alike} (table in the section on data)." if alike else "",
     }
 

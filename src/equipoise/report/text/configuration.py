@@ -48,6 +48,42 @@ def parts_are_shared(pairs: int) -> str:
     )
 
 
+def patients_are_guessed(cases: int, groups: int, pattern: str | None) -> str:
+    """Say that patients are guesses, and how names may state them; pattern: that of names like PATIENT_IMAGE."""
+    first = (
+        f"The source states no patients: {plural(cases, 'case')} were joined to {plural(groups, 'group')} of alike "
+        "images, which count as patients; "
+    )
+    if pattern is None:
+        return first + "patient_pattern, or a column of a table, states them."
+    sign = pattern.partition(")")[2][:1]
+    return first + (
+        f"the names of the cases look like PATIENT{sign}IMAGE: if they are, add --set patient_pattern='{pattern}'."
+    )
+
+
+def rare_class(name: str, count: int, cases: int) -> str:
+    """Say that hardly any mask holds a class, and what follows.
+
+    >>> rare_class("label 128", 1, 60)[:44]
+    "The class 'label 128' occurs in 1 of 60 case"
+    """
+    return (
+        f"The class {name!r} occurs in {count} of {cases} cases: if masks store a stray value, correct them and leave "
+        "the class out of cohort.classes; else its scores say little, and they change the mean over classes."
+    )
+
+
+def one_patient_prevails(most: int, cases: int, guessed: bool) -> str:
+    """Say that one patient has a large share of the cases, and what follows."""
+    patients = "a group of alike images that counts as one patient" if guessed else "one patient"
+    remedy = "; state the patients with cohort.patient_pattern if it is several persons" if guessed else ""
+    return (
+        f"{most} of {cases} cases ({100 * most / cases:.0f} %) are of {patients}: the part that holds them has few "
+        f"other patients, or the others have few cases{remedy}."
+    )
+
+
 def design_words(design: Design) -> str:
     """Describe a design: arms, seeds, and folds where there are several.
 

@@ -7,7 +7,7 @@ from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.text import audit
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
-from equipoise.report.text.words import case_noun, listed, plural, trained_as
+from equipoise.report.text.words import case_noun, listed, plural, stratified, trained_as
 
 
 def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -37,9 +37,9 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> li
     parts = cohort["split_patients"]
     shared = (
         f"Patients were assigned to training ({parts['train']}), validation ({parts['validation']}) and test "
-        f"({parts['test']}), stratified by class, {_disjoint(cohort['divided_patients'])}."
+        f"({parts['test']}){stratified(lock)}, {_disjoint(cohort['divided_patients'])}."
         if cohort["folds"] == 1
-        else f"Patients were assigned to {cohort['folds']} folds, stratified by class; every patient was tested once "
+        else f"Patients were assigned to {cohort['folds']} folds{stratified(lock)}; every patient was tested once "
         "in each repetition."
     )
     return [

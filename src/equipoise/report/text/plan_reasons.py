@@ -27,7 +27,7 @@ def plan_assumptions(
     case_sd: float | None,
     auc: float,
     share: float | None,
-    lesions: int,
+    per_patient: float,
     correlation: float,
     seed_sd: float,
     seed_df: int,
@@ -35,7 +35,9 @@ def plan_assumptions(
     comparisons: int,
     trials: Sequence[str] = (),
 ) -> str:
-    """Describe the assumptions of the plan; trials: names of the earlier ones that the spread is from."""
+    """Describe the assumptions of the plan; per_patient: the mean number of cases of a patient;
+    trials: names of the earlier trials that the spread is from.
+    """
     where = " on other cohorts" if elsewhere else ""
     guess = (
         "assumed: no earlier trial of this user has these networks, classes and endpoint and a similar number of epochs"
@@ -44,7 +46,7 @@ def plan_assumptions(
     more = f" and {len(names) - FEW_TRIALS} more" if len(names) > FEW_TRIALS else ""
     named = f" ({', '.join(names[:FEW_TRIALS])}{more})" if names else ""
     known = f"from earlier trials{where}{named} with {seed_df} degrees of freedom" if seed_df else guess
-    cases = "one case per patient" if lesions == 1 else f"1 to {lesions} cases per patient"
+    cases = "one case per patient" if per_patient == 1 else f"{per_patient:.3g} cases per patient on average"
     metric = (
         f"standard deviation between cases {case_sd:g}"
         if share is None

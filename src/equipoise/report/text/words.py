@@ -7,6 +7,7 @@ from typing import Any
 from equipoise.report.text.amounts import decimals_for
 from equipoise.statistics.endpoints import described
 from equipoise.tasks import recorded_task
+from equipoise.tasks.task import one_stratum
 
 _BASELINES = {
     "majority-class": "majority class",
@@ -91,6 +92,13 @@ def split_unit(lock: Mapping[str, Any]) -> str:
     by_case = lock["split"].get("unit", "patient") == "case"
     guessed = lock["cohort"].get("patients_guessed", False)
     return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
+
+
+def stratified(lock: Mapping[str, Any]) -> str:
+    """Return the words ", stratified by class" for a task whose cases have classes; else none, for nothing else is."""
+    task = recorded_task(lock["cohort"])
+    by_class = task is None or (task.strata is not one_stratum and len(lock["cohort"].get("classes") or (1, 2)) > 1)
+    return ", stratified by class" if by_class else ""
 
 
 def decisive(pair: Mapping[str, Any]) -> tuple[float | None, float | None]:

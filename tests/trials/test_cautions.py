@@ -1,0 +1,31 @@
+"""Warnings before training: rare classes, and one patient with most of the cases."""
+
+from dataclasses import replace
+
+import pytest
+
+from equipoise.testing.phantoms.cases import phantom
+from equipoise.trials.cautions import prevailing_patient, rare_classes
+
+
+def cohort_of(patients, **named):
+    cohort = phantom(task="segmentation", cases=len(patients), patients=len(patients), size=16)
+    cases = tuple(replace(case, patient=f"p{name}") for case, name in zip(cohort.cases, patients, strict=True))
+    return replace(cohort, cases=cases, **named)
+
+
+@pytest.mark.parametrize(("held", "cases", "warned"), [(1, 60, True), (2, 60, False), (0, 60, True), (1, 9, False)])
+def test_a_class_of_hardly_any_case_is_named(held, cases, warned):
+    """At most one of fifty cases, or a single one; of nine cases nobody can tell."""
+    cohort = cohort_of(range(cases), classes=("background", "usual", "stray"))
+    rows = [{"label_voxels": {"0": 9, "1": 5, **({"2": 1} if k < held else {})}} for k in range(cases)]
+    sentences = rare_classes(cohort, rows)
+    assert [f"'stray' occurs in {held} of {cases} cases" in one for one in sentences] == [True] * warned
+
+
+def test_a_patient_with_most_cases_is_told_without_a_name():
+    (sentence,) = prevailing_patient(cohort_of([0] * 46 + list(range(1, 55))))
+    assert "46 of 100 cases (46 %) are of one patient" in sentence
+    assert "p0" not in sentence
+    assert prevailing_patient(cohort_of([0, 0, 1, 1, 2, 2])) == []
+    assert prevailing_patient(cohort_of([*[0] * 19, *range(1, 82)])) == []
