@@ -149,7 +149,7 @@ def _refuse_texts(settings: Mapping[str, Any], parameters: Mapping[str, inspect.
     for key, value in settings.items():
         annotation = parameters[key].annotation if key in parameters else None
         kinds = get_args(annotation) or (annotation,)
-        if isinstance(value, str) and str not in kinds and Sequence in map(get_origin, kinds):
+        if isinstance(value, str) and str not in kinds and any(get_origin(kind) is Sequence for kind in kinds):
             raise ProtocolError(f"cohort.{key} is the text {value!r}; write a list, such as {key} = [{value!r}]")
 
 

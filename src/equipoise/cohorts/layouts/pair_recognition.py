@@ -94,7 +94,7 @@ def _as_stated(
     if "mask" in user_settings:
         given = str(user_settings["mask"])
         parts = _stated_parts(mask, given)
-        settings = {} if images or not parts else {"images": [_with_parts(text, parts) for text in own]}
+        settings: dict[str, Any] = {} if images or not parts else {"images": [_with_parts(text, parts) for text in own]}
     elif len(images) == len(own) > 0:
         parts = _stated_parts(own[0], images[0].text)
         given = _with_parts(mask, parts)
