@@ -17,7 +17,9 @@ from equipoise.evaluation.predictions import Predictions
 from equipoise.report.figures.figure import Figure, write_figures
 from equipoise.report.figures.svg import Drawing
 from equipoise.runfolder.write import write_planes, write_predictions, write_rows
-from equipoise.statistics.seed_spread import SeedSpread, remember
+from equipoise.statistics.seed_spread import Design, SeedSpread, remember
+
+DESIGN = Design("c", "auc", ("a", "b"), ("unet",), 3)
 
 
 def table(value: float) -> Predictions:
@@ -49,7 +51,7 @@ WRITERS = {
     "pictures": ("slices.npz", lambda path, value: write_planes(path, {"a": np.full((2, 2), 9 * value, np.uint8)})),
     "history": ("history.csv", lambda path, value: write_rows(path, [{"epoch": 1, "loss": value}])),
     "figure": ("roc.csv", figure),
-    "seed spreads": ("s.json", lambda path, value: remember(path, "t", "c", "auc", SeedSpread(value, 3))),
+    "seed spreads": ("s.json", lambda path, value: remember(path, "t", DESIGN, SeedSpread(value, 3))),
     "checkpoint": ("000025.json", checkpoint),
 }
 FAILURES = ("fsync of the file", "fsync of the folder", "rename", "full disk")

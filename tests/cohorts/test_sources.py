@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_path_given_as_a_source_names_the_two_keys_and_init(place: str) -> Non
     with pytest.raises(ProtocolError) as refusal:
         sources.load(CohortSection(source=place))
     assert f"path = {place!r} and the name of a reader" in str(refusal.value)
-    assert f"run `equipoise init {place}`" in str(refusal.value)
+    assert f"run `equipoise init {shlex.quote(place)}`" in str(refusal.value)
 
 
 def test_a_source_of_another_task_or_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

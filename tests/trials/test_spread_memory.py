@@ -27,7 +27,7 @@ def test_a_spread_is_recalled(tmp_path):
 
 def test_the_plan_says_which_trials_its_spread_is_from():
     facts = {
-        "case_sd": 0.15, "auc": 0.8, "share": None, "lesions": 1, "correlation": 0.5, "seed_sd": 0.02,
+        "case_sd": 0.15, "auc": 0.8, "share": None, "per_patient": 1, "correlation": 0.5, "seed_sd": 0.02,
         "elsewhere": False, "comparisons": 1,
     }  # fmt: skip
     assert "(from earlier trials ('pilot') with 4 degrees of freedom)" in plan_assumptions(
