@@ -178,7 +178,11 @@ def test_the_description_is_complete_and_needs_nothing_else(client):
 @pytest.mark.long
 def test_what_is_wrong_is_one_sentence(place, client):
     good = (place / "v.nii.gz").read_bytes()
-    for query, text in (("?as=nift", "did you mean 'nifti'"), ("?as=json&x=1", "names 'x'"), ("?strict=2", "strict")):
+    for query, text in (
+        ("?as=nift", "did you mean 'nifti'"),
+        ("?as=json&x=1", "'x' is unknown"),
+        ("?strict=2", "strict"),
+    ):
         status, answer = client.predict(good, query)
         assert (status, text in answer["error"]) == (400, True), answer
     assert client.predict(b"")[0] == 400

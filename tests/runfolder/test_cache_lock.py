@@ -11,6 +11,7 @@ from equipoise.cohorts import store
 from equipoise.runfolder import opening_registry
 from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+from equipoise.runfolder.opened_cases import OpenedCases
 from equipoise.runfolder.opening_registry import Place, register
 from equipoise.statistics.seed_spread import Design, recall
 from equipoise.trials.spread_memory import keep_spread
@@ -84,7 +85,13 @@ def test_no_opening_of_a_test_set_is_lost(tmp_path, monkeypatch):
         (tmp_path / str(number)).mkdir()
         ledger = Ledger(tmp_path / str(number))
         event = ledger.append(TEST_OPENED, jobs=[])
-        register(lock, [f"case {number}"] * 2000, Place(tmp_path / str(number), None, None), ledger, event)
+        register(
+            lock,
+            OpenedCases((f"case {number}",) * 2000, ("",) * 2000),
+            Place(tmp_path / str(number), None, None),
+            ledger,
+            event,
+        )
 
     ended = side_by_side(work)
     kept = {row["cases"][0] for row in opening_registry._rows()}

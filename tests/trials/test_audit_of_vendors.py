@@ -77,6 +77,6 @@ def test_the_banner_says_when_a_verdict_may_be_acted_on(files: dict[str, Path], 
     }
     audit(arms, out=tmp_path / "out", **options)
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "confirms anything" not in page
-    assert "the verdicts below hold as they stand" in page
+    assert "not confirmatory" not in page
+    assert "before anybody saw results, the verdicts below are valid" in page
     assert "3 files or folders" in page
