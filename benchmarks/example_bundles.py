@@ -83,9 +83,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
-    print(
-        "| example | run | reproduced, difference | ONNX, probability | decisions changed | cases |\n|---|---|---|---|---|---|"
-    )
+    print("| example | run | reproduced, difference | ONNX, probability | decisions changed | cases |")
+    print("|---|---|---|---|---|---|")
     for name in options.examples:
         folder = options.folder.resolve() / name
         folder.mkdir(parents=True)
