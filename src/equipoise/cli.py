@@ -338,13 +338,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
 
     add_audit_options(add("audit", _audit, "the same analysis for predictions made elsewhere"))
 
-    samplesize_options(
-        add(
-            "samplesize",
-            _samplesize,
-            "numbers of patients and runs that a planned trial needs, for a grant application",
-        )
-    )
+    samplesize_options(add("samplesize", _samplesize, "the patients and runs that a planned trial needs, for a grant"))
 
     advise = add("advise", _advise, "recommend an arm for one need, and list the arms statistically tied with it")
     advise.add_argument("folder", metavar="DIR", help="the run folder")

@@ -64,6 +64,18 @@ def serve_bundle(arguments: argparse.Namespace, _: Watch) -> Outcome:
 
 def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
     """Add the commands that take an arm into use."""
+    _add_export(add)
+    verify = add(
+        "verify", verify_bundle, "check a bundle's files, and reproduce its golden predictions on this machine"
+    )
+    verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
+    verify.add_argument("--name", metavar="NAME", help="the SHA-256 published by its author, at least 12 digits")
+    _runtime(verify)
+    _add_predict(add)
+    _add_serve(add)
+
+
+def _add_export(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
     export = add("export", export_arm, "prove that an arm can be rebuilt, and write it as a bundle of data")
     export.add_argument("folder", metavar="RUN", help="the run folder")
     export.add_argument("--arm", required=True, metavar="NAME", help="the arm to export")
@@ -84,13 +96,8 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     export.add_argument("--pages", action="store_true", help=text)
     export.add_argument("--out", required=True, metavar="BUNDLE", help="the new folder of the bundle")
 
-    verify = add(
-        "verify", verify_bundle, "check a bundle's files, and reproduce its golden predictions on this machine"
-    )
-    verify.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
-    verify.add_argument("--name", metavar="NAME", help="the SHA-256 published by its author, at least 12 digits")
-    _runtime(verify)
 
+def _add_predict(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
     predict = add("predict", predict_images, "predict new images with a bundle; the same command resumes")
     predict.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders of them, DICOM series, or a table")
@@ -107,6 +114,8 @@ def add_deploying_commands(add: Callable[[str, Act, str], argparse.ArgumentParse
     predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that need more memory")
     _runtime(predict)
 
+
+def _add_serve(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
     serve = add("serve", serve_bundle, "predict images over HTTP on this machine, until Ctrl-C")
     serve.add_argument("bundle", metavar="BUNDLE", help="the folder or zip file")
     serve.add_argument(

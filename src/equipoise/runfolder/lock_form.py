@@ -18,6 +18,12 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
+class _Excluded(_Form):
+    reason: str
+    cases: _Count
+    patients: _Count
+
+
 class _Cohort(_Form):
     classes: dict[str, _Count]
     name: str = ""
@@ -26,7 +32,7 @@ class _Cohort(_Form):
     cases: _Count | None = None
     regions: list[str] = []
     channels: list[str] = []
-    excluded: list[dict[str, Any]] = []
+    excluded: list[_Excluded] = []
     notes: list[str] = []
     patients_known: bool = True
     patients_guessed: bool = False

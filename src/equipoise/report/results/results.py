@@ -78,18 +78,19 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         **_record(run),
         "looks": _looks(run, test),
-        "warnings": [
-            *unequal_budgets(tuning),
-            *other_budgets(run, arms),
-            *stop_warnings([*arms, *untuned]),
-            *run_warnings(run, judged),
-            *beyond,
-        ],
+        "warnings": [*_budget_warnings(run, tuning, arms, untuned), *run_warnings(run, judged), *beyond],
         "failures": _failures(run.jobs),
         **({"audit": True, "sources": run.sources, "lists": run.lists} if run.sources else {}),
     }
     safe: dict[str, Any] = json_safe(results)
     return safe
+
+
+def _budget_warnings(
+    run: RunFolder, tuning: dict[str, Any] | None, arms: list[dict[str, Any]], untuned: list[dict[str, Any]]
+) -> list[Reason]:
+    """Return the warnings of arms that were not trained alike, or stopped before they had learned."""
+    return [*unequal_budgets(tuning), *other_budgets(run, arms), *stop_warnings([*arms, *untuned])]
 
 
 def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
