@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from equipoise.training.loop.blame import of_the_arm, out_of_memory
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.training.loop.blame import named_arm, of_the_arm, out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,18 @@ def test_an_error_belongs_to_the_arm_whose_code_it_passed_through(tmp_path, monk
         Path("/not/there").read_bytes()
     assert not of_the_arm(raised.value, job)
     del sys.modules["own_net_for_blame"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "sentence"),
+    [
+        (EquipoiseError("its mask is empty"), ProtocolError, "arm 'a': its mask is empty"),
+        (ValueError("no\nsecond line"), ProtocolError, "arm 'a' cannot train (ValueError: no); correct its model"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError, "DefaultCPUAllocator: can't all"),
+    ],
+)
+def test_what_a_tried_arm_raises_is_one_sentence_and_lack_of_memory_is_none_of_it(raised, kind, sentence):
+    with pytest.raises(kind) as refusal, named_arm("a", "cannot train", "correct its model"):
+        raise raised
+    assert str(refusal.value).startswith(sentence)
+    assert refusal.value.__cause__ is raised

@@ -1,10 +1,10 @@
 """Answer a few cases with an untrained network, so that all that is made of answers can be tried before a trial."""
 
-from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.errors import ProtocolError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
-from equipoise.training.loop.blame import out_of_memory
+from equipoise.training.loop.blame import named_arm
 from equipoise.training.loop.determinism import device, reproducible
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks import Planes, training_of
@@ -20,21 +20,12 @@ def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:
     """
     job, samples = arguments
     few = samples.head(min(ANSWERED[job.spatial_dims], len(samples)))
-    try:
+    cannot = "cannot answer these images in evaluation, or its answers cannot be judged"
+    with named_arm(job.arm.name, cannot, "correct its model, or the endpoint"):
         with reproducible(job.training.threads):
             table, planes = training_of(job).predict(build_learner(job, device(), few), few, job, "test")
         if table.scores.shape[1] != len(table.classes):
             raise ProtocolError(
                 f"its model answers with {table.scores.shape[1]} scores in evaluation, {len(table.classes)} in training"
             )
-    except EquipoiseError as error:
-        raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
-    except Exception as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
-        sentence = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise ProtocolError(
-            f"arm {job.arm.name!r} cannot answer these images in evaluation, or its answers cannot be judged "
-            f"({sentence}); correct its model, or the endpoint"
-        ) from error
     return table, planes

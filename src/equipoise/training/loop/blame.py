@@ -2,10 +2,13 @@
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.runfolder.job import Job
 
 _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc")
@@ -18,6 +21,23 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     # torch's CPU allocator and libraries below it raise a plain RuntimeError, told by its text alone.
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def named_arm(name: str, cannot: str, remedy: str) -> Iterator[None]:
+    """Turn what is raised while an arm is tried into one sentence that names it.
+
+    cannot: what it then cannot do. Raises ProtocolError, and MemoryError where memory ran out, which is no fault of it.
+    """
+    try:
+        yield
+    except EquipoiseError as error:
+        raise ProtocolError(f"arm {name!r}: {error}") from error
+    except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
+        sentence = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise ProtocolError(f"arm {name!r} {cannot} ({sentence}); {remedy}") from error
 
 
 def of_the_arm(error: BaseException, job: Job) -> bool:

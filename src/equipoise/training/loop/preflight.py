@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.errors import ProtocolError
 from equipoise.optimizers import schedule
 from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
@@ -16,7 +16,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.answer_scale import squashed_by
 from equipoise.training.loop.arm import code_hashes, optimizer_over
-from equipoise.training.loop.blame import out_of_memory
+from equipoise.training.loop.blame import named_arm
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
@@ -53,26 +53,17 @@ def facts_of(jobs: list[Job]) -> dict[str, Any]:
 def _try(job: Job, samples: Samples) -> None:
     # Two cases, because batch normalisation cannot train on one.
     two = samples.head(min(2, len(samples)))
-    try:
-        with reproducible(job.training.threads):
-            if not samples.uniform and job.training.patch is None:
-                raise ProtocolError("the images differ in shape; set training.patch, or preprocessing.size")
-            learner = build_learner(job, device(), samples)
-            feed = _feed(job, 2)
-            _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
-            augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
-            train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
-            _check_optimizer(job, learner)
-            _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
-    except EquipoiseError as error:
-        raise ProtocolError(f"arm {job.arm.name!r}: {error}") from error
-    except Exception as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
-        sentence = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise ProtocolError(
-            f"arm {job.arm.name!r} cannot train on these images ({sentence}); correct its model"
-        ) from error
+    what = named_arm(job.arm.name, "cannot train on these images", "correct its model")
+    with what, reproducible(job.training.threads):
+        if not samples.uniform and job.training.patch is None:
+            raise ProtocolError("the images differ in shape; set training.patch, or preprocessing.size")
+        learner = build_learner(job, device(), samples)
+        feed = _feed(job, 2)
+        _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
+        augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
+        train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
+        _check_optimizer(job, learner)
+        _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
 
 
 def _feed(job: Job, batch_size: int) -> Feed:
