@@ -6,10 +6,10 @@ pseudonyms. Whatever else a sentence quotes came out of a file (a header's text,
 is taken out unless it is known to name nobody.
 """
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from equipoise.cohorts.cohort import Cohort
 
@@ -20,6 +20,7 @@ _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 5
 """Length from which a name in a sentence is taken for one also without quotes; "12" would stand in any sentence."""
 # An apostrophe between two letters ends no quote: Python quotes "O'Brien" with the other sign, our sentences do not.
 _QUOTED = re.compile(r"""(?<![\w'])'((?:[^'\\]|\\.|(?<=\w)'(?=\w))*)'(?!\w)|(?<!["\w])"((?:[^"\\]|\\.)*)"(?!\w)""")
+_WORD = re.compile(r"[a-z_ -]*")
 _SETTING = re.compile(r"=\s?$")
 _PATH = re.compile(r"(?<![\w./\\-])(?:/|[A-Za-z]:[\\/]|\\\\)[^\s,;:'\"()/\\]+(?:[/\\][^\s,;:'\"()]*)*")
 _LONG_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+){3,}(?![\w])|(?<![\w.,-])\d{6,}(?![\w])")
@@ -80,13 +81,14 @@ class NameSieve:
 
 def _pieces(file: str) -> dict[str, str]:
     """Return the path, its folder, the file's name, and what of the name may be a person's."""
-    path = PurePath(file)
-    words = {file: A_FILE, path.name: A_FILE}
-    if path.is_absolute():
-        words[str(path.parent)] = A_FOLDER
+    folder, name = os.path.split(file.rstrip("/\\"))  # path objects for 100,000 files take a second
+    words = {file: A_FILE, name: A_FILE}
+    if os.path.isabs(file):  # noqa: PTH117 - as above
+        words[folder] = A_FOLDER
     # "image" and "scan" are words of sentences; names that people give to patients' files hold digits or capitals.
-    bare = path.name.partition(".")[0]
-    words |= {part: A_FILE for part in (path.stem, bare) if _is_telling(part) and not re.fullmatch(r"[a-z_ -]*", part)}
+    for part in {os.path.splitext(name)[0], name.partition(".")[0]}:  # noqa: PTH122 - as above
+        if _is_telling(part) and not _WORD.fullmatch(part):
+            words[part] = A_FILE
     return words
 
 

@@ -5,8 +5,10 @@ rounding, or so nearly that no two trainings come as close. Scores of classes ar
 a copy that was only rescaled ranks the cases alike.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ NEARLY = 0.02
 trials here were 0.18 apart; values rounded to three digits, or with noise of a thousandth, stay below."""
 SINGLE_PRECISION = 1e-6  # the same in units of scores: the second file was written with fewer bits
 MOST_DIGITS = 6  # values with more digits were not rounded
+_EXACT = 1e-9  # what arithmetic leaves between equal values
 FEWEST_VALUES = 10  # of a fold, or of rounded values; fewer may agree by chance
 
 
@@ -58,11 +61,69 @@ def without_repeats(panel: Panel, endpoint: Endpoint, deterministic: Collection[
     )
 
 
+@dataclass(frozen=True)
+class _Values:
+    """The values of one run, and what comparisons need of them, which is found once for all comparisons.
+
+    values: (rows, classes). ranked: whether only the ranks of cases matter. scans: of candidates, the scan of each row.
+    """
+
+    values: Array
+    ranked: bool
+    scans: NDArray[Any] | None = None
+
+    @cached_property
+    def usable(self) -> bool:
+        """Return whether the values can show anything.
+
+        Values that are not finite are refused elsewhere. Values that do not depend on the case prove nothing: two runs
+        that collapsed, or that are perfect, may both give them.
+        """
+        return bool(len(self.values) and np.isfinite(self.values).all() and np.ptp(self.values, axis=0).max() > 0)
+
+    @cached_property
+    def distinct(self) -> int:
+        return len(np.unique(self.values))
+
+    @cached_property
+    def digits(self) -> int | None:
+        """Return the fewest digits to which all values are rounded; None: not rounded, or too few to tell."""
+        if self.distinct < FEWEST_VALUES:
+            return None
+        rounded = (d for d in range(MOST_DIGITS + 1) if np.abs(self.values - np.round(self.values, d)).max() <= _EXACT)
+        return next(rounded, None)
+
+    @cached_property
+    def compared(self) -> Array:
+        """Return the ranks of the values where only these matter, else the values."""
+        return np.asarray(rankdata(self.values, axis=0)) if self.ranked else self.values
+
+    @cached_property
+    def nearest(self) -> float:
+        """Return the distance from which another run is one of its own."""
+        return float(NEARLY * np.sqrt(self.compared.var(axis=0).mean()))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The values of one column of the panel, by fold and together."""
+
+    folds: tuple[_Values, ...]
+
+    @cached_property
+    def whole(self) -> _Values:
+        if len(self.folds) == 1:
+            return self.folds[0]
+        ranked = any(fold.ranked for fold in self.folds)
+        return _Values(np.concatenate([fold.values for fold in self.folds]), ranked)
+
+
 def _groups(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> list[list[int]]:
     """Group an arm's columns: each with the first earlier one that it repeats."""
+    runs = {int(c): _Run(tuple(_values(fold, endpoint, int(c)) for fold in panel.folds)) for c in columns}
     groups: list[list[int]] = []
-    for column in (int(c) for c in columns):
-        same = next((g for g in groups if _is_one(panel, endpoint, g[0], column)), None)
+    for column, run in runs.items():
+        same = next((group for group in groups if _is_one(runs[group[0]], run)), None)
         if same is None:
             groups.append([column])
         else:
@@ -70,63 +131,45 @@ def _groups(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> lis
     return groups
 
 
-def _is_one(panel: Panel, endpoint: Endpoint, a: int, b: int) -> bool:
-    """Return whether two columns agree over all folds, or in any fold that is large enough to tell."""
-    pairs = [_values(fold, endpoint, a, b) for fold in panel.folds]
-    if any(pair is not None and len(np.unique(pair[0])) >= FEWEST_VALUES and _alike(*pair) for pair in pairs):
-        return True
-    known = [pair for pair in pairs if pair is not None]
-    # Candidates whose numbers differ in some fold cannot be paired.
-    if len(known) < len(pairs):
-        return False
-    first, second, ranked = zip(*known, strict=True)
-    return _alike(np.concatenate(first), np.concatenate(second), any(ranked))
-
-
-def _values(fold: Fold, endpoint: Endpoint, a: int, b: int) -> tuple[Array, Array, bool] | None:
-    """Return the values of both columns (rows, classes), and whether only their ranks matter; None: no pairs."""
+def _values(fold: Fold, endpoint: Endpoint, run: int) -> _Values:
+    """Return the values of a column in one fold: the endpoint's own, the candidates' scores, or those of classes."""
     column = endpoint.column(list(fold.metrics))
     if column is not None:
-        return fold.metrics[column][a][:, None], fold.metrics[column][b][:, None], False
+        return _Values(fold.metrics[column][run][:, None], ranked=False)
     if fold.marks and endpoint.needs == "candidates":
-        return _candidates(fold.marks, a, b)
-    return fold.scores[a], fold.scores[b], True
+        marks: Marks = fold.marks[run]
+        return _Values(marks.score[np.lexsort((marks.score, marks.scan))][:, None], True, np.sort(marks.scan))
+    return _Values(fold.scores[run], ranked=True)
 
 
-def _candidates(marks: Sequence[Marks], a: int, b: int) -> tuple[Array, Array, bool] | None:
-    """Return the scores of two detectors' candidates in the same order; None where their numbers differ."""
-    first, second = marks[a], marks[b]
-    if len(first.scan) != len(second.scan) or not np.array_equal(np.sort(first.scan), np.sort(second.scan)):
-        return None
-    rows = [one.score[np.lexsort((one.score, one.scan))][:, None] for one in (first, second)]
-    return rows[0], rows[1], True
-
-
-def _alike(first: Array, second: Array, ranked: bool) -> bool:
-    """Return whether values (rows, classes) of two runs are those of one run."""
-    # Unusable values are refused elsewhere. Values that do not depend on the case prove nothing: two runs that
-    # collapsed, or that are perfect, may both give them.
-    if not (np.isfinite(first).all() and np.isfinite(second).all()) or not (_varies(first) and _varies(second)):
-        return False
-    if np.array_equal(first, second) or _is_rounded(first, second) or _is_rounded(second, first):
+def _is_one(first: _Run, second: _Run) -> bool:
+    """Return whether two runs agree over all folds, or in any fold that is large enough to tell."""
+    pairs = [(a, b) for a, b in zip(first.folds, second.folds, strict=True) if _same_rows(a, b)]
+    if any(a.distinct >= FEWEST_VALUES and _alike(a, b) for a, b in pairs):
         return True
-    if ranked:
-        apart = float(np.sqrt(np.mean((first - second) ** 2)))
-        if apart < SINGLE_PRECISION * max(float(np.abs(first).max()), SINGLE_PRECISION):
-            return True
-        first, second = rankdata(first, axis=0), rankdata(second, axis=0)
-    return bool(np.sqrt(np.mean((first - second) ** 2)) < NEARLY * np.sqrt(first.var(axis=0).mean()))
+    # Candidates whose numbers differ in some fold cannot be paired.
+    return len(pairs) == len(first.folds) and _alike(first.whole, second.whole)
 
 
-def _varies(values: Array) -> bool:
-    return bool(np.ptp(values, axis=0).max() > 0) if len(values) else False
+def _same_rows(first: _Values, second: _Values) -> bool:
+    return (first.scans is None and second.scans is None) or np.array_equal(first.scans, second.scans)  # type: ignore[arg-type]
 
 
-def _is_rounded(values: Array, rounded: Array) -> bool:
-    """Return whether the second values are the first ones, rounded to some digits."""
-    if len(np.unique(rounded)) < FEWEST_VALUES:
+def _alike(first: _Values, second: _Values) -> bool:
+    """Return whether the values of two runs are those of one run."""
+    if not (first.usable and second.usable):
         return False
-    for digits in range(MOST_DIGITS + 1):
-        if np.allclose(rounded, np.round(rounded, digits), rtol=0.0, atol=1e-9):
-            return bool(np.abs(values - rounded).max() <= 0.5 * 10.0**-digits + 1e-9)
-    return False
+    apart = np.abs(first.values - second.values)
+    largest = float(apart.max())
+    if largest == 0 or _is_rounding(largest, first.digits) or _is_rounding(largest, second.digits):
+        return True
+    if first.ranked:
+        if np.sqrt(np.mean(apart**2)) < SINGLE_PRECISION * max(float(np.abs(first.values).max()), SINGLE_PRECISION):
+            return True
+        apart = first.compared - second.compared
+    return bool(np.sqrt(np.mean(apart**2)) < first.nearest)
+
+
+def _is_rounding(largest: float, digits: int | None) -> bool:
+    """Return whether a difference is one that rounding to so many digits may make."""
+    return digits is not None and largest <= 0.5 * 10.0**-digits + _EXACT
