@@ -291,18 +291,22 @@ class Sweep:
             return False
         return True
 
-    def freeze(self, victim: str, times: int) -> Counter[str]:
-        """Stop processes in the middle of a training, let the trial end without them, wake them: no file changes."""
+    def freeze(self, victim: str, times: int, minutes: float) -> Counter[str]:
+        """Stop processes in the middle of a training, let the trial end without them, wake them: no file changes.
+
+        minutes: how long they stand still at least.
+        """
         counts: Counter[str] = Counter()
         while counts["kills"] < times:
             run = f"{victim}-{counts['kills']}"
             started = self.start(run, "--stall-minutes", STALL_MINUTES)
             assert self._until(run, started, self.chance.uniform(0.2, 0.6) * self.steps)
             phase = self.phase(run)
-            frozen = self._stopped(victim)
+            frozen, began = self._stopped(victim), time.monotonic()
             self._to_the_end(run, started)
             assert self.digests(run) == self.expected, run
             before = self._files(run)
+            time.sleep(max(0.0, 60 * minutes - (time.monotonic() - began)))
             for process in frozen:
                 with _gone():
                     process.resume()
@@ -354,6 +358,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="of each victim")
     parser.add_argument("--engine", choices=["local", "ray"], default="local")
     parser.add_argument("--tuned", action="store_true", help="the arm is tuned first")
+    parser.add_argument("--frozen-minutes", type=float, default=5.0, help="how long a process stands still at least")
     parser.add_argument("--seed", default="0", help="of the random moments")
     arguments = parser.parse_args()
     if arguments.engine == "local" and any(victim.endswith("node") for victim in arguments.victims):
@@ -365,7 +370,10 @@ def main() -> None:
         try:
             for victim in arguments.victims:
                 began = time.monotonic()
-                counts = (sweep.freeze if victim.startswith("frozen") else sweep.disturb)(victim, arguments.kills)
+                if victim.startswith("frozen"):
+                    counts = sweep.freeze(victim, arguments.kills, arguments.frozen_minutes)
+                else:
+                    counts = sweep.disturb(victim, arguments.kills)
                 row = "; ".join(f"{name} {count}" for name, count in counts.items())
                 print(f"{arguments.engine}, {victim}: {row}; {time.monotonic() - began:.0f} s", flush=True)
             time.sleep(5)
