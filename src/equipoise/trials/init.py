@@ -188,8 +188,9 @@ def _of_data(path: Path, keys: Mapping[str, Any]) -> Known:
             f'--set {text}={keys[text]!r} is one text; write a list, such as --set {text}=\'["a", "b"]\''
         )
     recognised = recognise(path, keys)
-    look = first_look(path, recognised, None if (axes := keys.get("axes")) is None else str(axes))
-    named, unnamed = _named_classes(path, mask_classes(recognised, keys, path))
+    file = Path(recognised.settings.get("path", path))
+    look = first_look(file, recognised, None if (axes := keys.get("axes")) is None else str(axes))
+    named, unnamed = _named_classes(path, mask_classes(recognised, keys, file))
     settings = {"path": str(path.resolve()), "task": recognised.task, **recognised.settings, **named}
     patients = recognised.patients_known or "patient_pattern" in keys or states_patients(str(keys.get("mask", "")))
     return Known(

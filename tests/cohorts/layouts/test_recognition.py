@@ -90,6 +90,24 @@ def test_arrays_with_their_labels_masks_and_patients(tmp_path):
         recognise(file)
 
 
+def test_a_folder_that_holds_one_file_of_arrays(tmp_path):
+    file = tmp_path / "a.npz"
+    np.savez(file, images=np.zeros((2, 4, 4)), masks=np.zeros((2, 4, 4)))
+    (tmp_path / "a.csv").write_text("subject_id,age\np,4\nq,5\n")
+    found = recognise(tmp_path)
+    assert (found.source, found.task) == ("arrays", "segmentation")
+    assert found.settings == {
+        "path": str(file),
+        "table": "a.csv",
+        "images": "images",
+        "masks": "masks",
+        "groups": "subject_id",
+    }
+    np.savez(tmp_path / "b.npz", images=np.zeros((2, 4, 4)), masks=np.zeros((2, 4, 4)))
+    with pytest.raises(CohortError, match=r"2 files of arrays \(a.npz, b.npz\); give one of them: `equipoise init"):
+        recognise(tmp_path)
+
+
 @pytest.mark.long
 def test_real_files(shared_data):
     assert recognise(shared_data / "brats").source == "brats"

@@ -140,6 +140,8 @@ def _tables_pairs_or_classes(path: Path, user_settings: dict[str, Any]) -> Recog
         pairs = _pairs(path, user_settings)
         if pairs is not None:
             return pairs
+    if classes is None and (arrays := _arrays_in(path, user_settings)) is not None:
+        return arrays
     if classes is None and refusal is not None:
         raise refusal
     return _below(path, user_settings) if classes is None else classes
@@ -176,6 +178,20 @@ def _one_of(path: Path, described: Sequence[Path], user_settings: dict[str, Any]
 def _moved_down(path: Path, user_settings: dict[str, Any]) -> Recognised:
     below = recognise(path, user_settings)
     return replace(below, settings={"path": str(path.resolve())} | below.settings)
+
+
+def _arrays_in(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
+    """Return what the one file of arrays in a folder without images holds; several are named."""
+    files = sorted(file for file in data_files(path) if file.parent == path and file.suffix == ".npz")
+    if not files:
+        return None
+    if len(files) > 1:
+        shown = ", ".join(file.name for file in files[:5])
+        raise CohortError(
+            f"{path} holds {len(files)} files of arrays ({shown}); give one of them: "
+            f"`equipoise init {quote(str(files[0]))}`."
+        )
+    return _moved_down(files[0], user_settings)
 
 
 def _below(path: Path, user_settings: dict[str, Any]) -> Recognised | None:
