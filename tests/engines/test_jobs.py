@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.engines.execution import Execution
-from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs, workers_of
 from equipoise.engines.local import DIED, KILLED, Failure, Workers
 from equipoise.errors import EquipoiseError, Superseded
 from equipoise.protocol import Arm, TrainingSection
@@ -35,7 +35,7 @@ class Answers:
 
 
 def outcome(engine, seeds):
-    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], unwatched)]
+    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], lambda _: {})]
 
 
 def test_a_job_whose_process_died_is_tried_again_after_all_others():

@@ -57,11 +57,6 @@ def workers_of(threads: int, how: Execution = LOCAL) -> Engine:
     return local.Workers(threads)
 
 
-def unwatched(_running: Sequence[Job]) -> Mapping[str, str]:
-    """Look at nothing and end nothing: a watch for `run_jobs`."""
-    return {}
-
-
 def run_jobs(
     workers: Engine, function: str, jobs: list[Job], look: Callable[[Sequence[Job]], Mapping[str, str]]
 ) -> Iterator[tuple[Job, Any]]:

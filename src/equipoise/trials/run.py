@@ -15,7 +15,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import Execution
-from equipoise.engines.jobs import Engine, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
 from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
 from equipoise.progress import Watch, silent, under_way
@@ -23,21 +23,18 @@ from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import beside_predictions, end_of_job, maps_of, sha256_of
+from equipoise.runfolder.evidence import end_of_job, maps_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import (
     EXPLAINED,
     FAILED,
     FINISHED,
     LOOKED,
-    PREDICTED,
     SETTLED,
-    TEST_OPENED,
     TUNED,
     Ledger,
 )
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -45,15 +42,12 @@ from equipoise.runfolder.paths import (
     CHECKPOINT,
     RESULTS,
     SAMPLES,
-    candidates_beside,
     samples_folder,
 )
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.verify import interrupted_maps
-from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.samples import Samples, staged
-from equipoise.training.inference.test_opening import open_test
-from equipoise.training.preparation.staging import own_metrics, samples_of, stage
+from equipoise.training.preparation.staging import samples_of, stage
 from equipoise.training.tuning.draws import Choice, choose, describe_tuning, draw_value, tuned_jobs
 from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
@@ -63,6 +57,7 @@ from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+from equipoise.trials.prediction import predict_test
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
 from equipoise.trials.spread_memory import design_of, keep_spread
@@ -192,7 +187,7 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
     for look in trial.protocol.endpoints.looks or (None,):
         part = _up_to(trial, look)
         _train(part, part.jobs, "training", ledger, workers, watch)
-        _predict(part, ledger, workers, watch, look)
+        predict_test(part, ledger, workers, watch, look)
         ledger.held()
         results = write_report(trial.out, trust_code=True)
         # The report exists before the maps are made: an error there must not cost the results.
@@ -353,48 +348,3 @@ def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> lis
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
     return stopped
-
-
-def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
-    """Record an opening of the test set in the ledger, and in the registry of this machine."""
-    plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
-    place = Place.of(trial.out)
-    data: dict[str, Any] = {} if look is None else {"look": look}
-    # Looked up again, because another plan may have opened the cases since this one was locked.
-    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
-    data |= {"prior_openings": prior} if prior else {}
-    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
-    register(plan, cases, place, ledger, event)
-
-
-def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
-    """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
-    finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
-    missing = [job for job in finished if not job.predictions_file.is_file()]
-    openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
-    predicted = ledger.last(PREDICTED)
-    complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
-    if complete and not missing:
-        return
-    # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
-    # somebody removed them, need a new opening, which makes the trial exploratory.
-    if complete or not openings:
-        _open(trial, ledger, finished, look)
-    own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
-    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
-    ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, unwatched)
-    for done, (job, result) in enumerate(ended, start=1):
-        if interrupted(result):
-            raise Interrupted(f"{result} during prediction; run the same command again")
-        if isinstance(result, local.Failure):
-            raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
-        watch("predicting the test cases, jobs", done, len(missing))
-    # Reports read these files much later; the hashes show whether they are still the files that were predicted here.
-    files = {job.name: job.predictions_file for job in finished}
-    hashes = {name: sha256_of(file) for name, file in files.items()}
-    with_candidates = trial.cohort.task_record.has_findings
-    lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
-    beside = {name: sha256_of(file) for name, file in lists.items()}
-    everything = beside_predictions(trial.out, [job.folder for job in finished])
-    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)
