@@ -25,6 +25,7 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
+from equipoise.protocol.toml import validated
 from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
@@ -154,7 +155,8 @@ def device_of(device: str, workers: Engine) -> str:
 
 def _read(base: Mapping[str, Any], folder: Path, watch: Watch) -> tuple[Cohort, CaseCards]:
     """Return the cohort with its patients as the trial will have them, and the cards of its cases, all made."""
-    first = Protocol.model_validate({**base, "arms": [{"name": "unet", "model": "unet"}]}, context={"folder": folder})
+    arms = [{"name": "unet", "model": "unet"}]
+    first = validated(Protocol, {**base, "arms": arms}, "the new protocol", folder)
     first._folder = folder.resolve()
     cohort = with_one_spelling(load(first.cohort, first.cohort_path, first.folder))
     cards = CaseCards(cohort, watch)

@@ -20,6 +20,7 @@ from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.pattern_hints import no_file_fits
 from equipoise.cohorts.layouts.structure_names import Codes, codes_of, letters_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.templates import Template
@@ -71,8 +72,9 @@ def pairs(
     reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, codes_of(values, names))
     masks = reader.masks()
     if not masks:
-        raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
+        raise no_file_fits(root, reader.mask, "cohort.mask", reader.paths)
     entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
+    reader.refuse_absent(entries)
     entries = _with_table(entries, root, table) if table else entries
     if STRUCTURE in reader.mask.fields:
         _check_structures(root, entries, names)
@@ -188,6 +190,14 @@ class PairReader:
                 reason = f"it is called {name!r}, and the case lacks the structure {lacking!r}"
                 return replace(entry, refusal=RefusedFile(file, reason, "rename the file, or exclude the case"))
         return entry
+
+    def refuse_absent(self, entries: Sequence[CaseFiles]) -> None:
+        """Refuse a pattern of images that no file fits, in place of a problem of every case."""
+        for number, template in enumerate(self.images):
+            # The files first: an image may be a folder, as of a DICOM series, which is no file that fits.
+            fits = any(template.match(path) is not None for path in self.paths)
+            if not fits and not any(entry.images[number].exists() for entry in entries):
+                raise no_file_fits(self.root, template, "cohort.images", self.paths)
 
     def unmasked(self, entries: Iterable[CaseFiles]) -> list[Exclusion]:
         """Return the images that fit the first pattern and have no mask."""
