@@ -1,6 +1,7 @@
 """What a pattern of paths may have been meant to be, where no file fits it; names that are nearly those of files."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -46,11 +47,19 @@ def nearest_pattern(text: str, paths: Sequence[str]) -> str | None:
 def nearest_name(path: str, others: Iterable[str]) -> str | None:
     """Return the path among others that is nearly spelt as `path`; None where none is.
 
-    >>> nearest_name("images/MNR46_6.png", ["images/MRN46_6.png", "images/MRN12_3.png"])
-    'images/MRN46_6.png'
+    Names with other digits are those of other images.
+
+    >>> nearest_name("images/MNR46_6.png", ["images/MRN46_7.png", "images/MRN46_06.png"])
+    'images/MRN46_06.png'
     """
-    close = difflib.get_close_matches(path, list(others), n=1, cutoff=_ALIKE)
+    digits = _digits(path)
+    close = difflib.get_close_matches(path, [one for one in others if _digits(one) == digits], n=1, cutoff=_ALIKE)
     return close[0] if close else None
+
+
+def _digits(path: str) -> list[str]:
+    """Return the digits of a name without zeros, in no order: two of them may have been exchanged."""
+    return sorted(re.findall("[1-9]", path))
 
 
 def _alike(a: str, b: str) -> float:
