@@ -29,6 +29,7 @@ from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.cautions import cautions, rare_classes
+from equipoise.trials.left_out import left_out, left_out_lines, resolving
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
 from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks
@@ -43,6 +44,7 @@ class Checked:
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
+    protocol_file: for commands in the text. by_pseudonyms: whether the fields hold pseudonyms already.
     """
 
     cohort: Cohort
@@ -60,6 +62,8 @@ class Checked:
     warnings: list[str] = field(default_factory=list)
     configured: dict[str, Any] = field(default_factory=dict)
     pseudonyms: bool = False
+    protocol_file: str = ""
+    by_pseudonyms: bool = False
 
     @property
     def may_run(self) -> bool:
@@ -107,6 +111,7 @@ class Checked:
         return configured | {
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
+            "left_out": [asdict(row) for row in left_out(self.cohort)],
             "problems": [asdict(problem) for problem in self.cohort.problems],
             "notes": list(self.cohort.notes),
             "remarks": [asdict(remark) for remark in self.cohort.remarks],
@@ -156,8 +161,12 @@ class Checked:
         refusals, warnings = (list(map(sieve.text, texts)) for texts in (self.refusals, self.warnings))
         return replace(
             self, cohort=cohort, cards=self.cards.through(cohort), cases=rows, leaks=leaks_named(self.leaks, known),
-            refusals=refusals, warnings=warnings, pseudonyms=False,
+            refusals=refusals, warnings=warnings, pseudonyms=False, by_pseudonyms=True,
         )  # fmt: skip
+
+    def _resolving(self, names: Sequence[str], before: str = "") -> list[str]:
+        """Return the line with the command that resolves these names, where they are pseudonyms."""
+        return [f"{before}{resolving(self.protocol_file, names)}"] if names and self.by_pseudonyms else []
 
     def _repr_html_(self) -> str:
         """The text, for a notebook."""
@@ -179,12 +188,12 @@ class Checked:
                 f"  {part}: {plural(counts['patients'], 'patient')}, {plural(counts['cases'], 'case')}{by_class}"
             )
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
-        if self.cohort.excluded:
-            first = self.cohort.excluded[0]
-            lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first}")
+        lines += [f"  {line}" for line in left_out_lines(self.cohort)]
+        lines += self._resolving([row.case for row in left_out(self.cohort)], "  note: ")
         lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [leaks_in_words(self.leaks, self.cohort, refused=self._leaks_refuse)] if self.leaks else []
+        lines += self._resolving([name for leak in self.leaks for name in (leak.a, leak.b)])
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"{arm} is configured as {given}" for arm, given in self.configured.get("arms", {}).items()]
@@ -215,8 +224,9 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         cases, threads = _rows(cohort, cards), protocol.training.threads
         hides = shows_pseudonyms(protocol.cohort)
         return Checked(
-            cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides
-        )
+            cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides,
+            protocol_file=protocol.file,
+        )  # fmt: skip
     cases = _rows(cohort, trial.cards)
     with under_way(watch, "looking for leaks"):
         leaks = search_leaks(trial)
@@ -243,6 +253,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         threads=trial.protocol.training.threads,
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
+        protocol_file=protocol.file,
         warnings=[
             *cautions(trial),
             *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
