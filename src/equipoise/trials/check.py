@@ -1,5 +1,6 @@
 """Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -198,6 +199,7 @@ class Checked:
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"{arm} is configured as {given}" for arm, given in self.configured.get("arms", {}).items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += self._resolving(_quoted_cases(self.warnings, self.cohort))
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
 
@@ -255,7 +257,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         pseudonyms=shows_pseudonyms(protocol.cohort),
         protocol_file=protocol.file,
         warnings=[
-            *cautions(trial),
+            *cautions(trial, leaks, named=True),
             *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
             *rare_classes(trial.cohort, cases),
             *_cache_remark(trial.cards),
@@ -276,6 +278,13 @@ def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> s
         return f"{plural(serious, 'leak')}: a run would be refused"
     allowed = f"{plural(serious, 'leak')}, which split.allow_leaks allows"
     return f"{allowed}: a run goes on, and its report calls the results too optimistic"
+
+
+def _quoted_cases(texts: Sequence[str], cohort: Cohort) -> list[str]:
+    """Return the cases that sentences name, in quotes."""
+    quoted = [name for text in texts for name in re.findall(r"'([^']*)'", text)]
+    known = {case.id for case in cohort.cases} if quoted else set()
+    return [name for name in quoted if name in known]
 
 
 def _effort(job: Job, protocol: Protocol) -> float:

@@ -31,7 +31,8 @@ from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.cautions import prevailing_patient
+from equipoise.trials.cautions import equal_patients, prevailing_patient
+from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
 
@@ -100,7 +101,8 @@ def fit(
         made = plainest(data, case.device, scheme, str(error))
         shared = 0
     own_parts = [parts_are_shared(shared)] if shared else []
-    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case)))
+    doubts = mask_doubts(cohort, cards.all(), named=False)
+    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case), *doubts))
 
 
 def _of_patients(case: _Case) -> list[str]:
@@ -286,4 +288,5 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     pairs = plural(len(leaks), "pair")
     refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
-    return Fitted(tables, (first, *time_words, *prevailing_patient(case.cohort)), rules.data)
+    more = [*prevailing_patient(case.cohort), *equal_patients(case.cohort, case.cards, leaks)]
+    return Fitted(tables, (first, *time_words, *more), rules.data)

@@ -141,7 +141,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             with under_way(watch, "testing the layers of every arm"):
                 unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
-            telling = cautions(trial)
+            telling = cautions(trial, leaks)
             # From here on by the names of outputs: whatever is written below, errors too, names nobody.
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)
