@@ -30,6 +30,7 @@ from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.cautions import cautions, rare_classes
+from equipoise.trials.earlier_looks import earlier_looks
 from equipoise.trials.left_out import left_out, left_out_lines, resolving
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
@@ -204,18 +205,22 @@ class Checked:
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
 
 
-def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
-    """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem."""
+def check(protocol: Protocol | str | Path, *, watch: Watch = silent, looks_back: bool = True) -> Checked:
+    """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem.
+
+    looks_back: whether the test cases are looked up among those that were opened before; trials of a study know at
+    their lock alone which openings are their siblings'.
+    """
     with under_way(watch, "reading the source"):
         protocol, cohort = read(protocol)
     try:
-        return _checked(protocol, cohort, watch)
+        return _checked(protocol, cohort, watch, looks_back)
     except RefusedFile:
         # Only now: looking for unreadable cases first would read every image twice where all of them are sound.
-        return _checked(protocol, _without_unreadable(cohort, watch), watch)
+        return _checked(protocol, _without_unreadable(cohort, watch), watch, looks_back)
 
 
-def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
+def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool) -> Checked:
     """Check one cohort; raises RefusedFile for the first image that cannot be read."""
     cards = CaseCards(cohort, watch)
     try:
@@ -257,6 +262,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         pseudonyms=shows_pseudonyms(protocol.cohort),
         protocol_file=protocol.file,
         warnings=[
+            *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),
             *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
             *rare_classes(trial.cohort, cases),

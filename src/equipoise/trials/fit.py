@@ -32,6 +32,7 @@ from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.cautions import equal_patients, prevailing_patient
+from equipoise.trials.earlier_looks import earlier_looks
 from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
@@ -289,4 +290,5 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
     more = [*prevailing_patient(case.cohort), *equal_patients(case.cohort, case.cards, leaks)]
+    more += earlier_looks(protocol, case.cohort, folds, case.cards)
     return Fitted(tables, (first, *time_words, *more), rules.data)

@@ -19,7 +19,7 @@ from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
-from equipoise.runfolder.earlier_openings import cautions_of_openings
+from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of_openings
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
@@ -93,7 +93,8 @@ def _look_back(plan: dict[str, Any], cohort: Cohort, opened: OpenedCases, place:
     plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:
-        remark(f"this trial is exploratory: {'; '.join(reasons)}; the report lists what was opened before")
+        remedy = remedy_of_openings(plan, tuple(plan["prior_openings"]))
+        remark(f"this trial is exploratory: {'; '.join(reasons)}; the report lists what was opened before; {remedy}")
 
 
 def record_lock(folder: Path, ledger: Ledger) -> None:
