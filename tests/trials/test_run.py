@@ -108,8 +108,9 @@ def test_another_folder_gives_identical_numbers(finished, tmp_path, without_time
     assert (tmp_path / "other" / "jobs" / "unet" / "0-1" / "predictions.parquet").read_bytes() == mine
 
 
-def test_another_protocol_is_refused_and_nothing_overwritten(finished):
+def test_another_protocol_is_refused_and_nothing_overwritten(finished, monkeypatch):
     folder, _ = finished
+    monkeypatch.setattr(trial_module, "unsound_layers", None)  # no layer is tried before
     before = (folder / "lock.json").read_bytes()
     changed = equipoise.Protocol.parse(PROTOCOL.replace("epochs = 2", "epochs = 3"), folder=folder.parent)
     with pytest.raises(LedgerError, match="belongs to another protocol"):

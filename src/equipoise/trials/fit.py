@@ -25,12 +25,15 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
+from equipoise.protocol.toml import validated
 from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.cautions import prevailing_patient
+from equipoise.trials.cautions import equal_patients, prevailing_patient
+from equipoise.trials.earlier_looks import earlier_looks
+from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
 
@@ -99,7 +102,8 @@ def fit(
         made = plainest(data, case.device, scheme, str(error))
         shared = 0
     own_parts = [parts_are_shared(shared)] if shared else []
-    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case)))
+    doubts = mask_doubts(cohort, cards.all(), named=False)
+    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case), *doubts))
 
 
 def _of_patients(case: _Case) -> list[str]:
@@ -154,7 +158,8 @@ def device_of(device: str, workers: Engine) -> str:
 
 def _read(base: Mapping[str, Any], folder: Path, watch: Watch) -> tuple[Cohort, CaseCards]:
     """Return the cohort with its patients as the trial will have them, and the cards of its cases, all made."""
-    first = Protocol.model_validate({**base, "arms": [{"name": "unet", "model": "unet"}]}, context={"folder": folder})
+    arms = [{"name": "unet", "model": "unet"}]
+    first = validated(Protocol, {**base, "arms": arms}, "the new protocol", folder)
     first._folder = folder.resolve()
     cohort = with_one_spelling(load(first.cohort, first.cohort_path, first.folder))
     cards = CaseCards(cohort, watch)
@@ -284,4 +289,6 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     pairs = plural(len(leaks), "pair")
     refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
-    return Fitted(tables, (first, *time_words, *prevailing_patient(case.cohort)), rules.data)
+    more = [*prevailing_patient(case.cohort), *equal_patients(case.cohort, case.cards, leaks)]
+    more += earlier_looks(protocol, case.cohort, folds, case.cards)
+    return Fitted(tables, (first, *time_words, *more), rules.data)

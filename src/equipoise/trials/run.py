@@ -12,7 +12,6 @@ from equipoise.atomic_write import write_json
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits.leakage import Leak
-from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import Execution
 from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
@@ -52,21 +51,16 @@ from equipoise.training.tuning.draws import Choice, choose, describe_tuning, dra
 from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
 from equipoise.trials.cautions import cautions
-from equipoise.trials.claim import claimed
+from equipoise.trials.claim import claimed, refuse_in_use
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
-from equipoise.trials.lock import lock
+from equipoise.trials.lock import lock, refuse_other_plan
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.prediction import predict_test
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
-from equipoise.trials.spread_memory import design_of, keep_spread
+from equipoise.trials.spread_memory import design_of, keep_spread, seed_spreads
 from equipoise.trials.training_length import length_record
-
-
-def seed_spreads() -> Path:
-    """Return the file in the user's cache that stores the spread between training runs from trial to trial."""
-    return cache_folder() / "seed-spreads.json"
 
 
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
@@ -133,13 +127,16 @@ def _run(protocol: Protocol | str | Path, out: Path, how: Execution, watch: Watc
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
     """Lock, train, open the test set and judge, or resume there. As `run`, for a planned trial."""
     try:
+        # Before the layers are tried, which takes a minute.
+        refuse_in_use(trial.out)
+        refuse_other_plan(trial.out, trial.protocol, trial.cohort)
         with workers_of(trial.protocol.training.threads, trial.how) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
             with under_way(watch, "testing the layers of every arm"):
                 unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
-            telling = cautions(trial)
+            telling = cautions(trial, leaks)
             # From here on by the names of outputs: whatever is written below, errors too, names nobody.
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)

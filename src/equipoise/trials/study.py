@@ -72,7 +72,7 @@ def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, s
     trials = Study.load(Path(file)).trials(Path(file).parent)
     _check_paths(trials)
     return {
-        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch))
+        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch), looks_back=False)
         for (cohort, model), protocol in trials.items()
     }
 

@@ -87,7 +87,8 @@ def _of_openings(run: RunFolder) -> list[Reason]:
 
 def _of_jobs(run: RunFolder) -> list[Reason]:
     short = run.lock.get("short_training")
-    warnings = [Reason("short_training", updates=short["updates"], fewest=short["fewest"])] if short else []
+    opened = {"opened": True} if run.ledger.test_openings else {}
+    warnings = [Reason("short_training", updates=short["updates"], fewest=short["fewest"], **opened)] if short else []
     for job in run.jobs:
         where = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
         if job.status == "missing":

@@ -138,11 +138,20 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     )
 
 
-def short_training(updates: int, fewest: int) -> str:
-    """Describe networks that were planned to be trained for too short a time to be judged."""
+def short_training(updates: int, fewest: int, opened: bool = False) -> str:
+    """Describe networks that were planned to be trained for too short a time to be judged.
+
+    opened: whether the test cases have been opened since, so that a longer training is another trial on them.
+    """
+    remedy = "raise training.epochs"
+    if opened:
+        remedy = (
+            "a trial with more training.epochs is exploratory on these test cases, which are opened now, and "
+            "confirmatory on test cases that no trial has opened"
+        )
     return (
         f"Networks get {updates:,} updates each; with fewer than {fewest:,} a network has hardly begun to learn, and "
-        "the verdict holds for networks trained so shortly; raise training.epochs."
+        f"the verdict holds for networks trained so shortly; {remedy}."
     )
 
 
