@@ -195,6 +195,7 @@ def _advise(arguments: argparse.Namespace) -> int:
     if results["exploratory_reasons"]:
         advice["exploratory"] = results["exploratory_reasons"]
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
+    text = " ".join([text, *(one["reason"] for one in advice.get("left_out") or ())])
     advice["next"] = export_step(run, results, advice, arguments.folder)
     text += "" if advice["next"] is None else f"\nnext: {advice['next']}"
     _say(arguments, advice, text)

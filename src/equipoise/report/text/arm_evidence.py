@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.recommendation import best_baseline
+from equipoise.report.text.words import listed
 
 VERDICTS = {"a": "a_better", "b": "b_better"}
 
@@ -38,10 +39,25 @@ def arm_evidence(lock: Mapping[str, Any], arm: str, results: Mapping[str, Any]) 
             {"other": one["b"] if one["a"] == arm else one["a"], "verdict": one["verdict"], "reason": one["reason"]}
             for one in others
         ],
+        "recommendation": _recommendation(arm, results.get("recommendation") or {}),
         "exploratory": bool(exploratory),
         "exploratory_reasons": exploratory,
         "overruled": overruled,
     }
+
+
+def _recommendation(arm: str, advice: Mapping[str, Any]) -> str:
+    """Return for which needs the trial recommends the arm, or why it does not; empty without a recommendation."""
+    needs = [need for need, one in advice.items() if one["arm"] == arm]
+    reasons = [str(one.get("reason") or "") for need, one in advice.items() if need in needs]
+    if not needs:
+        left_out = [out["reason"] for one in advice.values() for out in one.get("left_out") or () if out["arm"] == arm]
+        reasons = left_out or [str(one.get("reason") or "") for one in advice.values() if one["arm"] is None]
+        others = {str(one["arm"]) for one in advice.values() if one["arm"] is not None}
+        reasons += [f"the trial names {' and '.join(sorted(others))}"] * bool(others)
+    named = f"recommended for {listed(needs)}" if needs else "not recommended"
+    why = " ".join(dict.fromkeys(filter(None, reasons)))
+    return f"{named}{': ' * bool(why)}{why}" if advice else ""
 
 
 def _strongest_rule(arm: str, results: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:

@@ -199,6 +199,7 @@ def _evidence(evidence: Mapping[str, Any], *this_run: float | None) -> list[Row]
         *((f"{evidence['endpoint']} of the exported run on the test cases", _number(one), RUN) for one in this_run),
         ("against the strongest trivial rule", evidence["baseline"]["reason"], RUN),
         *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
+        *([("recommendation", str(evidence["recommendation"]), RUN)] if evidence.get("recommendation") else []),
         ("exploratory", _exploratory(evidence), RUN),
     ]
     overruled = "; ".join(evidence["overruled"])
