@@ -6,8 +6,9 @@ from typing import Any
 from equipoise.report.results.recommendation import UNJUDGED
 from equipoise.report.text import audit
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
+from equipoise.report.text.pair_methods import is_skewness_corrected
 from equipoise.report.text.references import Cite
-from equipoise.report.text.words import label_of, listed, number
+from equipoise.report.text.words import label_of, listed, number, plural
 from equipoise.statistics.endpoints import described
 from equipoise.statistics.near_ends import has_ends
 from equipoise.tasks import recorded_task
@@ -24,6 +25,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _covariance(results, cite),
         _intervals(results, cite),
         _differences(results, cite),
+        _skewness(results, cite),
         _family(results, cite),
         _undecided(results),
         _rules(results),
@@ -152,6 +154,19 @@ def _differences(results: Results, cite: Cite) -> str:
         "error included the variance between runs of the two arms and the variance over patients, with the degrees of "
         "freedom of Hillis; each difference was also tested with its runs fixed, and the larger p value and the wider "
         "interval were used."
+    )
+
+
+def _skewness(results: Results, cite: Cite) -> str:
+    """Name the correction for skewness where some comparison needed it."""
+    pairs = (*results["comparisons"], *results["baseline_comparisons"], *results.get("secondary_comparisons", ()))
+    corrected = sum(is_skewness_corrected(pair) for pair in pairs)
+    if not corrected:
+        return ""
+    return (
+        f"In {corrected} of {plural(len(pairs), 'comparison')} the patients' differences were skewed: there every test "
+        f"was the stricter of Student's t and of Hall's transformation of it {cite('hall')}, and the interval covers "
+        "both."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.text.amounts import about
+from equipoise.report.text.pair_methods import computed
 from equipoise.report.text.verdicts import pair_sentence
 from equipoise.report.text.words import (
     decisive,
@@ -141,8 +142,17 @@ def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def sentences(results: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the comparisons under one key of results.json, each with its verdict in a sentence."""
-    return [{**pair, "sentence": pair_sentence(pair), "words": verdict_in_words(pair)} for pair in results[key]]
+    """Return the comparisons under one key of results.json, each with its verdict and its method in sentences."""
+    alpha = float(results["endpoints"].get("alpha", 0.05))
+    return [
+        {
+            **pair,
+            "sentence": pair_sentence(pair),
+            "words": verdict_in_words(pair),
+            "computed": computed(pair, alpha),
+        }
+        for pair in results[key]
+    ]
 
 
 def in_sequence(results: Mapping[str, Any]) -> list[dict[str, Any]]:
