@@ -157,8 +157,14 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         + ".",
         "errors": _errors(results, scored),
         "diagnostic": _diagnostic(results) or (f"{label} with 95 % intervals: {'; '.join(values)}." if values else ""),
-        "internal": f"Test patients of the same source, opened {opened_in_words(results)}.",
+        "internal": f"Test patients of the same source, opened {opened_in_words(results)}{_exploratory(results)}.",
     }
+
+
+def _exploratory(results: Mapping[str, Any]) -> str:
+    """Return the end of a sentence on the test set that says why results are exploratory; empty where they are not."""
+    reasons = list(results.get("exploratory_reasons") or ())
+    return f"; the results are exploratory, because {'; '.join(reasons)}" if reasons else ""
 
 
 _CALIBRATION = (

@@ -35,6 +35,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _subgroups(results, cite),
         _looks(results, cite),
         "" if results.get("audit") else f"The test set was opened {opened_in_words(results)}.",
+        _exploratory(results),
     ]
 
 
@@ -255,6 +256,12 @@ def _subgroups(results: Results, cite: Cite) -> str:
         return ""
     names = listed([str(group["attribute"]) for group in results["subgroups"]])
     return f"Subgroups by {names} were tested for heterogeneity, adjusted by Holm's method {cite('holm')}."
+
+
+def _exploratory(results: Results) -> str:
+    """State that the results confirm nothing, and why: a paper that omits it would claim more than the trial."""
+    reasons = list(results.get("exploratory_reasons") or ())
+    return f"The results are exploratory and not confirmatory: {'; '.join(reasons)}." if reasons else ""
 
 
 def _looks(results: Results, cite: Cite) -> str:
