@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.report.text.plans import prospect
+from equipoise.report.text.plans import plan_sentences, prospect
 from equipoise.statistics import planning
 from equipoise.statistics.reasons import Reason
 
@@ -42,3 +42,10 @@ def test_a_plan_that_allows_none_says_so(patients: int, seeds: int, lacking: str
     said = prospect(None, str(refusal.value), [])
     assert said.startswith("No verdict is possible ")
     assert f"with {lacking}, so nothing can be planned" in said
+
+
+def test_a_range_is_given_only_where_it_is_one() -> None:
+    wide = replace(PLAN, detectable=0.05, low=0.04, high=0.07)
+    assert "of 0.050 (0.040 to 0.070, because the spread between training runs" in " ".join(plan_sentences(wide))
+    alike = replace(PLAN, detectable=0.2294, low=0.2293, high=0.22941)
+    assert "a difference in Dice of 0.229." in " ".join(plan_sentences(alike))

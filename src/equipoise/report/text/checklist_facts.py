@@ -7,6 +7,7 @@ from equipoise.protocol import DiceSection, Named, TrainingSection
 from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.interim_analysis import opened_in_words
+from equipoise.report.text.run_spread import spread_in_words
 from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import (
     case_noun,
@@ -224,8 +225,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     )
     looked_at = [group["attribute"] for group in results["subgroups"]]
     tests = [f"By {group['attribute']}: {variation_in_words(group['tests'])}" for group in results["subgroups"]]
-    size, variance = run.lock["cohort"].get("size_attribute"), results["variance"] or {}
-    spread = variance.get("seed_sd")
+    size = run.lock["cohort"].get("size_attribute")
     people = [name for name in looked_at if name != size]
     return {
         "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm give 80 % power "
@@ -240,7 +240,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
             filter(
                 None,
                 [
-                    f"Standard deviation between training runs {number(spread)}." if spread is not None else "",
+                    spread_in_words(results),
                     f"Subgroups by {listed(looked_at)}." if looked_at else "",
                 ],
             )

@@ -27,8 +27,7 @@ def plan_sentences(plan: Plan) -> list[str]:
     seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
     first = (
         f"With {plan.patients} test patients and {plan.seeds} seeds, the trial has 80 % power to detect a difference "
-        f"in {plan.label} of {amount(plan.detectable)} ({amount(plan.low)} to {amount(plan.high)}, because the spread "
-        "between training runs is known only roughly)."
+        f"in {plan.label} of {amount(plan.detectable)}{_range(plan)}."
     )
     if plan.detectable >= plan.width:
         first = (
@@ -45,6 +44,12 @@ def plan_sentences(plan: Plan) -> list[str]:
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
     known = [first, likeness] if max(plan.alike, plan.unlike) < plan.width else [first]
     return [*warnings, *known, bought, *margin, *_about_folds(plan)]
+
+
+def _range(plan: Plan) -> str:
+    """Return the range of the detectable difference in brackets; empty where both ends read alike."""
+    low, high = amount(plan.low), amount(plan.high)
+    return "" if low == high else f" ({low} to {high}, because the spread between training runs is known only roughly)"
 
 
 def _possible(difference: float, plan: Plan) -> str:

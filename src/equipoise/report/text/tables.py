@@ -7,6 +7,7 @@ from typing import Any
 from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.text.amounts import about
 from equipoise.report.text.pair_methods import computed
+from equipoise.report.text.run_spread import spread_in_words
 from equipoise.report.text.verdicts import pair_sentence
 from equipoise.report.text.words import (
     decisive,
@@ -183,7 +184,7 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
     ]
     heads += ["p equivalence", "p non-inferiority", "detectable", *(f"patients, {count} runs" for count in seeds)]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
-    return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
+    return {"heads": heads, "rows": rows, "spread": spread_in_words(results)}
 
 
 def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
@@ -221,15 +222,6 @@ def _planned(need: Mapping[str, Any], verdict: str) -> str:
         return "none is enough"
     low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))
     return f"{about(need['patients'])} ({low} to {high})"
-
-
-def _spread(variance: Mapping[str, Any] | None) -> str:
-    if variance is None:
-        return ""
-    return (
-        f"Standard deviation between training runs, in addition to the variation between patients: "
-        f"{number(variance['seed_sd'], 4)} with {variance['seed_df']} degrees of freedom, pooled over arms."
-    )
 
 
 def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
