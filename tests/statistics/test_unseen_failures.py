@@ -212,3 +212,30 @@ def test_equal_means_with_rare_failures_have_no_winner(design: str) -> None:
 @pytest.mark.long
 def test_a_clear_difference_is_still_found() -> None:
     assert winners(lambda stream: dice(stream, 150, 0.03), "dice", 60) >= 0.9
+
+
+def test_where_the_guard_sets_the_detectable_difference_the_reason_says_so_with_that_of_the_tests() -> None:
+    stream = np.random.default_rng(5)
+    values = stream.normal(0.8, 0.05, 40) + stream.normal(0, 0.001, (2, 3, 40))
+    values[1] += stream.normal(0.002, 0.03, 40)  # what all runs of the arm share
+    few = compared(values)
+    assert few.verdict == "not_enough_data"
+    assert few.detectable is not None
+    assert few.detectable_by_tests is not None
+    # 40 patients without a failure leave 3 / 40 of the loss of one, whatever the tests would detect.
+    assert few.unseen_failures is not None
+    assert few.detectable > few.unseen_failures.shift > few.detectable_by_tests
+    # By a power calculation that knows nothing of the guard: Student's t over patients, runs fixed.
+    pilot = (stats.t.ppf(0.975, 39) + stats.t.ppf(0.8, 39)) * few.se
+    assert few.detectable_by_tests == pytest.approx(pilot, rel=0.15)
+    text = sentence(few.reason)
+    assert "set by the guard against unseen failures: 40 patients cannot exclude" in text
+    assert f"by the tests alone it would be {few.detectable_by_tests:.3f}" in text
+
+
+def test_where_the_tests_set_it_no_guard_is_named() -> None:
+    stream = np.random.default_rng(5)
+    values = np.clip(stream.normal(0.5, 0.2, (2, 3, 400)) + stream.normal(0, 0.1, (2, 3, 1)), 0.0, 1.0)
+    many = compared(values)
+    assert many.detectable == pytest.approx(many.detectable_by_tests)
+    assert "guard" not in sentence(many.reason)

@@ -120,6 +120,7 @@ class Comparison:
     fitted: tuple[float, float] = (NAN, NAN)
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
+    detectable_by_tests: float | None = None
     typical_case: TypicalCase | None = None
     flags: tuple[Reason, ...] = ()
     unseen_failures: Unseen | None = None

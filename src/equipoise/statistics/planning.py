@@ -59,7 +59,8 @@ class Plan:
     name conditions that refuse a verdict in any case; below `fewest_seeds` no number of patients detects the `margin`.
     Under cross-validation (`folds` above 1) everything is about the method trained on new data; `as_fitted` is the
     power at the margin for the networks of these folds alone. `width` is the largest difference that the endpoint's
-    range allows, so a `detectable` beyond it is never seen.
+    range allows, so a `detectable` beyond it is never seen. `detectable_by_tests` is what `detectable` would be without
+    the guard against failures that nobody saw.
     """
 
     endpoint: str
@@ -82,6 +83,7 @@ class Plan:
     folds: int
     as_fitted: float | None
     width: float = math.inf
+    detectable_by_tests: float | None = None
 
 
 def plan(
@@ -138,6 +140,7 @@ def plan(
         folds=rule.folds,
         as_fitted=_as_fitted(parts, n_patients, seeds, margin, rule),
         width=measured.high - measured.low,
+        detectable_by_tests=detectable(parts, n_patients, seeds, replace(rule, unseen=0.0)),
     )
 
 

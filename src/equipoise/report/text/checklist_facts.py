@@ -25,6 +25,7 @@ from equipoise.report.text.words import (
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICITY, described
+from equipoise.statistics.power import guard_decides
 
 
 def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
@@ -229,7 +230,7 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     people = [name for name in looked_at if name != size]
     return {
         "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm give 80 % power "
-        f"to detect a difference in {label} of {reach}."
+        f"to detect a difference in {label} of {reach}.{_guarded(results['comparisons'])}"
         if detectable
         else "",
         "clusters": "Cases of one patient form a cluster in every interval and test"
@@ -247,6 +248,18 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
         ),
         "limits": " ".join(results["warnings"][:3]),
     }
+
+
+def _guarded(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Say by how much the guard against unseen failures raises what is detected; empty where the tests decide."""
+    raised = [p for p in pairs if guard_decides(p.get("detectable"), p.get("detectable_by_tests"))]
+    if not raised:
+        return ""
+    low, high = (number(end(p["detectable_by_tests"] for p in raised)) for end in (min, max))
+    return (
+        " The guard against unseen failures sets this difference; by the tests alone it would be "
+        f"{low if low == high else f'{low} to {high} by pair'}."
+    )
 
 
 def _disjoint(divided: int) -> str:

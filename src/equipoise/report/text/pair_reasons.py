@@ -224,12 +224,13 @@ def undecided(
     new_data: str = "",
     advice: str = "",
     unseen: str = "",
+    guard: str = "",
 ) -> str:
     """State that there is no verdict, and the gain by more data."""
     no_difference = (
         f"The data do not show whether {a} or {b} has the better {endpoint}: {difference}; {_adjusted(p, family)}."
     )
-    return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
+    return " ".join(filter(None, (no_difference, unseen, new_data, advice, guard)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
@@ -259,6 +260,15 @@ def new_data_undecided(p: float) -> str:
 def detectable_only(detectable: float) -> str:
     """Describe the detectable difference of a design without a margin."""
     return f"This design has 80 % power to detect a difference of {amount(detectable)}."
+
+
+def guard_decides(detectable: float, alone: float, patients: int, excluded: float, shift: float, arm: str) -> str:
+    """Say that the guard against failures that nobody saw sets the detectable difference, and not the tests."""
+    return (
+        f"These numbers are set by the guard against unseen failures: {patients} patients cannot exclude that {arm} "
+        f"fails in up to {percent(excluded)} of patients, which would change the difference by {amount(shift)}. The "
+        f"design detects a difference of {amount(detectable)}; by the tests alone it would be {amount(alone)}."
+    )
 
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
@@ -315,5 +325,5 @@ WRITERS = (
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,
     equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
-    more_patients_needed, unseen_failures, unseen_beyond_margin,
+    more_patients_needed, guard_decides, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from equipoise.report.text.words import (
     verdict_in_words,
 )
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
+from equipoise.statistics.power import guard_decides
 
 
 def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
         *(_error(pair[key]) for key in ("se", "se_patients", "se_seeds")),
         number(pair["df"], 1),
         *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
-        number(pair["detectable"]),
+        _detectable(pair),
         *(_planned(needed[count], pair["verdict"]) if count in needed else "–" for count in seeds),
     ]
 
@@ -207,6 +208,13 @@ def _of_the_verdict(pair: Mapping[str, Any]) -> str:
     """Format the interval on which the verdict rests, with its level."""
     level = pair.get("decisive_level")
     return interval(*decisive(pair), 4) + ("" if level is None else f" ({100 * level:.3g} %)")
+
+
+def _detectable(pair: Mapping[str, Any]) -> str:
+    """Format the detectable difference; beside it that of the tests alone, where a guard sets it."""
+    alone = pair.get("detectable_by_tests")
+    beside = f" ({number(alone)} by the tests alone)" if guard_decides(pair["detectable"], alone) else ""
+    return number(pair["detectable"]) + beside
 
 
 def _error(value: float | None) -> str:
