@@ -100,19 +100,22 @@ def _reason(
     numbers, advice = _what_is_needed(analysis, decision, question)
     if verdict == "not_enough_data":
         facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
-        facts["guard"] = _guard(decision, numbers, analysis.arms.n_patients)
+        facts["guard"] = _guard(decision, numbers, analysis.arms.n_patients, "unseen" in facts)
         reason = Reason(reason.code, **facts)
     reason = _of_networks(reason, decision, question, shown) if question.networks else reason
     return reason, numbers
 
 
-def _guard(decision: Decision, numbers: _Numbers, patients: int) -> Reason | None:
-    """Return what a guard against failures that nobody saw does to the detectable difference, where it sets it."""
+def _guard(decision: Decision, numbers: _Numbers, patients: int, stated: bool) -> Reason | None:
+    """Return what a guard against failures that nobody saw does to the detectable difference, where it sets it.
+
+    stated: whether the reason names these failures already.
+    """
     *_, smallest, alone = numbers
     if decision.unseen is None or not guard_decides(smallest, alone):
         return None
     facts = {"excluded": decision.unseen.excluded, "shift": decision.unseen.shift, "arm": decision.unseen.arm}
-    return Reason("guard_decides", detectable=smallest, alone=alone, patients=patients, **facts)
+    return Reason("guard_decides", detectable=smallest, alone=alone, patients=patients, stated=stated, **facts)
 
 
 def _claims(decision: Decision, question: Question, sign: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
