@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from equipoise.report.text.audit import WHY
 from equipoise.report.text.checklist_facts import _exploratory as of_checklists
 from equipoise.report.text.interim_analysis import opened_in_words
 from equipoise.report.text.methods_statistics import _exploratory
@@ -37,5 +38,7 @@ def test_a_pasted_paragraph_and_the_checklists_say_that_the_results_are_explorat
     assert _exploratory({"exploratory_reasons": [REASON]}) == (
         f"The results are exploratory and not confirmatory: {REASON}."
     )
+    audited = _exploratory({"exploratory_reasons": [WHY, "its record could not be verified"]})
+    assert audited.endswith("before anybody saw results; its record could not be verified.")
     assert of_checklists({"exploratory_reasons": [REASON]}).endswith(f"exploratory, because {REASON}")
     assert _exploratory({"exploratory_reasons": []}) == of_checklists({}) == ""

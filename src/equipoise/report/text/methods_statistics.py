@@ -260,7 +260,8 @@ def _subgroups(results: Results, cite: Cite) -> str:
 
 def _exploratory(results: Results) -> str:
     """State that the results confirm nothing, and why: a paper that omits it would claim more than the trial."""
-    reasons = list(results.get("exploratory_reasons") or ())
+    unproven = "nothing proves that the analysis was fixed before anybody saw results"
+    reasons = [unproven if one == audit.WHY else one for one in results.get("exploratory_reasons") or ()]
     return f"The results are exploratory and not confirmatory: {'; '.join(reasons)}." if reasons else ""
 
 
