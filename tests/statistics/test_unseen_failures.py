@@ -230,8 +230,8 @@ def test_where_the_guard_sets_the_detectable_difference_the_reason_says_so_with_
     pilot = (stats.t.ppf(0.975, 39) + stats.t.ppf(0.8, 39)) * few.se
     assert few.detectable_by_tests == pytest.approx(pilot, rel=0.15)
     text = sentence(few.reason)
-    assert "set by the guard against unseen failures: 40 patients cannot exclude" in text
-    assert f"by the tests alone it would be {few.detectable_by_tests:.3f}" in text
+    assert "guard against unseen failures sets these numbers: 40 patients cannot exclude that" in text
+    assert f"the design detects {few.detectable:.3f}, by the tests alone {few.detectable_by_tests:.3f}." in text
     withheld = sentence(compared(values).reason)  # equivalent by the tests: the failures are named already
     assert "patients beyond the failures seen" in withheld
     assert f"guard against unseen failures the design detects a difference of {few.detectable:.3f}" in withheld

@@ -288,9 +288,9 @@ def guard_decides(
         detected = f"With this guard against unseen failures the design detects a difference of {amount(detectable)}"
         return f"{detected}, by the tests alone one of {amount(alone)}."
     return (
-        f"These numbers are set by the guard against unseen failures: {patients} patients cannot exclude that {arm} "
-        f"fails in up to {percent(excluded)} of patients, which may change the difference by {amount(shift)}. The "
-        f"design detects a difference of {amount(detectable)}; by the tests alone it would be {amount(alone)}."
+        f"The guard against unseen failures sets these numbers: {patients} patients cannot exclude that {arm} fails in "
+        f"up to {percent(excluded)} of patients, which may change the difference by {amount(shift)}; the design "
+        f"detects {amount(detectable)}, by the tests alone {amount(alone)}."
     )
 
 
