@@ -187,7 +187,7 @@ def _samplesize(arguments: argparse.Namespace) -> int:
 
 
 def _advise(arguments: argparse.Namespace) -> int:
-    from equipoise.report import advise, export_step, read_folder, results_of
+    from equipoise.report import advise, export_notes, export_step, read_folder, results_of
 
     run = read_folder(Path(arguments.folder), arguments.trust_code)
     results = results_of(run)
@@ -195,8 +195,11 @@ def _advise(arguments: argparse.Namespace) -> int:
     if results["exploratory_reasons"]:
         advice["exploratory"] = results["exploratory_reasons"]
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
+    text = " ".join([text, *(one["reason"] for one in advice.get("left_out") or ())])
     advice["next"] = export_step(run, results, advice, arguments.folder)
     text += "" if advice["next"] is None else f"\nnext: {advice['next']}"
+    advice["notes"] = export_notes(run, results, advice)
+    text = "\n".join([text, *advice["notes"]])
     _say(arguments, advice, text)
     return DONE
 

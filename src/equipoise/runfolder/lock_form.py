@@ -26,6 +26,7 @@ class _Excluded(_Form):
 
 class _Cohort(_Form):
     classes: dict[str, _Count]
+    class_names: list[str] = []
     name: str = ""
     task: str | None = None
     patients: _Count | None = None

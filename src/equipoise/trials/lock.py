@@ -144,6 +144,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "patients": len(set(cohort.patients.tolist())),
         "cases": len(cohort),
         "classes": cohort.task_record.counts(cohort),
+        # Where cases have no class, nothing is counted; the classes of their masks have names all the same.
+        "class_names": list(cohort.classes),
         "regions": list(cohort.task_record.structures(cohort)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],

@@ -33,7 +33,8 @@ def keep_spread(results: Mapping[str, Any], design: Design, file: Path) -> None:
     """
     variance = results["variance"]
     if variance is not None and variance["seed_sd"] is not None:
-        seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
+        parts = {name: variance[name] for name in ("run_sd", "own_sd", "own_df") if variance.get(name) is not None}
+        seen = SeedSpread(variance["seed_sd"], variance["seed_df"], **parts)
         try:
             # Read, changed and written back: of two trials that end at once, one would lose the other's row.
             with locked(file.parent, f"{file.stem}.lock"):
