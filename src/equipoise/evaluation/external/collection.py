@@ -12,7 +12,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.class_columns import other_sums, score_columns, with_scores
+from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
@@ -316,14 +316,15 @@ def _reading(
     columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
-    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options)
+    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options, own_names(used))
     notes += cells
-    columns, more = with_scores(columns, source, options, truth, used)
-    cautions = [one for one in notes if isinstance(one, Caution)] + other_sums(columns, source)
+    columns, more = with_scores(columns, source, options, truth, used, rows)
+    cautions = [one for one in (*notes, *more) if isinstance(one, Caution)] + other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)
     return Reading(
         source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
-        readings=(*table.notes, *(one for one in notes if one not in cautions), *more, *aside), used=used,
+        readings=(*table.notes, *(one for one in (*notes, *more) if one not in cautions), *aside),
+        used=used,
     )  # fmt: skip
 
 
