@@ -18,7 +18,7 @@ from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
+from equipoise.evaluation.external.reading import Caution, Reading, Repeated, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
 from equipoise.evaluation.external.score_cells import plain_numbers
@@ -74,6 +74,11 @@ class Collected:
     structures: frozenset[str] = frozenset()
     readings: tuple[str, ...] = ()
     lists: tuple[ListFile, ...] = ()
+
+    @property
+    def repeated_rows(self) -> int:
+        """How many rows of all files repeat another one and were left out."""
+        return sum(one.rows for one in self.readings if isinstance(one, Repeated))
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:

@@ -27,7 +27,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
     made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
     made += other_kinds(results["arms"], cite)
     if results.get("audit"):
-        made = audit.data_and_training(results, results["sources"])
+        made = audit.data_and_training(results, results["sources"], lock)
     sentences = [*made, *statistics(results, cite)]
     return " ".join(filter(None, sentences)), [REFERENCES[key] for key in used]
 
