@@ -60,9 +60,7 @@ def test_common_cases_are_those_with_a_score_of_every_arm(files: dict[str, Path]
 @pytest.mark.long
 def test_the_headline_states_the_cause_and_the_option(files: dict[str, Path]) -> None:
     first = answers(judged(files), {"A": "A", "B": "B"})[0]
-    assert first.answer.startswith(
-        "Inconclusive: no comparison reached a verdict. A has no prediction for 1 of"
-    )
+    assert first.answer.startswith("Inconclusive: no comparison reached a verdict. A has no prediction for 1 of")
     assert "leave such cases out for every arm (--common-cases)" in first.answer
     assert all(arm["confusion"] is None for arm in judged(files)["arms"])
 

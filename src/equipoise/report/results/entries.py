@@ -47,7 +47,8 @@ def ensemble(plan: Mapping[str, Any]) -> dict[str, Any]:
 def classification(jobs: Sequence[JobRecord], positive: int | None, cases: int | None = None) -> dict[str, Any]:
     """Describe a classifier's test predictions beyond its endpoints; empty for masks, and for NaN or infinity.
 
-    cases: how many each run must have, for a description of the same cases as that of other arms; empty for fewer. The confusion is summed over runs (`confusion_runs` of them); the predicted class has the highest score.
+    cases: how many each run must have, for a description of the same cases as that of other arms; empty for fewer.
+    The confusion is summed over runs (`confusion_runs` of them); the predicted class has the highest score.
     """
     test = part(jobs, "test")
     few = cases is not None and test is not None and bool((np.bincount(run_numbers(test)) < cases).any())
