@@ -146,3 +146,18 @@ def test_a_folder_of_before_goes_on_unless_its_settings_were_drawn_otherwise(pla
     with pytest.raises(LedgerError, match="with an earlier version, which drew other tuning settings"):
         lock(tuned, *plan, {"tuning": {"draws": [0.2]}})
     assert (tuned / LOCK).read_bytes() == content
+
+
+def test_the_packages_behind_the_arms_are_locked_and_another_version_is_refused(plan, tmp_path):
+    lock(tmp_path, *plan, {"packages": {"timm": "1.0.20"}})
+    written = (tmp_path / LOCK).read_bytes()
+    assert json.loads(written)["versions"]["timm"] == "1.0.20"
+    lock(tmp_path, *plan, {"packages": {"timm": "1.0.20"}})
+    with pytest.raises(LedgerError, match=r"locked with timm 1.0.20, and timm 1.0.31 is installed.*timm==1.0.20"):
+        lock(tmp_path, *plan, {"packages": {"timm": "1.0.31"}})
+    assert (tmp_path / LOCK).read_bytes() == written
+
+
+def test_a_lock_of_an_earlier_version_names_no_package_and_goes_on(plan, tmp_path):
+    lock(tmp_path, *plan, {})
+    lock(tmp_path, *plan, {"packages": {"timm": "1.0.31"}})

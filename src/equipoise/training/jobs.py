@@ -36,7 +36,8 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
         if job.arm.nnunet is not None:
             nnunet_trial.preflight(job, samples)
     facts = networks.preflight((own, samples)) if own else networks.facts_of(jobs)
-    return facts | {"code": networks.facts_of(jobs)["code"]}
+    packages = nnunet.versions() if len(own) < len(jobs) else {}
+    return facts | {"code": networks.facts_of(jobs)["code"], "packages": {**facts.get("packages", {}), **packages}}
 
 
 def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:

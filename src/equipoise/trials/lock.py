@@ -5,7 +5,7 @@ import io
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -47,8 +47,9 @@ def lock(
 ) -> Ledger:  # fmt: skip
     """Lock the plan before training, or verify that the folder holds this very plan.
 
-    record: further facts of the plan (device, hashes of the user's own code). text: of the protocol, where the folder
-    is to keep another than the protocol's own. opened: the test cases with their pixels; by their files alone without.
+    record: further facts of the plan (device, hashes of the user's own code, packages behind the arms). text: of the
+    protocol, where the folder is to keep another than the protocol's own. opened: the test cases with their pixels; by
+    their files alone without.
     Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
     """
     plan = describe(protocol, cohort, folds) | record
@@ -83,7 +84,8 @@ def locked_plan(
         # Relative, so that the run folder and the code can be moved together.
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)
         plan["own_modules"] = {name: _module_hash(name) for name in plan["own"]}
-    plan |= {"versions": _versions(), "machine": platform.platform()}
+    # One table for readers: the packages behind the arms beside those behind every trial.
+    plan |= {"versions": _versions() | plan.pop("packages", {}), "machine": platform.platform()}
     return plan | {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
@@ -198,6 +200,7 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
         (("tuning",), _other_draws(locked.get("schema", 1))),
     )
     _refuse_difference(folder, locked, plan, checks)
+    _refuse_other_packages(folder, locked.get("versions") or {}, plan.get("packages", {}))
     other = next(plan_differences(locked, protocol), None)
     if other is not None:
         raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or use a new run folder")
@@ -221,6 +224,18 @@ def _refuse_difference(
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
+
+
+def _refuse_other_packages(folder: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise LedgerError where a package behind the arms has another version; locks of earlier versions have none."""
+    others = [name for name in now if name in before and before[name] != now[name]]
+    if others:
+        locked, here = (" and ".join(f"{name} {one[name]}" for name in others) for one in (before, now))
+        install = " ".join(f"{name}=={before[name]}" for name in others)
+        raise LedgerError(
+            f"{folder} was locked with {locked}, and {here} is installed; nothing was overwritten, install the locked "
+            f"version (pip install {install}), or name a new folder with --out"
+        )
 
 
 def _other_draws(schema: int) -> str:

@@ -86,8 +86,9 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         cause = reasons[0] if reasons else "No arm has test predictions."
         lacking = results.get("audit") and ("has no prediction for" in cause or "is not a number" in cause)
-        remedy = "Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
-        return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}", remedy)
+        # In the answer, which the terminal prints too.
+        remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
+        return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
     if len(pairs) == 1:
         return Answer(question, pair_sentence(pairs[0]))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
