@@ -11,6 +11,7 @@ from equipoise.training.inference import inference
 from equipoise.training.inference import stand_ins as untrained
 from equipoise.training.loop import ensemble
 from equipoise.training.loop import preflight as networks
+from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.train import train as train_network
 from equipoise.training.tasks import Planes
@@ -18,6 +19,7 @@ from equipoise.training.tasks import Planes
 
 def train(job: Job) -> dict[str, Any]:
     """Train one job, or resume it, and return the contents of done.json; see `loop.ending.ended`."""
+    import_shared_code(job)
     if job.members:
         return ensemble.assemble(job)
     return train_network(job) if job.arm.nnunet is None else nnunet.train(job)
@@ -25,6 +27,7 @@ def train(job: Job) -> dict[str, Any]:
 
 def predict(job: Job) -> Path:
     """Write the predictions of a job; see `inference.inference.written`."""
+    import_shared_code(job)
     return inference.predict_job(job) if job.arm.nnunet is None else nnunet_trial.predict(job)
 
 
@@ -32,6 +35,8 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     """Try the first job of every arm on some prepared cases; see `loop.preflight.preflight`."""
     jobs, samples = first
     own = [job for job in jobs if job.arm.nnunet is None]
+    for job in jobs:
+        import_shared_code(job)
     for job in jobs:
         if job.arm.nnunet is not None:
             nnunet_trial.preflight(job, samples)
@@ -41,10 +46,12 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
 
 def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:
     """Answer a few cases with the job's untrained network; see `inference.stand_ins.stand_ins`."""
+    import_shared_code(arguments[0])
     return untrained.stand_ins(arguments)
 
 
 def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
     """Estimate the time of one job, and measure the memory that it reached; see `loop.preflight.forecast`."""
     job = arguments[0]
+    import_shared_code(job)
     return networks.forecast(arguments) if job.arm.nnunet is None else nnunet_trial.forecast(job, arguments[1])
