@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.evaluation.predictions import Predictions
+from equipoise.own_modules import late_hashes
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.external import nnunet, nnunet_trial
@@ -12,6 +13,7 @@ from equipoise.training.inference import stand_ins as untrained
 from equipoise.training.loop import ensemble
 from equipoise.training.loop import preflight as networks
 from equipoise.training.loop.arm import import_shared_code
+from equipoise.training.loop.ending import refuse_changed_code
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.train import train as train_network
 from equipoise.training.tasks import Planes
@@ -28,7 +30,10 @@ def train(job: Job) -> dict[str, Any]:
 def predict(job: Job) -> Path:
     """Write the predictions of a job; see `inference.inference.written`."""
     import_shared_code(job)
-    return inference.predict_job(job) if job.arm.nnunet is None else nnunet_trial.predict(job)
+    refuse_changed_code(job)
+    file = inference.predict_job(job) if job.arm.nnunet is None else nnunet_trial.predict(job)
+    refuse_changed_code(job)
+    return file
 
 
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
@@ -41,7 +46,8 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
         if job.arm.nnunet is not None:
             nnunet_trial.preflight(job, samples)
     facts = networks.preflight((own, samples)) if own else networks.facts_of(jobs)
-    return facts | {"code": networks.facts_of(jobs)["code"]}
+    # Of what the step has loaded by any means; the first process knows what import statements name.
+    return facts | {"code": networks.facts_of(jobs)["code"], "modules": late_hashes({})}
 
 
 def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:

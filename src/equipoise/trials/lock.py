@@ -26,6 +26,7 @@ from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
 from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, refuse_replaced
+from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -189,6 +190,8 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
         (("tuning",), _other_draws(locked.get("schema", 1))),
     )
     for keys, complaint in checks:
+        if keys == ("code",):  # before it, because this names the file
+            refuse_other_modules(locked, plan, protocol.folder, folder)
         before, now = locked, plan
         for key in keys:
             # Missing keys compare as empty: the lock of an earlier version lacks keys that a plan without them has
