@@ -16,7 +16,7 @@ from equipoise.errors import LedgerError
 from equipoise.live.state import ENDED, LiveReader
 from equipoise.lookup import source_of
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.own_code import code_folder
+from equipoise.runfolder.own_code import MODULES, code_folder
 from equipoise.runfolder.paths import ATTRIBUTIONS, LOCK, REPORT
 from equipoise.runfolder.read import RunFolder, read_folder, read_lock, read_results
 from equipoise.runfolder.seal import is_sealed
@@ -48,7 +48,8 @@ def _same_plan(protocol: Path, out: Path, lock: Mapping[str, Any], results: Mapp
     if results.get("protocol_sha256") != lock["protocol_sha256"] or not _is_built_in(lock):
         return False
     folder = code_folder(lock, out) if "code_folder" in lock else protocol.resolve().parent
-    return all(_hash_of(name, folder) == digest for name, digest in (lock.get("code") or {}).items())
+    hashed = (lock.get("code") or {}) | (lock.get(MODULES) or {})
+    return all(_hash_of(name, folder) == digest for name, digest in hashed.items())
 
 
 def _is_built_in(lock: Mapping[str, Any]) -> bool:

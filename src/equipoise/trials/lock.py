@@ -26,6 +26,7 @@ from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
 from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, refuse_replaced
+from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -191,9 +192,9 @@ _KNOWN_AT_ONCE = (
 def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
     """Compare the folder's lock with the plan; raise LedgerError with the first difference."""
     locked = read_lock(folder)
+    _refuse_difference(folder, locked, plan, (*_KNOWN_AT_ONCE, (("split",), "was locked with another split")))
+    refuse_other_modules(locked, plan, protocol.folder, folder)  # before "code", because this names the file
     checks = (
-        *_KNOWN_AT_ONCE,
-        (("split",), "was locked with another split"),
         (("code",), "was locked with other code of your own modules"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),

@@ -14,7 +14,7 @@ from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import Execution
-from equipoise.engines.jobs import Engine, interrupted, run_jobs, workers_of
+from equipoise.engines.jobs import Engine, interrupted, workers_of
 from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
 from equipoise.progress import Watch, silent, under_way
@@ -38,7 +38,6 @@ from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
     BY_CASE,
-    CHECKPOINT,
     RESULTS,
     SAMPLES,
     samples_folder,
@@ -52,7 +51,8 @@ from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
 from equipoise.trials.cautions import cautions
 from equipoise.trials.claim import claimed, refuse_in_use
-from equipoise.trials.job_record import begin, has_ended, refuse_changed
+from equipoise.trials.code_record import refuse_late_modules, with_locked_modules, with_own_modules
+from equipoise.trials.job_record import begin, has_ended, refuse_changed, run_waiting
 from equipoise.trials.lock import lock, refuse_other_plan
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
@@ -86,7 +86,7 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
         }
     if faults:
         raise ProtocolError(joined(faults))
-    return record
+    return with_own_modules(trial.protocol, record)
 
 
 def run(
@@ -159,7 +159,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 if trial.how.alike:
                     refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])
                 unsound = agreed(read_lock(trial.out).get("unsound_layers", []), unsound, trial.out)
-                trial = with_routes(trial, unsound)
+                trial = with_routes(with_locked_modules(trial, read_lock(trial.out)), unsound)
                 trial = _settle(trial, ledger, workers)
                 # Again after tuning, which chooses settings, and so the layers, of a network.
                 trial = with_routes(_tune(trial, ledger, workers, watch), unsound)
@@ -302,6 +302,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     ended = ends(ledger.events)
     for job in jobs:
         refuse_changed(job, ended.get(job.name))
+    refuse_late_modules([job for job in jobs if has_ended(job)])
     waiting = [job for job in jobs if not has_ended(job)]
     if waiting:
         for number, fold in enumerate(trial.folds):
@@ -316,9 +317,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
     watching = Watching(jobs, lambda done: watch(f"{label}, epochs", done, total), trial.how.stall_minutes, ledger.held)
-    stopped = _run_waiting([job for job in waiting if not job.members], workers, watching)
+    stopped = run_waiting([job for job in waiting if not job.members], workers, watching)
     # Ensembles after the jobs that they are made of, and only where all of these have ended.
-    stopped = stopped or _run_waiting([job for job in waiting if job.members], workers, watching)
+    stopped = stopped or run_waiting([job for job in waiting if job.members], workers, watching)
     # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
     again = {job.name for job in waiting if job.name in ended}
     for job in jobs:
@@ -327,21 +328,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             kind = FINISHED if done["status"] == "finished" else FAILED
             ledger.append(kind, job=job.name, reason=done["reason"], files=end_of_job(job.folder))
     watching.finish()
+    refuse_late_modules([job for job in jobs if has_ended(job)])
     if stopped:
         raise Interrupted(
             f"{stopped[0]}; this is not a failure of the arm: give the machine more memory or time, or run fewer jobs "
             f"in parallel (EQUIPOISE_CORES), then the same command resumes it ({len(stopped)} such jobs)"
         )
-
-
-def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list[str]:
-    """Run jobs to their ends; return why some of them were stopped, which is no failure of their arms."""
-    stopped: list[str] = []
-    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
-        if interrupted(result):
-            stopped.append(str(result))
-        elif isinstance(result, local.Failure):
-            job.write_end(status="failed", reason=result.text)
-        if job.draw is not None:
-            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
-    return stopped
