@@ -265,8 +265,8 @@ def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> s
         )  # fmt: skip
         patients = ", but the source states different patients" if inside < len(leaks) else ""
         return (
-            f"{pairs}{patients}: a run goes on, and its report names them; look at them, and correct the patients where "
-            "they are wrong"
+            f"{pairs}{patients}: a run goes on, and its report names them; look at them, and correct the patients "
+            "where they are wrong"
         )
     if refused:
         return f"{plural(serious, 'leak')}: a run would be refused"

@@ -66,9 +66,9 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     "patient", "study": one pair per patient or study that lies in two parts, by the source (attribute `study`) and by
     the files' own headers (`Case.owners`), which may contradict it. "equal": equal pixels.
     "near": near-duplicates. "copy", "near copy": the same of different patients in one part. Pairs of one patient
-    appear as "patient" only, unless the patient was guessed and the pixels are equal, which is certain. Cases whose pictures have hardly any detail (masks, outlines) are not compared
-    by likeness, and the simplest not by pixels either: different patients may share a shape. cards: of the cohort;
-    without them every image is read.
+    appear as "patient" only, unless the patient was guessed and the pixels are equal, which is certain. Cases
+    whose pictures have hardly any detail (masks, outlines) are not compared by likeness, and the simplest not by pixels
+    either: different patients may share a shape. cards: of the cohort; without them every image is read.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
