@@ -119,9 +119,10 @@ def _of_cohort(run: RunFolder) -> list[Reason]:
         warnings.append(Reason("allowed_leaks", pairs=len(allowed), kinds=kinds))
     if near:
         warnings.append(Reason("near_pairs", pairs=len(near), a=near[0]["a"], b=near[0]["b"]))
-    for kind, pairs in (("allowed_copies", copies), ("near_copies", alike)):
-        if pairs:
-            warnings.append(Reason(kind, pairs=len(pairs), a=pairs[0]["a"], b=pairs[0]["b"]))
+    if copies:
+        warnings.append(Reason("allowed_copies", pairs=len(copies), a=copies[0]["a"], b=copies[0]["b"]))
+    if alike:
+        warnings.append(Reason("near_copies", pairs=len(alike), a=alike[0]["a"], b=alike[0]["b"]))
     declared = run.lock.get("not_leaks") or ()
     if declared:
         warnings.append(Reason("not_leaks", pairs=len(declared), a=declared[0][0], b=declared[0][1]))
