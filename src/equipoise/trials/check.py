@@ -16,7 +16,7 @@ from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
-from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
 from equipoise.errors import CohortError
@@ -74,7 +74,8 @@ class Checked:
 
     @property
     def _leaks_refuse(self) -> bool:
-        return any("leak across parts" in refusal for refusal in self.refusals)
+        words = ("leak across parts", "would count as so many patients")
+        return any(word in refusal for refusal in self.refusals for word in words)
 
     def prospect(self) -> str:
         """Say in one sentence whether a verdict can come of this trial."""
@@ -275,10 +276,16 @@ def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> s
     """Say what follows from the leaks that were listed. refused: a run would be refused."""
     serious = sum(forbids(leak, cohort) for leak in leaks)
     if not serious:
-        pairs = f"{plural(len(leaks), 'pair')} of images in different parts {'is' if len(leaks) == 1 else 'are'} alike"
+        inside = sum(leak.kind in IN_ONE_PART for leak in leaks)
+        counts = ((len(leaks) - inside, "in different parts"), (inside, "of different patients in the test part"))
+        pairs = " and ".join(
+            f"{plural(number, 'pair')} of images {where} {'is' if number == 1 else 'are'} alike"
+            for number, where in counts if number
+        )  # fmt: skip
+        patients = ", but the source states different patients" if inside < len(leaks) else ""
         return (
-            f"{pairs}, but the source states different patients: a run goes on, and its report names them; look at "
-            "them, and correct the patients where they are wrong"
+            f"{pairs}{patients}: a run goes on, and its report names them; look at them, and correct the patients "
+            "where they are wrong"
         )
     if refused:
         return f"{plural(serious, 'leak')}: a run would be refused"

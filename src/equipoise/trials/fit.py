@@ -11,7 +11,7 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.layouts.patients import leading_pattern
 from equipoise.cohorts.sources import load, parameters_of
-from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
@@ -118,13 +118,18 @@ def _of_patients(case: _Case) -> list[str]:
 def _shared_by_parts(case: _Case) -> int:
     """Return how many pairs of cases the source's own parts share, with which a run would be refused."""
     try:
-        return len(_serious(case, split(case.cohort, scheme="given")))
+        return len(_across(_serious(case, split(case.cohort, scheme="given"))))
     except CohortError:
         return 0
 
 
 def _serious(case: _Case, folds: Sequence[Fold]) -> list[Leak]:
     return [leak for leak in find_leaks(case.cohort, folds, case.cards) if forbids(leak, case.cohort)]
+
+
+def _across(leaks: Sequence[Leak]) -> list[Leak]:
+    """Return the leaks that another split would not have: copies in one part stay copies in every split."""
+    return [leak for leak in leaks if leak.kind not in IN_ONE_PART]
 
 
 def plainest(data: Fingerprint, device: str, scheme: str, reason: str) -> Fitted:
@@ -286,8 +291,13 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     refusals = [f"{troubled} cannot be used, which `equipoise check` lists"] if case.cohort.problems else []
     # Guessed patients are groups of alike images, which no split divides.
     leaks = [] if case.cohort.patients_guessed else _serious(case, folds)
-    pairs = plural(len(leaks), "pair")
-    refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
+    crossing = len(_across(leaks))
+    counts = {
+        "cases leak across parts": crossing,
+        "equal images are in one part under different patients": len(leaks) - crossing,
+    }
+    for what, number in counts.items():
+        refusals += [f"{what} ({plural(number, 'pair')}, which `equipoise check` lists)"] if number else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
     more = [*prevailing_patient(case.cohort), *equal_patients(case.cohort, case.cards, leaks)]
     more += earlier_looks(protocol, case.cohort, folds, case.cards)
