@@ -192,15 +192,13 @@ def _advise(arguments: argparse.Namespace) -> int:
     run = read_folder(Path(arguments.folder), arguments.trust_code)
     results = results_of(run)
     advice = advise(results, arguments.prefer, arguments.max_latency_ms)
-    if results["exploratory_reasons"]:
-        advice["exploratory"] = results["exploratory_reasons"]
+    advice |= {"exploratory": results["exploratory_reasons"]} if results["exploratory_reasons"] else {}
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
     text = " ".join([text, *(one["reason"] for one in advice.get("left_out") or ())])
     advice["next"] = export_step(run, results, advice, arguments.folder)
-    text += "" if advice["next"] is None else f"\nnext: {advice['next']}"
+    command = [] if advice["next"] is None else [f"next: {advice['next']}"]
     advice["notes"] = export_notes(run, results, advice)
-    text = "\n".join([text, *advice["notes"]])
-    _say(arguments, advice, text)
+    _say(arguments, advice, "\n".join([text, *command, *advice["notes"]]))
     return DONE
 
 
@@ -231,9 +229,9 @@ def _ledger(arguments: argparse.Namespace) -> int:
         return DONE
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
-    verdict = "verified" if state["verified"] else "not verified"
-    state["notes"] = [*state["notes"], *unsealed(folder)]
-    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"], *state["notes"]]))
+    state["notes"] += unsealed(folder)
+    verdict = f"{'verified' if state['verified'] else 'not verified'}: {chain}"
+    _say(arguments, state, "\n".join([verdict, *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED
 
 
