@@ -1,15 +1,16 @@
 """Training, samples per second, beside MONAI's standard pipeline, in one run.
 
-    python benchmarks/training.py [--sizes 64 128] [--threads 2] [--rounds 3] [--steps 4] [--precision bfloat16]
+    python benchmarks/training.py [--sizes 64 128] [--volumes 48] [--threads 2] [--rounds 3] [--steps 4]
+                                  [--precision bfloat16]
 
-DenseNet121 (two classes) and the U-Net of MONAI's BasicUNet (two classes a pixel), one channel, batches of 32, Adam,
-and the same augmentation: rotation, flips, zoom. Ours is the training loop of a trial. MONAI's is what its tutorials
-write: dictionary transforms, DataLoader, float32, its own network; the better of loading in the process and of one
-worker a core counts. Every way has a process of its own, ours with the environment of a trial's workers. Rounds
-alternate between the ways, so that a busy machine slows all; the fastest round of each counts for its speed, and the
-ratios are medians of ratios within a round. "of peak" is the share of this machine's own fastest convolution (64
-channels, window 3, 64 x 64, batches of 32; bf16 or float32, whichever is faster) that the network's convolutions and
-products reach. The last line is the smallest ratio.
+DenseNet121 (two classes) and the U-Net of MONAI's BasicUNet (two classes a pixel), one channel, batches of 32
+pictures or 4 volumes, Adam, and the same augmentation: rotation, flips, zoom. Ours is the training loop of a trial.
+MONAI's is what its tutorials write: dictionary transforms, DataLoader, float32, its own network; the better of
+loading in the process and of one worker a core counts. Every way has a process of its own, ours with the environment
+of a trial's workers. Rounds alternate between the ways, so that a busy machine slows all; the fastest round of each
+counts for its speed, and the ratios are medians of ratios within a round. "of peak" is the share of this machine's
+own fastest convolution (64 channels, window 3, 64 x 64, batches of 32; bf16 or float32, whichever is faster) that the
+network's convolutions and products reach. The last line is the smallest ratio.
 
 With --threads 1 processor time is counted in place of wall time, and MONAI has no workers: a ratio of one core to one
 core, which holds on a busy machine too.
@@ -53,32 +54,33 @@ with warnings.catch_warnings():
     from monai.data import DataLoader, Dataset
     from monai.networks import nets
 
-BATCH, CLASSES = 32, ("background", "foreground")
-AUGMENTATION = {"rotate_degrees": 15, "flip": ["horizontal", "vertical"], "scale": [0.9, 1.1]}
+BATCH, CLASSES = {2: 32, 3: 4}, ("background", "foreground")
+FLIPS = ("horizontal", "vertical", "depth")
 TASKS = {"DenseNet121": "classification", "U-Net": "segmentation"}
 MODELS = {"DenseNet121": {"name": "densenet", "preset": "121"}, "U-Net": {"name": "unet", "preset": "basic"}}
 Round = Callable[[], float]
 
 
-def samples_of(task: str, size: int, count: int) -> Samples:
-    """Discs of two kinds in noise, with their class or mask."""
+def samples_of(task: str, dims: int, size: int, count: int) -> Samples:
+    """Discs (balls) of two kinds in noise, with their class or mask."""
     generator = np.random.default_rng(0)
-    images = generator.normal(0, 0.3, (count, 1, size, size)).astype(np.float32)
+    images = generator.normal(0, 0.3, (count, 1, *(size,) * dims)).astype(np.float32)
     kinds = np.arange(count) % 2
-    grid = np.hypot(*(axis - size / 2 for axis in np.indices((size, size))))
-    masks = grid[None] < (size / 8 * (1 + kinds))[:, None, None]
+    grid = np.sqrt(sum((axis - size / 2) ** 2 for axis in np.indices((size,) * dims)))
+    masks = grid[None] < (size / 8 * (1 + kinds)).reshape(-1, *(1,) * dims)
     images[:, 0] += masks
     names = tuple(f"case-{i}" for i in range(count))
     return Samples(images, kinds if task == "classification" else masks.astype(np.int64), names, names)
 
 
-def ours(name: str, samples: Samples, training: TrainingSection) -> Round:
+def ours(name: str, dims: int, samples: Samples, training: TrainingSection) -> Round:
     """One epoch a call."""
+    settings = {"rotate_degrees": 15, "flip": list(FLIPS[:dims]), "scale": [0.9, 1.1]}
     arm = Arm.model_validate({"name": "ours", "model": MODELS[name], "optimizer": {"name": "adam", "lr": 1e-3}})
     nowhere = Path(tempfile.gettempdir())
-    job = Job(arm, 0, 0, nowhere, nowhere, nowhere, TASKS[name], CLASSES, 1, 2, training, AUGMENTATION, "auc")
+    job = Job(arm, 0, 0, nowhere, nowhere, nowhere, TASKS[name], CLASSES, 1, dims, training, settings, "auc")
     learner = build_learner(job, torch.device("cpu"), samples)
-    augmentation, feed = Augmentation.from_settings(AUGMENTATION, 2), Feed.of(training, 2)
+    augmentation, feed = Augmentation.from_settings(settings, dims), Feed.of(training, dims)
 
     def epoch() -> float:
         with reproducible(training.threads):  # as a trial trains; MONAI's pipeline does without
@@ -87,30 +89,35 @@ def ours(name: str, samples: Samples, training: TrainingSection) -> Round:
     return epoch
 
 
-def transforms(task: str) -> Any:
+def transforms(task: str, dims: int) -> Any:
+    linear, ranges = (
+        ("bilinear", "trilinear")[dims - 2],
+        {f"range_{axis}": np.pi / 12 for axis in "xyz"[: 1 if dims == 2 else 3]},
+    )
     keys = ["image"] if task == "classification" else ["image", "mask"]
     modes = ["bilinear"] if task == "classification" else ["bilinear", "nearest"]
-    zoom = ["bilinear"] if task == "classification" else ["bilinear", "nearest-exact"]
+    zoom = [linear] if task == "classification" else [linear, "nearest-exact"]
     return mt.Compose(
         [
-            mt.RandRotated(keys, range_x=np.pi / 12, prob=1.0, mode=modes, padding_mode="border"),
-            mt.RandFlipd(keys, prob=0.5, spatial_axis=0),
-            mt.RandFlipd(keys, prob=0.5, spatial_axis=1),
+            mt.RandRotated(keys, prob=1.0, mode=modes, padding_mode="border", **ranges),
+            *(mt.RandFlipd(keys, prob=0.5, spatial_axis=axis) for axis in range(dims)),
             mt.RandZoomd(keys, prob=1.0, min_zoom=0.9, max_zoom=1.1, mode=zoom),
         ]
     )
 
 
-def monai(name: str, samples: Samples, workers: int) -> Round:
+def monai(name: str, dims: int, samples: Samples, workers: int) -> Round:
     """One epoch a call."""
     task, network = TASKS[name], nets.DenseNet121 if name == "DenseNet121" else nets.BasicUNet
-    model = network(spatial_dims=2, in_channels=1, out_channels=2).train()
+    model = network(spatial_dims=dims, in_channels=1, out_channels=2).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     key = "label" if task == "classification" else "mask"
     targets = samples.targets if task == "classification" else samples.targets[:, None].astype(np.float32)
     rows = [{"image": image, key: target} for image, target in zip(samples.images, targets, strict=True)]
     kept = {"persistent_workers": True} if workers else {}
-    loader = DataLoader(Dataset(rows, transforms(task)), batch_size=BATCH, shuffle=True, num_workers=workers, **kept)
+    loader = DataLoader(
+        Dataset(rows, transforms(task, dims)), batch_size=BATCH[dims], shuffle=True, num_workers=workers, **kept
+    )
 
     def epoch() -> float:
         loss = torch.zeros(())
@@ -144,12 +151,12 @@ def convolution_peak() -> float:
     return found
 
 
-def operations_per_sample(name: str, size: int) -> float:
+def operations_per_sample(name: str, dims: int, size: int) -> float:
     """Of convolutions and products, forward and backward."""
     network: nn.Module = (nets.DenseNet121 if name == "DenseNet121" else nets.BasicUNet)(
-        spatial_dims=2, in_channels=1, out_channels=2
+        spatial_dims=dims, in_channels=1, out_channels=2
     )
-    images: Tensor = torch.randn(2, 1, size, size)
+    images: Tensor = torch.randn(2, 1, *(size,) * dims)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
     return counter.get_total_flops() / 2
@@ -206,23 +213,26 @@ def measured(arguments: argparse.Namespace) -> Iterator[float]:
     threads, workers = arguments.threads, [0] if arguments.threads == 1 else [0, arguments.threads]
     peak = convolution_peak()
     print(f"convolution peak {peak / 1e9:.0f} GFLOP/s, {threads} threads")
-    settings = {"batch_size": BATCH, "threads": threads, "epochs": 1, "precision": arguments.precision}
-    training = TrainingSection.model_validate(settings)
-    for size in arguments.sizes:
+    kinds = [(2, size) for size in arguments.sizes] + [(3, size) for size in arguments.volumes]
+    for dims, size in kinds:
+        settings = {"batch_size": BATCH[dims], "threads": threads, "epochs": 1, "precision": arguments.precision}
+        training = TrainingSection.model_validate(settings)
         for name, task in TASKS.items():
-            samples = samples_of(task, size, BATCH * arguments.steps)
-            ways = {"ours": Way(ours, (name, samples, training), threads, **KEPT_MEMORY)}
-            ways |= {f"MONAI, {n} workers": Way(monai, (name, samples, n), threads) for n in workers}
+            samples = samples_of(task, dims, size, BATCH[dims] * arguments.steps)
+            ways = {"ours": Way(ours, (name, dims, samples, training), threads, **KEPT_MEMORY)}
+            ways |= {f"MONAI, {n} workers": Way(monai, (name, dims, samples, n), threads) for n in workers}
             speeds, ratio = compare(ways, arguments.rounds, len(samples))
-            share = speeds["ours"] * operations_per_sample(name, size) / peak
+            share = speeds["ours"] * operations_per_sample(name, dims, size) / peak
             line = ", ".join(f"{way} {speed:.1f}/s" for way, speed in speeds.items())
-            print(f"{name:12} {size:4} px  {line}; ours {100 * share:.0f} % of peak; ratio {ratio:.2f}", flush=True)
+            shape = f"{size} px" if dims == 2 else f"{size}³"
+            print(f"{name:12} {shape:6} {line}; ours {100 * share:.0f} % of peak; ratio {ratio:.2f}", flush=True)
             yield ratio
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--volumes", type=int, nargs="*", default=[48])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="batches in a round")

@@ -70,6 +70,7 @@ def test_settings_are_passed_on_and_nothing_is_downloaded(monkeypatch):
     with pytest.raises(ProtocolError, match="did you mean 'resnet18'") as refused:
         zoo.timm(3, 2, 2, network="resnet8")
     assert len(str(refused.value)) < 500
+    assert "`equipoise list models timm:WORD`" in str(refused.value)
     with pytest.raises(ProtocolError, match="opens no connection"):
         zoo.timm(3, 2, 2, network="resnet18", pretrained=True)
     with pytest.raises(ProtocolError, match="leave out 'in_chans': channels, classes and network"):

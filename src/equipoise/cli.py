@@ -219,6 +219,7 @@ def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
 def _ledger(arguments: argparse.Namespace) -> int:
     from equipoise.runfolder.deposit import verification, write_deposit
     from equipoise.runfolder.read import read_folder
+    from equipoise.runfolder.seal import unsealed
 
     folder = Path(arguments.folder)
     run = read_folder(folder, arguments.trust_code)
@@ -231,6 +232,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
     verdict = "verified" if state["verified"] else "not verified"
+    state["notes"] = [*state["notes"], *unsealed(folder)]
     _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED
 
@@ -324,7 +326,7 @@ def _execution_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS)")
     run.add_argument(
         "--stall-minutes", type=float, metavar="N",
-        help="stop the worker of a job that has no new epoch for N minutes, and retry the job",
+        help="stop the worker of a job that has no new epoch (prediction: no answer) for N minutes, and retry the job",
     )  # fmt: skip
     run.add_argument("--alike", action="store_true", help="refuse to train on more than one kind of machine")
 

@@ -17,7 +17,12 @@ SHELLS = ("bash", "zsh", "fish")
 def list_names(arguments: argparse.Namespace, _: Watch) -> Outcome:
     """List what a protocol may name."""
     from equipoise.catalogue import listing, text
+    from equipoise.catalogue.foreign import listed as networks_of
 
+    adapter, colon, word = arguments.name.rpartition(":")
+    if arguments.kind == "models" and colon and adapter != "equipoise.zoo":
+        names = networks_of(adapter.removeprefix("equipoise.zoo:"), word)
+        return {"kind": "models", "adapter": adapter, "networks": names}, "\n".join(names), False
     listed = listing(arguments.kind)
     shown = text(listed, only=arguments.name)  # first, for it refuses a name that there is not
     value = listed.as_json()

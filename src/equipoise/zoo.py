@@ -8,7 +8,9 @@
 initial weights names a file with `pretrained`, which the lock records. The packages come with the extra `[zoo]`.
 """
 
+import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -24,15 +26,15 @@ __all__ = ["monai", "smp", "timm"]
 def timm(in_channels: int, out_channels: int, spatial_dims: int, *, network: str, **settings: Any) -> Any:
     """Return a classifier of timm: (n, in_channels, y, x) to logits (n, out_channels).
 
-    network: timm's name of it, such as "resnet18"; `python -c "import timm; print(timm.list_models())"` prints all of
-    them, and further settings are those of `timm.create_model`.
+    network: timm's name of it, such as "resnet18"; further settings are those of `timm.create_model`, such as
+    `img_size` of a vision transformer.
 
     Raises ProtocolError where timm is missing, has no such network, or images are volumes.
     """
     package = _package("timm", "timm")
     _plane("timm", spatial_dims, network)
     if not package.is_model(network):
-        raise ProtocolError(f"timm has no network {network!r}; {_near(network, package.list_models())}")
+        raise ProtocolError(f"timm has no network {network!r}; {near(network, package.list_models(), 'timm')}")
     _no_download("timm", settings)
     _not_given("timm", settings, "in_chans", "num_classes", "model_name")
     return package.create_model(network, in_chans=in_channels, num_classes=out_channels, **settings)
@@ -52,7 +54,7 @@ def monai(
     nets = _package("monai.networks.nets", "monai")
     classes = [name for name in dir(nets) if inspect.isclass(getattr(nets, name)) and name[0].isupper()]
     if network not in classes:
-        raise ProtocolError(f"monai.networks.nets has no network {network!r}; {_near(network, classes)}")
+        raise ProtocolError(f"monai.networks.nets has no network {network!r}; {near(network, classes, 'monai')}")
     _no_download("monai", settings)
     return _called(getattr(nets, network), f"monai's {network}", in_channels, out_channels, spatial_dims, settings)
 
@@ -70,7 +72,7 @@ def smp(in_channels: int, out_channels: int, spatial_dims: int, *, network: str,
     base = package.base.SegmentationModel
     names = [name for name in dir(package) if _is_class(getattr(package, name), base) and name != base.__name__]
     if network not in names:
-        raise ProtocolError(f"segmentation_models_pytorch has no network {network!r}; {_near(network, names)}")
+        raise ProtocolError(f"segmentation_models_pytorch has no network {network!r}; {near(network, names, 'smp')}")
     if settings.get("encoder_weights") == "none":
         del settings["encoder_weights"]
     _no_download("segmentation_models_pytorch", settings)
@@ -121,9 +123,15 @@ def _package(module: str, name: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ProtocolError(
-            f"the package {name} is not installed ({error}); install it with `pip install 'equipoise[zoo]'`"
-        ) from error
+        raise ProtocolError(not_installed(name, str(error))) from error
+
+
+def not_installed(name: str, reason: str = "") -> str:
+    """Say that a package of networks is missing, and how it is installed for this very Python."""
+    why = f" ({reason})" if reason else ""
+    return (
+        f"the package {name} is not installed{why}; install it with `{sys.executable} -m pip install 'equipoise[zoo]'`"
+    )
 
 
 def _plane(package: str, spatial_dims: int, network: str) -> None:
@@ -153,10 +161,20 @@ def _is_class(value: Any, base: type) -> bool:
     return inspect.isclass(value) and issubclass(value, base)
 
 
-def _near(name: str, names: Iterable[str]) -> str:
-    """Return the nearest spelling, then the first of the names: some packages have a thousand."""
-    text = nearest(name, names)
-    return text if len(text) <= 400 else text[:400].rpartition(",")[0] + ", …"
+def near(name: str, names: Iterable[str], adapter: str) -> str:
+    """Return the nearest of a package's networks, and how all are listed: some packages have a thousand."""
+    choices = {one.casefold(): one for one in names}
+    small = name.casefold()
+    close = [one for one in choices if len(small) > 2 and one.startswith(small)][:_SHOWN]
+    close += [one for one in difflib.get_close_matches(small, choices, n=_SHOWN, cutoff=0.5) if one not in close]
+    shown = [choices[one] for one in close[:_SHOWN]]
+    first = f"did you mean {shown[0]!r}? " if shown else ""
+    others = f"near are {', '.join(shown[1:])}; " if len(shown) > 1 else ""
+    return f"{first}{others}`equipoise list models {adapter}:WORD` lists the networks with a word in their names"
+
+
+_SHOWN = 6
+"""Names that a refusal shows."""
 
 
 _CHANNELS, _CLASSES, _DIMENSIONS = (
@@ -188,5 +206,5 @@ def _called(
         given[name] = value
     unknown = next((key for key in settings if key not in parameters), None)
     if unknown is not None and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        raise ProtocolError(f"{what} has no setting {unknown!r}; {_near(unknown, parameters)}")
+        raise ProtocolError(f"{what} has no setting {unknown!r}; {nearest(unknown, parameters)}")
     return made(**given, **{key: tuple(one) if isinstance(one, list) else one for key, one in settings.items()})

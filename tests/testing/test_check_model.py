@@ -215,6 +215,26 @@ def test_fixed_sizes_may_be_declared() -> None:
     assert len(report.clauses) == len(CLAUSES) - 1
 
 
+class PlaneOnly(nn.Sequential):
+    """A network for images in 2D alone, as most are that people bring."""
+
+    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
+        del spatial_dims
+        super().__init__(
+            nn.Conv2d(in_channels, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(4, out_channels),
+        )  # fmt: skip
+
+
+def test_a_network_of_the_plane_is_told_how_it_is_checked() -> None:
+    with pytest.raises(ContractViolation, match=r"in 3D.*for 2D alone, pass spatial_dims=2\.$"):
+        check_model(PlaneOnly, tasks="classification")
+    assert check_model(PlaneOnly, tasks="classification", spatial_dims=(2,)).clauses
+    with pytest.raises(ContractViolation) as raised:
+        check_model(PlaneOnly, tasks="classification", spatial_dims=3)
+    assert "2D alone" not in str(raised.value)
+
+
 def test_a_factory_that_returns_no_module_is_named() -> None:
     with pytest.raises(ContractViolation, match=r"builds a torch module.*returned dict"):
         check_model(lambda in_channels, out_channels, spatial_dims: {}, tasks=["classification"])

@@ -95,7 +95,7 @@ class Broken(torch.optim.SGD):
         ("moves idle", "leaves parameters without gradients alone"),
         ("every second", "moves every parameter"),
         ("never moves", "converges on a quadratic"),
-        ("uphill", "converges on a quadratic"),
+        ("uphill", "goes down the gradient"),
         ("random", "repeats bit for bit"),
         ("hidden state", "resumes bit for bit"),
         ("unloadable", "state survives saving and loading"),
@@ -240,3 +240,16 @@ def test_the_protocols_spelling_is_taken() -> None:
     assert check_optimizer({"name": "sgd", "lr": 0.01}).name == "SGD"
     with pytest.raises(EquipoiseError, match="did you mean 'Adam'"):
         check_optimizer("adamm")
+
+
+def test_a_wrong_sign_is_named_before_all_that_follows_from_it():
+    with pytest.raises(EquipoiseError, match="'goes down the gradient' .*follow the gradient upwards"):
+        check_optimizer(lambda params: torch.optim.Adam(params, lr=1e-3, maximize=True))
+
+
+def test_the_report_says_which_properties_no_trial_depends_on():
+    lines = str(check_optimizer(lambda params: torch.optim.SGD(params, lr=1e-2))).splitlines()
+    (scale,) = (line for line in lines if "ignores the scale of the loss" in line)
+    assert ": no (" in scale
+    assert scale.endswith("; describes the rule, no trial depends on it")
+    assert not any("describes" in line for line in lines if "resumes" in line or "goes down" in line)

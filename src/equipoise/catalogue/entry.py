@@ -22,7 +22,7 @@ class Entry:
     """One thing that a protocol may name.
 
     name: as written in a protocol. presets: names of published or ready sizes. facts: further columns of its kind, by
-    the heading of the column.
+    the heading of the column. further: a sentence on this installation, for the terminal alone.
     """
 
     name: str
@@ -30,10 +30,12 @@ class Entry:
     settings: tuple[Setting, ...] = ()
     presets: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    further: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {**asdict(self), "facts": dict(self.facts)}
+        values = {key: value for key, value in asdict(self).items() if key != "further"}
+        return {**values, "facts": dict(self.facts)}
 
 
 @dataclass(frozen=True)

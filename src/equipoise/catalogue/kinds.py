@@ -3,10 +3,12 @@
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from equipoise.catalogue import signatures
 from equipoise.catalogue.docstring import first_sentence, meanings
 from equipoise.catalogue.entry import Entry, Listing, Setting
+from equipoise.catalogue.foreign import where_listed
 from equipoise.catalogue.keys import as_toml, default, protocol_keys, values
 from equipoise.cohorts import sources as source_registry
 from equipoise.cohorts.public.catalogue import entries as public_entries
@@ -29,7 +31,8 @@ def models() -> Iterator[Entry]:
     yield _nnunet()
     # Spelled as they are imported: these names have a colon, and `_spelled` is for built-in ones.
     for name in _public(_ZOO):
-        yield Entry(f"{_ZOO}:{name}", *_explained(*_definition(_ZOO, name), only_keywords=True))
+        entry = Entry(f"{_ZOO}:{name}", *_explained(*_definition(_ZOO, name), only_keywords=True))
+        yield replace(entry, further=where_listed(name))
 
 
 def _nnunet() -> Entry:

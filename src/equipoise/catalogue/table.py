@@ -31,6 +31,7 @@ def text(listing: Listing, *, only: str = "", width: int = 0) -> str:
         if entry.settings:
             inner = [[one.name, one.default or "must be given", one.meaning] for one in entry.settings]
             parts += ["", f"Settings of {entry.name}", *_aligned(["setting", "default", "meaning"], inner, width)]
+        parts += ["", *textwrap.wrap(entry.further, width, break_on_hyphens=False)] if entry.further else []
     if settings and not only:
         parts += ["", f"The settings of one entry, with defaults and meanings: equipoise list {listing.kind} NAME"]
     return "\n".join(parts)

@@ -301,7 +301,7 @@ def _record(trained: TrainedJob, proven: _Proven, evidence: Mapping[str, Any]) -
             "weights_in_ledger": recorded_weights(trained) is not None,
             "predictions_sha256": hashlib.sha256(bytes_of(job.predictions_file)).hexdigest(),
             "cohort_fingerprint": run.lock["cohort"]["fingerprint"],
-            "versions": _versions(proven.further.parity),
+            "versions": _versions(proven.further.parity, run.lock.get("versions") or {}),
         },
         "evidence": dict(evidence),
         "limits": proven.limits,
@@ -321,9 +321,11 @@ def network_record(job: Job) -> dict[str, Any]:
     return {"name": named.name, "settings": named.settings, "task": task, "source_sha256": digest}
 
 
-def _versions(further: Mapping[str, Any]) -> dict[str, str]:
+def _versions(further: Mapping[str, Any], locked: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions that are installed here; locked: those of the trial, with the packages behind its arms."""
     versions = {}
-    for name in (*PACKAGES, *(("openvino",) if further else ()), *(("nncf",) if INT8 in further else ())):
+    others = [name for name in locked if name not in ("python", *PACKAGES)]
+    for name in (*PACKAGES, *others, *(("openvino",) if further else ()), *(("nncf",) if INT8 in further else ())):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

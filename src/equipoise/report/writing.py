@@ -32,6 +32,7 @@ from equipoise.runfolder.paths import (
     trial_folder,
 )
 from equipoise.runfolder.read import RunFolder, is_predicted, read_folder, read_study_plan
+from equipoise.runfolder.seal import seal
 
 
 def example_cases(folder: Path, trust_code: bool = False) -> tuple[str | None, list[str]]:
@@ -94,6 +95,7 @@ def write_pages(
             write_text(model_card(folder, arm), card)
         Results(results).save_csv(folder / TABLES)
         write_text(folder / REPORT, render(run, results, figures, further))
+        seal(folder)
 
 
 def is_study_folder(folder: Path) -> bool:

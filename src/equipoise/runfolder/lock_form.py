@@ -121,6 +121,7 @@ class _Lock(_Form):
     jobs: list[_Job]
     own: dict[str, _Own] = {}
     code: dict[str, str | None] = {}
+    modules: dict[str, str] = {}
     leaks: list[_Leak] = []
     not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
@@ -138,6 +139,7 @@ class _Done(_Form):
     stopped_epoch: _Count | None = None
     parameters: _Count | None = None
     warnings: list[str] = []
+    late_modules: dict[str, str] = {}
     environment: dict[str, str | int | float | None] = {}
 
 

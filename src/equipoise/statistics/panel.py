@@ -219,8 +219,14 @@ class _Layout:
         if len(self._rows[arm, seed]) == len(self.case):
             return None
         absent = np.setdiff1d(self.case, self._case[arm, seed])
+        several = sum(one == arm for one, _ in self._rows) > 1
         return Reason(
-            "missing_cases", arm=arm, seed=seed, missing=len(absent), cases=len(self.case), first=str(absent[0])
+            "missing_cases",
+            arm=arm,
+            seed=seed if several else None,
+            missing=len(absent),
+            cases=len(self.case),
+            first=str(absent[0]),
         )
 
     def keep_common(self, columns: list[tuple[str, int]]) -> list[Reason]:

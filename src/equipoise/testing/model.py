@@ -2,7 +2,8 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def check_model(
                 factory, name, task, dims, _with_task(factory, given, task), in_channels, out_channels, spatial
             )
             for clause in clauses:
-                with as_violation(trial.subject(clause_of(clause))):
+                with _of_fewer_dimensions(spatial_dims, dims), as_violation(trial.subject(clause_of(clause))):
                     clause(trial)
                 rows.append((clause_of(clause), task, dims))
             fault = answers_other_sizes(trial.build(), trial.images()) if export else None
@@ -161,6 +162,18 @@ def _named(factory: Factory | str | Mapping[str, Any], settings: dict[str, Any])
     name = str(spelt.pop("name", ""))
     refuse_without_adapter(name, spelt, Path.cwd())
     return resolve(name, models, "model", Path.cwd()), name, spelt | settings
+
+
+@contextmanager
+def _of_fewer_dimensions(chosen: object, dims: int) -> Iterator[None]:
+    """Say how a network for images in 2D alone is checked, where 3D was not asked for and 2D has passed."""
+    try:
+        yield
+    except ContractViolation as error:
+        if chosen is not None or dims == 2:
+            raise
+        text = f"{error} In 2D it keeps every clause: if it is for 2D alone, pass spatial_dims=2."
+        raise ContractViolation(text) from error
 
 
 def _several(given: Any, default: Sequence[Any]) -> Sequence[Any]:

@@ -26,12 +26,15 @@ from equipoise.testing.optimizer_problems import (
 )
 from equipoise.testing.violation import ContractViolation, as_violation
 from equipoise.training.loop import checkpoint
-from equipoise.training.loop.optimizer_trial import MOVES, still_parameters
+from equipoise.training.loop.optimizer_trial import DESCENDS, MOVES, climbs, still_parameters
 
 LR_SCALES = (1.0, 10.0, 0.1, 100.0, 0.01, 0.001, 0.5, 0.2, 0.05, 0.02, 5.0, 2.0)
 """Multiples of the factory's learning rate at which convergence is tested, in this order."""
 STEPS = 40
 """Updates in the runs that are compared with one another."""
+
+
+_DESCRIBED = "; describes the rule, no trial depends on it"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class OptimizerReport:
         def line(clause: Clause) -> str:
             """Describe one clause and whether it held."""
             answer = "yes" if clause.held else "no"
-            return f"{self.name}: {clause.name}: {answer}" + (f" ({clause.detail})" if clause.detail else "")
+            detail = f" ({clause.detail})" if clause.detail else ""
+            return f"{self.name}: {clause.name}: {answer}{detail}{'' if clause.mandatory else _DESCRIBED}"
 
         return "\n".join(line(clause) for clause in self.clauses)
 
@@ -100,11 +104,12 @@ def check_optimizer(
 ) -> OptimizerReport:
     """Check an optimizer against the requirements of a trial, and describe its behaviour.
 
-    Mandatory: it converges on a quadratic and on Rosenbrock's function at one of twelve learning rates, leaves
-    parameters without gradients alone and moves all others of a group, takes scalars and empty tensors, follows the
-    learning rate that a schedule sets in each of its groups, repeats and resumes bit for bit, also in the middle of a
-    schedule, and its state survives a trial's checkpoint. Described only: whether it treats mirror images alike (sign
-    flip), whether it commutes with a permutation of elements, and what a loss multiplied by 4 does.
+    Mandatory: it goes down the gradient, converges on a quadratic and on Rosenbrock's function at one of twelve
+    learning rates, leaves parameters without gradients alone and moves all others of a group, takes scalars and
+    empty tensors, follows the learning rate that a schedule sets in each of its groups, repeats and resumes bit for
+    bit, also in the middle of a schedule, and its state survives a trial's checkpoint. Described only: whether it
+    treats mirror images alike (sign flip), whether it commutes with a permutation of elements, and what a loss
+    multiplied by 4 does.
 
     Args:
         factory: makes the optimizer from a list of parameters, as `lambda params: Adam(params, lr=1e-3)`; or the
@@ -204,8 +209,17 @@ def _moves_all(report: OptimizerReport, factory: Factory) -> None:
     draws = torch.Generator().manual_seed(4)
     values = [torch.nn.Parameter(1e-3 * torch.randn(shape, generator=draws)) for shape in shapes]
     params = {f"{list(value.shape)} as number {number}": value for number, value in enumerate(values)}
-    still = still_parameters(factory, params, lambda optimizer, steps: schedule("constant", optimizer, steps))
+
+    def constant(optimizer: torch.optim.Optimizer, steps: int) -> Any:
+        """Keep the learning rates."""
+        return schedule("constant", optimizer, steps)
+
+    still = still_parameters(factory, params, constant)
     report.add(MOVES, not still, f"those of shape {', '.join(still)} keep their values" if still else "")
+    fresh = {name: torch.nn.Parameter(value.detach().clone()) for name, value in params.items()}
+    with report.clause(DESCENDS):
+        up = climbs(factory, fresh, constant)
+        report.add(DESCENDS, not up, "its steps on a convex function follow the gradient upwards" if up else "")
 
 
 def _converges(

@@ -40,6 +40,10 @@ _CURES = (
     ("inplace operation", "do not change a tensor that the gradient needs in place"),
     ("does not require grad", "do not detach the output from the weights"),
     ("memory", "test it with smaller images by `size`"),
+    (
+        "doesn't match model",
+        "give its image size as `size`, with odd_sizes=False, or build it for this one by settings",
+    ),
     ("no module named", "install that package"),
 )
 """Beginnings of torch's and Python's messages (lower case) and the usual cure of each."""

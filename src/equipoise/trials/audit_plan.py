@@ -40,13 +40,15 @@ _NAMED_BY_TOOL = (masks.KIND, nnunet.KIND, monai.METRICS, monai.VALUES)
 class AuditPlan:
     """What is compared. endpoints: as in a lock. own: the caller's functions. chosen: why this primary endpoint.
 
-    notes: what the caller stated, in sentences.
+    notes: what the caller stated, in sentences. cases_are_patients, common_cases: as the caller stated.
     """
 
     endpoints: dict[str, Any]
     own: dict[str, Any]
     chosen: tuple[str, ...]
     notes: tuple[str, ...]
+    cases_are_patients: bool = False
+    common_cases: bool = False
 
 
 def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -> AuditPlan:
@@ -66,7 +68,8 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     notes += _statements(settings, endpoints["failure_values"], measured)
     if not settings.below_chance and not set(names) <= set(table.metrics):
         refuse_turned(table, settings.positive)
-    return AuditPlan(endpoints, own, tuple(chosen), tuple(notes))
+    allowed = {"cases_are_patients": settings.cases_are_patients, "common_cases": settings.common_cases}
+    return AuditPlan(endpoints, own, tuple(chosen), tuple(notes), **allowed)
 
 
 def _endpoints(

@@ -63,7 +63,13 @@ def _as_run(table: Predictions, plan: AuditPlan, collected: Collected, notes: Se
         }
         for case, name in patient.items()
     )  # fmt: skip
-    lock = _lock(table, test, plan, keys, _cohort(table, patient, label))
+    lock = _lock(table, test, plan, keys, _cohort(table, patient, label)) | {
+        "audit": {
+            "repeated_rows": collected.repeated_rows,
+            "cases_are_patients": plan.cases_are_patients,
+            "common_cases": plan.common_cases,
+        }
+    }
     sources = tuple(asdict(source) for source in collected.sources)
     return RunFolder(
         _NO_FOLDER, lock, cases, jobs, (), {}, LedgerState(0, False, _ELSEWHERE), tuple(notes), sources=sources,

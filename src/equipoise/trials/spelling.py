@@ -18,6 +18,7 @@ from equipoise.zoo import refuse_without_adapter
 
 _GIVEN = ("self", "in_channels", "out_channels", "spatial_dims", "params")
 """Parameters that the trial gives, and a protocol cannot set."""
+_ZOO = "equipoise.zoo"
 _PACKAGES = Path(__file__).resolve().parents[1]
 
 
@@ -27,6 +28,7 @@ def refuse_misspelt(protocol: Protocol) -> None:
         if arm.nnunet is not None or arm.ensemble:
             continue  # no network of ours; the protocol has read what it states
         refuse_without_adapter(arm.model.name, arm.model.settings, protocol.folder)
+        _check_foreign(arm.model)
         _check(arm.model, "model", "models")
         _check(arm.optimizer, "optimizer", "optimizers")
     task = task_named(protocol.cohort.task, protocol.folder)
@@ -54,6 +56,19 @@ def _check_endpoint(name: str, task: Task) -> None:
         endpoint_named(name, task.columns, ("first", "second") if task.has_labels else ())
     except PredictionError as error:
         raise ProtocolError(f"the endpoint {name!r} is unknown: {error}") from error
+
+
+def _check_foreign(model: Named) -> None:
+    """Refuse a network of another package that is not installed, or has none of that name."""
+    package, _, adapter = model.name.partition(":")
+    network = model.settings.get("network")
+    if package != _ZOO or not isinstance(network, str):
+        return
+    # Here, because no other model needs the catalogue.
+    from equipoise.catalogue.foreign import PACKAGES, refuse_unknown
+
+    if adapter in PACKAGES:
+        refuse_unknown(adapter, network)
 
 
 def _check(named: Named, kind: str, package: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.store import cache_folder
 from equipoise.errors import PredictionError
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
@@ -18,6 +19,11 @@ def design_of(protocol: Protocol, cohort: Cohort) -> Design:
     networks = sorted({arm.model.name for arm in protocol.arms})
     epochs, primary = protocol.training.epochs, protocol.endpoints.primary
     return Design(cohort.name, primary, cohort.classes, tuple(networks), epochs, protocol.trial.name)
+
+
+def seed_spreads() -> Path:
+    """Return the file in the user's cache that stores the spread between training runs from trial to trial."""
+    return cache_folder() / "seed-spreads.json"
 
 
 def keep_spread(results: Mapping[str, Any], design: Design, file: Path) -> None:

@@ -63,3 +63,11 @@ def test_what_a_tried_arm_raises_is_one_sentence_and_lack_of_memory_is_none_of_i
         raise raised
     assert str(refusal.value).startswith(sentence)
     assert refusal.value.__cause__ is raised
+
+
+def test_a_network_of_one_image_size_is_told_both_cures():
+    cures = r"img_size = 24 in its table, if .*preprocessing.size = \[224, 224\]"
+    with pytest.raises(ProtocolError, match=cures), named_arm("vit", "cannot train", "correct its model"):
+        raise AssertionError("Input height (24) doesn't match model (224).")
+    with pytest.raises(ProtocolError, match="correct its model"), named_arm("vit", "cannot train", "correct its model"):
+        raise AssertionError("Input height (24) is odd")

@@ -96,6 +96,66 @@ def test_parameters_that_stand_still_are_named():
     assert "4 of 6 keep their values" in over_matrices
 
 
+class LookaheadUp(Sign):
+    """Sign momentum of the wrong sign that returns halfway to slow weights every `k` steps."""
+
+    def __init__(self, params, k, lr=1e-3):
+        super().__init__(params, lr=-lr)
+        self.k = k
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step(closure)
+        for param in self.param_groups[0]["params"]:
+            kept = self.state[param]
+            kept["n"] = kept.get("n", 0) + 1
+            slow = kept.setdefault("slow", param.clone())
+            if kept["n"] % self.k == 0:
+                slow.lerp_(param, 0.5)
+                param.copy_(slow)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(torch.optim.SGD, lr=1e-2, maximize=True),
+        partial(torch.optim.SGD, lr=1e-6, momentum=0.99, maximize=True),
+        partial(torch.optim.Adam, lr=1e-3, maximize=True),
+        partial(torch.optim.AdamW, lr=1e-3, weight_decay=1.0, maximize=True),
+        partial(Sign, lr=-1e-3),
+        *(partial(LookaheadUp, k=k) for k in (3, 5, 10)),
+    ],
+)
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_rule_of_the_wrong_sign_is_named(build, name):
+    assert "breaks the clause 'goes down the gradient': over 15 steps" in fault(build, name)
+
+
+class Langevin(torch.optim.SGD):
+    """Gradient descent with noise, which takes many steps up."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            for param in group["params"]:
+                param.add_(torch.randn_like(param), alpha=(2 * group["lr"]) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(partial(Langevin, lr=lr) for lr in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)),
+        *(partial(torch.optim.SGD, lr=lr, momentum=m) for lr in (1e-3, 0.1, 1, 10, 1e3) for m in (0.9, 0.99, 0.999)),
+        *(partial(torch.optim.SGD, lr=lr, momentum=0.99, nesterov=True) for lr in (0.1, 1, 10)),
+        *(partial(torch.optim.Adam, lr=lr, betas=(0.99, 0.999)) for lr in (1e-2, 1, 10)),
+        partial(torch.optim.AdamW, lr=1e-2, weight_decay=10.0),
+    ],
+)
+def test_rules_that_overshoot_or_wander_go_down(build):
+    assert fault(build, "constant") is None
+
+
 def test_a_learning_rate_of_zero_is_no_fault():
     def grouped(params):
         """Freeze the first half by a learning rate of 0."""

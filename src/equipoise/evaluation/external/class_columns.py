@@ -15,9 +15,9 @@ from scipy.special import expit, softmax
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
-from equipoise.evaluation.external.called_classes import POSITIVES, refuse_unnamed_calls, scores_of_calls
+from equipoise.evaluation.external.called_classes import refuse_unnamed_calls, scores_of_calls
 from equipoise.evaluation.external.likeness import refuse_unlisted
-from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.rival_columns import refuse_rivals
 from equipoise.evaluation.external.score_scales import (
     SUM_TOLERANCE,
@@ -25,7 +25,9 @@ from equipoise.evaluation.external.score_scales import (
     refuse_outside,
     refuse_stated_logits,
 )
+from equipoise.evaluation.external.score_strays import REMEDY, Place, fractions, outside, sentence_outside
 from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.external.two_classes import sides
 from equipoise.evaluation.predictions import SCORE
 
 _PER_CLASS = re.compile(r"(prob|proba|probability|p|pred_prob|y_prob|y_proba|y_score|logit|logits)_(.+)", re.IGNORECASE)
@@ -50,12 +52,14 @@ def with_scores(
     options: AuditOptions,
     truth: Mapping[str, str] | None,
     used: dict[str, str] | None = None,
+    rows: RowNumbers | None = None,
 ) -> tuple[Columns, list[str]]:
     """Return the columns with `truth` and one `score_<class>` per class, where the table is a classifier's; and notes.
 
     truth: case → class, for tables without a truth of their own. used: is filled with the columns of scores and calls.
+    rows: the numbers of the rows in their file.
     """
-    before = columns
+    before, used, rows = columns, {} if used is None else used, rows or RowNumbers(np.zeros(0, np.int64))
     # The same prefix in other letters, as spreadsheets write it.
     columns = {SCORE + key[len(SCORE) :] if key.lower().startswith(SCORE) else key: v for key, v in columns.items()}
     own = "truth" in columns
@@ -76,10 +80,10 @@ def with_scores(
     if blank:
         raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
     if any(name.startswith(SCORE) for name in columns):
-        columns, notes = _completed(columns, source, options, sorted(set(texts)), notes)
+        columns, notes = _completed(columns, source, options, sorted(set(texts)), notes, rows)
     else:
-        columns, notes = _from_one(columns, source, options, texts, notes, used)
-    if used is not None and not {"score", "prediction"} & used.keys():
+        columns, notes = _from_one(columns, source, options, texts, notes, used, rows)
+    if not {"score", "prediction"} & used.keys():
         scores = [name for name in before if name not in columns or name.lower().startswith(SCORE)]
         used |= {"score": ", ".join(scores)} if scores else {}
     return columns, notes
@@ -92,6 +96,12 @@ def score_columns(columns: Columns) -> list[str]:
         for name in columns
         if bare(name) in _SCORES or name.lower().startswith(SCORE) or _PER_CLASS.fullmatch(name)
     ]
+
+
+def own_names(used: Mapping[str, str]) -> dict[str, str]:
+    """Return what a file calls its column of scores, by our name; used: role → column, "arms" of a wide table."""
+    name = used.get("score") or used.get("arms")
+    return {} if name is None else {"score": name}
 
 
 def _truths(labels: list[Any], classes: list[str]) -> list[Any]:
@@ -147,25 +157,27 @@ def _softmax(columns: Columns, source: str) -> Columns:
 
 
 def _completed(
-    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str]
+    columns: Columns, source: str, options: AuditOptions, truths: list[str], notes: list[str], rows: RowNumbers
 ) -> tuple[Columns, list[str]]:
     """Add the score of the other of two classes where a table has one; turn stated logits into probabilities."""
     names = [name for name in columns if name.startswith(SCORE)]
     others = [truth for truth in truths if SCORE + truth not in names]
     if len(names) == 1 and len(others) == 1 and len(truths) <= 2:
         positive = names[0].removeprefix(SCORE)
-        table, more = _two(columns, names[0], positive, others[0], source, options)
+        place = Place(source, names[0], columns, rows)
+        table, more = _two(columns, names[0], positive, others[0], place, options)
         return table, [*notes, *more]
+    place = Place(source, ", ".join(names), columns, rows)
     if options.scores == LOGITS and len(names) > 1:
         return _softmax(columns, source), [*notes, f"The scores of {source} are logits, as stated: softmax was taken."]
     if options.scores == PERCENT and len(names) > 1:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
-        refuse_no_percentages(columns, scores, ", ".join(names), source)
+        refuse_no_percentages(scores, place)
         shares = dict(zip(names, scores.T / 100, strict=True))
         return {**columns, **shares}, [*notes, f"The scores of {source} are percentages and were divided by 100."]
     if options.scores == PROBABILITIES:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
-        refuse_outside(columns, scores, ", ".join(names), source, options.arm)
+        refuse_outside(scores, place, options.arm)
     return columns, notes
 
 
@@ -196,10 +208,10 @@ def _from_one(
     options: AuditOptions,
     truths: list[str],
     notes: list[str],
-    used: dict[str, str] | None = None,
+    used: dict[str, str],
+    rows: RowNumbers,
 ) -> tuple[Columns, list[str]]:
     """Read one column of scores or of called classes; `used` is filled with its name."""
-    used = {} if used is None else used
     if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         refuse_unnamed_calls(columns, truths, source, options)
@@ -212,13 +224,17 @@ def _from_one(
     if score is None and called is not None and _is_fraction(columns[called]):
         score, called = called, None
     if score is not None:
-        positive, negative = _sides(truths, source, options)
-        _refuse_confidence(columns, score, called, positive, truths, source, options)
+        where = source if "truth" in columns else f"the reference {options.truth}"
+        positive, negative = sides(truths, source, where, options)
+        # By the file's own name: what is called "score" here may be called anything there.
+        place = Place(source, own_names(used).get(score, score), columns, rows)
+        _refuse_confidence(columns, score, called, positive, truths, place, options)
         if called is not None:
             columns = {name: values for name, values in columns.items() if name != called}
-            notes.append(f"The predicted classes in {called!r} of {source} were not used; the scores were.")
+            calls = used.get("prediction", called)
+            notes.append(f"The predicted classes in {calls!r} of {source} were not used; the scores were.")
         used["score"] = used.get("score", score)
-        table, more = _two(columns, score, positive, negative, source, options)
+        table, more = _two(columns, score, positive, negative, place, options)
         return table, [*notes, *more]
     if called is None:
         refuse_unnamed_calls(columns, truths, source, options)
@@ -256,63 +272,38 @@ def _is_fraction(values: NDArray[Any]) -> bool:
     return numbers is not None and bool((numbers[np.isfinite(numbers)] % 1 != 0).any())
 
 
-def _sides(truths: list[str], source: str, options: AuditOptions) -> tuple[str, str]:
-    """Return the class that a single score is about, and the other one."""
-    seen = sorted(set(truths))
-    if len(seen) > 2:
-        raise PredictionError(
-            f"{source} has one score and {len(seen)} classes ({', '.join(seen[:4])}); give a column "
-            "score_<class> for each"
-        )
-    if options.positive is not None:
-        others = [one for one in seen if one != options.positive]
-        if len(others) != 1:
-            raise PredictionError(f"{source} has the classes {', '.join(seen)}; name the positive one with --positive")
-        return options.positive, others[0]
-    for one in seen:
-        partner = POSITIVES.get(one.lower())
-        if one.lower() in POSITIVES and {other.lower() for other in seen} <= {one.lower(), partner, "-1"}:
-            return one, next((other for other in seen if other != one), str(partner))
-    if len(seen) == 1 and seen[0].lower() in POSITIVES.values():
-        positive = next(one for one, other in POSITIVES.items() if other == seen[0].lower())
-        return positive, seen[0]
-    raise PredictionError(
-        f"{source} has one score, but it is not clear of which class ({', '.join(seen)}); name the class (--positive "
-        f"{seen[-1]})"
-    )
-
-
 def _two(
-    columns: Columns, name: str, positive: str, negative: str, source: str, options: AuditOptions
+    columns: Columns, name: str, positive: str, negative: str, place: Place, options: AuditOptions
 ) -> tuple[Columns, list[str]]:
     """Make the scores of two classes of that of one, the positive class second."""
-    score, notes = _probability(columns, name, source, options)
+    score, notes = _probability(columns[name], place, options)
     if name != SCORE + positive or notes:
-        notes.append(f"The column {name!r} of {source} was read as the probability of {positive!r}.")
+        notes.append(f"The column {place.name!r} of {place.source} was read as the probability of {positive!r}.")
     rest = {key: values for key, values in columns.items() if key != name}
     return {**rest, SCORE + negative: 1 - score, SCORE + positive: score}, notes
 
 
-def _probability(
-    columns: Columns, name: str, source: str, options: AuditOptions
-) -> tuple[NDArray[np.float64], list[str]]:
+def _probability(cells: NDArray[Any], place: Place, options: AuditOptions) -> tuple[NDArray[np.float64], list[str]]:
     """Return probabilities; refuse values of which it is not certain whether they are logits."""
-    score = _score_numbers(columns[name], name, source)
+    name, source = place.name, place.source
+    score = _score_numbers(cells, name, source)
     finite = score[np.isfinite(score)]
     inside = bool(((finite >= 0) & (finite <= 1)).all())
     kind = options.scores or (LOGITS if "logit" in name.lower() and not inside else None)
     if kind == LOGITS:
-        refuse_stated_logits(columns, score[:, None], name, source)
-        return _logistic(finite, score, name, source)
+        refuse_stated_logits(place.columns, score[:, None], name, source)
+        return _logistic(score, place)
     if kind == PERCENT:
-        refuse_no_percentages(columns, score[:, None], name, source)
-        return score / 100, [f"The scores {name!r} of {source} are percentages and were divided by 100."]
+        refuse_no_percentages(score[:, None], place)
+        cautions = fractions(score, place, cells)
+        note = f"The scores {name!r} of {source} are percentages and were divided by 100."
+        return score / 100, [*cautions, note]
     if kind is None and "logit" in name.lower():
         raise PredictionError(
             f"{source} has the column {name!r} with values from 0 to 1 only; say what they are (--scores "
             "probabilities; convert logits to probabilities)"
         )
-    refuse_outside(columns, score[:, None], name, source, options.arm)
+    refuse_outside(score[:, None], place, options.arm)
     return score, []
 
 
@@ -322,7 +313,7 @@ def _refuse_confidence(
     called: str | None,
     positive: str,
     truths: list[str],
-    source: str,
+    place: Place,
     options: AuditOptions,
 ) -> None:
     """Refuse scores that may be about the class that was called, whichever it is, unless they were stated.
@@ -338,19 +329,23 @@ def _refuse_confidence(
     calls = np.array(_truths(columns[called].tolist(), []), dtype=str) if called is not None else None
     if calls is not None and (calls == positive).all():
         return
-    if calls is None and "confidence" not in bare(name) and len(np.unique(score[known])) < MANY_SCORES:
+    if calls is None and "confidence" not in bare(place.name) and len(np.unique(score[known])) < MANY_SCORES:
         return
     raise PredictionError(
-        f"no score in {name!r} of {source} is below 0.5, as if it were the confidence in the predicted class and not "
-        f"the probability of {positive!r}; give that probability, or confirm it (--scores probabilities)"
+        f"no score in {place.name!r} of {place.source} is below 0.5, as if it were the confidence in the predicted "
+        f"class and not the probability of {positive!r}; give that probability, or confirm it (--scores probabilities)"
     )
 
 
-def _logistic(
-    finite: NDArray[np.float64], score: NDArray[np.float64], name: str, source: str
-) -> tuple[NDArray[np.float64], list[str]]:
+def _logistic(score: NDArray[np.float64], place: Place) -> tuple[NDArray[np.float64], list[str]]:
     """Take the logistic function; refuse scores so large that it makes different ones equal and their order is lost."""
+    known = np.flatnonzero(np.isfinite(score))
+    finite, name, source = score[known], place.name, place.source
     if len(np.unique(expit(finite))) < len(np.unique(finite)):
+        few = outside(finite[:, None], 100)
+        if len(few):
+            text = sentence_outside(finite[:, None], 100, place, few, known)
+            raise PredictionError(f"{text}, as percentages do; {REMEDY}, then say that they are percentages")
         raise PredictionError(
             f"{source} has scores in {name!r} from {finite.min():.4g} to {finite.max():.4g}, which are too large for "
             "the logistic function to keep different scores apart; give probabilities (percentages divided by 100)"

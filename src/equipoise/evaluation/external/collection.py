@@ -12,13 +12,13 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.class_columns import other_sums, score_columns, with_scores
+from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
+from equipoise.evaluation.external.reading import Caution, Reading, Repeated, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
 from equipoise.evaluation.external.score_cells import plain_numbers
@@ -74,6 +74,11 @@ class Collected:
     structures: frozenset[str] = frozenset()
     readings: tuple[str, ...] = ()
     lists: tuple[ListFile, ...] = ()
+
+    @property
+    def repeated_rows(self) -> int:
+        """How many rows of all files repeat another one and were left out."""
+        return sum(one.rows for one in self.readings if isinstance(one, Repeated))
 
 
 def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, watch: Watch = silent) -> Collected:
@@ -316,14 +321,15 @@ def _reading(
     columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
-    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options)
+    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options, own_names(used))
     notes += cells
-    columns, more = with_scores(columns, source, options, truth, used)
-    cautions = [one for one in notes if isinstance(one, Caution)] + other_sums(columns, source)
+    columns, more = with_scores(columns, source, options, truth, used, rows)
+    cautions = [one for one in (*notes, *more) if isinstance(one, Caution)] + other_sums(columns, source)
     columns, aside = without_words(columns, source, options.subgroups)
     return Reading(
         source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
-        readings=(*table.notes, *(one for one in notes if one not in cautions), *more, *aside), used=used,
+        readings=(*table.notes, *(one for one in (*notes, *more) if one not in cautions), *aside),
+        used=used,
     )  # fmt: skip
 
 

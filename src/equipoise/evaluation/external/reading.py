@@ -22,6 +22,18 @@ class Caution(str):
     __slots__ = ()
 
 
+class Repeated(str):
+    """A note on rows that repeat others and were left out; `rows`: their number."""
+
+    rows: int
+
+    def __new__(cls, text: str, rows: int) -> "Repeated":
+        """Return the note with its number."""
+        made = super().__new__(cls, text)
+        made.rows = rows
+        return made
+
+
 @dataclass
 class RowNumbers:
     """The number of each row of a table in its file, (rows,); rows that are left out of the table leave here, too."""

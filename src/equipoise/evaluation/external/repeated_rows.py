@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.reading import Columns
+from equipoise.evaluation.external.reading import Columns, Repeated
 from equipoise.evaluation.external.table_file import as_numbers
 
 _KEYS = ("arm", "seed", "fold", "split")
@@ -39,7 +39,7 @@ def without_repeats(
             f"{len(again)} rows of {source} repeat another row in every column (row {one} that of row {other}) and "
             "were left out."
         )
-    return {name: values[kept] for name, values in columns.items()}, rows[kept], [note]
+    return {name: values[kept] for name, values in columns.items()}, rows[kept], [Repeated(note, len(again))]
 
 
 def refuse_conflicts(columns: Columns, rows: NDArray[np.int64], source: str) -> None:

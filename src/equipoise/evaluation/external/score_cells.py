@@ -20,15 +20,22 @@ _OF_WORDS = 0.5
 
 
 def plain_numbers(
-    columns: Columns, names: list[str], source: str, rows: RowNumbers, options: AuditOptions
+    columns: Columns,
+    names: list[str],
+    source: str,
+    rows: RowNumbers,
+    options: AuditOptions,
+    shown: Mapping[str, str] | None = None,
 ) -> tuple[Columns, AuditOptions, list[str]]:
     """Return the columns `names` with percentages ("62,9 %") as numbers, the options with that scale, and notes.
 
-    Raises PredictionError for a cell without its sign among percentages, and for a few that are no number at all.
+    shown: what the file calls a column, where that is another name. Raises PredictionError for a cell without its sign
+    among percentages, and for a few that are no number at all.
     """
     notes = []
-    for name in names:
-        cells = [_text(cell) for cell in columns[name].tolist()]
+    for key in names:
+        name = (shown or {}).get(key, key)
+        cells = [_text(cell) for cell in columns[key].tolist()]
         filled = [index for index, cell in enumerate(cells) if cell.lower() not in MISSING]
         signed = [index for index in filled if _WITH_SIGN.fullmatch(cells[index])]
         if not signed:
@@ -48,7 +55,7 @@ def plain_numbers(
         options = replace(options, scores=PERCENT)
         numbers = np.full(len(cells), np.nan)
         numbers[signed] = [float(_WITH_SIGN.fullmatch(cells[k])[1].replace(",", ".")) for k in signed]  # type: ignore[index]
-        columns = {**columns, name: numbers}
+        columns = {**columns, key: numbers}
         notes.append(f"The cells of {name!r} of {source} have the sign % and were read as percentages.")
     return columns, options, notes
 

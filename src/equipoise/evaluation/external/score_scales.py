@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.score_strays import REMEDY, Place, outside, sentence_outside
 from equipoise.evaluation.predictions import Predictions
 
 Array = NDArray[np.float64]
@@ -39,10 +40,16 @@ def refuse_stated_logits(columns: Mapping[str, NDArray[Any]], scores: Array, nam
             )
 
 
-def refuse_no_percentages(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str) -> None:
+def refuse_no_percentages(scores: Array, place: Place) -> None:
     """Raise PredictionError where scores (rows, columns) called percentages do not look so in some arm."""
-    for whose, rows in _runs(columns, len(scores)):
-        own = _finite(scores[rows])
+    name, source = place.name, place.source
+    for whose, rows in _runs(place.columns, len(scores)):
+        at = np.flatnonzero(rows)[np.isfinite(scores[rows]).all(axis=1)]
+        own = scores[at]
+        # Stated: whatever is most of them is what was meant.
+        few = outside(own, 100, most=0.5)
+        if len(few):
+            raise PredictionError(f"{sentence_outside(own, 100, place, few, at)}; {REMEDY}")
         if len(own) and (scale_of(own) == UNIT or own.min() < 0 or own.max() > 100):
             raise PredictionError(
                 f"{source} has scores in {name!r} that are called percentages, and those{whose} lie from "
@@ -50,17 +57,20 @@ def refuse_no_percentages(columns: Mapping[str, NDArray[Any]], scores: Array, na
             )
 
 
-def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str, arm: str = "") -> None:
+def refuse_outside(scores: Array, place: Place, arm: str = "") -> None:
     """Raise PredictionError where scores (rows, columns) that should be probabilities are not, in some arm.
 
     arm: the one that the file was given as, for the remedy.
     """
+    columns, name, source = place.columns, place.name, place.source
     groups = [(whose, own) for whose, rows in _runs(columns, len(scores)) if len(own := _finite(scores[rows]))]
-    outside = [(whose, own) for whose, own in groups if scale_of(own) != UNIT]
-    if not outside:
+    others = [(whose, own) for whose, own in groups if scale_of(own) != UNIT]
+    if not others:
         return
+    percent, logits = (f"--scores {one}" + (f", for this arm alone {arm}={one}" if arm else "") for one in _STATED)
+    _refuse_stray(scores, place, percent, logits)
     inside = [(whose, own) for whose, own in groups if scale_of(own) == UNIT]
-    whose, own = outside[0]
+    whose, own = others[0]
     bad = f"{source} has scores in {name!r}{whose} from {own.min():.4g} to {own.max():.4g}, which are not probabilities"
     if inside:
         other, good = inside[0]
@@ -68,11 +78,22 @@ def refuse_outside(columns: Mapping[str, NDArray[Any]], scores: Array, name: str
             f"{bad}, and from {good.min():.4g} to {good.max():.4g}{other}; two scales cannot be compared: give "
             "probabilities of every arm"
         )
-    percent, logits = (f"--scores {one}" + (f", for this arm alone {arm}={one}" if arm else "") for one in _STATED)
     remedy = f"give probabilities, or say that they are logits ({logits})"
     if own.min() >= 0 and own.max() <= 100 and (scale_of(own) == PERCENT or "%" in name):
         remedy = f"say that they are percentages ({percent}), or give probabilities"
     raise PredictionError(f"{bad}; {remedy}")
+
+
+def _refuse_stray(scores: Array, place: Place, percent: str, logits: str) -> None:
+    """Raise PredictionError where few scores of an arm lie outside the scale of all others, which was not stated."""
+    further = {1: f", or say that all are logits ({logits})", 100: f"; then say that all are percentages ({percent})"}
+    for _, rows in _runs(place.columns, len(scores)):
+        at = np.flatnonzero(rows)[np.isfinite(scores[rows]).all(axis=1)]
+        for whole, remedy in further.items():
+            few = outside(scores[at], whole)
+            if len(few):
+                text = sentence_outside(scores[at], whole, place, few, at)
+                raise PredictionError(f"{text}; {REMEDY}{remedy}")
 
 
 def refuse_foreign_threshold(table: Predictions, threshold: float, positive: int) -> None:

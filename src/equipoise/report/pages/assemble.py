@@ -88,7 +88,8 @@ def _tuning(run: RunFolder, results: dict[str, Any]) -> list[Figure | None]:
 def _from_scores(run: RunFolder, results: dict[str, Any], names: dict[str, str]) -> list[Figure | None]:
     """Make the figures that need the class scores of every test case: ROC, calibration and net benefit."""
     tests = _tests(run)
-    scored = {name: one for name, one in tests.items() if one.classes and np.isfinite(one.scores).all()}
+    described = {entry["name"] for entry in results["arms"] if entry.get("confusion")}
+    scored = {name: one for name, one in tests.items() if one.classes and name in described}
     if not scored or run.lock.get("calls_only"):
         return []
     index = positive_index(run)

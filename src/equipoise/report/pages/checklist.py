@@ -30,7 +30,7 @@ def checklists(run: RunFolder, results: Mapping[str, Any]) -> dict[str, list[Ite
     """Return both drafts by name; every item of a checklist occurs once."""
     facts = facts_of(run, results)
     if run.sources:
-        facts = audit.facts(facts, results)
+        facts = audit.facts(facts, results, run.lock)
     return {"CLAIM 2024": _items(CLAIM, facts), "TRIPOD+AI": _items(TRIPOD, facts)}
 
 

@@ -44,13 +44,15 @@ def ensemble(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {"ensemble": [str(name) for name in plan["ensemble"]], "members": int(plan.get("members", 1))}
 
 
-def classification(jobs: Sequence[JobRecord], positive: int | None) -> dict[str, Any]:
+def classification(jobs: Sequence[JobRecord], positive: int | None, cases: int | None = None) -> dict[str, Any]:
     """Describe a classifier's test predictions beyond its endpoints; empty for masks, and for NaN or infinity.
 
+    cases: how many each run must have, for a description of the same cases as that of other arms; empty for fewer.
     The confusion is summed over runs (`confusion_runs` of them); the predicted class has the highest score.
     """
     test = part(jobs, "test")
-    if test is None or not test.classes or not np.isfinite(test.scores).all():
+    few = cases is not None and test is not None and bool((np.bincount(run_numbers(test)) < cases).any())
+    if test is None or few or not test.classes or not np.isfinite(test.scores).all():
         return {**dict.fromkeys(("confusion", "class_rates", "operating_point", "calibration")), "confusion_runs": 0}
     called, run, n = test.scores.argmax(axis=1), run_numbers(test), len(test.classes)
     # Clustered by patient and averaged over runs: summed counts would make intervals too narrow by the number of runs.

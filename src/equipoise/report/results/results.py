@@ -251,7 +251,8 @@ def _arm(
         "endpoints": _endpoints(run, name, judged),
         "cost": cost(finished, _same_network(run, plan)),
         **ensemble(plan),
-        **classification(finished, positive_index(run)),
+        # An audit's arm without some cases has no estimate, and may lack those on which it fails.
+        **classification(finished, positive_index(run), len(run.cases) if run.sources else None),
     }
 
 

@@ -14,9 +14,10 @@ from equipoise.runfolder.read import RunFolder
 
 Entry = Mapping[str, Any]
 WHY = "this is an audit of predictions made elsewhere, and no ledger proves when the test set was opened"
+UNPROVEN_RUNS = "An audit cannot check that the runs of an arm are trainings of their own."
 # The keys are listed one by one, so that a new fact of the checklists is not claimed of an audit by default.
 _KNOWN = (
-    *("question", "technology", "goal", "flow", "events", "metrics", "measures", "statistics", "performance", "errors"),
+    *("question", "technology", "goal", "metrics", "measures", "statistics", "performance", "errors"),
     *("diagnostic", "clusters", "size", "fairness", "heterogeneity", "robustness", "limits"),
 )
 
@@ -63,11 +64,46 @@ def _of_networks(results: Entry) -> bool:
     return any(pair.get("about") == "networks" for pair in results["comparisons"])
 
 
-def facts(known: Mapping[str, str], results: Entry) -> dict[str, str]:
+def facts(known: Mapping[str, str], results: Entry, lock: Entry) -> dict[str, str]:
     """Return the sentences for the checklists that predictions alone support."""
+    classes = results["cohort"]["split_classes"].get("test") or {}
+    # Of the test cases alone: that there are no others in the files does not say that none were trained on.
+    events = f"test: {', '.join(f'{count} {name}' for name, count in classes.items())}." if classes else ""
+    tested = f"Tested: {_tested(results, lock, 'case')}. Left out: {'; '.join(_omitted(lock)) or 'nothing'}."
+    own = {"flow": tested, "events": events, "missing": _missing(lock) if classes else ""}
+    return {name: known[name] for name in _KNOWN if name in known} | own
+
+
+def _tested(results: Entry, lock: Entry, noun: str) -> str:
+    """Return how many cases of how many patients were tested, and by whose word a case is a patient."""
     cohort = results["cohort"]
-    tested = f"{plural(cohort['split']['test'], 'case')} of {plural(cohort['split_patients']['test'], 'patient')}"
-    return {name: known[name] for name in _KNOWN if name in known} | {"flow": f"Tested: {tested}."}
+    count = f"{plural(cohort['split']['test'], noun)} of {plural(cohort['split_patients']['test'], 'patient')}"
+    alone = (lock.get("audit") or {}).get("cases_are_patients")
+    return f"{count} (every case a different patient, as the caller stated)" if alone else count
+
+
+def _omitted(lock: Entry) -> list[str]:
+    """Return what was left out of the files, with the reason."""
+    cases, rows = lock.get("left_out"), (lock.get("audit") or {}).get("repeated_rows", 0)
+    parts = []
+    if cases:
+        which = f"{cases['cases']} of {cases['of']} test cases"
+        parts.append(f"{which}, because an arm lacks them or states another truth for them")
+    if rows:
+        parts.append(f"{plural(rows, 'row')} that {'repeat' if rows > 1 else 'repeats'} another one in every column")
+    return parts
+
+
+def _missing(lock: Entry) -> str:
+    """Return how predictions that are missing were handled."""
+    if not (lock.get("audit") or {}).get("common_cases"):
+        return "Nothing was imputed, and an arm without a prediction of every test case was not judged."
+    cases = lock.get("left_out")
+    number = f"{cases['cases']} of {cases['of']} test cases were" if cases else "no test case was"
+    return (
+        "Nothing was imputed: cases without a prediction of every arm, or with different truths, were to be left out "
+        f"for all arms, as the caller asked; {number}."
+    )
 
 
 def empty_masks(results: Entry) -> str:
@@ -93,19 +129,19 @@ def provenance(run: RunFolder) -> list[tuple[str, str]]:
     ]
 
 
-def data_and_training(results: Entry, run_sources: Sequence[Entry]) -> list[str]:
+def data_and_training(results: Entry, run_sources: Sequence[Entry], lock: Entry) -> list[str]:
     """Return the first sentences of the methods paragraph."""
-    cohort, arms = results["cohort"], [str(arm["name"]) for arm in results["arms"]]
+    arms = [str(arm["name"]) for arm in results["arms"]]
     kinds = listed(list(dict.fromkeys(str(source["kind"]) for source in run_sources)))
     runs = {len(arm["seeds"]) for arm in results["arms"]}
     trained = "one training run each" if runs == {1} else f"{'up to ' * (len(runs) > 1)}{max(runs)} training runs each"
     read = (
         f"Predictions made elsewhere ({kinds}) of {plural(len(arms), 'arm')} – {', '.join(arms)} – were audited: "
-        f"{plural(cohort['split']['test'], 'test case')} of {plural(cohort['split_patients']['test'], 'patient')}, "
-        f"{trained}."
+        f"{_tested(results, lock, 'test case')}, {trained}."
     )
+    omitted = f"Left out were {' and '.join(_omitted(lock))}." if _omitted(lock) else ""
     unseen = (
         "It is not known how the arms were trained, how the test cases were chosen, or whether they had been seen "
         "before."
     )
-    return [read, unseen]
+    return [one for one in (read, omitted, unseen) if one]

@@ -16,10 +16,11 @@ def no_finished_seed(arm: str) -> str:
     return f"{arm} has no finished seed with test predictions in every fold."
 
 
-def missing_cases(arm: str, seed: int, missing: int, cases: int, first: str) -> str:
-    """Describe an arm that lacks test cases."""
+def missing_cases(arm: str, seed: int | None, missing: int, cases: int, first: str) -> str:
+    """Describe an arm that lacks test cases; seed: of its run, None where it has one run."""
+    run = "" if seed is None else f" (seed {seed})"
     return (
-        f"{arm} (seed {seed}) has no prediction for {missing} of {cases} test cases, first {first!r}; a paired "
+        f"{arm}{run} has no prediction for {missing} of {cases} test cases, first {first!r}; a paired "
         "comparison needs all of them."
     )
 

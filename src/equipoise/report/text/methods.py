@@ -9,6 +9,8 @@ from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
 from equipoise.report.text.words import case_noun, listed, plural, stratified, trained_as
 
+_OF_EVERY_TRIAL = ("python", "equipoise", "torch", "numpy", "scipy")
+
 
 def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the paragraph, and its numbered references in order."""
@@ -25,7 +27,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
     made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
     made += other_kinds(results["arms"], cite)
     if results.get("audit"):
-        made = audit.data_and_training(results, results["sources"])
+        made = audit.data_and_training(results, results["sources"], lock)
     sentences = [*made, *statistics(results, cite)]
     return " ".join(filter(None, sentences)), [REFERENCES[key] for key in used]
 
@@ -72,7 +74,9 @@ def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
 def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
     arms = ", ".join(f"{arm['name']} ({trained_as(arm)})" for arm in results["arms"])
     versions = lock.get("versions", {})
-    tools = ", ".join(f"{name} {versions[name]}" for name in ("equipoise", "torch", "python") if name in versions)
+    # Those of every trial, and the packages behind the arms.
+    named = ("equipoise", "torch", "python", *(name for name in versions if name not in _OF_EVERY_TRIAL))
+    tools = ", ".join(f"{name} {versions[name]}" for name in named if name in versions)
     seeds = ", ".join(map(str, lock["seeds"]))
     own = " of the networks" if any(arm["optimizer"] is None for arm in results["arms"]) else ""
     return [

@@ -139,11 +139,20 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     )
 
 
-def short_training(updates: int, fewest: int) -> str:
-    """Describe networks that were planned to be trained for too short a time to be judged."""
+def short_training(updates: int, fewest: int, opened: bool = False) -> str:
+    """Describe networks that were planned to be trained for too short a time to be judged.
+
+    opened: whether the test cases have been opened since, so that a longer training is another trial on them.
+    """
+    remedy = "raise training.epochs"
+    if opened:
+        remedy = (
+            "a trial with more training.epochs is exploratory on these test cases, which are opened now, and "
+            "confirmatory on test cases that no trial has opened"
+        )
     return (
         f"Networks get {updates:,} updates each; with fewer than {fewest:,} a network has hardly begun to learn, and "
-        "the verdict holds for networks trained so shortly; raise training.epochs."
+        f"the verdict holds for networks trained so shortly; {remedy}."
     )
 
 
@@ -152,6 +161,23 @@ def near_pairs(pairs: int, a: str, b: str) -> str:
     return (
         f"{plural(pairs, 'pair')} of cases in different parts {'has' if pairs == 1 else 'have'} nearly equal images, "
         f"first {a} and {b}; the source states different patients."
+    )
+
+
+def allowed_copies(pairs: int, a: str, b: str) -> str:
+    """Describe equal images under different patients in one part, which the protocol allows."""
+    return (
+        f"{plural(pairs, 'pair')} of cases of different patients in one part {'has' if pairs == 1 else 'have'} equal "
+        f"images, first {a} and {b}, as the protocol allowed: each counts as a patient, and intervals are too narrow."
+    )
+
+
+def near_copies(pairs: int, a: str, b: str) -> str:
+    """Describe nearly equal images under different patients among the test cases."""
+    return (
+        f"{plural(pairs, 'pair')} of test cases of different patients {'has' if pairs == 1 else 'have'} nearly equal "
+        f"images, first {a} and {b}: if they are copies of one image, each counts as a patient, and intervals are too "
+        "narrow."
     )
 
 
@@ -300,8 +326,8 @@ WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training,
-    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
-    no_patients_stated, no_result, arm_unjudged,
+    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,
+    not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
     left_out_slow, left_out_unbeaten, rival_left_out,
     cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
@@ -42,12 +43,20 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     if results.get("unfinished"):
         answer, detail = so_far(results)
         return [Answer("How far has this trial progressed?", answer, detail)]
-    first = [_with_omission(_best(results, names, label), results)]
+    first = [_with_omission(_of_methods(_best(results, names, label), results), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
     # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
     use = replace(use, answer=f"{use.answer} {truth_in_words(results)}")
     return [*first, *([rule] if rule else []), use]
+
+
+def _of_methods(answer: Answer, results: Entry) -> Answer:
+    """Add to a claim on methods what an audit cannot check."""
+    claims = [pair for pair in results["comparisons"] if pair["verdict"] in DECIDED and pair.get("about") != "networks"]
+    if not (results.get("audit") and claims):
+        return answer
+    return replace(answer, answer=f"{answer.answer} {audit.UNPROVEN_RUNS}")
 
 
 def _with_omission(answer: Answer, results: Entry) -> Answer:
@@ -86,8 +95,9 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         cause = reasons[0] if reasons else "No arm has test predictions."
         lacking = results.get("audit") and ("has no prediction for" in cause or "is not a number" in cause)
-        remedy = "Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
-        return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}", remedy)
+        # In the answer, which the terminal prints too.
+        remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
+        return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
     if len(pairs) == 1:
         return Answer(question, pair_sentence(pairs[0]))
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}

@@ -1,5 +1,6 @@
 """Tell an arm's own fault from the machine's: only the former is a failure that counts in the verdict."""
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -37,7 +38,27 @@ def named_arm(name: str, cannot: str, remedy: str) -> Iterator[None]:
         if out_of_memory(error):
             raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
         sentence = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise ProtocolError(f"arm {name!r} {cannot} ({sentence}); {remedy}") from error
+        raise ProtocolError(f"arm {name!r} {cannot} ({sentence}); {_of_its_size(sentence) or remedy}") from error
+
+
+_OTHER_SIZE = re.compile(r"\((\d+)[^()]*\) doesn't match model(?: size)? \((\d+)")
+"""What networks of one image size say of another, as timm's vision transformers: theirs behind the images'."""
+
+
+def _of_its_size(sentence: str) -> str:
+    """Return the cure of a network that takes images of one size alone; empty for any other fault.
+
+    >>> _of_its_size("AssertionError: Input height (24) doesn't match model (224).")[:46]
+    'build it for the images (img_size = 24 in its '
+    """
+    sizes = _OTHER_SIZE.search(sentence)
+    if sizes is None:
+        return ""
+    here, there = sizes.groups()
+    return (
+        f"build it for the images (img_size = {here} in its table, if the network has this setting), or bring the "
+        f"images to its size (preprocessing.size = [{there}, {there}])"
+    )
 
 
 def of_the_arm(error: BaseException, job: Job) -> bool:

@@ -23,6 +23,7 @@ from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoc
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
 from equipoise.training.loop.optimizer_trial import optimizer_fault
+from equipoise.training.loop.packages import packages_of
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks import training_of
 
@@ -35,13 +36,15 @@ TIMED = 2
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     """Try one step of the first job of every arm on some prepared cases, and keep no result.
 
-    Returns facts for the trial's record: the device, and hashes of the user's own code and of pretrained weights.
+    Returns facts for the trial's record: the device, hashes of the user's own code and of pretrained weights, and the
+    versions of the packages behind the arms.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
     jobs, samples = first
+    packages = dict[str, str]()
     for job in jobs:
-        _try(job, samples)
-    return facts_of(jobs)
+        packages |= _try(job, samples)
+    return facts_of(jobs) | {"packages": packages}
 
 
 def facts_of(jobs: list[Job]) -> dict[str, Any]:
@@ -50,7 +53,8 @@ def facts_of(jobs: list[Job]) -> dict[str, Any]:
     return facts | {"code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
 
 
-def _try(job: Job, samples: Samples) -> None:
+def _try(job: Job, samples: Samples) -> dict[str, str]:
+    """Try one job; return the packages behind it with their versions."""
     # Two cases, because batch normalisation cannot train on one.
     two = samples.head(min(2, len(samples)))
     what = named_arm(job.arm.name, "cannot train on these images", "correct its model")
@@ -64,6 +68,7 @@ def _try(job: Job, samples: Samples) -> None:
         train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
         _check_optimizer(job, learner)
         _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
+        return packages_of(job, learner.model, learner.optimizer)
 
 
 def _feed(job: Job, batch_size: int) -> Feed:

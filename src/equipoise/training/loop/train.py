@@ -42,6 +42,7 @@ from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, tr
 from equipoise.training.loop.initial_weights import frozen_norm_layers
 from equipoise.training.loop.layout import layout_of
 from equipoise.training.loop.optimizer_state import load_optimizer
+from equipoise.training.loop.packages import packages_of
 from equipoise.training.tasks import endpoint_of, training_of
 
 ATTEMPTS = 2
@@ -226,7 +227,8 @@ class _Training:
 
     def _note(self, damaged: list[str]) -> None:
         """Keep, with the state itself, what a reader must know of this training: damage, and changes of environment."""
-        progress, now = self.progress, environment(self.job.training.threads)
+        progress, learner = self.progress, self.learner
+        now = environment(self.job.training.threads) | packages_of(self.job, learner.model, learner.optimizer)
         if damaged:
             epochs = "the beginning" if progress.epoch == 0 else f"epoch {progress.epoch}"
             progress.notes.append(
