@@ -106,16 +106,18 @@ def _reason(
     return reason, numbers
 
 
-def _guard(decision: Decision, numbers: _Numbers, patients: int, stated: bool) -> Reason | None:
+def _guard(decision: Decision, numbers: _Numbers, patients: int, named_before: bool) -> Reason | None:
     """Return what a guard against failures that nobody saw does to the detectable difference, where it sets it.
 
-    stated: whether the reason names these failures already.
+    named_before: whether the reason names these failures already.
     """
     *_, smallest, alone = numbers
     if decision.unseen is None or not guard_decides(smallest, alone):
         return None
     facts = {"excluded": decision.unseen.excluded, "shift": decision.unseen.shift, "arm": decision.unseen.arm}
-    return Reason("guard_decides", detectable=smallest, alone=alone, patients=patients, stated=stated, **facts)
+    return Reason(
+        "guard_decides", detectable=smallest, alone=alone, patients=patients, named_before=named_before, **facts
+    )
 
 
 def _claims(decision: Decision, question: Question, sign: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
