@@ -106,17 +106,17 @@ def _reason(
     return reason, numbers
 
 
-def _guard(decision: Decision, numbers: _Numbers, patients: int, named_already: bool) -> Reason | None:
+def _guard(decision: Decision, numbers: _Numbers, patients: int, named_before: bool) -> Reason | None:
     """Return what a guard against failures that nobody saw does to the detectable difference, where it sets it.
 
-    named_already: whether the reason names these failures.
+    named_before: whether the reason names these failures already.
     """
     *_, smallest, alone = numbers
     if decision.unseen is None or not guard_decides(smallest, alone):
         return None
     facts = {"excluded": decision.unseen.excluded, "shift": decision.unseen.shift, "arm": decision.unseen.arm}
     return Reason(
-        "guard_decides", detectable=smallest, alone=alone, patients=patients, named_already=named_already, **facts
+        "guard_decides", detectable=smallest, alone=alone, patients=patients, named_before=named_before, **facts
     )
 
 

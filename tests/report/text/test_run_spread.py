@@ -35,7 +35,7 @@ def test_results_of_an_earlier_version_have_no_limit_and_audits_no_spread() -> N
 
 def test_a_plan_uses_the_same_name_and_limit() -> None:
     text = plan_assumptions(0.15, 0.85, None, 2.8, 0.8, 0.0, 4, False, 1, SPREAD.ends[1], ["first"])
-    assert f"{NAME} 0 (from earlier trials ('first') with 4 degrees of freedom, with 90 % confidence at most" in text
+    assert f"{NAME}, 0 (from earlier trials ('first') with 4 degrees of freedom, with 90 % confidence at most" in text
 
 
 def test_a_detectable_difference_that_a_guard_sets_has_that_of_the_tests_beside_it() -> None:

@@ -278,13 +278,13 @@ def detectable_only(detectable: float) -> str:
 
 
 def guard_decides(
-    detectable: float, alone: float, patients: int, excluded: float, shift: float, arm: str, named_already: bool = False
+    detectable: float, alone: float, patients: int, excluded: float, shift: float, arm: str, named_before: bool = False
 ) -> str:
     """Say that the guard against failures that nobody saw sets the detectable difference, and not the tests.
 
-    named_already: whether a sentence before this one is about these failures.
+    named_before: whether a sentence before this one is about these failures.
     """
-    if named_already:
+    if named_before:
         detected = f"With this guard against unseen failures the design detects a difference of {amount(detectable)}"
         return f"{detected}, by the tests alone one of {amount(alone)}."
     return (

@@ -58,7 +58,7 @@ def plan_assumptions(
     several = f", alpha shared by {comparisons} comparisons" if comparisons > 1 else ""
     return (
         f"80 % power; {metric}, {cases}, correlation between the scores of two arms {correlation:g}, "
-        f"{NAME} {seed_sd:.2g} ({known}){several}."
+        f"{NAME}, {seed_sd:.2g} ({known}){several}."
     )
 
 

@@ -43,8 +43,9 @@ def plan_sentences(plan: Plan) -> list[str]:
     bought += f"; with {seeded.seeds} seeds, it is {_possible(seeded.detectable, plan)}." if seeded else "."
     warnings = [sentence(reason) for reason in plan.warnings]
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
-    known = [first, likeness] if max(plan.alike, plan.unlike) < plan.width else [first]
-    known += [_about_guard(plan)] if guard_decides(plan.detectable, plan.detectable_by_tests) else []
+    guarded = plan.detectable < plan.width and guard_decides(plan.detectable, plan.detectable_by_tests)
+    known = [first, *([_about_guard(plan)] if guarded else [])]
+    known += [likeness] if max(plan.alike, plan.unlike) < plan.width else []
     return [*warnings, *known, bought, *margin, *_about_folds(plan)]
 
 
