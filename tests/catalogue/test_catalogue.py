@@ -157,6 +157,15 @@ def test_docstrings_are_read_in_the_forms_of_the_house_and_of_torch():
     }
 
 
+def test_a_meaning_may_begin_below_the_name_of_its_setting():
+    text = "Do.\n\nArgs:\n    lr (float): rate\n    betas (tuple[float | Tensor, float], optional):\n        two rates"
+    assert docstring.meanings(text, ["lr", "betas"]) == {"lr": "rate", "betas": "two rates"}
+    adam = next(one for one in catalogue.listing("optimizers").entries if one.name == "adam")
+    explained = {one.name: one.meaning for one in adam.settings}
+    assert "coefficients used for computing running averages" in explained["betas"]
+    assert "betas" not in explained["lr"]
+
+
 def test_a_definition_is_followed_to_its_source_without_running_it():
     module, node = signatures.definition("equipoise.models", "UNet")
     assert (module.name, node.name) == ("equipoise.models.unet", "UNet")

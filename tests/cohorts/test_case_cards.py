@@ -151,6 +151,14 @@ def test_percentiles_are_those_of_numpy_to_the_last_bit():
                 assert list(case_cards._quantiles(one, percentiles)) == np.percentile(one, percentiles).tolist()
 
 
+def test_every_case_is_told_once_whether_read_or_kept(tmp_path):
+    cohort, told = on_files(phantom(cases=5, size=16)), []
+    for _ in range(2):
+        list(CaseCards(cohort, lambda *state: told.append(state), folder=tmp_path).all())
+        assert told == [("reading cases", done, 5) for done in range(1, 6)]
+        told.clear()
+
+
 @pytest.mark.parametrize("at", [0, 40, 200, -1])
 def test_a_damaged_entry_counts_as_absent(at, tmp_path):
     cohort, read = counted(on_files(phantom(cases=2, size=8)))

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 _NAMES = r"[a-z_][\w-]*(?:, [a-z_][\w-]*)*"
 _KIND = r"(?: \([^()]*(?:\([^()]*\)[^()]*)*\))?"  # of the form that torch uses: `lr (float, optional): …`
-_MEANING = re.compile(rf"({_NAMES}){_KIND}\s*: ")
+_MEANING = re.compile(rf"({_NAMES}){_KIND}\s*:\s")
 _SECTIONS = re.compile(r"^(Args|Attributes|Raises|Errors|Returns):", re.MULTILINE)
-_NEW_LINE = re.compile(rf"(?<!,)\n\s*(?={_NAMES}{_KIND}\s*: )")
+_NEW_LINE = re.compile(rf"(?<!,)\n\s*(?={_NAMES}{_KIND}\s*:\s)")
 
 
 def first_sentence(doc: str) -> str:

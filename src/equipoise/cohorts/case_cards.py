@@ -152,8 +152,9 @@ class CaseCards:
                 tidy = number % _TIDY_EVERY == 0 or number == len(entries)
                 reason = None if key is None else save(key, _packed(cards), self.folder, compress=False, evict=tidy)
                 self.remark = self.remark or reason
+            else:  # `_read` has told of every case
+                self.watch("reading cases", done + len(cases), len(self.cohort))
             done += len(cases)
-            self.watch("reading cases", done, len(self.cohort))
             yield from cards
 
     @property

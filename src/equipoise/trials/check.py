@@ -133,7 +133,9 @@ class Checked:
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
-            lines.append(f"predicted: about {minutes:.1f} minutes and {memory:.0f} MB for {self.jobs} jobs")
+            time = f"about {minutes:.1f} minutes" if minutes >= 1 else "under a minute"
+            jobs = plural(self.jobs, "job")
+            lines.append(f"predicted: {time} on an idle machine, and {memory:.0f} MB, for {jobs}")
         return lines
 
     def page(self) -> str:
