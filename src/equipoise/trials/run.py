@@ -37,7 +37,6 @@ from equipoise.runfolder.ledger import (
     Ledger,
 )
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
@@ -62,6 +61,7 @@ from equipoise.trials.claim import claimed
 from equipoise.trials.job_record import begin, has_ended, refuse_changed
 from equipoise.trials.lock import lock
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
+from equipoise.trials.opening import record_opening, record_predictions
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
@@ -355,19 +355,6 @@ def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> lis
     return stopped
 
 
-def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
-    """Record an opening of the test set in the ledger, and in the registry of this machine."""
-    plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
-    place = Place.of(trial.out)
-    data: dict[str, Any] = {} if look is None else {"look": look}
-    # Looked up again, because another plan may have opened the cases since this one was locked.
-    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
-    data |= {"prior_openings": prior} if prior else {}
-    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
-    register(plan, cases, place, ledger, event)
-
-
 def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
     """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
     finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
@@ -380,7 +367,7 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
     # somebody removed them, need a new opening, which makes the trial exploratory.
     if complete or not openings:
-        _open(trial, ledger, finished, look)
+        record_opening(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, unwatched)
@@ -397,4 +384,5 @@ def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: 
     lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
     beside = {name: sha256_of(file) for name, file in lists.items()}
     everything = beside_predictions(trial.out, [job.folder for job in finished])
-    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)
+    kept = {"candidates_sha256": beside} if beside else {}
+    record_predictions(trial, ledger, hashes, {**kept, "files": everything})

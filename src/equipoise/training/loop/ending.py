@@ -6,6 +6,8 @@ from typing import Any
 
 from equipoise.errors import EquipoiseError, Superseded
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import FAILED
+from equipoise.runfolder.training_registry import register_weights
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
@@ -47,4 +49,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         if isinstance(error, OSError) and not of_the_arm(error, job):
             raise
         end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
+        # Before done.json: whoever ends the trial now has weights that later trials recognise.
+        register_weights(job)
     return end if writer is None else job.write_end(writer, **end, processes=ranks.count)
