@@ -97,11 +97,11 @@ def jobs_here() -> Iterator[None]:
 @contextmanager
 def _openings_of(name: str) -> Iterator[None]:
     """Within it, trials of this process know no opening of the test set but those made within."""
-    from equipoise.runfolder import opening_registry
+    from equipoise.runfolder import registry_file
 
     place = Path(os.environ["EQUIPOISE_CACHE"]) / "openings" / hashlib.sha256(name.encode()).hexdigest()[:16]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening_registry, "cache_folder", lambda: place)
+        patch.setattr(registry_file, "cache_folder", lambda: place)
         yield
 
 

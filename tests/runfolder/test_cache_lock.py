@@ -8,7 +8,7 @@ import time
 import pytest
 
 from equipoise.cohorts import store
-from equipoise.runfolder import opening_registry
+from equipoise.runfolder import opening_registry, registry_file
 from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases
@@ -74,7 +74,7 @@ def test_no_spread_between_runs_is_lost(tmp_path):
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_no_opening_of_a_test_set_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening_registry, "cache_folder", store.cache_folder)
+    monkeypatch.setattr(registry_file, "cache_folder", store.cache_folder)
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))
     lock = {
         "protocol_sha256": "p", "cohort": {"fingerprint": "f"}, "name": "n", "question": "q", "arms": [], "seeds": [0],

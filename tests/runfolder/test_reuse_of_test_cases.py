@@ -19,7 +19,7 @@ from equipoise.protocol import Protocol
 from equipoise.protocol.study import Study
 from equipoise.report.results.warnings import _of_openings
 from equipoise.report.text.reasons import sentence
-from equipoise.runfolder import opening_registry
+from equipoise.runfolder import registry_file
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
@@ -55,7 +55,7 @@ REUSE = ("seed = 0", 'seed = 0\nreuse = "wholly other networks; the first trial 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening_registry, "cache_folder", store.cache_folder)
+    monkeypatch.setattr(registry_file, "cache_folder", store.cache_folder)
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from trials.planted_names import CANARY, UID, names_in, spoken
 
 from equipoise.cohorts.identities import user_key
-from equipoise.runfolder import opening_registry
+from equipoise.runfolder import registry_file
 from equipoise.runfolder.paths import CASES
 
 pytestmark = pytest.mark.usefixtures("jobs_here")
@@ -139,7 +139,7 @@ def test_pseudonyms_change_no_number(place: Path, tmp_path: Path, capsys: pytest
     results = []
     for protocol, run in ((place / "protocol.toml", tmp_path / "run"), (plain, tmp_path / "plain")):
         # Each the first to open these test cases, which the other opens too.
-        monkeypatch.setattr(opening_registry, "cache_folder", lambda run=run: run.with_suffix(".openings"))
+        monkeypatch.setattr(registry_file, "cache_folder", lambda run=run: run.with_suffix(".openings"))
         spoken(capsys, "run", str(protocol), "--out", str(run))
         one = without_times(json.loads((run / "results.json").read_text()))
         one["cohort"].pop("notes", None)

@@ -10,7 +10,7 @@ import pytest
 import equipoise
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.report import write_report
-from equipoise.runfolder import opening_registry
+from equipoise.runfolder import registry_file
 from equipoise.runfolder.ledger import Ledger
 
 PROTOCOL = """
@@ -73,7 +73,7 @@ def stopped(protocols, in_this_process, tmp_path_factory):
     out = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch:
         # Two margins of one question: each trial is the first on a machine of its own.
-        patch.setattr(opening_registry, "cache_folder", lambda: out.parent / "cache")
+        patch.setattr(registry_file, "cache_folder", lambda: out.parent / "cache")
         return out, equipoise.run(protocols("0.9"), out)
 
 
@@ -95,7 +95,7 @@ def whole(protocols, in_this_process, tmp_path_factory, beside_the_jobs):
     out = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "_train", train)
-        patch.setattr(opening_registry, "cache_folder", lambda: out.parent / "cache")
+        patch.setattr(registry_file, "cache_folder", lambda: out.parent / "cache")
         return out, equipoise.run(protocols("0.0001"), out)
 
 

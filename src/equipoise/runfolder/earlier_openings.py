@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
 
 Opening = Mapping[str, Any]
 _NAMED = 3
@@ -11,10 +11,13 @@ _NAMED = 3
 
 
 def prior_openings(lock: Mapping[str, Any], ledger: Ledger) -> tuple[Opening, ...]:
-    """Return the earlier openings of the same test cases that were known at the lock, or at this trial's opening."""
+    """Return the earlier openings of the same test cases that were known at the lock, or at this trial's opening.
+
+    Among them are runs of the very plan that gave other predictions (`same_plan`).
+    """
     lists = [
         lock.get("prior_openings"),
-        *(e.data.get("prior_openings") for e in ledger.events if e.kind == TEST_OPENED),
+        *(e.data.get("prior_openings") for e in ledger.events if e.kind in (TEST_OPENED, PREDICTED)),
     ]
     rows = [row for rows in lists if isinstance(rows, list) for row in rows if isinstance(row, Mapping)]
     return tuple({str(row.get("opening")): row for row in rows}.values())
@@ -38,7 +41,17 @@ def counts(row: Opening, lock: Mapping[str, Any]) -> bool:
 def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> list[str]:
     """Return why earlier openings, or other trials of the same study, make the results exploratory."""
     counted = [row for row in rows if counts(row, lock)]
-    return [*_of_other_plans(counted), *_of_the_study(_family(lock))]
+    same = [row for row in counted if row.get("same_plan") is True]
+    others = [row for row in counted if row not in same]
+    return [*_of_the_same_plan(same), *_of_other_plans(others), *_of_the_study(_family(lock))]
+
+
+def _of_the_same_plan(rows: list[Opening]) -> list[str]:
+    if not rows:
+        return []
+    day = str(rows[0].get("opened_at", ""))[:10]
+    more = f", and {len(rows) - 1} time{'s' * (len(rows) > 2)} more" if len(rows) > 1 else ""
+    return [f"this plan was run before, on {day}{more}, and gave other results"]
 
 
 def remedy_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> str:

@@ -9,7 +9,7 @@ from equipoise.errors import LedgerError
 from equipoise.runfolder.chronology import record_of
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.ledger import SETTLED, Ledger
+from equipoise.runfolder.ledger import SETTLED, TEST_OPENED, Ledger
 from equipoise.runfolder.openings import openings
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
@@ -29,7 +29,8 @@ class LedgerState:
     states them. contradictions: all of them; `problem` is the text of the first. head, events: the hash of the last
     event, and the number of events. record: the version of what the ledger records. prior_openings: earlier openings
     of the same test cases by other plans, as the ledger recorded them. cautions: further reasons why the results are
-    exploratory. unrecorded: files of attribution maps whose hash an older ledger does not hold.
+    exploratory. unrecorded: files of attribution maps whose hash an older ledger does not hold. registry: why openings
+    could not be recorded or looked up on the machine of the trial; empty where they could.
     """
 
     test_openings: int
@@ -46,6 +47,7 @@ class LedgerState:
     prior_openings: tuple[Mapping[str, Any], ...] = ()
     cautions: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
+    registry: str = ""
 
     @property
     def refused(self) -> dict[str, str]:
@@ -117,8 +119,14 @@ def state_of(
         counted.total, not problems, problems[0].text if problems else None, changed, counted.unplanned, counted.look,
         None if measured is None else measured.data, tuple(dict.fromkeys(problems)), ledger.head, len(ledger.events),
         record_of(ledger.events), prior_openings(lock, ledger), cautions=cautions(lock, ledger),
-        unrecorded=unrecorded_maps(path, ledger.events),
+        unrecorded=unrecorded_maps(path, ledger.events), registry=_trouble(lock, ledger),
     )  # fmt: skip
+
+
+def _trouble(lock: Mapping[str, Any], ledger: Ledger) -> str:
+    """Return why the registry of openings could not be used when the plan was locked, or the test set opened."""
+    texts = (lock.get("unrecorded"), *(e.data.get("unrecorded") for e in ledger.events if e.kind == TEST_OPENED))
+    return next((str(text) for text in texts if text), "")
 
 
 def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
@@ -128,6 +136,9 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"
         reasons.append(f"{pairs} of cases of one patient, or of equal images, lie in different parts")
+    for arm, row in (lock.get("initial_weights") or {}).items():
+        if row.get("test_cases"):
+            reasons.append(f"the initial weights of {arm} were trained or selected on {row['test_cases']} test cases")
     copies = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") == "copy"]
     if copies:
         pairs = "one pair" if len(copies) == 1 else f"{len(copies)} pairs"

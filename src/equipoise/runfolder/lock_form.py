@@ -108,6 +108,19 @@ class _Leak(_Form):
     kind: str
 
 
+class _InitialWeights(_Form):
+    file: str
+    sha256: str | None = None
+    test_cases: _Count | None = None
+    trials: list[str] = []
+
+
+class _PriorTraining(_Form):
+    name: str
+    day: str
+    test_cases: _Count
+
+
 class _Lock(_Form):
     schema_: Annotated[int, Field(alias="schema")] = 1
     protocol_sha256: str
@@ -125,6 +138,9 @@ class _Lock(_Form):
     leaks: list[_Leak] = []
     not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
+    initial_weights: dict[str, _InitialWeights] = {}
+    prior_trainings: list[_PriorTraining] = []
+    unrecorded: str = ""
     short_training: _ShortTraining | None = None
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None

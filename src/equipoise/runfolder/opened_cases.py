@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from equipoise.cohorts import Cohort
@@ -21,12 +21,13 @@ class OpenedCases:
 
     files: a hash of the files of each, of whatever name. pixels: a hash of the pixels of each; empty where they are not
     known, or too simple to tell one image from another. images: a hash of the pixels of the whole cohort, in any
-    order; empty where not known.
+    order; empty where not known. trained: of each fold, the cases that its jobs are trained and validated on.
     """
 
     files: tuple[str, ...]
     pixels: tuple[str, ...]
     images: str = ""
+    trained: tuple["OpenedCases", ...] = ()
 
     def shared_with(self, files: Iterable[str], pixels: Iterable[str]) -> int:
         """Return how many of these test cases are among others, by their files or by their pixels."""
@@ -35,22 +36,33 @@ class OpenedCases:
 
 
 def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard] | None = None) -> OpenedCases:
-    """Return the test cases of all folds; cards: of the cohort, where its images were read."""
-    tested = sorted({int(index) for fold in folds for index in fold.test})
-    pixels = ["" if cards is None else _pixels(cards[index]) for index in tested]
-    digests = [] if cards is None else sorted(card.digest for card in cards)
-    return OpenedCases(
-        tuple(_files(cohort, tested, cards)), tuple(pixels), _short(b"".join(digests)) if digests else ""
-    )
-
-
-def _files(cohort: Cohort, tested: Sequence[int], cards: Sequence[CaseCard] | None) -> list[str]:
-    """Return a hash of every test case: of its files where no other case has the same, else of these and its name."""
+    """Return the test cases of all folds, and what each trains on; cards: of the cohort, where its images were read."""
+    folds = list(folds)
     files = [json.dumps(sorted(case.sha256.values())) for case in cohort.cases]
     # One table of pixels may hold all cases; their names tell them apart then.
     shared = Counter(files)
+
+    def of(indices: Iterable[int]) -> OpenedCases:
+        chosen = sorted({int(index) for index in indices})
+        pixels = ("" if cards is None else _pixels(cards[index]) for index in chosen)
+        return OpenedCases(tuple(_files(cohort, chosen, cards, files, shared)), tuple(pixels))
+
+    digests = [] if cards is None else sorted(card.digest for card in cards)
+    trained = tuple(of([*fold.train, *fold.validation]) for fold in folds)
+    images = _short(b"".join(digests)) if digests else ""
+    return replace(of(index for fold in folds for index in fold.test), images=images, trained=trained)
+
+
+def _files(
+    cohort: Cohort,
+    chosen: Sequence[int],
+    cards: Sequence[CaseCard] | None,
+    files: Sequence[str],
+    shared: Mapping[str, int],
+) -> list[str]:
+    """Return a hash of every chosen case: of its files where no other case has the same, else of these and its name."""
     texts = []
-    for index in tested:
+    for index in chosen:
         case = cohort.cases[index]
         alone = case.sha256 and shared[files[index]] == 1
         # A source without files may give other images the same names, as phantoms of another size have them.

@@ -7,27 +7,26 @@ lines are only appended; a new machine, or a deleted cache, does not know them.
 
 import hashlib
 import json
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts import Cohort
-from equipoise.cohorts.store import cache_folder
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
-from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import Event, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases, same_cohort
 from equipoise.runfolder.paths import BY_CASE, LEDGER
+from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.relation import arms_of, differences, in_common, judged_by
 from equipoise.runfolder.study_family import family_of
 
-_FILE, _LOCK = "openings.jsonl", "openings.lock"
+_FILE = "openings.jsonl"
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
+    "initial_weights", "prior_trainings", "unrecorded",
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 
@@ -140,14 +139,32 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
         "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(opened.files),
         "pixels": list(opened.pixels),
     }  # fmt: skip
+    _append(row)
+
+
+def register_predictions(identity: str, run: str, digest: str, name: str) -> None:
+    """Append what predictions an opening gave. run: the hash of the first event. digest: of the predictions of jobs."""
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    _append({"kind": "predicted", "plan": identity, "run": run, "digest": digest, "time": time, "name": name})
+
+
+def other_results(identity: str, run: str, digest: str) -> list[dict[str, Any]]:
+    """Return the earlier runs of this very plan whose predictions were others, as rows of earlier openings.
+
+    Equal predictions are no further look; others are one more attempt, which a failure made on purpose may have chosen.
+    """
+    openings: dict[str, dict[str, Any]] = {}
+    for row in _all_rows(_is_prediction):
+        if row["plan"] == identity and row["run"] != run and row["digest"] != digest:
+            openings[row["run"]] = {
+                "opening": row["run"], "opened_at": row["time"], "name": row["name"], "same_plan": True,
+            }  # fmt: skip
+    return list(openings.values())
+
+
+def _append(row: Mapping[str, Any]) -> None:
     try:
-        with locked(cache_folder(), _LOCK) as folder, (folder / _FILE).open("ab+") as file:
-            # What a killed writer left must not swallow this line.
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
-            file.write(start + json.dumps(row).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append(_FILE, [row])
     except OSError as error:
         remark(f"the opening of the test set could not be recorded for later trials ({error})")
 
@@ -173,21 +190,20 @@ _NEWER_TEXTS, _NEWER_LISTS = ("name", "endpoints", "images"), ("pixels",)
 
 
 def _rows() -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of the registry; a row that a crash, a flipped bit or a hand spoilt is left out."""
+    """Yield the openings of the registry."""
+    return _all_rows(_is_whole)
+
+
+def _all_rows(is_whole: Callable[[object], bool]) -> Iterator[Mapping[str, Any]]:
     try:
-        lines = (cache_folder() / _FILE).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return
+        yield from rows_of(_FILE, is_whole)
     except OSError as error:
         remark(f"earlier openings of the test cases could not be looked up ({error})")
-        return
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if _is_whole(row):
-            yield row
+
+
+def _is_prediction(row: object) -> bool:
+    keys = ("plan", "run", "digest", "time", "name")
+    return isinstance(row, dict) and row.get("kind") == "predicted" and all(is_text(row.get(key)) for key in keys)
 
 
 def _is_whole(row: object) -> bool:
@@ -195,18 +211,9 @@ def _is_whole(row: object) -> bool:
     # Every key that is read stands here: one spoilt line would otherwise end each later trial of this machine.
     return (
         isinstance(row, dict)
-        and all(_is_text(row.get(key)) for key in _TEXTS)
-        and all(key in row and (row[key] is None or _is_text(row[key])) for key in _TEXTS_OR_NONE)
-        and all(_is_list(row.get(key)) for key in _LISTS)
-        and all(_is_text(row[key]) for key in _NEWER_TEXTS if key in row)
-        and all(_is_list(row[key]) for key in _NEWER_LISTS if key in row)
+        and all(is_text(row.get(key)) for key in _TEXTS)
+        and all(key in row and (row[key] is None or is_text(row[key])) for key in _TEXTS_OR_NONE)
+        and all(are_texts(row.get(key)) for key in _LISTS)
+        and all(is_text(row[key]) for key in _NEWER_TEXTS if key in row)
+        and all(are_texts(row[key]) for key in _NEWER_LISTS if key in row)
     )
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_text(value: object) -> bool:
-    """Return whether a value is text that can be written again; JSON can spell half a character."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

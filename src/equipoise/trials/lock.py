@@ -15,7 +15,7 @@ from equipoise.atomic_write import write_json, write_text
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.identities import PSEUDONYMS
 from equipoise.cohorts.splits.split import Fold
-from equipoise.errors import LedgerError
+from equipoise.errors import CohortError, LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
@@ -25,16 +25,19 @@ from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, refuse_replaced
+from equipoise.runfolder.opening_registry import Place, by_true_names, plan_identity, prior_openings, refuse_replaced
 from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.registry_file import trouble
+from equipoise.runfolder.training_registry import register_trainings, trainings_on
 from equipoise.runfolder.verify import FULL_RECORD
 from equipoise.sinks import cells
 from equipoise.statistics.own import describe_own
 from equipoise.training.preparation.staging import own_metrics
+from equipoise.trials.known_weights import initial_weights, leaking_weights
 
 SCHEMA = FULL_RECORD
 DRAWS_OF_SCIPY = 2
@@ -62,17 +65,22 @@ def lock(
         refuse_replaced(ledger, Place.of(folder))
         _remark_environment(folder, plan)
         return ledger
+    opened = opened or opened_cases(cohort, folds)
+    leak = None if protocol.split.allow_leaks else leaking_weights(protocol, opened)
+    if leak is not None:
+        raise CohortError(leak)
     claim(folder, RUN)
     write_text(folder / PROTOCOL, text or protocol.text)
     write_text(folder / CASES, cases_table(cohort, folds))
     plan = locked_plan(folder, protocol, cohort, folds, record)
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
-    _look_back(plan, cohort, opened or opened_cases(cohort, folds), Place.of(folder))
+    _look_back(plan, protocol, cohort, opened, Place.of(folder))
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)
     ledger = Ledger(folder)
     record_lock(folder, ledger)
+    register_trainings(plan, plan_identity(by_true_names(plan, cohort)), opened, ledger)
     return ledger
 
 
@@ -90,9 +98,20 @@ def locked_plan(
     return plan | {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _look_back(plan: dict[str, Any], cohort: Cohort, opened: OpenedCases, place: Place) -> None:
-    """Enter into the plan which trials opened its test cases before, and which of its own study open them too."""
+def _look_back(plan: dict[str, Any], protocol: Protocol, cohort: Cohort, opened: OpenedCases, place: Place) -> None:
+    """Enter into the plan which trials opened its test cases before, and which of its own study open them too.
+
+    Besides: which trials trained on them, and what is known of the weights from which its arms start.
+    """
     plan |= {} if place.family is None else {"study": dict(place.family)}
+    weights, unrecorded = initial_weights(protocol, opened), trouble()
+    plan |= {"initial_weights": weights} if weights else {}
+    plan |= {"unrecorded": unrecorded} if unrecorded else {}
+    trainings = trainings_on(opened, plan_identity(by_true_names(plan, cohort)))
+    if trainings and place.parent is None:
+        plan["prior_trainings"] = [
+            {"name": one.name, "day": one.time[:10], "test_cases": number} for one, number in trainings
+        ]
     plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:

@@ -30,6 +30,7 @@ from equipoise.protocol.named_code import announce_code
 from equipoise.protocol.split_section import OF_NO_SPLIT
 from equipoise.report.text.words import plural
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.margins import refuse_wide_margin
@@ -38,6 +39,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.external.installed import refuse_absent
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
+from equipoise.trials.known_weights import leaking_weights
 from equipoise.trials.spelling import refuse_misspelt
 
 _NAMED = 3
@@ -190,6 +192,8 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
         )
     if trial.protocol.split.allow_leaks:
         return reasons
+    weights = _seen_by_weights(trial)
+    reasons += [weights] if weights else []
     serious = [leak for leak in leaks if forbids(leak, cohort)]
     copies = [leak for leak in serious if leak.kind in IN_ONE_PART]
     crossing = [leak for leak in serious if leak not in copies]
@@ -208,6 +212,13 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
             "split.allow_leaks = true and the report says so"
         )
     return reasons
+
+
+def _seen_by_weights(trial: Trial) -> str | None:
+    """Return why the initial weights of an arm make the trial invalid; None where they do not."""
+    if not any(arm.pretrained for arm in trial.protocol.arms):
+        return None
+    return leaking_weights(trial.protocol, opened_cases(trial.cohort, trial.folds, trial.cards.all()))
 
 
 def forbids(leak: Leak, cohort: Cohort) -> bool:

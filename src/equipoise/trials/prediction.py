@@ -1,7 +1,6 @@
 """Open the test set, once per look, and predict its cases with every run that has ended."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from equipoise.engines import local
 from equipoise.engines.jobs import Engine, interrupted, run_jobs
@@ -11,27 +10,12 @@ from equipoise.progress import Watch
 from equipoise.runfolder.evidence import beside_predictions, sha256_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
-from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.paths import candidates_beside
-from equipoise.runfolder.read import read_lock
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.preparation.staging import own_metrics
+from equipoise.trials.opening import record_opening, record_predictions
 from equipoise.trials.plan import Trial
-
-
-def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
-    """Record an opening of the test set in the ledger, and in the registry of this machine."""
-    plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
-    place = Place.of(trial.out)
-    data: dict[str, Any] = {} if look is None else {"look": look}
-    # Looked up again, because another plan may have opened the cases since this one was locked.
-    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
-    data |= {"prior_openings": prior} if prior else {}
-    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
-    register(plan, cases, place, ledger, event)
 
 
 def _remove_unrecorded(finished: Sequence[Job], ledger: Ledger) -> None:
@@ -58,7 +42,7 @@ def predict_test(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, lo
     # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
     # somebody removed them, need a new opening, which makes the trial exploratory.
     if complete or not openings:
-        _open(trial, ledger, finished, look)
+        record_opening(trial, ledger, finished, look)
     own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
     open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
     watching = WatchingPredictions(trial.how.stall_minutes, ledger.held)
@@ -76,4 +60,5 @@ def predict_test(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, lo
     lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
     beside = {name: sha256_of(file) for name, file in lists.items()}
     everything = beside_predictions(trial.out, [job.folder for job in finished])
-    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)
+    kept = {"candidates_sha256": beside} if beside else {}
+    record_predictions(trial, ledger, hashes, {**kept, "files": everything})

@@ -69,13 +69,35 @@ def _of_record(run: RunFolder) -> list[Reason]:
     warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
     if len(texts) > _MOST:
         warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
-    return [*warnings, *_of_openings(run)]
+    return [*warnings, *_of_openings(run), *_of_registry(run.lock, run.ledger.registry), *_of_weights(run.lock)]
+
+
+def _of_registry(lock: Mapping[str, Any], trouble: str = "") -> list[Reason]:
+    """Name what the registry of this machine could not do, and earlier trainings on the test cases."""
+    rows = lock.get("prior_trainings") or ()
+    warnings = [Reason("openings_unknown", why=trouble)] if trouble else []
+    if rows:
+        names = tuple(f"{row['name']} of {row['day']}" for row in rows)
+        warnings.append(Reason("prior_trainings", cases=max(row["test_cases"] for row in rows), trials=names))
+    return warnings
+
+
+def _of_weights(lock: Mapping[str, Any]) -> list[Reason]:
+    """Say what is known of the cases on which the initial weights of each arm were trained."""
+    return [
+        Reason("initial_weights", arm=arm, file=row["file"], sha256=str(row.get("sha256")),
+               test_cases=row.get("test_cases"), trials=tuple(row.get("trials") or ()))
+        for arm, row in (lock.get("initial_weights") or {}).items()
+    ]  # fmt: skip
 
 
 def _of_openings(run: RunFolder) -> list[Reason]:
     """Name every earlier opening of the test cases, and the reason that the plan states for opening them again."""
-    rows, reason = run.ledger.prior_openings, reuse_of(run.lock)
+    reason = reuse_of(run.lock)
     warnings = [Reason("stated_reuse", reason=reason)] if reason else []
+    again = [row for row in run.ledger.prior_openings if row.get("same_plan") is True]
+    warnings += [Reason("same_plan_before", day=str(row.get("opened_at", ""))[:10]) for row in again[:_MOST]]
+    rows = [row for row in run.ledger.prior_openings if row not in again]
     for row in rows[:_MOST]:
         lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
         numbers = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}

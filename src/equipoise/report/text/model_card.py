@@ -159,11 +159,22 @@ def _arm(lock: Mapping[str, Any], results: Mapping[str, Any], evidence: Mapping[
         ("network", f"{network}, {entry['parameters']} parameters", RUN),
         ("optimizer", _optimizer(entry), RUN),
         ("training runs", runs, RUN),
+        *_start(lock, str(evidence["arm"])),
         ("question of the trial", evidence["question"], RUN),
         ("protocol", f"SHA-256 {lock['protocol_sha256']}", RUN),
         ("versions", ", ".join(f"{name} {number}" for name, number in lock.get("versions", {}).items()), RUN),
         _OWNER,
     ]
+
+
+def _start(lock: Mapping[str, Any], arm: str) -> list[Row]:
+    """Return the row on the weights from which an arm starts; none where it starts at random."""
+    row = (lock.get("initial_weights") or {}).get(arm)
+    if row is None:
+        return []
+    known = row.get("test_cases") is not None
+    made = f"made by {', '.join(row['trials'])}" if known else "nothing is known of the cases on which it was trained"
+    return [("initial weights", f"{row['file']}, SHA-256 {row['sha256']}; {made}", RUN)]
 
 
 def _data(results: Mapping[str, Any]) -> list[Row]:

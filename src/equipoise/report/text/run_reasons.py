@@ -91,6 +91,41 @@ def more_openings(number: int) -> str:
     return f"Test cases had been opened before by {plural(number, 'further plan')}."
 
 
+def same_plan_before(day: str) -> str:
+    """Describe an earlier run of the very plan whose predictions were others."""
+    return (
+        f"This plan was run before, on {day}, and gave other results: a failure, or an environment that differed, may "
+        "have chosen between them, so these results are exploratory."
+    )
+
+
+def openings_unknown(why: str) -> str:
+    """Describe a cache in which openings can be neither recorded nor looked up."""
+    return (
+        f"Openings of the test cases could not be recorded nor looked up on this machine ({why}): whether they were "
+        "opened before is not known, and no later trial will know of this one."
+    )
+
+
+def prior_trainings(cases: int, trials: Sequence[str]) -> str:
+    """Describe earlier trials that trained or validated on test cases of this one."""
+    shown = listed(list(trials[:3])) + (f" and {len(trials) - 3} more" if len(trials) > 3 else "")
+    return (
+        f"Earlier trials on this machine trained or validated on up to {plural(cases, 'test case')} of this one "
+        f"({shown}): what they showed may have informed the choice of the arms."
+    )
+
+
+def initial_weights(arm: str, file: str, sha256: str, test_cases: int | None, trials: Sequence[str]) -> str:
+    """Say what is known of the cases on which an arm's initial weights were trained."""
+    start = f"{arm} starts from {file} (SHA-256 {sha256})"
+    if test_cases is None:
+        return f"{start}: nothing is known here of the cases on which these weights were trained."
+    seen = "none" if test_cases == 0 else str(test_cases)
+    end = "." if test_cases == 0 else ", as the protocol allowed: the results are too optimistic."
+    return f"{start}, made by {listed(list(trials))}, which trained or selected it on {seen} of the test cases{end}"
+
+
 def stated_reuse(reason: str) -> str:
     """Give the reason for which the plan opens test cases again."""
     return f"The protocol states why test cases are opened again, for arms that they had not judged: {reason}"
@@ -323,7 +358,8 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
-    record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
+    record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, openings_unknown,
+    prior_trainings, initial_weights, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,

@@ -7,6 +7,8 @@ from typing import Any
 from equipoise.errors import EquipoiseError, LedgerError, Superseded
 from equipoise.own_modules import late_hashes, refuse_changed_modules
 from equipoise.runfolder.job import LATE_MODULES, Job
+from equipoise.runfolder.ledger import FAILED
+from equipoise.runfolder.training_registry import register_weights
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
@@ -61,4 +63,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
     refuse_changed_code(job)
     late = {} if job.modules is None else late_hashes(job.modules)
     end |= {LATE_MODULES: late} if late else {}
+    if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
+        # Before done.json: whoever ends the trial now has weights that later trials recognise.
+        register_weights(job)
     return end if writer is None else job.write_end(writer, **end, processes=ranks.count)

@@ -1,0 +1,53 @@
+"""Open the test set of a trial: what the ledger and the registry of this machine keep of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
+from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opening_registry import (
+    Place,
+    by_true_names,
+    other_results,
+    plan_identity,
+    prior_openings,
+    register,
+    register_predictions,
+)
+from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.registry_file import trouble
+from equipoise.trials.plan import Trial
+
+
+def record_opening(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
+    """Record an opening of the test set in the ledger, and in the registry of this machine."""
+    plan = by_true_names(read_lock(trial.out), trial.cohort)
+    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
+    place = Place.of(trial.out)
+    data: dict[str, Any] = {} if look is None else {"look": look}
+    # Looked up again, because another plan may have opened the cases since this one was locked.
+    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
+    data |= {"prior_openings": prior} if prior else {}
+    # In the ledger, and so in the results: without a registry no later trial knows of this opening.
+    unrecorded = trouble()
+    data |= {"unrecorded": unrecorded} if unrecorded else {}
+    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
+    register(plan, cases, place, ledger, event)
+
+
+def record_predictions(
+    trial: Trial, ledger: Ledger, hashes: Mapping[str, str | None], files: Mapping[str, Any]
+) -> None:
+    """Record the predictions in the ledger, with earlier runs of this very plan that gave others.
+
+    hashes: SHA-256 of each job's predictions. files: what else the event keeps.
+    """
+    identity = plan_identity(by_true_names(read_lock(trial.out), trial.cohort))
+    digest = hashlib.sha256(json.dumps(dict(hashes), sort_keys=True).encode()).hexdigest()
+    run = ledger.events[0].hash
+    others = other_results(identity, run, digest)
+    ledger.append(PREDICTED, sha256=dict(hashes), **files, **({"prior_openings": others} if others else {}))
+    register_predictions(identity, run, digest, str(trial.protocol.trial.name))
