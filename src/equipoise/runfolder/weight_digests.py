@@ -7,6 +7,7 @@ holds a part of them, is recognised. It needs no torch: the first process of a t
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ FEWEST = 256
 """Elements of a tensor that can be recognised: small ones may be equal by chance, or keep their initial values."""
 DIGITS = 16
 _MOST_HEADER = 100 << 20
-_DTYPES: dict[str, type[np.generic]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"),
+}  # fmt: skip
 
 
 def digests_of(path: Path) -> dict[str, str]:

@@ -49,7 +49,8 @@ def refuse_late_background(classes: Any) -> None:
 
     classes: `cohort.classes`, None where it is not stated.
     """
-    letters = [letters_of(name) if isinstance(name, str) else "" for name in classes or ()]
+    stated_names = classes if isinstance(classes, list | tuple) else ()
+    letters = [letters_of(name) if isinstance(name, str) else "" for name in stated_names]
     nothing = _BACKGROUNDS | _RESTS
     late = nothing if len(letters) == 2 else _BACKGROUNDS
     place = next((place for place, name in enumerate(letters) if place and name in late), None)
