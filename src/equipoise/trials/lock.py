@@ -56,6 +56,7 @@ def lock(
     file = folder / LOCK
     if file.is_file():
         _verify(folder, plan, protocol)
+        _refuse_other_packages(folder, read_lock(folder).get("versions") or {}, plan.get("packages", {}))
         ledger = Ledger(folder)
         _verify_record(folder, ledger)
         refuse_replaced(ledger, Place.of(folder))
@@ -185,7 +186,7 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
         (("protocol_sha256",), "belongs to another protocol"),
         (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
         (("split",), "was locked with another split"),
-        (("code",), "was locked with other code of your own modules"),
+        (("code",), f"was locked with other code of your own modules{_changed(locked, plan)}"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
         (("tuning",), _other_draws(locked.get("schema", 1))),
@@ -198,7 +199,6 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
-    _refuse_other_packages(folder, locked.get("versions") or {}, plan.get("packages", {}))
     other = next(plan_differences(locked, protocol), None)
     if other is not None:
         raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or use a new run folder")
@@ -214,6 +214,13 @@ def _refuse_other_packages(folder: Path, before: Mapping[str, str], now: Mapping
             f"{folder} was locked with {locked}, and {here} is installed; nothing was overwritten, install the locked "
             f"version (pip install {install}), or name a new folder with --out"
         )
+
+
+def _changed(locked: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """Name the objects of the user's own whose modules have another source than in the lock."""
+    before, now = locked.get("code") or {}, plan.get("code") or {}
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _other_draws(schema: int) -> str:
